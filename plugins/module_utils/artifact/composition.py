@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Joins a component with its dependencies, as `spin registry push` does before it packs: the shim does not compose.
+
+Spin's CLI has no command that only composes, so the program used is `wac` (https://github.com/bytecodealliance/wac); with Spin installed alone
+the message says so. `wac plug` gives a dependency all that the component may do, hence only components that say so are composed
+(Spin denies it otherwise through an adapter of its own, crates/compose/src/lib.rs).
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import typing as t
+from pathlib import Path
+
+from ..errors import FunctionError
+from ..manifest.model import Component, Manifest
+
+TIMEOUT_SECONDS = 300
+
+
+def compose(manifest: Manifest, component: Component, source: Path, *, work_directory: Path, fetch: t.Callable[[str, str], Path]) -> Path:
+    """The Wasm file to pack for `component`: `source` itself where it has no dependencies, else a new file in `work_directory`.
+
+    Args:
+        fetch: downloads (URL, digest) and gives the path.
+
+    Raises:
+        FunctionError: `wac` is missing or fails, or the dependencies can't be composed without Spin.
+    """
+    if not component.dependencies:
+        return source
+    key = f"spin.toml: component.{component.id}.dependencies"
+    program = shutil.which("wac")
+    if program is None:
+        raise FunctionError(
+            f"{key}: {', '.join(component.dependencies)} must be composed into the component, and the program for it is not installed.",
+            next_step="install it with `cargo install wac-cli`, or compose in the component's `build.command` and drop `dependencies`.",
+        )
+    plugs: list[str] = []
+    for name, dependency in component.dependencies.items():
+        if not (component.dependencies_inherit_configuration or dependency.get("inherit_configuration") is True):
+            raise FunctionError(
+                f"{key}: {name} does not inherit the component's configuration; only Spin can fence it off.",
+                next_step=f"trust it with `dependencies_inherit_configuration = true` in [component.{component.id}], or compose it in the `build.command`.",
+            )
+        if "path" in dependency:
+            plugs.append(str(manifest.folder / dependency["path"]))
+        elif "url" in dependency:
+            plugs.append(str(fetch(dependency["url"], dependency["digest"])))
+        else:
+            raise FunctionError(
+                f"{key}: {name} comes from a component registry.", next_step="download it once with `wkg get` and name it by `path`, or by `url` and `digest`."
+            )
+    work_directory.mkdir(parents=True, exist_ok=True)
+    composed = work_directory / f"{component.id}.composed.wasm"
+    command = [program, "plug", *(part for plug in plugs for part in ("--plug", plug)), str(source), "-o", str(composed)]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+    except subprocess.CalledProcessError as error:
+        raise FunctionError(
+            f"{key}: wac could not compose it: {error.stderr.strip()[-2000:]}",
+            next_step="see that the dependency exports what the component imports (`wasm-tools component wit FILE` shows both).",
+            facts={"command": command, "exit_code": error.returncode, "output": error.stderr[-8000:]},
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise FunctionError(f"{key}: wac did not end within {TIMEOUT_SECONDS} s.", next_step="run it by hand to see why.", facts={"command": command}) from None
+    return composed

@@ -1,0 +1,37 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finds the order in which components are built (crates/build/src/lib.rs: a dependency before what depends on it, else as written)."""
+
+from __future__ import annotations
+
+import graphlib
+import os
+
+from ..errors import FunctionError
+from ..manifest.model import Component, LocalSource, Manifest
+
+
+def build_order(manifest: Manifest) -> list[Component]:
+    """The components that have build commands, each after those whose output it depends on by `path`.
+
+    Raises:
+        FunctionError: the components depend on each other in a circle.
+    """
+    producers = {
+        os.path.normpath(component.source.path): component.id for component in manifest.components.values() if isinstance(component.source, LocalSource)
+    }
+    sorter: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
+    for component in manifest.components.values():
+        needed = [producers.get(os.path.normpath(dependency["path"])) for dependency in component.dependencies.values() if "path" in dependency]
+        sorter.add(component.id, *(producer for producer in needed if producer and producer != component.id))
+    try:
+        ordered = list(sorter.static_order())
+    except graphlib.CycleError as error:
+        raise FunctionError(
+            f"spin.toml: the components {' -> '.join(error.args[1])} depend on each other in a circle.", next_step="remove one of these `dependencies`."
+        ) from None
+    written = list(manifest.components)
+    if not any(component.dependencies for component in manifest.components.values()):
+        ordered = written
+    return [manifest.components[identifier] for identifier in ordered if manifest.components[identifier].build]

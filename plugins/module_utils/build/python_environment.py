@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gives a component's build the Python packages of its requirements.txt, in a virtual environment that is made once and kept."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+from ..errors import FunctionError
+
+_COMPLETE = ".complete"  # written last, so that an environment whose making was cut off is made again
+INSTALL_TIMEOUT_SECONDS = 900
+
+
+def python_environment(folder: Path, cache_directory: Path, log: t.TextIO) -> Path | None:
+    """The virtual environment with the packages of `folder/requirements.txt`, made where it is missing; None where there is no such file.
+
+    Args:
+        folder: the component's build folder.
+        cache_directory: where environments are kept, one for each content of a requirements file and Python version.
+        log: gets pip's output.
+
+    Raises:
+        FunctionError: a package can't be installed.
+    """
+    requirements = folder / "requirements.txt"
+    if not requirements.is_file():
+        return None
+    key = hashlib.sha256(f"{sys.version_info[:2]} {sys.platform}\n".encode() + requirements.read_bytes()).hexdigest()[:24]
+    environment = cache_directory / "python-environments" / key
+    if (environment / _COMPLETE).exists():
+        return environment
+    environment.parent.mkdir(parents=True, exist_ok=True)
+    with open(environment.parent / f"{key}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two deployments with the same requirements make it once
+        if not (environment / _COMPLETE).exists():
+            _make(environment, requirements, log)
+    return environment
+
+
+def _make(environment: Path, requirements: Path, log: t.TextIO) -> None:
+    shutil.rmtree(environment, ignore_errors=True)
+    install = [str(environment / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--requirement", str(requirements)]
+    _run([sys.executable, "-m", "venv", str(environment)], requirements, log)
+    _run(install, requirements, log)
+    (environment / _COMPLETE).touch()
+
+
+def _run(command: list[str], requirements: Path, log: t.TextIO) -> None:
+    log.write(f"$ {' '.join(command)}\n")
+    log.flush()
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+    try:
+        result = subprocess.run(
+            command, cwd=requirements.parent, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=INSTALL_TIMEOUT_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise FunctionError(
+            f"{requirements}: installing the packages did not end within {INSTALL_TIMEOUT_SECONDS} s.", next_step="check the network to the package index, then deploy again."
+        ) from None
+    log.write(result.stdout)
+    if result.returncode != 0:
+        raise FunctionError(
+            f"{requirements}: the packages can't be installed (exit code {result.returncode}): {_last_error(result.stdout)}",
+            next_step="correct the requirements, or set the package index with pip's own settings (PIP_INDEX_URL, pip.conf), then deploy again.",
+            facts={"command": command, "exit_code": result.returncode, "output": result.stdout[-8000:]},
+        )
+
+
+def _last_error(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return (errors or lines or ["no output"])[-1]

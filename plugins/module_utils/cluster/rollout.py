@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waits until the pods of a deployment run, and finds out why they do not."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..errors import FunctionError
+from .api import KubernetesApi, Object
+from .kinds import DEPLOYMENT, POD
+from .objects import REVISION
+
+HOPELESS = frozenset({"CrashLoopBackOff", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+"""Reasons of a waiting container that do not go away by waiting: each comes only after a try that failed."""
+
+_FIRST_POLL_SECONDS = 0.1
+_LONGEST_POLL_SECONDS = 1.0
+
+
+def wait_for_rollout(api: KubernetesApi, namespace: str, name: str, revision: str, *, timeout_seconds: float) -> Object:
+    """Wait until all pods of `revision` are available and those of earlier ones are gone.
+
+    The Deployment is what is asked, since a SpinApp's status does not say which generation it is about.
+
+    Returns:
+        The Deployment.
+
+    Raises:
+        FunctionError: a pod can't start, or it takes longer than `timeout_seconds`; its facts hold the pods' events and log.
+    """
+    import tenacity
+
+    def look() -> tuple[Object | None, str]:
+        """The Deployment, and why it is not done ("" once it is)."""
+        deployment = api.get(DEPLOYMENT, namespace, name)
+        reason = _unfinished(deployment, revision)
+        if reason and deployment is not None:
+            for pod in _pods(api, namespace, name, revision):
+                if problem := _hopeless(pod):
+                    raise _failure(api, namespace, name, revision, problem)
+        return deployment, reason
+
+    def too_late(state: t.Any) -> t.NoReturn:
+        _deployment, reason = state.outcome.result()
+        raise _failure(api, namespace, name, revision, f"{reason} after {timeout_seconds:g} s")
+
+    deployment, _reason = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda result: bool(result[1])),
+        wait=tenacity.wait_exponential(multiplier=_FIRST_POLL_SECONDS, exp_base=1.3, max=_LONGEST_POLL_SECONDS),
+        stop=tenacity.stop_after_delay(timeout_seconds),
+        retry_error_callback=too_late,
+    )(look)
+    assert deployment is not None
+    return deployment
+
+
+def _unfinished(deployment: Object | None, revision: str) -> str:
+    """The rules of `kubectl rollout status`, and that the Deployment follows this revision of the SpinApp."""
+    if deployment is None:
+        return "the SpinKube operator has made no Deployment"
+    if _revision(deployment["spec"]["template"]) != revision:
+        return "the SpinKube operator has not updated the Deployment"
+    status = deployment.get("status", {})
+    wanted = deployment["spec"].get("replicas", 1)
+    updated, total, available = (status.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas"))
+    if status.get("observedGeneration", 0) < deployment["metadata"]["generation"]:
+        return "the Deployment is not taken up by its controller"
+    if updated < wanted:
+        return f"{updated} of {wanted} pods are made"
+    if total > updated:
+        return f"{total - updated} old pods still run"
+    if available < updated:
+        return f"{available} of {updated} pods are ready"
+    return ""
+
+
+def _revision(template: Object) -> str:
+    return str((template["metadata"].get("annotations") or {}).get(REVISION, ""))
+
+
+def _pods(api: KubernetesApi, namespace: str, name: str, revision: str) -> list[Object]:
+    pods = api.list(POD, namespace, labels={"core.spinkube.dev/app-name": name})
+    return [pod for pod in pods if (pod["metadata"].get("annotations") or {}).get(REVISION) == revision]
+
+
+def _hopeless(pod: Object) -> str:
+    for container in pod.get("status", {}).get("containerStatuses") or []:
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") in HOPELESS:
+            ended = (container.get("lastState") or {}).get("terminated") or {}
+            exit_code = f", exit code {ended['exitCode']}" if "exitCode" in ended else ""
+            return f"pod {pod['metadata']['name']} is in {waiting['reason']}{exit_code}"
+    return ""
+
+
+def _failure(api: KubernetesApi, namespace: str, name: str, revision: str, problem: str) -> FunctionError:
+    pods = [pod["metadata"]["name"] for pod in _pods(api, namespace, name, revision)]
+    events = api.events_of(namespace, {name, *pods})
+    log = api.pod_log(namespace, pods[0]) if pods else ""
+    detail = f"; last event: {events[-1]}" if events else ""
+    if log.strip():
+        detail += f"; last line of its log: {log.strip().splitlines()[-1]}"
+    return FunctionError(
+        f"the function does not come up: {problem}{detail}.",
+        next_step=_advice(problem, events, name, namespace),
+        facts={"events": events[-20:], "pod_log": log, "pods": pods},
+    )
+
+
+def _advice(problem: str, events: list[str], name: str, namespace: str) -> str:
+    text = " ".join((problem, *events))
+    if "ImagePull" in text or "ErrImage" in text or "InvalidImageName" in text:
+        return "see that the nodes reach the registry and may read from it (`-e image_pull_secrets=[NAME]`, registries.yaml on the nodes)."
+    if "no runtime for" in text:
+        return "install the shim on the nodes (`ansible-playbook site.yml`), or let the RuntimeClass choose the nodes that have it."
+    if "operator has" in problem:
+        return f"see that the SpinKube operator runs and that namespace {namespace} has the executor: `kubectl get spinappexecutors -n {namespace}`."
+    if "CrashLoopBackOff" in text:
+        return "read the log; where it is empty the cause stands in the node's /var/lib/rancher/k3s/agent/containerd/containerd.log (exit code 137 is no lack of memory there)."
+    if "FailedScheduling" in text or "Insufficient" in text:
+        return "no node has room for the pods: add a worker_wasm host, or lower `resources.requests`."
+    return f"`kubectl describe pods -n {namespace} -l core.spinkube.dev/app-name={name}` shows more."

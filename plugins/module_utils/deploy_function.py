@@ -1,0 +1,241 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brings a function from a project folder to a URL: the list of steps, each of which is a part of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import tempfile
+import typing as t
+from pathlib import Path
+
+from .errors import FunctionError
+from .function import LiveFunction, Target, WantedFunction
+from .manifest.model import Manifest, RemoteSource
+from .manifest.parse import read_manifest
+from .source_digest import source_digest
+from .stages import Stages
+from .variables import variable_values
+
+if t.TYPE_CHECKING:
+    from .artifact.model import Artifact
+    from .registry.reference import RegistryLocation
+    from .registry.store import Store
+
+# Imports of steps that an unchanged function never reaches stand in the steps themselves: they would cost it a third of its time.
+
+MAXIMUM_NAME_LENGTH = 52
+"""The operator puts the name into the label key `core.spinkube.dev/app.<name>.status`, of which Kubernetes allows 63 characters."""
+
+_KUBERNETES_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+
+
+@dataclasses.dataclass(frozen=True)
+class DeployRequest:
+    """What the user asks for.
+
+    Attributes:
+        source: the project folder, or its manifest file.
+        name: of the function; None takes the application's name from spin.toml.
+        state: `present`, or `pushed` to stop after the registry.
+        profile: Spin's build profile.
+        variables: values of the application's variables.
+        shim_version: to check against where no target says it.
+        build_timeout_seconds: for one component's commands.
+        cache_directory: keeps Python environments and downloads between runs.
+        log_directory: keeps each function's build log.
+        check_mode: say what would be done, and do nothing.
+    """
+
+    source: Path
+    namespace: str
+    cache_directory: Path
+    log_directory: Path
+    shim_version: str
+    name: str | None = None
+    state: str = "present"
+    profile: str | None = None
+    variables: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    build_timeout_seconds: float = 1800
+    check_mode: bool = False
+
+
+@dataclasses.dataclass
+class DeployResult:
+    """What a run did, or would do in check mode; `digest` is empty where only a build would tell it."""
+
+    changed: bool
+    name: str
+    namespace: str
+    source_digest: str
+    url: str = ""
+    image: str = ""
+    digest: str = ""
+    stages: dict[str, float] = dataclasses.field(default_factory=dict)
+    before: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    after: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    details: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Registry:
+    """Where artifacts are kept, and how they are called there."""
+
+    location: RegistryLocation
+    store: Store
+
+    def holds(self, name: str, image: str) -> bool:
+        """Whether `image` is a reference into this registry, and not into one that was used before."""
+        digest = image.partition("@")[2]
+        return bool(digest) and image == self.location.digest_reference(name, digest)
+
+
+def deploy_function(request: DeployRequest, registry: Registry, target_for: t.Callable[[str], Target], stages: Stages) -> DeployResult:
+    """Make the function so; a second call with the same input changes nothing.
+
+    Args:
+        target_for: gives the target for a function's name.
+
+    Raises:
+        FunctionError: names the stage, the cause and the next command; the previous version keeps answering.
+    """
+    with stages("manifest"):
+        manifest = read_manifest(request.source, profile=request.profile)
+        name = function_name(request.name or manifest.name, manifest)
+    with stages("source_digest"):
+        digest = source_digest(manifest)
+    result = DeployResult(False, name, request.namespace, digest, stages=stages.seconds)
+    if request.state == "pushed":
+        return _push_only(request, registry, manifest, stages, result)
+    with stages("manifest"):
+        variables = variable_values(manifest, request.variables)
+
+    target = target_for(name)
+    wanted = WantedFunction(name, request.namespace, digest, "", manifest, variables)
+    with stages("live_state"):
+        live = target.live()
+        if live is not None and live.source_digest == digest and registry.holds(name, live.image):
+            wanted = dataclasses.replace(wanted, image=live.image)
+            difference = target.difference(wanted)
+            if not difference:
+                return _filled(result, live if request.check_mode else target.ensure_answers(wanted))
+            result.before, result.after = difference.before, difference.after
+    result.changed = True
+
+    if not wanted.image and not target.needs_artifact:
+        with stages("registry"):
+            wanted = dataclasses.replace(wanted, image=_pushed_earlier(registry, name, digest, target.shim_version))
+    if request.check_mode:
+        return _planned(result, live, wanted, target, manifest)
+    if wanted.image:
+        return _filled(result, target.deploy(wanted))
+    with tempfile.TemporaryDirectory(prefix="wasmfaas-") as work_directory:
+        artifact = _build_and_pack(request, name, manifest, target.shim_version(), Path(work_directory), stages)
+        image = _push(registry, name, digest, artifact, stages)
+        return _filled(result, target.deploy(dataclasses.replace(wanted, image=image, artifact=artifact)))
+
+
+def function_name(name: str, manifest: Manifest) -> str:
+    """Check that `name` can be the name of Kubernetes objects; raises FunctionError."""
+    if len(name) > MAXIMUM_NAME_LENGTH:
+        raise FunctionError(f"the function's name {name!r} has {len(name)} characters, and only {MAXIMUM_NAME_LENGTH} fit.", next_step="give a shorter one with `-e name=NAME`.")
+    if not _KUBERNETES_NAME.fullmatch(name):
+        raise FunctionError(
+            f"the function's name {name!r} (application.name in {manifest.path.name}) must consist of a-z, 0-9 and -, begin with a letter and not end with -.",
+            next_step="rename the application, or give another name with `-e name=NAME`.",
+        )
+    return name
+
+
+def source_tag(digest: str) -> str:
+    """The tag under which the artifact of a source digest is pushed, by which a later run finds it without building."""
+    return f"source-{digest.removeprefix('sha256:')[:32]}"
+
+
+def _push_only(request: DeployRequest, registry: Registry, manifest: Manifest, stages: Stages, result: DeployResult) -> DeployResult:
+    with stages("registry"):
+        result.image = _pushed_earlier(registry, result.name, result.source_digest, lambda: request.shim_version)
+    if not result.image:
+        result.changed = True
+        result.before = {"image": None}
+        result.after = {"build": _build_commands(manifest), "push": f"{registry.location} {result.name}"}
+        if not request.check_mode:
+            with tempfile.TemporaryDirectory(prefix="wasmfaas-") as work_directory:
+                artifact = _build_and_pack(request, result.name, manifest, request.shim_version, Path(work_directory), stages)
+                result.image = _push(registry, result.name, result.source_digest, artifact, stages)
+    result.digest = result.image.partition("@")[2]
+    return result
+
+
+def _pushed_earlier(registry: Registry, name: str, digest: str, shim_version: t.Callable[[], str]) -> str:
+    """The reference of what an earlier run pushed for the same source; empty where there is none."""
+    import hashlib
+
+    from .artifact.pack import MINIMUM_SPIN_VERSION
+    from .compatibility.check import check_pushed
+
+    manifest = registry.store.manifest(name, source_tag(digest))
+    if manifest is None:
+        return ""
+    annotations = json.loads(manifest).get("annotations") or {}
+    check_pushed(annotations.get(MINIMUM_SPIN_VERSION, ""), shim_version=shim_version())
+    return registry.location.digest_reference(name, f"sha256:{hashlib.sha256(manifest).hexdigest()}")
+
+
+def _build_and_pack(request: DeployRequest, name: str, manifest: Manifest, shim_version: str, work_directory: Path, stages: Stages) -> Artifact:
+    from .artifact.composition import compose
+    from .artifact.pack import pack
+    from .build.components import BuildOptions, build_components
+    from .compatibility.check import check
+    from .compatibility.webassembly import read_binary
+    from .manifest.files import expand_files
+    from .registry.remote_source import fetch
+
+    downloads = request.cache_directory / "downloads"
+
+    def download(url: str, digest: str) -> Path:
+        return fetch(url, digest, downloads)
+
+    log_file = request.log_directory / request.namespace / f"{name}.build.log"
+    with stages("build"):
+        build_components(manifest, BuildOptions(request.cache_directory, log_file, request.build_timeout_seconds))
+        sources = {}
+        for component in manifest.components.values():
+            source = component.source
+            path = download(source.url, source.digest) if isinstance(source, RemoteSource) else manifest.folder / source.path
+            read_binary(path, key=f"spin.toml: component.{component.id}.source")
+            sources[component.id] = compose(manifest, component, path, work_directory=work_directory, fetch=download)
+    with stages("compatibility"):
+        minimum_spin_version = check(manifest, sources, shim_version=shim_version)
+    with stages("artifact"):
+        files = {component.id: expand_files(manifest, component) for component in manifest.components.values()}
+        return pack(manifest, sources, files, minimum_spin_version=minimum_spin_version, work_directory=work_directory)
+
+
+def _push(registry: Registry, name: str, digest: str, artifact: Artifact, stages: Stages) -> str:
+    with stages("registry"):
+        return registry.store.push(name, artifact, tag=source_tag(digest)).image
+
+
+def _build_commands(manifest: Manifest) -> list[str]:
+    return [command for component in manifest.components.values() if component.build for command in component.build.commands]
+
+
+def _planned(result: DeployResult, live: LiveFunction | None, wanted: WantedFunction, target: Target, manifest: Manifest) -> DeployResult:
+    """Check mode: what the run would do, as far as it can be known without a build."""
+    if not result.after:
+        difference = target.difference(wanted)
+        result.before = {"source_digest": live.source_digest if live else None, **difference.before}
+        result.after = {"source_digest": wanted.source_digest, **({} if wanted.image else {"build": _build_commands(manifest)}), **difference.after}
+    result.image, result.digest = wanted.image, wanted.digest
+    result.url = live.url if live else ""
+    return result
+
+
+def _filled(result: DeployResult, live: LiveFunction) -> DeployResult:
+    result.url, result.image, result.digest = live.url, live.image, live.digest
+    result.details = {"status": live.status, **live.details}
+    return result

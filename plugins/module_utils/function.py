@@ -1,0 +1,105 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a function is to become and what it is now, in words that hold for every target."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .artifact.model import Artifact
+from .manifest.model import Manifest
+from .variables import VariableValues
+
+
+@dataclasses.dataclass(frozen=True)
+class LiveFunction:
+    """A deployed function as its target keeps it.
+
+    Attributes:
+        source_digest: of the project it was built from; empty where somebody else deployed it.
+        image: full reference with digest, as in `registry.example/functions/hello@sha256:…`.
+        url: empty for a function without an http trigger.
+        status: `ready`, `progressing`, `failed` or `stopped`.
+        details: what only one target knows (replicas, process id, log file, …).
+    """
+
+    name: str
+    namespace: str
+    source_digest: str
+    image: str
+    url: str
+    status: str
+    created: str = ""
+    details: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """The manifest digest in `image`; empty where a tag is deployed."""
+        return self.image.partition("@")[2]
+
+
+@dataclasses.dataclass(frozen=True)
+class WantedFunction:
+    """A function as it is to become.
+
+    Attributes:
+        image: full reference with digest; `""` in check mode, where nobody knows yet what a build will give.
+        artifact: None where `image` is already deployed or pushed, so that nothing was built.
+    """
+
+    name: str
+    namespace: str
+    source_digest: str
+    image: str
+    manifest: Manifest
+    variables: VariableValues
+    artifact: Artifact | None = None
+
+    @property
+    def digest(self) -> str:
+        return self.image.partition("@")[2]
+
+    @property
+    def has_http_trigger(self) -> bool:
+        return any(trigger.type == "http" for trigger in self.manifest.triggers)
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """What a deployment changes at the target, for `changed` and for `--diff`; empty where nothing does."""
+
+    before: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    after: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.before != self.after
+
+
+class Target(t.Protocol):
+    """Where a function runs."""
+
+    needs_artifact: bool
+    """Whether `deploy` wants the artifact itself, and not only its reference."""
+
+    def exists(self) -> bool:
+        """Whether anything of the function is there."""
+
+    def live(self) -> LiveFunction | None:
+        """The function as it is now; read once per run."""
+
+    def shim_version(self) -> str:
+        """The oldest containerd-shim-spin that may run the function."""
+
+    def difference(self, wanted: WantedFunction) -> Difference:
+        """What `deploy` would change; writes nothing."""
+
+    def deploy(self, wanted: WantedFunction) -> LiveFunction:
+        """Make it so, wait until it answers, and put the last good state back if it does not."""
+
+    def ensure_answers(self, wanted: WantedFunction) -> LiveFunction:
+        """See that an unchanged function answers; starts or waits for it where it does not yet."""
+
+    def delete(self) -> None:
+        """Remove all that belongs to the function."""

@@ -1,0 +1,39 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every module of the collection does around its own work: keep secrets out of the output, and end in one way."""
+
+from __future__ import annotations
+
+import signal
+import typing as t
+
+from .errors import FunctionError
+
+Run = t.Callable[[dict[str, t.Any], bool, set[str]], dict[str, t.Any]]
+"""Takes the parameters, whether it is check mode, and a set to which it adds what no output may show; gives the result."""
+
+
+def run_module(module: t.Any, run: Run) -> t.NoReturn:
+    """Call `run` and hand its result, or the FunctionError it raises, to Ansible. Leaves through the module's exit.
+
+    A termination signal ends the work as an interrupt does, so that locks are let go and half done work is undone.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    hidden = kubeconfig_secrets(module.params.get("kubeconfig"))
+    try:
+        result = run(module.params, module.check_mode, hidden)
+    except FunctionError as error:
+        module.no_log_values.update(hidden)
+        module.fail_json(msg=str(error), stage=error.stage, cause=error.cause, next_step=error.next_step, facts=error.facts)
+    module.no_log_values.update(hidden)
+    if not module._diff:
+        result.pop("diff", None)
+    module.exit_json(**result)
+
+
+def kubeconfig_secrets(kubeconfig: t.Any) -> set[str]:
+    """The credentials in a kubeconfig that was given as a dictionary."""
+    users = kubeconfig.get("users") or [] if isinstance(kubeconfig, dict) else []
+    secret_keys = ("token", "password", "client-key-data")
+    return {entry["user"][key] for entry in users if isinstance(entry.get("user"), dict) for key in secret_keys if entry["user"].get(key)}

@@ -1,0 +1,157 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The work of the module spin_function: from its parameters to a deployed, pushed or removed function."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import typing as t
+from pathlib import Path
+
+from .compatibility.spin_versions import DEFAULT_SHIM_VERSION
+from .deploy_function import DeployRequest, DeployResult, Registry, deploy_function
+from .directories import cache_directory, state_directory
+from .errors import FunctionError
+from .function import Target
+from .manifest.parse import read_manifest
+from .registry.reference import parse_registry
+from .registry.store import AwsOptions, CredentialOptions, open_store
+from .stages import Stages
+
+Parameters = dict[str, t.Any]
+
+
+def run(parameters: Parameters, check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
+    """Do what the parameters of spin_function ask for; raises FunctionError."""
+    hidden |= secret_values(parameters)
+    stages = Stages()
+    result = _remove(parameters, check_mode, stages) if parameters["state"] == "absent" else _deploy(parameters, check_mode, stages)
+    if parameters["result_file"]:
+        write_result(Path(parameters["result_file"]), result)
+    return result
+
+
+def secret_values(parameters: Parameters) -> set[str]:
+    """The values that no output may show; all of them while the manifest can't tell which are secret."""
+    variables = parameters["variables"] or {}
+    if not variables or not parameters["source"]:
+        return {str(value) for value in variables.values()}
+    try:
+        manifest = read_manifest(Path(parameters["source"]), profile=parameters["profile"])
+    except FunctionError:
+        return {str(value) for value in variables.values()}
+    return {str(value) for name, value in variables.items() if name not in manifest.variables or manifest.variables[name].secret}
+
+
+def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[str, t.Any]:
+    state = state_directory(parameters["state_directory"])
+    location = parse_registry(_registry(parameters, state))
+    credentials = CredentialOptions(parameters["registry_username"], parameters["registry_password"])
+    aws = AwsOptions(endpoint_url=parameters["aws_endpoint_url"])
+    ca_file = Path(parameters["registry_ca_file"]) if parameters["registry_ca_file"] else None
+    request = DeployRequest(
+        source=Path(parameters["source"]),
+        namespace=parameters["namespace"],
+        cache_directory=cache_directory(parameters["cache_directory"]),
+        log_directory=state / "logs",
+        shim_version=parameters["shim_version"] or DEFAULT_SHIM_VERSION,
+        name=parameters["name"],
+        state=parameters["state"],
+        profile=parameters["profile"],
+        variables=parameters["variables"] or {},
+        build_timeout_seconds=parameters["build_timeout"],
+        check_mode=check_mode,
+    )
+    store = open_store(location, credentials=credentials, ca_file=ca_file, plain_http=parameters["registry_plain_http"], aws=aws)
+    with contextlib.closing(store):
+        result = deploy_function(request, Registry(location, store), _target_factory(parameters, state, stages), stages)
+    return _result(result, parameters["state"], check_mode)
+
+
+def _registry(parameters: Parameters, state: Path) -> str:
+    if parameters["registry"]:
+        return str(parameters["registry"])
+    if parameters["target"] == "local" and parameters["state"] == "present":
+        return f"oci:{state / 'registry'}"
+    raise FunctionError("registry: a cluster pulls the artifact from a registry, and none is given.", next_step="add `-e registry=HOST/PATH`, or set it in the inventory.")
+
+
+def _target_factory(parameters: Parameters, state: Path, stages: Stages) -> t.Callable[[str], Target]:
+    """Gives a function's target; its options are checked now, before anything is read or built."""
+    namespace = parameters["namespace"]
+    if parameters["target"] == "local":
+        from .local.target import LocalTarget, local_settings
+
+        local = local_settings(parameters, state)
+        return lambda name: LocalTarget(namespace, name, local, stages)
+    from .cluster.api import KubernetesApi
+    from .cluster.arguments import connection_options
+    from .cluster.settings import cluster_settings
+    from .cluster.target import ClusterTarget
+
+    api = KubernetesApi(connection_options(parameters))
+    settings = cluster_settings(parameters)
+    return lambda name: ClusterTarget(api, namespace, name, settings, stages)
+
+
+def _remove(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[str, t.Any]:
+    name, namespace = parameters["name"], parameters["namespace"]
+    target = _target_factory(parameters, state_directory(parameters["state_directory"]), stages)(name)
+    with stages("live_state"):
+        exists = target.exists()
+    if exists and not check_mode:
+        with stages("delete"):
+            target.delete()
+    before = {"function": f"{namespace}/{name}"} if exists else {}
+    verb = ("would be removed" if check_mode else "removed") if exists else "unchanged: there is no such function"
+    return {
+        "changed": exists,
+        "name": name,
+        "namespace": namespace,
+        "stages": stages.seconds,
+        "summary": f"{namespace}/{name} {verb} ({_times(stages.seconds)})",
+        "diff": {"before": before, "after": {}},
+    }
+
+
+def _result(result: DeployResult, state: str, check_mode: bool) -> dict[str, t.Any]:
+    verbs = {"present": ("deployed", "would be deployed"), "pushed": ("pushed", "would be pushed")}
+    verb = verbs[state][check_mode] if result.changed else "unchanged"
+    where = result.url or result.image or f"{result.namespace}/{result.name}"
+    digest = f" {result.digest[:19]}" if result.digest else ""
+    return {
+        "changed": result.changed,
+        "name": result.name,
+        "namespace": result.namespace,
+        "url": result.url,
+        "image": result.image,
+        "digest": result.digest,
+        "source_digest": result.source_digest,
+        "stages": result.stages,
+        "details": result.details,
+        "summary": f"{verb} {where}{digest} ({_times(result.stages)})",
+        "diff": {"before": result.before, "after": result.after},
+    }
+
+
+def _times(stages: dict[str, float]) -> str:
+    return ", ".join(f"{name} {seconds:.2f} s" for name, seconds in stages.items())
+
+
+def write_result(path: Path, result: dict[str, t.Any]) -> None:
+    """Put the result where the user asked for it, whole or not at all; raises FunctionError."""
+    keys = ("changed", "name", "namespace", "url", "image", "digest", "source_digest", "stages")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with open(descriptor, "w", encoding="utf-8") as stream:
+            json.dump({key: result[key] for key in keys if key in result}, stream, indent=2)
+            stream.write("\n")
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise FunctionError(f"result_file: {path}: {error.strerror}.", next_step="name a file that can be written; the function itself is deployed.") from error

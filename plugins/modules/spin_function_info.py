@@ -1,0 +1,142 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: spin_function_info
+short_description: List deployed functions with status and URL
+version_added: 1.0.0
+description:
+  - Reads the functions of a Kubernetes cluster with SpinKube, or those that run on this machine.
+author:
+  - The wasmfaas.platform authors (@wasmfaas)
+extends_documentation_fragment:
+  - wasmfaas.platform.attributes
+  - wasmfaas.platform.attributes.action_group
+  - wasmfaas.platform.kubernetes_auth
+attributes:
+  check_mode:
+    support: full
+    details:
+      - This module only reads.
+  diff_mode:
+    support: none
+    details:
+      - This module only reads.
+  idempotent:
+    support: full
+    details:
+      - This module only reads.
+requirements:
+  - python >= 3.11
+  - lightkube >= 1.0, for O(target=cluster)
+options:
+  name:
+    description: Name of the function to read, all where it is missing.
+    type: str
+  namespace:
+    description: Namespace to read, all where it is missing.
+    type: str
+  target:
+    description: Where to look, V(cluster) for Kubernetes and V(local) for this machine.
+    type: str
+    choices: [cluster, local]
+    default: cluster
+  state_directory:
+    description: Where local functions are kept. C(${XDG_STATE_HOME:-~/.local/state}/wasmfaas) is used where it is missing.
+    type: path
+seealso:
+  - module: wasmfaas.platform.spin_function
+"""
+
+EXAMPLES = r"""
+- name: List all functions of a tenant
+  wasmfaas.platform.spin_function_info:
+    namespace: user1
+  register: listed
+
+- name: Show where they answer
+  ansible.builtin.debug:
+    msg: "{{ listed.functions | map(attribute='url') }}"
+"""
+
+RETURN = r"""
+functions:
+  description: The functions, sorted by namespace and name.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the function.
+      type: str
+      returned: always
+    namespace:
+      description: Namespace of the function.
+      type: str
+      returned: always
+    status:
+      description: One of C(ready), C(progressing), C(failed) and C(stopped).
+      type: str
+      returned: always
+    url:
+      description: Where it answers; empty without an http trigger, or where something else than this collection deployed it.
+      type: str
+      returned: always
+    image:
+      description: Reference of the deployed artifact.
+      type: str
+      returned: always
+    digest:
+      description: Digest of the artifact's manifest; empty where a tag is deployed.
+      type: str
+      returned: always
+    source_digest:
+      description: Digest over the project it was built from; empty where something else than this collection deployed it.
+      type: str
+      returned: always
+    created:
+      description: When it was first deployed, as RFC 3339.
+      type: str
+      returned: always
+    details:
+      description: What only one target knows, such as C(replicas) and C(ready_replicas), or C(process_id), C(port) and C(log_file).
+      type: dict
+      returned: always
+  sample:
+    - name: shop
+      namespace: user1
+      status: ready
+      url: http://shop.user1.203.0.113.7.nip.io
+      image: registry.example.com/functions/shop@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+      digest: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+      source_digest: sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752
+      created: "2026-11-22T03:41:00Z"
+      details: {replicas: 2, ready_replicas: 2, autoscaled: false, executor: containerd-shim-spin, managed: true}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.arguments import kubernetes_auth_arguments
+from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_info_module import run
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=dict(
+            name=dict(type="str"),
+            namespace=dict(type="str"),
+            target=dict(type="str", choices=["cluster", "local"], default="cluster"),
+            state_directory=dict(type="path"),
+            **kubernetes_auth_arguments(),
+        ),
+        supports_check_mode=True,
+    )
+    run_module(module, run)
+
+
+if __name__ == "__main__":
+    main()
