@@ -1,0 +1,7 @@
+// Copyright: (c) 2026, the wasmfaas.platform authors
+// GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The component's entry point: Spin's runtime raises a "fetch" event for each request.
+import { answer } from "./greeting.js";
+
+addEventListener("fetch", (event) => event.respondWith(answer(event.request)));
