@@ -12,6 +12,10 @@ from .errors import FunctionError
 _EXAMPLE = "write it as in {requests_per_second: 200, service_time_seconds: 0.01, concurrency: 4}."
 
 
+_ROUNDING = 1e-12
+"""Relative error that a product and a quotient of decimal fractions may have, with room to spare."""
+
+
 def replicas_needed(requests_per_second: float, service_time_seconds: float, concurrency: float) -> int:
     """N = ⌈λ·S/c⌉, by Little's law: λ·S requests are in work at once, and each replica works on c of them.
 
@@ -29,8 +33,11 @@ def replicas_needed(requests_per_second: float, service_time_seconds: float, con
     rate = _number("requests_per_second", requests_per_second, minimum=0)
     service_time = _number("service_time_seconds", service_time_seconds, minimum=0, exclusive=True)
     slots = _number("concurrency", concurrency, minimum=1)
+    replicas = rate * service_time / slots
+    if not math.isfinite(replicas):
+        raise FunctionError(f"{rate:g} requests per second of {service_time:g} s each are more than can be counted.", next_step=_EXAMPLE)
     # 0.1 * 3 / 0.3 must be 1 and not 2: what lies within a rounding error above an integer counts as that integer.
-    return math.ceil(rate * service_time / slots - 1e-9)
+    return max(math.ceil(replicas * (1 - _ROUNDING)), 1 if rate > 0 else 0)
 
 
 def expected_response_time(cold_probability: float, cold_seconds: float, warm_seconds: float) -> float:
@@ -53,7 +60,7 @@ def expected_response_time(cold_probability: float, cold_seconds: float, warm_se
 def _number(name: str, value: object, *, minimum: float, maximum: float = math.inf, exclusive: bool = False) -> float:
     try:
         number = float(value)  # type: ignore[arg-type]  # anything may come from a playbook; what is no number is told below
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not math.isfinite(number) or number < minimum or number > maximum or (exclusive and number == minimum):
         bounds = f"more than {minimum:g}" if exclusive else f"{minimum:g} or more" if maximum == math.inf else f"{minimum:g} to {maximum:g}"

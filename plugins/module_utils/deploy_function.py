@@ -141,7 +141,10 @@ def deploy_function(request: DeployRequest, registry: Registry, target_for: t.Ca
 def function_name(name: str, manifest: Manifest) -> str:
     """Check that `name` can be the name of Kubernetes objects; raises FunctionError."""
     if len(name) > MAXIMUM_NAME_LENGTH:
-        raise FunctionError(f"the function's name {name!r} has {len(name)} characters, and only {MAXIMUM_NAME_LENGTH} fit.", next_step="give a shorter one with `-e name=NAME`.")
+        raise FunctionError(
+            f"the function's name {name!r} has {len(name)} characters, and only {MAXIMUM_NAME_LENGTH} fit.",
+            next_step="give a shorter one with `-e name=NAME`.",
+        )
     if not _KUBERNETES_NAME.fullmatch(name):
         raise FunctionError(
             f"the function's name {name!r} (application.name in {manifest.path.name}) must consist of a-z, 0-9 and -, begin with a letter and not end with -.",

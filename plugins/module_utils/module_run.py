@@ -36,4 +36,10 @@ def kubeconfig_secrets(kubeconfig: t.Any) -> set[str]:
     """The credentials in a kubeconfig that was given as a dictionary."""
     users = kubeconfig.get("users") or [] if isinstance(kubeconfig, dict) else []
     secret_keys = ("token", "password", "client-key-data")
-    return {entry["user"][key] for entry in users if isinstance(entry.get("user"), dict) for key in secret_keys if entry["user"].get(key)}
+    return {
+        str(entry["user"][key])
+        for entry in users
+        if isinstance(entry, dict) and isinstance(entry.get("user"), dict)
+        for key in secret_keys
+        if entry["user"].get(key)
+    }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import ipaddress
 import re
@@ -19,6 +20,7 @@ HEALTH_PATH = "/.well-known/spin/health"
 
 _ADDRESS_DOMAINS = re.compile(r"(?:^|[.-])(\d{1,3}(?:[.-]\d{1,3}){3})\.(?:nip|sslip)\.io$")
 REQUEST_TIMEOUT_SECONDS = 5.0
+_BODY_BYTES = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +50,7 @@ def probe(url: str, *, path: str = HEALTH_PATH, timeout_seconds: float, address:
     """GET `url` + `path` until it answers with a status below 400.
 
     Args:
-        address: `host` or `host:port` to connect to instead of the URL's, as long as DNS does not know the name yet.
+        address: `host` or `host:port` to connect to instead of the URL's, as long as DNS does not know the name yet; IPv6 with or without brackets.
         ca_file: certificates to trust for https.
 
     Raises:
@@ -68,12 +70,14 @@ def probe(url: str, *, path: str = HEALTH_PATH, timeout_seconds: float, address:
 
     with httpx2.Client(timeout=REQUEST_TIMEOUT_SECONDS, verify=verify, trust_env=False) as client:
 
-        def call() -> tuple[httpx2.Response, float]:
+        def call() -> tuple[httpx2.Response, bytes, float]:
             nonlocal attempts
             attempts += 1
             started = time.monotonic()
-            response = client.get(target, headers={"Host": parts.netloc}, extensions={"sni_hostname": host})
-            return response, time.monotonic() - started
+            # The body is left where it is but for an error's first bytes: it may be large, or a stream without an end.
+            with client.stream("GET", target, headers={"Host": parts.netloc, "Accept-Encoding": "identity"}, extensions={"sni_hostname": host}) as response:
+                body = next(response.iter_raw(), b"")[:_BODY_BYTES] if response.status_code >= 400 else b""
+            return response, body, time.monotonic() - started
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(httpx2.TransportError) | tenacity.retry_if_result(lambda result: result[0].status_code >= 400),
@@ -82,7 +86,7 @@ def probe(url: str, *, path: str = HEALTH_PATH, timeout_seconds: float, address:
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
         try:
-            response, seconds = retrying(call)
+            response, body, seconds = retrying(call)
         except httpx2.TransportError as error:
             raise FunctionError(
                 f"{url}{path} can't be reached: {error}.",
@@ -93,13 +97,16 @@ def probe(url: str, *, path: str = HEALTH_PATH, timeout_seconds: float, address:
         raise FunctionError(
             f"{url}{path} answers {response.status_code} {response.reason_phrase}.",
             next_step="look at the function's log; if its health is elsewhere, name it with `-e probe_path=/…`.",
-            facts={"url": url + path, "status": response.status_code, "body": response.text[:500]},
+            facts={"url": url + path, "status": response.status_code, "body": body.decode(errors="replace")},
         )
     return ProbeResult(response.status_code, seconds, attempts)
 
 
 def _with_port(address: str, port: int | None) -> str:
-    return address if ":" in address or port is None else f"{address}:{port}"
+    with contextlib.suppress(ValueError):
+        address = f"[{ipaddress.IPv6Address(address)}]"
+    has_port = ":" in address.rpartition("]")[2]
+    return address if has_port or port is None else f"{address}:{port}"
 
 
 def _unreachable_advice(host: str, connect_to: str | None) -> str:

@@ -5,13 +5,15 @@
 
 It covers each file of the project (path, bytes, execute bit, link target), and so the manifest, the build commands and every lock file, and the
 build profile. It leaves out what a build makes: version control, caches, what `.gitignore` names, and the output of the components' own builds.
-What the manifest itself asks for (`files`, a `source` nobody builds) is always covered, even where `.gitignore` names it.
+What the manifest itself asks for (`files`, a `source` nobody builds) is always covered, even where `.gitignore` names it; but not the `files` that a
+component's own build writes (`dist` and the like).
 Times and owners do not count.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import hashlib
 import os
 import stat
@@ -20,7 +22,7 @@ from pathlib import Path
 
 from .errors import FunctionError
 from .manifest.files import expand_files
-from .manifest.model import LocalSource, Manifest
+from .manifest.model import FilesMount, LocalSource, Manifest
 
 VERSION = "1"
 """Raised when the way to compute changes: a new version makes every function deploy once more."""
@@ -37,7 +39,7 @@ SKIPPED_FILES = frozenset({".DS_Store", "spin-dependencies.wit"})
 """Files that tools write beside the sources (`spin build` writes the latter)."""
 
 OUTPUT_FOLDERS = frozenset({"build", "dist", "out", "target"})
-"""Folders taken for build output when the Wasm file that a build writes lies in them."""
+"""Folders taken for build output when the Wasm file that a build writes lies in them, or when a component with a build mounts files from them."""
 
 CARGO_TARGET = "target"
 
@@ -54,7 +56,10 @@ def source_digest(manifest: Manifest) -> str:
     try:
         listing = _hash_files(manifest.folder, _inputs(manifest))
     except OSError as error:
-        raise FunctionError(f"{error.filename}: {error.strerror}.", next_step="make the file readable, or name it in .gitignore if nothing needs it.") from error
+        raise FunctionError(
+            f"{error.filename}: {error.strerror}.",
+            next_step="make the file readable, or name it in .gitignore if nothing needs it.",
+        ) from error
     total = hashlib.sha256(f"wasmfaas source digest {VERSION}\nmanifest {manifest.path.name}\nprofile {manifest.profile or ''}\n".encode())
     for line in listing:
         total.update(line)
@@ -65,16 +70,29 @@ def _inputs(manifest: Manifest) -> list[str]:
     """Paths of all input files relative to the project folder, sorted."""
     declared: set[str] = {manifest.path.name}
     outputs: set[str] = set()
+    output_folders: set[str] = set()
+    real_folder = os.path.realpath(manifest.folder)  # expand_files gives real paths, and the digest must not depend on how the folder was named
+    is_built = any(component.build for component in manifest.components.values())
     for component in manifest.components.values():
         if isinstance(component.source, LocalSource):
             (outputs if component.build else declared).add(os.path.normpath(component.source.path))
         for dependency in component.dependencies.values():
             if "path" in dependency:
                 declared.add(os.path.normpath(dependency["path"]))
-        for file in expand_files(manifest, component):
-            declared.add(os.path.relpath(file.source, manifest.folder))
+        for mount in component.files:
+            folder = _output_folder(os.path.join(mount.source if isinstance(mount, FilesMount) else mount, "*")) if component.build else None
+            if folder:
+                output_folders.add(folder)
+                continue
+            try:
+                files = expand_files(manifest, dataclasses.replace(component, files=(mount,)))
+            except FunctionError:
+                if not is_built:
+                    raise
+                continue  # a build may write it; packing finds out
+            declared.update(os.path.relpath(file.source, real_folder) for file in files)
     declared -= outputs
-    output_folders = {folder for output in outputs if (folder := _output_folder(output))}
+    output_folders |= {folder for output in outputs if (folder := _output_folder(output))}
     found = set(_walk(manifest.folder, outputs, output_folders))
     existing = {path for path in declared if os.path.lexists(manifest.folder / path)}
     return sorted(found | existing)
@@ -82,7 +100,7 @@ def _inputs(manifest: Manifest) -> list[str]:
 
 def _output_folder(output: str) -> str | None:
     """The outermost folder of `output` that is named like a build's: `dist` of `dist/x.wasm`."""
-    parts = Path(output).parts
+    parts = Path(os.path.normpath(output)).parts
     for index, part in enumerate(parts[:-1]):
         if part in OUTPUT_FOLDERS:
             return str(Path(*parts[: index + 1]))
@@ -97,7 +115,7 @@ def _walk(root: Path, outputs: set[str], output_folders: set[str]) -> t.Iterator
         with os.scandir(root / folder) as listing:
             entries = list(listing)
         names = {entry.name for entry in entries}
-        if ".gitignore" in names:
+        if any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
             ignores = (*ignores, (folder, _gitignore(root / folder / ".gitignore")))
         for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name

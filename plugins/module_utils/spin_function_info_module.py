@@ -16,7 +16,22 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
     """Read the functions that the parameters of spin_function_info name; raises FunctionError."""
     found = _local(parameters) if parameters["target"] == "local" else _cluster(parameters)
     wanted = [function for function in found if parameters["name"] in (None, function.name)]
-    return {"changed": False, "functions": [{**dataclasses.asdict(function), "digest": function.digest} for function in wanted]}
+    return {"changed": False, "functions": [{**dataclasses.asdict(function), "digest": function.digest} for function in wanted], "table": _table(wanted)}
+
+
+def _table(functions: list[LiveFunction]) -> list[str]:
+    """The functions as lines of text; a list, since Ansible shows each item of one as a line."""
+    import tabulate
+
+    if not functions:
+        return ["no functions"]
+    rows = [(f.namespace, f.name, f.status, _replicas(f), f.url or "-", f.digest[7:19] or f.image, f.created or "-") for f in functions]
+    return str(tabulate.tabulate(rows, headers=("NAMESPACE", "NAME", "STATUS", "REPLICAS", "URL", "DIGEST", "SINCE"), tablefmt="plain")).splitlines()
+
+
+def _replicas(function: LiveFunction) -> str:
+    details = function.details
+    return f"{details['ready_replicas']}/{details['replicas']}" if "replicas" in details else "1" if function.status == "ready" else "0"
 
 
 def _local(parameters: dict[str, t.Any]) -> list[LiveFunction]:

@@ -39,12 +39,21 @@ def secret_values(parameters: Parameters) -> set[str]:
     """The values that no output may show; all of them while the manifest can't tell which are secret."""
     variables = parameters["variables"] or {}
     if not variables or not parameters["source"]:
-        return {str(value) for value in variables.values()}
+        return _texts(variables)
     try:
         manifest = read_manifest(Path(parameters["source"]), profile=parameters["profile"])
     except FunctionError:
-        return {str(value) for value in variables.values()}
-    return {str(value) for name, value in variables.items() if name not in manifest.variables or manifest.variables[name].secret}
+        return _texts(variables)
+    return _texts({name: value for name, value in variables.items() if name not in manifest.variables or manifest.variables[name].secret})
+
+
+def _texts(value: t.Any) -> set[str]:
+    """All texts and numbers in a value, but none that is empty or a word of JSON: Ansible would black out each of their letters in the whole output."""
+    if isinstance(value, dict):
+        return set().union(*map(_texts, value.values()))
+    if isinstance(value, (list, tuple)):
+        return set().union(*map(_texts, value))
+    return set() if value is None or isinstance(value, bool) or value == "" else {str(value)}
 
 
 def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[str, t.Any]:
@@ -77,7 +86,10 @@ def _registry(parameters: Parameters, state: Path) -> str:
         return str(parameters["registry"])
     if parameters["target"] == "local" and parameters["state"] == "present":
         return f"oci:{state / 'registry'}"
-    raise FunctionError("registry: a cluster pulls the artifact from a registry, and none is given.", next_step="add `-e registry=HOST/PATH`, or set it in the inventory.")
+    raise FunctionError(
+        "registry: a cluster pulls the artifact from a registry, and none is given.",
+        next_step="add `-e registry=HOST/PATH`, or set it in the inventory.",
+    )
 
 
 def _target_factory(parameters: Parameters, state: Path, stages: Stages) -> t.Callable[[str], Target]:
@@ -148,10 +160,14 @@ def write_result(path: Path, result: dict[str, t.Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with open(descriptor, "w", encoding="utf-8") as stream:
-            json.dump({key: result[key] for key in keys if key in result}, stream, indent=2)
-            stream.write("\n")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        try:
+            with open(descriptor, "w", encoding="utf-8") as stream:
+                json.dump({key: result[key] for key in keys if key in result}, stream, indent=2)
+                stream.write("\n")
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
     except OSError as error:
         raise FunctionError(f"result_file: {path}: {error.strerror}.", next_step="name a file that can be written; the function itself is deployed.") from error

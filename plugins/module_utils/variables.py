@@ -34,7 +34,7 @@ def variable_values(manifest: Manifest, given: dict[str, object]) -> VariableVal
     for name, value in given.items():
         declared = manifest.variables.get(name)
         if declared is None:
-            near = difflib.get_close_matches(name, manifest.variables, n=1)
+            near = difflib.get_close_matches(str(name), manifest.variables, n=1)
             hint = f"did you mean {near[0]}?" if near else f"add it to [variables] in {manifest.path.name}."
             raise FunctionError(f"variables: {name} is not declared in {manifest.path.name}.", next_step=hint)
         (secret if declared.secret else plain)[name] = _text(name, value)

@@ -91,7 +91,8 @@ options:
     type: str
   variables:
     description:
-      - Values for the application's variables by name. Those that C(spin.toml) marks as secret are kept in a Kubernetes Secret, or in a file of mode 0600 for O(target=local).
+      - Values for the application's variables by name.
+      - Those that C(spin.toml) marks as secret are kept in a Kubernetes Secret, or in a file of mode 0600 for O(target=local).
     type: dict
     default: {}
   replicas:
@@ -121,7 +122,8 @@ options:
         type: int
   load:
     description:
-      - The expected load, from which starting values for O(autoscale) follow. N = ceil(requests_per_second * service_time_seconds / concurrency) replicas carry it.
+      - The expected load, from which starting values for O(autoscale) follow.
+      - N = ceil(requests_per_second * service_time_seconds / concurrency) replicas carry it.
       - O(autoscale.max) becomes 2 * N and O(autoscale.target_concurrency) the concurrency, where they are missing.
     type: dict
     suboptions:
@@ -165,7 +167,7 @@ options:
     description: The pods' C(requests) and C(limits), as in Kubernetes.
     type: dict
   invocation_limits:
-    description: Limits for one invocation, as in V({memory: 128Mi}). Needs containerd-shim-spin 0.20 or later.
+    description: Limits for one invocation, such as V(128Mi) for C(memory). Needs containerd-shim-spin 0.20 or later.
     type: dict
   runtime_config:
     description: Spin's runtime configuration, as in the field C(spec.runtimeConfig) of a SpinApp (key-value stores, SQLite databases).

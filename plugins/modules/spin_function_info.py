@@ -33,6 +33,7 @@ attributes:
 requirements:
   - python >= 3.11
   - lightkube >= 1.0, for O(target=cluster)
+  - tabulate
 options:
   name:
     description: Name of the function to read, all where it is missing.
@@ -116,6 +117,14 @@ functions:
       source_digest: sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752
       created: "2026-11-22T03:41:00Z"
       details: {replicas: 2, ready_replicas: 2, autoscaled: false, executor: containerd-shim-spin, managed: true}
+table:
+  description: The same as a table, one item a line.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - "NAMESPACE    NAME    STATUS    REPLICAS    URL"
+    - "user1        shop    ready     2/2         http://shop.user1.203.0.113.7.nip.io"
 """
 
 from ansible.module_utils.basic import AnsibleModule

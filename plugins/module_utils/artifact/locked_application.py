@@ -21,12 +21,15 @@ INLINE_BYTES = 128
 
 
 def content_reference(blob: Blob) -> dict[str, str]:
-    """How the locked application refers to `blob`: inline where it is small, else by digest."""
-    if blob.size <= INLINE_BYTES:
-        with blob.open() as stream:
-            # Spin decodes the standard alphabet without padding and refuses padding.
-            return {"inline": base64.b64encode(stream.read()).decode().rstrip("=")}
-    return {"digest": blob.digest}
+    """How the locked application refers to `blob`: by digest, and inline too where it is small (content_ref_for_layer).
+
+    A component's source is found by its digest alone, also where it stands inline (crates/oci/src/loader.rs, "content missing expected digest").
+    """
+    if blob.size > INLINE_BYTES:
+        return {"digest": blob.digest}
+    with blob.open() as stream:
+        # Spin decodes the standard alphabet without padding and refuses padding.
+        return {"inline": base64.b64encode(stream.read()).decode().rstrip("="), "digest": blob.digest}
 
 
 def locked_application(manifest: Manifest, sources: dict[str, Blob], files: dict[str, list[tuple[str, Blob]]]) -> dict[str, t.Any]:
@@ -111,8 +114,12 @@ def _component(component: Component, source: Blob, files: list[tuple[str, Blob]]
 
 
 def uses_service_chaining(component: Component) -> bool:
-    """Whether the component calls another component of its application in process (`http://<id>.spin.internal`)."""
-    return any(host.partition("://")[2].split(":")[0].split("/")[0].endswith(".spin.internal") for host in component.allowed_outbound_hosts)
+    """Whether the component calls another component of its application in process (`http://<id>.spin.internal`).
+
+    A host with `{{ variable }}` never counts, as Spin looks before it knows the value (is_chaining_host).
+    """
+    hosts = (host.partition("://")[2].split(":")[0].split("/")[0].strip().lower() for host in component.allowed_outbound_hosts)
+    return any(host.endswith(".spin.internal") and "{" not in host for host in hosts)
 
 
 def _build(build: Build) -> dict[str, t.Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import tarfile
 import typing as t
 from pathlib import Path
@@ -47,8 +48,10 @@ def pack(manifest: Manifest, sources: dict[str, Path], files: dict[str, list[Gue
         work_directory: where an archive may be written; the artifact refers to it until it is pushed.
 
     Raises:
-        FunctionError: a file vanished or can't be read.
+        FunctionError: a file vanished or can't be read, or its name is not UTF-8.
     """
+    for listed in files.values():
+        _refuse_other_encodings(listed)
     try:
         wasm = {identifier: file_blob(path, WASM_MEDIA_TYPE) for identifier, path in sources.items()}
         guest_files = {identifier: [(file.path, file_blob(file.source, FILE_MEDIA_TYPE)) for file in listed] for identifier, listed in files.items()}
@@ -63,7 +66,19 @@ def pack(manifest: Manifest, sources: dict[str, Path], files: dict[str, list[Gue
     locked = _bytes_blob(serialize(application), APPLICATION_MEDIA_TYPE)
     config = _bytes_blob(_config(locked.digest), CONFIG_MEDIA_TYPE)
     layers.append(locked)  # always the last layer
-    return Artifact(manifest=_image_manifest(manifest, minimum_spin_version, config, layers), config=config, layers=tuple(layers), locked_application=application)
+    image_manifest = _image_manifest(manifest, minimum_spin_version, config, layers)
+    return Artifact(manifest=image_manifest, config=config, layers=tuple(layers), locked_application=application)
+
+
+def _refuse_other_encodings(files: list[GuestFile]) -> None:
+    """The locked application is JSON, and so names files in UTF-8."""
+    for file in files:
+        try:
+            file.path.encode()
+        except UnicodeEncodeError as error:
+            raise FunctionError(
+                f"{os.fsencode(file.source)!r}: the file's name is not UTF-8.", next_step="rename the file, or leave it out with `exclude_files`."
+            ) from error
 
 
 def file_blob(path: Path, media_type: str) -> Blob:
@@ -78,30 +93,40 @@ def _bytes_blob(data: bytes, media_type: str) -> Blob:
 
 
 def _layers(manifest: Manifest, wasm: dict[str, Blob], files: dict[str, list[tuple[str, Blob]]]) -> list[Blob]:
-    """Each component's Wasm, then its files; equal contents once. A small Wasm file is a layer although it stands inline too, as Spin does."""
-    layers: dict[str, Blob] = {}
+    """Each component's Wasm, then its files; equal contents once. A small Wasm file is a layer although it stands inline too, as Spin does.
+
+    A Wasm file that is also a static file is two layers, as the shim keeps Wasm and files apart and finds each only by its media type.
+    """
+    layers: dict[tuple[str, str], Blob] = {}
     for identifier in manifest.components:
-        layers.setdefault(wasm[identifier].digest, wasm[identifier])
+        _add_layer(layers, wasm[identifier])
         for _path, blob in files.get(identifier, []):
             if blob.size > INLINE_BYTES:
-                layers.setdefault(blob.digest, blob)
+                _add_layer(layers, blob)
     return list(layers.values())
 
 
+def _add_layer(layers: dict[tuple[str, str], Blob], blob: Blob) -> None:
+    layers.setdefault((blob.digest, blob.media_type), blob)
+
+
 def _archived_layers(manifest: Manifest, wasm: dict[str, Blob], files: dict[str, list[tuple[str, Blob]]], work_directory: Path) -> list[Blob]:
-    layers: dict[str, Blob] = {}
+    layers: dict[tuple[str, str], Blob] = {}
     work_directory.mkdir(parents=True, exist_ok=True)
     for identifier in manifest.components:
-        layers.setdefault(wasm[identifier].digest, wasm[identifier])
+        _add_layer(layers, wasm[identifier])
         if files.get(identifier):
-            archive = _archive(files[identifier], work_directory / f"{identifier}.tar.gz")
-            layers.setdefault(archive.digest, archive)
+            _add_layer(layers, _archive(files[identifier], work_directory / f"{identifier}.tar.gz"))
     return list(layers.values())
 
 
 def _archive(files: list[tuple[str, Blob]], path: Path) -> Blob:
     """A tar.gz that depends on nothing but the files' paths and bytes."""
-    with path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+    with (
+        path.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+    ):
         for guest_path, blob in files:
             entry = tarfile.TarInfo(guest_path)
             entry.size = blob.size

@@ -5,24 +5,17 @@
 
 from __future__ import annotations
 
-import codecs
-import collections
 import dataclasses
 import os
-import selectors
-import signal
-import subprocess
 import time
 import typing as t
 from pathlib import Path
 
 from ..errors import FunctionError
 from ..manifest.model import Component, LocalSource, Manifest
+from .command import run_command
 from .order import build_order
 from .python_environment import python_environment
-
-LAST_LINES = 40
-"""How many lines of a failed command's output an error carries."""
 
 _NO_SPACE = ("No space left on device", "ENOSPC")
 
@@ -46,12 +39,20 @@ def build_components(manifest: Manifest, options: BuildOptions) -> None:
     """Run the build commands of all components, dependencies first; the first failure ends it.
 
     Raises:
-        FunctionError: a command fails, runs too long, or leaves no output; its facts hold `command`, `exit_code`, `output` and `log_file`.
+        FunctionError: a command fails, runs too long, or leaves no output (its facts hold `command`, `exit_code`, `output` and `log_file`),
+            or the log can't be written.
     """
-    options.log_file.parent.mkdir(parents=True, exist_ok=True)
-    with open(options.log_file, "w", encoding="utf-8", errors="replace") as log:
-        for component in build_order(manifest):
-            _build_component(manifest, component, options, log)
+    components = build_order(manifest)
+    try:
+        options.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with open(options.log_file, "w", encoding="utf-8", errors="replace") as log:
+            for component in components:
+                _build_component(manifest, component, options, log)
+    except OSError as error:
+        place = error.filename or options.log_file
+        raise FunctionError(
+            f"the build can't go on: {place}: {error.strerror}.", next_step=f"see that there is room and the right to write (`df -h {place}`), then deploy again."
+        ) from error
 
 
 def _build_component(manifest: Manifest, component: Component, options: BuildOptions, log: t.TextIO) -> None:
@@ -65,7 +66,7 @@ def _build_component(manifest: Manifest, component: Component, options: BuildOpt
     for command in component.build.commands:
         log.write(f"$ {command}\n")
         log.flush()
-        exit_code, output = _run(command, folder, environment, log, deadline)
+        exit_code, output = run_command(["sh", "-c", command], folder, environment, log, deadline)
         if exit_code is None:
             raise FunctionError(
                 f"{key}: `{command}` did not end within {options.timeout_seconds:g} s and was stopped.",
@@ -93,48 +94,6 @@ def _environment(virtual_environment: Path | None) -> dict[str, str]:
         environment["VIRTUAL_ENV"] = str(virtual_environment)
         environment["PATH"] = f"{virtual_environment / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
     return environment
-
-
-def _run(command: str, folder: Path, environment: dict[str, str], log: t.TextIO, deadline: float) -> tuple[int | None, str]:
-    """Run `command` in a shell; the exit code (None: out of time) and the last lines of its output."""
-    last_lines: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
-    process = subprocess.Popen(
-        ["sh", "-c", command],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,  # so that its children end with it
-    )
-    assert process.stdout is not None
-    ended = False
-    try:
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-            rest = ""
-            while selector.select(timeout=max(0.0, deadline - time.monotonic())):
-                data = os.read(process.stdout.fileno(), 65536)
-                if not data:
-                    break
-                text = decoder.decode(data)
-                log.write(text)
-                log.flush()
-                *lines, rest = (rest + text).split("\n")
-                last_lines.extend(lines)
-            if rest:
-                last_lines.append(rest)
-        process.wait(timeout=max(0.1, deadline - time.monotonic()))
-        ended = True
-    except subprocess.TimeoutExpired:
-        pass
-    finally:
-        if not ended:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        process.stdout.close()
-    return (process.returncode if ended else None), "\n".join(last_lines)
 
 
 def _advice(exit_code: int, output: str, folder: Path, command: str, log_file: Path) -> str:

@@ -19,7 +19,9 @@ def build_order(manifest: Manifest) -> list[Component]:
         FunctionError: the components depend on each other in a circle.
     """
     producers = {
-        os.path.normpath(component.source.path): component.id for component in manifest.components.values() if isinstance(component.source, LocalSource)
+        os.path.normpath(component.source.path): component.id
+        for component in manifest.components.values()
+        if component.build and isinstance(component.source, LocalSource)
     }
     sorter: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
     for component in manifest.components.values():

@@ -8,16 +8,19 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
-import subprocess
 import sys
+import time
 import typing as t
 from pathlib import Path
 
 from ..errors import FunctionError
+from .command import run_command
 
 _COMPLETE = ".complete"  # written last, so that an environment whose making was cut off is made again
 INSTALL_TIMEOUT_SECONDS = 900
+_MADE_BY_TOOLS = frozenset({"__pycache__", "build", "dist", ".git", ".venv", "venv"})
 
 
 def python_environment(folder: Path, cache_directory: Path, log: t.TextIO) -> Path | None:
@@ -25,7 +28,8 @@ def python_environment(folder: Path, cache_directory: Path, log: t.TextIO) -> Pa
 
     Args:
         folder: the component's build folder.
-        cache_directory: where environments are kept, one for each content of a requirements file and Python version.
+        cache_directory: where environments are kept, one for each content of a requirements file (with the files and folders that it names) and
+            Python version.
         log: gets pip's output.
 
     Raises:
@@ -34,7 +38,10 @@ def python_environment(folder: Path, cache_directory: Path, log: t.TextIO) -> Pa
     requirements = folder / "requirements.txt"
     if not requirements.is_file():
         return None
-    key = hashlib.sha256(f"{sys.version_info[:2]} {sys.platform}\n".encode() + requirements.read_bytes()).hexdigest()[:24]
+    contents = hashlib.sha256(f"{sys.version_info[:2]} {sys.platform}\n".encode())
+    for part in _contents(requirements, set()):
+        contents.update(hashlib.sha256(part).digest())
+    key = contents.hexdigest()[:24]
     environment = cache_directory / "python-environments" / key
     if (environment / _COMPLETE).exists():
         return environment
@@ -44,6 +51,28 @@ def python_environment(folder: Path, cache_directory: Path, log: t.TextIO) -> Pa
         if not (environment / _COMPLETE).exists():
             _make(environment, requirements, log)
     return environment
+
+
+def _contents(requirements: Path, seen: set[Path]) -> t.Iterator[bytes]:
+    """The file's bytes and those of what it names by path: other requirements files, constraints, packages beside it."""
+    seen.add(requirements)
+    content = requirements.read_bytes()
+    yield content
+    for line in content.decode(errors="replace").splitlines():
+        for word in re.split(r"[\s=]|file:|#", line.strip()):
+            path = (requirements.parent / word).resolve()
+            if not word or path in seen or requirements.parent.resolve().is_relative_to(path):
+                continue  # the project itself (`-e .`): its files are no packages to install
+            if path.is_file() and path.suffix in (".txt", ".in"):
+                yield str(path).encode()
+                yield from _contents(path, seen)
+            elif path.is_file():
+                yield path.read_bytes()
+            elif path.is_dir():
+                seen.add(path)
+                for file in sorted(path.rglob("*")):
+                    if file.is_file() and not _MADE_BY_TOOLS.intersection(file.relative_to(path).parts):
+                        yield f"{file}\n".encode() + file.read_bytes()
 
 
 def _make(environment: Path, requirements: Path, log: t.TextIO) -> None:
@@ -60,11 +89,19 @@ def _run(command: list[str], requirements: Path, log: t.TextIO) -> None:
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     try:
         result = subprocess.run(
-            command, cwd=requirements.parent, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=INSTALL_TIMEOUT_SECONDS
+            command,
+            cwd=requirements.parent,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=INSTALL_TIMEOUT_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise FunctionError(
-            f"{requirements}: installing the packages did not end within {INSTALL_TIMEOUT_SECONDS} s.", next_step="check the network to the package index, then deploy again."
+            f"{requirements}: installing the packages did not end within {INSTALL_TIMEOUT_SECONDS} s.",
+            next_step="check the network to the package index, then deploy again.",
         ) from None
     log.write(result.stdout)
     if result.returncode != 0:

@@ -22,7 +22,7 @@ FIELD_MANAGER = "wasmfaas"
 Object = dict[str, t.Any]
 
 
-class Conflict(Exception):
+class Conflict(FunctionError):
     """The object changed or exists already (409)."""
 
 
@@ -147,9 +147,12 @@ def _explained(error: t.Any, status: int, verb: str, kind: Kind, namespace: str 
     what = f"{verb} {kind.kind}" + (f" {namespace}/{name}" if name else f" in namespace {namespace}" if namespace else "")
     message = str(error.status.message or error).strip()
     if status == 409:
-        return Conflict(f"{what}: {message}")
+        return Conflict(f"{what}: {message}.", next_step="somebody else changes it at the same time: run the same command again.")
     if status == 401:
-        return FunctionError(f"{what}: the API server does not know these credentials.", next_step="log in again or name another kubeconfig with `-e kubeconfig=PATH`.")
+        return FunctionError(
+            f"{what}: the API server does not know these credentials.",
+            next_step="log in again or name another kubeconfig with `-e kubeconfig=PATH`.",
+        )
     if status == 403 and "webhook" not in message:
         return FunctionError(
             f"{what}: forbidden: {message}.",

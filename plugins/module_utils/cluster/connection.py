@@ -125,7 +125,10 @@ def _merged(paths: list[Path]) -> dict[str, t.Any]:
 
     merged: dict[str, t.Any] = {"clusters": [], "contexts": [], "users": []}
     for path in paths:
-        content = yaml.safe_load(path.read_text()) or {}
+        try:
+            content = yaml.safe_load(path.read_text()) or {}
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
         if not isinstance(content, dict):
             raise ValueError(f"{path} is not a kubeconfig")
         if content.get("current-context"):

@@ -35,7 +35,10 @@ class DeploymentLock:
     def ensure_held(self) -> None:
         """Raises FunctionError where another deployment took over, which then decides the state."""
         if self.lost.is_set():
-            raise FunctionError("another deployment of this function took over.", next_step="look at what it did with list-functions.yml; nothing needs undoing.")
+            raise FunctionError(
+                "another deployment of this function took over.",
+                next_step="look at what it did with list-functions.yml; nothing needs undoing.",
+            )
 
 
 @contextlib.contextmanager
@@ -61,7 +64,7 @@ def deployment_lock(api: KubernetesApi, namespace: str, name: str, *, timeout_se
 
 
 def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)
+    return datetime.datetime.now(datetime.UTC)
 
 
 def _lease(namespace: str, lease_name: str, function_name: str, holder: str) -> Object:
@@ -90,7 +93,7 @@ def _acquire(api: KubernetesApi, namespace: str, lease_name: str, function_name:
         spec = current["spec"]
         if spec.get("holderIdentity") == holder:  # our create was answered only after it was sent again
             return None
-        renewed = datetime.datetime.strptime(spec["renewTime"], _TIME_FORMAT).replace(tzinfo=datetime.timezone.utc)
+        renewed = datetime.datetime.strptime(spec["renewTime"], _TIME_FORMAT).replace(tzinfo=datetime.UTC)
         if (_now() - renewed).total_seconds() > spec.get("leaseDurationSeconds", LEASE_SECONDS):
             with contextlib.suppress(Conflict):
                 api.replace(LEASE, {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": current["metadata"]["resourceVersion"]}})

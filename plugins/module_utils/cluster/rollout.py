@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ..errors import FunctionError
@@ -96,8 +97,11 @@ def _hopeless(pod: Object) -> str:
 
 
 def _failure(api: KubernetesApi, namespace: str, name: str, revision: str, problem: str) -> FunctionError:
-    pods = [pod["metadata"]["name"] for pod in _pods(api, namespace, name, revision)]
-    events = api.events_of(namespace, {name, *pods})
+    pods: list[str] = []
+    events: list[str] = []
+    with contextlib.suppress(FunctionError):  # whoever may not read events is still told the problem itself
+        pods = [pod["metadata"]["name"] for pod in _pods(api, namespace, name, revision)]
+        events = api.events_of(namespace, {name, *pods})
     log = api.pod_log(namespace, pods[0]) if pods else ""
     detail = f"; last event: {events[-1]}" if events else ""
     if log.strip():
@@ -118,7 +122,10 @@ def _advice(problem: str, events: list[str], name: str, namespace: str) -> str:
     if "operator has" in problem:
         return f"see that the SpinKube operator runs and that namespace {namespace} has the executor: `kubectl get spinappexecutors -n {namespace}`."
     if "CrashLoopBackOff" in text:
-        return "read the log; where it is empty the cause stands in the node's /var/lib/rancher/k3s/agent/containerd/containerd.log (exit code 137 is no lack of memory there)."
+        return (
+            "read the log; where it is empty the cause stands in the node's /var/lib/rancher/k3s/agent/containerd/containerd.log"
+            " (exit code 137 is no lack of memory there)."
+        )
     if "FailedScheduling" in text or "Insufficient" in text:
         return "no node has room for the pods: add a worker_wasm host, or lower `resources.requests`."
     return f"`kubectl describe pods -n {namespace} -l core.spinkube.dev/app-name={name}` shows more."

@@ -92,9 +92,15 @@ def autoscale(options: dict[str, t.Any] | None, load: dict[str, t.Any] | None, r
     if any(values[target] < 1 for target in targets):
         raise FunctionError(f"autoscale.{targets[0]}: must be 1 or more.", next_step="give the load that one replica is to carry.")
     if not scale.by_requests and scale.min < 1:
-        raise FunctionError("autoscale: a CPU target can't start from 0 replicas, as nothing measures a pod that is not there.", next_step="use min: 1, or target_concurrency.")
+        raise FunctionError(
+            "autoscale: a CPU target can't start from 0 replicas, as nothing measures a pod that is not there.",
+            next_step="use min: 1, or target_concurrency.",
+        )
     if not scale.by_requests and not ((resources or {}).get("requests") or {}).get("cpu"):
-        raise FunctionError("autoscale.target_cpu_percent: needs `resources.requests.cpu`, of which it is a share.", next_step="add resources: {requests: {cpu: 100m}}.")
+        raise FunctionError(
+            "autoscale.target_cpu_percent: needs `resources.requests.cpu`, of which it is a share.",
+            next_step="add resources: {requests: {cpu: 100m}}.",
+        )
     return scale
 
 

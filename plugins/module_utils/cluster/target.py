@@ -23,7 +23,7 @@ from .settings import ClusterSettings
 from .shim_version import shim_version_of_nodes
 from .url import function_url
 
-_UNKNOWN_SECRET = "<a new Secret>"
+_UNKNOWN_SECRET = "<a new Secret>"  # noqa: S105 (stands in a diff for the name of one)
 _OPTIONAL_KINDS = (HTTP_ROUTE, INTERCEPTOR_ROUTE, SCALED_OBJECT, HORIZONTAL_POD_AUTOSCALER)
 _DELETE_TIMEOUT_SECONDS = 60
 
@@ -72,7 +72,7 @@ class ClusterTarget:
                 wanted_object["spec"].update({"image": "<known after the build>"} if kind is SPIN_APP else {})
             _note(before, after, kind, live, wanted_object)
         if secret_changes:
-            after["Secret"] = {name: "<hidden>" for name in wanted.variables.secret}
+            after["Secret"] = dict.fromkeys(wanted.variables.secret, "<hidden>")
         if before == after and self._last_good().get("settings_digest") != objects[0]["metadata"]["annotations"][SETTINGS_DIGEST]:
             # The last run was cut off after it wrote the objects: nobody saw the function answer yet.
             before["deployment"], after["deployment"] = "unfinished", "finished"
@@ -225,7 +225,10 @@ class ClusterTarget:
         """The route goes first, so that nobody is sent to a function that is going; the operator's objects follow the SpinApp."""
         import tenacity
 
-        for kind, name in self._owned((*_OPTIONAL_KINDS, SPIN_APP, SECRET)):
+        for kind, name in self._owned(_OPTIONAL_KINDS):
+            self._api.delete(kind, self._namespace, name)
+        self._api.delete(SPIN_APP, self._namespace, self._name)  # by its name, as one that somebody else deployed lacks our labels
+        for kind, name in self._owned((SECRET,)):
             self._api.delete(kind, self._namespace, name)
 
         def give_up(_state: t.Any) -> t.NoReturn:

@@ -42,11 +42,11 @@ def _address_domain(gateway: dict[str, object], where: str) -> str:
     addresses = status.get("addresses") or [] if isinstance(status, dict) else []
     for address in addresses:
         try:
-            return f"{ipaddress.ip_address(address['value'])}.nip.io"
+            return f"{ipaddress.IPv4Address(address['value'])}.nip.io"
         except ValueError:
-            continue  # a host name, as AWS gives to a load balancer without fixed addresses
+            continue  # IPv6, which nip.io does not know, or a host name, as AWS gives to a load balancer without fixed addresses
     named = next((address["value"] for address in addresses), None)
     raise FunctionError(
-        f"the Gateway {where} has {'only the host name ' + named if named else 'no address yet'}, so no nip.io name can be made.",
+        f"the Gateway {where} has {'only the address ' + named if named else 'no address yet'}, so no nip.io name can be made.",
         next_step="give the domain with `-e domain=functions.example.com`" + (f" and let *.functions.example.com point to {named}." if named else "."),
     )

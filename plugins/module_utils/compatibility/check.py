@@ -14,7 +14,6 @@ from ..manifest.model import Manifest
 from .spin_versions import COMPATIBLE_WITHIN_MINOR, HTTP_HANDLER_EXPORTS, INTERFACES, SPIN_OF_SHIM, TRIGGERS_OF_SHIM
 from .webassembly import WebAssemblyBinary, read_binary
 
-
 OLDEST_SPIN = "1.0.0"
 
 
@@ -50,12 +49,11 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
         FunctionError: names every finding with both versions.
     """
     spin = spin_version_of_shim(shim_version)
-    findings: list[str] = []
+    known = ", ".join(sorted(TRIGGERS_OF_SHIM))
+    foreign = [trigger for trigger in manifest.triggers if trigger.type not in TRIGGERS_OF_SHIM]
+    findings = [f"trigger {trigger.id}: containerd-shim-spin has no trigger type {trigger.type!r}, only {known}" for trigger in foreign]
     needed: list[tuple[int, ...]] = []
     oldest = OLDEST_SPIN
-    for trigger in manifest.triggers:
-        if trigger.type not in TRIGGERS_OF_SHIM:
-            findings.append(f"trigger {trigger.id}: containerd-shim-spin has no trigger type {trigger.type!r}, only {', '.join(sorted(TRIGGERS_OF_SHIM))}")
     for identifier, path in sources.items():
         binary = read_binary(path, key=f"component.{identifier}.source")
         handles_http = any(trigger.component == identifier and trigger.type == "http" and not _is_wagi(trigger.settings) for trigger in manifest.triggers)
@@ -86,7 +84,8 @@ def check_pushed(minimum_spin_version: str, *, shim_version: str) -> None:
     spin = spin_version_of_shim(shim_version)
     if minimum_spin_version and _numbers(spin) < _numbers(minimum_spin_version):
         raise FunctionError(
-            f"containerd-shim-spin {shim_version} (Spin {spin}) cannot run this application: its components use interfaces that Spin has from {minimum_spin_version} on.",
+            f"containerd-shim-spin {shim_version} (Spin {spin}) cannot run this application:"
+            f" its components use interfaces that Spin has from {minimum_spin_version} on.",
             next_step=_advice([_numbers(minimum_spin_version)]),
             facts={"shim_version": shim_version, "spin_version": spin},
         )
@@ -123,6 +122,7 @@ def _advice(needed: list[tuple[int, ...]]) -> str:
         for shim, spin in reversed(SPIN_OF_SHIM.items()):
             if _numbers(spin) >= max(needed):
                 return (
-    X
+                    f"install containerd-shim-spin {shim} or later on the nodes, or build with an older SDK "
+                    "(Python: spin-sdk 3.4.1 with componentize-py 0.17.2 makes a WASI p2 component, for shims from 0.21 on)."
                 )
     return "build the component with an SDK for the Spin version of the nodes."

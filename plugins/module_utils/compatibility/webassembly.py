@@ -38,6 +38,8 @@ def read_binary(path: Path, *, key: str) -> WebAssemblyBinary:
 
     Raises FunctionError where the file is missing, empty, text (WAT), not Wasm, or cut off.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise FunctionError(f"{key}: {path} is no regular file.", next_step="name the .wasm file that the build writes.")  # opening a pipe would wait for ever
     try:
         stream = path.open("rb")
     except FileNotFoundError:
@@ -46,10 +48,15 @@ def read_binary(path: Path, *, key: str) -> WebAssemblyBinary:
         ) from None
     except IsADirectoryError:
         raise FunctionError(f"{key}: {path} is a folder.", next_step="name the Wasm file in it.") from None
+    except OSError as error:
+        raise FunctionError(f"{key}: {path} cannot be read: {error.strerror}.", next_step="make the file readable for the user that deploys.") from error
     with stream:
         preamble = stream.read(8)
         if preamble not in (CORE_MODULE, COMPONENT):
-            raise FunctionError(f"{key}: {path} is not WebAssembly: {_what_it_is(preamble)}.", next_step="build the component, and name the .wasm file it writes.")
+            raise FunctionError(
+                f"{key}: {path} is not WebAssembly: {_what_it_is(preamble)}.",
+                next_step="build the component, and name the .wasm file it writes.",
+            )
         try:
             return _read_component(stream) if preamble == COMPONENT else _read_module(stream)
         except (EOFError, UnicodeDecodeError, ValueError) as error:
@@ -106,7 +113,7 @@ def _read_module(stream: t.BinaryIO) -> WebAssemblyBinary:
     custom: list[str] = []
     for identifier, size in _sections(stream):
         if identifier == _MODULE_CUSTOM:
-            custom.append(_name(stream))
+            custom.append(_name(stream, at_most=size))
         elif identifier == _MODULE_IMPORTS:
             section = io.BytesIO(stream.read(size))
             for _index in range(_unsigned(section)):
@@ -142,8 +149,10 @@ def _unsigned(stream: t.BinaryIO) -> int:
             raise ValueError("a number is too long")
 
 
-def _name(stream: t.BinaryIO) -> str:
+def _name(stream: t.BinaryIO, *, at_most: int = 1 << 31) -> str:
     size = _unsigned(stream)
+    if size > at_most:  # asked for, so much memory would be reserved at once
+        raise EOFError("a name is longer than its section")
     data = stream.read(size)
     if len(data) != size:
         raise EOFError("a name ends too early")
