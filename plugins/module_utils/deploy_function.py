@@ -31,6 +31,7 @@ MAXIMUM_NAME_LENGTH = 52
 """The operator puts the name into the label key `core.spinkube.dev/app.<name>.status`, of which Kubernetes allows 63 characters."""
 
 _KUBERNETES_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_KUBERNETES_NAMESPACE = re.compile(r"(?=.{1,63}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +93,16 @@ class Registry:
         digest = image.partition("@")[2]
         return bool(digest) and image == self.location.digest_reference(name, digest)
 
+    def stored(self, name: str, image: str) -> Artifact | None:
+        """The whole artifact, where it lies on this machine's disk."""
+        from .artifact.stored import stored_artifact
+        from .registry.image_layout import ImageLayoutStore
+
+        if not isinstance(self.store, ImageLayoutStore):
+            return None
+        manifest = self.store.manifest(name, image.partition("@")[2])
+        return stored_artifact(manifest, self.store.blob_path) if manifest is not None else None
+
 
 def deploy_function(request: DeployRequest, registry: Registry, target_for: t.Callable[[str], Target], stages: Stages) -> DeployResult:
     """Make the function so; a second call with the same input changes nothing.
@@ -103,6 +114,7 @@ def deploy_function(request: DeployRequest, registry: Registry, target_for: t.Ca
         FunctionError: names the stage, the cause and the next command; the previous version keeps answering.
     """
     with stages("manifest"):
+        check_namespace(request.namespace)
         manifest = read_manifest(request.source, profile=request.profile)
         name = function_name(request.name or manifest.name, manifest)
     with stages("source_digest"):
@@ -125,9 +137,10 @@ def deploy_function(request: DeployRequest, registry: Registry, target_for: t.Ca
             result.before, result.after = difference.before, difference.after
     result.changed = True
 
-    if not wanted.image and not target.needs_artifact:
-        with stages("registry"):
-            wanted = dataclasses.replace(wanted, image=_pushed_earlier(registry, name, digest, target.shim_version))
+    with stages("registry"):
+        image = wanted.image or _pushed_earlier(registry, name, digest, target.shim_version)
+        artifact = registry.stored(name, image) if image and target.needs_artifact else None
+        wanted = dataclasses.replace(wanted, image=image if artifact or not target.needs_artifact else "", artifact=artifact)
     if request.check_mode:
         return _planned(result, live, wanted, target, manifest)
     if wanted.image:
@@ -151,6 +164,15 @@ def function_name(name: str, manifest: Manifest) -> str:
             next_step="rename the application, or give another name with `-e name=NAME`.",
         )
     return name
+
+
+def check_namespace(namespace: str) -> None:
+    """Check that `namespace` can be one of Kubernetes (RFC 1123 label), as it becomes part of URLs and paths; raises FunctionError."""
+    if not _KUBERNETES_NAMESPACE.fullmatch(namespace):
+        raise FunctionError(
+            f"the namespace {namespace!r} must consist of at most 63 characters a-z, 0-9 and -, and neither begin nor end with -.",
+            next_step="give another with `-e namespace=NAMESPACE`.",
+        )
 
 
 def source_tag(digest: str) -> str:

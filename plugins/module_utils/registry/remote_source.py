@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Components that are not built but downloaded: `source = { url = "https://…", digest = "sha256:…" }` of a spin.toml."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import typing as t
+import urllib.parse
+from pathlib import Path
+
+from ..errors import FunctionError
+from .authentication import registry_error
+from .reference import check_digest
+from .store import Timeouts
+from .transport import CHUNK, Peer, create_client, temporary, with_retries
+
+if t.TYPE_CHECKING:
+    import httpx2
+
+
+def fetch(url: str, digest: str, cache_directory: Path, *, ca_file: Path | None = None, timeouts: Timeouts | None = None) -> Path:
+    """The file with exactly that digest, downloaded at most once.
+
+    Args:
+        url: http or https; redirects are followed, as the digest is what is trusted.
+        digest: `sha256:<64 hex digits>`.
+        cache_directory: made if it is missing; two processes may share it.
+        ca_file: PEM file with certificate authorities to trust besides the system's.
+
+    Errors: FunctionError if it can't be downloaded or has another digest.
+    """
+    try:
+        hexadecimal = check_digest(digest).removeprefix("sha256:")
+    except ValueError:
+        raise FunctionError(
+            f"{digest!r}, the digest of {url}, is not `sha256:` and 64 lower-case hex digits.",
+            next_step="Repair `digest` in spin.toml: `sha256sum FILE` tells it.",
+        ) from None
+    path = cache_directory / f"{hexadecimal}.wasm"
+    if _digest_of(path) == digest:
+        return path
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise FunctionError(f"Can't download {url}: only http and https are supported.", next_step="Repair `url` in spin.toml.")
+    peer = Peer(parts.netloc.rpartition("@")[2], kind="server", plain_http=parts.scheme == "http")
+    limits = timeouts or Timeouts()
+    shown = urllib.parse.urlunsplit((parts.scheme, peer.address, parts.path, "", ""))  # a query may hold a signature
+    with create_client(ca_file=ca_file, plain_http=False, timeouts=limits) as client:
+        try:
+            cache_directory.mkdir(parents=True, exist_ok=True)
+            with_retries(lambda: _download(client, url, shown, digest, path), did=f"downloading {shown}", peer=peer, timeouts=limits)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise FunctionError(
+                    f"The disk of {cache_directory} is full, while downloading {shown}.", next_step=f"Free space (`df -h {cache_directory}`) and run again."
+                ) from error
+            raise FunctionError(
+                f"Can't write {error.filename or cache_directory}: {error.strerror}.", next_step=f"Make {cache_directory} writable for this user."
+            ) from error
+    return path
+
+
+def _digest_of(path: Path) -> str | None:
+    """None if there is no such file."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                digest.update(chunk)
+    except FileNotFoundError:
+        return None
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _download(client: httpx2.Client, url: str, shown: str, digest: str, path: Path) -> None:
+    found = hashlib.sha256()
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with client.stream("GET", url, follow_redirects=True) as response:
+            if response.status_code != 200:
+                response.read()
+                message = registry_error(response)
+                raise temporary(
+                    response,
+                    FunctionError(
+                        f"{shown} answered HTTP {response.status_code}{f' ({message})' if message else ''}.",
+                        next_step="Open the URL of the component's `source` and repair it in spin.toml.",
+                    ),
+                )
+            with partial.open("xb") as stream:
+                for chunk in response.iter_bytes(CHUNK):
+                    found.update(chunk)
+                    stream.write(chunk)
+        if f"sha256:{found.hexdigest()}" != digest:
+            raise FunctionError(
+                f"{shown} has the digest sha256:{found.hexdigest()}, but spin.toml says {digest}.",
+                next_step="If the new content is what you want, put its digest into spin.toml; if not, someone changed the file.",
+            )
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

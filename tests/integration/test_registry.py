@@ -1,0 +1,418 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The registry step against the real Distribution registry, with skopeo as the second opinion, and against moto's ECR."""
+
+from __future__ import annotations
+
+import base64
+import collections.abc
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.artifact.model import Artifact, Blob
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.distribution import DistributionStore
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.ecr import EcrHost, ElasticContainerRegistry
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import DistributionLocation, parse_registry
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import AwsOptions, CredentialOptions, Store, Timeouts, open_store
+
+WASM = "application/vnd.wasm.content.layer.v1+wasm"
+QUICK = Timeouts(connect=2, transfer=2, commit=5, attempts=3, first_wait=0.1, total=10)
+needs_skopeo = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo, the second opinion, is not installed: apt-get install skopeo")
+
+
+def _blob(media_type: str, data: bytes) -> Blob:
+    return Blob(media_type, f"sha256:{hashlib.sha256(data).hexdigest()}", len(data), data=data)
+
+
+def _artifact(*layers: bytes | Blob) -> Artifact:
+    blobs = [layer if isinstance(layer, Blob) else _blob(WASM, layer) for layer in layers]
+    blobs.append(_blob("application/vnd.fermyon.spin.application.v1+config", json.dumps([blob.digest for blob in blobs]).encode()))
+    labels = {"com.fermyon.spin.lockedAppDigest": blobs[-1].digest}
+    config = json.dumps({"architecture": "wasm", "os": "wasip1", "config": {"Labels": labels}, "rootfs": {"type": "layers", "diff_ids": []}})
+    config_blob = _blob("application/vnd.oci.image.config.v1+json", config.encode())
+    manifest = {"config": config_blob.descriptor(), "layers": [blob.descriptor() for blob in blobs], "schemaVersion": 2}
+    return Artifact(_blob("application/vnd.oci.image.manifest.v1+json", json.dumps(manifest, sort_keys=True).encode()), config_blob, tuple(blobs), {})
+
+
+class Address(t.Protocol):
+    """What these tests need of a running registry."""
+
+    host: str
+    username: str
+    password: str
+    ca_file: Path | None
+    plain_http: bool
+
+
+@contextlib.contextmanager
+def _opened(host: str, **more: t.Any) -> collections.abc.Iterator[Store]:
+    more.setdefault("timeouts", QUICK)
+    with contextlib.closing(open_store(parse_registry(f"{host}/team"), **more)) as store:
+        yield store
+
+
+def _skopeo(*arguments: str) -> str:
+    return subprocess.run(["skopeo", *arguments], check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+@pytest.fixture(autouse=True)
+def no_credentials_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+class CuttingProxy:
+    """A TCP proxy that ends connections after so many bytes from the client; `cuts` says how often, -1 is always."""
+
+    def __init__(self, upstream: str, *, cuts: int, after: int) -> None:
+        host, _, port = upstream.rpartition(":")
+        self._upstream = (host, int(port))
+        self._cuts, self._after = cuts, after
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.was_cut = 0
+        self.reached = threading.Event()  # a client sent that much
+        self._lock = threading.Lock()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client = self._listener.accept()[0]
+                server = socket.create_connection(self._upstream)
+                threading.Thread(target=self._pump, args=(client, server, True), daemon=True).start()
+                threading.Thread(target=self._pump, args=(server, client, False), daemon=True).start()
+
+    def _may_cut(self) -> bool:
+        with self._lock:
+            if self._cuts == 0:
+                return False
+            self._cuts -= 1
+            self.was_cut += 1
+            return True
+
+    def _pump(self, source: socket.socket, sink: socket.socket, counts: bool) -> None:
+        passed = 0
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                passed += len(data)
+                if counts and passed > self._after:
+                    self.reached.set()
+                    if self._may_cut():
+                        break
+                sink.sendall(data)
+        for connection in (source, sink):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+# ---- what arrives
+
+
+@needs_skopeo
+def test_pushed_once_and_read_by_skopeo(registry: Address) -> None:
+    artifact = _artifact(os.urandom(3_000_000), b"\0asm")
+    with _opened(registry.host, plain_http=True) as store:
+        plan = store.plan("hello", artifact, tag="v1")
+        first = store.push("hello", artifact, tag="v1")
+        assert (
+            (first.changed, first.uploaded_blobs, first.uploaded_bytes)
+            == (plan.changed, plan.missing_blobs, plan.missing_bytes)
+            == (True, 4, first.uploaded_bytes)
+        )
+        assert first.image == f"{registry.host}/team/hello@{artifact.digest}"
+        assert not store.push("hello", artifact, tag="v1").changed and not store.plan("hello", artifact.digest, tag="v1").changed
+        assert store.has("hello", artifact.digest) and store.manifest("hello", "v1") == artifact.manifest.data
+    raw = _skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{registry.host}/team/hello:v1")
+    assert raw.encode() == artifact.manifest.data
+    assert json.loads(_skopeo("inspect", "--tls-verify=false", f"docker://{first.image}"))["Digest"] == artifact.digest
+
+
+def test_only_what_changed_is_sent(registry: Address) -> None:
+    common = os.urandom(100_000)
+    with _opened(registry.host, plain_http=True) as store:
+        store.push("hello", _artifact(common, b"one"), tag="v1")
+        result = store.push("hello", _artifact(common, b"two"), tag="v1")
+        assert (result.changed, result.uploaded_blobs) == (True, 3) and result.uploaded_bytes < 1000
+
+
+@needs_skopeo
+def test_layout_and_registry_are_exchangeable_by_skopeo(registry: Address, tmp_path: Path) -> None:
+    artifact, other = _artifact(os.urandom(100_000)), _artifact(b"other")
+    layout = open_store(parse_registry(f"oci:{tmp_path}/images"))
+    layout.push("hello", artifact, tag="v1")
+    layout.push("other", other, tag="v1")
+    assert json.loads(_skopeo("inspect", f"oci:{tmp_path}/images:hello:v1"))["Digest"] == artifact.digest
+    _skopeo("copy", "--dest-tls-verify=false", f"oci:{tmp_path}/images:hello:v1", f"docker://{registry.host}/team/hello:v1")
+    with _opened(registry.host, plain_http=True) as store:
+        assert not store.push("hello", artifact, tag="v1").changed
+    _skopeo("copy", "--src-tls-verify=false", f"docker://{registry.host}/team/hello:v1", f"oci:{tmp_path}/images:hello:v2")
+    assert not layout.push("hello", artifact, tag="v2").changed and not layout.push("other", other, tag="v1").changed
+
+
+# ---- who may
+
+
+def _docker_config(folder: Path, content: dict[str, t.Any]) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("kind", ["registry_with_basic_auth", "registry_with_token_auth"])
+def test_credentials(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    registry: Address = request.getfixturevalue(kind)
+    artifact = _artifact(*(os.urandom(1000) for _ in range(6)))
+
+    def push(**more: t.Any) -> bool:
+        with _opened(registry.host, plain_http=True, **more) as store:
+            return store.push("hello", artifact, tag="v1").changed
+
+    for credentials in (None, CredentialOptions(registry.username, "wrong")):
+        with pytest.raises(FunctionError) as caught:
+            push(credentials=credentials)
+        assert registry.host in caught.value.cause and f"docker login {registry.host}" in caught.value.next_step and "wrong" not in str(caught.value)
+
+    assert push(credentials=CredentialOptions(registry.username, registry.password))
+    entry = base64.b64encode(f"{registry.username}:{registry.password}".encode()).decode()
+    _docker_config(tmp_path / "docker", {"auths": {registry.host: {"auth": entry}}})
+    assert push() is False
+
+    helper = tmp_path / "docker-credential-test"
+    answer = json.dumps({"ServerURL": registry.host, "Username": registry.username, "Secret": registry.password})
+    helper.write_text(f"#!/bin/sh\nread -r server; [ \"$server\" = {registry.host} ] && echo '{answer}'\n")
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    _docker_config(tmp_path / "docker", {"credHelpers": {registry.host: "test"}})
+    assert push() is False
+
+
+# ---- TLS
+
+
+def test_private_authority(registry_with_tls: Address, tmp_path: Path) -> None:
+    artifact = _artifact(os.urandom(300_000))
+    with _opened(registry_with_tls.host) as store, pytest.raises(FunctionError, match="is not trusted") as caught:
+        store.push("hello", artifact, tag="v1")
+    assert "registry_ca_file" in caught.value.next_step
+    with _opened(registry_with_tls.host, ca_file=registry_with_tls.ca_file) as store:
+        assert [store.push("hello", artifact, tag="v1").changed for _ in range(2)] == [True, False]
+    with _opened(registry_with_tls.host, plain_http=True) as store, pytest.raises(FunctionError) as caught:
+        store.push("hello", artifact, tag="v1")
+    assert "registry_plain_http" in caught.value.next_step
+
+
+def test_https_is_not_given_up_by_itself(registry: Address) -> None:
+    with _opened(registry.host) as store, pytest.raises(FunctionError, match="does not speak HTTPS") as caught:
+        store.has("hello", "sha256:" + "0" * 64)
+    assert "registry_plain_http: true" in caught.value.next_step
+
+
+# ---- faults
+
+
+def test_connection_lost_once_in_the_middle_of_a_blob(registry: Address) -> None:
+    proxy = CuttingProxy(registry.host, cuts=1, after=1_000_000)
+    artifact = _artifact(os.urandom(8_000_000), b"small")
+    with contextlib.closing(proxy), _opened(proxy.host, plain_http=True) as store:
+        assert store.push("hello", artifact, tag="v1").uploaded_blobs == 4
+        assert proxy.was_cut == 1 and store.manifest("hello", "v1") == artifact.manifest.data
+
+
+def test_connection_lost_always_then_run_again(registry: Address) -> None:
+    artifact = _artifact(os.urandom(8_000_000), b"small")
+    proxy = CuttingProxy(registry.host, cuts=-1, after=1_000_000)
+    with contextlib.closing(proxy), _opened(proxy.host, plain_http=True) as store:
+        with pytest.raises(FunctionError, match=f"{proxy.host}.* while uploading blob {artifact.layers[0].digest}") as caught:
+            store.push("hello", artifact, tag="v1")
+        assert "Run again" in caught.value.next_step and proxy.was_cut >= QUICK.attempts
+    with _opened(registry.host, plain_http=True) as store:
+        assert store.manifest("hello", "v1") is None
+        result = store.push("hello", artifact, tag="v1")
+        assert result.changed and 1 <= result.uploaded_blobs <= 4 and store.has("hello", artifact.digest)
+
+
+def test_unreachable_and_slow() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        impatient = Timeouts(connect=0.5, transfer=0.2, attempts=2, first_wait=0.01)
+        with _opened(host, plain_http=True, timeouts=impatient) as store, pytest.raises(FunctionError, match=rf"{host} gave no answer in time \(0\.2 s"):
+            store.has("hello", "sha256:" + "0" * 64)
+    with _opened(host, plain_http=True, timeouts=impatient) as store, pytest.raises(FunctionError, match=f"Nothing listens at the registry {host}") as caught:
+        store.has("hello", "sha256:" + "0" * 64)
+    assert f"curl -v http://{host}/v2/" in caught.value.next_step
+    with _opened("nowhere.invalid", timeouts=impatient) as store, pytest.raises(FunctionError, match="'nowhere.invalid' .* can't be resolved"):
+        store.has("hello", "sha256:" + "0" * 64)
+
+
+_PUSH = """
+import json, sys
+sys.path[:0] = json.loads(sys.argv[1])
+from pathlib import Path
+from ansible_collections.wasmfaas.platform.plugins.module_utils.artifact.model import Artifact, Blob
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import parse_registry
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import open_store
+
+def resident(key):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(key)) / 1024
+
+def blob(fields):
+    data = fields.pop("data")
+    return Blob(**{**fields, "data": data.encode() if data is not None else None, "path": Path(fields["path"]) if fields["path"] else None})
+
+described = json.loads(sys.stdin.read())
+artifact = Artifact(blob(described["manifest"]), blob(described["config"]), tuple(map(blob, described["layers"])), {})
+store = open_store(parse_registry(sys.argv[2]), plain_http=True)
+idle = resident("VmRSS:")
+print("ready", flush=True)
+result = store.push("hello", artifact, tag="v1")
+print(json.dumps({"changed": result.changed, "above_idle": resident("VmHWM:") - idle}), flush=True)
+"""
+
+
+def _start_push(artifact: Artifact, registry: str) -> subprocess.Popen[str]:
+    def fields(blob: Blob) -> dict[str, t.Any]:
+        return {**vars(blob), "data": blob.data.decode() if blob.data is not None else None, "path": str(blob.path) if blob.path else None}
+
+    described = {"manifest": fields(artifact.manifest), "config": fields(artifact.config), "layers": [fields(blob) for blob in artifact.layers]}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PUSH, json.dumps(sys.path), registry], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(described))
+    process.stdin.close()
+    process.stdin = None
+    return process
+
+
+def _large_file(path: Path, size: int) -> Blob:
+    digest = hashlib.sha256()
+    with path.open("wb") as stream:
+        stream.truncate(size)  # sparse: costs no disk here
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return Blob(WASM, f"sha256:{digest.hexdigest()}", size, path=path)
+
+
+@pytest.mark.parametrize("kind", ["registry", "layout"])
+def test_memory_of_a_push_stays_small(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
+    location = f"oci:{tmp_path}/images" if kind == "layout" else f"{request.getfixturevalue('registry').host}/team"
+    process = _start_push(_artifact(_large_file(tmp_path / "large.wasm", 500_000_000)), location)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    result = json.loads(output.splitlines()[-1])
+    assert result["changed"] and result["above_idle"] < 100
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_ended_by_a_signal_then_run_again(registry: Address, tmp_path: Path, number: signal.Signals) -> None:
+    artifact = _artifact(_large_file(tmp_path / "large.wasm", 300_000_000), b"small")
+    proxy = CuttingProxy(registry.host, cuts=0, after=20_000_000)
+    with contextlib.closing(proxy):
+        process = _start_push(artifact, f"{proxy.host}/team")
+        assert proxy.reached.wait(30)
+        process.send_signal(number)
+        process.communicate(timeout=30)
+        assert process.returncode != 0
+    with _opened(registry.host, plain_http=True) as store:
+        assert store.manifest("hello", "v1") is None
+        assert store.push("hello", artifact, tag="v1").changed and store.has("hello", artifact.digest)
+
+
+def test_two_at_once_are_never_mixed(registry: Address) -> None:
+    artifacts = [_artifact(os.urandom(500_000), f"{number}".encode(), b"common") for number in range(2)]
+    errors: list[BaseException] = []
+
+    def push(artifact: Artifact) -> None:
+        try:
+            with _opened(registry.host, plain_http=True) as store:
+                store.push("hello", artifact, tag="v1")
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=push, args=(artifact,)) for artifact in artifacts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == []
+    with _opened(registry.host, plain_http=True) as store:
+        assert store.manifest("hello", "v1") in [artifact.manifest.data for artifact in artifacts]
+        assert all(store.has("hello", artifact.digest) for artifact in artifacts)
+
+
+# ---- Amazon ECR, as far as moto plays it: token and repositories, not the registry itself
+
+
+@pytest.fixture
+def aws() -> collections.abc.Iterator[AwsOptions]:
+    server_module = pytest.importorskip("moto.server", reason="moto[server], the stand-in for AWS, is not installed")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield AwsOptions(access_key="test", secret_key="test", endpoint_url=f"http://{host}:{port}")
+    server.stop()
+
+
+ECR = EcrHost("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "123456789012", "eu-west-1")
+
+
+def test_ecr_token_and_repository(aws: AwsOptions) -> None:
+    import boto3
+
+    ecr = ElasticContainerRegistry(ECR, aws)
+    credentials = ecr.credentials()
+    assert credentials.username == "AWS" and credentials.password
+    for _ in range(2):  # the second finds it there
+        ecr.create_repository("functions/hello")
+    client = boto3.client("ecr", region_name="eu-west-1", endpoint_url=aws.endpoint_url, aws_access_key_id="test", aws_secret_access_key="test")
+    (found,) = client.describe_repositories()["repositories"]
+    assert (found["repositoryName"], found["imageTagMutability"], found["imageScanningConfiguration"]) == ("functions/hello", "MUTABLE", {"scanOnPush": True})
+    assert found["encryptionConfiguration"] == {"encryptionType": "AES256"}
+
+
+def test_ecr_credentials_at_a_real_registry(registry_with_basic_auth: Address, aws: AwsOptions) -> None:
+    """The token of ECR is sent, and a refusal names where it came from."""
+    location = DistributionLocation(registry_with_basic_auth.host, "team")
+    ecr = ElasticContainerRegistry(ECR, aws)
+    store = DistributionStore(
+        location, credentials_for=lambda repository: ecr.credentials(), create_repository=ecr.create_repository, plain_http=True, timeouts=QUICK
+    )
+    with contextlib.closing(store), pytest.raises(FunctionError, match=r"refuses the credentials from AWS \(eu-west-1\)"):
+        store.push("hello", _artifact(b"x"), tag="v1")
+
+
+def test_ecr_without_the_right(aws: AwsOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    import botocore.client
+    import botocore.exceptions
+
+    def denied(self: object, operation: str, parameters: object) -> None:
+        raise botocore.exceptions.ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}, operation)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", denied)
+    with pytest.raises(FunctionError, match="AWS refuses ecr:CreateRepository") as caught:
+        ElasticContainerRegistry(ECR, aws).create_repository("functions/hello")
+    assert "`ecr:CreateRepository` on `arn:aws:ecr:eu-west-1:123456789012:repository/functions/hello`" in caught.value.next_step
+    unreachable = AwsOptions(access_key="test", secret_key="test", endpoint_url="http://127.0.0.1:1")
+    monkeypatch.undo()
+    with pytest.raises(FunctionError, match="AWS could not be asked for ecr:GetAuthorizationToken"):
+        ElasticContainerRegistry(ECR, unreachable).credentials()
