@@ -14,7 +14,7 @@ Run = t.Callable[[dict[str, t.Any], bool, set[str]], dict[str, t.Any]]
 """Takes the parameters, whether it is check mode, and a set to which it adds what no output may show; gives the result."""
 
 
-def run_module(module: t.Any, run: Run) -> t.NoReturn:
+def run_module(module: t.Any, run: Run) -> None:
     """Call `run` and hand its result, or the FunctionError it raises, to Ansible. Leaves through the module's exit.
 
     A termination signal ends the work as an interrupt does, so that locks are let go and half done work is undone.

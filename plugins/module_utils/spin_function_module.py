@@ -13,7 +13,7 @@ import typing as t
 from pathlib import Path
 
 from .compatibility.spin_versions import DEFAULT_SHIM_VERSION
-from .deploy_function import DeployRequest, DeployResult, Registry, deploy_function
+from .deploy_function import DeployRequest, DeployResult, Registry, check_namespace, deploy_function
 from .directories import cache_directory, state_directory
 from .errors import FunctionError
 from .function import Target
@@ -112,6 +112,7 @@ def _target_factory(parameters: Parameters, state: Path, stages: Stages) -> t.Ca
 
 def _remove(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[str, t.Any]:
     name, namespace = parameters["name"], parameters["namespace"]
+    check_namespace(namespace)
     target = _target_factory(parameters, state_directory(parameters["state_directory"]), stages)(name)
     with stages("live_state"):
         exists = target.exists()
@@ -151,7 +152,9 @@ def _result(result: DeployResult, state: str, check_mode: bool) -> dict[str, t.A
 
 
 def _times(stages: dict[str, float]) -> str:
-    return ", ".join(f"{name} {seconds:.2f} s" for name, seconds in stages.items())
+    """The total and the stages that one notices."""
+    noticed = [f"{name} {seconds:.2f} s" for name, seconds in stages.items() if seconds >= 0.01]
+    return ": ".join([f"{sum(stages.values()):.2f} s", *([", ".join(noticed)] if noticed else [])])
 
 
 def write_result(path: Path, result: dict[str, t.Any]) -> None:

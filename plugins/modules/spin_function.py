@@ -326,13 +326,15 @@ facts:
   type: dict
 """
 
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.arguments import kubernetes_auth_arguments
 from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_module import run
 
 
-def argument_spec() -> dict:
+def argument_spec() -> dict[str, t.Any]:
     return dict(
         source=dict(type="path", aliases=["src"]),
         name=dict(type="str"),

@@ -10,11 +10,13 @@ the message says so. `wac plug` gives a dependency all that the component may do
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import typing as t
 from pathlib import Path
 
+from ..compatibility.webassembly import read_binary
 from ..errors import FunctionError
 from ..manifest.model import Component, Manifest
 
@@ -46,6 +48,11 @@ def compose(manifest: Manifest, component: Component, source: Path, *, work_dire
                 f"{key}: {name} does not inherit the component's configuration; only Spin can fence it off.",
                 next_step=f"trust it with `dependencies_inherit_configuration = true` in [component.{component.id}], or compose it in the `build.command`.",
             )
+        if dependency.get("export"):
+            raise FunctionError(
+                f"{key}: {name} takes the export {dependency['export']}, and wac joins what has the same name only.",
+                next_step="compose it in the `build.command` and drop it from `dependencies`.",
+            )
         if "path" in dependency:
             plugs.append(str(manifest.folder / dependency["path"]))
         elif "url" in dependency:
@@ -56,9 +63,12 @@ def compose(manifest: Manifest, component: Component, source: Path, *, work_dire
             )
     work_directory.mkdir(parents=True, exist_ok=True)
     composed = work_directory / f"{component.id}.composed.wasm"
-    command = [program, "plug", *(part for plug in plugs for part in ("--plug", plug)), str(source), "-o", str(composed)]
+    distinct = dict.fromkeys(plugs)  # one file may satisfy several imports, and wac refuses to take it twice
+    command = [program, "plug", *(part for plug in distinct for part in ("--plug", plug)), str(source), "-o", str(composed)]
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+        subprocess.run(
+            command, check=True, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_SECONDS, env={**os.environ, "RUST_BACKTRACE": "0"}
+        )
     except subprocess.CalledProcessError as error:
         raise FunctionError(
             f"{key}: wac could not compose it: {error.stderr.strip()[-2000:]}",
@@ -67,4 +77,17 @@ def compose(manifest: Manifest, component: Component, source: Path, *, work_dire
         ) from None
     except subprocess.TimeoutExpired:
         raise FunctionError(f"{key}: wac did not end within {TIMEOUT_SECONDS} s.", next_step="run it by hand to see why.", facts={"command": command}) from None
+    _refuse_open_imports(component, composed, key)
     return composed
+
+
+def _refuse_open_imports(component: Component, composed: Path, key: str) -> None:
+    """wac ends well as soon as one dependency fits, and the others' imports would be missing at run time."""
+    imports = read_binary(composed, key=key).imports
+    for name in component.dependencies:
+        missing = [found for found in imports if found == name or found.split("@")[0] == name or found.startswith(f"{name.split('@')[0]}/")]
+        if missing:
+            raise FunctionError(
+                f"{key}: {name} does not export {', '.join(missing)}, which the component imports.",
+                next_step="see what it exports (`wasm-tools component wit FILE`), and take a version of it that fits.",
+            )

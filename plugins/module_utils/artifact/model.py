@@ -25,7 +25,8 @@ class Blob:
         """A new stream over the bytes; the caller closes it."""
         if self.data is not None:
             return io.BytesIO(self.data)
-        assert self.path is not None
+        if self.path is None:
+            raise AssertionError(f"the blob {self.digest} has neither data nor a path")
         return self.path.open("rb")
 
     def descriptor(self) -> dict[str, t.Any]:

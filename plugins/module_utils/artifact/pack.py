@@ -12,7 +12,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 import tarfile
 import typing as t
 from pathlib import Path
@@ -48,10 +47,8 @@ def pack(manifest: Manifest, sources: dict[str, Path], files: dict[str, list[Gue
         work_directory: where an archive may be written; the artifact refers to it until it is pushed.
 
     Raises:
-        FunctionError: a file vanished or can't be read, or its name is not UTF-8.
+        FunctionError: a file vanished or can't be read.
     """
-    for listed in files.values():
-        _refuse_other_encodings(listed)
     try:
         wasm = {identifier: file_blob(path, WASM_MEDIA_TYPE) for identifier, path in sources.items()}
         guest_files = {identifier: [(file.path, file_blob(file.source, FILE_MEDIA_TYPE)) for file in listed] for identifier, listed in files.items()}
@@ -68,17 +65,6 @@ def pack(manifest: Manifest, sources: dict[str, Path], files: dict[str, list[Gue
     layers.append(locked)  # always the last layer
     image_manifest = _image_manifest(manifest, minimum_spin_version, config, layers)
     return Artifact(manifest=image_manifest, config=config, layers=tuple(layers), locked_application=application)
-
-
-def _refuse_other_encodings(files: list[GuestFile]) -> None:
-    """The locked application is JSON, and so names files in UTF-8."""
-    for file in files:
-        try:
-            file.path.encode()
-        except UnicodeEncodeError as error:
-            raise FunctionError(
-                f"{os.fsencode(file.source)!r}: the file's name is not UTF-8.", next_step="rename the file, or leave it out with `exclude_files`."
-            ) from error
 
 
 def file_blob(path: Path, media_type: str) -> Blob:

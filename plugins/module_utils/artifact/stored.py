@@ -21,7 +21,8 @@ def stored_artifact(manifest: bytes, blob_path: t.Callable[[str], Path]) -> Arti
         blob_path: digest to the file with these bytes.
     """
     description = json.loads(manifest)
-    blobs = [Blob(entry["mediaType"], entry["digest"], entry["size"], path=blob_path(entry["digest"])) for entry in (description["config"], *description["layers"])]
+    entries = (description["config"], *description["layers"])
+    blobs = [Blob(entry["mediaType"], entry["digest"], entry["size"], path=blob_path(entry["digest"])) for entry in entries]
     if any(blob.path is None or not blob.path.is_file() or blob.path.stat().st_size != blob.size for blob in blobs):
         return None
     config, *layers = blobs

@@ -42,7 +42,8 @@ def run_command(command: t.Sequence[str], folder: Path, environment: dict[str, s
         stderr=subprocess.STDOUT,
         start_new_session=True,  # so that its children end with it
     )
-    assert process.stdout is not None
+    if process.stdout is None:
+        raise AssertionError("stdout is a pipe")
     ended = False
     try:
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")

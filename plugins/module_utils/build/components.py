@@ -51,12 +51,14 @@ def build_components(manifest: Manifest, options: BuildOptions) -> None:
     except OSError as error:
         place = error.filename or options.log_file
         raise FunctionError(
-            f"the build can't go on: {place}: {error.strerror}.", next_step=f"see that there is room and the right to write (`df -h {place}`), then deploy again."
+            f"the build can't go on: {place}: {error.strerror}.",
+            next_step=f"see that there is room and the right to write (`df -h {place}`), then deploy again.",
         ) from error
 
 
 def _build_component(manifest: Manifest, component: Component, options: BuildOptions, log: t.TextIO) -> None:
-    assert component.build is not None
+    if component.build is None:
+        raise AssertionError(f"component {component.id} has no build")
     folder = (manifest.folder / component.build.workdir).resolve()
     key = f"spin.toml: component.{component.id}.build"
     if not folder.is_dir():

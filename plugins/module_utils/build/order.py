@@ -23,17 +23,28 @@ def build_order(manifest: Manifest) -> list[Component]:
         for component in manifest.components.values()
         if component.build and isinstance(component.source, LocalSource)
     }
-    sorter: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
-    for component in manifest.components.values():
-        needed = [producers.get(os.path.normpath(dependency["path"])) for dependency in component.dependencies.values() if "path" in dependency]
-        sorter.add(component.id, *(producer for producer in needed if producer and producer != component.id))
+    needed = {
+        component.id: [
+            producer
+            for dependency in component.dependencies.values()
+            if "path" in dependency and (producer := producers.get(os.path.normpath(dependency["path"]))) not in (None, component.id)
+        ]
+        for component in manifest.components.values()
+    }
     try:
-        ordered = list(sorter.static_order())
+        graphlib.TopologicalSorter(needed).prepare()
     except graphlib.CycleError as error:
         raise FunctionError(
             f"spin.toml: the components {' -> '.join(error.args[1])} depend on each other in a circle.", next_step="remove one of these `dependencies`."
         ) from None
-    written = list(manifest.components)
-    if not any(component.dependencies for component in manifest.components.values()):
-        ordered = written
-    return [manifest.components[identifier] for identifier in ordered if manifest.components[identifier].build]
+    ordered: dict[str, Component] = {}
+
+    def add(identifier: str) -> None:
+        if identifier not in ordered:
+            for producer in needed[identifier]:
+                add(producer)
+            ordered[identifier] = manifest.components[identifier]
+
+    for identifier in manifest.components:
+        add(identifier)
+    return [component for component in ordered.values() if component.build]

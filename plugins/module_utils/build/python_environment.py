@@ -55,20 +55,20 @@ def python_environment(folder: Path, cache_directory: Path, log: t.TextIO) -> Pa
 
 def _contents(requirements: Path, seen: set[Path]) -> t.Iterator[bytes]:
     """The file's bytes and those of what it names by path: other requirements files, constraints, packages beside it."""
-    seen.add(requirements)
+    seen.add(requirements.resolve())
     content = requirements.read_bytes()
     yield content
     for line in content.decode(errors="replace").splitlines():
-        for word in re.split(r"[\s=]|file:|#", line.strip()):
+        for word in re.split(r"[\s=\0]|file:|#", line):
             path = (requirements.parent / word).resolve()
             if not word or path in seen or requirements.parent.resolve().is_relative_to(path):
                 continue  # the project itself (`-e .`): its files are no packages to install
-            if path.is_file() and path.suffix in (".txt", ".in"):
+            if os.path.isfile(path) and path.suffix in (".txt", ".in"):
                 yield str(path).encode()
                 yield from _contents(path, seen)
-            elif path.is_file():
+            elif os.path.isfile(path):
                 yield path.read_bytes()
-            elif path.is_dir():
+            elif os.path.isdir(path):
                 seen.add(path)
                 for file in sorted(path.rglob("*")):
                     if file.is_file() and not _MADE_BY_TOOLS.intersection(file.relative_to(path).parts):
@@ -87,28 +87,17 @@ def _run(command: list[str], requirements: Path, log: t.TextIO) -> None:
     log.write(f"$ {' '.join(command)}\n")
     log.flush()
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-    try:
-        result = subprocess.run(
-            command,
-            cwd=requirements.parent,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=INSTALL_TIMEOUT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+    exit_code, output = run_command(command, requirements.parent, environment, log, time.monotonic() + INSTALL_TIMEOUT_SECONDS)
+    if exit_code is None:
         raise FunctionError(
             f"{requirements}: installing the packages did not end within {INSTALL_TIMEOUT_SECONDS} s.",
             next_step="check the network to the package index, then deploy again.",
-        ) from None
-    log.write(result.stdout)
-    if result.returncode != 0:
+        )
+    if exit_code != 0:
         raise FunctionError(
-            f"{requirements}: the packages can't be installed (exit code {result.returncode}): {_last_error(result.stdout)}",
+            f"{requirements}: the packages can't be installed (exit code {exit_code}): {_last_error(output)}",
             next_step="correct the requirements, or set the package index with pip's own settings (PIP_INDEX_URL, pip.conf), then deploy again.",
-            facts={"command": command, "exit_code": result.returncode, "output": result.stdout[-8000:]},
+            facts={"command": command, "exit_code": exit_code, "output": output},
         )
 
 

@@ -20,6 +20,9 @@ FIELD_MANAGER = "wasmfaas"
 """Owner of what we write by server-side apply, so that others' fields stay theirs."""
 
 Object = dict[str, t.Any]
+# Named, since inside the class `list` is its method.
+Objects = list[Object]
+Lines = list[str]
 
 
 class Conflict(FunctionError):
@@ -42,16 +45,17 @@ class KubernetesApi:
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """One object, or None where there is none (or not even its kind)."""
+        found: Object | None = None
         with self._translated("get", kind, namespace, name, missing_is_none=True):
-            return t.cast(Object, self._client.get(_resource(kind), name, namespace=namespace))
-        return None
+            found = self._client.get(_resource(kind), name, namespace=namespace)
+        return found  # noqa: RET504 (the context swallows a 404)
 
-    def list(self, kind: Kind, namespace: str | None = None, *, labels: dict[str, str] | None = None) -> list[Object]:
+    def list(self, kind: Kind, namespace: str | None = None, *, labels: dict[str, t.Any] | None = None) -> Objects:
         """All objects of a kind in a namespace (None: in all); raises MissingKind where the cluster lacks it."""
         with self._translated("list", kind, namespace, None):
             return list(self._client.list(_resource(kind), namespace=namespace or "*", labels=labels))
 
-    def list_nodes(self, kind: Kind) -> list[Object]:
+    def list_nodes(self, kind: Kind) -> Objects:
         """All objects of a kind that lives outside of namespaces."""
         from lightkube.generic_resource import create_global_resource
 
@@ -64,31 +68,32 @@ class KubernetesApi:
         with self._translated("apply", kind, metadata["namespace"], metadata["name"]):
             return t.cast(
                 Object,
-                self._client.apply(_resource(kind)(wanted), namespace=metadata["namespace"], field_manager=FIELD_MANAGER, force=True, dry_run=dry_run),
+                self._client.apply(_resource(kind)(wanted), field_manager=FIELD_MANAGER, force=True, dry_run=dry_run),
             )
 
     def create(self, kind: Kind, wanted: Object) -> Object:
         """Create an object; raises Conflict where it exists."""
         metadata = wanted["metadata"]
         with self._translated("create", kind, metadata["namespace"], metadata["name"]):
-            return t.cast(Object, self._client.create(_resource(kind)(wanted), namespace=metadata["namespace"], field_manager=FIELD_MANAGER))
+            return t.cast(Object, self._client.create(_resource(kind)(wanted), field_manager=FIELD_MANAGER))
 
     def replace(self, kind: Kind, wanted: Object) -> Object:
         """Put an object back as a whole; raises Conflict where somebody else changed it since it was read."""
         metadata = wanted["metadata"]
         with self._translated("update", kind, metadata["namespace"], metadata["name"]):
-            return t.cast(Object, self._client.replace(_resource(kind)(wanted), namespace=metadata["namespace"], field_manager=FIELD_MANAGER))
+            return t.cast(Object, self._client.replace(_resource(kind)(wanted), field_manager=FIELD_MANAGER))
 
     def delete(self, kind: Kind, namespace: str, name: str) -> bool:
         """Delete an object and what it owns; False where there was none."""
         from lightkube.types import CascadeType
 
+        existed = False
         with self._translated("delete", kind, namespace, name, missing_is_none=True):
             self._client.delete(_resource(kind), name, namespace=namespace, cascade=CascadeType.FOREGROUND)
-            return True
-        return False
+            existed = True
+        return existed  # noqa: RET504 (the context swallows a 404)
 
-    def events_of(self, namespace: str, names: t.Collection[str]) -> list[str]:
+    def events_of(self, namespace: str, names: t.Collection[str]) -> Lines:
         """The events about the objects called `names`, oldest first, one line each."""
         found = []
         for event in self.list(EVENT, namespace):

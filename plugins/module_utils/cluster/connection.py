@@ -57,7 +57,7 @@ def connect(options: ConnectionOptions) -> lightkube.Client:
     """
     import httpx2
     import lightkube
-    from lightkube.config.client_adapter import ConnectionParams, verify_cluster
+    from lightkube.config.client_adapter import verify_cluster
     from lightkube.config.models import User
     from lightkube.core.exceptions import ConfigError
 
@@ -85,7 +85,7 @@ def connect(options: ConnectionOptions) -> lightkube.Client:
         transport = _Transport(
             httpx2.HTTPTransport(verify=verify_cluster(cluster, user, config.abs_file), proxy=options.proxy), cluster.server, _impersonation(options)
         )
-        return lightkube.Client(config, conn_params=ConnectionParams(timeout=httpx2.Timeout(REQUEST_TIMEOUT_SECONDS), transport=transport))
+        return lightkube.Client(config, timeout=httpx2.Timeout(REQUEST_TIMEOUT_SECONDS), transport=transport)
     except (ConfigError, KeyError, OSError, ValueError) as error:
         raise FunctionError(
             f"the connection to Kubernetes can't be set up: {_reason(error)}.",
@@ -190,7 +190,7 @@ class _Transport(BaseTransport):
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
         try:
-            return t.cast("httpx2.Response", retrying(send))
+            return retrying(send)
         except httpx2.TransportError as error:
             raise FunctionError(
                 f"the Kubernetes API server {self._server} does not answer: {error}.",

@@ -53,7 +53,8 @@ def wait_for_rollout(api: KubernetesApi, namespace: str, name: str, revision: st
         stop=tenacity.stop_after_delay(timeout_seconds),
         retry_error_callback=too_late,
     )(look)
-    assert deployment is not None
+    if deployment is None:
+        raise AssertionError("too_late raises where there is no deployment")
     return deployment
 
 

@@ -108,7 +108,7 @@ def cluster_settings(parameters: dict[str, t.Any]) -> ClusterSettings:
     """Check the parameters of spin_function that only a cluster has a use for; raises FunctionError."""
     if parameters["replicas"] is not None and parameters["replicas"] < 1:
         raise FunctionError("replicas: must be 1 or more.", next_step="use `autoscale: {min: 0}` to let the function sleep.")
-    namespace, _, gateway = parameters["gateway"].partition("/")
+    namespace, _separator, gateway = parameters["gateway"].partition("/")
     if not namespace or not gateway:
         raise FunctionError(f"gateway: {parameters['gateway']!r} is not of the form namespace/name.", next_step="write it as in wasmfaas-system/wasmfaas.")
     return ClusterSettings(

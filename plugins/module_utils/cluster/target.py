@@ -140,18 +140,20 @@ class ClusterTarget:
 
     def _wait(self, wanted: WantedFunction, objects: list[Object]) -> LiveFunction:
         if not self._settings.wait:
-            app = self._api.get(SPIN_APP, self._namespace, self._name)
-            assert app is not None
-            return live_function(app, None)
+            return live_function(self._applied_app(), None)
         revision = objects[0]["spec"]["podAnnotations"][REVISION]
         with self._stages("rollout"):
             deployment = wait_for_rollout(self._api, self._namespace, self._name, revision, timeout_seconds=self._settings.wait_timeout)
         if wanted.has_http_trigger:
             with self._stages("probe"):
                 self._probe()
+        return live_function(self._applied_app(), deployment)
+
+    def _applied_app(self) -> Object:
         app = self._api.get(SPIN_APP, self._namespace, self._name)
-        assert app is not None
-        return live_function(app, deployment)
+        if app is None:
+            raise FunctionError("somebody else deleted the function during the deployment.", next_step="run the same command again to have it.")
+        return app
 
     def _probe(self) -> None:
         probe(
@@ -163,7 +165,8 @@ class ClusterTarget:
 
     def ensure_answers(self, wanted: WantedFunction) -> LiveFunction:
         app = self._spin_app
-        assert app is not None
+        if app is None:
+            raise AssertionError("only called where a function is deployed")
         deployment = self._api.get(DEPLOYMENT, self._namespace, self._name)
         live = live_function(app, deployment)
         if live.status == "ready" or not self._settings.wait:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from ..errors import FunctionError
 from ..manifest.model import Manifest
-from .spin_versions import COMPATIBLE_WITHIN_MINOR, HTTP_HANDLER_EXPORTS, INTERFACES, SPIN_OF_SHIM, TRIGGERS_OF_SHIM
+from .spin_versions import COMPATIBLE_WITHIN_MINOR, HOST_NAMESPACES, HTTP_HANDLER_EXPORTS, INTERFACES, SPIN_OF_SHIM, TRIGGERS_OF_SHIM
 from .webassembly import WebAssemblyBinary, read_binary
 
 OLDEST_SPIN = "1.0.0"
+_SHOWN_FINDINGS = 4  # a component built for a newer Spin has dozens, which all say the same; the facts hold all
 
 
 def spin_version_of_shim(shim_version: str) -> str:
@@ -46,7 +47,7 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
         shim_version: of the nodes; the lowest one where they differ.
 
     Raises:
-        FunctionError: names every finding with both versions.
+        FunctionError: names the first findings with both versions; its facts hold all.
     """
     spin = spin_version_of_shim(shim_version)
     known = ", ".join(sorted(TRIGGERS_OF_SHIM))
@@ -63,7 +64,9 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
             for name in names if binary.is_component else ():
                 since, until = _host_versions(name)
                 if since is None or (direction == "exports" and not name.startswith(HTTP_HANDLER_EXPORTS)):
-                    continue  # not an interface of Spin's: for the composition to satisfy, or the component's own
+                    if direction == "imports" and ":" in name and not name.startswith(HOST_NAMESPACES):
+                        findings.append(f"component {identifier} imports {name}, which neither Spin nor one of its `dependencies` provides")
+                    continue
                 oldest = max(oldest, since, key=_numbers)
                 if _numbers(spin) < _numbers(since):
                     findings.append(f"component {identifier} {direction} {name}, which Spin has from {since} on")
@@ -71,8 +74,9 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
                 elif until is not None and _numbers(spin) >= _numbers(until):
                     findings.append(f"component {identifier} {direction} {name}, which Spin had from {since} to before {until}")
     if findings:
+        more = f"; and {len(findings) - _SHOWN_FINDINGS} more" if len(findings) > _SHOWN_FINDINGS else ""
         raise FunctionError(
-            f"containerd-shim-spin {shim_version} (Spin {spin}) cannot run this application: {'; '.join(findings)}.",
+            f"containerd-shim-spin {shim_version} (Spin {spin}) cannot run this application: {'; '.join(findings[:_SHOWN_FINDINGS])}{more}.",
             next_step=_advice(needed),
             facts={"shim_version": shim_version, "spin_version": spin, "findings": findings},
         )
@@ -82,7 +86,8 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
 def check_pushed(minimum_spin_version: str, *, shim_version: str) -> None:
     """Refuse an artifact that was pushed earlier, from what `check` had found in it; raises FunctionError."""
     spin = spin_version_of_shim(shim_version)
-    if minimum_spin_version and _numbers(spin) < _numbers(minimum_spin_version):
+    # The annotation comes from a registry, so it may hold anything.
+    if re.fullmatch(r"\d+(\.\d+)*", minimum_spin_version, re.ASCII) and _numbers(spin) < _numbers(minimum_spin_version):
         raise FunctionError(
             f"containerd-shim-spin {shim_version} (Spin {spin}) cannot run this application:"
             f" its components use interfaces that Spin has from {minimum_spin_version} on.",

@@ -64,5 +64,8 @@ INTERFACES: dict[str, tuple[str, str | None]] = {
 }
 """Interfaces of the host; the first pattern that fits decides, `*` stands for one interface or package name."""
 
+HOST_NAMESPACES = ("wasi:", "fermyon:", "spin:")
+"""Whose interfaces a host may provide; an import of any other namespace must have been composed in."""
+
 HTTP_HANDLER_EXPORTS = ("wasi:http/incoming-handler", "wasi:http/handler", "fermyon:spin/inbound-http")
 """One of these must be exported by the component of an `http` trigger."""

@@ -1,0 +1,269 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lays a release out on disk: what a locked application and its blobs become so that jco or Spin can run them."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ..errors import FunctionError
+
+OpenBlob = t.Callable[[str], t.BinaryIO]
+
+INSTALL_SPIN = "Install the Spin CLI (then the local target uses it), or deploy to a cluster (target: cluster)."
+TRANSPILE_TIMEOUT_SECONDS = 300
+REFUSED = 3
+"""Exit code of transpile.mjs for a file that cannot run here."""
+
+RUNS = "wasi:http/incoming-handler@0.2"
+RUNS_NOT = {
+    "wasi:http/handler@0.3": "it is a WASI preview 3 component",
+    "wasi:http/incoming-handler@0.2.0-rc": "it is built for a 2023 draft of WASI HTTP",
+    "fermyon:spin/inbound-http": "it is built for Spin's own HTTP interface, which came before WASI HTTP",
+}
+"""Start of an export's name to the reason why only Spin runs it (spinframework/spin crates/http/src/trigger.rs, HandlerType)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Release:
+    """A release on disk: its folder and the ids of the components that answer requests."""
+
+    directory: Path
+    components: list[str]
+
+
+def check(application: dict[str, t.Any], runtime: str, variables: dict[str, str]) -> None:
+    """Refuse, before anything is touched, what cannot run.
+
+    Raises:
+        FunctionError: names the trigger, component or variable.
+    """
+    missing = sorted(name for name, variable in application.get("variables", {}).items() if "default" not in variable and name not in variables)
+    if missing:
+        raise FunctionError(
+            f"No value is given for the required variable{'s' if len(missing) > 1 else ''} {', '.join(missing)}.",
+            next_step=f"Give it with -e '{{\"variables\": {{\"{missing[0]}\": \"…\"}}}}', or a default in spin.toml.",
+        )
+    for component in application["components"]:
+        if component.get("dependencies"):
+            raise FunctionError(
+                f"Component {component['id']} has dependencies that are not composed into it.",
+                next_step="Install spin or wac, so that the deployment composes the component.",
+            )
+    served = [trigger for trigger in application["triggers"] if trigger["trigger_type"] == "http"]
+    if runtime != "spin":
+        for trigger in application["triggers"]:
+            if trigger["trigger_type"] != "http":
+                raise FunctionError(
+                    f"Trigger {trigger['id']} is of the type {trigger['trigger_type']}; without Spin the local target runs HTTP triggers only.",
+                    next_step=INSTALL_SPIN,
+                )
+        for trigger in served:
+            executor = (trigger["trigger_config"].get("executor") or {}).get("type", "http")
+            if executor not in ("http", "spin"):
+                raise FunctionError(f"Trigger {trigger['id']} uses the executor {executor}, which only Spin has.", next_step=INSTALL_SPIN)
+    if not served:
+        raise FunctionError("The application has no HTTP trigger, so it has no URL to answer at.", next_step="Add a [[trigger.http]] to spin.toml.")
+
+
+def release_name(digest: str, runtime: str, runtime_directory: Path) -> str:
+    """Folder of a release: what was deployed, what runs it, and (as its output is kept there) with which version."""
+    return f"{digest.removeprefix('sha256:')[:12]}-{runtime}-{runtime_directory.name[:8]}"
+
+
+def prepare(
+    releases: Path, digest: str, runtime: str, application: dict[str, t.Any], open_blob: OpenBlob, *, node: Path, runtime_directory: Path
+) -> Release:
+    """Lay a release out in `releases`, unless it is there whole; a half one is made anew.
+
+    Raises:
+        FunctionError: a blob is missing or not what its digest says, or a component is of a kind that only Spin runs.
+    """
+    answering = {trigger["trigger_config"].get("component") for trigger in application["triggers"]} - {None}
+    components = [component for component in application["components"] if component["id"] in answering]
+    release = Release(releases / release_name(digest, runtime, runtime_directory), [component["id"] for component in components])
+    if (release.directory / "release.json").is_file():
+        return release
+    partial = release.directory.with_name(f"{release.directory.name}.partial")
+    for leftover in (partial, release.directory):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir(parents=True, mode=0o700)
+    try:
+        if runtime == "spin":
+            for component in application["components"]:
+                _unpack_files(partial, component, open_blob)
+                _unpack_source(partial, component, open_blob)
+            (partial / "spin.toml").write_text(spin_toml(application), encoding="utf-8")
+            (partial / "runtime-config.toml").write_text(runtime_config(application, releases.parent / "data"), encoding="utf-8")
+        else:
+            for component in components:
+                _unpack_files(partial, component, open_blob)
+                if not _reuse_module(releases, partial, component, runtime_directory):
+                    _unpack_source(partial, component, open_blob)
+            with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+                for done in [pool.submit(_transpile, partial, component, node, runtime_directory) for component in components]:
+                    done.result()
+        (partial / "release.json").write_text(json.dumps({"digest": digest, "runtime": runtime}), encoding="utf-8")
+        partial.rename(release.directory)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return release
+
+
+def _component_directory(partial: Path, component: dict[str, t.Any]) -> Path:
+    return partial / "components" / component["id"]
+
+
+def _unpack_source(partial: Path, component: dict[str, t.Any], open_blob: OpenBlob) -> None:
+    _write_content(component["source"], _component_directory(partial, component) / "component.wasm", open_blob)
+
+
+def _unpack_files(partial: Path, component: dict[str, t.Any], open_blob: OpenBlob) -> None:
+    files = _component_directory(partial, component) / "files"
+    files.mkdir(parents=True)
+    for file in component.get("files", []):
+        destination = files / file["path"]
+        if not Path(os.path.normpath(destination)).is_relative_to(files):
+            raise FunctionError(f"Component {component['id']}: the file path {file['path']!r} leaves its folder.", next_step="Build and push the artifact anew.")
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        _write_content(file, destination, open_blob)
+
+
+def _write_content(reference: dict[str, t.Any], destination: Path, open_blob: OpenBlob) -> None:
+    """Write what a content reference of a locked application (inline, base64 without padding, or digest) stands for."""
+    if "inline" in reference:
+        inline = reference["inline"]
+        destination.write_bytes(base64.b64decode(inline + "=" * (-len(inline) % 4)))
+        return
+    digest = reference["digest"]
+    found = hashlib.sha256()
+    with open_blob(digest) as source, destination.open("wb") as target:
+        while chunk := source.read(1 << 20):
+            found.update(chunk)
+            target.write(chunk)
+    if f"sha256:{found.hexdigest()}" != digest:
+        raise FunctionError(f"A blob of the artifact is not {digest}, as it is named.", next_step="Delete it from the registry or image layout and push again.")
+
+
+def _module_mark(component: dict[str, t.Any], runtime_directory: Path) -> str:
+    source = component["source"]
+    return f"{source.get('digest') or source.get('inline')} {runtime_directory.name}"
+
+
+def _reuse_module(releases: Path, partial: Path, component: dict[str, t.Any], runtime_directory: Path) -> bool:
+    """Take the transpiled module of another release with the same Wasm (settings or files changed only): seconds become nothing."""
+    wanted = _module_mark(component, runtime_directory)
+    module = _component_directory(partial, component) / "module"
+    for mark in releases.glob("*/components/*/module/source.txt"):
+        if mark.is_relative_to(partial):
+            continue
+        try:
+            if mark.read_text(encoding="utf-8") == wanted:
+                shutil.copytree(mark.parent, module, copy_function=os.link)
+                return True
+        except OSError:
+            shutil.rmtree(module, ignore_errors=True)
+    return False
+
+
+def _transpile(partial: Path, component: dict[str, t.Any], node: Path, runtime_directory: Path) -> None:
+    directory = _component_directory(partial, component)
+    source, module = directory / "component.wasm", directory / "module"
+    if module.exists():
+        return
+    try:
+        result = subprocess.run(
+            [node, runtime_directory / "transpile.mjs", source, module],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TRANSPILE_TIMEOUT_SECONDS, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise FunctionError(f"Component {component['id']} could not be prepared: {error}", next_step=INSTALL_SPIN) from error
+    lines = result.stderr.strip().splitlines()
+    if result.returncode == REFUSED:
+        raise FunctionError(f"Component {component['id']} cannot run here: {lines[-1] if lines else 'unknown kind'}.", next_step=INSTALL_SPIN)
+    if result.returncode:
+        raise FunctionError(
+            f"Component {component['id']} could not be prepared: jco ended with {result.returncode}.",
+            next_step="Read the output; " + INSTALL_SPIN,
+            facts={"output": "\n".join(lines[-20:])},
+        )
+    exports: list[str] = json.loads((module / "interfaces.json").read_text(encoding="utf-8"))["exports"]
+    for start, reason in RUNS_NOT.items():
+        if any(name.startswith(start) for name in exports):
+            raise FunctionError(f"Component {component['id']} cannot run here: {reason}, which only Spin runs.", next_step=INSTALL_SPIN)
+    if not any(name.startswith(RUNS) for name in exports):
+        raise FunctionError(
+            f"Component {component['id']} exports no HTTP handler ({RUNS}), only: {', '.join(exports) or 'nothing'}.",
+            next_step="Build it for Spin's HTTP trigger: the templates http-py-p2, http-js and http-rust-p2 of `spin new` do.",
+        )
+    (module / "source.txt").write_text(_module_mark(component, runtime_directory), encoding="utf-8")
+    source.unlink()
+
+
+def spin_toml(application: dict[str, t.Any]) -> str:
+    """The spin.toml (version 2) that loads as the given locked application, with sources and files beside it.
+
+    Keys are renamed back as spinframework/spin crates/loader/src/local.rs renames them.
+    """
+    import tomli_w
+
+    metadata = application.get("metadata", {})
+    about = {key: metadata[key] for key in ("name", "version", "description", "authors") if metadata.get(key)}
+    components = {}
+    for component in application["components"]:
+        own = component.get("metadata", {})
+        place = f"components/{component['id']}"
+        entry: dict[str, t.Any] = {"source": f"{place}/component.wasm"}
+        if component.get("files"):
+            entry["files"] = [{"source": f"{place}/files", "destination": "/"}]
+        for key, value in (
+            ("environment", component.get("env")),
+            ("variables", component.get("config")),
+            ("sqlite_databases", own.get("databases")),
+            *((key, own.get(key)) for key in ("key_value_stores", "ai_models", "allowed_outbound_hosts", "description")),
+        ):
+            if value:
+                entry[key] = value
+        components[component["id"]] = entry
+    triggers: dict[str, list[dict[str, t.Any]]] = {}
+    for trigger in application["triggers"]:
+        configuration = {key: value for key, value in trigger["trigger_config"].items() if value is not None}
+        triggers.setdefault(trigger["trigger_type"], []).append({"id": trigger["id"], **configuration})
+    manifest: dict[str, t.Any] = {"spin_manifest_version": 2, "application": about}
+    if application.get("variables"):
+        manifest["variables"] = {
+            name: {
+                **({"default": variable["default"]} if "default" in variable else {"required": True}),
+                **{key: variable[key] for key in ("description", "secret") if variable.get(key)},
+            }
+            for name, variable in application["variables"].items()
+        }
+    return tomli_w.dumps({**manifest, "trigger": triggers, "component": components})
+
+
+def runtime_config(application: dict[str, t.Any], data: Path) -> str:
+    """Spin's runtime configuration for stores and databases beyond "default", which Spin knows of itself; as files in `data`."""
+    import tomli_w
+
+    stores: dict[str, t.Any] = {}
+    databases: dict[str, t.Any] = {}
+    for component in application["components"]:
+        own = component.get("metadata", {})
+        for label in own.get("key_value_stores", []):
+            if label != "default":
+                stores[label] = {"type": "spin", "path": str(data / "sqlite_key_value.db")}
+        for label in own.get("databases", []):
+            if label != "default":
+                databases[label] = {"type": "spin", "path": str(data / f"sqlite_{label}.db")}
+    return tomli_w.dumps({**({"key_value_store": stores} if stores else {}), **({"sqlite_database": databases} if databases else {})})

@@ -1,0 +1,139 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs a function as a process of this machine, behind the same interface as a cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import typing as t
+from pathlib import Path
+
+from ..compatibility.spin_versions import DEFAULT_SHIM_VERSION
+from ..errors import FunctionError
+from ..function import Difference, LiveFunction, WantedFunction
+from ..probe import HEALTH_PATH, probe
+from ..stages import Stages
+from . import runtime
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalSettings:
+    """See the options of the module spin_function, which have the same names."""
+
+    state_directory: Path  # of local functions
+    runtime_directory: Path | None  # None for what starts nothing
+    port: int | None
+    probe_path: str
+    wait_timeout: float
+
+
+_CLUSTER_ONLY = ("replicas", "autoscale", "load", "domain", "hostname", "service_account", "resources", "invocation_limits", "runtime_config")
+
+
+def local_settings(parameters: dict[str, t.Any], state: Path) -> LocalSettings:
+    """Check the parameters of spin_function for the local target; raises FunctionError where one has no meaning there."""
+    given = [name for name in _CLUSTER_ONLY if parameters[name] is not None]
+    if given:
+        raise FunctionError(f"{', '.join(given)}: has no effect with target=local.", next_step="leave it out, or deploy to a cluster with `-e target=cluster`.")
+    directory = parameters["runtime_directory"]
+    return LocalSettings(state / "functions", Path(directory) if directory else None, parameters["port"], parameters["probe_path"], parameters["wait_timeout"])
+
+
+class LocalTarget:
+    """One function on this machine; implements `function.Target`."""
+
+    needs_artifact = True  # it runs from the artifact's own blobs
+
+    def __init__(self, namespace: str, name: str, settings: LocalSettings, stages: Stages) -> None:
+        self._namespace = namespace
+        self._name = name
+        self._settings = settings
+        self._stages = stages
+
+    def _read(self) -> runtime.LocalFunction | None:
+        return runtime.read(self._settings.state_directory, self._namespace, self._name)
+
+    def exists(self) -> bool:
+        return self._read() is not None
+
+    def live(self) -> LiveFunction | None:
+        function = self._read()
+        return live_function(function) if function else None
+
+    def shim_version(self) -> str:
+        # What runs here must run on a cluster as well, so the check is that of the version the collection installs.
+        return DEFAULT_SHIM_VERSION
+
+    def difference(self, wanted: WantedFunction) -> Difference:
+        function = self._read()
+        before: dict[str, t.Any] = {}
+        if function is not None:
+            before = {"image": function.image, "settings": function.settings_digest[:19], "port": function.port, "running": function.alive}
+        after = {
+            "image": wanted.image or "<known after the build>",
+            "settings": self._settings_digest(wanted)[:19],
+            "port": self._settings.port or (function.port if function else "<a free one>"),
+            "running": True,
+        }
+        return Difference(before, after)
+
+    def _settings_digest(self, wanted: WantedFunction) -> str:
+        settings = {"variables": wanted.variables.all()}
+        return "sha256:" + hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+    def deploy(self, wanted: WantedFunction) -> LiveFunction:
+        with self._stages("rollout"):
+            function = runtime.start(self._start_request(wanted))
+        with self._stages("probe"):
+            probe(function.url, path=self._settings.probe_path or HEALTH_PATH, timeout_seconds=self._settings.wait_timeout)
+        return live_function(function)
+
+    def _start_request(self, wanted: WantedFunction) -> runtime.StartRequest:
+        assert wanted.artifact is not None and self._settings.runtime_directory is not None
+        blobs = {blob.digest: blob for blob in wanted.artifact.layers}
+        return runtime.StartRequest(
+            state_directory=self._settings.state_directory,
+            runtime_directory=self._settings.runtime_directory,
+            namespace=self._namespace,
+            name=self._name,
+            digest=wanted.digest,
+            source_digest=wanted.source_digest,
+            settings_digest=self._settings_digest(wanted),
+            image=wanted.image,
+            locked_application=wanted.artifact.locked_application,
+            open_blob=lambda digest: blobs[digest].open(),
+            variables=wanted.variables.all(),
+            port=self._settings.port,
+            ready_timeout_seconds=self._settings.wait_timeout,
+        )
+
+    def ensure_answers(self, wanted: WantedFunction) -> LiveFunction:
+        function = self._read()
+        assert function is not None
+        return live_function(function)
+
+    def delete(self) -> None:
+        runtime.stop(self._settings.state_directory, self._namespace, self._name)
+
+
+def list_functions(state: Path, namespace: str | None) -> list[LiveFunction]:
+    """The functions of this machine, sorted by namespace and name; `state` is the product's state directory."""
+    found = [live_function(function) for function in runtime.list_functions(state / "functions", namespace)]
+    return sorted(found, key=lambda function: (function.namespace, function.name))
+
+
+def live_function(function: runtime.LocalFunction) -> LiveFunction:
+    """What the state file of a local function says."""
+    return LiveFunction(
+        name=function.name,
+        namespace=function.namespace,
+        source_digest=function.source_digest,
+        image=function.image,
+        url=function.url,
+        status="ready" if function.alive else "stopped",
+        created=function.started_at,
+        details={"process_id": function.process_id, "port": function.port, "runtime": function.runtime, "log_file": str(function.log_file)},
+    )
