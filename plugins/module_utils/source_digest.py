@@ -43,6 +43,9 @@ OUTPUT_FOLDERS = frozenset({"build", "dist", "out", "target"})
 
 CARGO_TARGET = "target"
 
+_BELOW = "ps_d"
+"""pathspec's name for the part of a match that is below what a pattern names."""
+
 _READ_BYTES = 1 << 20
 _PARALLEL_FROM_BYTES = 1 << 22
 
@@ -54,7 +57,7 @@ def source_digest(manifest: Manifest) -> str:
         FunctionError: a file can't be read.
     """
     try:
-        listing = _hash_files(manifest.folder, _inputs(manifest))
+        listing = list(_hash_files(manifest.folder, _inputs(manifest)))
     except OSError as error:
         raise FunctionError(
             f"{error.filename}: {error.strerror}.",
@@ -134,11 +137,15 @@ def _gitignore(path: Path) -> t.Any:
 
 
 def _ignored(path: str, ignores: tuple[tuple[str, t.Any], ...]) -> bool:
-    """Whether the innermost .gitignore that has a say leaves `path` out; nearer files win, as in git."""
+    """Whether the innermost .gitignore that has a say leaves `path` out (a folder ends with `/`); nearer files and later lines win, as in git."""
     for folder, spec in reversed(ignores):
-        verdict = spec.check_file(path[len(folder) + 1 :] if folder else path).include
-        if verdict is not None:
-            return bool(verdict)
+        relative = path[len(folder) + 1 :] if folder else path
+        for pattern in reversed(spec.patterns):
+            found = pattern.match_file(relative) if pattern.include is not None else None
+            # pathspec is made for flat lists: it also matches what lies below a match. Here the walk itself stops at an ignored folder, and so
+            # only a match of the path as a whole counts; otherwise `*` with `!*/`, or `!folder/`, would be read in another way than by git.
+            if found is not None and (found.match.groupdict().get(_BELOW) is None or found.match.start(_BELOW) == len(relative) - 1):
+                return bool(pattern.include)
     return False
 
 

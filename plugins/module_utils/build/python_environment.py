@@ -38,10 +38,7 @@ def python_environment(folder: Path, cache_directory: Path, log: t.TextIO) -> Pa
     requirements = folder / "requirements.txt"
     if not requirements.is_file():
         return None
-    contents = hashlib.sha256(f"{sys.version_info[:2]} {sys.platform}\n".encode())
-    for part in _contents(requirements, set()):
-        contents.update(hashlib.sha256(part).digest())
-    key = contents.hexdigest()[:24]
+    key = _key(requirements)
     environment = cache_directory / "python-environments" / key
     if (environment / _COMPLETE).exists():
         return environment
@@ -51,6 +48,13 @@ def python_environment(folder: Path, cache_directory: Path, log: t.TextIO) -> Pa
         if not (environment / _COMPLETE).exists():
             _make(environment, requirements, log)
     return environment
+
+
+def _key(requirements: Path) -> str:
+    contents = hashlib.sha256(f"{sys.version_info[:2]} {sys.platform}\n".encode())
+    for part in _contents(requirements, set()):
+        contents.update(hashlib.sha256(part).digest())
+    return contents.hexdigest()[:24]
 
 
 def _contents(requirements: Path, seen: set[Path]) -> t.Iterator[bytes]:

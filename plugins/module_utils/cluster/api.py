@@ -57,10 +57,8 @@ class KubernetesApi:
 
     def list_nodes(self, kind: Kind) -> Objects:
         """All objects of a kind that lives outside of namespaces."""
-        from lightkube.generic_resource import create_global_resource
-
         with self._translated("list", kind, None, None):
-            return list(self._client.list(create_global_resource(kind.group, kind.version, kind.kind, kind.plural)))
+            return list(self._client.list(_resource(kind, namespaced=False)))
 
     def apply(self, kind: Kind, wanted: Object, *, dry_run: bool = False) -> Object:
         """Server-side apply: our fields become exactly `wanted`; returns the whole object."""
@@ -135,10 +133,12 @@ class KubernetesApi:
 
 
 @functools.cache
-def _resource(kind: Kind) -> t.Any:
-    from lightkube.generic_resource import create_namespaced_resource
+def _resource(kind: Kind, *, namespaced: bool = True) -> t.Any:
+    """lightkube's class for a kind. Not by its `create_…_resource`, which refuses a kind that some other code of the process made typed classes for."""
+    from lightkube import generic_resource
 
-    return create_namespaced_resource(kind.group, kind.version, kind.kind, kind.plural)
+    base = generic_resource.GenericNamespacedResource if namespaced else generic_resource.GenericGlobalResource
+    return type(kind.kind, (base,), {"_api_info": generic_resource.create_api_info(kind.group, kind.version, kind.kind, kind.plural)})
 
 
 def _missing_kind(kind: Kind) -> MissingKind:

@@ -185,7 +185,7 @@ class _Transport(BaseTransport):
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(httpx2.TransportError) | tenacity.retry_if_result(lambda response: response.status_code in RETRIED_STATUS),
-            wait=tenacity.wait_exponential_jitter(initial=0.1, max=2),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.1, max=2),
             stop=lambda state: (state.seconds_since_start or 0) > (LATER_CONTACT_SECONDS if self._contacted else FIRST_CONTACT_SECONDS),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )

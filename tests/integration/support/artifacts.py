@@ -1,0 +1,98 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Spin artifacts made by hand, right or wrong in one point: for the tests of the stand-in, independent of the product's own code."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import ssl
+import typing as t
+import urllib.parse
+
+import httpx
+
+from .registries import Registry
+
+WASM = b"\x00asm\x0d\x00\x01\x00"  # the head of a component; nobody runs it
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER_WASM = "application/vnd.wasm.content.layer.v1+wasm"
+LAYER_DATA = "application/vnd.wasm.content.layer.v1+data"
+LAYER_LOCKED = "application/vnd.fermyon.spin.application.v1+config"
+
+
+def digest_of(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+@dataclasses.dataclass
+class HandMadeArtifact:
+    """Change any part before `push`: `locked` (the locked app as data), `config`, `layers` (media type, content) before the locked app."""
+
+    name: str
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        wasm = WASM + self.name.encode()
+        data = b"x" * 200 + self.name.encode()
+        self.layers = [(LAYER_WASM, wasm), (LAYER_DATA, data)]
+        component: dict[str, t.Any] = {
+            "id": self.name,
+            "source": {"content_type": "application/wasm", "digest": digest_of(wasm)},
+            "files": [{"digest": digest_of(data), "path": "assets/big.txt"}, {"inline": "aGk", "path": "assets/tiny.txt"}],
+        }
+        if self.environment:
+            component["env"] = self.environment
+        self.locked: dict[str, t.Any] = {
+            "spin_lock_version": 0,
+            "metadata": {"name": self.name, "trigger": {"type": "http"}, "triggers": {}, "version": "0.1.0"},
+            "triggers": [{"id": f"{self.name}-http-trigger", "trigger_type": "http", "trigger_config": {"component": self.name, "route": "/..."}}],
+            "components": [component],
+        }
+        self.config: dict[str, t.Any] = {"architecture": "wasm", "os": "wasip1", "rootfs": {"type": "layers", "diff_ids": []}}
+        self.label = True
+        self.wrong_sizes = False
+
+    @property
+    def component(self) -> dict[str, t.Any]:
+        component: dict[str, t.Any] = self.locked["components"][0]
+        return component
+
+    def push(self, registry: Registry, repository: str, *, index: bool = False) -> str:
+        """Upload it and return `host/repository@digest`; `index` wraps it in an index with an entry for linux/amd64."""
+        verify: t.Any = ssl.create_default_context(cafile=registry.authority_file) if registry.authority_file else True
+        with httpx.Client(base_url=f"{registry.url}/v2/{repository}", auth=registry.auth, verify=verify, trust_env=False) as client:
+            locked = json.dumps(self.locked, separators=(",", ":")).encode()
+            if self.label:
+                self.config["config"] = {"Labels": {"com.fermyon.spin.lockedAppDigest": digest_of(locked)}}
+            config = json.dumps(self.config).encode()
+            layers = [*self.layers, (LAYER_LOCKED, locked)]
+            for content in [config, *(content for _, content in layers)]:
+                _upload(client, content)
+            manifest = {
+                "schemaVersion": 2,
+                "mediaType": MANIFEST,
+                "config": {"mediaType": CONFIG, "digest": digest_of(config), "size": len(config)},
+                "layers": [{"mediaType": media_type, "digest": digest_of(content), "size": len(content) + self.wrong_sizes} for media_type, content in layers],
+            }
+            digest = _put_manifest(client, manifest)
+            if index:
+                size = len(json.dumps(manifest).encode())
+                entry = {"mediaType": MANIFEST, "digest": digest, "size": size, "platform": {"os": "linux", "architecture": "amd64"}}
+                digest = _put_manifest(client, {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry]})
+        return f"{registry.host}/{repository}@{digest}"
+
+
+def _upload(client: httpx.Client, content: bytes) -> None:
+    started = client.post("/blobs/uploads/").raise_for_status()
+    location = urllib.parse.urljoin(str(started.request.url), started.headers["Location"])
+    client.put(httpx.URL(location).copy_add_param("digest", digest_of(content)), content=content).raise_for_status()
+
+
+def _put_manifest(client: httpx.Client, manifest: dict[str, t.Any]) -> str:
+    content = json.dumps(manifest).encode()
+    client.put(f"/manifests/{digest_of(content)}", content=content, headers={"Content-Type": manifest["mediaType"]}).raise_for_status()
+    return digest_of(content)

@@ -1,0 +1,185 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A Kubernetes control plane for tests (tests/servers/cmd/control_plane) with what a SpinKube cluster has before its first function."""
+
+from __future__ import annotations
+
+import ssl
+import typing as t
+from pathlib import Path
+
+from lightkube import ApiError, Client, KubeConfig
+from lightkube.codecs import from_dict
+from lightkube.generic_resource import create_global_resource, create_namespaced_resource
+from lightkube.models.authentication_v1 import TokenRequestSpec
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.core_v1 import ServiceAccount, ServiceAccountToken
+
+from .definitions import definition_files
+from .servers import Programs, Server, answers, free_port, wait_until, write_json
+
+GATEWAY_NAME = "wasmfaas"
+GATEWAY_NAMESPACE = "wasmfaas-system"
+GATEWAY_CLASS = "traefik"
+EXECUTOR = "containerd-shim-spin"
+RUNTIME_CLASS = "wasmtime-spin-v2"
+FIELD_MANAGER = "tests"
+
+SpinApp = create_namespaced_resource("core.spinkube.dev", "v1alpha1", "SpinApp", "spinapps")
+SpinAppExecutor = create_namespaced_resource("core.spinkube.dev", "v1alpha1", "SpinAppExecutor", "spinappexecutors")
+Gateway = create_namespaced_resource("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
+GatewayClass = create_global_resource("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses")
+HTTPRoute = create_namespaced_resource("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
+ReferenceGrant = create_namespaced_resource("gateway.networking.k8s.io", "v1beta1", "ReferenceGrant", "referencegrants")
+ScaledObject = create_namespaced_resource("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects")
+InterceptorRoute = create_namespaced_resource("http.keda.sh", "v1beta1", "InterceptorRoute", "interceptorroutes")
+
+
+class ControlPlane:
+    """A running control plane; `kubeconfig` is its administrator's. Start-up: about 7 s."""
+
+    def __init__(self, programs: Programs, directory: Path) -> None:
+        """Start it with its data, kubeconfigs and log in `directory`, which must be new."""
+        self.directory = directory
+        self.kubeconfig = directory / "administrator.kubeconfig"
+        self.port = free_port()
+        self.url = f"https://127.0.0.1:{self.port}"
+        definitions = [*definition_files(), programs.gateway_definitions]
+        arguments = ["--data-directory", str(directory / "data"), "--port", str(self.port), "--kubeconfig", str(self.kubeconfig)]
+        for path in definitions:
+            arguments += ["--custom-resource-definitions", str(path)]
+        self.server = Server([str(programs.path("control_plane")), *arguments], log=directory / "control_plane.log")
+        self._wait_ready()
+
+    def _wait_ready(self) -> None:
+        authority = self.directory / "data" / "keys" / "authority.crt"
+        self.server.wait_ready(
+            lambda: authority.exists() and answers(f"{self.url}/readyz", verify=ssl.create_default_context(cafile=authority)),
+            seconds=90,
+        )
+        client = self.client()
+        # Made by the controller manager, as the last part to start; without it no pod can be created.
+        self.server.wait_ready(lambda: _exists(client, ServiceAccount, "default", "default"), seconds=60)
+
+    def client(self, kubeconfig: Path | None = None) -> Client:
+        """A lightkube client, by default the administrator's."""
+        return Client(config=KubeConfig.from_file(str(kubeconfig or self.kubeconfig)), trust_env=False, field_manager=FIELD_MANAGER)
+
+    def restart(self, *, wait: bool = True) -> None:
+        """Kill it and start it again on the same data and port; `wait=False` returns while it is still starting."""
+        self.stop_hard()
+        self.start_again(wait=wait)
+
+    def stop_hard(self) -> None:
+        """Kill it, as a power cut would; `start_again` brings it back."""
+        self.server.kill()
+
+    def start_again(self, *, wait: bool = True) -> None:
+        self.server.start()
+        if wait:
+            self._wait_ready()
+
+    def stop(self) -> None:
+        self.server.stop()
+
+    def apply(self, *objects: dict[str, t.Any]) -> None:
+        """Server-side apply of any objects whose kinds are built in or named above."""
+        client = self.client()
+        for content in objects:
+            client.apply(from_dict(content), field_manager=FIELD_MANAGER, force=True)
+
+    def create_namespace(self, name: str) -> None:
+        """A namespace as a function needs it: with its SpinAppExecutor, and its default service account there."""
+        self.apply(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
+            {
+                "apiVersion": "core.spinkube.dev/v1alpha1",
+                "kind": "SpinAppExecutor",
+                "metadata": {"name": EXECUTOR, "namespace": name},
+                "spec": {"createDeployment": True, "deploymentConfig": {"runtimeClassName": RUNTIME_CLASS, "installDefaultCACerts": True}},
+            },
+        )
+        client = self.client()
+        wait_until(lambda: _exists(client, ServiceAccount, "default", name), seconds=30, what=f"the default service account of {name}")
+
+    def prepare(self) -> None:
+        """RuntimeClass, shared Gateway, KEDA's interceptor Service, and the namespaces `default` and `user1` with an executor each."""
+        for namespace in (GATEWAY_NAMESPACE, "keda"):
+            self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        self.apply(
+            {
+                "apiVersion": "node.k8s.io/v1",
+                "kind": "RuntimeClass",
+                "metadata": {"name": RUNTIME_CLASS},
+                "handler": "spin",
+                "scheduling": {"nodeSelector": {"spin": "true"}},
+            },
+            {
+                "apiVersion": "gateway.networking.k8s.io/v1",
+                "kind": "GatewayClass",
+                "metadata": {"name": GATEWAY_CLASS},
+                "spec": {"controllerName": "traefik.io/gateway-controller"},
+            },
+            {
+                "apiVersion": "gateway.networking.k8s.io/v1",
+                "kind": "Gateway",
+                "metadata": {"name": GATEWAY_NAME, "namespace": GATEWAY_NAMESPACE},
+                "spec": {
+                    "gatewayClassName": GATEWAY_CLASS,
+                    "listeners": [{"name": "web", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}],
+                },
+            },
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": "keda-add-ons-http-interceptor-proxy", "namespace": "keda"},
+                "spec": {"ports": [{"name": "proxy", "port": 8080}], "selector": {"app": "interceptor"}},
+            },
+        )
+        for namespace in ("default", "user1"):
+            self.create_namespace(namespace)
+
+    def kubeconfig_for(self, user: str, *, namespace: str = "default", rules: list[dict[str, t.Any]] | None = None) -> Path:
+        """A kubeconfig, mode 0600, of a new ServiceAccount `user` in `namespace` whose Role has exactly `rules` (none: no rights).
+
+        Each rule is an RBAC PolicyRule: `{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}`.
+        """
+        named = {"name": user, "namespace": namespace}
+        self.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named})
+        self.apply(
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": named, "rules": rules or []},
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "RoleBinding",
+                "metadata": named,
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": user},
+                "subjects": [{"kind": "ServiceAccount", **named}],
+            },
+        )
+        request = ServiceAccountToken(metadata=ObjectMeta(), spec=TokenRequestSpec(audiences=[], expirationSeconds=36000))
+        token = self.client().create(request, user, namespace=namespace)
+        assert token.status is not None
+        administrator = KubeConfig.from_file(str(self.kubeconfig))
+        authority = administrator.clusters["test"].certificate_auth_data
+        return write_json(
+            self.directory / f"{namespace}-{user}.kubeconfig",
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "test", "cluster": {"server": self.url, "certificate-authority-data": authority}}],
+                "users": [{"name": user, "user": {"token": token.status.token}}],
+                "contexts": [{"name": "test", "context": {"cluster": "test", "user": user, "namespace": namespace}}],
+                "current-context": "test",
+            },
+        )
+
+
+def _exists(client: Client, kind: t.Any, name: str, namespace: str) -> bool:
+    try:
+        client.get(kind, name, namespace=namespace)
+    except ApiError as error:
+        if error.status.code in {403, 404, 503}:
+            return False
+        raise
+    return True

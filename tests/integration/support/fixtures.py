@@ -1,0 +1,134 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The test servers as pytest fixtures; conftest.py imports them all: `from .support.fixtures import *` or as a plugin."""
+
+from __future__ import annotations
+
+import collections.abc
+from pathlib import Path
+
+import pytest
+
+from .certificates import CertificateAuthority
+from .control_plane import ControlPlane
+from .definitions import DefinitionsMissingError, definition_files
+from .faulty_proxy import FaultyProxy
+from .registries import PASSWORD, USERNAME, Registry
+from .servers import Programs, build
+from .spinkube import SpinkubeStandIn
+from .token_server_stand_in import TokenServerStandIn
+
+__all__ = [
+    "CertificateAuthority",
+    "ControlPlane",
+    "FaultyProxy",
+    "Programs",
+    "Registry",
+    "SpinkubeStandIn",
+    "TokenServerStandIn",
+    "certificate_authority",
+    "control_plane",
+    "faulty_proxy",
+    "registry",
+    "registry_with_basic_auth",
+    "registry_with_tls",
+    "registry_with_token_auth",
+    "server_directory",
+    "server_programs",
+    "spinkube_stand_in",
+    "token_server",
+]
+
+
+@pytest.fixture(scope="session")
+def server_programs() -> Programs:
+    """The built test servers; the first session on a machine builds them, about 10 minutes."""
+    return build()
+
+
+@pytest.fixture(scope="session")
+def server_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where data and logs of this session's servers are; pytest keeps the last three sessions' under /tmp/pytest-of-USER."""
+    return tmp_path_factory.mktemp("servers")
+
+
+@pytest.fixture(scope="session")
+def certificate_authority(server_directory: Path) -> CertificateAuthority:
+    """The private authority of `registry_with_tls`; its file is `certificate_authority.certificate_file`."""
+    return CertificateAuthority(server_directory / "authority")
+
+
+@pytest.fixture(scope="session")
+def control_plane(server_programs: Programs, server_directory: Path) -> collections.abc.Iterator[ControlPlane]:
+    """A prepared control plane, see `ControlPlane.prepare`; without SpinKube's stand-in, SpinApps stay what they are."""
+    try:
+        definition_files()
+    except DefinitionsMissingError as error:
+        pytest.skip(str(error))
+    plane = ControlPlane(server_programs, server_directory / "control_plane")
+    try:
+        plane.prepare()
+        yield plane
+    finally:
+        plane.stop()
+
+
+@pytest.fixture(scope="session")
+def spinkube_stand_in(
+    server_programs: Programs, server_directory: Path, control_plane: ControlPlane, certificate_authority: CertificateAuthority
+) -> collections.abc.Iterator[SpinkubeStandIn]:
+    """SpinKube, kubelet, Gateway and KEDA, played beside `control_plane`. It trusts `certificate_authority` for registries."""
+    stand_in = SpinkubeStandIn(server_programs, control_plane, server_directory, authorities=[certificate_authority.certificate_file])
+    try:
+        yield stand_in
+    finally:
+        stand_in.stop()
+
+
+@pytest.fixture(scope="session")
+def registry(server_programs: Programs, server_directory: Path) -> collections.abc.Iterator[Registry]:
+    """A registry without TLS and access control."""
+    server = Registry(server_programs, server_directory / "registry")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def registry_with_basic_auth(server_programs: Programs, server_directory: Path) -> collections.abc.Iterator[Registry]:
+    """A registry that wants `.username` and `.password` by HTTP basic auth."""
+    server = Registry(server_programs, server_directory / "registry_with_basic_auth", basic_auth=True)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def token_server(server_directory: Path) -> collections.abc.Iterator[TokenServerStandIn]:
+    """The token server of `registry_with_token_auth`, to count its requests or shorten its tokens' lifetime."""
+    server = TokenServerStandIn(server_directory / "token_server", username=USERNAME, password=PASSWORD)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def registry_with_token_auth(server_programs: Programs, server_directory: Path, token_server: TokenServerStandIn) -> collections.abc.Iterator[Registry]:
+    """A registry that wants a Bearer token of `token_server`, which gives one for `.username` and `.password`."""
+    server = Registry(server_programs, server_directory / "registry_with_token_auth", token_server=token_server)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def registry_with_tls(server_programs: Programs, server_directory: Path, certificate_authority: CertificateAuthority) -> collections.abc.Iterator[Registry]:
+    """A registry with a certificate of `certificate_authority`; `.authority_file` is the file to trust."""
+    server = Registry(server_programs, server_directory / "registry_with_tls", authority=certificate_authority)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def faulty_proxy(registry: Registry) -> collections.abc.Iterator[FaultyProxy]:
+    """A proxy in front of `registry`, without faults at first; one per test."""
+    proxy = FaultyProxy(registry.url)
+    yield proxy
+    proxy.stop()

@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A small Spin project for tests, whose component is made in a few milliseconds instead of by a compiler."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+COMPONENT = b"\0asm\x0d\0\x01\0"
+HANDLER = "wasi:http/incoming-handler@0.2.0"
+
+_BUILD = """
+import pathlib
+
+message = pathlib.Path("message.txt").read_bytes()
+section = bytes([4]) + b"text" + message  # a custom section
+assert len(section) < 128
+pathlib.Path("app.wasm").write_bytes(pathlib.Path("base.bin").read_bytes() + bytes([0, len(section)]) + section)
+"""
+
+
+def component(export: str = HANDLER) -> bytes:
+    """The least binary that is a component with one export; it can't run, and is not meant to."""
+    name = export.encode()
+    body = bytes([1, 0, len(name)]) + name + bytes([5, 0, 0])
+    return COMPONENT + bytes([11, len(body)]) + body
+
+
+class FunctionProject:
+    """A project folder. `write` changes the source, so that a build gives another component."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self.name = name
+        folder.mkdir(parents=True)
+        (folder / "base.bin").write_bytes(component())
+        (folder / "build.py").write_text(_BUILD)
+        self.manifest()
+        self.write("first")
+
+    def manifest(self, *, behaviour: str = "", command: str = "python3 build.py", variables: str = "", component_variables: str = "", more: str = "") -> None:
+        """Write spin.toml; `behaviour` tells the stand-in for the shim what the pods do."""
+        environment = f'environment = {{ STAND_IN_BEHAVIOUR = "{behaviour}" }}' if behaviour else ""
+        (self.folder / "spin.toml").write_text(f'''
+spin_manifest_version = 2
+
+[application]
+name = "{self.name}"
+
+[variables]
+{variables}
+
+[[trigger.http]]
+route = "/..."
+component = "main"
+
+[component.main]
+source = "app.wasm"
+{environment}
+{component_variables}
+{more}
+
+[component.main.build]
+command = {json.dumps(command)}
+''')
+
+    def write(self, message: str) -> None:
+        (self.folder / "message.txt").write_text(message)

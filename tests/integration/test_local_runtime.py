@@ -1,0 +1,717 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The local runtime with real processes: Python components built with componentize-py answer over HTTP."""
+
+from __future__ import annotations
+
+import collections.abc
+import contextlib
+import dataclasses
+import hashlib
+import http.client
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+import typing as t
+import urllib.error
+import urllib.parse
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.local import control, installation, runtime, state
+from ansible_collections.wasmfaas.platform.plugins.module_utils.local.state import LocalFunction
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPONENTS = Path(__file__).resolve().parent / "components"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wasmfaas" / "tests"
+SECRET = "s3cret-value-of-a-variable"
+
+
+# ---- what the tests run ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def installed() -> installation.Installation:
+    return installation.install(ROOT / "roles" / "local_runtime" / "files")
+
+
+@pytest.fixture(scope="session")
+def workbench() -> bytes:
+    """The component components/workbench, built once for each state of its source and requirements."""
+    requirements = (COMPONENTS / "requirements.txt").read_bytes()
+    source = COMPONENTS / "workbench" / "app.py"
+    digest = hashlib.sha256(requirements + source.read_bytes()).hexdigest()[:16]
+    result = CACHE / f"workbench-{digest}.wasm"
+    if not result.exists():
+        environment = CACHE / f"componentize-{hashlib.sha256(requirements).hexdigest()[:16]}"
+        if not (environment / ".complete").exists():
+            subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+            subprocess.run([environment / "bin" / "pip", "install", "--quiet", "-r", COMPONENTS / "requirements.txt"], check=True)
+            (environment / ".complete").touch()
+        partial = result.with_suffix(".partial")
+        search_path = f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        subprocess.run(
+            [environment / "bin" / "componentize-py", "-w", "spin-http", "componentize", "app", "-o", partial],
+            cwd=source.parent, env={**os.environ, "PATH": search_path, "VIRTUAL_ENV": str(environment)}, check=True,
+        )  # fmt: skip
+        partial.rename(result)
+    return result.read_bytes()
+
+
+@dataclasses.dataclass
+class Application:
+    """A locked application under construction."""
+
+    blobs: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    locked: dict[str, t.Any] = dataclasses.field(
+        default_factory=lambda: {"spin_lock_version": 0, "metadata": {"name": "test", "version": "1.2.3"}, "variables": {}, "triggers": [], "components": []}
+    )
+
+    def blob(self, content: bytes) -> str:
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        self.blobs[digest] = content
+        return digest
+
+    def component(self, identifier: str, wasm: bytes, route: t.Any = "/...", *, files: dict[str, bytes] | None = None, **more: t.Any) -> Application:
+        source = {"content_type": "application/wasm", "digest": self.blob(wasm)}
+        mounted = [{"path": path, "digest": self.blob(content)} for path, content in (files or {}).items()]
+        self.locked["components"].append({"id": identifier, "source": source, "files": mounted, **more})
+        self.locked["triggers"].append({"id": f"t-{identifier}", "trigger_type": "http", "trigger_config": {"component": identifier, "route": route}})
+        return self
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{hashlib.sha256(json.dumps(self.locked).encode()).hexdigest()}"
+
+
+class Functions:
+    """Starts functions in one state directory."""
+
+    def __init__(self, root: Path, installed: installation.Installation) -> None:
+        self.root = root
+        self.installed = installed
+
+    def request(self, application: Application, name: str = "hello", **more: t.Any) -> runtime.StartRequest:
+        values: dict[str, t.Any] = dict(
+            state_directory=self.root, runtime_directory=self.installed.runtime_directory, namespace="default", name=name, digest=application.digest,
+            source_digest="sha256:source", settings_digest="sha256:settings", image="oci:test", locked_application=application.locked,
+            open_blob=lambda digest: io.BytesIO(application.blobs[digest]), runtime="jco",
+        )  # fmt: skip
+        return runtime.StartRequest(**{**values, **more})
+
+    def start(self, application: Application, name: str = "hello", **more: t.Any) -> LocalFunction:
+        return runtime.start(self.request(application, name, **more))
+
+    def read(self, name: str = "hello") -> LocalFunction | None:
+        return state.read(self.root, "default", name)
+
+    def processes(self, name: str = "hello") -> list[int]:
+        return state.function_processes(self.root / "default" / name)
+
+
+@pytest.fixture
+def functions(tmp_path: Path, installed: installation.Installation) -> collections.abc.Iterator[Functions]:
+    made = Functions(tmp_path / "state", installed)
+    yield made
+    for function in state.list_functions(made.root, None):
+        runtime.stop(made.root, function.namespace, function.name)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, installed: installation.Installation, workbench: bytes) -> collections.abc.Iterator[LocalFunction]:
+    """One function with everything granted, for tests that only ask it."""
+    made = Functions(tmp_path_factory.mktemp("shared") / ("long" * 25), installed)  # too long for a Unix socket's address
+    application = Application()
+    application.locked["variables"] = {"greeting": {"default": "hi"}, "password": {"secret": True}}
+    metadata = {
+        "key_value_stores": ["default", "other"],
+        "databases": ["default", "second"],
+        "allowed_outbound_hosts": ["http://127.0.0.1:*", "http://self", "http://private.spin.internal"],
+    }
+    config = {"greeting": "{{ greeting }}, {{password}}!", "plain": "plain"}
+    files = {"assets/index.html": b"<h1>hello</h1>", "empty": b""}
+    application.component("public", workbench, metadata=metadata, config=config, files=files, env={"VERSION": "1"})
+    application.component("api", workbench, "/api/:user/...", env={"VERSION": "api"})
+    application.component("private", workbench, {"private": True}, env={"VERSION": "private"})
+    yield made.start(application, variables={"password": SECRET})
+    runtime.stop(made.root, "default", "hello")
+
+
+class Answer(t.NamedTuple):
+    status: int
+    body: bytes
+    headers: http.client.HTTPMessage
+
+    def json(self) -> t.Any:
+        return json.loads(self.body)
+
+
+def ask(function: LocalFunction, path: str, body: bytes | None = None, timeout: float = 30, **query: str) -> Answer:
+    address = f"{function.url}{path}{'?' + urllib.parse.urlencode(query) if query else ''}"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, data=body), timeout=timeout) as response:
+            return Answer(response.status, response.read(), response.headers)
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, error.read(), error.headers)
+
+
+def wait_for(condition: collections.abc.Callable[[], t.Any], seconds: float = 15) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the condition did not come true in time"
+        time.sleep(0.02)
+
+
+class Load:
+    """Asks a function all the time from several threads; counts versions seen and failures."""
+
+    def __init__(self, function: LocalFunction, threads: int = 4) -> None:
+        self.seen: collections.abc.MutableMapping[str, int] = {}
+        self.failures: list[str] = []
+        self._function = function
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                answer = ask(self._function, "/sleep", seconds="0.01")
+                if answer.status == 200:
+                    version = answer.json()["environment"]["VERSION"]
+                    self.seen[version] = self.seen.get(version, 0) + 1
+                else:
+                    self.failures.append(f"{answer.status} {answer.body!r}")
+            except OSError as error:
+                self.failures.append(repr(error))
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        wait_for(lambda: self.seen or self.failures)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+# ---- a component and what it is given --------------------------------------------------------------------------------------
+
+
+def test_component_answers_with_the_headers_of_spin(shared: LocalFunction) -> None:
+    answer = ask(shared, "/a/b", c="1").json()
+    assert answer["method"] == "GET" and answer["uri"] == "/a/b?c=1"
+    port = answer["headers"].pop("spin-client-addr").removeprefix("127.0.0.1:")
+    assert port.isdigit()
+    assert {name: value for name, value in answer["headers"].items() if name.startswith("spin-")} == {
+        "spin-base-path": "/",
+        "spin-component-route": "",
+        "spin-full-url": f"{shared.url}/a/b?c=1",
+        "spin-matched-route": "/...",
+        "spin-path-info": "/a/b",
+        "spin-raw-component-route": "/...",
+    }
+
+
+def test_routes_choose_the_component(shared: LocalFunction) -> None:
+    answer = ask(shared, "/api/anna/x/").json()
+    assert answer["environment"] == {"VERSION": "api"}
+    assert answer["headers"]["spin-path-match-user"] == "anna" and answer["headers"]["spin-path-info"] == "/x/"
+    assert ask(shared, "/").json()["environment"] == {"VERSION": "1"}
+
+
+def test_well_known_paths(shared: LocalFunction) -> None:
+    assert ask(shared, "/.well-known/spin/health").body == b"OK"
+    assert ask(shared, "/.well-known/spin/info").json() == {"name": "test", "version": "1.2.3", "oci_image_digest": shared.digest}
+    assert ask(shared, "/.well-known/spin/other").status == 404
+
+
+def test_a_body_of_some_megabytes_comes_back(shared: LocalFunction) -> None:
+    body = os.urandom(3_000_000)
+    assert ask(shared, "/echo", body).body == body
+
+
+def test_repeated_response_headers_stay(shared: LocalFunction) -> None:
+    assert ask(shared, "/cookies").headers.get_all("set-cookie") == ["a=1", "b=2"]
+
+
+def test_files_are_there_and_read_only(shared: LocalFunction) -> None:
+    assert ask(shared, "/read", file="/assets/index.html").body == b"<h1>hello</h1>"
+    assert ask(shared, "/read", file="/empty").body == b""
+    assert ask(shared, "/write", file="/assets/index.html").status == 409
+    assert ask(shared, "/write", file="/new").status == 409
+    assert ask(shared, "/read", file="/assets/index.html").body == b"<h1>hello</h1>"
+    assert ask(shared, "/read", file="/../../../../../../../../etc/passwd").status == 500
+
+
+def test_variables_are_expanded(shared: LocalFunction) -> None:
+    assert ask(shared, "/variable", name="greeting").json() == {"value": f"hi, {SECRET}!"}
+    assert "Undefined" in ask(shared, "/variable", name="password").json()["error"]
+    assert "InvalidName" in ask(shared, "/variable", name="No-Name").json()["error"]
+
+
+def test_key_value_stores(shared: LocalFunction) -> None:
+    ask(shared, "/set", key="a", value="1")
+    assert ask(shared, "/set", key="b", value="2", store="other").json() == {"keys": ["b"]}
+    assert ask(shared, "/get", key="a").json() == {"value": "1"}
+    assert ask(shared, "/get", key="a", store="other").json() == {"value": None}
+    assert "AccessDenied" in ask(shared, "/get", key="a", store="third").json()["error"]
+    assert "AccessDenied" in ask(shared, "/api/x/get", key="a").json()["error"]  # another component, nothing granted
+
+
+def test_sqlite_databases_through_both_interfaces(shared: LocalFunction) -> None:
+    expected = {"visits": 1, "who": "x'y", "weight": 4.5, "empty": None}
+    assert ask(shared, "/count", interface="2.0.0").json() == expected
+    assert ask(shared, "/count").json() == {**expected, "visits": 2, "rowid": 2, "changes": 1}
+    assert ask(shared, "/count", database="second").json()["visits"] == 1
+    assert "AccessDenied" in ask(shared, "/count", database="third").json()["error"]
+    assert "not authorized" in ask(shared, "/attach").json()["error"]
+
+
+def test_interfaces_that_are_missing_say_so(shared: LocalFunction) -> None:
+    assert "Redis is not in the local runtime: install Spin" in ask(shared, "/redis").json()["error"]
+
+
+def test_outgoing_requests_are_held_to_the_allowed_hosts(shared: LocalFunction, functions: Functions, workbench: bytes) -> None:
+    other = functions.start(Application().component("main", workbench, env={"VERSION": "other"}), "other")
+    assert ask(shared, "/fetch", url=f"{other.url}/x").json()["environment"] == {"VERSION": "other"}
+    denied = ask(other, "/fetch", url=f"{shared.url}/x")
+    assert denied.status == 409 and "HttpRequestDenied" in denied.json()["error"]
+    assert other.log_file.read_text().count("add it to allowed_outbound_hosts") == 1
+
+
+def test_components_call_each_other(shared: LocalFunction) -> None:
+    answer = ask(shared, "/fetch", url="http://private.spin.internal/deep/er?q=1").json()
+    assert answer["environment"] == {"VERSION": "private"}
+    assert answer["headers"]["spin-path-info"] == "/deep/er" and answer["uri"] == "/deep/er?q=1"
+    assert "HttpRequestDenied" in ask(shared, "/fetch", url="http://api.spin.internal/").json()["error"]
+
+
+def test_an_error_in_a_request_leaves_the_next_ones_alone(shared: LocalFunction) -> None:
+    assert ask(shared, "/raise").status == 500
+    assert "ValueError: on purpose" in shared.log_file.read_text()
+    assert ask(shared, "/end").status == 500
+    assert ask(shared, "/x").json()["requests"] == 1  # a new instance
+
+
+# ---- deploying -------------------------------------------------------------------------------------------------------------
+
+
+def test_state_tells_what_runs(functions: Functions, workbench: bytes) -> None:
+    assert functions.read() is None and state.list_functions(functions.root, None) == []
+    application = Application().component("main", workbench)
+    function = functions.start(application)
+    assert functions.read() == function
+    assert function.alive and function.runtime == "jco" and function.digest == application.digest and function.log_file.is_file()
+    assert state.list_functions(functions.root, "default") == [function] and state.list_functions(functions.root, "elsewhere") == []
+    begin = time.perf_counter()
+    for _ in range(20):
+        functions.read()
+    assert (time.perf_counter() - begin) / 20 < 0.02
+
+
+def test_first_request_is_answered_at_once(functions: Functions, workbench: bytes) -> None:
+    function = functions.start(Application().component("main", workbench))
+    begin = time.perf_counter()
+    answer = ask(function, "/x")
+    # The goal of 100 ms is measured in bench/; here is room for a busy machine. Without the rehearsal it takes over 1 s there.
+    assert time.perf_counter() - begin < 0.5
+    assert answer.json()["requests"] == 1
+
+
+def test_the_rehearsal_leaves_no_trace(functions: Functions, workbench: bytes) -> None:
+    application = Application().component("main", workbench, "/set/...", metadata={"key_value_stores": ["default"]})
+    function = functions.start(application)
+    assert ask(function, "/set", key="a", value="1").json() == {"keys": ["a"]}
+    assert "Traceback" not in function.log_file.read_text()
+
+
+@pytest.mark.parametrize("change", ["settings", "wasm"])
+def test_replacing_under_load_loses_no_request(functions: Functions, workbench: bytes, change: str) -> None:
+    function = functions.start(Application().component("main", workbench, env={"VERSION": "1"}))
+    # A custom section more is another component that does the same.
+    wasm = workbench + b"\x00\x05\x04test" if change == "wasm" else workbench
+    with Load(function) as load:
+        replaced = functions.start(Application().component("main", wasm, env={"VERSION": "2"}))
+        wait_for(lambda: load.seen.get("2", 0) > 20)
+    assert load.failures == []
+    assert set(load.seen) == {"1", "2"}
+    assert replaced.process_id == function.process_id and replaced.port == function.port
+    wait_for(lambda: len(functions.processes()) == 2)
+    assert len(list((function.state_directory / "releases").iterdir())) == 1
+
+
+def test_a_request_under_way_ends_in_its_release(functions: Functions, workbench: bytes) -> None:
+    function = functions.start(Application().component("main", workbench, env={"VERSION": "1"}))
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(ask, function, "/sleep", seconds="6")
+        wait_for(lambda: socket.create_connection(("127.0.0.1", function.port)).close() is None)
+        time.sleep(0.3)  # the request must have reached the component; nothing tells when
+        functions.start(Application().component("main", workbench, env={"VERSION": "2"}))
+        assert not slow.done()
+        assert ask(function, "/x").json()["environment"] == {"VERSION": "2"}
+        assert slow.result().json()["environment"] == {"VERSION": "1"}
+
+
+def test_another_version_of_the_runtime_takes_over_without_a_gap(functions: Functions, workbench: bytes, tmp_path: Path) -> None:
+    function = functions.start(Application().component("main", workbench, env={"VERSION": "1"}))
+    newer = tmp_path / "newer"
+    shutil.copytree(functions.installed.runtime_directory, newer, symlinks=True)
+    with Load(function) as load:
+        replaced = functions.start(Application().component("main", workbench, env={"VERSION": "2"}), runtime_directory=newer)
+        wait_for(lambda: load.seen.get("2", 0) > 20)
+        wait_for(lambda: state.process_started(function.process_id) is None)
+    assert load.failures == []
+    assert replaced.process_id != function.process_id and replaced.port == function.port
+    wait_for(lambda: len(functions.processes()) == 2)
+
+
+def test_two_functions_side_by_side(functions: Functions, workbench: bytes) -> None:
+    with ThreadPoolExecutor() as pool:
+        one, two = pool.map(lambda name: functions.start(Application().component("main", workbench, env={"VERSION": name}), name), ["one", "two"])
+    assert one.port != two.port
+    assert ask(one, "/").json()["environment"] == {"VERSION": "one"} and ask(two, "/").json()["environment"] == {"VERSION": "two"}
+    assert runtime.stop(functions.root, "default", "one")
+    assert ask(two, "/").status == 200
+
+
+@pytest.mark.parametrize("victim", ["front", "backend", "all"])
+def test_killed_processes_are_started_again(functions: Functions, workbench: bytes, victim: str) -> None:
+    application = Application().component("main", workbench, metadata={"key_value_stores": ["default"]})
+    function = functions.start(application)
+    ask(function, "/set", key="a", value="1")
+    backends = [process for process in functions.processes() if process != function.process_id]
+    for process in {"front": [function.process_id], "backend": backends, "all": [function.process_id, *backends]}[victim]:
+        os.kill(process, signal.SIGKILL)
+    if victim != "backend":
+        wait_for(lambda: not t.cast(LocalFunction, functions.read()).alive)
+        wait_for(lambda: functions.processes() == [])  # backends end with their front
+    again = functions.start(application)
+    assert again.alive and again.port == function.port
+    assert ask(again, "/get", key="a").json() == {"value": "1"}
+    assert len(functions.processes()) == 2
+
+
+def test_a_killed_backend_comes_back_by_itself(functions: Functions, workbench: bytes) -> None:
+    function = functions.start(Application().component("main", workbench))
+    (backend,) = [process for process in functions.processes() if process != function.process_id]
+    os.kill(backend, signal.SIGKILL)
+    wait_for(lambda: state.process_started(backend) is None)
+    wait_for(lambda: ask(function, "/x").status == 200)
+    assert t.cast(LocalFunction, functions.read()).alive
+
+
+def test_another_process_with_the_same_id_is_not_ours(functions: Functions, workbench: bytes) -> None:
+    function = functions.start(Application().component("main", workbench))
+    path = function.state_directory / "state.json"
+    saved = json.loads(path.read_text())
+    for change in ({"process_id": os.getpid()}, {"process_started": saved["process_started"] + 1}, {"boot_id": "another"}):
+        path.write_text(json.dumps({**saved, **change}))
+        assert not t.cast(LocalFunction, functions.read()).alive
+    path.write_text(json.dumps(saved))
+    assert t.cast(LocalFunction, functions.read()).alive
+
+
+def test_stop_leaves_nothing(functions: Functions, workbench: bytes) -> None:
+    function = functions.start(Application().component("main", workbench, metadata={"key_value_stores": ["default"]}))
+    ask(function, "/set", key="a", value="1")
+    assert runtime.stop(functions.root, "default", "hello")
+    assert list(functions.root.rglob("*")) == []
+    assert functions.processes() == [] and functions.read() is None
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", function.port)).close()
+    assert not runtime.stop(functions.root, "default", "hello")
+
+
+def test_data_lasts(functions: Functions, workbench: bytes) -> None:
+    metadata = {"key_value_stores": ["default"], "databases": ["default"]}
+    function = functions.start(Application().component("main", workbench, metadata=metadata))
+    ask(function, "/set", key="a", value="1")
+    assert ask(function, "/count").json()["visits"] == 1
+    function = functions.start(Application().component("main", workbench, metadata=metadata, env={"VERSION": "2"}))
+    assert ask(function, "/get", key="a").json() == {"value": "1"} and ask(function, "/count").json()["visits"] == 2
+    assert runtime.stop(functions.root, "default", "hello", keep_data=True)
+    assert functions.read() is None and [path.name for path in function.state_directory.iterdir()] == ["data"]
+    function = functions.start(Application().component("main", workbench, metadata=metadata))
+    assert ask(function, "/get", key="a").json() == {"value": "1"} and ask(function, "/count").json()["visits"] == 3
+
+
+def test_secrets_stay_in_memory(shared: LocalFunction) -> None:
+    for process in state.function_processes(shared.state_directory):
+        assert SECRET.encode() not in Path(f"/proc/{process}/cmdline").read_bytes() + Path(f"/proc/{process}/environ").read_bytes()
+    for path in shared.state_directory.rglob("*"):
+        if path.is_file():
+            assert SECRET.encode() not in path.read_bytes(), path
+    assert stat.S_IMODE((shared.state_directory / "state.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE(shared.log_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(shared.state_directory.stat().st_mode) == 0o700
+
+
+def test_the_callers_environment_stays_out(functions: Functions, workbench: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-caller")
+    function = functions.start(Application().component("main", workbench))
+    for process in functions.processes():
+        assert b"of-the-caller" not in Path(f"/proc/{process}/environ").read_bytes()
+    assert ask(function, "/").json()["environment"] == {}
+
+
+def test_new_settings_of_the_same_artifact(functions: Functions, workbench: bytes) -> None:
+    application = Application().component("main", workbench, config={"greeting": "{{ greeting }}"})
+    application.locked["variables"] = {"greeting": {"default": "hi"}}
+    function = functions.start(application, variables={"greeting": "one"})
+    assert ask(function, "/variable", name="greeting").json() == {"value": "one"}
+    begin = time.perf_counter()
+    changed = functions.start(application, variables={"greeting": "two"}, settings_digest="sha256:other")
+    assert time.perf_counter() - begin < 15
+    assert changed.settings_digest == "sha256:other"
+    assert ask(function, "/variable", name="greeting").json() == {"value": "two"}
+    assert ask(function, "/x").status == 200
+
+
+def test_deployments_at_once_never_mix(functions: Functions, workbench: bytes) -> None:
+    applications = [Application().component("main", workbench, env={"VERSION": str(number)}) for number in range(3)]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(functions.start, applications))
+    function = t.cast(LocalFunction, functions.read())
+    version = ask(function, "/").json()["environment"]["VERSION"]
+    assert function.digest == applications[int(version)].digest
+    wait_for(lambda: len(functions.processes()) == 2)
+
+
+def test_the_lock_tells_who_holds_it(functions: Functions) -> None:
+    with state.lock(functions.root, "default", "hello", 1), ThreadPoolExecutor() as pool:
+
+        def wait_in_vain() -> None:
+            with state.lock(functions.root, "default", "hello", 0.1):
+                pass
+
+        with pytest.raises(FunctionError, match=f"Another deployment of default/hello .process {os.getpid()}. did not finish within 0.1 s"):
+            pool.submit(wait_in_vain).result()
+    assert list(functions.root.rglob("*")) == []
+
+
+def test_what_a_killed_run_left_is_mended(functions: Functions, workbench: bytes) -> None:
+    application = Application().component("main", workbench)
+    function = functions.start(application)
+    os.kill(function.process_id, signal.SIGKILL)
+    release = next((function.state_directory / "releases").iterdir())
+    release.rename(release.with_name(f"{release.name}.partial"))
+    (function.state_directory / "releases" / "older").mkdir()
+    (function.state_directory / "state.json.new").write_text("{")
+    (function.state_directory / "state.json").unlink()
+    again = functions.start(application)
+    assert ask(again, "/").status == 200
+    assert [path.name for path in (function.state_directory / "releases").iterdir()] == [release.name]
+
+
+# ---- refusals --------------------------------------------------------------------------------------------------------------
+
+CORE_MODULE = b"\0asm\x01\0\0\0"
+EMPTY_COMPONENT = b"\0asm\x0d\0\x01\0"
+
+
+def with_trigger(application: Application, **change: t.Any) -> Application:
+    application.locked["triggers"][0].update(change)
+    return application
+
+
+def refused(workbench: bytes) -> dict[str, tuple[Application, str]]:
+    required = Application().component("main", workbench)
+    required.locked["variables"] = {"token": {}}
+    wagi = {"component": "main", "route": "/", "executor": {"type": "wagi"}}
+    route = {"component": "main", "route": "/a/*b"}
+    return {
+        "trigger": (with_trigger(Application().component("main", workbench), trigger_type="redis"), "redis; without Spin"),
+        "executor": (with_trigger(Application().component("main", workbench), trigger_config=wagi), "executor wagi, which only Spin has"),
+        "variable": (required, "required variable token"),
+        "dependencies": (Application().component("main", workbench, dependencies={"a:b/c": {}}), "not composed"),
+        "core module": (Application().component("main", CORE_MODULE), "first interface"),
+        "no handler": (Application().component("main", EMPTY_COMPONENT), "exports no HTTP handler"),
+        "no wasm": (Application().component("main", b"hello"), "no WebAssembly component"),
+        "route": (with_trigger(Application().component("main", workbench), trigger_config=route), "a wildcard has no name"),
+        "host": (Application().component("main", workbench, metadata={"allowed_outbound_hosts": ["example.com"]}), "has no scheme"),
+        "template": (Application().component("main", workbench, config={"a": "{{ unknown }}"}), 'unknown variable "unknown"'),
+        "file": (Application().component("main", workbench, files={"../../../stolen": b"x"}), "leaves its folder"),
+    }
+
+
+@pytest.mark.parametrize("case", list(refused(b"")))
+def test_what_cannot_run_is_refused_and_changes_nothing(functions: Functions, workbench: bytes, case: str) -> None:
+    application, message = refused(workbench)[case]
+    with pytest.raises(FunctionError, match=message) as caught:
+        functions.start(application)
+    assert caught.value.next_step
+    assert list(functions.root.rglob("*")) == [] and functions.processes() == []
+
+
+def test_a_failed_replacement_leaves_the_old_release(functions: Functions, workbench: bytes) -> None:
+    good = Application().component("main", workbench, env={"VERSION": "1"})
+    function = functions.start(good)
+    with Load(function, threads=2) as load:
+        for bad in (Application().component("main", workbench, config={"a": "{{ unknown }}"}), Application().component("main", EMPTY_COMPONENT)):
+            with pytest.raises(FunctionError):
+                functions.start(bad)
+        with pytest.raises(FunctionError, match="was not ready within"):
+            functions.start(Application().component("main", workbench, env={"VERSION": "2"}), ready_timeout_seconds=0.05)
+    assert load.failures == [] and set(load.seen) == {"1"}
+    assert functions.read() == function
+    wait_for(lambda: len(functions.processes()) == 2)
+
+
+def test_a_blob_that_is_not_its_digest(functions: Functions, workbench: bytes) -> None:
+    application = Application().component("main", workbench)
+    with pytest.raises(FunctionError, match="A blob of the artifact is not sha256:"):
+        functions.start(application, open_blob=lambda _digest: io.BytesIO(b"other"))
+
+
+def test_ports(functions: Functions, workbench: bytes) -> None:
+    application = Application().component("main", workbench, metadata={"allowed_outbound_hosts": ["http://self"]})
+    function = functions.start(application)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with pytest.raises(FunctionError, match=f"Port {taken.getsockname()[1]} on 127.0.0.1"):
+            functions.start(application, port=taken.getsockname()[1])
+        with pytest.raises(FunctionError, match=f"Port {taken.getsockname()[1]} on 127.0.0.1"):
+            functions.start(application, "another", port=taken.getsockname()[1])
+        free = taken.getsockname()[1]
+    assert ask(function, "/").status == 200
+    moved = functions.start(application, port=free)
+    assert moved.port == free and ask(moved, "/").status == 200
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", function.port)).close()
+    assert functions.start(application).port == free
+
+
+@pytest.mark.parametrize(("namespace", "name"), [("..", "x"), ("a/b", "x"), ("default", ""), ("default", ".hidden")])
+def test_names_that_lead_elsewhere(tmp_path: Path, namespace: str, name: str) -> None:
+    with pytest.raises(FunctionError, match="is no n"):
+        state.read(tmp_path, namespace, name)
+
+
+def test_a_runtime_that_is_not_installed(functions: Functions, workbench: bytes, tmp_path: Path) -> None:
+    with pytest.raises(FunctionError, match="not installed") as caught:
+        functions.start(Application().component("main", workbench), runtime_directory=tmp_path)
+    assert "local_runtime" in caught.value.next_step
+
+
+# ---- Spin, played by spin_stub ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spin_stub(tmp_path: Path) -> Path:
+    program = tmp_path / "spin"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{COMPONENTS / "spin_stub.py"}" "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+def spin_application(**more: t.Any) -> Application:
+    metadata = {"key_value_stores": ["default", "other"], "databases": ["default", "second"], "allowed_outbound_hosts": ["https://example.com"]}
+    application = Application().component("main", CORE_MODULE, files={"a/b.txt": b"b"}, metadata=metadata, config={"token": "{{ token }}"}, **more)
+    application.locked["variables"] = {"token": {"secret": True}, "greeting": {"default": "hi", "description": "said first"}}
+    return application
+
+
+def test_spin_runs_what_is_written_for_it(functions: Functions, spin_stub: Path) -> None:
+    function = functions.start(spin_application(env={"A": "b"}), runtime="auto", spin_executable=spin_stub, variables={"token": SECRET})
+    assert function.runtime == "spin" and function.alive
+    told = ask(function, "/anything").json()
+    assert told["variables"] == {"token": SECRET}
+    assert told["manifest"] == {
+        "spin_manifest_version": 2,
+        "application": {"name": "test", "version": "1.2.3"},
+        "variables": {"token": {"required": True, "secret": True}, "greeting": {"default": "hi", "description": "said first"}},
+        "trigger": {"http": [{"id": "t-main", "component": "main", "route": "/..."}]},
+        "component": {
+            "main": {
+                "source": "components/main/component.wasm",
+                "files": [{"source": "components/main/files", "destination": "/"}],
+                "environment": {"A": "b"},
+                "variables": {"token": "{{ token }}"},
+                "key_value_stores": ["default", "other"],
+                "sqlite_databases": ["default", "second"],
+                "allowed_outbound_hosts": ["https://example.com"],
+            }
+        },
+    }
+    data = function.state_directory / "data"
+    assert told["state_directory"] == str(data)
+    assert told["runtime_config"] == {
+        "key_value_store": {"other": {"type": "spin", "path": str(data / "sqlite_key_value.db")}},
+        "sqlite_database": {"second": {"type": "spin", "path": str(data / "sqlite_second.db")}},
+    }
+    for process in functions.processes():
+        assert SECRET.encode() not in Path(f"/proc/{process}/cmdline").read_bytes()
+    replaced = functions.start(spin_application(env={"A": "c"}), runtime="auto", spin_executable=spin_stub, variables={"token": SECRET})
+    assert ask(replaced, "/").json()["manifest"]["component"]["main"]["environment"] == {"A": "c"}
+    with pytest.raises(FunctionError, match='"spin up" ended while it started') as caught:
+        functions.start(spin_application(env={"please-fail": "1"}), runtime="auto", spin_executable=spin_stub, variables={"token": SECRET})
+    assert "Failed to instantiate component" in caught.value.facts["log"]
+    assert ask(replaced, "/").json()["manifest"]["component"]["main"]["environment"] == {"A": "c"}
+    assert runtime.stop(functions.root, "default", "hello") and functions.processes() == []
+
+
+def test_spin_in_path_is_found(functions: Functions, spin_stub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{spin_stub.parent}{os.pathsep}{os.environ['PATH']}")
+    assert functions.start(spin_application(), runtime="auto", variables={"token": "x"}).runtime == "spin"
+
+
+def test_a_change_of_runtime_keeps_the_port(functions: Functions, spin_stub: Path, workbench: bytes) -> None:
+    function = functions.start(Application().component("main", workbench))
+    changed = functions.start(spin_application(), runtime="spin", spin_executable=spin_stub, variables={"token": "x"})
+    assert (function.runtime, changed.runtime, changed.port) == ("jco", "spin", function.port)
+    wait_for(lambda: len(functions.processes()) == 2)
+
+
+def test_no_spin_where_it_is_named(functions: Functions, tmp_path: Path) -> None:
+    with pytest.raises(FunctionError, match="There is no Spin CLI at"):
+        functions.start(spin_application(), runtime="auto", spin_executable=tmp_path / "spin", variables={"token": "x"})
+
+
+# ---- installing ------------------------------------------------------------------------------------------------------------
+
+
+def test_installing_twice_changes_nothing(installed: installation.Installation) -> None:
+    begin = time.perf_counter()
+    again = installation.install(ROOT / "roles" / "local_runtime" / "files")
+    assert time.perf_counter() - begin < 0.1
+    assert not again.changed and again.runtime_directory == installed.runtime_directory
+
+
+def test_an_interrupted_installation_is_made_anew(tmp_path: Path, installed: installation.Installation) -> None:
+    sources = ROOT / "roles" / "local_runtime" / "files"
+    foreseen = installation.install(sources, tmp_path, check=True)
+    assert foreseen.changed and list(tmp_path.iterdir()) == []
+    (tmp_path / f"{foreseen.runtime_directory.name}.partial" / "node_modules").mkdir(parents=True)
+    done = installation.install(sources, tmp_path, node_executable=installed.node)
+    assert done.changed and done.runtime_directory == foreseen.runtime_directory
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", done.runtime_directory.name}
+    assert not installation.install(sources, tmp_path, node_executable=installed.node).changed
+
+
+def test_an_old_node_is_refused(tmp_path: Path) -> None:
+    old = tmp_path / "node"
+    old.write_text("#!/bin/sh\necho v20.20.2\n")
+    old.chmod(0o755)
+    with pytest.raises(FunctionError, match="is Node.js 20.20.2; the local runtime needs 24.10 or newer"):
+        installation.install(ROOT / "roles" / "local_runtime" / "files", tmp_path / "cache", node_executable=old)
+
+
+def test_control_says_why_it_refuses(shared: LocalFunction) -> None:
+    with pytest.raises(control.ControlError, match="no such control request"):
+        control.call(shared.state_directory, "/other", {})
+    with contextlib.suppress(OSError):
+        assert control.status(shared.state_directory / "data") is None
