@@ -141,11 +141,24 @@ def _ignored(path: str, ignores: tuple[tuple[str, t.Any], ...]) -> bool:
     for folder, spec in reversed(ignores):
         relative = path[len(folder) + 1 :] if folder else path
         for pattern in reversed(spec.patterns):
-            found = pattern.match_file(relative) if pattern.include is not None else None
-            # pathspec is made for flat lists: it also matches what lies below a match. Here the walk itself stops at an ignored folder, and so
-            # only a match of the path as a whole counts; otherwise `*` with `!*/`, or `!folder/`, would be read in another way than by git.
-            if found is not None and (found.match.groupdict().get(_BELOW) is None or found.match.start(_BELOW) == len(relative) - 1):
+            if pattern.include is not None and _matches(pattern, relative):
                 return bool(pattern.include)
+    return False
+
+
+def _matches(pattern: t.Any, path: str) -> bool:
+    """Whether `pattern` names `path` itself.
+
+    pathspec is made for flat lists of files, and so also matches all that lies below what a pattern names. Here the walk stops at an ignored
+    folder; taking those matches too would read `*` with `!*/`, `!folder/` and `folder/**` in another way than git.
+    """
+    for found in pattern.regex.finditer(path):
+        if found.groupdict().get(_BELOW) is None:
+            # `folder/**` has no such group and matches "folder/" to its end, but means what is in the folder.
+            if not path.endswith("/") or found.end() < len(path):
+                return True
+        elif found.start(_BELOW) == len(path) - 1:
+            return True
     return False
 
 

@@ -31,6 +31,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.objects 
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_info_module import run as run_info
 
+from .support.control_plane import ControlPlane
 from .support.deployment import Deployment
 from .support.function_project import FunctionProject, component
 from .support.servers import wait_until
@@ -186,6 +187,31 @@ def test_secret_variables_live_in_a_secret_and_nowhere_else(deployment: Deployme
 # scaling
 
 
+def test_scaling_by_requests_needs_a_reference_grant_and_says_so(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+    deployment.control_plane.create_namespace("without-grant")
+    with pytest.raises(FunctionError, match="RefNotPermitted") as raised:
+        deployment.deploy(project, namespace="without-grant", autoscale={"min": 1}, wait_timeout=5)
+    assert "ReferenceGrant" in raised.value.next_step
+    assert api.get(SPIN_APP, "without-grant", project.name) is None
+
+
+@pytest.fixture
+def reference_grant(control_plane: ControlPlane) -> None:
+    """What the role keda will make: the way from the namespace `default` to KEDA's interceptor."""
+    control_plane.apply(
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1beta1",
+            "kind": "ReferenceGrant",
+            "metadata": {"name": "functions", "namespace": "keda"},
+            "spec": {
+                "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "default"}],
+                "to": [{"group": "", "kind": "Service"}],
+            },
+        }
+    )
+
+
+@pytest.mark.usefixtures("reference_grant")
 def test_scaling_by_requests_makes_kedas_objects_and_goes_back_to_a_fixed_number(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
     load = {"requests_per_second": 200.0, "service_time_seconds": 0.05, "concurrency": 4.0}
     deployment.deploy(project, autoscale={"min": 1}, load=load)
@@ -215,7 +241,7 @@ def test_scaling_by_cpu_needs_kubernetes_alone(deployment: Deployment, project: 
 # what does not come up
 
 
-@pytest.mark.parametrize(("behaviour", "sign"), [("crash", "CrashLoopBackOff"), ("never_ready", "pods are ready")])
+@pytest.mark.parametrize(("behaviour", "sign"), [("crash", "CrashLoopBackOff"), ("never_ready", "pods are not ready")])
 def test_a_version_that_does_not_come_up_is_undone_and_the_previous_one_answers(
     deployment: Deployment, project: FunctionProject, api: KubernetesApi, behaviour: str, sign: str
 ) -> None:

@@ -63,7 +63,7 @@ def _contents(requirements: Path, seen: set[Path]) -> t.Iterator[bytes]:
     content = requirements.read_bytes()
     yield content
     for line in content.decode(errors="replace").splitlines():
-        for word in re.split(r"[\s=\0]|file:|#", line):
+        for word in re.split(r"[\s=\0]|^\s*-[cefr]|file:|#", line):
             path = (requirements.parent / word).resolve()
             if not word or path in seen or requirements.parent.resolve().is_relative_to(path):
                 continue  # the project itself (`-e .`): its files are no packages to install

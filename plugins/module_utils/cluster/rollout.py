@@ -71,8 +71,10 @@ def _unfinished(deployment: Object | None, revision: str) -> str:
         return "the Deployment is not taken up by its controller"
     if updated < wanted:
         return f"{updated} of {wanted} pods are made"
-    if total > updated:
+    if total > updated and not status.get("unavailableReplicas"):
         return f"{total - updated} old pods still run"
+    if total > updated:
+        return f"{status['unavailableReplicas']} new pods are not ready"
     if available < updated:
         return f"{available} of {updated} pods are ready"
     return ""

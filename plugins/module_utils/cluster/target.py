@@ -156,12 +156,23 @@ class ClusterTarget:
         return app
 
     def _probe(self) -> None:
-        probe(
-            self._url,
-            path=self._settings.probe_path or HEALTH_PATH,
-            timeout_seconds=min(self._settings.wait_timeout, 60),
-            address=self._settings.probe_address,
-        )
+        try:
+            probe(
+                self._url,
+                path=self._settings.probe_path or HEALTH_PATH,
+                timeout_seconds=min(self._settings.wait_timeout, 60),
+                address=self._settings.probe_address,
+            )
+        except FunctionError as error:
+            if refusal := self._route_refusal():
+                raise FunctionError(f"{error.cause.rstrip('.')}; the Gateway does not take the route: {refusal}.", next_step=_route_advice(refusal), facts=error.facts) from error
+            raise
+
+    def _route_refusal(self) -> str:
+        """Why the Gateway's controller does not serve the route; empty where it does or has not said."""
+        route = self._api.get(HTTP_ROUTE, self._namespace, self._name) or {}
+        conditions = [condition for parent in (route.get("status") or {}).get("parents") or [] for condition in parent.get("conditions") or []]
+        return "; ".join(f"{condition['reason']}: {condition['message']}" for condition in conditions if condition["status"] == "False")
 
     def ensure_answers(self, wanted: WantedFunction) -> LiveFunction:
         app = self._spin_app
@@ -189,13 +200,17 @@ class ClusterTarget:
                 self._apply(restored, last_good)
                 self._prune(restored)
                 outcome = "the previous version was put back"
+                if self._settings.wait and isinstance(error, FunctionError):  # who interrupts does not want to wait
+                    wait_for_rollout(
+                        self._api, self._namespace, self._name, restored[0]["spec"]["podAnnotations"][REVISION], timeout_seconds=self._settings.wait_timeout
+                    )
             elif previous is None:
                 self._remove_all()
                 outcome = "nothing of it was left on the cluster"
             else:
                 outcome = "there was no earlier version that had answered, so it was left as it is"
         except FunctionError as undo_error:
-            outcome = f"putting the previous version back failed as well: {undo_error.cause}"
+            outcome = f"putting the previous version back did not succeed: {undo_error.cause.rstrip('.')}"
         if isinstance(error, FunctionError):
             error.cause = f"{error.cause.rstrip('.')}; {outcome}."
             error.facts["undone"] = outcome
@@ -295,6 +310,12 @@ def _status(deployment: Object | None) -> tuple[str, int]:
     conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
     failed = conditions.get("Progressing", {}).get("reason") == "ProgressDeadlineExceeded" or "ReplicaFailure" in conditions
     return ("failed" if failed else "progressing"), wanted
+
+
+def _route_advice(refusal: str) -> str:
+    if "RefNotPermitted" in refusal:
+        return "allow it with a ReferenceGrant in the namespace keda, from HTTPRoutes of the function's namespace to Services (`ansible-playbook site.yml` makes it)."
+    return "see that the Gateway has a listener for the host and allows routes from the function's namespace."
 
 
 def _with_last_good(app: Object, last_good: Object) -> Object:
