@@ -172,8 +172,8 @@ class _Transport(BaseTransport):
         import httpx2
         import tenacity
 
-        for name, value in self._headers:
-            request.headers[name] = value
+        # Added and not set, as there is one header for each group.
+        request.headers = httpx2.Headers([*request.headers.multi_items(), *self._headers])
 
         def send() -> httpx2.Response:
             response = self._transport.handle_request(request)

@@ -165,7 +165,8 @@ class ClusterTarget:
             )
         except FunctionError as error:
             if refusal := self._route_refusal():
-                raise FunctionError(f"{error.cause.rstrip('.')}; the Gateway does not take the route: {refusal}.", next_step=_route_advice(refusal), facts=error.facts) from error
+                cause = f"{error.cause.rstrip('.')}; the Gateway does not take the route: {refusal}."
+                raise FunctionError(cause, next_step=_route_advice(refusal), facts=error.facts) from error
             raise
 
     def _route_refusal(self) -> str:
@@ -314,7 +315,10 @@ def _status(deployment: Object | None) -> tuple[str, int]:
 
 def _route_advice(refusal: str) -> str:
     if "RefNotPermitted" in refusal:
-        return "allow it with a ReferenceGrant in the namespace keda, from HTTPRoutes of the function's namespace to Services (`ansible-playbook site.yml` makes it)."
+        return (
+            "allow it with a ReferenceGrant in the namespace keda, from HTTPRoutes of the function's namespace to Services"
+            " (`ansible-playbook site.yml` makes it)."
+        )
     return "see that the Gateway has a listener for the host and allows routes from the function's namespace."
 
 

@@ -1,0 +1,112 @@
+# Everything runs from .venv, which `make setup` makes; nothing is installed outside of this folder and ~/.cache.
+# Needs: Python 3.11 or later with its venv module, make, git. `make help` lists the targets.
+
+SHELL := /bin/sh
+.SHELLFLAGS := -eu -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# The first of these that is new enough; `make setup PYTHON=/path/to/python` uses another.
+PYTHONS := python3 python3.13 python3.12 python3.11 python3.14
+PYTHON ?= $(shell for python in $(PYTHONS); do \
+	if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$python"; break; fi; done)
+
+# Ansible's tools find the collection through this link as wasmfaas.platform, in the tree that one edits.
+COLLECTION := .ansible/collections/ansible_collections/wasmfaas/platform
+RUNTIME_STAMP := .venv/requirements.stamp
+TEST_STAMP := .venv/requirements-test.stamp
+
+# Ansible keeps its caches in the project; molecule and ansible-lint else install a copy of the collection elsewhere and test that.
+export ANSIBLE_HOME := $(CURDIR)/.ansible
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help
+help: ## show this list
+	@echo 'Targets:'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
+	@echo
+	@echo 'Arguments for pytest: make test-unit PYTEST_ARGS="-k registry -x"'
+
+.PHONY: setup
+setup: $(RUNTIME_STAMP) $(COLLECTION) ## make .venv, in which all commands of the README run
+	@echo 'Ready. To use it: . .venv/bin/activate'
+
+.PHONY: setup-test
+setup-test: $(TEST_STAMP) $(COLLECTION) ## add to .venv what the tests need
+
+.PHONY: demo
+demo: $(RUNTIME_STAMP) $(COLLECTION) ## deploy a function on this machine, call it, deploy it again
+	@.venv/bin/python scripts/demo.py
+
+.PHONY: test
+test: lint sanity units pytest ## run everything
+
+.PHONY: test-unit
+test-unit: setup-test ## test the parts without servers
+	.venv/bin/pytest tests/unit $(PYTEST_ARGS)
+
+.PHONY: test-integration
+test-integration: setup-test ## test against real servers, builds and runtimes
+	.venv/bin/pytest tests/integration $(PYTEST_ARGS)
+
+.PHONY: test-packaging
+test-packaging: setup-test ## test the collection as its users install it
+	.venv/bin/pytest tests/packaging $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: setup-test ## check style, types and playbooks
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	.venv/bin/yamllint --strict .
+	.venv/bin/ansible-lint --offline --strict
+	.venv/bin/antsibull-changelog lint
+	@if command -v shellcheck >/dev/null; then echo "shellcheck .ci/run"; shellcheck .ci/run; else echo "shellcheck is not installed: shell scripts are not checked"; fi
+
+.PHONY: sanity
+sanity: setup-test ## run ansible-test sanity
+	.venv/bin/python scripts/run_ansible_test.py sanity
+
+.PHONY: units
+units: setup-test ## run the unit tests as ansible-test does
+	.venv/bin/python scripts/run_ansible_test.py units
+
+# One run, so that its last line counts all of them.
+.PHONY: pytest
+pytest: setup-test
+	.venv/bin/pytest $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: setup-test ## measure; writes the table of docs/performance.md
+	.venv/bin/python -m bench $(BENCH_ARGS)
+
+.PHONY: docs
+docs: setup-test ## write docs/modules from the modules' documentation
+	.venv/bin/python scripts/module_docs.py
+
+.PHONY: clean
+clean: ## remove all that was made in this folder
+	rm -rf .venv .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/output bench/output wasmfaas-platform-*.tar.gz
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python 3.11 or later found (tried: $(PYTHONS))." >&2; \
+		echo "Install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 1; fi
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	"$(PYTHON)" -m venv .venv
+
+$(RUNTIME_STAMP): requirements.lock | .venv/bin/python
+	.venv/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+# Holds every version of requirements.lock too (tests/packaging sees to it).
+$(TEST_STAMP): requirements-test.lock | .venv/bin/python $(RUNTIME_STAMP)
+	.venv/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements-test.lock
+	@touch $@
+
+$(COLLECTION):
+	@mkdir -p $(@D)
+	@ln -sfn ../../../.. $@
