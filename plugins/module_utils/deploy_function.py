@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 import tempfile
@@ -81,12 +82,25 @@ class DeployResult:
     details: dict[str, t.Any] = dataclasses.field(default_factory=dict)
 
 
-@dataclasses.dataclass(frozen=True)
 class Registry:
-    """Where artifacts are kept, and how they are called there."""
+    """Where artifacts are kept, and how they are called there.
 
-    location: RegistryLocation
-    store: Store
+    Args:
+        open_store: called when the store is first needed, as an unchanged function needs none.
+    """
+
+    def __init__(self, location: RegistryLocation, open_store: t.Callable[[], Store]) -> None:
+        self.location = location
+        self._open_store = open_store
+
+    @functools.cached_property
+    def store(self) -> Store:
+        return self._open_store()
+
+    def close(self) -> None:
+        """Let go of connections."""
+        if "store" in self.__dict__:
+            self.store.close()
 
     def holds(self, name: str, image: str) -> bool:
         """Whether `image` is a reference into this registry, and not into one that was used before."""

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import ipaddress
 import re
+import ssl
 import time
 import typing as t
 import urllib.parse
@@ -64,7 +65,7 @@ def probe(url: str, *, path: str = HEALTH_PATH, timeout_seconds: float, address:
     connect_to = address or address_in_name(host)
     target = urllib.parse.urlunsplit((parts.scheme, _with_port(connect_to, parts.port) if connect_to else parts.netloc, path, "", ""))
     attempts = 0
-    verify: t.Any = httpx2.create_ssl_context(verify=ca_file) if ca_file else True
+    verify: t.Any = ssl.create_default_context(cafile=ca_file) if ca_file else True
     if parts.scheme != "https":
         verify = False  # nothing to verify, and loading the system's certificates takes longer than the call
 

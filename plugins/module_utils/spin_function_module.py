@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import tempfile
@@ -75,9 +76,9 @@ def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[st
         build_timeout_seconds=parameters["build_timeout"],
         check_mode=check_mode,
     )
-    store = open_store(location, credentials=credentials, ca_file=ca_file, plain_http=parameters["registry_plain_http"], aws=aws)
-    with contextlib.closing(store):
-        result = deploy_function(request, Registry(location, store), _target_factory(parameters, state, stages), stages)
+    store = functools.partial(open_store, location, credentials=credentials, ca_file=ca_file, plain_http=parameters["registry_plain_http"], aws=aws)
+    with contextlib.closing(Registry(location, store)) as registry:
+        result = deploy_function(request, registry, _target_factory(parameters, state, stages), stages)
     return _result(result, parameters["state"], check_mode)
 
 

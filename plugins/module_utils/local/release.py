@@ -52,7 +52,7 @@ def check(application: dict[str, t.Any], runtime: str, variables: dict[str, str]
     if missing:
         raise FunctionError(
             f"No value is given for the required variable{'s' if len(missing) > 1 else ''} {', '.join(missing)}.",
-            next_step=f"Give it with -e '{{\"variables\": {{\"{missing[0]}\": \"…\"}}}}', or a default in spin.toml.",
+            next_step=f'Give it with -e \'{{"variables": {{"{missing[0]}": "…"}}}}\', or a default in spin.toml.',
         )
     for component in application["components"]:
         if component.get("dependencies"):
@@ -81,9 +81,7 @@ def release_name(digest: str, runtime: str, runtime_directory: Path) -> str:
     return f"{digest.removeprefix('sha256:')[:12]}-{runtime}-{runtime_directory.name[:8]}"
 
 
-def prepare(
-    releases: Path, digest: str, runtime: str, application: dict[str, t.Any], open_blob: OpenBlob, *, node: Path, runtime_directory: Path
-) -> Release:
+def prepare(releases: Path, digest: str, runtime: str, application: dict[str, t.Any], open_blob: OpenBlob, *, node: Path, runtime_directory: Path) -> Release:
     """Lay a release out in `releases`, unless it is there whole; a half one is made anew.
 
     Raises:
@@ -122,7 +120,7 @@ def prepare(
 
 
 def _component_directory(partial: Path, component: dict[str, t.Any]) -> Path:
-    return partial / "components" / component["id"]
+    return partial / "components" / str(component["id"])
 
 
 def _unpack_source(partial: Path, component: dict[str, t.Any], open_blob: OpenBlob) -> None:
@@ -135,7 +133,9 @@ def _unpack_files(partial: Path, component: dict[str, t.Any], open_blob: OpenBlo
     for file in component.get("files", []):
         destination = files / file["path"]
         if not Path(os.path.normpath(destination)).is_relative_to(files):
-            raise FunctionError(f"Component {component['id']}: the file path {file['path']!r} leaves its folder.", next_step="Build and push the artifact anew.")
+            raise FunctionError(
+                f"Component {component['id']}: the file path {file['path']!r} leaves its folder.", next_step="Build and push the artifact anew."
+            )
         destination.parent.mkdir(parents=True, exist_ok=True)
         _write_content(file, destination, open_blob)
 
@@ -227,14 +227,13 @@ def spin_toml(application: dict[str, t.Any]) -> str:
         entry: dict[str, t.Any] = {"source": f"{place}/component.wasm"}
         if component.get("files"):
             entry["files"] = [{"source": f"{place}/files", "destination": "/"}]
-        for key, value in (
-            ("environment", component.get("env")),
-            ("variables", component.get("config")),
-            ("sqlite_databases", own.get("databases")),
-            *((key, own.get(key)) for key in ("key_value_stores", "ai_models", "allowed_outbound_hosts", "description")),
-        ):
-            if value:
-                entry[key] = value
+        renamed = {
+            "environment": component.get("env"),
+            "variables": component.get("config"),
+            "sqlite_databases": own.get("databases"),
+            **{key: own.get(key) for key in ("key_value_stores", "ai_models", "allowed_outbound_hosts", "description")},
+        }
+        entry |= {key: value for key, value in renamed.items() if value}
         components[component["id"]] = entry
     triggers: dict[str, list[dict[str, t.Any]]] = {}
     for trigger in application["triggers"]:
@@ -249,7 +248,8 @@ def spin_toml(application: dict[str, t.Any]) -> str:
             }
             for name, variable in application["variables"].items()
         }
-    return tomli_w.dumps({**manifest, "trigger": triggers, "component": components})
+    text: str = tomli_w.dumps({**manifest, "trigger": triggers, "component": components})
+    return text
 
 
 def runtime_config(application: dict[str, t.Any], data: Path) -> str:
@@ -266,4 +266,5 @@ def runtime_config(application: dict[str, t.Any], data: Path) -> str:
         for label in own.get("databases", []):
             if label != "default":
                 databases[label] = {"type": "spin", "path": str(data / f"sqlite_{label}.db")}
-    return tomli_w.dumps({**({"key_value_store": stores} if stores else {}), **({"sqlite_database": databases} if databases else {})})
+    text: str = tomli_w.dumps({**({"key_value_store": stores} if stores else {}), **({"sqlite_database": databases} if databases else {})})
+    return text

@@ -27,6 +27,9 @@ FRONT_TIMEOUT_SECONDS = 20
 DRAIN_SECONDS = 30
 """How long requests under way may go on in the previous release."""
 
+GROWTH_BYTES = 256 << 20
+"""A backend process whose memory grew by so much since it was ready is replaced by a new one, without a gap."""
+
 LOG_LINES = 20
 LOG_LIMIT_BYTES = 10_000_000
 
@@ -141,7 +144,6 @@ def _spin(request: StartRequest) -> Path | None:
 
 def _start(request: StartRequest, directory: Path, installation: Installation, runtime: str, spin: Path | None) -> None:
     log = directory / "log"
-    assert installation.node is not None
     prepared = release.prepare(
         directory / "releases", request.digest, runtime, request.locked_application, request.open_blob,
         node=installation.node, runtime_directory=installation.runtime_directory,
@@ -162,6 +164,7 @@ def _start(request: StartRequest, directory: Path, installation: Installation, r
         "port": request.port,
         "ready_timeout_seconds": request.ready_timeout_seconds,
         "drain_seconds": DRAIN_SECONDS,
+        "growth_bytes": GROWTH_BYTES,
         "state": {key: getattr(request, key) for key in ("namespace", "name", "digest", "source_digest", "settings_digest", "image")},
     }
     try:

@@ -15,7 +15,6 @@ import typing as t
 from pathlib import Path
 
 from ..errors import FunctionError
-from . import version_1
 from .dependencies import Dependencies, check_download, inherit_everything, read_dependencies
 from .findings import Findings
 from .hosts import convert_http_hosts
@@ -80,6 +79,8 @@ def read_manifest(source: Path, *, profile: str | None = None) -> Manifest:
     raw = _parse_toml(path, text)
     findings = Findings(path.name, text)
     if _version(raw, findings) == 1:
+        from . import version_1  # rare, and the import would cost every other run
+
         raw = version_1.upgrade(raw, findings)
     reader = _Reader(path, findings, profile)
     manifest = reader.manifest(Table(raw, (), findings))
