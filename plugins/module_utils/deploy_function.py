@@ -80,6 +80,7 @@ class DeployResult:
     before: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     after: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     details: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    warnings: list[str] = dataclasses.field(default_factory=list)
 
 
 class Registry:
@@ -160,7 +161,7 @@ def deploy_function(request: DeployRequest, registry: Registry, target_for: t.Ca
     if wanted.image:
         return _filled(result, target.deploy(wanted))
     with tempfile.TemporaryDirectory(prefix="wasmfaas-") as work_directory:
-        artifact = _build_and_pack(request, name, manifest, target.shim_version(), Path(work_directory), stages)
+        artifact = _build_and_pack(request, result, manifest, target.shim_version(), Path(work_directory), stages)
         image = _push(registry, name, digest, artifact, stages)
         return _filled(result, target.deploy(dataclasses.replace(wanted, image=image, artifact=artifact)))
 
@@ -203,7 +204,7 @@ def _push_only(request: DeployRequest, registry: Registry, manifest: Manifest, s
         result.after = {"build": _build_commands(manifest), "push": f"{registry.location} {result.name}"}
         if not request.check_mode:
             with tempfile.TemporaryDirectory(prefix="wasmfaas-") as work_directory:
-                artifact = _build_and_pack(request, result.name, manifest, request.shim_version, Path(work_directory), stages)
+                artifact = _build_and_pack(request, result, manifest, request.shim_version, Path(work_directory), stages)
                 result.image = _push(registry, result.name, result.source_digest, artifact, stages)
     result.digest = result.image.partition("@")[2]
     return result
@@ -224,7 +225,7 @@ def _pushed_earlier(registry: Registry, name: str, digest: str, shim_version: t.
     return registry.location.digest_reference(name, f"sha256:{hashlib.sha256(manifest).hexdigest()}")
 
 
-def _build_and_pack(request: DeployRequest, name: str, manifest: Manifest, shim_version: str, work_directory: Path, stages: Stages) -> Artifact:
+def _build_and_pack(request: DeployRequest, result: DeployResult, manifest: Manifest, shim_version: str, work_directory: Path, stages: Stages) -> Artifact:
     from .artifact.composition import compose
     from .artifact.pack import pack
     from .build.components import BuildOptions, build_components
@@ -238,7 +239,7 @@ def _build_and_pack(request: DeployRequest, name: str, manifest: Manifest, shim_
     def download(url: str, digest: str) -> Path:
         return fetch(url, digest, downloads)
 
-    log_file = request.log_directory / request.namespace / f"{name}.build.log"
+    log_file = request.log_directory / request.namespace / f"{result.name}.build.log"
     with stages("build"):
         build_components(manifest, BuildOptions(request.cache_directory, log_file, request.build_timeout_seconds))
         sources = {}
@@ -247,6 +248,11 @@ def _build_and_pack(request: DeployRequest, name: str, manifest: Manifest, shim_
             path = download(source.url, source.digest) if isinstance(source, RemoteSource) else manifest.folder / source.path
             read_binary(path, key=f"spin.toml: component.{component.id}.source")
             sources[component.id] = compose(manifest, component, path, work_directory=work_directory, fetch=download)
+        if source_digest(manifest) != result.source_digest:
+            result.warnings.append(
+                f"The build changed files of {manifest.folder} that count as its source, so the next run builds again. "
+                "Keep such files in version control as the build leaves them (lock files), or name them in .gitignore (outputs)."
+            )
     with stages("compatibility"):
         minimum_spin_version = check(manifest, sources, shim_version=shim_version)
     with stages("artifact"):

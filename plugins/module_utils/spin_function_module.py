@@ -147,6 +147,7 @@ def _result(result: DeployResult, state: str, check_mode: bool) -> dict[str, t.A
         "source_digest": result.source_digest,
         "stages": result.stages,
         "details": result.details,
+        **({"warnings": result.warnings} if result.warnings else {}),
         "summary": f"{verb} {where}{digest} ({_times(result.stages)})",
         "diff": {"before": result.before, "after": result.after},
     }

@@ -443,3 +443,11 @@ def kubernetes_parameters(deployment: Deployment) -> dict[str, t.Any]:
     from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.arguments import kubernetes_auth_arguments
 
     return {**dict.fromkeys(kubernetes_auth_arguments()), "kubeconfig": str(deployment.control_plane.kubeconfig)}
+
+
+def test_a_build_that_rewrites_its_own_sources_is_warned_of(deployment: Deployment, project: FunctionProject) -> None:
+    project.manifest(command="python3 build.py && date +%N > lock.txt")
+    result = deployment.deploy(project)
+    assert "the next run builds again" in result["warnings"][0]
+    project.manifest(command="python3 build.py")
+    assert "warnings" not in deployment.deploy(project)

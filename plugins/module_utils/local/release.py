@@ -216,8 +216,6 @@ def spin_toml(application: dict[str, t.Any]) -> str:
 
     Keys are renamed back as spinframework/spin crates/loader/src/local.rs renames them.
     """
-    import tomli_w
-
     metadata = application.get("metadata", {})
     about = {key: metadata[key] for key in ("name", "version", "description", "authors") if metadata.get(key)}
     components = {}
@@ -248,14 +246,11 @@ def spin_toml(application: dict[str, t.Any]) -> str:
             }
             for name, variable in application["variables"].items()
         }
-    text: str = tomli_w.dumps({**manifest, "trigger": triggers, "component": components})
-    return text
+    return _toml({**manifest, "trigger": triggers, "component": components})
 
 
 def runtime_config(application: dict[str, t.Any], data: Path) -> str:
     """Spin's runtime configuration for stores and databases beyond "default", which Spin knows of itself; as files in `data`."""
-    import tomli_w
-
     stores: dict[str, t.Any] = {}
     databases: dict[str, t.Any] = {}
     for component in application["components"]:
@@ -266,5 +261,16 @@ def runtime_config(application: dict[str, t.Any], data: Path) -> str:
         for label in own.get("databases", []):
             if label != "default":
                 databases[label] = {"type": "spin", "path": str(data / f"sqlite_{label}.db")}
-    text: str = tomli_w.dumps({**({"key_value_store": stores} if stores else {}), **({"sqlite_database": databases} if databases else {})})
+    return _toml({**({"key_value_store": stores} if stores else {}), **({"sqlite_database": databases} if databases else {})})
+
+
+def _toml(content: dict[str, t.Any]) -> str:
+    try:
+        import tomli_w
+    except ImportError as error:
+        raise FunctionError(
+            "The Python package tomli-w is missing; it writes the spin.toml that Spin runs.",
+            next_step="Install it beside Ansible: pip install tomli-w (it is in the collection's requirements.txt).",
+        ) from error
+    text: str = tomli_w.dumps(content)
     return text
