@@ -415,6 +415,17 @@ def test_a_killed_backend_comes_back_by_itself(functions: Functions, workbench: 
     assert t.cast(LocalFunction, functions.read()).alive
 
 
+def test_a_grown_backend_is_replaced_without_a_gap(functions: Functions, workbench: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "GROWTH_BYTES", 4 << 20)
+    function = functions.start(Application().component("main", workbench, env={"VERSION": "1"}))
+    before = functions.processes()
+    with Load(function) as load:
+        for _ in range(10):
+            ask(function, "/echo", b"x" * 1_000_000)
+        wait_for(lambda: len(functions.processes()) == 2 and functions.processes() != before, 30)
+    assert load.failures == [] and "has grown" in function.log_file.read_text()
+
+
 def test_another_process_with_the_same_id_is_not_ours(functions: Functions, workbench: bytes) -> None:
     function = functions.start(Application().component("main", workbench))
     path = function.state_directory / "state.json"
@@ -432,7 +443,7 @@ def test_stop_leaves_nothing(functions: Functions, workbench: bytes) -> None:
     assert runtime.stop(functions.root, "default", "hello")
     assert list(functions.root.rglob("*")) == []
     assert functions.processes() == [] and functions.read() is None
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", function.port)).close()
     assert not runtime.stop(functions.root, "default", "hello")
 
@@ -590,7 +601,7 @@ def test_ports(functions: Functions, workbench: bytes) -> None:
     assert ask(function, "/").status == 200
     moved = functions.start(application, port=free)
     assert moved.port == free and ask(moved, "/").status == 200
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", function.port)).close()
     assert functions.start(application).port == free
 
@@ -706,8 +717,15 @@ def test_an_old_node_is_refused(tmp_path: Path) -> None:
     old = tmp_path / "node"
     old.write_text("#!/bin/sh\necho v20.20.2\n")
     old.chmod(0o755)
-    with pytest.raises(FunctionError, match="is Node.js 20.20.2; the local runtime needs 24.10 or newer"):
+    with pytest.raises(FunctionError, match=r"is Node\.js 20\.20\.2; the local runtime needs 24\.10 or newer"):
         installation.install(ROOT / "roles" / "local_runtime" / "files", tmp_path / "cache", node_executable=old)
+
+
+def test_rules_in_javascript(installed: installation.Installation) -> None:
+    command = [installed.node, "--disable-warning=ExperimentalWarning", "--test", COMPONENTS / "local_runtime.test.mjs"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stdout
+    assert "# fail 0" in result.stdout or "fail 0" in result.stdout
 
 
 def test_control_says_why_it_refuses(shared: LocalFunction) -> None:

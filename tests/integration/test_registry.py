@@ -28,6 +28,8 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.ecr imp
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import DistributionLocation, parse_registry
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import AwsOptions, CredentialOptions, Store, Timeouts, open_store
 
+from .support.fixtures import Programs, Registry
+
 WASM = "application/vnd.wasm.content.layer.v1+wasm"
 QUICK = Timeouts(connect=2, transfer=2, commit=5, attempts=3, first_wait=0.1, total=10)
 needs_skopeo = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo, the second opinion, is not installed: apt-get install skopeo")
@@ -47,16 +49,6 @@ def _artifact(*layers: bytes | Blob) -> Artifact:
     return Artifact(_blob("application/vnd.oci.image.manifest.v1+json", json.dumps(manifest, sort_keys=True).encode()), config_blob, tuple(blobs), {})
 
 
-class Address(t.Protocol):
-    """What these tests need of a running registry."""
-
-    host: str
-    username: str
-    password: str
-    ca_file: Path | None
-    plain_http: bool
-
-
 @contextlib.contextmanager
 def _opened(host: str, **more: t.Any) -> collections.abc.Iterator[Store]:
     more.setdefault("timeouts", QUICK)
@@ -74,6 +66,15 @@ def no_credentials_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("HOME", str(tmp_path))
     for variable in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def registry(server_programs: Programs, tmp_path: Path) -> collections.abc.Iterator[Registry]:
+    """An empty registry for each test: these look at what is missing, and some leave 500 MB."""
+    server = Registry(server_programs, tmp_path / "registry")
+    yield server
+    server.stop()
+    shutil.rmtree(server.directory)
 
 
 class CuttingProxy:
@@ -129,7 +130,7 @@ class CuttingProxy:
 
 
 @needs_skopeo
-def test_pushed_once_and_read_by_skopeo(registry: Address) -> None:
+def test_pushed_once_and_read_by_skopeo(registry: Registry) -> None:
     artifact = _artifact(os.urandom(3_000_000), b"\0asm")
     with _opened(registry.host, plain_http=True) as store:
         plan = store.plan("hello", artifact, tag="v1")
@@ -147,7 +148,7 @@ def test_pushed_once_and_read_by_skopeo(registry: Address) -> None:
     assert json.loads(_skopeo("inspect", "--tls-verify=false", f"docker://{first.image}"))["Digest"] == artifact.digest
 
 
-def test_only_what_changed_is_sent(registry: Address) -> None:
+def test_only_what_changed_is_sent(registry: Registry) -> None:
     common = os.urandom(100_000)
     with _opened(registry.host, plain_http=True) as store:
         store.push("hello", _artifact(common, b"one"), tag="v1")
@@ -156,7 +157,7 @@ def test_only_what_changed_is_sent(registry: Address) -> None:
 
 
 @needs_skopeo
-def test_layout_and_registry_are_exchangeable_by_skopeo(registry: Address, tmp_path: Path) -> None:
+def test_layout_and_registry_are_exchangeable_by_skopeo(registry: Registry, tmp_path: Path) -> None:
     artifact, other = _artifact(os.urandom(100_000)), _artifact(b"other")
     layout = open_store(parse_registry(f"oci:{tmp_path}/images"))
     layout.push("hello", artifact, tag="v1")
@@ -179,17 +180,17 @@ def _docker_config(folder: Path, content: dict[str, t.Any]) -> None:
 
 @pytest.mark.parametrize("kind", ["registry_with_basic_auth", "registry_with_token_auth"])
 def test_credentials(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    registry: Address = request.getfixturevalue(kind)
+    registry: Registry = request.getfixturevalue(kind)
     artifact = _artifact(*(os.urandom(1000) for _ in range(6)))
 
     def push(**more: t.Any) -> bool:
         with _opened(registry.host, plain_http=True, **more) as store:
             return store.push("hello", artifact, tag="v1").changed
 
-    for credentials in (None, CredentialOptions(registry.username, "wrong")):
+    for credentials in (None, CredentialOptions(registry.username, "n0t-the-password")):
         with pytest.raises(FunctionError) as caught:
             push(credentials=credentials)
-        assert registry.host in caught.value.cause and f"docker login {registry.host}" in caught.value.next_step and "wrong" not in str(caught.value)
+        assert registry.host in caught.value.cause and f"docker login {registry.host}" in caught.value.next_step and "n0t-the-password" not in str(caught.value)
 
     assert push(credentials=CredentialOptions(registry.username, registry.password))
     entry = base64.b64encode(f"{registry.username}:{registry.password}".encode()).decode()
@@ -208,19 +209,19 @@ def test_credentials(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch
 # ---- TLS
 
 
-def test_private_authority(registry_with_tls: Address, tmp_path: Path) -> None:
+def test_private_authority(registry_with_tls: Registry, tmp_path: Path) -> None:
     artifact = _artifact(os.urandom(300_000))
     with _opened(registry_with_tls.host) as store, pytest.raises(FunctionError, match="is not trusted") as caught:
         store.push("hello", artifact, tag="v1")
     assert "registry_ca_file" in caught.value.next_step
-    with _opened(registry_with_tls.host, ca_file=registry_with_tls.ca_file) as store:
+    with _opened(registry_with_tls.host, ca_file=registry_with_tls.authority_file) as store:
         assert [store.push("hello", artifact, tag="v1").changed for _ in range(2)] == [True, False]
     with _opened(registry_with_tls.host, plain_http=True) as store, pytest.raises(FunctionError) as caught:
         store.push("hello", artifact, tag="v1")
     assert "registry_plain_http" in caught.value.next_step
 
 
-def test_https_is_not_given_up_by_itself(registry: Address) -> None:
+def test_https_is_not_given_up_by_itself(registry: Registry) -> None:
     with _opened(registry.host) as store, pytest.raises(FunctionError, match="does not speak HTTPS") as caught:
         store.has("hello", "sha256:" + "0" * 64)
     assert "registry_plain_http: true" in caught.value.next_step
@@ -229,7 +230,7 @@ def test_https_is_not_given_up_by_itself(registry: Address) -> None:
 # ---- faults
 
 
-def test_connection_lost_once_in_the_middle_of_a_blob(registry: Address) -> None:
+def test_connection_lost_once_in_the_middle_of_a_blob(registry: Registry) -> None:
     proxy = CuttingProxy(registry.host, cuts=1, after=1_000_000)
     artifact = _artifact(os.urandom(8_000_000), b"small")
     with contextlib.closing(proxy), _opened(proxy.host, plain_http=True) as store:
@@ -237,7 +238,7 @@ def test_connection_lost_once_in_the_middle_of_a_blob(registry: Address) -> None
         assert proxy.was_cut == 1 and store.manifest("hello", "v1") == artifact.manifest.data
 
 
-def test_connection_lost_always_then_run_again(registry: Address) -> None:
+def test_connection_lost_always_then_run_again(registry: Registry) -> None:
     artifact = _artifact(os.urandom(8_000_000), b"small")
     proxy = CuttingProxy(registry.host, cuts=-1, after=1_000_000)
     with contextlib.closing(proxy), _opened(proxy.host, plain_http=True) as store:
@@ -324,7 +325,7 @@ def test_memory_of_a_push_stays_small(request: pytest.FixtureRequest, tmp_path: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_ended_by_a_signal_then_run_again(registry: Address, tmp_path: Path, number: signal.Signals) -> None:
+def test_ended_by_a_signal_then_run_again(registry: Registry, tmp_path: Path, number: signal.Signals) -> None:
     artifact = _artifact(_large_file(tmp_path / "large.wasm", 300_000_000), b"small")
     proxy = CuttingProxy(registry.host, cuts=0, after=20_000_000)
     with contextlib.closing(proxy):
@@ -338,7 +339,7 @@ def test_ended_by_a_signal_then_run_again(registry: Address, tmp_path: Path, num
         assert store.push("hello", artifact, tag="v1").changed and store.has("hello", artifact.digest)
 
 
-def test_two_at_once_are_never_mixed(registry: Address) -> None:
+def test_two_at_once_are_never_mixed(registry: Registry) -> None:
     artifacts = [_artifact(os.urandom(500_000), f"{number}".encode(), b"common") for number in range(2)]
     errors: list[BaseException] = []
 
@@ -390,7 +391,7 @@ def test_ecr_token_and_repository(aws: AwsOptions) -> None:
     assert found["encryptionConfiguration"] == {"encryptionType": "AES256"}
 
 
-def test_ecr_credentials_at_a_real_registry(registry_with_basic_auth: Address, aws: AwsOptions) -> None:
+def test_ecr_credentials_at_a_real_registry(registry_with_basic_auth: Registry, aws: AwsOptions) -> None:
     """The token of ECR is sent, and a refusal names where it came from."""
     location = DistributionLocation(registry_with_basic_auth.host, "team")
     ecr = ElasticContainerRegistry(ECR, aws)

@@ -15,7 +15,7 @@ import typing as t
 import uuid
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from ansible_collections.wasmfaas.platform.tests.integration.support.artifacts import LAYER_WASM, HandMadeArtifact, digest_of
 from ansible_collections.wasmfaas.platform.tests.integration.support.control_plane import (
@@ -286,7 +286,7 @@ def test_containerd_does_not_pull(
     break_it(artifact)
     try:
         image = artifact.push(registry, f"functions/{name}")
-    except httpx.HTTPStatusError as error:
+    except httpx2.HTTPStatusError as error:
         # Distribution itself checks nothing of this; another registry may.
         pytest.fail(f"the registry refused it: {error.response.text}")
     control_plane.apply(spin_app(name, image))
@@ -319,7 +319,7 @@ def test_pull_secrets_are_used(control_plane: ControlPlane, cluster: Client, nam
     else:
         token_server: TokenServerStandIn = request.getfixturevalue("token_server")
         query = {"service": token_server.service, "scope": f"repository:functions/{name}:pull"}
-        with httpx.Client(trust_env=False) as client:
+        with httpx2.Client(trust_env=False) as client:
             assert client.get(token_server.url, params=query, auth=("nobody", "wrong")).status_code == 401
             token = client.get(token_server.url, params=query, auth=(registry.username, registry.password)).json()["token"]
             tags = client.get(f"{registry.url}/v2/functions/{name}/tags/list", headers={"Authorization": f"Bearer {token}"})
@@ -345,8 +345,8 @@ def test_pull_secrets_are_used(control_plane: ControlPlane, cluster: Client, nam
 def test_a_registry_with_a_private_authority_is_pulled_from(control_plane: ControlPlane, cluster: Client, registry_with_tls: Registry, name: str) -> None:
     control_plane.apply(spin_app(name, HandMadeArtifact(name).push(registry_with_tls, f"functions/{name}")))
     wait_available(cluster, name)
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{registry_with_tls.url}/v2/", trust_env=False)
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{registry_with_tls.url}/v2/", trust_env=False)
 
 
 @pytest.mark.parametrize("behaviour", ["never_ready", "crash", "http_500", "slow_start"])
@@ -557,7 +557,7 @@ def test_a_restart_keeps_the_objects(control_plane: ControlPlane, cluster: Clien
 
 def test_the_proxy_counts_and_makes_faults(faulty_proxy: FaultyProxy, registry: Registry, name: str) -> None:
     behind = f"{faulty_proxy.url}/v2/{name}"
-    with httpx.Client(trust_env=False) as client:
+    with httpx2.Client(trust_env=False) as client:
         faulty_proxy.fail("GET", "/v2/.*", status=429, headers={"Retry-After": "1"}, count=2)
         answers = [client.get(f"{faulty_proxy.url}/v2/") for _ in range(3)]
         assert [answer.status_code for answer in answers] == [429, 429, 200]
@@ -567,23 +567,23 @@ def test_the_proxy_counts_and_makes_faults(faulty_proxy: FaultyProxy, registry: 
         faulty_proxy.fail("PUT", ".*/blobs/uploads/.*", cut_after=300_000)
         location = client.post(f"{behind}/blobs/uploads/").headers["Location"]
         assert location.startswith(faulty_proxy.url)
-        with pytest.raises(httpx.TransportError):
-            client.put(httpx.URL(location).copy_add_param("digest", digest_of(content)), content=content)
-        assert httpx.head(f"{registry.url}/v2/{name}/blobs/{digest_of(content)}", trust_env=False).status_code == 404
+        with pytest.raises(httpx2.TransportError):
+            client.put(httpx2.URL(location).copy_add_param("digest", digest_of(content)), content=content)
+        assert httpx2.head(f"{registry.url}/v2/{name}/blobs/{digest_of(content)}", trust_env=False).status_code == 404
         location = client.post(f"{behind}/blobs/uploads/").headers["Location"]
         pieces = (content[at : at + 100_000] for at in range(0, len(content), 100_000))  # sent with chunked encoding
-        client.put(httpx.URL(location).copy_add_param("digest", digest_of(content)), content=pieces).raise_for_status()
+        client.put(httpx2.URL(location).copy_add_param("digest", digest_of(content)), content=pieces).raise_for_status()
         assert client.get(f"{behind}/blobs/{digest_of(content)}").content == content
         faulty_proxy.fail("GET", ".*/blobs/.*", cut_response_after=1000)
-        with pytest.raises(httpx.TransportError):
+        with pytest.raises(httpx2.TransportError):
             client.get(f"{behind}/blobs/{digest_of(content)}")
     assert faulty_proxy.count("PUT", ".*/blobs/uploads/.*") == 2
     assert [method for method, _ in faulty_proxy.seen(path=".*/blobs/.*")] == ["POST", "PUT", "POST", "PUT", "GET", "GET"]
     faulty_proxy.refuse_connections()
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{faulty_proxy.url}/v2/", trust_env=False)
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{faulty_proxy.url}/v2/", trust_env=False)
     faulty_proxy.reset()
-    assert httpx.get(f"{faulty_proxy.url}/v2/", trust_env=False).status_code == 200
+    assert httpx2.get(f"{faulty_proxy.url}/v2/", trust_env=False).status_code == 200
     assert faulty_proxy.count() == 1
 
 

@@ -20,6 +20,7 @@ from .command import run_command
 
 _COMPLETE = ".complete"  # written last, so that an environment whose making was cut off is made again
 INSTALL_TIMEOUT_SECONDS = 900
+_FULL_BYTES = 1 << 20  # a disk with less room than pip's largest files need is taken for full
 _MADE_BY_TOOLS = frozenset({"__pycache__", "build", "dist", ".git", ".venv", "venv"})
 
 
@@ -82,12 +83,12 @@ def _contents(requirements: Path, seen: set[Path]) -> t.Iterator[bytes]:
 def _make(environment: Path, requirements: Path, log: t.TextIO) -> None:
     shutil.rmtree(environment, ignore_errors=True)
     install = [str(environment / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--requirement", str(requirements)]
-    _run([sys.executable, "-m", "venv", str(environment)], requirements, log)
-    _run(install, requirements, log)
+    _run([sys.executable, "-m", "venv", str(environment)], requirements, environment.parent, log)
+    _run(install, requirements, environment.parent, log)
     (environment / _COMPLETE).touch()
 
 
-def _run(command: list[str], requirements: Path, log: t.TextIO) -> None:
+def _run(command: list[str], requirements: Path, directory: Path, log: t.TextIO) -> None:
     log.write(f"$ {' '.join(command)}\n")
     log.flush()
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
@@ -96,6 +97,13 @@ def _run(command: list[str], requirements: Path, log: t.TextIO) -> None:
         raise FunctionError(
             f"{requirements}: installing the packages did not end within {INSTALL_TIMEOUT_SECONDS} s.",
             next_step="check the network to the package index, then deploy again.",
+        )
+    # Asked of the disk, as venv hides what pip said about it.
+    if exit_code != 0 and shutil.disk_usage(directory).free < _FULL_BYTES:
+        raise FunctionError(
+            f"{requirements}: the packages can't be installed (exit code {exit_code}): the disk of {directory} is full.",
+            next_step=f"free some space (`df -h {directory}`), then deploy again.",
+            facts={"command": command, "exit_code": exit_code, "output": output},
         )
     if exit_code != 0:
         raise FunctionError(

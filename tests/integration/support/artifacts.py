@@ -12,7 +12,7 @@ import ssl
 import typing as t
 import urllib.parse
 
-import httpx
+import httpx2
 
 from .registries import Registry
 
@@ -64,7 +64,7 @@ class HandMadeArtifact:
     def push(self, registry: Registry, repository: str, *, index: bool = False) -> str:
         """Upload it and return `host/repository@digest`; `index` wraps it in an index with an entry for linux/amd64."""
         verify: t.Any = ssl.create_default_context(cafile=registry.authority_file) if registry.authority_file else True
-        with httpx.Client(base_url=f"{registry.url}/v2/{repository}", auth=registry.auth, verify=verify, trust_env=False) as client:
+        with httpx2.Client(base_url=f"{registry.url}/v2/{repository}", auth=registry.auth, verify=verify, trust_env=False) as client:
             locked = json.dumps(self.locked, separators=(",", ":")).encode()
             if self.label:
                 self.config["config"] = {"Labels": {"com.fermyon.spin.lockedAppDigest": digest_of(locked)}}
@@ -86,13 +86,13 @@ class HandMadeArtifact:
         return f"{registry.host}/{repository}@{digest}"
 
 
-def _upload(client: httpx.Client, content: bytes) -> None:
+def _upload(client: httpx2.Client, content: bytes) -> None:
     started = client.post("/blobs/uploads/").raise_for_status()
     location = urllib.parse.urljoin(str(started.request.url), started.headers["Location"])
-    client.put(httpx.URL(location).copy_add_param("digest", digest_of(content)), content=content).raise_for_status()
+    client.put(httpx2.URL(location).copy_add_param("digest", digest_of(content)), content=content).raise_for_status()
 
 
-def _put_manifest(client: httpx.Client, manifest: dict[str, t.Any]) -> str:
+def _put_manifest(client: httpx2.Client, manifest: dict[str, t.Any]) -> str:
     content = json.dumps(manifest).encode()
     client.put(f"/manifests/{digest_of(content)}", content=content, headers={"Content-Type": manifest["mediaType"]}).raise_for_status()
     return digest_of(content)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 import typing as t
 from pathlib import Path
@@ -17,7 +18,7 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import ServiceAccount, ServiceAccountToken
 
 from .definitions import definition_files
-from .servers import Programs, Server, answers, free_port, wait_until, write_json
+from .servers import Programs, Server, answers, free_port, wait_until, write_json, write_private
 
 GATEWAY_NAME = "wasmfaas"
 GATEWAY_NAMESPACE = "wasmfaas-system"
@@ -88,6 +89,15 @@ class ControlPlane:
         client = self.client()
         for content in objects:
             client.apply(from_dict(content), field_manager=FIELD_MANAGER, force=True)
+
+    def administrator_tls(self) -> ssl.SSLContext:
+        """What a client speaks to `url` with to be its administrator, such as a proxy in front of it."""
+        administrator = KubeConfig.from_file(str(self.kubeconfig)).get()
+        assert administrator is not None and administrator.user is not None
+        context = ssl.create_default_context(cafile=self.directory / "data" / "keys" / "authority.crt")
+        pem = "".join(base64.b64decode(data or "").decode() for data in (administrator.user.client_cert_data, administrator.user.client_key_data))
+        context.load_cert_chain(write_private(self.directory / "administrator.pem", pem))
+        return context
 
     def create_namespace(self, name: str) -> None:
         """A namespace as a function needs it: with its SpinAppExecutor, and its default service account there."""

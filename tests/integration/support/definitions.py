@@ -41,13 +41,13 @@ def definition_files() -> list[Path]:
 
 
 def _download(file: Path, url: str, checksum: str) -> Path:
-    import httpx
+    import httpx2
 
     if file.exists():
         return file
     try:
-        content = httpx.get(url, timeout=30, follow_redirects=True).raise_for_status().content
-    except httpx.HTTPError as error:
+        content = httpx2.get(url, timeout=30, follow_redirects=True).raise_for_status().content
+    except httpx2.HTTPError as error:
         raise DefinitionsMissingError(f"{shared_reason()} and {url} cannot be downloaded: {error}") from error
     if hashlib.sha256(content).hexdigest() != checksum:
         raise DefinitionsMissingError(f"{shared_reason()} and {url} has another checksum than {checksum}")

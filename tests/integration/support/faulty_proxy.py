@@ -11,7 +11,9 @@ import dataclasses
 import http.client
 import http.server
 import re
+import select
 import socket
+import ssl
 import threading
 import time
 import typing as t
@@ -29,7 +31,7 @@ class Fault:
         status: answered instead of the server, with `headers`, after the request's body was read.
         cut_after: the connection is reset when this many bytes of the request's body were passed on.
         cut_response_after: the same for the body of the answer.
-        delay: seconds to wait before anything else.
+        delay: seconds to wait before anything else; a request whose client is gone by then is dropped.
     """
 
     method: str = ".*"
@@ -46,15 +48,16 @@ class Fault:
 
 
 class FaultyProxy:
-    """Listens on 127.0.0.1 (`host`, `url`) and passes HTTP on to `upstream`, an http:// URL.
+    """Listens on 127.0.0.1 (`host`, `url`) and passes HTTP on to `upstream`, an http:// URL, or with `tls` an https:// one.
 
     The Host header stays the client's, so that a registry's Location headers lead back here.
     """
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, *, tls: ssl.SSLContext | None = None) -> None:
         parts = urllib.parse.urlsplit(upstream)
-        assert parts.scheme == "http" and parts.hostname
-        self.upstream = (parts.hostname, parts.port or 80)
+        assert parts.scheme == ("https" if tls else "http") and parts.hostname and parts.port
+        self.upstream = (parts.hostname, parts.port)
+        self.tls = tls
         self.requests: list[tuple[str, str]] = []
         self.faults: list[Fault] = []
         self._lock = threading.Lock()
@@ -133,9 +136,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         fault = self.server.proxy.take_fault(self.command, urllib.parse.urlsplit(self.path).path) or Fault()
-        if fault.delay:
-            time.sleep(fault.delay)
-        upstream = http.client.HTTPConnection(*self.server.proxy.upstream, timeout=120)
+        if fault.delay and not self._client_waits(fault.delay):
+            self.close_connection = True
+            return
+        proxy = self.server.proxy
+        upstream = (
+            http.client.HTTPSConnection(*proxy.upstream, timeout=120, context=proxy.tls) if proxy.tls else http.client.HTTPConnection(*proxy.upstream, timeout=120)
+        )
         try:
             if fault.status is not None:
                 for _ in self._body(None):
@@ -149,6 +156,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             upstream.close()
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
+
+    def _client_waits(self, seconds: float) -> bool:
+        """Wait; False as soon as the client hangs up."""
+        end = time.monotonic() + seconds
+        gone = select.poll()
+        gone.register(self.connection, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
+        while (left := end - time.monotonic()) > 0:
+            if gone.poll(left * 1000):
+                return False
+        return True
 
     def _body(self, limit: int | None) -> collections.abc.Iterator[bytes]:
         passed = 0

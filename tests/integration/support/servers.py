@@ -211,11 +211,11 @@ def _stop_all() -> None:
 
 def answers(url: str, *, verify: t.Any = True, statuses: collections.abc.Container[int] = (200,)) -> bool:
     """Whether an HTTP GET of `url` is answered with one of `statuses`; False if nothing listens."""
-    import httpx
+    import httpx2
 
     try:
-        return httpx.get(url, verify=verify, timeout=2, trust_env=False).status_code in statuses
-    except httpx.TransportError:
+        return httpx2.get(url, verify=verify, timeout=2, trust_env=False).status_code in statuses
+    except httpx2.TransportError:
         return False
 
 

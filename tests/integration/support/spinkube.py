@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from .control_plane import GATEWAY_CLASS, ControlPlane
 from .servers import Programs, Server, answers, free_port
@@ -27,10 +27,10 @@ class SpinkubeStandIn:
         for file in authorities:
             arguments += ["--registry-authority", str(file)]
         self.server = Server([str(programs.path("spinkube_stand_in")), *arguments], log=directory / "spinkube_stand_in.log")
-        self._http = httpx.Client(base_url=self.front_url, trust_env=False)
+        self._http = httpx2.Client(base_url=self.front_url, trust_env=False)
         self.server.wait_ready(lambda: answers(self.front_url, statuses=(404,)), seconds=30)
 
-    def get(self, host: str, path: str = "/", *, timeout: float = 30) -> httpx.Response:
+    def get(self, host: str, path: str = "/", *, timeout: float = 30) -> httpx2.Response:
         """GET `path` of the function that is routed to by `host`."""
         return self._http.get(path, headers={"Host": host}, timeout=timeout)
 

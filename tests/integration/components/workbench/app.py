@@ -16,7 +16,7 @@ from spin_sdk.http import Request, Response
 from spin_sdk.wit.imports import fermyon_spin_sqlite, spin_sqlite_sqlite
 from spin_sdk.wit.types import Err
 
-requests = 0
+counted = {"requests": 0}
 
 
 def reply(value, status=200, headers=None):
@@ -25,13 +25,12 @@ def reply(value, status=200, headers=None):
 
 def rows(connection, statement):
     result = connection.execute(statement, [])
-    return [dict(zip(result.columns, [getattr(value, "value", None) for value in row.values])) for row in result.rows]
+    return [dict(zip(result.columns, [getattr(value, "value", None) for value in row.values], strict=True)) for row in result.rows]
 
 
 class IncomingHandler(http.IncomingHandler):
     def handle_request(self, request: Request) -> Response:
-        global requests
-        requests += 1
+        counted["requests"] += 1
         url = urlsplit(request.uri)
         query = dict(parse_qsl(url.query))
         action = url.path.rpartition("/")[2]
@@ -41,7 +40,7 @@ class IncomingHandler(http.IncomingHandler):
             return reply({"error": repr(error.value)}, 409)
 
     def do_hello(self, request, query):
-        return reply({"environment": dict(os.environ), "headers": dict(request.headers), "uri": request.uri, "method": request.method, "requests": requests})
+        return reply({"environment": dict(os.environ), "headers": dict(request.headers), "uri": request.uri, "method": request.method, **counted})
 
     def do_echo(self, request, query):
         return Response(200, {"content-type": "application/octet-stream"}, request.body)
