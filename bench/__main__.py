@@ -29,10 +29,10 @@ def main() -> int:
     lines += [f"| {row.what} | {row.result} | {row.goal} | {'' if row.met is None else 'yes' if row.met else '**no**'} |" for row in rows]
     print("\n".join(lines))
     if tuple(wanted) == PARTS:
-        when = datetime.date.today().isoformat()
+        when = datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat()
         machine = f"Measured {when} on {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}."
         page = REPOSITORY / "docs" / "performance.md"
-        before, _, rest = page.read_text().partition(BEGIN)
+        before, _begin, rest = page.read_text().partition(BEGIN)
         page.write_text(f"{before}{BEGIN}\n{machine}\n\n" + "\n".join(lines) + f"\n{END}{rest.partition(END)[2]}")
     return 0 if all(row.met is not False for row in rows) else 1
 

@@ -43,4 +43,5 @@ def measure() -> list[Row]:
             source_digest(read_manifest(folder))
             ours.append(time.monotonic() - started)
         our, their = min(ours[1:]), min(theirs[1:])
-    return [Row("Source digest of 1 GB in 1,000 files: speed to that of `sha256sum`", f"{their / our:.2f} × ({1 / our:.2f} GB/s to {1 / their:.2f} GB/s)", "≥ 0.5 ×", their / our >= 0.5)]
+    result = f"{their / our:.2f} × ({1 / our:.2f} GB/s to {1 / their:.2f} GB/s)"
+    return [Row("Source digest of 1 GB in 1,000 files: speed to that of `sha256sum`", result, "≥ 0.5 ×", their / our >= 0.5)]

@@ -25,7 +25,8 @@ def run_module(module: t.Any, run: Run) -> None:
         result = run(module.params, module.check_mode, hidden)
     except FunctionError as error:
         module.no_log_values.update(hidden)
-        module.fail_json(msg=str(error), stage=error.stage, cause=error.cause, next_step=error.next_step, facts=error.facts)
+        facts = {"facts": error.facts} if error.facts else {}
+        module.fail_json(msg=str(error), stage=error.stage, cause=error.cause, next_step=error.next_step, **facts)
     module.no_log_values.update(hidden)
     if not module._diff:
         result.pop("diff", None)

@@ -39,7 +39,7 @@ def answer(method: str, uri: str) -> Answer:
     path = urllib.parse.unquote(urllib.parse.urlsplit(uri).path)
     if path == "/":
         return _json(200, {"message": "Hello, world!"})
-    prefix, _, name = path.removeprefix("/").partition("/")
+    prefix, _slash, name = path.removeprefix("/").partition("/")
     if prefix != "hello" or not name:
         return _json(404, {"error": f"There is nothing at {path}. Try / or /hello/Ada."})
     if len(name) > LONGEST_NAME:

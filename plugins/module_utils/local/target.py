@@ -92,7 +92,13 @@ class LocalTarget:
         return live_function(function)
 
     def _start_request(self, wanted: WantedFunction) -> runtime.StartRequest:
-        assert wanted.artifact is not None and self._settings.runtime_directory is not None
+        if wanted.artifact is None:
+            raise AssertionError("deploy_function hands the artifact over where `needs_artifact` says so")
+        if self._settings.runtime_directory is None:
+            raise FunctionError(
+                "runtime_directory: the folder of the local runtime is not given.",
+                next_step="run the role wasmfaas.platform.local_runtime first, as deploy-function.yml does, and pass its local_runtime_directory.",
+            )
         blobs = {blob.digest: blob for blob in wanted.artifact.layers}
         return runtime.StartRequest(
             state_directory=self._settings.state_directory,
@@ -112,7 +118,8 @@ class LocalTarget:
 
     def ensure_answers(self, wanted: WantedFunction) -> LiveFunction:
         function = self._read()
-        assert function is not None
+        if function is None:
+            raise FunctionError(f"{self._namespace}/{self._name} was removed in the meantime.", next_step="deploy it again.")
         return live_function(function)
 
     def delete(self) -> None:

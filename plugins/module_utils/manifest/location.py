@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-KeyPath = tuple[str | int, ...]
+KeyPath = tuple["str | int", ...]
 """Keys from the root to a value; an int counts the elements of an array from 0."""
 
 _KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
@@ -68,8 +68,9 @@ def _index(text: str) -> dict[KeyPath, int]:
     depth = 0  # open brackets of a value that goes on over several lines
     closing = ""  # the quotes that end a multi-line string
     for number, line in enumerate(text.splitlines(), start=1):
+        rest = line
         if closing:
-            before, quotes, line = line.partition(closing)
+            _content, quotes, rest = line.partition(closing)
             if not quotes:
                 continue
             closing = ""
@@ -86,8 +87,7 @@ def _index(text: str) -> dict[KeyPath, int]:
             path = table + _split(match[1])
             for length in range(len(table) + 1, len(path) + 1):
                 found.setdefault(path[:length], number)
-            line = line[match.end() + 1 :]
-        rest = line
+            rest = line[match.end() + 1 :]
         while (start := re.search(r'"""|' + "'''", rest)) is not None:
             before, after = rest[: start.start()], rest[start.end() :]
             _content, end, tail = after.partition(start[0])

@@ -160,13 +160,13 @@ def _version(raw: dict[str, t.Any], findings: Findings) -> int:
     next_step = 'Write spin_manifest_version = 2 as the first line (version 1 is written as the string "1").'
     if value == "1":
         return 1
-    if value == 2 and type(value) is int and key == "spin_manifest_version":
+    if isinstance(value, int) and value == 2 and key == "spin_manifest_version":
         return 2
     if value is None:
         findings.add((), "the manifest version is missing", next_step)
     elif value == "2":
         findings.add((key,), 'the version 2 must be an integer, not the string "2"', next_step)
-    elif value == 1 and type(value) is int:
+    elif isinstance(value, int) and value == 1 and not isinstance(value, bool):
         findings.add((key,), 'the version 1 must be the string "1", not an integer', next_step)
     elif value == 2:
         findings.add((key,), "version 2 is said by spin_manifest_version", next_step)

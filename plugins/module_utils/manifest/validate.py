@@ -134,7 +134,7 @@ def route_error(route: str) -> tuple[str, str]:
             if not is_last:
                 return f'the route "{route}" has a wildcard in the middle', 'Write "..." only as the last segment, or ":name" for one segment.'
             continue
-        if segment.startswith("*") or segment.endswith("...") or segment.startswith("..."):
+        if segment.startswith(("*", "...")) or segment.endswith("..."):
             return f'the route "{route}" joins a wildcard with other text', 'Write "/..." as the last segment, by itself.'
         for part in segment.split("."):
             if part == ":":

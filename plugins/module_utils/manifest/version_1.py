@@ -21,7 +21,7 @@ _COMPONENT_KEYS = (
 )  # fmt: skip
 _UPGRADE = "Rewrite the manifest as version 2 (spin_manifest_version = 2), which has it; see https://spinframework.dev/manifest-reference."
 _NEWER_KEYS = ("dependencies", "dependencies_inherit_configuration", "profile", "targets", "tool")
-_HINTS = {"variables": 'Rename it to "config", its name in version 1.'} | {key: _UPGRADE for key in _NEWER_KEYS}
+_HINTS = {"variables": 'Rename it to "config", its name in version 1.'} | dict.fromkeys(_NEWER_KEYS, _UPGRADE)
 
 
 def upgrade(manifest: dict[str, t.Any], findings: Findings) -> dict[str, t.Any]:

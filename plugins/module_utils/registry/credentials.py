@@ -66,7 +66,8 @@ def find_credentials(host: str, repository: str, options: CredentialOptions) -> 
 
 def _files(options: CredentialOptions) -> list[Path]:
     """All that exist, the first to have an entry wins; an explicitly named file must exist."""
-    named = options.file or (Path(value) if (value := os.environ.get("REGISTRY_AUTH_FILE")) else None)
+    from_environment = os.environ.get("REGISTRY_AUTH_FILE")
+    named = options.file or (Path(from_environment) if from_environment else None)
     if named is not None:
         if not named.is_file():
             raise FunctionError(

@@ -236,23 +236,37 @@ class DistributionStore:
             raise
 
     def _in_parallel(self, blobs: list[Blob], action: t.Callable[[Blob, threading.Event], bool]) -> list[tuple[Blob, bool]]:
-        """`action` on every blob, four at a time, large ones first; the first error stops the rest."""
-        from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+        """`action` on every blob, four at a time, large ones first; the first error stops the rest.
+
+        Not by a ThreadPoolExecutor: that one waits for its threads, also when Python ends, and so after an interrupt for the answer to an upload.
+        """
+        from concurrent.futures import FIRST_EXCEPTION, Future, wait
 
         cancelled = threading.Event()
         ordered = sorted(blobs, key=lambda blob: (-blob.size, blob.digest))
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="registry") as executor:
-            futures = [executor.submit(action, blob, cancelled) for blob in ordered]
-            try:
-                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-                failed = next((error for future in done if (error := future.exception()) and not isinstance(error, Cancelled)), None)
-                if failed is not None:
-                    raise failed
-            except BaseException:  # an interrupt too must not wait for the end of a large upload
-                cancelled.set()
-                executor.shutdown(wait=False, cancel_futures=True)
-                raise
-            return [(blob, future.result()) for blob, future in zip(ordered, futures, strict=True)]
+        futures: list[Future[bool]] = [Future() for _blob in ordered]
+        pending = iter(list(zip(ordered, futures, strict=True)))
+
+        def work() -> None:
+            for blob, future in pending:
+                try:
+                    if cancelled.is_set():
+                        raise Cancelled
+                    future.set_result(action(blob, cancelled))
+                except BaseException as error:
+                    future.set_exception(error)
+
+        for number in range(min(_THREADS, len(ordered))):
+            threading.Thread(target=work, daemon=True, name=f"registry_{number}").start()
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            failed = next((error for future in done if (error := future.exception()) and not isinstance(error, Cancelled)), None)
+            if failed is not None:
+                raise failed
+        except BaseException:
+            cancelled.set()
+            raise
+        return [(blob, future.result()) for blob, future in zip(ordered, futures, strict=True)]
 
     # ---- requests
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import typing as t
 from pathlib import Path
 
 from ..errors import FunctionError
@@ -86,7 +87,7 @@ class LayoutLocation:
         return f"oci:{self.directory}"
 
 
-RegistryLocation = DistributionLocation | LayoutLocation
+RegistryLocation: t.TypeAlias = "DistributionLocation | LayoutLocation"
 
 
 def parse_registry(text: str, *, base: Path | None = None) -> RegistryLocation:
@@ -166,7 +167,7 @@ def _parse_distribution(given: str, remainder: str) -> DistributionLocation:
             f"`registry` {given!r} holds a digest or a user name.",
             next_step="Leave it off: the digest is found by the deployment, credentials have their own options.",
         )
-    host, _, path = remainder.partition("/")
+    host, _slash, path = remainder.partition("/")
     host = host.lower()
     if not _looks_like_host(host):
         hint = f", or `{_DOCKER_HUB}/{remainder.lower()}` for Docker Hub" if _COMPONENT.fullmatch(host) else ""
