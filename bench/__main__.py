@@ -29,7 +29,7 @@ def main() -> int:
     lines += [f"| {row.what} | {row.result} | {row.goal} | {'' if row.met is None else 'yes' if row.met else '**no**'} |" for row in rows]
     print("\n".join(lines))
     if tuple(wanted) == PARTS:
-        when = datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat()
+        when = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
         machine = f"Measured {when} on {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}."
         page = REPOSITORY / "docs" / "performance.md"
         before, _begin, rest = page.read_text().partition(BEGIN)
