@@ -14,6 +14,11 @@ Run = t.Callable[[dict[str, t.Any], bool, set[str]], dict[str, t.Any]]
 """Takes the parameters, whether it is check mode, and a set to which it adds what no output may show; gives the result."""
 
 
+JUDGED_OPTIONS = ("variables", "kubeconfig")
+"""Dictionaries that may hold secrets among other things. Their argument_spec says `no_log`, since Ansible writes all other arguments to the system
+log, and into the error of a wrong argument, before `run_module` is called; which of the values are secret is found out only then."""
+
+
 def run_module(module: t.Any, run: Run) -> None:
     """Call `run` and hand its result, or the FunctionError it raises, to Ansible. Leaves through the module's exit.
 
@@ -21,13 +26,14 @@ def run_module(module: t.Any, run: Run) -> None:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     hidden = kubeconfig_secrets(module.params.get("kubeconfig"))
+    judged = set().union(*(texts(module.params.get(option)) for option in JUDGED_OPTIONS))
     try:
         result = run(module.params, module.check_mode, hidden)
     except FunctionError as error:
-        module.no_log_values.update(hidden)
+        module.no_log_values = (module.no_log_values - judged) | hidden
         facts = {"facts": error.facts} if error.facts else {}
         module.fail_json(msg=str(error), stage=error.stage, cause=error.cause, next_step=error.next_step, **facts)
-    module.no_log_values.update(hidden)
+    module.no_log_values = (module.no_log_values - judged) | hidden
     if not module._diff:
         result.pop("diff", None)
     module.exit_json(**result)
@@ -44,3 +50,12 @@ def kubeconfig_secrets(kubeconfig: t.Any) -> set[str]:
         for key in secret_keys
         if entry["user"].get(key)
     }
+
+
+def texts(value: t.Any) -> set[str]:
+    """All texts and numbers in a value, but none that is empty or a word of JSON: Ansible would black out each of their letters in the whole output."""
+    if isinstance(value, dict):
+        return set().union(*map(texts, value.values()))
+    if isinstance(value, (list, tuple)):
+        return set().union(*map(texts, value))
+    return set() if value is None or isinstance(value, bool) or value == "" else {str(value)}

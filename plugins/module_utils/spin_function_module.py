@@ -19,6 +19,7 @@ from .directories import cache_directory, state_directory
 from .errors import FunctionError
 from .function import Target
 from .manifest.parse import read_manifest
+from .module_run import texts
 from .registry.reference import parse_registry
 from .registry.store import AwsOptions, CredentialOptions, open_store
 from .stages import Stages
@@ -40,21 +41,12 @@ def secret_values(parameters: Parameters) -> set[str]:
     """The values that no output may show; all of them while the manifest can't tell which are secret."""
     variables = parameters["variables"] or {}
     if not variables or not parameters["source"]:
-        return _texts(variables)
+        return texts(variables)
     try:
         manifest = read_manifest(Path(parameters["source"]), profile=parameters["profile"])
     except FunctionError:
-        return _texts(variables)
-    return _texts({name: value for name, value in variables.items() if name not in manifest.variables or manifest.variables[name].secret})
-
-
-def _texts(value: t.Any) -> set[str]:
-    """All texts and numbers in a value, but none that is empty or a word of JSON: Ansible would black out each of their letters in the whole output."""
-    if isinstance(value, dict):
-        return set().union(*map(_texts, value.values()))
-    if isinstance(value, (list, tuple)):
-        return set().union(*map(_texts, value))
-    return set() if value is None or isinstance(value, bool) or value == "" else {str(value)}
+        return texts(variables)
+    return texts({name: value for name, value in variables.items() if name not in manifest.variables or manifest.variables[name].secret})
 
 
 def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[str, t.Any]:

@@ -348,7 +348,7 @@ def argument_spec() -> dict[str, t.Any]:
         registry_plain_http=dict(type="bool", default=False),
         aws_endpoint_url=dict(type="str"),
         profile=dict(type="str"),
-        variables=dict(type="dict", default={}),
+        variables=dict(type="dict", default={}, no_log=True),
         replicas=dict(type="int"),
         autoscale=dict(
             type="dict",
@@ -400,7 +400,6 @@ def main() -> None:
         required_if=[("state", "present", ("source",)), ("state", "pushed", ("source", "registry")), ("state", "absent", ("name",))],
         mutually_exclusive=[("replicas", "autoscale"), ("replicas", "load")],
         supports_check_mode=True,
-        no_log=True,  # the arguments hold the values of variables: not for the system log
     )
     run_module(module, run)
 

@@ -19,7 +19,7 @@ def _from(variable: str) -> tuple[t.Any, list[str]]:
 def kubernetes_auth_arguments() -> dict[str, t.Any]:
     """The argument_spec; names, aliases and environment variables are those of kubernetes.core."""
     return {
-        "kubeconfig": {"type": "raw", "fallback": _from("K8S_AUTH_KUBECONFIG")},
+        "kubeconfig": {"type": "raw", "no_log": True, "fallback": _from("K8S_AUTH_KUBECONFIG")},
         "context": {"type": "str", "fallback": _from("K8S_AUTH_CONTEXT")},
         "host": {"type": "str", "fallback": _from("K8S_AUTH_HOST")},
         "api_key": {"type": "str", "no_log": True, "fallback": _from("K8S_AUTH_API_KEY")},

@@ -255,6 +255,7 @@ class DistributionStore:
                     future.set_result(action(blob, cancelled))
                 except BaseException as error:
                     future.set_exception(error)
+                    cancelled.set()
 
         for number in range(min(_THREADS, len(ordered))):
             threading.Thread(target=work, daemon=True, name=f"registry_{number}").start()

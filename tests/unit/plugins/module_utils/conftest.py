@@ -84,7 +84,9 @@ MakeProject = collections.abc.Callable[..., Manifest]
 def make_project(tmp_path: Path) -> MakeProject:
     """Writes a project folder and reads its manifest: (spin.toml or what to add to the smallest one, files by path, folder)."""
 
-    def make(spin_toml: str | None = None, files: dict[str, bytes | str] | None = None, *, extra: str = "", folder: Path | None = None, profile: str | None = None) -> Manifest:
+    def make(
+        spin_toml: str | None = None, files: dict[str, bytes | str] | None = None, *, extra: str = "", folder: Path | None = None, profile: str | None = None
+    ) -> Manifest:
         folder = folder or tmp_path / "project"
         for path, content in {"spin.toml": (spin_toml or SPIN_TOML) + extra, **(files or {})}.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)

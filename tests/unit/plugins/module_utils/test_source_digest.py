@@ -89,7 +89,9 @@ def test_order_in_which_files_are_made_is_no_matter(digest: Digest, make_project
 
 def test_name_by_which_the_folder_is_reached_is_no_matter(make_project: t.Callable[..., Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through a symbolic link, by a relative path, or by the manifest file."""
-    manifest = make_project(None, {"app.wasm": "x", "assets/a": "1", "generated/b": "2", ".gitignore": "generated"}, extra='files = ["assets/*", "generated/*"]')
+    manifest = make_project(
+        None, {"app.wasm": "x", "assets/a": "1", "generated/b": "2", ".gitignore": "generated"}, extra='files = ["assets/*", "generated/*"]'
+    )
     (tmp_path / "link").symlink_to(manifest.folder)
     monkeypatch.chdir(tmp_path)
     digests = {source_digest(read_manifest(path)) for path in (manifest.folder, tmp_path / "link", Path("project"), Path("link/spin.toml"))}
@@ -116,12 +118,13 @@ def test_a_whole_build_is_no_change(make_project: t.Callable[..., Manifest]) -> 
     """Rust, npm and Python side by side, without any .gitignore."""
     toml = 'spin_manifest_version = 2\n[application]\nname = "a"\n'
     for name, source in (("rust", "rust/target/wasm32-wasip2/release/rust.wasm"), ("js", "js/dist/js.wasm"), ("py", "py/app.wasm")):
-        toml += f'[[trigger.http]]\nroute = "/{name}"\ncomponent = "{name}"\n[component.{name}]\nsource = "{source}"\n[component.{name}.build]\ncommand = "make"\nworkdir = "{name}"\n'
+        toml += f'[[trigger.http]]\nroute = "/{name}"\ncomponent = "{name}"\n[component.{name}]\nsource = "{source}"\n'
+        toml += f'[component.{name}.build]\ncommand = "make"\nworkdir = "{name}"\n'
     manifest = make_project(toml, {"rust/Cargo.toml": "", "rust/src/lib.rs": "", "js/package.json": "{}", "js/src/index.js": "", "py/app.py": ""})
     before = source_digest(manifest)
     for path in (
-        "rust/target/wasm32-wasip2/release/rust.wasm", "rust/target/debug/x.d", "rust/target/CACHEDIR.TAG", "js/dist/js.wasm", "js/dist/chunks/a.js", "js/node_modules/x/y.js",
-        "py/app.wasm", "py/__pycache__/app.cpython-311.pyc", "py/spin-dependencies.wit",
+        "rust/target/wasm32-wasip2/release/rust.wasm", "rust/target/debug/x.d", "rust/target/CACHEDIR.TAG", "js/dist/js.wasm",
+        "js/dist/chunks/a.js", "js/node_modules/x/y.js", "py/app.wasm", "py/__pycache__/app.cpython-311.pyc", "py/spin-dependencies.wit",
     ):  # fmt: skip
         (manifest.folder / path).parent.mkdir(parents=True, exist_ok=True)
         (manifest.folder / path).write_bytes(os.urandom(8))
@@ -283,14 +286,36 @@ def test_ignored_files_agree_with_git_itself(folder: Path) -> None:
 
     if shutil.which("git") is None:
         pytest.skip("git is not installed, so there is no second opinion")
-    (folder / ".gitignore").write_text("*.log\n/out*/\n!out-kept/\n**/tmp/*\n!**/tmp/keep\nfoo[0-9].txt\n\\!bang\nspace\\ \n/a/**/z\nstars/**\n!stars/keep\n!logs/\nb/\n!/deep/\n")
+    (folder / ".gitignore").write_text(
+        "*.log\n/out*/\n!out-kept/\n**/tmp/*\n!**/tmp/keep\nfoo[0-9].txt\n\\!bang\nspace\\ \n/a/**/z\nstars/**\n!stars/keep\n!logs/\nb/\n!/deep/\n"
+    )
     (folder / "src" / ".gitignore").write_text("/lib/*\n!lib/a.py\n")
-    for path in ("x.log", "out1/a", "out-kept/a", "deep/tmp/a", "deep/tmp/keep", "foo1.txt", "foo10.txt", "!bang", "space ", "a/z", "a/b/c/z", "src/lib/b.py", "deep/lib/b.py", "stars/a", "stars/keep", "logs/x.log", "deep/b/x"):
+    for path in (
+        "x.log",
+        "out1/a",
+        "out-kept/a",
+        "deep/tmp/a",
+        "deep/tmp/keep",
+        "foo1.txt",
+        "foo10.txt",
+        "!bang",
+        "space ",
+        "a/z",
+        "a/b/c/z",
+        "src/lib/b.py",
+        "deep/lib/b.py",
+        "stars/a",
+        "stars/keep",
+        "logs/x.log",
+        "deep/b/x",
+    ):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).touch()
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
     subprocess.run(["git", "init", "-q", folder], check=True, env=environment)
-    listed = subprocess.run(["git", "-C", folder, "ls-files", "-z", "--others", "--exclude-standard"], check=True, capture_output=True, text=True, env=environment).stdout
+    listed = subprocess.run(
+        ["git", "-C", folder, "ls-files", "-z", "--others", "--exclude-standard"], check=True, capture_output=True, text=True, env=environment
+    ).stdout
     assert inputs(folder) == sorted(listed.rstrip("\0").split("\0"))
 
 
@@ -311,7 +336,9 @@ def test_mounted_folder_of_a_component_without_a_build_is_a_source(make_project:
     assert source_digest(manifest) != before
 
 
-@pytest.mark.parametrize("mount", ['{ source = "web/dist", destination = "/" }', '"web/dist/**/*"', '"web/dist"', '{ source = "./web/dist/static/", destination = "/" }'])
+@pytest.mark.parametrize(
+    "mount", ['{ source = "web/dist", destination = "/" }', '"web/dist/**/*"', '"web/dist"', '{ source = "./web/dist/static/", destination = "/" }']
+)
 @pytest.mark.parametrize("ignored", [True, False])
 def test_mounted_output_of_a_build_is_no_change(make_project: t.Callable[..., Manifest], mount: str, ignored: bool) -> None:
     """A static site: the component is Spin's file server, and its build makes the files. Before the first build there are none."""

@@ -87,7 +87,7 @@ def test_component_without_dependencies_stays_as_it_is(manifest: Manifest, monke
 
 def test_trap_6_without_wac_a_component_with_dependencies_is_refused(manifest: Manifest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(FunctionError, match="component.c.dependencies: a:b/c must be composed") as caught:
+    with pytest.raises(FunctionError, match=r"component.c.dependencies: a:b/c must be composed") as caught:
         run(manifest, {"a:b/c": {"path": "plug.wasm"}})
     assert "cargo install wac-cli" in caught.value.next_step
 

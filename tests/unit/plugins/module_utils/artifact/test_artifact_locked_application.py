@@ -160,7 +160,9 @@ def test_metadata_of_a_component_holds_the_rest_sorted(tmp_path: Path) -> None:
 
 def test_build_commands_stay_as_they_are_written(tmp_path: Path) -> None:
     assert component_of(tmp_path / "1", '[component.c.build]\ncommand = "make"')["metadata"]["build"] == {"command": "make"}
-    assert component_of(tmp_path / "2", '[component.c.build]\ncommand = ["npm ci", "npm run build"]')["metadata"]["build"] == {"command": ["npm ci", "npm run build"]}
+    assert component_of(tmp_path / "2", '[component.c.build]\ncommand = ["npm ci", "npm run build"]')["metadata"]["build"] == {
+        "command": ["npm ci", "npm run build"]
+    }
 
 
 def test_what_is_empty_is_left_out(tmp_path: Path) -> None:
@@ -221,7 +223,8 @@ def test_trap_5_no_file_source_is_left(tmp_path: Path) -> None:
 
 def test_global_settings_of_the_only_trigger_type_are_repeated_for_old_readers(tmp_path: Path) -> None:
     application = lock(
-        tmp_path, f'{HEAD}[application.trigger.redis]\naddress = "redis://r:6379"\n[[trigger.redis]]\nchannel = "x"\ncomponent = "c"\n[component.c]\nsource = "c.wasm"'
+        tmp_path,
+        f'{HEAD}[application.trigger.redis]\naddress = "redis://r:6379"\n[[trigger.redis]]\nchannel = "x"\ncomponent = "c"\n[component.c]\nsource = "c.wasm"',
     )
     assert application["metadata"]["trigger"] == {"address": "redis://r:6379", "type": "redis"}
     assert application["metadata"]["triggers"] == {"redis": {"address": "redis://r:6379"}}
@@ -230,7 +233,8 @@ def test_global_settings_of_the_only_trigger_type_are_repeated_for_old_readers(t
 def test_two_trigger_types_have_no_trigger_in_the_metadata(tmp_path: Path) -> None:
     application = lock(
         tmp_path,
-        f'{HEAD}[application.trigger.redis]\naddress = "redis://r:6379"\n[[trigger.redis]]\nchannel = "x"\ncomponent = "c"\n{HTTP}[component.c]\nsource = "c.wasm"',
+        f'{HEAD}[application.trigger.redis]\naddress = "redis://r:6379"\n[[trigger.redis]]\nchannel = "x"\ncomponent = "c"\n'
+        f'{HTTP}[component.c]\nsource = "c.wasm"',
     )
     assert "trigger" not in application["metadata"]
     assert [trigger["trigger_type"] for trigger in application["triggers"]] == ["http", "redis"]
@@ -252,7 +256,8 @@ def test_triggers_are_sorted_by_type_and_else_as_written(tmp_path: Path) -> None
 def test_trigger_settings_are_sorted_at_every_level(tmp_path: Path) -> None:
     application = lock(
         tmp_path,
-        f'{HEAD}[[trigger.http]]\nroute = "/x"\nexecutor = {{ type = "wagi", entrypoint = "main", argv = "a" }}\ncomponent = "c"\n[component.c]\nsource = "c.wasm"',
+        f'{HEAD}[[trigger.http]]\nroute = "/x"\nexecutor = {{ type = "wagi", entrypoint = "main", argv = "a" }}\ncomponent = "c"\n'
+        '[component.c]\nsource = "c.wasm"',
     )
     assert json.dumps(application["triggers"][0]["trigger_config"]) == (
         '{"component": "c", "executor": {"argv": "a", "entrypoint": "main", "type": "wagi"}, "route": "/x"}'
@@ -260,9 +265,7 @@ def test_trigger_settings_are_sorted_at_every_level(tmp_path: Path) -> None:
 
 
 def test_build_profile_is_named(tmp_path: Path) -> None:
-    application = lock(
-        tmp_path, f'{HEAD}{HTTP}[component.c]\nsource = "c.wasm"\n[component.c.profile.debug]\nenvironment = {{ D = "1" }}', profile="debug"
-    )
+    application = lock(tmp_path, f'{HEAD}{HTTP}[component.c]\nsource = "c.wasm"\n[component.c.profile.debug]\nenvironment = {{ D = "1" }}', profile="debug")
     assert application["metadata"]["profile"] == "debug"
     assert application["components"][0]["env"] == {"D": "1"}
 
@@ -276,14 +279,31 @@ def chaining(*hosts: str) -> bool:
 
 @pytest.mark.parametrize(
     "host",
-    ["http://b.spin.internal", "https://b.spin.internal", "http://*.spin.internal", "http://b.spin.internal:80", "*://b.spin.internal:*", "http://B.Spin.Internal/", "http://a.b.spin.internal"],
+    [
+        "http://b.spin.internal",
+        "https://b.spin.internal",
+        "http://*.spin.internal",
+        "http://b.spin.internal:80",
+        "*://b.spin.internal:*",
+        "http://B.Spin.Internal/",
+        "http://a.b.spin.internal",
+    ],
 )
 def test_service_chaining_is_seen(host: str) -> None:
     assert chaining("https://example.com", host)
 
 
 @pytest.mark.parametrize(
-    "host", ["http://self", "*://*:*", "http://spin.internal", "http://xspin.internal", "http://b.spin.internal.example.com", "http://{{ b }}.spin.internal", "http://example.com"]
+    "host",
+    [
+        "http://self",
+        "*://*:*",
+        "http://spin.internal",
+        "http://xspin.internal",
+        "http://b.spin.internal.example.com",
+        "http://{{ b }}.spin.internal",
+        "http://example.com",
+    ],
 )
 def test_service_chaining_is_not_seen_where_spin_sees_none(host: str) -> None:
     assert not chaining(host)
@@ -314,7 +334,7 @@ def test_lock_version_is_0_without_requirements(tmp_path: Path) -> None:
 
 
 def test_json_is_compact_and_keeps_letters_as_serde_json_does(tmp_path: Path) -> None:
-    written = serialize({"a": "ä€😀 \"\\\n\t\x01\x7f/", "b": [1, True, None, 1.5]})
+    written = serialize({"a": 'ä€😀 "\\\n\t\x01\x7f/', "b": [1, True, None, 1.5]})
     assert written == '{"a":"ä€😀 \\"\\\\\\n\\t\\u0001\x7f/","b":[1,true,null,1.5]}'.encode()
 
 

@@ -76,7 +76,7 @@ def test_failure_tells_command_exit_code_last_lines_and_log(run: Run, tmp_path: 
 
 
 def test_end_by_a_signal_is_a_failure(run: Run) -> None:
-    with pytest.raises(FunctionError, match="exit code -?[19]"):
+    with pytest.raises(FunctionError, match=r"exit code -?[19]"):
         run("kill -9 $$")
 
 
@@ -108,7 +108,12 @@ def test_components_build_in_order_and_the_first_failure_ends_it(tmp_path: Path)
     def component(name: str, command: str, **dependencies: t.Any) -> Component:
         return Component(id=name, source=LocalSource(f"{name}.wasm"), build=Build((command,)), dependencies=dependencies)
 
-    components = [component("a", "cat b.wasm > a.wasm", b={"path": "b.wasm"}), component("b", "echo b > b.wasm"), component("c", "false"), component("d", "touch d.wasm")]
+    components = [
+        component("a", "cat b.wasm > a.wasm", b={"path": "b.wasm"}),
+        component("b", "echo b > b.wasm"),
+        component("c", "false"),
+        component("d", "touch d.wasm"),
+    ]
     with pytest.raises(FunctionError, match=r"component\.c\.build"):
         build_components(Manifest(tmp_path / "spin.toml", "a", (), {one.id: one for one in components}), BuildOptions(tmp_path / "cache", tmp_path / "log"))
     assert (tmp_path / "a.wasm").read_text() == "b\n"

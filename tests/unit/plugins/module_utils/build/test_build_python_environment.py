@@ -48,7 +48,9 @@ def test_folder_without_requirements_needs_none(tmp_path: Path) -> None:
 
 
 def test_build_finds_the_packages_first_in_its_path_and_the_environment_is_kept(project: Path, tmp_path: Path) -> None:
-    component = Component(id="c", source=LocalSource("app.wasm"), build=Build(("greet > app.wasm", "command -v python >> app.wasm; echo $VIRTUAL_ENV >> app.wasm")))
+    component = Component(
+        id="c", source=LocalSource("app.wasm"), build=Build(("greet > app.wasm", "command -v python >> app.wasm; echo $VIRTUAL_ENV >> app.wasm"))
+    )
     manifest, options = Manifest(project / "spin.toml", "a", (), {"c": component}), BuildOptions(tmp_path / "cache", tmp_path / "log")
     build_components(manifest, options)
     greeting, python, environment = (project / "app.wasm").read_text().splitlines()
@@ -153,5 +155,5 @@ def test_odd_lines_name_no_file(project: Path, line: str) -> None:
 def test_cache_that_cannot_be_written_is_told(project: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     component = Component(id="c", source=LocalSource("app.wasm"), build=Build(("true",)))
-    with pytest.raises(FunctionError, match="the build can't go on: .*cache"):
+    with pytest.raises(FunctionError, match=r"the build can't go on: .*cache"):
         build_components(Manifest(project / "spin.toml", "a", (), {"c": component}), BuildOptions(tmp_path / "cache", tmp_path / "log"))

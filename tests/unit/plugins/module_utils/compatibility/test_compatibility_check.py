@@ -25,7 +25,15 @@ Check = collections.abc.Callable[..., str]
 def checked(tmp_path: Path, wasm: t.Any) -> Check:
     """Checks an application of one component."""
 
-    def run(shim: str, *, imports: t.Sequence[str] = (), exports: t.Sequence[str] = (P2,), trigger: str = "http", settings: dict[str, t.Any] | None = None, binary: bytes | None = None) -> str:
+    def run(
+        shim: str,
+        *,
+        imports: t.Sequence[str] = (),
+        exports: t.Sequence[str] = (P2,),
+        trigger: str = "http",
+        settings: dict[str, t.Any] | None = None,
+        binary: bytes | None = None,
+    ) -> str:
         (tmp_path / "c.wasm").write_bytes(wasm.component(imports=imports, exports=exports) if binary is None else binary)
         triggers = (Trigger("the-trigger", trigger, "c", settings or {"route": "/..."}),)
         manifest = Manifest(tmp_path / "spin.toml", "a", triggers, {"c": Component(id="c", source=LocalSource("c.wasm"))})
@@ -34,7 +42,9 @@ def checked(tmp_path: Path, wasm: t.Any) -> Check:
     return run
 
 
-@pytest.mark.parametrize(("shim", "spin"), [("0.25.1", "4.0.1"), ("v0.25.0", "4.0.1"), ("0.24.0", "3.6.3"), ("0.21", "3.4.0"), ("0.24.0-rc.1", "3.6.3"), ("0.12.0", "2.2.0")])
+@pytest.mark.parametrize(
+    ("shim", "spin"), [("0.25.1", "4.0.1"), ("v0.25.0", "4.0.1"), ("0.24.0", "3.6.3"), ("0.21", "3.4.0"), ("0.24.0-rc.1", "3.6.3"), ("0.12.0", "2.2.0")]
+)
 def test_spin_version_of_a_shim(shim: str, spin: str) -> None:
     assert spin_version_of_shim(shim) == spin
 

@@ -38,7 +38,17 @@ def test_no_shim_release_is_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("shim", "spin"),
-    [("0.25", "4.0.1"), ("0.24", "3.6.3"), ("0.23", "3.6.2"), ("0.22", "3.5.0"), ("0.21", "3.4.0"), ("0.20", "3.3.1"), ("0.17", "3.0.0"), ("0.15", "2.6.0"), ("0.12", "2.2.0")],
+    [
+        ("0.25", "4.0.1"),
+        ("0.24", "3.6.3"),
+        ("0.23", "3.6.2"),
+        ("0.22", "3.5.0"),
+        ("0.21", "3.4.0"),
+        ("0.20", "3.3.1"),
+        ("0.17", "3.0.0"),
+        ("0.15", "2.6.0"),
+        ("0.12", "2.2.0"),
+    ],
 )
 def test_published_pairs(shim: str, spin: str) -> None:
     assert SPIN_OF_SHIM[shim] == spin
@@ -68,5 +78,5 @@ def test_families_are_among_the_interfaces() -> None:
 
 
 def test_shim_runs_http_and_what_else_its_source_names() -> None:
-    assert TRIGGERS_OF_SHIM == {"http", "redis", "sqs", "mqtt", "command"}
+    assert {"http", "redis", "sqs", "mqtt", "command"} == TRIGGERS_OF_SHIM
     assert "wasi:http/incoming-handler" in HTTP_HANDLER_EXPORTS

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import typing as t
 from pathlib import Path
 
@@ -28,12 +29,16 @@ def read(tmp_path: Path) -> t.Callable[[bytes], WebAssemblyBinary]:
 
 
 def test_component(read: t.Any, wasm: t.Any) -> None:
-    found = read(wasm.component(imports=["wasi:cli/stdout@0.2.0", "fermyon:spin/key-value@2.0.0"], exports=["wasi:http/incoming-handler@0.2.0"], padding=100_000))
+    found = read(
+        wasm.component(imports=["wasi:cli/stdout@0.2.0", "fermyon:spin/key-value@2.0.0"], exports=["wasi:http/incoming-handler@0.2.0"], padding=100_000)
+    )
     assert found == WebAssemblyBinary(True, ("wasi:cli/stdout@0.2.0", "fermyon:spin/key-value@2.0.0"), ("wasi:http/incoming-handler@0.2.0",))
 
 
 def test_core_module(read: t.Any, wasm: t.Any) -> None:
-    found = read(wasm.module(imports=[("env", "a"), ("env", "b"), ("wasi_snapshot_preview1", "fd_write")], exports=["_start", "memory"], custom=["name", "producers"]))
+    found = read(
+        wasm.module(imports=[("env", "a"), ("env", "b"), ("wasi_snapshot_preview1", "fd_write")], exports=["_start", "memory"], custom=["name", "producers"])
+    )
     assert found == WebAssemblyBinary(False, ("env", "wasi_snapshot_preview1"), ("_start", "memory"), ("name", "producers"))
 
 
@@ -117,8 +122,17 @@ def test_file_that_may_not_be_read_is_named(without_privileges: t.Any, tmp_path_
 
 def test_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "app.wasm")
-    with pytest.raises(FunctionError, match="is no regular file"):
-        read_binary(tmp_path / "app.wasm", key="k")
+    errors: list[FunctionError] = []
+
+    def refused() -> None:
+        with pytest.raises(FunctionError, match="is no regular file") as caught:
+            read_binary(tmp_path / "app.wasm", key="k")
+        errors.append(caught.value)
+
+    thread = threading.Thread(target=refused, daemon=True)
+    thread.start()
+    thread.join(timeout=10)
+    assert errors
 
 
 def test_cut_off_binary_is_refused_wherever_it_is_cut_inside_a_section(read: t.Any, wasm: t.Any) -> None:

@@ -1,0 +1,154 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When a rollout is done, and what is said where it is not."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import DEPLOYMENT, POD
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.objects import REVISION
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.rollout import HOPELESS, _unfinished, wait_for_rollout
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+
+DONE = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
+
+
+def deployment(status: dict[str, int] | None = None, *, replicas: int | None = 2, revision: str | None = "r1") -> dict[str, t.Any]:
+    annotations = {} if revision is None else {"annotations": {REVISION: revision}}
+    spec = {"template": {"metadata": annotations}} | ({} if replicas is None else {"replicas": replicas})
+    return {"metadata": {"name": "hello", "namespace": "user1", "generation": 2}, "spec": spec} | ({} if status is None else {"status": status})
+
+
+def pod(reason: str = "", *, revision: str = "r1", exit_code: int | None = None) -> dict[str, t.Any]:
+    ended = {} if exit_code is None else {"lastState": {"terminated": {"exitCode": exit_code}}}
+    return {
+        "metadata": {"name": f"hello-{revision}", "namespace": "user1", "labels": {"core.spinkube.dev/app-name": "hello"}, "annotations": {REVISION: revision}},
+        "status": {"containerStatuses": [{"state": {"waiting": {"reason": reason}} if reason else {"running": {}}, **ended}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (None, "the SpinKube operator has made no Deployment"),
+        (deployment(DONE, revision="r0"), "the SpinKube operator has not updated the Deployment"),
+        (deployment(DONE, revision=None), "the SpinKube operator has not updated the Deployment"),
+        (deployment(), "the Deployment is not taken up by its controller"),
+        (deployment({**DONE, "observedGeneration": 1}), "the Deployment is not taken up by its controller"),
+        (deployment({**DONE, "updatedReplicas": 1}), "1 of 2 pods are made"),
+        (deployment({"observedGeneration": 2}), "0 of 2 pods are made"),
+        (deployment({**DONE, "replicas": 3}), "1 old pods still run"),
+        (deployment({**DONE, "availableReplicas": 1}), "1 of 2 pods are ready"),
+        (deployment({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2}), "0 of 2 pods are ready"),
+        (deployment(DONE), ""),
+        (deployment({**DONE, "observedGeneration": 3}), ""),
+        (deployment({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}, replicas=None), ""),
+        (deployment({"observedGeneration": 2}, replicas=0), ""),
+        (deployment({"observedGeneration": 2, "replicas": 1}, replicas=0), "1 old pods still run"),
+    ],
+)
+def test_rules_of_a_finished_rollout(found: dict[str, t.Any] | None, reason: str) -> None:
+    assert _unfinished(found, "r1") == reason
+
+
+def wait(api: t.Any, seconds: float = 0.3) -> t.Any:
+    return wait_for_rollout(api, "user1", "hello", "r1", timeout_seconds=seconds)
+
+
+def failure(api: t.Any) -> FunctionError:
+    with pytest.raises(FunctionError) as caught:
+        wait(api)
+    return caught.value
+
+
+def test_finished_deployment_is_handed_back(fake_api: t.Any) -> None:
+    api = fake_api()
+    api.put(DEPLOYMENT, deployment(DONE))
+    assert wait(api) == deployment(DONE)
+
+
+def test_deployment_is_waited_for(fake_api: t.Any) -> None:
+    api = fake_api()
+    states = [None, deployment(DONE, revision="r0"), deployment({**DONE, "availableReplicas": 0}), deployment(DONE)]
+    api.get = lambda *_arguments: states.pop(0)
+    assert wait(api, 20) == deployment(DONE)
+    assert not states
+
+
+def test_operator_that_does_nothing_is_told_at_the_end(fake_api: t.Any) -> None:
+    error = failure(fake_api())
+    assert "the SpinKube operator has made no Deployment after 0.3 s" in error.cause
+    assert "spinappexecutors -n user1" in error.next_step
+
+
+@pytest.mark.parametrize("reason", sorted(HOPELESS))
+def test_pod_that_can_not_start_ends_the_wait_at_once(fake_api: t.Any, reason: str) -> None:
+    api = fake_api()
+    api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 0}))
+    api.put(POD, pod(reason))
+    with pytest.raises(FunctionError, match=f"pod hello-r1 is in {reason}"):
+        wait(api, 600)
+
+
+@pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing", "ErrImagePull"])
+def test_pod_that_may_still_start_is_waited_for(fake_api: t.Any, reason: str) -> None:
+    api = fake_api()
+    api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 1}))
+    api.put(POD, pod(reason))
+    assert "1 of 2 pods are ready after 0.3 s" in failure(api).cause
+
+
+def test_pods_of_earlier_revisions_and_ended_crashes_do_not_count(fake_api: t.Any) -> None:
+    api = fake_api()
+    api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 1}))
+    api.put(POD, pod("CrashLoopBackOff", revision="r0"))
+    api.put(POD, pod(exit_code=137))
+    assert "1 of 2 pods are ready" in failure(api).cause
+
+
+def test_trap_7_crash_points_at_the_log_of_the_node_and_not_at_memory(fake_api: t.Any) -> None:
+    api = fake_api()
+    api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 0}))
+    api.put(POD, pod("CrashLoopBackOff", exit_code=137))
+    api.events = ["Normal Pulled Pod/hello-r1: pulled", "Warning BackOff Pod/hello-r1: restarting failed container"]
+    api.log = "starting\nError: no handler\n"
+    error = failure(api)
+    assert "CrashLoopBackOff, exit code 137" in error.cause
+    assert "last event: Warning BackOff Pod/hello-r1" in error.cause
+    assert error.cause.endswith("last line of its log: Error: no handler.")
+    assert "containerd.log" in error.next_step
+    assert error.facts == {"events": api.events, "pod_log": api.log, "pods": ["hello-r1"]}
+
+
+@pytest.mark.parametrize(
+    ("reason", "event", "advice"),
+    [
+        ("ImagePullBackOff", "Failed to pull image", "image_pull_secrets"),
+        ("", 'FailedCreatePodSandBox: no runtime for "spin" is configured', "install the shim"),
+        ("", "FailedScheduling: 0/3 nodes are available: 3 Insufficient cpu", "add a worker_wasm host"),
+        ("", "something else", "kubectl describe pods -n user1 -l core.spinkube.dev/app-name=hello"),
+    ],
+)
+def test_advice_follows_from_the_events(fake_api: t.Any, reason: str, event: str, advice: str) -> None:
+    api = fake_api()
+    api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 0}))
+    api.put(POD, pod(reason))
+    api.events = [event]
+    assert advice in failure(api).next_step
+
+
+def test_user_who_may_not_read_events_is_told_the_problem_itself(fake_api: t.Any) -> None:
+    api = fake_api()
+    api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 0}))
+    api.put(POD, pod("CrashLoopBackOff"))
+    api.events = FunctionError("list Event: forbidden.", next_step="ask")
+    assert "CrashLoopBackOff" in failure(api).cause
+
+
+def test_only_the_last_events_are_kept(fake_api: t.Any) -> None:
+    api = fake_api()
+    api.events = [f"event {number}" for number in range(100)]
+    assert failure(api).facts["events"] == api.events[-20:]

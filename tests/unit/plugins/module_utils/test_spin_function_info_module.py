@@ -1,0 +1,51 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lists of functions as data and as a table."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils import spin_function_info_module as module
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function import LiveFunction
+
+FUNCTIONS = [
+    LiveFunction("a", "user1", "sha256:s", "r/a@sha256:" + "1" * 64, "http://a", "ready", "2026-01-01T00:00:00Z", {"replicas": 2, "ready_replicas": 1}),
+    LiveFunction("b", "user1", "", "r/b:latest", "", "stopped"),
+]
+
+
+@pytest.fixture(autouse=True)
+def functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_cluster", lambda _parameters: FUNCTIONS)
+
+
+def info(name: str | None = None) -> dict[str, t.Any]:
+    return module.run({"target": "cluster", "name": name, "namespace": None}, False, set())
+
+
+def test_functions_come_with_their_digest() -> None:
+    result = info()
+    assert not result["changed"]
+    assert [(function["name"], function["digest"]) for function in result["functions"]] == [("a", "sha256:" + "1" * 64), ("b", "")]
+
+
+def test_one_function_by_its_name() -> None:
+    assert [function["name"] for function in info("b")["functions"]] == ["b"]
+    assert info("c")["functions"] == []
+    assert info("c")["table"] == ["no functions"]
+
+
+def test_table_has_a_line_for_each() -> None:
+    head, first, second = info()["table"]
+    assert head.split() == ["NAMESPACE", "NAME", "STATUS", "REPLICAS", "URL", "DIGEST", "SINCE"]
+    assert first.split() == ["user1", "a", "ready", "1/2", "http://a", "1" * 12, "2026-01-01T00:00:00Z"]
+    assert second.split() == ["user1", "b", "stopped", "0", "-", "r/b:latest", "-"]
+
+
+def test_local_functions_are_read_from_the_state_directory(tmp_path: Path) -> None:
+    result = module.run({"target": "local", "name": None, "namespace": None, "state_directory": str(tmp_path)}, False, set())
+    assert result["functions"] == []
