@@ -158,6 +158,8 @@ def deploy_function(request: DeployRequest, registry: Registry, target_for: t.Ca
         wanted = dataclasses.replace(wanted, image=image if artifact or not target.needs_artifact else "", artifact=artifact)
     if request.check_mode:
         return _planned(result, live, wanted, target, manifest)
+    if not result.after:
+        result.before, result.after = {"source_digest": live.source_digest if live else None}, {"source_digest": digest}
     if wanted.image:
         return _filled(result, target.deploy(wanted))
     with tempfile.TemporaryDirectory(prefix="wasmfaas-") as work_directory:

@@ -31,6 +31,8 @@ def run(parameters: Parameters, check_mode: bool, hidden: set[str]) -> dict[str,
     """Do what the parameters of spin_function ask for; raises FunctionError."""
     hidden |= secret_values(parameters)
     stages = Stages()
+    if parameters["result_file"]:
+        _remove_result(Path(parameters["result_file"]))
     result = _remove(parameters, check_mode, stages) if parameters["state"] == "absent" else _deploy(parameters, check_mode, stages)
     if parameters["result_file"]:
         write_result(Path(parameters["result_file"]), result)
@@ -151,6 +153,14 @@ def _times(stages: dict[str, float]) -> str:
     return ": ".join([f"{sum(stages.values()):.2f} s", *([", ".join(noticed)] if noticed else [])])
 
 
+def _remove_result(path: Path) -> None:
+    """A run that fails must not leave the result of an earlier one; raises FunctionError."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise FunctionError(f"result_file: {path}: {error.strerror}.", next_step="name a file that can be written.", stage="result") from error
+
+
 def write_result(path: Path, result: dict[str, t.Any]) -> None:
     """Put the result where the user asked for it, whole or not at all; raises FunctionError."""
     keys = ("changed", "name", "namespace", "url", "image", "digest", "source_digest", "stages")
@@ -167,4 +177,6 @@ def write_result(path: Path, result: dict[str, t.Any]) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise FunctionError(f"result_file: {path}: {error.strerror}.", next_step="name a file that can be written; the function itself is deployed.") from error
+        raise FunctionError(
+            f"result_file: {path}: {error.strerror}.", next_step="name a file that can be written; the function itself is deployed.", stage="result"
+        ) from error

@@ -451,3 +451,16 @@ def test_a_build_that_rewrites_its_own_sources_is_warned_of(deployment: Deployme
     assert "the next run builds again" in result["warnings"][0]
     project.manifest(command="python3 build.py")
     assert "warnings" not in deployment.deploy(project)
+
+
+def test_a_spinapp_that_somebody_else_deployed_is_put_back(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+    foreign = FunctionProject(project.folder.parent / "foreign", project.name)
+    image = deployment.deploy(foreign, state="pushed")["image"]
+    metadata = {"name": project.name, "namespace": "default"}
+    spec = {"image": image, "executor": "containerd-shim-spin", "replicas": 1}
+    deployment.control_plane.apply({"apiVersion": SPIN_APP.api_version, "kind": "SpinApp", "metadata": metadata, "spec": spec})
+    wait_until(lambda: (api.get(DEPLOYMENT, "default", project.name) or {}).get("status", {}).get("availableReplicas"), seconds=30, what="it runs")
+    project.manifest(behaviour="crash")
+    with pytest.raises(FunctionError, match="the previous version was put back"):
+        deployment.deploy(project)
+    assert spec_of(api, project.name)["image"] == image

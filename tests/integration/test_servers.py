@@ -237,7 +237,7 @@ def unknown_component(artifact: HandMadeArtifact) -> None:
         (must_understand, "must_understand"),
         (architecture, "architecture is not wasm"),
         (no_os, "no architecture or no os"),
-        (data_layer_type, "not application/vnd.wasm.content.layer.v1+data"),
+        (data_layer_type, "of type application/vnd.wasm.content.layer.v1+data"),
         (absolute_path, "not relative"),
         (wrong_key, "does not exist in a locked app"),
         (unknown_component, 'unknown component "other"'),

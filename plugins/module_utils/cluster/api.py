@@ -81,13 +81,13 @@ class KubernetesApi:
         with self._translated("update", kind, metadata["namespace"], metadata["name"]):
             return t.cast(Object, self._client.replace(_resource(kind)(wanted), field_manager=FIELD_MANAGER))
 
-    def delete(self, kind: Kind, namespace: str, name: str) -> bool:
-        """Delete an object and what it owns; False where there was none."""
+    def delete(self, kind: Kind, namespace: str, name: str, *, owned_first: bool = False) -> bool:
+        """Delete an object and what it owns; False where there was none. With `owned_first` it stays until what it owns is gone."""
         from lightkube.types import CascadeType
 
         existed = False
         with self._translated("delete", kind, namespace, name, missing_is_none=True):
-            self._client.delete(_resource(kind), name, namespace=namespace, cascade=CascadeType.FOREGROUND)
+            self._client.delete(_resource(kind), name, namespace=namespace, cascade=CascadeType.FOREGROUND if owned_first else CascadeType.BACKGROUND)
             existed = True
         return existed  # noqa: RET504 (the context swallows a 404)
 

@@ -14,6 +14,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 import typing as t
 
 from ..errors import FunctionError
@@ -81,9 +82,11 @@ def _acquire(api: KubernetesApi, namespace: str, lease_name: str, function_name:
     import tenacity
 
     wanted = _lease(namespace, lease_name, function_name, holder)
+    seen, seen_at = "", 0.0
 
     def attempt() -> str | None:
         """None once it is ours, else who holds it."""
+        nonlocal seen, seen_at
         with contextlib.suppress(Conflict):
             api.create(LEASE, wanted)
             return None
@@ -93,8 +96,11 @@ def _acquire(api: KubernetesApi, namespace: str, lease_name: str, function_name:
         spec = current["spec"]
         if spec.get("holderIdentity") == holder:  # our create was answered only after it was sent again
             return None
-        renewed = datetime.datetime.strptime(spec["renewTime"], _TIME_FORMAT).replace(tzinfo=datetime.UTC)
-        if (_now() - renewed).total_seconds() > spec.get("leaseDurationSeconds", LEASE_SECONDS):
+        heartbeat = current["metadata"]["resourceVersion"]
+        if heartbeat != seen:
+            seen, seen_at = heartbeat, time.monotonic()
+        # What counts is how long we saw no heartbeat, as client-go does: clocks of two machines may differ.
+        if time.monotonic() - seen_at > spec.get("leaseDurationSeconds", LEASE_SECONDS):
             with contextlib.suppress(Conflict):
                 api.replace(LEASE, {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": current["metadata"]["resourceVersion"]}})
                 return None

@@ -20,8 +20,8 @@ _FIRST_POLL_SECONDS = 0.1
 _LONGEST_POLL_SECONDS = 1.0
 
 
-def wait_for_rollout(api: KubernetesApi, namespace: str, name: str, revision: str, *, timeout_seconds: float) -> Object:
-    """Wait until all pods of `revision` are available and those of earlier ones are gone.
+def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float) -> Object:
+    """Wait until all pods of the SpinApp `app` are available and those of earlier revisions are gone.
 
     The Deployment is what is asked, since a SpinApp's status does not say which generation it is about.
 
@@ -33,10 +33,14 @@ def wait_for_rollout(api: KubernetesApi, namespace: str, name: str, revision: st
     """
     import tenacity
 
+    namespace, name = app["metadata"]["namespace"], app["metadata"]["name"]
+    revision = (app["spec"].get("podAnnotations") or {}).get(REVISION, "")
+    replicas = app["spec"].get("replicas")
+
     def look() -> tuple[Object | None, str]:
         """The Deployment, and why it is not done ("" once it is)."""
         deployment = api.get(DEPLOYMENT, namespace, name)
-        reason = _unfinished(deployment, revision)
+        reason = _unfinished(deployment, revision, replicas)
         if reason and deployment is not None:
             for pod in _pods(api, namespace, name, revision):
                 if problem := _hopeless(pod):
@@ -58,11 +62,11 @@ def wait_for_rollout(api: KubernetesApi, namespace: str, name: str, revision: st
     return deployment
 
 
-def _unfinished(deployment: Object | None, revision: str) -> str:
-    """The rules of `kubectl rollout status`, and that the Deployment follows this revision of the SpinApp."""
+def _unfinished(deployment: Object | None, revision: str, replicas: int | None) -> str:
+    """The rules of `kubectl rollout status`, and that the Deployment follows the SpinApp; `replicas` is None where a scaler decides on them."""
     if deployment is None:
         return "the SpinKube operator has made no Deployment"
-    if _revision(deployment["spec"]["template"]) != revision:
+    if _revision(deployment["spec"]["template"]) != revision or replicas not in (None, deployment["spec"].get("replicas", 1)):
         return "the SpinKube operator has not updated the Deployment"
     status = deployment.get("status", {})
     wanted = deployment["spec"].get("replicas", 1)

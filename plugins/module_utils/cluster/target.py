@@ -17,7 +17,7 @@ from ..stages import Stages
 from .api import KubernetesApi, MissingKind, Object
 from .kinds import BY_NAME, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, HTTP_ROUTE, INTERCEPTOR_ROUTE, SCALED_OBJECT, SECRET, SPIN_APP, Kind
 from .lock import DeploymentLock, deployment_lock
-from .objects import LAST_GOOD, MANAGED_BY, REVISION, SETTINGS_DIGEST, SOURCE_DIGEST, URL, function_objects, labels, secret_object
+from .objects import LAST_GOOD, MANAGED_BY, SETTINGS_DIGEST, SOURCE_DIGEST, URL, function_objects, labels, secret_object
 from .rollout import wait_for_rollout
 from .settings import ClusterSettings
 from .shim_version import shim_version_of_nodes
@@ -92,8 +92,7 @@ class ClusterTarget:
         """
         if not wanted.variables.secret:
             return None, False
-        variables = ((self._spin_app or {}).get("spec") or {}).get("variables") or []
-        references = [variable["valueFrom"]["secretKeyRef"]["name"] for variable in variables if "secretKeyRef" in (variable.get("valueFrom") or {})]
+        references = _secret_names(self._spin_app)
         if references:
             live = self._api.get(SECRET, self._namespace, references[0])
             if live is not None and (live.get("data") or {}) == _encoded(wanted.variables.secret):
@@ -124,7 +123,7 @@ class ClusterTarget:
                     self._undo(error, objects, previous, last_good)
                 raise
             with self._stages("apply"):
-                self._finish(objects, lock)
+                self._finish(objects, last_good, lock)
         return live
 
     def _require_kind(self, wanted_object: Object) -> None:
@@ -141,9 +140,8 @@ class ClusterTarget:
     def _wait(self, wanted: WantedFunction, objects: list[Object]) -> LiveFunction:
         if not self._settings.wait:
             return live_function(self._applied_app(), None)
-        revision = objects[0]["spec"]["podAnnotations"][REVISION]
         with self._stages("rollout"):
-            deployment = wait_for_rollout(self._api, self._namespace, self._name, revision, timeout_seconds=self._settings.wait_timeout)
+            deployment = wait_for_rollout(self._api, objects[0], timeout_seconds=self._settings.wait_timeout)
         if wanted.has_http_trigger:
             with self._stages("probe"):
                 self._probe()
@@ -183,47 +181,40 @@ class ClusterTarget:
         live = live_function(app, deployment)
         if live.status == "ready" or not self._settings.wait:
             return live
-        revision = app["spec"]["podAnnotations"][REVISION]
-        return live_function(app, wait_for_rollout(self._api, self._namespace, self._name, revision, timeout_seconds=self._settings.wait_timeout))
+        return live_function(app, wait_for_rollout(self._api, app, timeout_seconds=self._settings.wait_timeout))
 
-    def _finish(self, objects: list[Object], lock: DeploymentLock) -> None:
+    def _finish(self, objects: list[Object], last_good: Object, lock: DeploymentLock) -> None:
         """Remember this state as the good one, and remove what belonged only to earlier ones."""
         lock.ensure_held()
-        good = {"settings_digest": objects[0]["metadata"]["annotations"][SETTINGS_DIGEST], "objects": objects}
+        # Without waiting nobody saw it answer: what did so before stays the state to go back to.
+        good_objects = objects if self._settings.wait else last_good.get("objects") or []
+        good = {"settings_digest": objects[0]["metadata"]["annotations"][SETTINGS_DIGEST], "objects": good_objects}
         self._api.apply(SPIN_APP, _with_last_good(objects[0], good))
-        self._prune(objects)
+        self._prune(objects, good_objects)
 
     def _undo(self, error: BaseException, objects: list[Object], previous: Object | None, last_good: Object) -> None:
-        """Put the last good objects back; a function that never was good is removed."""
-        restored = last_good.get("objects") or []
+        """Put the last good objects back, or the SpinApp that somebody else deployed; a function that never was good is removed."""
+        restored = last_good.get("objects") or _restorable(previous)
         try:
             if restored:
                 self._apply(restored, last_good)
                 self._prune(restored)
                 outcome = "the previous version was put back"
                 if self._settings.wait and isinstance(error, FunctionError):  # who interrupts does not want to wait
-                    wait_for_rollout(
-                        self._api, self._namespace, self._name, restored[0]["spec"]["podAnnotations"][REVISION], timeout_seconds=self._settings.wait_timeout
-                    )
-            elif previous is None:
+                    wait_for_rollout(self._api, restored[0], timeout_seconds=self._settings.wait_timeout)
+            else:
                 self._remove_all()
                 outcome = "nothing of it was left on the cluster"
-            else:
-                outcome = "there was no earlier version that had answered, so it was left as it is"
         except FunctionError as undo_error:
             outcome = f"putting the previous version back did not succeed: {undo_error.cause.rstrip('.')}"
         if isinstance(error, FunctionError):
             error.cause = f"{error.cause.rstrip('.')}; {outcome}."
             error.facts["undone"] = outcome
 
-    def _prune(self, keep: list[Object]) -> None:
-        """Delete the function's objects that `keep` does not name or refer to."""
+    def _prune(self, keep: list[Object], *secrets_of: list[Object]) -> None:
+        """Delete the function's objects that `keep` does not name, and its Secrets that neither `keep` nor `secrets_of` refer to."""
         kept = {(item["kind"], item["metadata"]["name"]) for item in keep}
-        kept |= {
-            ("Secret", variable["valueFrom"]["secretKeyRef"]["name"])
-            for variable in keep[0]["spec"].get("variables") or []
-            if "secretKeyRef" in (variable.get("valueFrom") or {})
-        }
+        kept |= {("Secret", name) for objects in (keep, *secrets_of) for name in _secret_names(objects[0] if objects else None)}
         for kind, name in self._owned((*_OPTIONAL_KINDS, SECRET)):
             if (kind.kind, name) not in kept:
                 self._api.delete(kind, self._namespace, name)
@@ -246,7 +237,7 @@ class ClusterTarget:
 
         for kind, name in self._owned(_OPTIONAL_KINDS):
             self._api.delete(kind, self._namespace, name)
-        self._api.delete(SPIN_APP, self._namespace, self._name)  # by its name, as one that somebody else deployed lacks our labels
+        self._api.delete(SPIN_APP, self._namespace, self._name, owned_first=True)  # by its name, as one that somebody else deployed lacks our labels
         for kind, name in self._owned((SECRET,)):
             self._api.delete(kind, self._namespace, name)
 
@@ -320,6 +311,21 @@ def _route_advice(refusal: str) -> str:
             " (`ansible-playbook site.yml` makes it)."
         )
     return "see that the Gateway has a listener for the host and allows routes from the function's namespace."
+
+
+def _secret_names(app: Object | None) -> list[str]:
+    """The Secrets that a SpinApp's variables come from."""
+    variables = ((app or {}).get("spec") or {}).get("variables") or []
+    return [variable["valueFrom"]["secretKeyRef"]["name"] for variable in variables if "secretKeyRef" in (variable.get("valueFrom") or {})]
+
+
+def _restorable(previous: Object | None) -> list[Object]:
+    """The SpinApp as it was before us, for an apply; nothing where it was ours and never good, or was not there."""
+    if previous is None or SETTINGS_DIGEST in (previous["metadata"].get("annotations") or {}):
+        return []
+    metadata = {key: previous["metadata"][key] for key in ("name", "namespace", "labels", "annotations") if key in previous["metadata"]}
+    metadata.setdefault("annotations", {})
+    return [{"apiVersion": previous["apiVersion"], "kind": previous["kind"], "metadata": metadata, "spec": previous["spec"]}]
 
 
 def _with_last_good(app: Object, last_good: Object) -> Object:

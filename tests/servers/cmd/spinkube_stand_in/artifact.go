@@ -34,7 +34,7 @@ type image struct {
 	manifest       *v1.Manifest
 	config         []byte
 	configDigest   string
-	layers         map[string]layer // by digest
+	layers         map[string]layer // by layerKey, since one digest may stand in two layers
 }
 
 type layer struct {
@@ -42,6 +42,11 @@ type layer struct {
 	head      []byte // the first bytes; all of it for a locked app
 	isWasm    bool
 	exportsP3 bool // a component that exports the WASI p3 HTTP handler
+}
+
+// layerKey tells layers apart as the shim's caches do: Wasm and data files lie in different folders.
+func layerKey(mediaType, digest string) string {
+	return mediaType + " " + digest
 }
 
 type contentReference struct {
@@ -117,7 +122,7 @@ func (i *image) load(shimVersion string, retained []string) (*lockedApplication,
 	}
 	var locked [][]byte
 	for _, descriptor := range i.manifest.Layers {
-		l := i.layers[descriptor.Digest.String()]
+		l := i.layers[layerKey(string(descriptor.MediaType), descriptor.Digest.String())]
 		switch l.mediaType {
 		case lockedAppMediaType:
 			locked = append(locked, l.head)
@@ -259,6 +264,9 @@ func (i *image) checkContent(reference contentReference, mediaType string) error
 	if reference.Source != nil {
 		return fmt.Errorf("content source %q: file:// and other URLs are not supported in a published application", *reference.Source)
 	}
+	if reference.Digest == nil && mediaType == wasmMediaType {
+		return errors.New("content missing expected digest") // a source is looked up by digest only, inline or not
+	}
 	if reference.Inline != nil {
 		// base64's standard alphabet without padding; Strict refuses set bits after the end, as Rust's engine does.
 		content, err := base64.RawStdEncoding.Strict().DecodeString(*reference.Inline)
@@ -273,13 +281,9 @@ func (i *image) checkContent(reference contentReference, mediaType string) error
 	if reference.Digest == nil {
 		return errors.New("content missing expected digest")
 	}
-	found, there := i.layers[*reference.Digest]
-	if !there {
-		return fmt.Errorf("content %s is not among the layers", *reference.Digest)
-	}
 	// "Layers with other media types are ignored" (§2.4), so what is in them is missing in the cache.
-	if found.mediaType != mediaType && !(mediaType == dataMediaType && found.mediaType == wasmMediaType) {
-		return fmt.Errorf("content %s lies in a layer of type %s, not %s", *reference.Digest, found.mediaType, mediaType)
+	if _, there := i.layers[layerKey(mediaType, *reference.Digest)]; !there {
+		return fmt.Errorf("content %s is not among the layers of type %s", *reference.Digest, mediaType)
 	}
 	return nil
 }
@@ -290,7 +294,7 @@ func (i *image) checkWorlds(application *lockedApplication, shimVersion string) 
 		return nil
 	}
 	for _, component := range application.Components {
-		if digest := component.Source.Digest; digest != nil && i.layers[*digest].exportsP3 {
+		if digest := component.Source.Digest; digest != nil && i.layers[layerKey(wasmMediaType, *digest)].exportsP3 {
 			return fmt.Errorf("component %q: Expected component to export one of `wasi:http/incoming-handler`, `fermyon:spin/inbound-http`, but it exported none of those", *component.ID)
 		}
 	}

@@ -142,7 +142,7 @@ func (s *imageStore) fetch(ctx context.Context, reference string, secrets []core
 		}
 		fetched.isWasm = isWasm(fetched.head)
 		fetched.exportsP3 = search.p3 && !search.p2
-		found.layers[wanted.Digest.String()] = fetched
+		found.layers[layerKey(fetched.mediaType, wanted.Digest.String())] = fetched
 	}
 	// containerd unpacks tar layers only, and counts them (core/unpack/unpacker.go).
 	var config struct {

@@ -127,7 +127,7 @@ class FakeKubernetesApi:
             raise Conflict("changed", next_step="again")
         return self.put(kind, copy.deepcopy({**item, "metadata": {**item["metadata"], "resourceVersion": f"{version}+"}}))
 
-    def delete(self, kind: Kind, namespace: str, name: str) -> bool:
+    def delete(self, kind: Kind, namespace: str, name: str, *, owned_first: bool = False) -> bool:
         self._note("delete", kind, name)
         there = self.objects.pop((kind.kind, namespace, name), None) is not None
         if kind is SPIN_APP:

@@ -51,11 +51,18 @@ def pod(reason: str = "", *, revision: str = "r1", exit_code: int | None = None)
     ],
 )
 def test_rules_of_a_finished_rollout(found: dict[str, t.Any] | None, reason: str) -> None:
-    assert _unfinished(found, "r1") == reason
+    assert _unfinished(found, "r1", None) == reason
+
+
+def test_a_changed_number_of_replicas_is_waited_for() -> None:
+    """It changes no pod, so the revision stays; the operator may not have taken it up yet."""
+    assert _unfinished(deployment(DONE, replicas=2), "r1", 3) == "the SpinKube operator has not updated the Deployment"
+    assert _unfinished(deployment(DONE, replicas=2), "r1", 2) == ""
 
 
 def wait(api: t.Any, seconds: float = 0.3) -> t.Any:
-    return wait_for_rollout(api, "user1", "hello", "r1", timeout_seconds=seconds)
+    app = {"metadata": {"name": "hello", "namespace": "user1"}, "spec": {"podAnnotations": {REVISION: "r1"}}}
+    return wait_for_rollout(api, app, timeout_seconds=seconds)
 
 
 def failure(api: t.Any) -> FunctionError:
