@@ -11,9 +11,41 @@ from pathlib import Path
 
 import pytest
 
+from .support.control_plane import ControlPlane
 from .support.deployment import Deployment
-from .support.fixtures import *  # noqa: F403  # pytest finds fixtures by their names in this module
+from .support.fixtures import (
+    certificate_authority,
+    control_plane,
+    faulty_proxy,
+    registry,
+    registry_with_basic_auth,
+    registry_with_tls,
+    registry_with_token_auth,
+    server_directory,
+    server_programs,
+    spinkube_stand_in,
+    token_server,
+)
 from .support.function_project import FunctionProject
+from .support.registries import Registry
+from .support.spinkube import SpinkubeStandIn
+
+# pytest finds fixtures by their names in this module.
+__all__ = [
+    "certificate_authority",
+    "control_plane",
+    "deployment",
+    "faulty_proxy",
+    "project",
+    "registry",
+    "registry_with_basic_auth",
+    "registry_with_tls",
+    "registry_with_token_auth",
+    "server_directory",
+    "server_programs",
+    "spinkube_stand_in",
+    "token_server",
+]
 
 _numbers = itertools.count(1)
 
@@ -26,9 +58,9 @@ def project(tmp_path: Path) -> FunctionProject:
 
 @pytest.fixture
 def deployment(
-    control_plane: ControlPlane,  # noqa: F405
-    spinkube_stand_in: SpinkubeStandIn,  # noqa: F405
-    registry: Registry,  # noqa: F405
+    control_plane: ControlPlane,
+    spinkube_stand_in: SpinkubeStandIn,
+    registry: Registry,
     tmp_path: Path,
 ) -> collections.abc.Iterator[Deployment]:
     """Deploys to the test cluster, and removes what it deployed."""

@@ -13,7 +13,6 @@ import typing as t
 
 import httpx2
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.lock import deployment_lock
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.connection import ConnectionOptions
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import (
@@ -27,6 +26,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds im
     SECRET,
     SPIN_APP,
 )
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.lock import deployment_lock
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.objects import LAST_GOOD, labels
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_info_module import run as run_info
@@ -319,9 +319,9 @@ def test_two_deployments_at_once_end_with_one_of_them_whole(deployment: Deployme
 
 
 def test_a_deployment_waits_for_the_lock_and_says_who_holds_it(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
-    with deployment_lock(api, "default", project.name, timeout_seconds=5):
-        with pytest.raises(FunctionError, match="another deployment of this function is under way"):
-            deployment.deploy(project, wait_timeout=1)
+    expected = pytest.raises(FunctionError, match="another deployment of this function is under way")
+    with deployment_lock(api, "default", project.name, timeout_seconds=5), expected:
+        deployment.deploy(project, wait_timeout=1)
 
 
 def test_the_api_server_restarts_in_the_middle(deployment: Deployment, project: FunctionProject) -> None:
@@ -432,7 +432,8 @@ def test_an_api_server_that_does_not_answer_is_told(deployment: Deployment, proj
 
 def test_functions_are_listed(deployment: Deployment, project: FunctionProject) -> None:
     result = deployment.deploy(project)
-    listed = run_info({"name": project.name, "namespace": "default", "target": "cluster", "state_directory": None, **kubernetes_parameters(deployment)}, False, set())
+    parameters = {"name": project.name, "namespace": "default", "target": "cluster", "state_directory": None, **kubernetes_parameters(deployment)}
+    listed = run_info(parameters, False, set())
     (function,) = listed["functions"]
     assert (function["status"], function["url"], function["image"], function["digest"]) == ("ready", result["url"], result["image"], result["digest"])
     assert function["details"]["managed"] is True

@@ -183,7 +183,7 @@ class Load:
         self.failures: list[str] = []
         self._function = function
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
+        self._threads = [threading.Thread(target=self._run) for _time in range(threads)]
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -319,7 +319,7 @@ def test_state_tells_what_runs(functions: Functions, workbench: bytes) -> None:
     assert function.alive and function.runtime == "jco" and function.digest == application.digest and function.log_file.is_file()
     assert state.list_functions(functions.root, "default") == [function] and state.list_functions(functions.root, "elsewhere") == []
     begin = time.perf_counter()
-    for _ in range(20):
+    for _time in range(20):
         functions.read()
     assert (time.perf_counter() - begin) / 20 < 0.02
 
@@ -420,7 +420,7 @@ def test_a_grown_backend_is_replaced_without_a_gap(functions: Functions, workben
     function = functions.start(Application().component("main", workbench, env={"VERSION": "1"}))
     before = functions.processes()
     with Load(function) as load:
-        for _ in range(10):
+        for _time in range(10):
             ask(function, "/echo", b"x" * 1_000_000)
         wait_for(lambda: len(functions.processes()) == 2 and functions.processes() != before, 30)
     assert load.failures == [] and "has grown" in function.log_file.read_text()

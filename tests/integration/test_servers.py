@@ -78,7 +78,7 @@ def status_of(found: t.Any) -> dict[str, t.Any]:
 
 
 def pods_of(client: Client, name: str, namespace: str = "default") -> list[Pod]:
-    return [pod for pod in client.list(Pod, namespace=namespace, labels={"core.spinkube.dev/app-name": name})]  # noqa: C416 # a generator of pages
+    return list(client.list(Pod, namespace=namespace, labels={"core.spinkube.dev/app-name": name}))
 
 
 def wait_available(client: Client, name: str, replicas: int = 1, namespace: str = "default") -> None:
@@ -411,7 +411,7 @@ def test_weights_and_grants(control_plane: ControlPlane, cluster: Client, spinku
     wait_available(cluster, name, namespace="user1")
 
     def statuses() -> set[int]:
-        return {spinkube_stand_in.get(f"{name}.test").status_code for _ in range(40)}
+        return {spinkube_stand_in.get(f"{name}.test").status_code for _time in range(40)}
 
     wait_until(lambda: statuses() == {200, 500}, seconds=20, what="the backend in the other namespace is refused")
     route = cluster.get(HTTPRoute, name, namespace="default")
@@ -428,7 +428,7 @@ def test_weights_and_grants(control_plane: ControlPlane, cluster: Client, spinku
         }
     )
     wait_until(lambda: statuses() == {200}, seconds=20, what="the grant lets the backend in")
-    answered = {spinkube_stand_in.get(f"{name}.test").json()["namespace"] for _ in range(60)}
+    answered = {spinkube_stand_in.get(f"{name}.test").json()["namespace"] for _time in range(60)}
     assert answered == {"default", "user1"}
 
 
@@ -559,7 +559,7 @@ def test_the_proxy_counts_and_makes_faults(faulty_proxy: FaultyProxy, registry: 
     behind = f"{faulty_proxy.url}/v2/{name}"
     with httpx2.Client(trust_env=False) as client:
         faulty_proxy.fail("GET", "/v2/.*", status=429, headers={"Retry-After": "1"}, count=2)
-        answers = [client.get(f"{faulty_proxy.url}/v2/") for _ in range(3)]
+        answers = [client.get(f"{faulty_proxy.url}/v2/") for _time in range(3)]
         assert [answer.status_code for answer in answers] == [429, 429, 200]
         assert answers[0].headers["Retry-After"] == "1"
 
@@ -578,7 +578,7 @@ def test_the_proxy_counts_and_makes_faults(faulty_proxy: FaultyProxy, registry: 
         with pytest.raises(httpx2.TransportError):
             client.get(f"{behind}/blobs/{digest_of(content)}")
     assert faulty_proxy.count("PUT", ".*/blobs/uploads/.*") == 2
-    assert [method for method, _ in faulty_proxy.seen(path=".*/blobs/.*")] == ["POST", "PUT", "POST", "PUT", "GET", "GET"]
+    assert [method for method, _value in faulty_proxy.seen(path=".*/blobs/.*")] == ["POST", "PUT", "POST", "PUT", "GET", "GET"]
     faulty_proxy.refuse_connections()
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(f"{faulty_proxy.url}/v2/", trust_env=False)

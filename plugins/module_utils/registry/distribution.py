@@ -260,7 +260,7 @@ class DistributionStore:
         for number in range(min(_THREADS, len(ordered))):
             threading.Thread(target=work, daemon=True, name=f"registry_{number}").start()
         try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            done, _pending = wait(futures, return_when=FIRST_EXCEPTION)
             failed = next((error for future in done if (error := future.exception()) and not isinstance(error, Cancelled)), None)
             if failed is not None:
                 raise failed

@@ -70,7 +70,7 @@ class HandMadeArtifact:
                 self.config["config"] = {"Labels": {"com.fermyon.spin.lockedAppDigest": digest_of(locked)}}
             config = json.dumps(self.config).encode()
             layers = [*self.layers, (LAYER_LOCKED, locked)]
-            for content in [config, *(content for _, content in layers)]:
+            for content in [config, *(content for _media_type, content in layers)]:
                 _upload(client, content)
             manifest = {
                 "schemaVersion": 2,

@@ -48,8 +48,8 @@ class TokenServerStandIn:
         """A token for scopes such as `repository:team/hello:pull,push`."""
         access = []
         for scope in " ".join(scopes).split():
-            kind, _, rest = scope.partition(":")
-            name, _, actions = rest.rpartition(":")
+            kind, _separator, rest = scope.partition(":")
+            name, _separator, actions = rest.rpartition(":")
             access.append({"type": kind, "name": name, "actions": actions.split(",")})
         now = int(time.time())
         claims = {"iss": self.issuer, "sub": self.username, "aud": self.service, "iat": now, "nbf": now - 5, "exp": now + self.lifetime}

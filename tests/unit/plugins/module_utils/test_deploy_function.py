@@ -111,8 +111,8 @@ class TargetStub:
 
     def deploy(self, wanted: WantedFunction) -> LiveFunction:
         self.calls.append("deploy")
-        if self.error:
-            raise self.error
+        for error in [self.error] if self.error else []:
+            raise error
         self.wanted = wanted
         self.function = LiveFunction(wanted.name, wanted.namespace, wanted.source_digest, wanted.image, "http://hello", "ready")
         return self.function

@@ -40,6 +40,11 @@ def wanted() -> collections.abc.Callable[..., WantedFunction]:
     return make_wanted
 
 
+def raise_(error: Exception) -> t.NoReturn:
+    """Raise what a test put in place of a result."""
+    raise error
+
+
 class FakeKubernetesApi:
     """The methods of KubernetesApi over a dictionary. Apply owns whole objects: it merges nothing and knows no other field manager.
 
@@ -84,7 +89,7 @@ class FakeKubernetesApi:
 
     def list_nodes(self, kind: Kind) -> t.List[Object]:  # noqa: UP006
         if isinstance(self.nodes, FunctionError):
-            raise self.nodes
+            raise_(self.nodes)
         return self.nodes
 
     def apply(self, kind: Kind, item: Object, *, dry_run: bool = False) -> Object:
@@ -137,7 +142,7 @@ class FakeKubernetesApi:
 
     def events_of(self, namespace: str, names: t.Collection[str]) -> t.List[str]:  # noqa: UP006
         if isinstance(self.events, FunctionError):
-            raise self.events
+            raise_(self.events)
         return self.events
 
     def pod_log(self, namespace: str, name: str, *, lines: int = 40) -> str:

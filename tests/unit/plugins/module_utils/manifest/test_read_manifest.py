@@ -268,7 +268,7 @@ def test_a_component_without_a_trigger_is_allowed(tmp_path: Path) -> None:
 def test_it_is_fast(tmp_path: Path) -> None:
     read(tmp_path, EVERYTHING)
     seconds = []
-    for _ in range(10):
+    for _time in range(10):
         start = time.perf_counter()
         read_manifest(tmp_path)
         seconds.append(time.perf_counter() - start)

@@ -146,7 +146,8 @@ def test_new_tag_sends_only_the_manifest(registry: FakeRegistry, make_artifact: 
     artifact = make_artifact(b"wasm")
     _store().push("hello", artifact, tag="v1")
     registry.requests.clear()
-    assert (lambda result: (result.changed, result.uploaded_blobs))(_store().push("hello", artifact, tag="v2")) == (True, 0)
+    result = _store().push("hello", artifact, tag="v2")
+    assert (result.changed, result.uploaded_blobs) == (True, 0)
     assert (registry.count("POST"), registry.count("PUT")) == (0, 1)
 
 
@@ -164,7 +165,8 @@ def test_plan_touches_nothing(registry: FakeRegistry, make_artifact: MakeArtifac
     store = _store()
     plan = store.plan("hello", artifact, tag="v1")
     assert (plan.changed, plan.missing_blobs, plan.missing_bytes) == (True, 3, sum(blob.size for blob in artifact.blobs()) - 4)
-    assert (lambda plan: (plan.changed, plan.missing_blobs))(store.plan("hello", artifact.digest, tag="v1")) == (True, None)
+    by_digest = store.plan("hello", artifact.digest, tag="v1")
+    assert (by_digest.changed, by_digest.missing_blobs) == (True, None)
     assert not store.has("hello", artifact.digest) and store.manifest("hello", "v1") is None
     assert {request.method for request in registry.requests} <= {"HEAD", "GET"}
     assert store.push("hello", artifact, tag="v1").uploaded_blobs == plan.missing_blobs
@@ -175,7 +177,7 @@ def test_plan_touches_nothing(registry: FakeRegistry, make_artifact: MakeArtifac
 def test_tag_without_digest_header_is_read(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
     registry.digest_header = False
     artifact = make_artifact(b"wasm")
-    assert [_store().push("hello", artifact, tag="v1").changed for _ in range(2)] == [True, False]
+    assert [_store().push("hello", artifact, tag="v1").changed for _time in range(2)] == [True, False]
     assert _store().push("hello", make_artifact(b"other"), tag="v1").changed
 
 
@@ -449,7 +451,7 @@ def test_file_that_changes_meanwhile(registry: FakeRegistry, make_artifact: Make
     if content is not None:
         source.write_bytes(content)
     changed = dataclasses.replace(artifact, layers=(dataclasses.replace(artifact.layers[0], data=None, path=source), *artifact.layers[1:]))
-    with pytest.raises(FunctionError, match="changed while it was being stored|Can't read"):
+    with pytest.raises(FunctionError, match=r"changed while it was being stored|Can't read"):
         _store().push("hello", changed, tag="v1")
     assert registry.manifests == {}
 

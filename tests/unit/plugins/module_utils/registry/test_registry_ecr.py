@@ -29,7 +29,8 @@ HOST = EcrHost("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "123456789012", "
     ],
 )
 def test_hosts(host: str, region: str | None) -> None:
-    assert (lambda found: found.region if found else None)(parse_host(host)) == region
+    found = parse_host(host)
+    assert (found.region if found else None) == region
 
 
 def test_missing_boto3_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
