@@ -137,7 +137,7 @@ def test_a_registry_that_refuses(deployed: Deployed, faulty_proxy: FaultyProxy, 
     faulty_proxy.fail(WRITES, status=status, headers={"WWW-Authenticate": 'Basic realm="test"'} if status == 401 else {}, count=1000)
     error = deployed.fails()
     assert error.stage == "registry"
-    assert faulty_proxy.host in error.cause and str(status) in error.cause
+    assert faulty_proxy.host in error.cause and ("wants credentials" if status == 401 else "HTTP 403") in error.cause
     assert next_step in error.next_step
     assert faulty_proxy.count("PUT") == 0
     faulty_proxy.reset()
@@ -270,6 +270,14 @@ def test_a_build_that_writes_no_wasm(deployed: Deployed) -> None:
     deployed.converges()
 
 
+def test_a_result_file_that_cannot_be_written(deployment: Deployment, project: FunctionProject, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file" / "result.json"):
+        with pytest.raises(FunctionError, match=f"result_file: {path}: (Is a directory|Not a directory)") as raised:
+            deployment.deploy(project, result_file=str(path))
+        assert raised.value.stage == "result" and "name a file that can be written" in raised.value.next_step
+
+
 # ---- a full disk
 
 
@@ -335,11 +343,11 @@ def test_the_disk_of_the_cache_is_full(deployed: Deployed, small_disk: SmallDisk
 
 def test_the_disk_of_an_image_layout_is_full(deployed: Deployed, small_disk: SmallDisk) -> None:
     small_disk.fill()
-    options = {"registry": f"oci:{small_disk.folder / 'images'}", "state": "pushed"}
+    options: dict[str, t.Any] = {"registry": f"oci:{small_disk.folder / 'images'}", "state": "pushed"}
     error = deployed.fails(**options)
     assert error.stage == "registry" and "is full" in error.cause and "df -h" in error.next_step
     small_disk.make_room()
-    assert [deployed.deployment.deploy(deployed.project, **options)["changed"] for _ in range(2)] == [True, False]
+    assert [deployed.deployment.deploy(deployed.project, **options)["changed"] for _time in range(2)] == [True, False]
 
 
 # ---- SIGINT at each stage
@@ -374,6 +382,7 @@ class Holds:
 
     def release(self) -> None:
         self.large.unlink(missing_ok=True)
+        (self.project.folder / "dump.bin").unlink(missing_ok=True)
         for proxy in (self.registry, self.api, self.front):
             proxy.reset()
 
@@ -385,8 +394,8 @@ class Holds:
         file = self.project.folder / "dump.bin"
         self.project.manifest()
         with file.open("wb") as stream:
-            stream.truncate(8_000_000_000)  # takes no room, but time to read
-        return lambda process: _has_open(process, file) and not file.write_bytes(b"cut")
+            stream.truncate(3_000_000_000)  # takes no room, but time to read
+        return lambda process: _has_open(process, file)
 
     def live_state(self) -> Reached:
         return self._request(self.api, "GET", f".*/spinapps/{self.name}")
@@ -422,6 +431,7 @@ class Holds:
         return self._request(self.front, "GET", "/.well-known/spin/health")
 
     def finish(self) -> Reached:
+        """After the function answered: nothing is undone any more."""
         self.api.fail("PATCH", f".*/spinapps/{self.name}", delay=0.0)  # takes the place of the first one
         return self._request(self.api, "PATCH", f".*/spinapps/{self.name}")
 
@@ -450,7 +460,10 @@ def test_interrupted(deployed: Deployed, faulty_proxy: FaultyProxy, api_proxy: F
         process.wait()
     assert process.returncode != 0 and not output and "KeyboardInterrupt" in errors, output
     assert all(_is_gone(child.pid) for child in children)
-    deployed.first_version_answers()
+    if stage == "finish":
+        assert deployed.deployment.call(deployed.first).status_code == 200
+    else:
+        deployed.first_version_answers()
 
     holds.release()
     deployed.converges(kubeconfig=str(path), probe_address=front_proxy.host)
@@ -464,5 +477,5 @@ def _has_open(process: subprocess.Popen[str], file: Path) -> bool:
 
 def _is_gone(process_id: int) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(process_id).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(process_id).status() == psutil.STATUS_ZOMBIE)
     return True

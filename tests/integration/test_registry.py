@@ -28,7 +28,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.ecr imp
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import DistributionLocation, parse_registry
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import AwsOptions, CredentialOptions, Store, Timeouts, open_store
 
-from .support.fixtures import Programs, Registry
+from .support.fixtures import FaultyProxy, Programs, Registry
 
 WASM = "application/vnd.wasm.content.layer.v1+wasm"
 QUICK = Timeouts(connect=2, transfer=2, commit=5, attempts=3, first_wait=0.1, total=10)
@@ -81,7 +81,7 @@ class CuttingProxy:
     """A TCP proxy that ends connections after so many bytes from the client; `cuts` says how often, -1 is always."""
 
     def __init__(self, upstream: str, *, cuts: int, after: int) -> None:
-        host, _, port = upstream.rpartition(":")
+        host, _separator, port = upstream.rpartition(":")
         self._upstream = (host, int(port))
         self._cuts, self._after = cuts, after
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -156,6 +156,15 @@ def test_only_what_changed_is_sent(registry: Registry) -> None:
         assert (result.changed, result.uploaded_blobs) == (True, 3) and result.uploaded_bytes < 1000
 
 
+def test_a_second_push_only_looks(faulty_proxy: FaultyProxy) -> None:
+    artifact = _artifact(os.urandom(100_000))
+    with _opened(faulty_proxy.host, plain_http=True) as store:
+        assert store.push("hello", artifact, tag="v1").changed
+        faulty_proxy.reset()
+        assert not store.push("hello", artifact, tag="v1").changed and store.has("hello", artifact.digest)
+    assert {method for method, _path in faulty_proxy.requests} == {"HEAD"}
+
+
 @needs_skopeo
 def test_layout_and_registry_are_exchangeable_by_skopeo(registry: Registry, tmp_path: Path) -> None:
     artifact, other = _artifact(os.urandom(100_000)), _artifact(b"other")
@@ -181,7 +190,7 @@ def _docker_config(folder: Path, content: dict[str, t.Any]) -> None:
 @pytest.mark.parametrize("kind", ["registry_with_basic_auth", "registry_with_token_auth"])
 def test_credentials(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     registry: Registry = request.getfixturevalue(kind)
-    artifact = _artifact(*(os.urandom(1000) for _ in range(6)))
+    artifact = _artifact(*(os.urandom(1000) for _time in range(6)))
 
     def push(**more: t.Any) -> bool:
         with _opened(registry.host, plain_http=True, **more) as store:
@@ -215,7 +224,7 @@ def test_private_authority(registry_with_tls: Registry, tmp_path: Path) -> None:
         store.push("hello", artifact, tag="v1")
     assert "registry_ca_file" in caught.value.next_step
     with _opened(registry_with_tls.host, ca_file=registry_with_tls.authority_file) as store:
-        assert [store.push("hello", artifact, tag="v1").changed for _ in range(2)] == [True, False]
+        assert [store.push("hello", artifact, tag="v1").changed for _time in range(2)] == [True, False]
     with _opened(registry_with_tls.host, plain_http=True) as store, pytest.raises(FunctionError) as caught:
         store.push("hello", artifact, tag="v1")
     assert "registry_plain_http" in caught.value.next_step
@@ -260,7 +269,7 @@ def test_unreachable_and_slow() -> None:
     with _opened(host, plain_http=True, timeouts=impatient) as store, pytest.raises(FunctionError, match=f"Nothing listens at the registry {host}") as caught:
         store.has("hello", "sha256:" + "0" * 64)
     assert f"curl -v http://{host}/v2/" in caught.value.next_step
-    with _opened("nowhere.invalid", timeouts=impatient) as store, pytest.raises(FunctionError, match="'nowhere.invalid' .* can't be resolved"):
+    with _opened("nowhere.invalid", timeouts=impatient) as store, pytest.raises(FunctionError, match=r"'nowhere\.invalid' .* can't be resolved"):
         store.has("hello", "sha256:" + "0" * 64)
 
 
@@ -383,7 +392,7 @@ def test_ecr_token_and_repository(aws: AwsOptions) -> None:
     ecr = ElasticContainerRegistry(ECR, aws)
     credentials = ecr.credentials()
     assert credentials.username == "AWS" and credentials.password
-    for _ in range(2):  # the second finds it there
+    for _time in range(2):  # the second finds it there
         ecr.create_repository("functions/hello")
     client = boto3.client("ecr", region_name="eu-west-1", endpoint_url=aws.endpoint_url, aws_access_key_id="test", aws_secret_access_key="test")
     (found,) = client.describe_repositories()["repositories"]

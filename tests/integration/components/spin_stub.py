@@ -73,7 +73,7 @@ def main() -> None:
         def log_message(self, *_: object) -> None:
             pass
 
-    host, _, port = given.listen.partition(":")
+    host, _separator, port = given.listen.partition(":")
     http.server.ThreadingHTTPServer((host, int(port)), Handler).serve_forever()
 
 

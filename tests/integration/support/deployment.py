@@ -98,6 +98,10 @@ class Deployment:
         """As `ansible-playbook delete-function.yml`."""
         return run(self.parameters(None, name=name, state="absent", **options), check_mode, set())
 
+    def remember(self, name: str, *, namespace: str = "default") -> None:
+        """Remove this function, too, when the test ends."""
+        self._deployed.add((namespace, name))
+
     def remove_all(self) -> None:
         for namespace, name in self._deployed:
             self.delete(name, namespace=namespace)

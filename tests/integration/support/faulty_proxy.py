@@ -140,12 +140,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return
         proxy = self.server.proxy
-        upstream = (
-            http.client.HTTPSConnection(*proxy.upstream, timeout=120, context=proxy.tls) if proxy.tls else http.client.HTTPConnection(*proxy.upstream, timeout=120)
-        )
+        upstream = http.client.HTTPSConnection(*proxy.upstream, context=proxy.tls) if proxy.tls else http.client.HTTPConnection(*proxy.upstream)
+        upstream.timeout = 120
         try:
             if fault.status is not None:
-                for _ in self._body(None):
+                for _time in self._body(None):
                     pass
                 self._refuse(fault)
             else:

@@ -40,6 +40,13 @@ class FunctionProject:
         self.manifest()
         self.write("first")
 
+    @classmethod
+    def existing(cls, folder: Path, name: str) -> FunctionProject:
+        """A project that was not made here; `write` and `manifest` are not for it."""
+        project = cls.__new__(cls)
+        project.folder, project.name = folder, name
+        return project
+
     def manifest(self, *, behaviour: str = "", command: str = "python3 build.py", variables: str = "", component_variables: str = "", more: str = "") -> None:
         """Write spin.toml; `behaviour` tells the stand-in for the shim what the pods do."""
         environment = f'environment = {{ STAND_IN_BEHAVIOUR = "{behaviour}" }}' if behaviour else ""

@@ -1,0 +1,154 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The example functions: their own tests, and the way of hello-python and hello-js through the product with their own build commands."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.compatibility.check import check
+from ansible_collections.wasmfaas.platform.plugins.module_utils.compatibility.webassembly import read_binary
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.parse import read_manifest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.source_digest import source_digest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_module import run
+from ansible_collections.wasmfaas.platform.plugins.modules.spin_function import argument_spec
+
+from .support.deployment import Deployment
+from .support.function_project import FunctionProject
+from .support.servers import REPOSITORY
+
+EXAMPLES = REPOSITORY / "examples" / "functions"
+USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wasmfaas"
+SHIM_VERSION = "0.25.1"
+MADE_BY_BUILDS = shutil.ignore_patterns("app.wasm", "dist", "build", "target", "node_modules", "__pycache__", ".pytest_cache")
+HANDLER = re.compile(r"wasi:http/incoming-handler@0\.2\.\d+")
+
+
+def copy_of(name: str, folder: Path) -> Path:
+    """A copy of an example as it is in the repository: without what builds and tests have left there."""
+    shutil.copytree(EXAMPLES / name, folder / name, ignore=MADE_BY_BUILDS)
+    return folder / name
+
+
+def push(folder: Path, layout: Path, state: Path) -> dict[str, t.Any]:
+    """Build it and put it into an OCI image layout; the packages of a build are shared by all tests of this user."""
+    defaults = {name: option.get("default") for name, option in argument_spec().items()}
+    given = {"source": str(folder), "state": "pushed", "registry": f"oci:{layout}", "shim_version": SHIM_VERSION}
+    return run({**defaults, **given, "cache_directory": str(USER_CACHE), "state_directory": str(state)}, False, set())
+
+
+@functools.cache
+def _reaches(host: str) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(3)
+        try:
+            probe.connect((host, 443))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("name", ["hello-python", "hello-js"])
+def test_an_example_is_built_and_runs_on_the_pinned_shim(name: str, tmp_path: Path) -> None:
+    if name == "hello-js" and shutil.which("npm") is None:
+        pytest.skip("npm, which hello-js is built with, is not installed")
+    folder = copy_of(name, tmp_path)
+    first = push(folder, tmp_path / "images", tmp_path / "state")
+    assert first["changed"] is True and first["stages"]["build"] > 0
+    assert first["image"].endswith(f"@{first['digest']}")
+
+    manifest = read_manifest(folder)
+    sources = {component.id: manifest.folder / t.cast("t.Any", component.source).path for component in manifest.components.values()}
+    for component, path in sources.items():
+        binary = read_binary(path, key=component)
+        assert binary.is_component and [export for export in binary.exports if HANDLER.fullmatch(export)], binary.exports
+        assert not [name for name in (*binary.imports, *binary.exports) if name.startswith("wasi:") and "@0.3" in name]
+    assert check(manifest, sources, shim_version=SHIM_VERSION)
+    blob = json.loads((tmp_path / "images" / "blobs" / "sha256" / first["digest"].removeprefix("sha256:")).read_text())
+    assert blob["annotations"]["org.opencontainers.image.title"] == name
+
+    second = push(folder, tmp_path / "images", tmp_path / "state")
+    assert second["changed"] is False and "build" not in second["stages"], "what a build writes is no change of the source"
+    assert {key: second[key] for key in ("digest", "source_digest")} == {key: first[key] for key in ("digest", "source_digest")}
+
+
+def test_hello_python_is_deployed_to_a_cluster(deployment: Deployment, tmp_path: Path) -> None:
+    project = FunctionProject.existing(copy_of("hello-python", tmp_path), "hello-python")
+    options: dict[str, t.Any] = {"cache_directory": str(USER_CACHE)}
+    first = deployment.deploy(project, **options)
+    assert first["changed"] is True and {"build", "registry", "rollout"} <= set(first["stages"])
+    answer = deployment.call(first)
+    assert (answer.status_code, answer.json()["image"]) == (200, first["image"])
+    assert deployment.deploy(project, **options)["changed"] is False
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in EXAMPLES.glob("*/spin.toml")))
+def test_the_manifest_is_valid_and_the_source_digest_stable(name: str, tmp_path: Path) -> None:
+    copies = [copy_of(name, tmp_path / place) for place in ("one", "two")]
+    manifests = [read_manifest(copy) for copy in copies]
+    assert [manifest.name for manifest in manifests] == [name, name]
+    digests = [source_digest(manifest) for manifest in manifests]
+    assert digests[0] == digests[1] == source_digest(manifests[0]), "the same source has the same digest wherever it lies"
+    os.utime(copies[1] / "spin.toml", (0, 0))
+    assert source_digest(manifests[1]) == digests[0]
+    (copies[1] / "README.md").write_text("changed\n")
+    assert source_digest(manifests[1]) != digests[0]
+
+
+def test_page_counter_wants_its_secret(deployment: Deployment, tmp_path: Path) -> None:
+    project = FunctionProject.existing(copy_of("page-counter", tmp_path), "page-counter")
+    with pytest.raises(FunctionError, match="variables: reset_token is required") as raised:
+        deployment.deploy(project)
+    assert raised.value.stage == "manifest"
+
+
+# ---- the examples' own tests
+
+
+@pytest.mark.parametrize("name", sorted({path.parent.name for path in EXAMPLES.glob("*/test_*.py")}))
+def test_the_examples_python_tests(name: str, tmp_path: Path) -> None:
+    folder = copy_of(name, tmp_path)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"[1-9]\d* passed", result.stdout) and "failed" not in result.stdout
+
+
+def test_the_javascript_examples_tests(tmp_path: Path) -> None:
+    if shutil.which("node") is None:
+        pytest.skip("Node.js, which the tests of hello-js need, is not installed")
+    folder = copy_of("hello-js", tmp_path)
+    result = subprocess.run(["node", "--test"], cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"# pass [1-9]", result.stdout) or re.search(r"ℹ pass [1-9]", result.stdout), result.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "packages_from"),
+    [("hello-rust", ["cargo", "test", "--locked"], "index.crates.io"), ("hello-go", ["go", "test", "./greeting"], "proxy.golang.org")],
+    ids=["hello-rust", "hello-go"],
+)
+def test_the_compiled_examples_tests(name: str, command: list[str], packages_from: str, tmp_path: Path) -> None:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]}, which the tests of {name} need, is not installed")
+    if not _reaches(packages_from):
+        pytest.skip(f"{packages_from}, where {command[0]} gets its packages, can't be reached")
+    folder = copy_of(name, tmp_path)
+    # One place for the packages and what is compiled of them, kept between runs.
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(USER_CACHE / "tests" / "cargo-target"), "GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "local"}
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"^ok\s|test result: ok\. [1-9]", result.stdout, re.MULTILINE), result.stdout
