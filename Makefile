@@ -79,7 +79,7 @@ pytest: setup-test
 
 .PHONY: bench
 bench: setup-test ## measure; writes the table of docs/performance.md
-	.venv/bin/python -m bench $(BENCH_ARGS)
+	PYTHONPATH=$(CURDIR)/.ansible/collections .venv/bin/python -m bench $(BENCH_ARGS)
 
 .PHONY: docs
 docs: setup-test ## write docs/modules from the modules' documentation
