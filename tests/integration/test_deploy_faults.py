@@ -19,6 +19,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.api import KubernetesApi
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.connection import ConnectionOptions
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import SPIN_APP_EXECUTOR
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import store
 
@@ -479,3 +482,11 @@ def _is_gone(process_id: int) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         return bool(psutil.Process(process_id).status() == psutil.STATUS_ZOMBIE)
     return True
+
+
+def test_an_answer_of_the_api_server_that_is_cut_is_asked_for_again(api_proxy: FaultyProxy) -> None:
+    """As when it is restarted in the middle of an answer."""
+    api = KubernetesApi(ConnectionOptions(host=api_proxy.url, api_key="unused"))
+    api_proxy.fail("GET", ".*/spinappexecutors.*", cut_response_after=10, count=2)
+    assert [item["metadata"]["name"] for item in api.list(SPIN_APP_EXECUTOR, "default")] == ["containerd-shim-spin"]
+    assert api_proxy.count("GET", ".*/spinappexecutors.*") == 3

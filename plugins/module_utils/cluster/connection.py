@@ -177,9 +177,8 @@ class _Transport(BaseTransport):
 
         def send() -> httpx2.Response:
             response = self._transport.handle_request(request)
-            if response.status_code in RETRIED_STATUS:
-                response.read()
-            else:
+            response.read()  # here, so that a connection that is cut in the middle of an answer is tried again as well
+            if response.status_code not in RETRIED_STATUS:
                 self._contacted = True
             return response
 
