@@ -9,7 +9,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.capacity import expected_response_time, replicas_needed
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 
 _LOAD = ("requests_per_second", "service_time_seconds", "concurrency")
 _COLD_START = ("cold_probability", "cold_seconds", "warm_seconds")
@@ -32,7 +32,7 @@ def capacity(load: dict[str, t.Any]) -> dict[str, t.Any]:
             result["utilization"] = float(load["requests_per_second"]) * float(load["service_time_seconds"]) / (replicas * float(concurrency))
         if _COLD_START[0] in load:
             result["expected_response_time_seconds"] = expected_response_time(*(load[key] for key in _COLD_START))
-    except FunctionError as error:
+    except PlatformError as error:
         raise AnsibleFilterError(f"capacity: {error}") from error
     return result
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from .errors import FunctionError
+from .errors import PlatformError
 
 _EXAMPLE = "write it as in {requests_per_second: 200, service_time_seconds: 0.01, concurrency: 4}."
 
@@ -28,14 +28,14 @@ def replicas_needed(requests_per_second: float, service_time_seconds: float, con
         The number of replicas; 0 where there is no load.
 
     Raises:
-        FunctionError: a value is no number or out of its range.
+        PlatformError: a value is no number or out of its range.
     """
     rate = _number("requests_per_second", requests_per_second, minimum=0)
     service_time = _number("service_time_seconds", service_time_seconds, minimum=0, exclusive=True)
     slots = _number("concurrency", concurrency, minimum=1)
     replicas = rate * service_time / slots
     if not math.isfinite(replicas):
-        raise FunctionError(f"{rate:g} requests per second of {service_time:g} s each are more than can be counted.", next_step=_EXAMPLE)
+        raise PlatformError(f"{rate:g} requests per second of {service_time:g} s each are more than can be counted.", next_step=_EXAMPLE)
     # 0.1 * 3 / 0.3 must be 1 and not 2: what lies within a rounding error above an integer counts as that integer.
     return max(math.ceil(replicas * (1 - _ROUNDING)), 1 if rate > 0 else 0)
 
@@ -49,7 +49,7 @@ def expected_response_time(cold_probability: float, cold_seconds: float, warm_se
         warm_seconds: Twarm, the answer time of any other; 0 or more.
 
     Raises:
-        FunctionError: a value is no number or out of its range.
+        PlatformError: a value is no number or out of its range.
     """
     probability = _number("cold_probability", cold_probability, minimum=0, maximum=1)
     cold = _number("cold_seconds", cold_seconds, minimum=0)
@@ -64,5 +64,5 @@ def _number(name: str, value: object, *, minimum: float, maximum: float = math.i
         number = math.nan
     if isinstance(value, bool) or not math.isfinite(number) or number < minimum or number > maximum or (exclusive and number == minimum):
         bounds = f"more than {minimum:g}" if exclusive else f"{minimum:g} or more" if maximum == math.inf else f"{minimum:g} to {maximum:g}"
-        raise FunctionError(f"{name} must be a number, {bounds}, and is {value!r}.", next_step=_EXAMPLE)
+        raise PlatformError(f"{name} must be a number, {bounds}, and is {value!r}.", next_step=_EXAMPLE)
     return number

@@ -13,7 +13,7 @@ import tempfile
 import typing as t
 from pathlib import Path
 
-from .errors import FunctionError
+from .errors import PlatformError
 from .function import LiveFunction, Target, WantedFunction
 from .manifest.model import Manifest, RemoteSource
 from .manifest.parse import read_manifest
@@ -126,7 +126,7 @@ def deploy_function(request: DeployRequest, registry: Registry, target_for: t.Ca
         target_for: gives the target for a function's name.
 
     Raises:
-        FunctionError: names the stage, the cause and the next command; the previous version keeps answering.
+        PlatformError: names the stage, the cause and the next command; the previous version keeps answering.
     """
     with stages("manifest"):
         check_namespace(request.namespace)
@@ -169,14 +169,14 @@ def deploy_function(request: DeployRequest, registry: Registry, target_for: t.Ca
 
 
 def function_name(name: str, manifest: Manifest) -> str:
-    """Check that `name` can be the name of Kubernetes objects; raises FunctionError."""
+    """Check that `name` can be the name of Kubernetes objects; raises PlatformError."""
     if len(name) > MAXIMUM_NAME_LENGTH:
-        raise FunctionError(
+        raise PlatformError(
             f"the function's name {name!r} has {len(name)} characters, and only {MAXIMUM_NAME_LENGTH} fit.",
             next_step="give a shorter one with `-e name=NAME`.",
         )
     if not _KUBERNETES_NAME.fullmatch(name):
-        raise FunctionError(
+        raise PlatformError(
             f"the function's name {name!r} (application.name in {manifest.path.name}) must consist of a-z, 0-9 and -, begin with a letter and not end with -.",
             next_step="rename the application, or give another name with `-e name=NAME`.",
         )
@@ -184,9 +184,9 @@ def function_name(name: str, manifest: Manifest) -> str:
 
 
 def check_namespace(namespace: str) -> None:
-    """Check that `namespace` can be one of Kubernetes (RFC 1123 label), as it becomes part of URLs and paths; raises FunctionError."""
+    """Check that `namespace` can be one of Kubernetes (RFC 1123 label), as it becomes part of URLs and paths; raises PlatformError."""
     if not _KUBERNETES_NAMESPACE.fullmatch(namespace):
-        raise FunctionError(
+        raise PlatformError(
             f"the namespace {namespace!r} must consist of at most 63 characters a-z, 0-9 and -, and neither begin nor end with -.",
             next_step="give another with `-e namespace=NAMESPACE`.",
         )

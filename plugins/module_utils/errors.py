@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 
-class FunctionError(Exception):
+class PlatformError(Exception):
     """What went wrong and what to do about it.
 
     Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import typing as t
 
-from .errors import FunctionError
+from .errors import PlatformError
 
 Run = t.Callable[[dict[str, t.Any], bool, set[str]], dict[str, t.Any]]
 """Takes the parameters, whether it is check mode, and a set to which it adds what no output may show; gives the result."""
@@ -20,7 +20,7 @@ log, and into the error of a wrong argument, before `run_module` is called; whic
 
 
 def run_module(module: t.Any, run: Run) -> None:
-    """Call `run` and hand its result, or the FunctionError it raises, to Ansible. Leaves through the module's exit.
+    """Call `run` and hand its result, or the PlatformError it raises, to Ansible. Leaves through the module's exit.
 
     A termination signal ends the work as an interrupt does, so that locks are let go and half done work is undone.
     """
@@ -29,7 +29,7 @@ def run_module(module: t.Any, run: Run) -> None:
     judged = set().union(*(texts(module.params.get(option)) for option in JUDGED_OPTIONS))
     try:
         result = run(module.params, module.check_mode, hidden)
-    except FunctionError as error:
+    except PlatformError as error:
         module.no_log_values = (module.no_log_values - judged) | hidden
         facts = {"facts": error.facts} if error.facts else {}
         module.fail_json(msg=str(error), stage=error.stage, cause=error.cause, next_step=error.next_step, **facts)

@@ -14,7 +14,7 @@ import time
 import typing as t
 import urllib.parse
 
-from .errors import FunctionError
+from .errors import PlatformError
 
 HEALTH_PATH = "/.well-known/spin/health"
 """Every Spin HTTP application answers it with 200 (crates/trigger-http/src/server.rs)."""
@@ -55,7 +55,7 @@ def probe(url: str, *, path: str = HEALTH_PATH, timeout_seconds: float, address:
         ca_file: certificates to trust for https.
 
     Raises:
-        FunctionError: it did not within `timeout_seconds`; names the last answer.
+        PlatformError: it did not within `timeout_seconds`; names the last answer.
     """
     import httpx2
     import tenacity
@@ -89,13 +89,13 @@ def probe(url: str, *, path: str = HEALTH_PATH, timeout_seconds: float, address:
         try:
             response, body, seconds = retrying(call)
         except httpx2.TransportError as error:
-            raise FunctionError(
+            raise PlatformError(
                 f"{url}{path} can't be reached: {error}.",
                 next_step=_unreachable_advice(host, connect_to),
                 facts={"url": url + path},
             ) from error
     if response.status_code >= 400:
-        raise FunctionError(
+        raise PlatformError(
             f"{url}{path} answers {response.status_code} {response.reason_phrase}.",
             next_step="look at the function's log; if its health is elsewhere, name it with `-e probe_path=/…`.",
             facts={"url": url + path, "status": response.status_code, "body": body.decode(errors="replace")},

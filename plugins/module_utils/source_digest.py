@@ -20,7 +20,7 @@ import stat
 import typing as t
 from pathlib import Path
 
-from .errors import FunctionError
+from .errors import PlatformError
 from .manifest.files import expand_files
 from .manifest.model import FilesMount, LocalSource, Manifest
 
@@ -54,12 +54,12 @@ def source_digest(manifest: Manifest) -> str:
     """The digest `sha256:<hex>` of the project that `manifest` describes.
 
     Raises:
-        FunctionError: a file can't be read.
+        PlatformError: a file can't be read.
     """
     try:
         listing = list(_hash_files(manifest.folder, _inputs(manifest)))
     except OSError as error:
-        raise FunctionError(
+        raise PlatformError(
             f"{error.filename}: {error.strerror}.",
             next_step="make the file readable, or name it in .gitignore if nothing needs it.",
         ) from error
@@ -89,7 +89,7 @@ def _inputs(manifest: Manifest) -> list[str]:
                 continue
             try:
                 files = expand_files(manifest, dataclasses.replace(component, files=(mount,)))
-            except FunctionError:
+            except PlatformError:
                 if not is_built:
                     raise
                 continue  # a build may write it; packing finds out

@@ -13,7 +13,7 @@ from .function import LiveFunction
 
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    """Read the functions that the parameters of spin_function_info name; raises FunctionError."""
+    """Read the functions that the parameters of spin_function_info name; raises PlatformError."""
     found = _local(parameters) if parameters["target"] == "local" else _cluster(parameters)
     wanted = [function for function in found if parameters["name"] in (None, function.name)]
     return {"changed": False, "functions": [{**dataclasses.asdict(function), "digest": function.digest} for function in wanted], "table": _table(wanted)}

@@ -16,7 +16,7 @@ from pathlib import Path
 from .compatibility.spin_versions import DEFAULT_SHIM_VERSION
 from .deploy_function import DeployRequest, DeployResult, Registry, check_namespace, deploy_function
 from .directories import cache_directory, state_directory
-from .errors import FunctionError
+from .errors import PlatformError
 from .function import Target
 from .manifest.parse import read_manifest
 from .module_run import texts
@@ -28,7 +28,7 @@ Parameters = dict[str, t.Any]
 
 
 def run(parameters: Parameters, check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    """Do what the parameters of spin_function ask for; raises FunctionError."""
+    """Do what the parameters of spin_function ask for; raises PlatformError."""
     hidden |= secret_values(parameters)
     stages = Stages()
     if parameters["result_file"]:
@@ -46,7 +46,7 @@ def secret_values(parameters: Parameters) -> set[str]:
         return texts(variables)
     try:
         manifest = read_manifest(Path(parameters["source"]), profile=parameters["profile"])
-    except FunctionError:
+    except PlatformError:
         return texts(variables)
     return texts({name: value for name, value in variables.items() if name not in manifest.variables or manifest.variables[name].secret})
 
@@ -81,7 +81,7 @@ def _registry(parameters: Parameters, state: Path) -> str:
         return str(parameters["registry"])
     if parameters["target"] == "local" and parameters["state"] == "present":
         return f"oci:{state / 'registry'}"
-    raise FunctionError(
+    raise PlatformError(
         "registry: a cluster pulls the artifact from a registry, and none is given.",
         next_step="add `-e registry=HOST/PATH`, or set it in the inventory.",
     )
@@ -154,15 +154,15 @@ def _times(stages: dict[str, float]) -> str:
 
 
 def _remove_result(path: Path) -> None:
-    """A run that fails must not leave the result of an earlier one; raises FunctionError."""
+    """A run that fails must not leave the result of an earlier one; raises PlatformError."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise FunctionError(f"result_file: {path}: {error.strerror}.", next_step="name a file that can be written.", stage="result") from error
+        raise PlatformError(f"result_file: {path}: {error.strerror}.", next_step="name a file that can be written.", stage="result") from error
 
 
 def write_result(path: Path, result: dict[str, t.Any]) -> None:
-    """Put the result where the user asked for it, whole or not at all; raises FunctionError."""
+    """Put the result where the user asked for it, whole or not at all; raises PlatformError."""
     keys = ("changed", "name", "namespace", "url", "image", "digest", "source_digest", "stages")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -177,6 +177,6 @@ def write_result(path: Path, result: dict[str, t.Any]) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise FunctionError(
+        raise PlatformError(
             f"result_file: {path}: {error.strerror}.", next_step="name a file that can be written; the function itself is deployed.", stage="result"
         ) from error

@@ -9,7 +9,7 @@ import contextlib
 import time
 import typing as t
 
-from .errors import FunctionError
+from .errors import PlatformError
 
 
 class Stages:
@@ -23,7 +23,7 @@ class Stages:
         started = time.monotonic()
         try:
             yield
-        except FunctionError as error:
+        except PlatformError as error:
             error.stage = error.stage or name
             raise
         finally:

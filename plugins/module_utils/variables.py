@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 
-from .errors import FunctionError
+from .errors import PlatformError
 from .manifest.model import Manifest
 
 
@@ -27,7 +27,7 @@ def variable_values(manifest: Manifest, given: dict[str, object]) -> VariableVal
     """Check `given` against the manifest and split it by `secret`.
 
     Raises:
-        FunctionError: an undeclared variable is given, a required one is missing, or a value is neither text nor a number nor a boolean.
+        PlatformError: an undeclared variable is given, a required one is missing, or a value is neither text nor a number nor a boolean.
     """
     plain: dict[str, str] = {}
     secret: dict[str, str] = {}
@@ -36,11 +36,11 @@ def variable_values(manifest: Manifest, given: dict[str, object]) -> VariableVal
         if declared is None:
             near = difflib.get_close_matches(str(name), manifest.variables, n=1)
             hint = f"did you mean {near[0]}?" if near else f"add it to [variables] in {manifest.path.name}."
-            raise FunctionError(f"variables: {name} is not declared in {manifest.path.name}.", next_step=hint)
+            raise PlatformError(f"variables: {name} is not declared in {manifest.path.name}.", next_step=hint)
         (secret if declared.secret else plain)[name] = _text(name, value)
     missing = [name for name, variable in manifest.variables.items() if variable.required and name not in given]
     if missing:
-        raise FunctionError(
+        raise PlatformError(
             f"variables: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} required by {manifest.path.name} and not given.",
             next_step=f"""add `-e '{{"variables": {{"{missing[0]}": "…"}}}}'`, or put it in a vars file (encrypted with ansible-vault where it is a secret).""",
         )
@@ -52,4 +52,4 @@ def _text(name: str, value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, (str, int, float)):
         return str(value)
-    raise FunctionError(f"variables: {name} must be text, and is a {type(value).__name__}.", next_step="give it as a string; JSON text where it has structure.")
+    raise PlatformError(f"variables: {name} must be text, and is a {type(value).__name__}.", next_step="give it as a string; JSON text where it has structure.")

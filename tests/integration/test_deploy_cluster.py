@@ -28,7 +28,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds im
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.lock import deployment_lock
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.objects import LAST_GOOD, labels
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_info_module import run as run_info
 
 from .support.control_plane import ControlPlane
@@ -189,7 +189,7 @@ def test_secret_variables_live_in_a_secret_and_nowhere_else(deployment: Deployme
 
 def test_scaling_by_requests_needs_a_reference_grant_and_says_so(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
     deployment.control_plane.create_namespace("without-grant")
-    with pytest.raises(FunctionError, match="RefNotPermitted") as raised:
+    with pytest.raises(PlatformError, match="RefNotPermitted") as raised:
         deployment.deploy(project, namespace="without-grant", autoscale={"min": 1}, wait_timeout=5)
     assert "ReferenceGrant" in raised.value.next_step
     assert api.get(SPIN_APP, "without-grant", project.name) is None
@@ -248,7 +248,7 @@ def test_a_version_that_does_not_come_up_is_undone_and_the_previous_one_answers(
     first = deployment.deploy(project)
     good = spec_of(api, project.name)
     project.manifest(behaviour=behaviour)
-    with pytest.raises(FunctionError) as raised:
+    with pytest.raises(PlatformError) as raised:
         deployment.deploy(project, wait_timeout=6 if behaviour == "never_ready" else 60)
     assert raised.value.stage == "rollout"
     assert sign in raised.value.cause and "the previous version was put back" in raised.value.cause
@@ -263,7 +263,7 @@ def test_a_version_that_does_not_come_up_is_undone_and_the_previous_one_answers(
 
 def test_a_first_version_that_does_not_come_up_leaves_nothing(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
     project.manifest(behaviour="crash")
-    with pytest.raises(FunctionError, match="nothing of it was left"):
+    with pytest.raises(PlatformError, match="nothing of it was left"):
         deployment.deploy(project)
     assert resource_versions(api, project.name) == {}
 
@@ -271,7 +271,7 @@ def test_a_first_version_that_does_not_come_up_leaves_nothing(deployment: Deploy
 def test_a_function_whose_probe_fails_is_undone(deployment: Deployment, project: FunctionProject) -> None:
     first = deployment.deploy(project)
     project.manifest(behaviour="http_500")
-    with pytest.raises(FunctionError) as raised:
+    with pytest.raises(PlatformError) as raised:
         deployment.deploy(project, wait_timeout=8, probe_path="/")
     assert raised.value.stage in ("rollout", "probe")
     assert deployment.call(first).json()["image"] == first["image"]
@@ -279,7 +279,7 @@ def test_a_function_whose_probe_fails_is_undone(deployment: Deployment, project:
 
 def test_an_image_that_the_nodes_cannot_pull_is_told(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
     layout = deployment.home / "layout"
-    with pytest.raises(FunctionError) as raised:
+    with pytest.raises(PlatformError) as raised:
         deployment.deploy(project, registry=f"oci:{layout}", wait_timeout=30)
     assert "ImagePull" in raised.value.cause or "InvalidImageName" in raised.value.cause or "ErrImage" in str(raised.value.facts)
     assert resource_versions(api, project.name) == {}
@@ -290,7 +290,7 @@ def test_an_image_that_the_nodes_cannot_pull_is_told(deployment: Deployment, pro
 
 def test_a_component_for_a_newer_spin_is_refused_before_anything_is_pushed(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
     (project.folder / "base.bin").write_bytes(component("wasi:http/handler@0.3.0-rc-2026-03-15"))
-    with pytest.raises(FunctionError) as raised:
+    with pytest.raises(PlatformError) as raised:
         deployment.deploy(project, shim_version="0.24.0")
     assert raised.value.stage == "compatibility"
     assert "0.24.0" in raised.value.cause and "4.0.0" in raised.value.cause
@@ -319,7 +319,7 @@ def test_two_deployments_at_once_end_with_one_of_them_whole(deployment: Deployme
 
 
 def test_a_deployment_waits_for_the_lock_and_says_who_holds_it(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
-    expected = pytest.raises(FunctionError, match="another deployment of this function is under way")
+    expected = pytest.raises(PlatformError, match="another deployment of this function is under way")
     with deployment_lock(api, "default", project.name, timeout_seconds=5), expected:
         deployment.deploy(project, wait_timeout=1)
 
@@ -366,14 +366,14 @@ def test_a_bad_version_that_was_cut_off_is_undone_by_the_next_failure(deployment
     wait_until(lambda: spec_of(api, project.name)["image"] != first["image"], seconds=30, what="the bad version is applied")
     process.kill()
     process.communicate(timeout=60)
-    with pytest.raises(FunctionError, match="the previous version was put back"):
+    with pytest.raises(PlatformError, match="the previous version was put back"):
         deployment.deploy(project, wait_timeout=6)
     assert spec_of(api, project.name)["image"] == first["image"]
 
 
 def test_a_user_without_rights_gets_the_missing_right_named(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
     kubeconfig = deployment.control_plane.kubeconfig_for("nobody", rules=[])
-    with pytest.raises(FunctionError) as raised:
+    with pytest.raises(PlatformError) as raised:
         deployment.deploy(project, kubeconfig=str(kubeconfig))
     assert raised.value.stage == "live_state"
     assert "forbidden" in raised.value.cause and "spinapps" in raised.value.next_step
@@ -417,12 +417,12 @@ def test_the_rights_that_the_documentation_names_are_enough(deployment: Deployme
 
 
 def test_a_namespace_that_does_not_exist_is_told(deployment: Deployment, project: FunctionProject) -> None:
-    with pytest.raises(FunctionError, match="kubectl create namespace nowhere"):
+    with pytest.raises(PlatformError, match="kubectl create namespace nowhere"):
         deployment.deploy(project, namespace="nowhere")
 
 
 def test_an_api_server_that_does_not_answer_is_told(deployment: Deployment, project: FunctionProject) -> None:
-    with pytest.raises(FunctionError, match="does not answer") as raised:
+    with pytest.raises(PlatformError, match="does not answer") as raised:
         deployment.deploy(project, kubeconfig=None, host="https://127.0.0.1:9", api_key="x")
     assert raised.value.stage == "live_state"
 
@@ -462,6 +462,6 @@ def test_a_spinapp_that_somebody_else_deployed_is_put_back(deployment: Deploymen
     deployment.control_plane.apply({"apiVersion": SPIN_APP.api_version, "kind": "SpinApp", "metadata": metadata, "spec": spec})
     wait_until(lambda: (api.get(DEPLOYMENT, "default", project.name) or {}).get("status", {}).get("availableReplicas"), seconds=30, what="it runs")
     project.manifest(behaviour="crash")
-    with pytest.raises(FunctionError, match="the previous version was put back"):
+    with pytest.raises(PlatformError, match="the previous version was put back"):
         deployment.deploy(project)
     assert spec_of(api, project.name)["image"] == image

@@ -22,7 +22,7 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.connection import ConnectionOptions
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import SPIN_APP_EXECUTOR
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import store
 
 from .support.deployment import Deployment, Result
@@ -56,9 +56,9 @@ class Deployed:
     options: dict[str, t.Any]
     first: Result
 
-    def fails(self, **options: t.Any) -> FunctionError:
+    def fails(self, **options: t.Any) -> PlatformError:
         """Deploy, expect an error that says all it should, and that the first version answers."""
-        with pytest.raises(FunctionError) as raised:
+        with pytest.raises(PlatformError) as raised:
             self.deployment.deploy(self.project, **{**self.options, **options})
         error = raised.value
         assert error.stage and error.cause and error.next_step
@@ -276,7 +276,7 @@ def test_a_build_that_writes_no_wasm(deployed: Deployed) -> None:
 def test_a_result_file_that_cannot_be_written(deployment: Deployment, project: FunctionProject, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "file" / "result.json"):
-        with pytest.raises(FunctionError, match=f"result_file: {path}: (Is a directory|Not a directory)") as raised:
+        with pytest.raises(PlatformError, match=f"result_file: {path}: (Is a directory|Not a directory)") as raised:
             deployment.deploy(project, result_file=str(path))
         assert raised.value.stage == "result" and "name a file that can be written" in raised.value.next_step
 
@@ -313,7 +313,7 @@ def small_disk(tmp_path: Path) -> collections.abc.Iterator[SmallDisk]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def _fails_and_converges_with_room(deployed: Deployed, disk: SmallDisk, **options: t.Any) -> FunctionError:
+def _fails_and_converges_with_room(deployed: Deployed, disk: SmallDisk, **options: t.Any) -> PlatformError:
     disk.fill()
     error = deployed.fails(**options)
     text = f"{error.cause} {error.next_step}"

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.compatibility.check import check
 from ansible_collections.wasmfaas.platform.plugins.module_utils.compatibility.webassembly import read_binary
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.parse import read_manifest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.source_digest import source_digest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_module import run
@@ -109,7 +109,7 @@ def test_the_manifest_is_valid_and_the_source_digest_stable(name: str, tmp_path:
 
 def test_page_counter_wants_its_secret(deployment: Deployment, tmp_path: Path) -> None:
     project = FunctionProject.existing(copy_of("page-counter", tmp_path), "page-counter")
-    with pytest.raises(FunctionError, match="variables: reset_token is required") as raised:
+    with pytest.raises(PlatformError, match="variables: reset_token is required") as raised:
         deployment.deploy(project)
     assert raised.value.stage == "manifest"
 

@@ -29,7 +29,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.local import control, installation, runtime, state
 from ansible_collections.wasmfaas.platform.plugins.module_utils.local.state import LocalFunction
 
@@ -510,7 +510,7 @@ def test_the_lock_tells_who_holds_it(functions: Functions) -> None:
             with state.lock(functions.root, "default", "hello", 0.1):
                 pass
 
-        with pytest.raises(FunctionError, match=f"Another deployment of default/hello .process {os.getpid()}. did not finish within 0.1 s"):
+        with pytest.raises(PlatformError, match=f"Another deployment of default/hello .process {os.getpid()}. did not finish within 0.1 s"):
             pool.submit(wait_in_vain).result()
     assert list(functions.root.rglob("*")) == []
 
@@ -563,7 +563,7 @@ def refused(workbench: bytes) -> dict[str, tuple[Application, str]]:
 @pytest.mark.parametrize("case", list(refused(b"")))
 def test_what_cannot_run_is_refused_and_changes_nothing(functions: Functions, workbench: bytes, case: str) -> None:
     application, message = refused(workbench)[case]
-    with pytest.raises(FunctionError, match=message) as caught:
+    with pytest.raises(PlatformError, match=message) as caught:
         functions.start(application)
     assert caught.value.next_step
     assert list(functions.root.rglob("*")) == [] and functions.processes() == []
@@ -574,9 +574,9 @@ def test_a_failed_replacement_leaves_the_old_release(functions: Functions, workb
     function = functions.start(good)
     with Load(function, threads=2) as load:
         for bad in (Application().component("main", workbench, config={"a": "{{ unknown }}"}), Application().component("main", EMPTY_COMPONENT)):
-            with pytest.raises(FunctionError):
+            with pytest.raises(PlatformError):
                 functions.start(bad)
-        with pytest.raises(FunctionError, match="was not ready within"):
+        with pytest.raises(PlatformError, match="was not ready within"):
             functions.start(Application().component("main", workbench, env={"VERSION": "2"}), ready_timeout_seconds=0.05)
     assert load.failures == [] and set(load.seen) == {"1"}
     assert functions.read() == function
@@ -585,7 +585,7 @@ def test_a_failed_replacement_leaves_the_old_release(functions: Functions, workb
 
 def test_a_blob_that_is_not_its_digest(functions: Functions, workbench: bytes) -> None:
     application = Application().component("main", workbench)
-    with pytest.raises(FunctionError, match="A blob of the artifact is not sha256:"):
+    with pytest.raises(PlatformError, match="A blob of the artifact is not sha256:"):
         functions.start(application, open_blob=lambda _digest: io.BytesIO(b"other"))
 
 
@@ -593,9 +593,9 @@ def test_ports(functions: Functions, workbench: bytes) -> None:
     application = Application().component("main", workbench, metadata={"allowed_outbound_hosts": ["http://self"]})
     function = functions.start(application)
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(FunctionError, match=f"Port {taken.getsockname()[1]} on 127.0.0.1"):
+        with pytest.raises(PlatformError, match=f"Port {taken.getsockname()[1]} on 127.0.0.1"):
             functions.start(application, port=taken.getsockname()[1])
-        with pytest.raises(FunctionError, match=f"Port {taken.getsockname()[1]} on 127.0.0.1"):
+        with pytest.raises(PlatformError, match=f"Port {taken.getsockname()[1]} on 127.0.0.1"):
             functions.start(application, "another", port=taken.getsockname()[1])
         free = taken.getsockname()[1]
     assert ask(function, "/").status == 200
@@ -608,12 +608,12 @@ def test_ports(functions: Functions, workbench: bytes) -> None:
 
 @pytest.mark.parametrize(("namespace", "name"), [("..", "x"), ("a/b", "x"), ("default", ""), ("default", ".hidden")])
 def test_names_that_lead_elsewhere(tmp_path: Path, namespace: str, name: str) -> None:
-    with pytest.raises(FunctionError, match="is no n"):
+    with pytest.raises(PlatformError, match="is no n"):
         state.read(tmp_path, namespace, name)
 
 
 def test_a_runtime_that_is_not_installed(functions: Functions, workbench: bytes, tmp_path: Path) -> None:
-    with pytest.raises(FunctionError, match="not installed") as caught:
+    with pytest.raises(PlatformError, match="not installed") as caught:
         functions.start(Application().component("main", workbench), runtime_directory=tmp_path)
     assert "local_runtime" in caught.value.next_step
 
@@ -668,7 +668,7 @@ def test_spin_runs_what_is_written_for_it(functions: Functions, spin_stub: Path)
         assert SECRET.encode() not in Path(f"/proc/{process}/cmdline").read_bytes()
     replaced = functions.start(spin_application(env={"A": "c"}), runtime="auto", spin_executable=spin_stub, variables={"token": SECRET})
     assert ask(replaced, "/").json()["manifest"]["component"]["main"]["environment"] == {"A": "c"}
-    with pytest.raises(FunctionError, match='"spin up" ended while it started') as caught:
+    with pytest.raises(PlatformError, match='"spin up" ended while it started') as caught:
         functions.start(spin_application(env={"please-fail": "1"}), runtime="auto", spin_executable=spin_stub, variables={"token": SECRET})
     assert "Failed to instantiate component" in caught.value.facts["log"]
     assert ask(replaced, "/").json()["manifest"]["component"]["main"]["environment"] == {"A": "c"}
@@ -688,7 +688,7 @@ def test_a_change_of_runtime_keeps_the_port(functions: Functions, spin_stub: Pat
 
 
 def test_no_spin_where_it_is_named(functions: Functions, tmp_path: Path) -> None:
-    with pytest.raises(FunctionError, match="There is no Spin CLI at"):
+    with pytest.raises(PlatformError, match="There is no Spin CLI at"):
         functions.start(spin_application(), runtime="auto", spin_executable=tmp_path / "spin", variables={"token": "x"})
 
 
@@ -717,7 +717,7 @@ def test_an_old_node_is_refused(tmp_path: Path) -> None:
     old = tmp_path / "node"
     old.write_text("#!/bin/sh\necho v20.20.2\n")
     old.chmod(0o755)
-    with pytest.raises(FunctionError, match=r"is Node\.js 20\.20\.2; the local runtime needs 24\.10 or newer"):
+    with pytest.raises(PlatformError, match=r"is Node\.js 20\.20\.2; the local runtime needs 24\.10 or newer"):
         installation.install(ROOT / "roles" / "local_runtime" / "files", tmp_path / "cache", node_executable=old)
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.artifact.model import Artifact, Blob
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.distribution import DistributionStore
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.ecr import EcrHost, ElasticContainerRegistry
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import DistributionLocation, parse_registry
@@ -197,7 +197,7 @@ def test_credentials(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch
             return store.push("hello", artifact, tag="v1").changed
 
     for credentials in (None, CredentialOptions(registry.username, "n0t-the-password")):
-        with pytest.raises(FunctionError) as caught:
+        with pytest.raises(PlatformError) as caught:
             push(credentials=credentials)
         assert registry.host in caught.value.cause and f"docker login {registry.host}" in caught.value.next_step and "n0t-the-password" not in str(caught.value)
 
@@ -220,18 +220,18 @@ def test_credentials(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch
 
 def test_private_authority(registry_with_tls: Registry, tmp_path: Path) -> None:
     artifact = _artifact(os.urandom(300_000))
-    with _opened(registry_with_tls.host) as store, pytest.raises(FunctionError, match="is not trusted") as caught:
+    with _opened(registry_with_tls.host) as store, pytest.raises(PlatformError, match="is not trusted") as caught:
         store.push("hello", artifact, tag="v1")
     assert "registry_ca_file" in caught.value.next_step
     with _opened(registry_with_tls.host, ca_file=registry_with_tls.authority_file) as store:
         assert [store.push("hello", artifact, tag="v1").changed for _time in range(2)] == [True, False]
-    with _opened(registry_with_tls.host, plain_http=True) as store, pytest.raises(FunctionError) as caught:
+    with _opened(registry_with_tls.host, plain_http=True) as store, pytest.raises(PlatformError) as caught:
         store.push("hello", artifact, tag="v1")
     assert "registry_plain_http" in caught.value.next_step
 
 
 def test_https_is_not_given_up_by_itself(registry: Registry) -> None:
-    with _opened(registry.host) as store, pytest.raises(FunctionError, match="does not speak HTTPS") as caught:
+    with _opened(registry.host) as store, pytest.raises(PlatformError, match="does not speak HTTPS") as caught:
         store.has("hello", "sha256:" + "0" * 64)
     assert "registry_plain_http: true" in caught.value.next_step
 
@@ -251,7 +251,7 @@ def test_connection_lost_always_then_run_again(registry: Registry) -> None:
     artifact = _artifact(os.urandom(8_000_000), b"small")
     proxy = CuttingProxy(registry.host, cuts=-1, after=1_000_000)
     with contextlib.closing(proxy), _opened(proxy.host, plain_http=True) as store:
-        with pytest.raises(FunctionError, match=f"{proxy.host}.* while uploading blob {artifact.layers[0].digest}") as caught:
+        with pytest.raises(PlatformError, match=f"{proxy.host}.* while uploading blob {artifact.layers[0].digest}") as caught:
             store.push("hello", artifact, tag="v1")
         assert "Run again" in caught.value.next_step and proxy.was_cut >= QUICK.attempts
     with _opened(registry.host, plain_http=True) as store:
@@ -264,12 +264,12 @@ def test_unreachable_and_slow() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         impatient = Timeouts(connect=0.5, transfer=0.2, attempts=2, first_wait=0.01)
-        with _opened(host, plain_http=True, timeouts=impatient) as store, pytest.raises(FunctionError, match=rf"{host} gave no answer in time \(0\.2 s"):
+        with _opened(host, plain_http=True, timeouts=impatient) as store, pytest.raises(PlatformError, match=rf"{host} gave no answer in time \(0\.2 s"):
             store.has("hello", "sha256:" + "0" * 64)
-    with _opened(host, plain_http=True, timeouts=impatient) as store, pytest.raises(FunctionError, match=f"Nothing listens at the registry {host}") as caught:
+    with _opened(host, plain_http=True, timeouts=impatient) as store, pytest.raises(PlatformError, match=f"Nothing listens at the registry {host}") as caught:
         store.has("hello", "sha256:" + "0" * 64)
     assert f"curl -v http://{host}/v2/" in caught.value.next_step
-    with _opened("nowhere.invalid", timeouts=impatient) as store, pytest.raises(FunctionError, match=r"'nowhere\.invalid' .* can't be resolved"):
+    with _opened("nowhere.invalid", timeouts=impatient) as store, pytest.raises(PlatformError, match=r"'nowhere\.invalid' .* can't be resolved"):
         store.has("hello", "sha256:" + "0" * 64)
 
 
@@ -407,7 +407,7 @@ def test_ecr_credentials_at_a_real_registry(registry_with_basic_auth: Registry, 
     store = DistributionStore(
         location, credentials_for=lambda repository: ecr.credentials(), create_repository=ecr.create_repository, plain_http=True, timeouts=QUICK
     )
-    with contextlib.closing(store), pytest.raises(FunctionError, match=r"refuses the credentials from AWS \(eu-west-1\)"):
+    with contextlib.closing(store), pytest.raises(PlatformError, match=r"refuses the credentials from AWS \(eu-west-1\)"):
         store.push("hello", _artifact(b"x"), tag="v1")
 
 
@@ -419,10 +419,10 @@ def test_ecr_without_the_right(aws: AwsOptions, monkeypatch: pytest.MonkeyPatch)
         raise botocore.exceptions.ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}, operation)
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", denied)
-    with pytest.raises(FunctionError, match="AWS refuses ecr:CreateRepository") as caught:
+    with pytest.raises(PlatformError, match="AWS refuses ecr:CreateRepository") as caught:
         ElasticContainerRegistry(ECR, aws).create_repository("functions/hello")
     assert "`ecr:CreateRepository` on `arn:aws:ecr:eu-west-1:123456789012:repository/functions/hello`" in caught.value.next_step
     unreachable = AwsOptions(access_key="test", secret_key="test", endpoint_url="http://127.0.0.1:1")
     monkeypatch.undo()
-    with pytest.raises(FunctionError, match="AWS could not be asked for ecr:GetAuthorizationToken"):
+    with pytest.raises(PlatformError, match="AWS could not be asked for ecr:GetAuthorizationToken"):
         ElasticContainerRegistry(ECR, unreachable).credentials()

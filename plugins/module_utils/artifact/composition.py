@@ -17,7 +17,7 @@ import typing as t
 from pathlib import Path
 
 from ..compatibility.webassembly import read_binary
-from ..errors import FunctionError
+from ..errors import PlatformError
 from ..manifest.model import Component, Manifest
 
 TIMEOUT_SECONDS = 300
@@ -30,26 +30,26 @@ def compose(manifest: Manifest, component: Component, source: Path, *, work_dire
         fetch: downloads (URL, digest) and gives the path.
 
     Raises:
-        FunctionError: `wac` is missing or fails, or the dependencies can't be composed without Spin.
+        PlatformError: `wac` is missing or fails, or the dependencies can't be composed without Spin.
     """
     if not component.dependencies:
         return source
     key = f"spin.toml: component.{component.id}.dependencies"
     program = shutil.which("wac")
     if program is None:
-        raise FunctionError(
+        raise PlatformError(
             f"{key}: {', '.join(component.dependencies)} must be composed into the component, and the program for it is not installed.",
             next_step="install it with `cargo install wac-cli`, or compose in the component's `build.command` and drop `dependencies`.",
         )
     plugs: list[str] = []
     for name, dependency in component.dependencies.items():
         if not (component.dependencies_inherit_configuration or dependency.get("inherit_configuration") is True):
-            raise FunctionError(
+            raise PlatformError(
                 f"{key}: {name} does not inherit the component's configuration; only Spin can fence it off.",
                 next_step=f"trust it with `dependencies_inherit_configuration = true` in [component.{component.id}], or compose it in the `build.command`.",
             )
         if dependency.get("export"):
-            raise FunctionError(
+            raise PlatformError(
                 f"{key}: {name} takes the export {dependency['export']}, and wac joins what has the same name only.",
                 next_step="compose it in the `build.command` and drop it from `dependencies`.",
             )
@@ -58,7 +58,7 @@ def compose(manifest: Manifest, component: Component, source: Path, *, work_dire
         elif "url" in dependency:
             plugs.append(str(fetch(dependency["url"], dependency["digest"])))
         else:
-            raise FunctionError(
+            raise PlatformError(
                 f"{key}: {name} comes from a component registry.", next_step="download it once with `wkg get` and name it by `path`, or by `url` and `digest`."
             )
     work_directory.mkdir(parents=True, exist_ok=True)
@@ -70,13 +70,13 @@ def compose(manifest: Manifest, component: Component, source: Path, *, work_dire
             command, check=True, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_SECONDS, env={**os.environ, "RUST_BACKTRACE": "0"}
         )
     except subprocess.CalledProcessError as error:
-        raise FunctionError(
+        raise PlatformError(
             f"{key}: wac could not compose it: {error.stderr.strip()[-2000:]}",
             next_step="see that the dependency exports what the component imports (`wasm-tools component wit FILE` shows both).",
             facts={"command": command, "exit_code": error.returncode, "output": error.stderr[-8000:]},
         ) from None
     except subprocess.TimeoutExpired:
-        raise FunctionError(f"{key}: wac did not end within {TIMEOUT_SECONDS} s.", next_step="run it by hand to see why.", facts={"command": command}) from None
+        raise PlatformError(f"{key}: wac did not end within {TIMEOUT_SECONDS} s.", next_step="run it by hand to see why.", facts={"command": command}) from None
     _refuse_open_imports(component, composed, key)
     return composed
 
@@ -87,7 +87,7 @@ def _refuse_open_imports(component: Component, composed: Path, key: str) -> None
     for name in component.dependencies:
         missing = [found for found in imports if found == name or found.split("@")[0] == name or found.startswith(f"{name.split('@')[0]}/")]
         if missing:
-            raise FunctionError(
+            raise PlatformError(
                 f"{key}: {name} does not export {', '.join(missing)}, which the component imports.",
                 next_step="see what it exports (`wasm-tools component wit FILE`), and take a version of it that fits.",
             )

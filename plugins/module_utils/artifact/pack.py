@@ -16,7 +16,7 @@ import tarfile
 import typing as t
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from ..manifest.files import GuestFile
 from ..manifest.model import Manifest
 from .locked_application import INLINE_BYTES, locked_application, serialize
@@ -47,7 +47,7 @@ def pack(manifest: Manifest, sources: dict[str, Path], files: dict[str, list[Gue
         work_directory: where an archive may be written; the artifact refers to it until it is pushed.
 
     Raises:
-        FunctionError: a file vanished or can't be read.
+        PlatformError: a file vanished or can't be read.
     """
     try:
         wasm = {identifier: file_blob(path, WASM_MEDIA_TYPE) for identifier, path in sources.items()}
@@ -56,7 +56,7 @@ def pack(manifest: Manifest, sources: dict[str, Path], files: dict[str, list[Gue
         if len(layers) > MAXIMUM_LAYERS - 1:
             layers = _archived_layers(manifest, wasm, guest_files, work_directory)
     except OSError as error:
-        raise FunctionError(
+        raise PlatformError(
             f"{error.filename or work_directory}: {error.strerror}.", next_step="see that the file can be read and the disk has room, then deploy again."
         ) from error
     application = locked_application(manifest, wasm, guest_files)

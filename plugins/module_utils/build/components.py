@@ -11,7 +11,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from ..manifest.model import Component, LocalSource, Manifest
 from .command import run_command
 from .order import build_order
@@ -39,7 +39,7 @@ def build_components(manifest: Manifest, options: BuildOptions) -> None:
     """Run the build commands of all components, dependencies first; the first failure ends it.
 
     Raises:
-        FunctionError: a command fails, runs too long, or leaves no output (its facts hold `command`, `exit_code`, `output` and `log_file`),
+        PlatformError: a command fails, runs too long, or leaves no output (its facts hold `command`, `exit_code`, `output` and `log_file`),
             or the log can't be written.
     """
     components = build_order(manifest)
@@ -50,7 +50,7 @@ def build_components(manifest: Manifest, options: BuildOptions) -> None:
                 _build_component(manifest, component, options, log)
     except OSError as error:
         place = error.filename or options.log_file
-        raise FunctionError(
+        raise PlatformError(
             f"the build can't go on: {place}: {error.strerror}.",
             next_step=f"see that there is room and the right to write (`df -h {place}`), then deploy again.",
         ) from error
@@ -62,7 +62,7 @@ def _build_component(manifest: Manifest, component: Component, options: BuildOpt
     folder = (manifest.folder / component.build.workdir).resolve()
     key = f"spin.toml: component.{component.id}.build"
     if not folder.is_dir():
-        raise FunctionError(f"{key}.workdir: {folder} is not a folder.", next_step="correct `workdir`.")
+        raise PlatformError(f"{key}.workdir: {folder} is not a folder.", next_step="correct `workdir`.")
     environment = _environment(python_environment(folder, options.cache_directory, log))
     deadline = time.monotonic() + options.timeout_seconds
     for command in component.build.commands:
@@ -70,19 +70,19 @@ def _build_component(manifest: Manifest, component: Component, options: BuildOpt
         log.flush()
         exit_code, output = run_command(["sh", "-c", command], folder, environment, log, deadline)
         if exit_code is None:
-            raise FunctionError(
+            raise PlatformError(
                 f"{key}: `{command}` did not end within {options.timeout_seconds:g} s and was stopped.",
                 next_step=f"read {options.log_file}, or give it more time with `-e build_timeout=SECONDS`.",
                 facts={"command": command, "exit_code": None, "output": output, "log_file": str(options.log_file)},
             )
         if exit_code != 0:
-            raise FunctionError(
+            raise PlatformError(
                 f"{key}: `{command}` failed with exit code {exit_code}. Its last lines:\n{output}",
                 next_step=_advice(exit_code, output, folder, command, options.log_file),
                 facts={"command": command, "exit_code": exit_code, "output": output, "log_file": str(options.log_file)},
             )
     if isinstance(component.source, LocalSource) and not (manifest.folder / component.source.path).is_file():
-        raise FunctionError(
+        raise PlatformError(
             f"{key}: the commands ended well but wrote no {component.source.path}.",
             next_step=f"correct `component.{component.id}.source` to the file that the build writes (log: {options.log_file}).",
             facts={"log_file": str(options.log_file)},

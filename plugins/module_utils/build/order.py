@@ -8,7 +8,7 @@ from __future__ import annotations
 import graphlib
 import os
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from ..manifest.model import Component, LocalSource, Manifest
 
 
@@ -16,7 +16,7 @@ def build_order(manifest: Manifest) -> list[Component]:
     """The components that have build commands, each after those whose output it depends on by `path`.
 
     Raises:
-        FunctionError: the components depend on each other in a circle.
+        PlatformError: the components depend on each other in a circle.
     """
     producers = {
         os.path.normpath(component.source.path): component.id
@@ -34,7 +34,7 @@ def build_order(manifest: Manifest) -> list[Component]:
     try:
         graphlib.TopologicalSorter(needed).prepare()
     except graphlib.CycleError as error:
-        raise FunctionError(
+        raise PlatformError(
             f"spin.toml: the components {' -> '.join(error.args[1])} depend on each other in a circle.", next_step="remove one of these `dependencies`."
         ) from None
     ordered: dict[str, Component] = {}

@@ -15,7 +15,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from .command import run_command
 
 _COMPLETE = ".complete"  # written last, so that an environment whose making was cut off is made again
@@ -34,7 +34,7 @@ def python_environment(folder: Path, cache_directory: Path, log: t.TextIO) -> Pa
         log: gets pip's output.
 
     Raises:
-        FunctionError: a package can't be installed.
+        PlatformError: a package can't be installed.
     """
     requirements = folder / "requirements.txt"
     if not requirements.is_file():
@@ -94,19 +94,19 @@ def _run(command: list[str], requirements: Path, directory: Path, log: t.TextIO)
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     exit_code, output = run_command(command, requirements.parent, environment, log, time.monotonic() + INSTALL_TIMEOUT_SECONDS)
     if exit_code is None:
-        raise FunctionError(
+        raise PlatformError(
             f"{requirements}: installing the packages did not end within {INSTALL_TIMEOUT_SECONDS} s.",
             next_step="check the network to the package index, then deploy again.",
         )
     # Asked of the disk, as venv hides what pip said about it.
     if exit_code != 0 and shutil.disk_usage(directory).free < _FULL_BYTES:
-        raise FunctionError(
+        raise PlatformError(
             f"{requirements}: the packages can't be installed (exit code {exit_code}): the disk of {directory} is full.",
             next_step=f"free some space (`df -h {directory}`), then deploy again.",
             facts={"command": command, "exit_code": exit_code, "output": output},
         )
     if exit_code != 0:
-        raise FunctionError(
+        raise PlatformError(
             f"{requirements}: the packages can't be installed (exit code {exit_code}): {_last_error(output)}",
             next_step="correct the requirements, or set the package index with pip's own settings (PIP_INDEX_URL, pip.conf), then deploy again.",
             facts={"command": command, "exit_code": exit_code, "output": output},

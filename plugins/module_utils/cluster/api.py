@@ -9,7 +9,7 @@ import contextlib
 import functools
 import typing as t
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from .connection import ConnectionOptions, connect
 from .kinds import EVENT, Kind
 
@@ -25,16 +25,16 @@ Objects = list[Object]
 Lines = list[str]
 
 
-class Conflict(FunctionError):
+class Conflict(PlatformError):
     """The object changed or exists already (409)."""
 
 
-class MissingKind(FunctionError):
+class MissingKind(PlatformError):
     """The cluster does not know the kind."""
 
 
 class KubernetesApi:
-    """The few calls that the deployment of a function makes; every method may raise FunctionError."""
+    """The few calls that the deployment of a function makes; every method may raise PlatformError."""
 
     def __init__(self, options: ConnectionOptions) -> None:
         self._options = options
@@ -105,7 +105,7 @@ class KubernetesApi:
         """The last lines of a pod's log; empty where there is none yet."""
         import httpx2
 
-        with contextlib.suppress(httpx2.HTTPError, FunctionError):  # the log is an extra: its absence must not hide the real error
+        with contextlib.suppress(httpx2.HTTPError, PlatformError):  # the log is an extra: its absence must not hide the real error
             return "".join(self._client.log(name, namespace=namespace, tail_lines=lines))
         return ""
 
@@ -126,7 +126,7 @@ class KubernetesApi:
                 if missing_is_none:
                     return
                 raise _missing_kind(kind) from error
-            raise FunctionError(
+            raise PlatformError(
                 f"the Kubernetes API server answered {error.response.status_code} to {verb} {kind.plural}.",
                 next_step="see that the address is an API server's, and that the credentials are right.",
             ) from error
@@ -154,19 +154,19 @@ def _explained(error: t.Any, status: int, verb: str, kind: Kind, namespace: str 
     if status == 409:
         return Conflict(f"{what}: {message}.", next_step="somebody else changes it at the same time: run the same command again.")
     if status == 401:
-        return FunctionError(
+        return PlatformError(
             f"{what}: the API server does not know these credentials.",
             next_step="log in again or name another kubeconfig with `-e kubeconfig=PATH`.",
         )
     if status == 403 and "webhook" not in message:
-        return FunctionError(
+        return PlatformError(
             f"{what}: forbidden: {message}.",
             next_step=f"ask the cluster's administrator for the right to {verb} {kind.plural} in namespace {namespace}, or use another kubeconfig.",
         )
     if status == 404:
         if namespace and f'namespaces "{namespace}"' in message:
-            return FunctionError(f"{what}: the namespace {namespace} does not exist.", next_step=f"make it: `kubectl create namespace {namespace}`.")
+            return PlatformError(f"{what}: the namespace {namespace} does not exist.", next_step=f"make it: `kubectl create namespace {namespace}`.")
         return _missing_kind(kind)
     if status == 422 or status == 400 or "webhook" in message:
-        return FunctionError(f"{what}: the API server refuses it: {message}", next_step="correct the option that this names, then run the same command again.")
-    return FunctionError(f"{what}: {message} (HTTP {status}).", next_step="run the same command again; if it stays, look at the API server's log.")
+        return PlatformError(f"{what}: the API server refuses it: {message}", next_step="correct the option that this names, then run the same command again.")
+    return PlatformError(f"{what}: {message} (HTTP {status}).", next_step="run the same command again; if it stays, look at the API server's log.")

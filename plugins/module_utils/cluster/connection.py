@@ -10,7 +10,7 @@ import os
 import typing as t
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 
 if t.TYPE_CHECKING:
     import httpx2
@@ -53,7 +53,7 @@ def connect(options: ConnectionOptions) -> lightkube.Client:
     """A client for the API server that `options` name; nothing is sent yet.
 
     Raises:
-        FunctionError: no kubeconfig, a wrong context, a certificate that can't be read.
+        PlatformError: no kubeconfig, a wrong context, a certificate that can't be read.
     """
     import httpx2
     import lightkube
@@ -87,7 +87,7 @@ def connect(options: ConnectionOptions) -> lightkube.Client:
         )
         return lightkube.Client(config, timeout=httpx2.Timeout(REQUEST_TIMEOUT_SECONDS), transport=transport)
     except (ConfigError, KeyError, OSError, ValueError) as error:
-        raise FunctionError(
+        raise PlatformError(
             f"the connection to Kubernetes can't be set up: {_reason(error)}.",
             next_step="name the right file with `-e kubeconfig=PATH` (and `-e context=NAME`), or deploy on this machine with `-e target=local`.",
         ) from error
@@ -191,7 +191,7 @@ class _Transport(BaseTransport):
         try:
             return retrying(send)
         except httpx2.TransportError as error:
-            raise FunctionError(
+            raise PlatformError(
                 f"the Kubernetes API server {self._server} does not answer: {error}.",
                 next_step="see that it runs and that this machine reaches it (`kubectl get nodes`), then run the same command again.",
             ) from error

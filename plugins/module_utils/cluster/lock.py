@@ -17,7 +17,7 @@ import threading
 import time
 import typing as t
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from .api import Conflict, KubernetesApi, Object
 from .kinds import LEASE
 from .objects import labels
@@ -34,9 +34,9 @@ class DeploymentLock:
         self.lost = threading.Event()
 
     def ensure_held(self) -> None:
-        """Raises FunctionError where another deployment took over, which then decides the state."""
+        """Raises PlatformError where another deployment took over, which then decides the state."""
         if self.lost.is_set():
-            raise FunctionError(
+            raise PlatformError(
                 "another deployment of this function took over.",
                 next_step="look at what it did with list-functions.yml; nothing needs undoing.",
             )
@@ -44,7 +44,7 @@ class DeploymentLock:
 
 @contextlib.contextmanager
 def deployment_lock(api: KubernetesApi, namespace: str, name: str, *, timeout_seconds: float) -> t.Iterator[DeploymentLock]:
-    """Hold the lock of function `name`; raises FunctionError where it is not free within `timeout_seconds`."""
+    """Hold the lock of function `name`; raises PlatformError where it is not free within `timeout_seconds`."""
     holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
     lease_name = f"{name}-deployment"
     _acquire(api, namespace, lease_name, name, holder, timeout_seconds)
@@ -58,7 +58,7 @@ def deployment_lock(api: KubernetesApi, namespace: str, name: str, *, timeout_se
         stop.set()
         heartbeat.join(timeout=HEARTBEAT_SECONDS)
         if not lock.lost.is_set():
-            with contextlib.suppress(FunctionError):  # it ends by itself; the deployment's own error matters more
+            with contextlib.suppress(PlatformError):  # it ends by itself; the deployment's own error matters more
                 current = api.get(LEASE, namespace, lease_name)
                 if current is not None and current["spec"].get("holderIdentity") == holder:
                     api.delete(LEASE, namespace, lease_name)
@@ -107,7 +107,7 @@ def _acquire(api: KubernetesApi, namespace: str, lease_name: str, function_name:
         return str(spec.get("holderIdentity"))
 
     def give_up(state: t.Any) -> t.NoReturn:
-        raise FunctionError(
+        raise PlatformError(
             f"another deployment of this function is under way (held by {state.outcome.result()}) and did not end within {timeout_seconds:g} s.",
             next_step="wait for it, or run again with a longer `-e wait_timeout=SECONDS`.",
         )
@@ -131,5 +131,5 @@ def _renew_until(api: KubernetesApi, namespace: str, lease_name: str, holder: st
             api.replace(LEASE, current)
         except Conflict:
             continue  # read again: either it is still ours, or we see who took it
-        except FunctionError:
+        except PlatformError:
             continue  # the API server is away for everybody; the next beat tells whether it is still ours

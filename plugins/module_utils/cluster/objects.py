@@ -9,7 +9,7 @@ import hashlib
 import json
 import typing as t
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from ..function import WantedFunction
 from ..probe import HEALTH_PATH
 from .kinds import HORIZONTAL_POD_AUTOSCALER, HTTP_ROUTE, INTERCEPTOR_ROUTE, SCALED_OBJECT, SECRET, SPIN_APP, Kind
@@ -41,10 +41,10 @@ def function_objects(wanted: WantedFunction, settings: ClusterSettings, url: str
         secret_name: of the Secret that holds the secret variables; None where there are none.
 
     Raises:
-        FunctionError: it is to scale by requests and has no http trigger to get them by.
+        PlatformError: it is to scale by requests and has no http trigger to get them by.
     """
     if settings.autoscale and settings.autoscale.by_requests and not url:
-        raise FunctionError(
+        raise PlatformError(
             f"autoscale: the function {wanted.name} has no http trigger, so there are no requests to scale it by.",
             next_step="use `replicas`, or autoscale with target_cpu_percent.",
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from .api import KubernetesApi, Object
 from .kinds import DEPLOYMENT, POD
 from .objects import REVISION
@@ -29,7 +29,7 @@ def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float)
         The Deployment.
 
     Raises:
-        FunctionError: a pod can't start, or it takes longer than `timeout_seconds`; its facts hold the pods' events and log.
+        PlatformError: a pod can't start, or it takes longer than `timeout_seconds`; its facts hold the pods' events and log.
     """
     import tenacity
 
@@ -103,17 +103,17 @@ def _hopeless(pod: Object) -> str:
     return ""
 
 
-def _failure(api: KubernetesApi, namespace: str, name: str, revision: str, problem: str) -> FunctionError:
+def _failure(api: KubernetesApi, namespace: str, name: str, revision: str, problem: str) -> PlatformError:
     pods: list[str] = []
     events: list[str] = []
-    with contextlib.suppress(FunctionError):  # whoever may not read events is still told the problem itself
+    with contextlib.suppress(PlatformError):  # whoever may not read events is still told the problem itself
         pods = [pod["metadata"]["name"] for pod in _pods(api, namespace, name, revision)]
         events = api.events_of(namespace, {name, *pods})
     log = api.pod_log(namespace, pods[0]) if pods else ""
     detail = f"; last event: {events[-1]}" if events else ""
     if log.strip():
         detail += f"; last line of its log: {log.strip().splitlines()[-1]}"
-    return FunctionError(
+    return PlatformError(
         f"the function does not come up: {problem}{detail}.",
         next_step=_advice(problem, events, name, namespace),
         facts={"events": events[-20:], "pod_log": log, "pods": pods},

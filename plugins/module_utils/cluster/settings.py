@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from ..capacity import replicas_needed
-from ..errors import FunctionError
+from ..errors import PlatformError
 
 DEFAULT_EXECUTOR = "containerd-shim-spin"
 DEFAULT_GATEWAY = ("wasmfaas-system", "wasmfaas")
@@ -68,12 +68,12 @@ def autoscale(options: dict[str, t.Any] | None, load: dict[str, t.Any] | None, r
     for twice the load (max = 2·N) and a target of c requests a replica. `min` is 1, since 0 makes somebody wait for a cold start.
 
     Raises:
-        FunctionError: options contradict each other or are out of range.
+        PlatformError: options contradict each other or are out of range.
     """
     if options is None and load is None:
         return None
     if replicas is not None:
-        raise FunctionError("replicas: a fixed number contradicts `autoscale` and `load`.", next_step="keep one of them.")
+        raise PlatformError("replicas: a fixed number contradicts `autoscale` and `load`.", next_step="keep one of them.")
     values = {key: value for key, value in (options or {}).items() if value is not None}
     targets = [key for key in ("target_concurrency", "target_requests_per_second", "target_cpu_percent") if key in values]
     if load is not None:
@@ -85,19 +85,19 @@ def autoscale(options: dict[str, t.Any] | None, load: dict[str, t.Any] | None, r
     if not targets:
         values["target_concurrency"] = 10
     if len(targets) > 1:
-        raise FunctionError(f"autoscale: {' and '.join(targets)} contradict each other.", next_step="keep one of them.")
+        raise PlatformError(f"autoscale: {' and '.join(targets)} contradict each other.", next_step="keep one of them.")
     scale = Autoscale(**{"min": 1, "max": max(10, values.get("min", 1)), **values})
     if scale.min < 0 or scale.max < max(1, scale.min):
-        raise FunctionError(f"autoscale: min {scale.min} and max {scale.max} are no range.", next_step="give 0 <= min <= max and max >= 1.")
+        raise PlatformError(f"autoscale: min {scale.min} and max {scale.max} are no range.", next_step="give 0 <= min <= max and max >= 1.")
     if any(values[target] < 1 for target in targets):
-        raise FunctionError(f"autoscale.{targets[0]}: must be 1 or more.", next_step="give the load that one replica is to carry.")
+        raise PlatformError(f"autoscale.{targets[0]}: must be 1 or more.", next_step="give the load that one replica is to carry.")
     if not scale.by_requests and scale.min < 1:
-        raise FunctionError(
+        raise PlatformError(
             "autoscale: a CPU target can't start from 0 replicas, as nothing measures a pod that is not there.",
             next_step="use min: 1, or target_concurrency.",
         )
     if not scale.by_requests and not ((resources or {}).get("requests") or {}).get("cpu"):
-        raise FunctionError(
+        raise PlatformError(
             "autoscale.target_cpu_percent: needs `resources.requests.cpu`, of which it is a share.",
             next_step="add resources: {requests: {cpu: 100m}}.",
         )
@@ -105,12 +105,12 @@ def autoscale(options: dict[str, t.Any] | None, load: dict[str, t.Any] | None, r
 
 
 def cluster_settings(parameters: dict[str, t.Any]) -> ClusterSettings:
-    """Check the parameters of spin_function that only a cluster has a use for; raises FunctionError."""
+    """Check the parameters of spin_function that only a cluster has a use for; raises PlatformError."""
     if parameters["replicas"] is not None and parameters["replicas"] < 1:
-        raise FunctionError("replicas: must be 1 or more.", next_step="use `autoscale: {min: 0}` to let the function sleep.")
+        raise PlatformError("replicas: must be 1 or more.", next_step="use `autoscale: {min: 0}` to let the function sleep.")
     namespace, _separator, gateway = parameters["gateway"].partition("/")
     if not namespace or not gateway:
-        raise FunctionError(f"gateway: {parameters['gateway']!r} is not of the form namespace/name.", next_step="write it as in wasmfaas-system/wasmfaas.")
+        raise PlatformError(f"gateway: {parameters['gateway']!r} is not of the form namespace/name.", next_step="write it as in wasmfaas-system/wasmfaas.")
     return ClusterSettings(
         replicas=parameters["replicas"],
         autoscale=autoscale(parameters["autoscale"], parameters["load"], parameters["replicas"], parameters["resources"]),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ..compatibility.spin_versions import DEFAULT_SHIM_VERSION
-from ..errors import FunctionError
+from ..errors import PlatformError
 from .api import KubernetesApi
 from .kinds import NODE
 
@@ -18,7 +18,7 @@ def shim_version_of_nodes(api: KubernetesApi) -> str:
     """The oldest shim version among the labelled nodes; DEFAULT_SHIM_VERSION where there is none or the user may not list nodes."""
     try:
         nodes = api.list_nodes(NODE)
-    except FunctionError:
+    except PlatformError:
         return DEFAULT_SHIM_VERSION  # tenants usually may not see nodes
     versions = [version for node in nodes if (version := (node["metadata"].get("labels") or {}).get(NODE_LABEL))]
     return min(versions, key=_numbers, default=DEFAULT_SHIM_VERSION)

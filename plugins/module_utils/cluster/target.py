@@ -10,7 +10,7 @@ import json
 import secrets
 import typing as t
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from ..function import Difference, LiveFunction, WantedFunction
 from ..probe import HEALTH_PATH, probe
 from ..stages import Stages
@@ -150,7 +150,7 @@ class ClusterTarget:
     def _applied_app(self) -> Object:
         app = self._api.get(SPIN_APP, self._namespace, self._name)
         if app is None:
-            raise FunctionError("somebody else deleted the function during the deployment.", next_step="run the same command again to have it.")
+            raise PlatformError("somebody else deleted the function during the deployment.", next_step="run the same command again to have it.")
         return app
 
     def _probe(self) -> None:
@@ -161,10 +161,10 @@ class ClusterTarget:
                 timeout_seconds=min(self._settings.wait_timeout, 60),
                 address=self._settings.probe_address,
             )
-        except FunctionError as error:
+        except PlatformError as error:
             if refusal := self._route_refusal():
                 cause = f"{error.cause.rstrip('.')}; the Gateway does not take the route: {refusal}."
-                raise FunctionError(cause, next_step=_route_advice(refusal), facts=error.facts) from error
+                raise PlatformError(cause, next_step=_route_advice(refusal), facts=error.facts) from error
             raise
 
     def _route_refusal(self) -> str:
@@ -200,14 +200,14 @@ class ClusterTarget:
                 self._apply(restored, last_good)
                 self._prune(restored)
                 outcome = "the previous version was put back"
-                if self._settings.wait and isinstance(error, FunctionError):  # who interrupts does not want to wait
+                if self._settings.wait and isinstance(error, PlatformError):  # who interrupts does not want to wait
                     wait_for_rollout(self._api, restored[0], timeout_seconds=self._settings.wait_timeout)
             else:
                 self._remove_all()
                 outcome = "nothing of it was left on the cluster"
-        except FunctionError as undo_error:
+        except PlatformError as undo_error:
             outcome = f"putting the previous version back did not succeed: {undo_error.cause.rstrip('.')}"
-        if isinstance(error, FunctionError):
+        if isinstance(error, PlatformError):
             error.cause = f"{error.cause.rstrip('.')}; {outcome}."
             error.facts["undone"] = outcome
 
@@ -242,7 +242,7 @@ class ClusterTarget:
             self._api.delete(kind, self._namespace, name)
 
         def give_up(_state: t.Any) -> t.NoReturn:
-            raise FunctionError(
+            raise PlatformError(
                 f"the SpinApp {self._namespace}/{self._name} is still there after {_DELETE_TIMEOUT_SECONDS} s.",
                 next_step=f"see what holds it: `kubectl get spinapp -n {self._namespace} {self._name} -o yaml` (finalizers).",
             )

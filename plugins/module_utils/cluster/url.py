@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from .api import KubernetesApi
 from .kinds import GATEWAY
 from .settings import ClusterSettings
@@ -21,12 +21,12 @@ def function_url(api: KubernetesApi, namespace: str, name: str, settings: Cluste
     The domain is the given one, or `<ip>.nip.io` of the address in the Gateway's status; scheme and port are those of its listener (http before https).
 
     Raises:
-        FunctionError: there is no such Gateway, or it has no address yet.
+        PlatformError: there is no such Gateway, or it has no address yet.
     """
     gateway = api.get(GATEWAY, settings.gateway_namespace, settings.gateway_name)
     where = f"{settings.gateway_namespace}/{settings.gateway_name}"
     if gateway is None:
-        raise FunctionError(
+        raise PlatformError(
             f"the Gateway {where} does not exist.",
             next_step="install the ingress with `ansible-playbook site.yml`, or name another with `-e gateway=NAMESPACE/NAME`.",
         )
@@ -46,7 +46,7 @@ def _address_domain(gateway: dict[str, object], where: str) -> str:
         except ValueError:
             continue  # IPv6, which nip.io does not know, or a host name, as AWS gives to a load balancer without fixed addresses
     named = next((address["value"] for address in addresses), None)
-    raise FunctionError(
+    raise PlatformError(
         f"the Gateway {where} has {'only the address ' + named if named else 'no address yet'}, so no nip.io name can be made.",
         next_step="give the domain with `-e domain=functions.example.com`" + (f" and let *.functions.example.com point to {named}." if named else "."),
     )

@@ -9,7 +9,7 @@ import fnmatch
 import re
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from ..manifest.model import Manifest
 from .spin_versions import COMPATIBLE_WITHIN_MINOR, HOST_NAMESPACES, HTTP_HANDLER_EXPORTS, INTERFACES, SPIN_OF_SHIM, TRIGGERS_OF_SHIM
 from .webassembly import WebAssemblyBinary, read_binary
@@ -21,17 +21,17 @@ _SHOWN_FINDINGS = 4  # a component built for a newer Spin has dozens, which all 
 def spin_version_of_shim(shim_version: str) -> str:
     """The Spin version inside containerd-shim-spin `shim_version` (`0.25.1`, also with a leading `v`).
 
-    Raises FunctionError for what is no version or older than the table. A shim newer than the table is taken for the newest one in it.
+    Raises PlatformError for what is no version or older than the table. A shim newer than the table is taken for the newest one in it.
     """
     match = re.fullmatch(r"v?(\d+)\.(\d+)(\.\d+)?([-+].*)?", shim_version)
     if match is None:
-        raise FunctionError(f"shim_version: {shim_version!r} is not a version.", next_step="write it as in `0.25.1`.")
+        raise PlatformError(f"shim_version: {shim_version!r} is not a version.", next_step="write it as in `0.25.1`.")
     wanted = (int(match[1]), int(match[2]))
     known = {(int(major), int(minor)): spin for (major, minor), spin in ((key.split("."), value) for key, value in SPIN_OF_SHIM.items())}
     if wanted > max(known):
         return known[max(known)]
     if wanted not in known:
-        raise FunctionError(f"shim_version: containerd-shim-spin {shim_version} is too old.", next_step=f"use one from 0.{min(known)[1]} on.")
+        raise PlatformError(f"shim_version: containerd-shim-spin {shim_version} is too old.", next_step=f"use one from 0.{min(known)[1]} on.")
     return known[wanted]
 
 
@@ -47,7 +47,7 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
         shim_version: of the nodes; the lowest one where they differ.
 
     Raises:
-        FunctionError: names the first findings with both versions; its facts hold all.
+        PlatformError: names the first findings with both versions; its facts hold all.
     """
     spin = spin_version_of_shim(shim_version)
     known = ", ".join(sorted(TRIGGERS_OF_SHIM))
@@ -75,7 +75,7 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
                     findings.append(f"component {identifier} {direction} {name}, which Spin had from {since} to before {until}")
     if findings:
         more = f"; and {len(findings) - _SHOWN_FINDINGS} more" if len(findings) > _SHOWN_FINDINGS else ""
-        raise FunctionError(
+        raise PlatformError(
             f"containerd-shim-spin {shim_version} (Spin {spin}) cannot run this application: {'; '.join(findings[:_SHOWN_FINDINGS])}{more}.",
             next_step=_advice(needed),
             facts={"shim_version": shim_version, "spin_version": spin, "findings": findings},
@@ -84,11 +84,11 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
 
 
 def check_pushed(minimum_spin_version: str, *, shim_version: str) -> None:
-    """Refuse an artifact that was pushed earlier, from what `check` had found in it; raises FunctionError."""
+    """Refuse an artifact that was pushed earlier, from what `check` had found in it; raises PlatformError."""
     spin = spin_version_of_shim(shim_version)
     # The annotation comes from a registry, so it may hold anything.
     if re.fullmatch(r"\d+(\.\d+)*", minimum_spin_version, re.ASCII) and _numbers(spin) < _numbers(minimum_spin_version):
-        raise FunctionError(
+        raise PlatformError(
             f"containerd-shim-spin {shim_version} (Spin {spin}) cannot run this application:"
             f" its components use interfaces that Spin has from {minimum_spin_version} on.",
             next_step=_advice([_numbers(minimum_spin_version)]),

@@ -14,7 +14,7 @@ import io
 import typing as t
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 
 CORE_MODULE = b"\0asm\x01\0\0\0"
 COMPONENT = b"\0asm\x0d\0\x01\0"
@@ -36,31 +36,31 @@ class WebAssemblyBinary:
 def read_binary(path: Path, *, key: str) -> WebAssemblyBinary:
     """Read the outside of the Wasm file at `path`; `key` is the manifest's key that names it, for errors.
 
-    Raises FunctionError where the file is missing, empty, text (WAT), not Wasm, or cut off.
+    Raises PlatformError where the file is missing, empty, text (WAT), not Wasm, or cut off.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
-        raise FunctionError(f"{key}: {path} is no regular file.", next_step="name the .wasm file that the build writes.")  # opening a pipe would wait for ever
+        raise PlatformError(f"{key}: {path} is no regular file.", next_step="name the .wasm file that the build writes.")  # opening a pipe would wait for ever
     try:
         stream = path.open("rb")
     except FileNotFoundError:
-        raise FunctionError(
+        raise PlatformError(
             f"{key}: {path} does not exist.", next_step="correct `source` in spin.toml, or give the component a `build.command` that writes this file."
         ) from None
     except IsADirectoryError:
-        raise FunctionError(f"{key}: {path} is a folder.", next_step="name the Wasm file in it.") from None
+        raise PlatformError(f"{key}: {path} is a folder.", next_step="name the Wasm file in it.") from None
     except OSError as error:
-        raise FunctionError(f"{key}: {path} cannot be read: {error.strerror}.", next_step="make the file readable for the user that deploys.") from error
+        raise PlatformError(f"{key}: {path} cannot be read: {error.strerror}.", next_step="make the file readable for the user that deploys.") from error
     with stream:
         preamble = stream.read(8)
         if preamble not in (CORE_MODULE, COMPONENT):
-            raise FunctionError(
+            raise PlatformError(
                 f"{key}: {path} is not WebAssembly: {_what_it_is(preamble)}.",
                 next_step="build the component, and name the .wasm file it writes.",
             )
         try:
             return _read_component(stream) if preamble == COMPONENT else _read_module(stream)
         except (EOFError, UnicodeDecodeError, ValueError) as error:
-            raise FunctionError(f"{key}: {path} is cut off or damaged: {error}.", next_step="build the component again.") from None
+            raise PlatformError(f"{key}: {path} is cut off or damaged: {error}.", next_step="build the component again.") from None
 
 
 def _what_it_is(preamble: bytes) -> str:

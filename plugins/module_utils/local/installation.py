@@ -19,7 +19,7 @@ import tarfile
 import typing as t
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 
 MINIMUM_NODE = (24, 10)
 """node:sqlite with setAuthorizer came with Node.js 24.10 (nodejs.org/docs/latest-v24.x/api/sqlite.html); jco itself names no minimum."""
@@ -51,18 +51,18 @@ def read_installation(runtime_directory: Path) -> Installation:
     """Tell what is installed in `runtime_directory`.
 
     Raises:
-        FunctionError: nothing whole is there, or its Node.js is gone.
+        PlatformError: nothing whole is there, or its Node.js is gone.
     """
     try:
         facts = json.loads((runtime_directory / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise FunctionError(
+        raise PlatformError(
             f"The local runtime is not installed in {runtime_directory}.",
             next_step="Run the role wasmfaas.platform.local_runtime (deploy-function.yml does so) and deploy again.",
         ) from error
     node = Path(facts["node"])
     if not os.access(node, os.X_OK):
-        raise FunctionError(
+        raise PlatformError(
             f"The Node.js of the local runtime, {node}, is gone.",
             next_step="Run the role wasmfaas.platform.local_runtime again: it finds or installs Node.js anew.",
         )
@@ -80,7 +80,7 @@ def install(source_directory: Path, cache_directory: Path | None = None, *, node
         check: only tell what would happen.
 
     Raises:
-        FunctionError: no usable Node.js, or npm or pip failed.
+        PlatformError: no usable Node.js, or npm or pip failed.
     """
     cache = cache_directory or default_cache_directory()
     sources = _source_files(source_directory)
@@ -103,13 +103,13 @@ def install(source_directory: Path, cache_directory: Path | None = None, *, node
 def _present(target: Path, node_executable: Path | None) -> Installation | None:
     try:
         present = read_installation(target)
-    except FunctionError:
+    except PlatformError:
         return None
     return present if node_executable is None or present.node == _program(node_executable) else None
 
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    """The work of the module local_runtime_install, whose options have the same names; raises FunctionError."""
+    """The work of the module local_runtime_install, whose options have the same names; raises PlatformError."""
     cache, node = (Path(value) if value else None for value in (parameters["cache_directory"], parameters["node_executable"]))
     done = install(Path(parameters["source_directory"]), cache, node_executable=node, check=check_mode)
     return {"changed": done.changed, "runtime_directory": str(done.runtime_directory), "node_version": done.node_version}
@@ -147,7 +147,7 @@ def _install_adapter(adapter: dict[str, str], npm: list[str], partial: Path, env
     archive.unlink()
     found = hashlib.sha256(content).hexdigest()
     if found != adapter["sha256"]:
-        raise FunctionError(
+        raise PlatformError(
             f"{adapter['path']} of {adapter['package']} has the SHA-256 {found}, expected {adapter['sha256']}.",
             next_step="Check the npm registry that npm uses (npm config get registry); it gave a changed package.",
         )
@@ -157,7 +157,7 @@ def _install_adapter(adapter: dict[str, str], npm: list[str], partial: Path, env
 def _source_files(directory: Path) -> list[Path]:
     files = [directory / "package.json", directory / "package-lock.json", *directory.glob("*.mjs"), *directory.glob("interfaces/*.mjs")]
     if missing := [file for file in files[:2] if not file.is_file()]:
-        raise FunctionError(f"{missing[0]} is missing.", next_step="Install the collection wasmfaas.platform again: it is not whole.")
+        raise PlatformError(f"{missing[0]} is missing.", next_step="Install the collection wasmfaas.platform again: it is not whole.")
     return sorted(files)
 
 
@@ -174,7 +174,7 @@ def _node(cache: Path, given: Path | None, wheel: str) -> tuple[Path, list[str]]
     if given is not None:
         version = _node_version(given)
         if version is None or version[:2] < MINIMUM_NODE:
-            raise FunctionError(
+            raise PlatformError(
                 f"{given} is {'no Node.js' if version is None else 'Node.js ' + '.'.join(map(str, version))}; the local runtime needs {_minimum()} or newer.",
                 next_step="Name a newer one, or leave local_runtime_node_executable empty: then one is installed from PyPI.",
             )
@@ -228,7 +228,7 @@ def _npm(node: Path) -> list[str]:
         return [str(node), str(script)]
     if beside.exists():
         return [str(beside)]
-    raise FunctionError(f"There is no npm beside {node}.", next_step="Install npm for that Node.js, or leave local_runtime_node_executable empty.")
+    raise PlatformError(f"There is no npm beside {node}.", next_step="Install npm for that Node.js, or leave local_runtime_node_executable empty.")
 
 
 def _minimum() -> str:
@@ -249,10 +249,10 @@ def _run(command: list[str], directory: Path, environment: dict[str, str], title
             command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise FunctionError(f"{title} did not finish: {error}", next_step="Check that the package registry can be reached, and run again.") from error
+        raise PlatformError(f"{title} did not finish: {error}", next_step="Check that the package registry can be reached, and run again.") from error
     if result.returncode:
         output = "\n".join((result.stdout + result.stderr).strip().splitlines()[-15:])
-        raise FunctionError(
+        raise PlatformError(
             f"{title} failed with exit code {result.returncode}.",
             next_step="Read the output below; mostly the package registry cannot be reached (proxy, npm config get registry, pip config list). Then run again.",
             facts={"command": title, "exit_code": result.returncode, "output": output},

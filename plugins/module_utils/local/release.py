@@ -16,7 +16,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 
 OpenBlob = t.Callable[[str], t.BinaryIO]
 
@@ -46,17 +46,17 @@ def check(application: dict[str, t.Any], runtime: str, variables: dict[str, str]
     """Refuse, before anything is touched, what cannot run.
 
     Raises:
-        FunctionError: names the trigger, component or variable.
+        PlatformError: names the trigger, component or variable.
     """
     missing = sorted(name for name, variable in application.get("variables", {}).items() if "default" not in variable and name not in variables)
     if missing:
-        raise FunctionError(
+        raise PlatformError(
             f"No value is given for the required variable{'s' if len(missing) > 1 else ''} {', '.join(missing)}.",
             next_step=f'Give it with -e \'{{"variables": {{"{missing[0]}": "…"}}}}\', or a default in spin.toml.',
         )
     for component in application["components"]:
         if component.get("dependencies"):
-            raise FunctionError(
+            raise PlatformError(
                 f"Component {component['id']} has dependencies that are not composed into it.",
                 next_step="Install spin or wac, so that the deployment composes the component.",
             )
@@ -64,16 +64,16 @@ def check(application: dict[str, t.Any], runtime: str, variables: dict[str, str]
     if runtime != "spin":
         for trigger in application["triggers"]:
             if trigger["trigger_type"] != "http":
-                raise FunctionError(
+                raise PlatformError(
                     f"Trigger {trigger['id']} is of the type {trigger['trigger_type']}; without Spin the local target runs HTTP triggers only.",
                     next_step=INSTALL_SPIN,
                 )
         for trigger in served:
             executor = (trigger["trigger_config"].get("executor") or {}).get("type", "http")
             if executor not in ("http", "spin"):
-                raise FunctionError(f"Trigger {trigger['id']} uses the executor {executor}, which only Spin has.", next_step=INSTALL_SPIN)
+                raise PlatformError(f"Trigger {trigger['id']} uses the executor {executor}, which only Spin has.", next_step=INSTALL_SPIN)
     if not served:
-        raise FunctionError("The application has no HTTP trigger, so it has no URL to answer at.", next_step="Add a [[trigger.http]] to spin.toml.")
+        raise PlatformError("The application has no HTTP trigger, so it has no URL to answer at.", next_step="Add a [[trigger.http]] to spin.toml.")
 
 
 def release_name(digest: str, runtime: str, runtime_directory: Path) -> str:
@@ -85,7 +85,7 @@ def prepare(releases: Path, digest: str, runtime: str, application: dict[str, t.
     """Lay a release out in `releases`, unless it is there whole; a half one is made anew.
 
     Raises:
-        FunctionError: a blob is missing or not what its digest says, or a component is of a kind that only Spin runs.
+        PlatformError: a blob is missing or not what its digest says, or a component is of a kind that only Spin runs.
     """
     answering = {trigger["trigger_config"].get("component") for trigger in application["triggers"]} - {None}
     components = [component for component in application["components"] if component["id"] in answering]
@@ -133,7 +133,7 @@ def _unpack_files(partial: Path, component: dict[str, t.Any], open_blob: OpenBlo
     for file in component.get("files", []):
         destination = files / file["path"]
         if not Path(os.path.normpath(destination)).is_relative_to(files):
-            raise FunctionError(
+            raise PlatformError(
                 f"Component {component['id']}: the file path {file['path']!r} leaves its folder.", next_step="Build and push the artifact anew."
             )
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ def _write_content(reference: dict[str, t.Any], destination: Path, open_blob: Op
             found.update(chunk)
             target.write(chunk)
     if f"sha256:{found.hexdigest()}" != digest:
-        raise FunctionError(f"A blob of the artifact is not {digest}, as it is named.", next_step="Delete it from the registry or image layout and push again.")
+        raise PlatformError(f"A blob of the artifact is not {digest}, as it is named.", next_step="Delete it from the registry or image layout and push again.")
 
 
 def _module_mark(component: dict[str, t.Any], runtime_directory: Path) -> str:
@@ -188,12 +188,12 @@ def _transpile(partial: Path, component: dict[str, t.Any], node: Path, runtime_d
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TRANSPILE_TIMEOUT_SECONDS, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise FunctionError(f"Component {component['id']} could not be prepared: {error}", next_step=INSTALL_SPIN) from error
+        raise PlatformError(f"Component {component['id']} could not be prepared: {error}", next_step=INSTALL_SPIN) from error
     lines = result.stderr.strip().splitlines()
     if result.returncode == REFUSED:
-        raise FunctionError(f"Component {component['id']} cannot run here: {lines[-1] if lines else 'unknown kind'}.", next_step=INSTALL_SPIN)
+        raise PlatformError(f"Component {component['id']} cannot run here: {lines[-1] if lines else 'unknown kind'}.", next_step=INSTALL_SPIN)
     if result.returncode:
-        raise FunctionError(
+        raise PlatformError(
             f"Component {component['id']} could not be prepared: jco ended with {result.returncode}.",
             next_step="Read the output; " + INSTALL_SPIN,
             facts={"output": "\n".join(lines[-20:])},
@@ -201,9 +201,9 @@ def _transpile(partial: Path, component: dict[str, t.Any], node: Path, runtime_d
     exports: list[str] = json.loads((module / "interfaces.json").read_text(encoding="utf-8"))["exports"]
     for start, reason in RUNS_NOT.items():
         if any(name.startswith(start) for name in exports):
-            raise FunctionError(f"Component {component['id']} cannot run here: {reason}, which only Spin runs.", next_step=INSTALL_SPIN)
+            raise PlatformError(f"Component {component['id']} cannot run here: {reason}, which only Spin runs.", next_step=INSTALL_SPIN)
     if not any(name.startswith(RUNS) for name in exports):
-        raise FunctionError(
+        raise PlatformError(
             f"Component {component['id']} exports no HTTP handler ({RUNS}), only: {', '.join(exports) or 'nothing'}.",
             next_step="Build it for Spin's HTTP trigger: the templates http-py-p2, http-js and http-rust-p2 of `spin new` do.",
         )
@@ -268,7 +268,7 @@ def _toml(content: dict[str, t.Any]) -> str:
     try:
         import tomli_w
     except ImportError as error:
-        raise FunctionError(
+        raise PlatformError(
             "The Python package tomli-w is missing; it writes the spin.toml that Spin runs.",
             next_step="Install it beside Ansible: pip install tomli-w (it is in the collection's requirements.txt).",
         ) from error

@@ -15,7 +15,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from . import control, release
 from .installation import Installation, read_installation
 from .state import LocalFunction, front_runs, function_directory, function_processes, list_functions, lock, process_started, read, read_state
@@ -83,7 +83,7 @@ def start(request: StartRequest) -> LocalFunction:
     """Start a function or replace it between two requests; starts it again where it is dead. Holds the function's lock.
 
     Raises:
-        FunctionError: the function cannot run or did not get ready; what ran before still runs.
+        PlatformError: the function cannot run or did not get ready; what ran before still runs.
     """
     directory = function_directory(request.state_directory, request.namespace, request.name)
     installation = read_installation(request.runtime_directory)
@@ -101,7 +101,7 @@ def start(request: StartRequest) -> LocalFunction:
             raise
         function = read(request.state_directory, request.namespace, request.name)
     if function is None or not function.alive:
-        raise FunctionError(
+        raise PlatformError(
             f"{request.namespace}/{request.name} ended right after it was ready.",
             next_step=f"Read its log: {directory / 'log'}",
             facts={"log": _last_lines(directory / "log", 0)},
@@ -135,7 +135,7 @@ def _spin(request: StartRequest) -> Path | None:
         return None
     found = shutil.which(request.spin_executable or "spin")
     if found is None and (request.runtime == "spin" or request.spin_executable):
-        raise FunctionError(
+        raise PlatformError(
             f"There is no Spin CLI {f'at {request.spin_executable}' if request.spin_executable else 'in PATH'}.",
             next_step="Install Spin, or let the embedded runtime run the function.",
         )
@@ -172,7 +172,7 @@ def _start(request: StartRequest, directory: Path, installation: Installation, r
     except (OSError, control.ControlError) as error:
         if getattr(error, "code", "") in ("EADDRINUSE", "EACCES"):
             raise _port_taken(request) from error
-        raise FunctionError(
+        raise PlatformError(
             f"{request.namespace}/{request.name} did not start: {error}.",
             next_step=f"Read the lines of its log below (all of it: {log}), mend the cause and deploy again.",
             facts={"log": _last_lines(log, log_start)},
@@ -191,7 +191,7 @@ def _ensure_front(request: StartRequest, directory: Path, installation: Installa
         previous = status["process_id"]
         control.call(directory, "/hand-over", {"node": str(installation.node), "node_options": NODE_OPTIONS, "script": str(front)})
         if not _wait(lambda: (control.status(directory) or {"process_id": previous})["process_id"] != previous, FRONT_TIMEOUT_SECONDS):
-            raise FunctionError(
+            raise PlatformError(
                 "The installed version of the local runtime could not take over from the running one.",
                 next_step="Deploy with state: absent (and keep_data where its data matters), then deploy again.",
                 facts={"log": _last_lines(directory / "log", 0)},
@@ -205,15 +205,15 @@ def _ensure_front(request: StartRequest, directory: Path, installation: Installa
     if request.port:
         raise _port_taken(request)
     if not (kept and _spawn_front(directory, installation, front, 0)):
-        raise FunctionError(
+        raise PlatformError(
             "The process that listens for the function did not start.",
             next_step=f"Read {directory / 'log'}.",
             facts={"log": _last_lines(directory / "log", 0)},
         )
 
 
-def _port_taken(request: StartRequest) -> FunctionError:
-    return FunctionError(
+def _port_taken(request: StartRequest) -> PlatformError:
+    return PlatformError(
         f"Port {request.port} on 127.0.0.1 may not be listened to: something else does, or it is below 1024.",
         next_step=f"Choose another port, or find out who has it: ss -ltnp 'sport = :{request.port}'",
     )

@@ -19,7 +19,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 
 HEALTH_TIMEOUT_SECONDS = 1.0
 HEALTH_PATH = "/.well-known/spin/health"
@@ -54,11 +54,11 @@ def function_directory(state_directory: Path, namespace: str, name: str) -> Path
     """Where everything of one function is kept; absolute, as processes are told by it.
 
     Raises:
-        FunctionError: the namespace or the name would lead elsewhere.
+        PlatformError: the namespace or the name would lead elsewhere.
     """
     for kind, value in (("namespace", namespace), ("name", name)):
         if not value or value.startswith(".") or "/" in value or "\0" in value:
-            raise FunctionError(f"{value!r} is no {kind} of a function.", next_step="Use lower-case letters, digits and hyphens.")
+            raise PlatformError(f"{value!r} is no {kind} of a function.", next_step="Use lower-case letters, digits and hyphens.")
     return Path(os.path.abspath(state_directory)) / namespace / name
 
 
@@ -150,7 +150,7 @@ def lock(state_directory: Path, namespace: str, name: str, timeout_seconds: floa
     The kernel drops it with the process, so nothing is left to mend after a kill.
 
     Raises:
-        FunctionError: another process held it all the time.
+        PlatformError: another process held it all the time.
     """
     directory = function_directory(state_directory, namespace, name)
     path = directory.parent / f"{name}.lock"
@@ -194,7 +194,7 @@ def _acquire(path: Path, timeout_seconds: float, title: str) -> int:
             if time.monotonic() >= end:
                 holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
                 os.close(descriptor)
-                raise FunctionError(
+                raise PlatformError(
                     f"Another deployment of {title} (process {holder or 'unknown'}) did not finish within {timeout_seconds:g} s.",
                     next_step="Wait for it to end and run this again, or raise wait_timeout.",
                 ) from None

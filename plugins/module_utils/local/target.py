@@ -12,7 +12,7 @@ import typing as t
 from pathlib import Path
 
 from ..compatibility.spin_versions import DEFAULT_SHIM_VERSION
-from ..errors import FunctionError
+from ..errors import PlatformError
 from ..function import Difference, LiveFunction, WantedFunction
 from ..probe import HEALTH_PATH, probe
 from ..stages import Stages
@@ -34,10 +34,10 @@ _CLUSTER_ONLY = ("replicas", "autoscale", "load", "domain", "hostname", "service
 
 
 def local_settings(parameters: dict[str, t.Any], state: Path) -> LocalSettings:
-    """Check the parameters of spin_function for the local target; raises FunctionError where one has no meaning there."""
+    """Check the parameters of spin_function for the local target; raises PlatformError where one has no meaning there."""
     given = [name for name in _CLUSTER_ONLY if parameters[name] is not None]
     if given:
-        raise FunctionError(f"{', '.join(given)}: has no effect with target=local.", next_step="leave it out, or deploy to a cluster with `-e target=cluster`.")
+        raise PlatformError(f"{', '.join(given)}: has no effect with target=local.", next_step="leave it out, or deploy to a cluster with `-e target=cluster`.")
     directory = parameters["runtime_directory"]
     return LocalSettings(state / "functions", Path(directory) if directory else None, parameters["port"], parameters["probe_path"], parameters["wait_timeout"])
 
@@ -95,7 +95,7 @@ class LocalTarget:
         if wanted.artifact is None:
             raise AssertionError("deploy_function hands the artifact over where `needs_artifact` says so")
         if self._settings.runtime_directory is None:
-            raise FunctionError(
+            raise PlatformError(
                 "runtime_directory: the folder of the local runtime is not given.",
                 next_step="run the role wasmfaas.platform.local_runtime first, as deploy-function.yml does, and pass its local_runtime_directory.",
             )
@@ -119,7 +119,7 @@ class LocalTarget:
     def ensure_answers(self, wanted: WantedFunction) -> LiveFunction:
         function = self._read()
         if function is None:
-            raise FunctionError(f"{self._namespace}/{self._name} was removed in the meantime.", next_step="deploy it again.")
+            raise PlatformError(f"{self._namespace}/{self._name} was removed in the meantime.", next_step="deploy it again.")
         return live_function(function)
 
     def delete(self) -> None:

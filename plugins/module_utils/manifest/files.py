@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from .findings import Findings
 from .globs import SymbolicLinkLoop, compile_pattern, find_files, looks_like_pattern, matches_everything_below
 from .location import KeyPath
@@ -44,7 +44,7 @@ def expand_files(manifest: Manifest, component: Component) -> list[GuestFile]:
     """List the files that `component` may read, sorted by guest path.
 
     Raises:
-        FunctionError: a mount names nothing, leaves the project folder, cannot be read, or collides with another.
+        PlatformError: a mount names nothing, leaves the project folder, cannot be read, or collides with another.
     """
     guest: dict[str, Path] = {}
     origin: dict[str, KeyPath] = {}
@@ -71,7 +71,7 @@ def expand_files(manifest: Manifest, component: Component) -> list[GuestFile]:
     return [GuestFile(guest_path, guest[guest_path]) for guest_path in sorted(guest)]
 
 
-def _error(manifest: Manifest, path: KeyPath, value: str | None, message: str, next_step: str) -> FunctionError:
+def _error(manifest: Manifest, path: KeyPath, value: str | None, message: str, next_step: str) -> PlatformError:
     try:
         text = manifest.path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError):
@@ -80,7 +80,7 @@ def _error(manifest: Manifest, path: KeyPath, value: str | None, message: str, n
     findings.add(path, message, next_step, value)
     try:
         findings.stop()
-    except FunctionError as error:
+    except PlatformError as error:
         return error
     raise AssertionError("one finding was added")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from .location import KeyPath, find_line, format_path
 
 
@@ -42,7 +42,7 @@ class Findings:
             self._found.append(finding)
 
     def stop(self) -> None:
-        """Raise FunctionError if there is any finding: one line each, in the order of the file."""
+        """Raise PlatformError if there is any finding: one line each, in the order of the file."""
         if not self._found:
             return
         located = []
@@ -54,7 +54,7 @@ class Findings:
             located.append((line or 0, place + key + finding.message, finding.next_step))
         located.sort(key=lambda entry: entry[0])
         next_steps = list(dict.fromkeys(next_step for _line, _cause, next_step in located))
-        raise FunctionError("\n".join(cause for _line, cause, _next_step in located), next_step="\n".join(next_steps))
+        raise PlatformError("\n".join(cause for _line, cause, _next_step in located), next_step="\n".join(next_steps))
 
     def _written(self, path: KeyPath) -> KeyPath:
         for length in range(len(path), 0, -1):

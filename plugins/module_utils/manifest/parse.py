@@ -14,7 +14,7 @@ import tomllib
 import typing as t
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from .dependencies import Dependencies, check_download, inherit_everything, read_dependencies
 from .findings import Findings
 from .hosts import convert_http_hosts
@@ -73,7 +73,7 @@ def read_manifest(source: Path, *, profile: str | None = None) -> Manifest:
         profile: the build profile whose overrides apply.
 
     Raises:
-        FunctionError: the folder or file cannot be read, or the manifest is wrong; the cause names file, line and key of all that is wrong.
+        PlatformError: the folder or file cannot be read, or the manifest is wrong; the cause names file, line and key of all that is wrong.
     """
     path, text = _read_text(source)
     raw = _parse_toml(path, text)
@@ -93,7 +93,7 @@ def read_manifest(source: Path, *, profile: str | None = None) -> Manifest:
 
 def _read_text(source: Path) -> tuple[Path, str]:
     if "\0" in str(source):
-        raise FunctionError(f"{str(source)!r}: is no path.", next_step="Give the path of a project folder that holds a spin.toml.")
+        raise PlatformError(f"{str(source)!r}: is no path.", next_step="Give the path of a project folder that holds a spin.toml.")
     try:
         path = Path(os.path.abspath(source))
         if path.is_dir():
@@ -101,39 +101,39 @@ def _read_text(source: Path) -> tuple[Path, str]:
             if not path.exists():
                 raise _no_manifest(path.parent)
         elif not path.exists():
-            raise FunctionError(
+            raise PlatformError(
                 f"{source}: no such folder or file.", next_step="Give the path of a project folder that holds a spin.toml, or of the spin.toml itself."
             )
         if not path.is_file():
-            raise FunctionError(f"{path}: is no regular file.", next_step="Put the manifest there as a file.")
+            raise PlatformError(f"{path}: is no regular file.", next_step="Put the manifest there as a file.")
         with path.open("rb") as file:
             content = file.read(LARGEST_MANIFEST + 1)
     except OSError as error:
-        raise FunctionError(
+        raise PlatformError(
             f"{source}: cannot be read: {error.strerror or error}.", next_step="Make the project folder readable for the user that deploys."
         ) from error
     if len(content) > LARGEST_MANIFEST:
-        raise FunctionError(f"{path.name}: is larger than {LARGEST_MANIFEST} bytes, so it is no manifest.", next_step="Give the path of a spin.toml.")
+        raise PlatformError(f"{path.name}: is larger than {LARGEST_MANIFEST} bytes, so it is no manifest.", next_step="Give the path of a spin.toml.")
     try:
         # Rust's TOML parser passes over a byte order mark too.
         return path, content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise FunctionError(f"{path.name}:{line}: the file is not UTF-8: {error.reason}.", next_step="Save the file as UTF-8.") from error
+        raise PlatformError(f"{path.name}:{line}: the file is not UTF-8: {error.reason}.", next_step="Save the file as UTF-8.") from error
 
 
-def _no_manifest(folder: Path) -> FunctionError:
+def _no_manifest(folder: Path) -> PlatformError:
     names = sorted(os.listdir(folder))
     cause = f"{folder}: holds no {MANIFEST_NAME}, so it is no Spin project."
     for name in names:
         if name.lower() == MANIFEST_NAME:
-            return FunctionError(cause, next_step=f'Rename "{name}" to "{MANIFEST_NAME}".')
+            return PlatformError(cause, next_step=f'Rename "{name}" to "{MANIFEST_NAME}".')
     below = [name for name in names if os.path.isfile(folder / name / MANIFEST_NAME)]
     if below:
-        return FunctionError(cause, next_step=f"Give one of the projects in it: {', '.join(str(folder / name) for name in below[:5])}.")
+        return PlatformError(cause, next_step=f"Give one of the projects in it: {', '.join(str(folder / name) for name in below[:5])}.")
     template = next((template for name, template in _TEMPLATES.items() if name in names), None)
     new = f"`spin new -t {template or 'http-py'} --init` makes one in the folder"
-    return FunctionError(cause, next_step=f"Add a {MANIFEST_NAME}: {new}, or copy one of the collection's examples/functions.")
+    return PlatformError(cause, next_step=f"Add a {MANIFEST_NAME}: {new}, or copy one of the collection's examples/functions.")
 
 
 def _parse_toml(path: Path, text: str) -> dict[str, t.Any]:
@@ -142,7 +142,7 @@ def _parse_toml(path: Path, text: str) -> dict[str, t.Any]:
     try:
         return tomllib.loads(text)
     except RecursionError as error:
-        raise FunctionError(f"{path.name}: the TOML is nested too deeply.", next_step="Write fewer arrays or tables inside each other.") from error
+        raise PlatformError(f"{path.name}: the TOML is nested too deeply.", next_step="Write fewer arrays or tables inside each other.") from error
     except ValueError as error:
         message = str(error)
         place = ""
@@ -151,7 +151,7 @@ def _parse_toml(path: Path, text: str) -> dict[str, t.Any]:
         elif match := re.search(r" \(at end of document\)$", message):
             message, place = message[: match.start()] + " at the end of the file", f"{len(text.splitlines()) or 1}: "
         next_step = "Correct the TOML there; https://toml.io/en/v1.0.0 describes it."
-        raise FunctionError(f"{path.name}:{place or ' '}broken TOML: {message}.", next_step=next_step) from error
+        raise PlatformError(f"{path.name}:{place or ' '}broken TOML: {message}.", next_step=next_step) from error
 
 
 def _version(raw: dict[str, t.Any], findings: Findings) -> int:

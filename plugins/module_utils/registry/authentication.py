@@ -15,7 +15,7 @@ import typing as t
 import urllib.parse
 import urllib.request
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from .credentials import Credentials
 from .transport import Peer, temporary
 
@@ -84,7 +84,7 @@ class Authenticator:
     def answer(self, response: httpx2.Response, repository: str, actions: str, used: str | None) -> str:
         """The header for a second try of a request that was answered with 401; `used` is what it had sent.
 
-        Errors: FunctionError if there are no credentials, or they were refused.
+        Errors: PlatformError if there are no credentials, or they were refused.
         """
         scope = f"repository:{repository}:{actions}"
         with self._lock:
@@ -101,14 +101,14 @@ class Authenticator:
                 raise self.refused(repository, registry_error(response))
             return header
 
-    def refused(self, repository: str, message: str) -> FunctionError:
+    def refused(self, repository: str, message: str) -> PlatformError:
         """For a 401 in spite of an answer."""
         credentials = self._credentials.get(repository)
         host = self._peer.address
         suffix = f": {message}" if message else ""
         if credentials is None:
-            return FunctionError(f"The {self._peer.kind} {host} wants credentials for {repository} and none were found{suffix}.", next_step=_login(host))
-        return FunctionError(
+            return PlatformError(f"The {self._peer.kind} {host} wants credentials for {repository} and none were found{suffix}.", next_step=_login(host))
+        return PlatformError(
             f"The {self._peer.kind} {host} refuses the credentials from {credentials.source} for {repository}{suffix}.",
             next_step=f"{_login(host)} The account must have the right to push.",
         )
@@ -120,7 +120,7 @@ class Authenticator:
                 if challenge.scheme == scheme and (scheme == "basic" or challenge.parameters.get("realm")):
                     return challenge
         schemes = ", ".join(sorted({challenge.scheme for challenge in challenges})) or "none"
-        raise FunctionError(
+        raise PlatformError(
             f"The {self._peer.kind} {self._peer.address} answered 401 and offers no way to log in that is known here (offered: {schemes}).",
             next_step="Check that the address is that of a registry; Basic and Bearer are supported.",
         )
@@ -152,12 +152,12 @@ class Authenticator:
             did = f"The token server {server} of the {self._peer.kind} {self._peer.address}"
             if response.status_code in (400, 401, 403):
                 who = f"refuses the credentials from {credentials.source}" if credentials else "refuses anonymous access"
-                raise FunctionError(
+                raise PlatformError(
                     f"{did} {who} for {scope} (HTTP {response.status_code}{': ' + message if message else ''}).", next_step=_login(self._peer.address)
                 )
             raise temporary(
                 response,
-                FunctionError(
+                PlatformError(
                     f"{did} answered HTTP {response.status_code}{': ' + message if message else ''}.",
                     next_step="Run again; if it stays so, see the log of that server.",
                 ),
@@ -167,7 +167,7 @@ class Authenticator:
             value = str(answer.get("token") or answer["access_token"])
             life = max(float(answer.get("expires_in") or _SHORTEST_LIFE), 1.0)
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise FunctionError(
+            raise PlatformError(
                 f"The token server {server} gave an answer without a token.", next_step=f"Check that {self._peer.address} is the right registry."
             ) from None
         # Renewed early, so that a token is not refused for its age at the end of a long upload's start.
@@ -177,11 +177,11 @@ class Authenticator:
         realm = challenge.parameters["realm"]
         parts = urllib.parse.urlsplit(realm)
         if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise FunctionError(
+            raise PlatformError(
                 f"The {self._peer.kind} {self._peer.address} names no valid token server: {realm!r}.", next_step="Repair `auth.token.realm` of the registry."
             )
         if parts.scheme == "http" and not self._peer.plain_http and credentials is not None:
-            raise FunctionError(
+            raise PlatformError(
                 f"The {self._peer.kind} {self._peer.address} wants the password sent to {parts.netloc} without encryption.",
                 next_step="Repair `auth.token.realm` of the registry to https://.",
             )

@@ -19,7 +19,7 @@ import subprocess
 import typing as t
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from .store import CredentialOptions
 
 _HELPER_SECONDS = 60
@@ -50,11 +50,11 @@ def find_credentials(host: str, repository: str, options: CredentialOptions) -> 
         host: as in references, with its port; `docker.io` for Docker Hub.
         repository: without the host.
 
-    Errors: FunctionError if a file can't be read or a helper fails, as going on anonymously would hide the reason.
+    Errors: PlatformError if a file can't be read or a helper fails, as going on anonymously would hide the reason.
     """
     if options.username is not None:
         if options.password is None:
-            raise FunctionError(f"A user name but no password is given for {host}.", next_step="Give both, or neither to use `docker login`.")
+            raise PlatformError(f"A user name but no password is given for {host}.", next_step="Give both, or neither to use `docker login`.")
         return Credentials("the given options", options.username, options.password)
     for path in _files(options):
         content = _read(path)
@@ -70,7 +70,7 @@ def _files(options: CredentialOptions) -> list[Path]:
     named = options.file or (Path(from_environment) if from_environment else None)
     if named is not None:
         if not named.is_file():
-            raise FunctionError(
+            raise PlatformError(
                 f"The credentials file {named} does not exist.",
                 next_step="Name an existing file, or run `docker login` and leave the option and REGISTRY_AUTH_FILE out.",
             )
@@ -87,16 +87,16 @@ def _read(path: Path) -> dict[str, t.Any]:
     try:
         content = json.loads(path.read_text("utf-8") or "{}")
     except OSError as error:
-        raise FunctionError(
+        raise PlatformError(
             f"Can't read the credentials file {path}: {error.strerror}.", next_step=f"Make {path} readable, or run `docker login` again."
         ) from error
     except ValueError as error:  # never show its text: it could hold a part of a secret
         where = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise FunctionError(
+        raise PlatformError(
             f"The credentials file {path} is not valid JSON{where}.", next_step=f"Repair {path}, or remove it and run `docker login` again."
         ) from None
     if not isinstance(content, dict):
-        raise FunctionError(f"The credentials file {path} holds no JSON object.", next_step=f"Repair {path}, or remove it and run `docker login` again.")
+        raise PlatformError(f"The credentials file {path} holds no JSON object.", next_step=f"Repair {path}, or remove it and run `docker login` again.")
     return content
 
 
@@ -127,23 +127,23 @@ def _ask_helper(name: str, server: str, path: Path) -> Credentials | None:
     program = f"docker-credential-{name}"
     executable = shutil.which(program)
     if executable is None:
-        raise FunctionError(
+        raise PlatformError(
             f"{path} says that {program} keeps the credentials of {server}, but that program is not in PATH.",
             next_step=f"Install {program}, or remove `credHelpers`/`credsStore` from {path} and run `docker login {server}`.",
         )
     try:
         done = subprocess.run([executable, "get"], input=server, capture_output=True, text=True, timeout=_HELPER_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise FunctionError(
+        raise PlatformError(
             f"{program} gave no answer for {server} within {_HELPER_SECONDS} s.", next_step=f"Run `echo {server} | {program} get` and see what it waits for."
         ) from None
     except OSError as error:
-        raise FunctionError(f"Can't start {executable}: {error.strerror}.", next_step=f"Repair or reinstall {program}.") from error
+        raise PlatformError(f"Can't start {executable}: {error.strerror}.", next_step=f"Repair or reinstall {program}.") from error
     if done.returncode != 0:
         message = (done.stderr.strip() or done.stdout.strip())[-500:]
         if _NOT_FOUND in message.lower():
             return None
-        raise FunctionError(
+        raise PlatformError(
             f"{program} failed for {server} with exit code {done.returncode}: {message or 'no message'}.",
             next_step=f"Run `docker login {server}`, or `echo {server} | {program} get` to see why.",
         )
@@ -151,7 +151,7 @@ def _ask_helper(name: str, server: str, path: Path) -> Credentials | None:
         answer = json.loads(done.stdout)
         username, secret = str(answer["Username"]), str(answer["Secret"])
     except (ValueError, KeyError, TypeError):
-        raise FunctionError(
+        raise PlatformError(
             f"{program} gave no valid answer for {server}.", next_step=f"Repair or reinstall {program}; its answer must be JSON with `Username` and `Secret`."
         ) from None
     if not username and not secret:
@@ -199,7 +199,7 @@ def _from_entry(entry: dict[str, t.Any], source: str, path: Path) -> Credentials
         except (binascii.Error, ValueError):
             separator = ""
         if not separator:
-            raise FunctionError(f"`auth` of {source} is not base64 of `user:password`.", next_step=f"Run `docker login` again, or repair {path}.")
+            raise PlatformError(f"`auth` of {source} is not base64 of `user:password`.", next_step=f"Run `docker login` again, or repair {path}.")
         return Credentials(source, username, password.rstrip("\0"))  # Docker pads with NUL (cli/config/configfile/file.go)
     if entry.get("username") and entry.get("password"):
         return Credentials(source, str(entry["username"]), str(entry["password"]))

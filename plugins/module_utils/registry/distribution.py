@@ -13,7 +13,7 @@ import threading
 import typing as t
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from .authentication import Authenticator, registry_error
 from .credentials import Credentials
 from .reference import DistributionLocation, check_digest, check_tag
@@ -89,7 +89,7 @@ class DistributionStore:
         if response.status_code == 404:
             return None
         if by_digest and _sha256(response.content) != reference:
-            raise FunctionError(
+            raise PlatformError(
                 f"The registry {self._peer.address} gave other bytes than asked for, while {did}.", next_step="Look for a proxy that rewrites manifests."
             )
         return response.content
@@ -158,7 +158,7 @@ class DistributionStore:
         response = self._request("PUT", url, repository, _PUSH, did=did, headers={"Content-Type": manifest.media_type or MANIFEST_TYPE}, content=content)
         stated = response.headers.get("Docker-Content-Digest")
         if stated and stated != manifest.digest:
-            raise FunctionError(
+            raise PlatformError(
                 f"The registry {self._peer.address} stored other bytes than it was sent: {stated} instead of {manifest.digest}, while {did}.",
                 next_step="Look for a proxy or a registry setting that rewrites manifests.",
             )
@@ -199,7 +199,7 @@ class DistributionStore:
             response = self._exchange("POST", url, repository, _PUSH, did=did, content=b"")
         location = response.headers.get("Location")
         if not location:
-            raise FunctionError(
+            raise PlatformError(
                 f"The registry {self._peer.address} gave no upload address, while {did}.", next_step="Check that it allows pushes and is no pull-through cache."
             )
         return self._upload_url(location)
@@ -213,7 +213,7 @@ class DistributionStore:
         if url.host == base.host and url.scheme != base.scheme:
             url = url.copy_with(scheme=base.scheme, port=base.port)
         if url.scheme != base.scheme and base.scheme == "https":
-            raise FunctionError(
+            raise PlatformError(
                 f"The registry {self._peer.address} wants the upload sent to {url.host} without encryption.",
                 next_step="Repair the registry's external URL to https://.",
             )
@@ -229,7 +229,7 @@ class DistributionStore:
             self._exchange(
                 "PUT", url, repository, _PUSH, did=did, headers=headers, content=lambda: _chunks(blob, cancelled), read_timeout=self._timeouts.commit
             )
-        except (httpx2.LocalProtocolError, FunctionError) as error:
+        except (httpx2.LocalProtocolError, PlatformError) as error:
             doubtful = isinstance(error, httpx2.LocalProtocolError) or any(code in str(error) for code in ("DIGEST_INVALID", "SIZE_INVALID"))
             if doubtful and _digest_of(blob) != blob.digest:
                 raise _changed(blob) from error
@@ -300,7 +300,7 @@ class DistributionStore:
     ) -> httpx2.Response:
         """One request, sent a second time if the registry asks who we are.
 
-        Errors: TemporaryFailure, FunctionError, httpx2.TransportError.
+        Errors: TemporaryFailure, PlatformError, httpx2.TransportError.
         """
         import httpx2
 
@@ -342,44 +342,44 @@ class DistributionStore:
         except (httpx2.HTTPError, ValueError):
             return ""
 
-    def _refusal(self, response: httpx2.Response, repository: str, message: str, did: str) -> FunctionError:
+    def _refusal(self, response: httpx2.Response, repository: str, message: str, did: str) -> PlatformError:
         """What an error status means and what to do."""
         address, status = self._peer.address, response.status_code
         cause = f"The registry {address} answered HTTP {status}{f' ({message})' if message else ''}, while {did}."
         upper = message.upper()
         if status == 400 and self._peer.plain_http and "HTTPS" in upper:
-            return FunctionError(cause, next_step="Leave `registry_plain_http` out: this port speaks HTTPS.")
+            return PlatformError(cause, next_step="Leave `registry_plain_http` out: this port speaks HTTPS.")
         if status == 403:
-            return FunctionError(cause, next_step=f"Give the account the right to push to {repository}, or run `docker login {address}` with another one.")
+            return PlatformError(cause, next_step=f"Give the account the right to push to {repository}, or run `docker login {address}` with another one.")
         if status == 404 and "BLOB_UNKNOWN" not in upper:
-            return FunctionError(
+            return PlatformError(
                 cause, next_step=f"Create the repository {repository} (or the project it belongs to) in {address}, or check the path in `registry`."
             )
         if "BLOB_UNKNOWN" in upper:
-            return FunctionError(
+            return PlatformError(
                 cause, next_step="Run again. If it stays so, the registry's cache names blobs that its garbage collection removed: restart the registry."
             )
         if status == 405 or "UNSUPPORTED" in upper:
-            return FunctionError(
+            return PlatformError(
                 cause, next_step="The registry is read-only or a pull-through cache: choose another `registry`, or allow pushes in its configuration."
             )
         if status == 413:
-            return FunctionError(
+            return PlatformError(
                 cause,
                 next_step=f"Raise the largest request body of {address} or of the proxy in front of it (nginx: `client_max_body_size`).",
             )
         if status == 429:
             wait = response.headers.get("Retry-After")
-            return FunctionError(
+            return PlatformError(
                 cause, next_step=f"Run again {f'after {wait} s' if wait and wait.isdigit() else 'later'}, or raise the rate limit of the account."
             )
         if status == 507 or "NO SPACE" in upper:
-            return FunctionError(cause, next_step=f"Free disk space of {address}: delete old tags and run the registry's garbage collection.")
+            return PlatformError(cause, next_step=f"Free disk space of {address}: delete old tags and run the registry's garbage collection.")
         if "IMMUTABLE" in upper or "ALREADYEXISTS" in upper.replace(" ", "") or status == 409:
-            return FunctionError(cause, next_step="Use another tag, or make the tags of this repository mutable.")
+            return PlatformError(cause, next_step="Use another tag, or make the tags of this repository mutable.")
         if status >= 500:
-            return FunctionError(cause, next_step=f"See the log and the free disk space of {address}; then run again: what is stored is not sent again.")
-        return FunctionError(cause, next_step=f"Check that {address} is an OCI registry and `registry` is right.")
+            return PlatformError(cause, next_step=f"See the log and the free disk space of {address}; then run again: what is stored is not sent again.")
+        return PlatformError(cause, next_step=f"Check that {address} is an OCI registry and `registry` is right.")
 
 
 def _sha256(content: bytes) -> str:
@@ -404,7 +404,7 @@ def _chunks(blob: Blob, cancelled: threading.Event) -> t.Iterator[bytes]:
                     raise Cancelled
                 yield chunk
     except OSError as error:
-        raise FunctionError(f"Can't read {error.filename or blob.path}: {error.strerror}.", next_step="Run again; if it stays so, check the disk.") from error
+        raise PlatformError(f"Can't read {error.filename or blob.path}: {error.strerror}.", next_step="Run again; if it stays so, check the disk.") from error
 
 
 def _check_file(blob: Blob) -> None:
@@ -413,7 +413,7 @@ def _check_file(blob: Blob) -> None:
     try:
         size = blob.path.stat().st_size
     except OSError as error:
-        raise FunctionError(f"Can't read {blob.path}: {error.strerror}.", next_step="Run again: the build makes the file anew.") from error
+        raise PlatformError(f"Can't read {blob.path}: {error.strerror}.", next_step="Run again: the build makes the file anew.") from error
     if size != blob.size:
         raise _changed(blob)
 
@@ -426,6 +426,6 @@ def _digest_of(blob: Blob) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def _changed(blob: Blob) -> FunctionError:
+def _changed(blob: Blob) -> PlatformError:
     name = blob.path if blob.path is not None else blob.digest
-    return FunctionError(f"{name} changed while it was being stored.", next_step="Let nothing write to the build's output during a deployment, and run again.")
+    return PlatformError(f"{name} changed while it was being stored.", next_step="Let nothing write to the build's output during a deployment, and run again.")

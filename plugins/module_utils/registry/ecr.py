@@ -15,7 +15,7 @@ import dataclasses
 import re
 import typing as t
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from .credentials import Credentials
 from .store import AwsOptions
 
@@ -45,18 +45,18 @@ class ElasticContainerRegistry:
         self._options = options
 
     def credentials(self) -> Credentials:
-        """User and password for Basic, valid for 12 hours. Errors: FunctionError."""
+        """User and password for Basic, valid for 12 hours. Errors: PlatformError."""
         answer = self._call("ecr:GetAuthorizationToken", lambda client: client.get_authorization_token())
         try:
             username, separator, password = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode("utf-8").partition(":")
         except (binascii.Error, ValueError, LookupError):
             separator = ""
         if not separator:
-            raise FunctionError(f"AWS gave no valid token for {self._host.host}.", next_step="Check the option or variable that overrides the AWS endpoint.")
+            raise PlatformError(f"AWS gave no valid token for {self._host.host}.", next_step="Check the option or variable that overrides the AWS endpoint.")
         return Credentials(f"AWS ({self._host.region})", username, password)
 
     def create_repository(self, repository: str) -> None:
-        """Make it if it does not exist: scan on push, mutable tags, AES-256. Errors: FunctionError."""
+        """Make it if it does not exist: scan on push, mutable tags, AES-256. Errors: PlatformError."""
 
         def create(client: t.Any) -> None:
             with contextlib.suppress(client.exceptions.RepositoryAlreadyExistsException):
@@ -76,7 +76,7 @@ class ElasticContainerRegistry:
             import botocore.config
             import botocore.exceptions
         except ImportError as error:
-            raise FunctionError(
+            raise PlatformError(
                 f"{self._host.host} is an Amazon ECR registry, and the Python package boto3 that gets its token is missing.",
                 next_step="`pip install boto3`, or give the registry's user name (AWS) and password (`aws ecr get-login-password`) as options.",
             ) from error
@@ -101,23 +101,23 @@ class ElasticContainerRegistry:
             code, message = str(details.get("Code", "")), str(details.get("Message", ""))
             cause = f"AWS refuses {action} for {self._host.host} ({code}: {message})."
             if code in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation"):
-                raise FunctionError(cause, next_step=f"Allow the IAM action `{action}` on `{resource}` for this user or role.") from error
+                raise PlatformError(cause, next_step=f"Allow the IAM action `{action}` on `{resource}` for this user or role.") from error
             if code in ("ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException"):
-                raise FunctionError(
+                raise PlatformError(
                     cause, next_step="Renew the AWS credentials, such as by `aws sso login`; see who you are with `aws sts get-caller-identity`."
                 ) from error
-            raise FunctionError(cause, next_step="See the code in the documentation of Amazon ECR's API, and run again.") from error
+            raise PlatformError(cause, next_step="See the code in the documentation of Amazon ECR's API, and run again.") from error
         except (
             botocore.exceptions.NoCredentialsError,
             botocore.exceptions.PartialCredentialsError,
             botocore.exceptions.ProfileNotFound,
             botocore.exceptions.TokenRetrievalError,
         ) as error:
-            raise FunctionError(
+            raise PlatformError(
                 f"No usable AWS credentials for {self._host.host}: {error}.",
                 next_step="Run `aws configure` or `aws sso login`, or set AWS_PROFILE or the AWS options.",
             ) from error
         except botocore.exceptions.BotoCoreError as error:
-            raise FunctionError(
+            raise PlatformError(
                 f"AWS could not be asked for {action} ({error}).", next_step=f"Check the network to AWS in {self._host.region}, and run again."
             ) from error

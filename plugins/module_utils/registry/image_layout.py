@@ -20,7 +20,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from .reference import LayoutLocation, check_digest
 from .store import PushPlan, PushResult
 
@@ -70,12 +70,12 @@ class ImageLayoutStore:
             return stream.read()
 
     def open_blob(self, digest: str) -> t.BinaryIO:
-        """A stream over a blob, which the caller closes. Errors: FunctionError if it is not there."""
+        """A stream over a blob, which the caller closes. Errors: PlatformError if it is not there."""
         path = self.blob_path(digest)
         try:
             return path.open("rb")
         except OSError as error:
-            raise FunctionError(
+            raise PlatformError(
                 f"The image layout {self._directory} has no blob {digest} ({error.strerror}).",
                 next_step="Deploy the function again, which stores what is missing.",
             ) from error
@@ -131,7 +131,7 @@ class ImageLayoutStore:
                     digest.update(chunk)
                     yield chunk
             if f"sha256:{digest.hexdigest()}" != blob.digest:
-                raise FunctionError(
+                raise PlatformError(
                     f"{blob.path if blob.path is not None else blob.digest} changed while it was being stored.",
                     next_step="Let nothing write to the build's output during a deployment, and run again.",
                 )
@@ -179,7 +179,7 @@ class ImageLayoutStore:
             try:
                 waiting(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise FunctionError(
+                raise PlatformError(
                     f"Another process has kept the image layout {self._directory} locked for {_LOCK_SECONDS:g} s.",
                     next_step=f"Find it with `fuser -v {self._directory}` and end it, then run again.",
                 ) from None
@@ -198,7 +198,7 @@ class ImageLayoutStore:
         except OSError as error:
             raise self._failure(error) from error
         except (ValueError, KeyError, TypeError):
-            raise FunctionError(
+            raise PlatformError(
                 f"{path} is not the index of an image layout.", next_step=f"Choose another folder, or remove {self._directory} and run again."
             ) from None
         return t.cast("dict[str, t.Any]", index)
@@ -220,17 +220,17 @@ class ImageLayoutStore:
         if not path.exists() or path.read_bytes() != content:
             self._write(path, [content])
 
-    def _failure(self, error: OSError) -> FunctionError:
+    def _failure(self, error: OSError) -> PlatformError:
         place = error.filename or str(self._directory)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return FunctionError(
+            return PlatformError(
                 f"The disk of {self._directory} is full.", next_step=f"Free space (`df -h {self._directory}`) and run again; the layout is still whole."
             )
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return FunctionError(
+            return PlatformError(
                 f"Can't write {place}: {error.strerror}.", next_step=f"Make {self._directory} writable for this user, or choose another folder."
             )
-        return FunctionError(
+        return PlatformError(
             f"Can't store in the image layout {self._directory}: {place}: {error.strerror}.", next_step="Check the folder and the disk, and run again."
         )
 

@@ -13,7 +13,7 @@ import re
 import typing as t
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:]+\])(?::[0-9]{{1,5}})?")
@@ -43,12 +43,12 @@ class DistributionLocation:
         return "registry-1.docker.io" if self.host == _DOCKER_HUB else self.host
 
     def repository(self, name: str) -> str:
-        """The repository of function `name`, such as `team/hello`. Errors: FunctionError if no registry would take the name."""
+        """The repository of function `name`, such as `team/hello`. Errors: PlatformError if no registry would take the name."""
         check_name(name)
         path = self.path or ("library" if self.host == _DOCKER_HUB else "")
         repository = f"{path}/{name}" if path else name
         if len(repository) > _LONGEST_REPOSITORY:
-            raise FunctionError(
+            raise PlatformError(
                 f"The repository name {repository!r} is longer than {_LONGEST_REPOSITORY} characters.", next_step="Choose a shorter `registry` path."
             )
         return repository
@@ -97,11 +97,11 @@ def parse_registry(text: str, *, base: Path | None = None) -> RegistryLocation:
         text: `host[:port][/path]`, `docker://host[:port][/path]`, or `oci:DIR`.
         base: the folder that a relative DIR starts from; default is the working directory.
 
-    Errors: FunctionError for any other scheme, a tag or digest, upper-case paths and a missing host.
+    Errors: PlatformError for any other scheme, a tag or digest, upper-case paths and a missing host.
     """
     given = text.strip()
     if not given:
-        raise FunctionError("`registry` is empty.", next_step=f"Give {EXAMPLES}.")
+        raise PlatformError("`registry` is empty.", next_step=f"Give {EXAMPLES}.")
     if given.startswith("oci:") and not given.startswith("oci://"):
         return _parse_layout(given, base or Path.cwd())
     remainder = given.removeprefix("docker://")
@@ -110,9 +110,9 @@ def parse_registry(text: str, *, base: Path | None = None) -> RegistryLocation:
 
 
 def check_name(name: str) -> str:
-    """`name` itself. Errors: FunctionError if it can't be the last part of a repository's name."""
+    """`name` itself. Errors: PlatformError if it can't be the last part of a repository's name."""
     if not _COMPONENT.fullmatch(name):
-        raise FunctionError(
+        raise PlatformError(
             f"{name!r} can't be the name of a repository: only lower-case letters and digits, joined by '-', '.' or '_'.",
             next_step="Change `name` in spin.toml.",
         )
@@ -120,9 +120,9 @@ def check_name(name: str) -> str:
 
 
 def check_tag(tag: str) -> str:
-    """`tag` itself. Errors: FunctionError if the grammar refuses it."""
+    """`tag` itself. Errors: PlatformError if the grammar refuses it."""
     if not _TAG.fullmatch(tag):
-        raise FunctionError(f"{tag!r} is no tag.", next_step="Use letters, digits, '_', '.' and '-', not first '.' or '-', up to 128 characters.")
+        raise PlatformError(f"{tag!r} is no tag.", next_step="Use letters, digits, '_', '.' and '-', not first '.' or '-', up to 128 characters.")
     return tag
 
 
@@ -136,10 +136,10 @@ def check_digest(digest: str) -> str:
 def _parse_layout(given: str, base: Path) -> LayoutLocation:
     directory = given.removeprefix("oci:")
     if not directory:
-        raise FunctionError(f"`registry` {given!r} names no folder.", next_step="Write `oci:DIR`, such as `oci:./images`.")
+        raise PlatformError(f"`registry` {given!r} names no folder.", next_step="Write `oci:DIR`, such as `oci:./images`.")
     if ":" in directory or "@" in directory:
         # containers/image splits `oci:path:reference` at the first colon, so no tool could read such a folder.
-        raise FunctionError(
+        raise PlatformError(
             f"`registry` {given!r} holds a tag or digest, or its folder's name holds ':' or '@'.",
             next_step="Leave the tag off: each function gets its own; and choose a folder without ':' and '@'.",
         )
@@ -158,12 +158,12 @@ def _refuse_scheme(given: str, remainder: str) -> None:
         next_step = f"Leave `{scheme}://` off: HTTPS is the default."
     else:
         next_step = f"Write {EXAMPLES}."
-    raise FunctionError(f"`registry` {given!r} has the scheme {scheme!r}, which is not supported.", next_step=next_step)
+    raise PlatformError(f"`registry` {given!r} has the scheme {scheme!r}, which is not supported.", next_step=next_step)
 
 
 def _parse_distribution(given: str, remainder: str) -> DistributionLocation:
     if "@" in remainder:
-        raise FunctionError(
+        raise PlatformError(
             f"`registry` {given!r} holds a digest or a user name.",
             next_step="Leave it off: the digest is found by the deployment, credentials have their own options.",
         )
@@ -171,26 +171,26 @@ def _parse_distribution(given: str, remainder: str) -> DistributionLocation:
     host = host.lower()
     if not _looks_like_host(host):
         hint = f", or `{_DOCKER_HUB}/{remainder.lower()}` for Docker Hub" if _COMPONENT.fullmatch(host) else ""
-        raise FunctionError(
+        raise PlatformError(
             f"`registry` {given!r} has no host.", next_step=f"Put the registry's host first, such as `registry.example.com/{path or 'team'}`{hint}."
         )
     if not _HOST.fullmatch(host) or not _port_is_valid(host):
-        raise FunctionError(f"{host!r} in `registry` {given!r} is not a host with an optional port.", next_step=f"Write {EXAMPLES}; a tag is not part of it.")
+        raise PlatformError(f"{host!r} in `registry` {given!r} is not a host with an optional port.", next_step=f"Write {EXAMPLES}; a tag is not part of it.")
     if host in _DOCKER_HUB_ALIASES:
         host = _DOCKER_HUB
     path = path.removesuffix("/")
     if ":" in path:
-        raise FunctionError(f"`registry` {given!r} holds a tag.", next_step=f"Write `{given.rpartition(':')[0]}`: the deployment sets the tag itself.")
+        raise PlatformError(f"`registry` {given!r} holds a tag.", next_step=f"Write `{given.rpartition(':')[0]}`: the deployment sets the tag itself.")
     if path != path.lower():
-        raise FunctionError(f"The path in `registry` {given!r} has upper-case letters, which no registry allows.", next_step=f"Write `{host}/{path.lower()}`.")
+        raise PlatformError(f"The path in `registry` {given!r} has upper-case letters, which no registry allows.", next_step=f"Write `{host}/{path.lower()}`.")
     for component in path.split("/") if path else ():
         if not _COMPONENT.fullmatch(component):
-            raise FunctionError(
+            raise PlatformError(
                 f"{component!r} in `registry` {given!r} is not a valid part of a path.",
                 next_step="Use lower-case letters and digits, joined by one '.', one or two '_' or any number of '-', between single slashes.",
             )
     if host == _DOCKER_HUB and "/" in path:
-        raise FunctionError(
+        raise PlatformError(
             f"Docker Hub has no nested repositories, so `registry` {given!r} can't be.", next_step=f"Write `{_DOCKER_HUB}/{path.split('/')[0]}`."
         )
     return DistributionLocation(host, path)

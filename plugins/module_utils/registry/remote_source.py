@@ -13,7 +13,7 @@ import typing as t
 import urllib.parse
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from .authentication import registry_error
 from .reference import check_digest
 from .store import Timeouts
@@ -32,12 +32,12 @@ def fetch(url: str, digest: str, cache_directory: Path, *, ca_file: Path | None 
         cache_directory: made if it is missing; two processes may share it.
         ca_file: PEM file with certificate authorities to trust besides the system's.
 
-    Errors: FunctionError if it can't be downloaded or has another digest.
+    Errors: PlatformError if it can't be downloaded or has another digest.
     """
     try:
         hexadecimal = check_digest(digest).removeprefix("sha256:")
     except ValueError:
-        raise FunctionError(
+        raise PlatformError(
             f"{digest!r}, the digest of {url}, is not `sha256:` and 64 lower-case hex digits.",
             next_step="Repair `digest` in spin.toml: `sha256sum FILE` tells it.",
         ) from None
@@ -46,7 +46,7 @@ def fetch(url: str, digest: str, cache_directory: Path, *, ca_file: Path | None 
         return path
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise FunctionError(f"Can't download {url}: only http and https are supported.", next_step="Repair `url` in spin.toml.")
+        raise PlatformError(f"Can't download {url}: only http and https are supported.", next_step="Repair `url` in spin.toml.")
     peer = Peer(parts.netloc.rpartition("@")[2], kind="server", plain_http=parts.scheme == "http")
     limits = timeouts or Timeouts()
     shown = urllib.parse.urlunsplit((parts.scheme, peer.address, parts.path, "", ""))  # a query may hold a signature
@@ -56,10 +56,10 @@ def fetch(url: str, digest: str, cache_directory: Path, *, ca_file: Path | None 
             with_retries(lambda: _download(client, url, shown, digest, path), did=f"downloading {shown}", peer=peer, timeouts=limits)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise FunctionError(
+                raise PlatformError(
                     f"The disk of {cache_directory} is full, while downloading {shown}.", next_step=f"Free space (`df -h {cache_directory}`) and run again."
                 ) from error
-            raise FunctionError(
+            raise PlatformError(
                 f"Can't write {error.filename or cache_directory}: {error.strerror}.", next_step=f"Make {cache_directory} writable for this user."
             ) from error
     return path
@@ -87,7 +87,7 @@ def _download(client: httpx2.Client, url: str, shown: str, digest: str, path: Pa
                 message = registry_error(response)
                 raise temporary(
                     response,
-                    FunctionError(
+                    PlatformError(
                         f"{shown} answered HTTP {response.status_code}{f' ({message})' if message else ''}.",
                         next_step="Open the URL of the component's `source` and repair it in spin.toml.",
                     ),
@@ -97,7 +97,7 @@ def _download(client: httpx2.Client, url: str, shown: str, digest: str, path: Pa
                     found.update(chunk)
                     stream.write(chunk)
         if f"sha256:{found.hexdigest()}" != digest:
-            raise FunctionError(
+            raise PlatformError(
                 f"{shown} has the digest sha256:{found.hexdigest()}, but spin.toml says {digest}.",
                 next_step="If the new content is what you want, put its digest into spin.toml; if not, someone changed the file.",
             )

@@ -70,7 +70,7 @@ class AwsOptions:
 
 
 class Store(t.Protocol):
-    """A place for artifacts. Every method raises FunctionError and nothing else for what a user can act on."""
+    """A place for artifacts. Every method raises PlatformError and nothing else for what a user can act on."""
 
     def has(self, name: str, digest: str) -> bool:
         """Whether the artifact `digest` (`sha256:<hex>`) of function `name` can be pulled."""

@@ -14,7 +14,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from ..errors import FunctionError
+from ..errors import PlatformError
 from .store import Timeouts
 
 if t.TYPE_CHECKING:
@@ -33,7 +33,7 @@ _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LE
 class TemporaryFailure(Exception):
     """An answer that a later attempt may not get; `error` is raised if no attempt is left."""
 
-    def __init__(self, error: FunctionError, retry_after: float | None = None) -> None:
+    def __init__(self, error: PlatformError, retry_after: float | None = None) -> None:
         super().__init__(str(error))
         self.error = error
         self.retry_after = retry_after  # seconds
@@ -52,7 +52,7 @@ class Peer(t.NamedTuple):
 
 
 def create_client(*, ca_file: Path | None, plain_http: bool, timeouts: Timeouts, connections: int = 4) -> httpx2.Client:
-    """A client that takes proxies from the environment and keeps connections. Errors: FunctionError for an unusable file."""
+    """A client that takes proxies from the environment and keeps connections. Errors: PlatformError for an unusable file."""
     import httpx2
 
     return httpx2.Client(
@@ -73,7 +73,7 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
             context.load_verify_locations(cafile=ca_file)
         except (OSError, ssl.SSLError) as error:
             reason = error.strerror if not isinstance(error, ssl.SSLError) and error.strerror else "no PEM certificate in it"
-            raise FunctionError(
+            raise PlatformError(
                 f"Can't use the certificate file {ca_file}: {reason}.", next_step="Give the path of a PEM file with the certificate of the authority."
             ) from error
     return context
@@ -86,7 +86,7 @@ def with_retries(action: t.Callable[[], Result], *, did: str, peer: Peer, timeou
         did: what is being done, for messages, such as `uploading blob sha256:…`.
         cancelled: ends the waiting between attempts.
 
-    Errors: FunctionError for the last failure; whatever else `action` raises at once.
+    Errors: PlatformError for the last failure; whatever else `action` raises at once.
     """
     import httpx2
     import tenacity
@@ -118,14 +118,14 @@ def with_retries(action: t.Callable[[], Result], *, did: str, peer: Peer, timeou
         raise connection_error(error, did=did, peer=peer, timeouts=timeouts) from error
 
 
-def temporary(response: httpx2.Response, error: FunctionError) -> Exception:
+def temporary(response: httpx2.Response, error: PlatformError) -> Exception:
     """`error`, wrapped as TemporaryFailure if the status says so (RFC 9110 §15.6, RFC 6585 §4)."""
     if response.status_code not in _TEMPORARY_STATUS:
         return error
     return TemporaryFailure(error, _retry_after(response.headers.get("Retry-After")))
 
 
-def connection_error(error: Exception, *, did: str, peer: Peer, timeouts: Timeouts) -> FunctionError:
+def connection_error(error: Exception, *, did: str, peer: Peer, timeouts: Timeouts) -> PlatformError:
     """What a failed connection means and what to do; the cause is found in the chain of exceptions."""
     import httpx2
 
@@ -134,37 +134,37 @@ def connection_error(error: Exception, *, did: str, peer: Peer, timeouts: Timeou
     chain = list(_chain(error))
     for cause in chain:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return FunctionError(
+            return PlatformError(
                 f"The certificate of {where} is not trusted ({cause.verify_message}), while {did}.",
                 next_step=f"{_trust(peer)} To see the certificate: `openssl s_client -connect {_with_port(peer.address)}`.",
             )
         if isinstance(cause, ssl.SSLError) and cause.reason in _NOT_TLS:
             plain = "set `registry_plain_http: true` if the network to it is trusted" if peer.kind == "registry" else "write `http://`"
-            return FunctionError(f"{_capital(where)} does not speak HTTPS, while {did}.", next_step=f"Give the port that speaks HTTPS, or {plain}.")
+            return PlatformError(f"{_capital(where)} does not speak HTTPS, while {did}.", next_step=f"Give the port that speaks HTTPS, or {plain}.")
         if isinstance(cause, socket.gaierror):
-            return FunctionError(
+            return PlatformError(
                 f"The name {host!r} of {where} can't be resolved ({cause.strerror}), while {did}.",
                 next_step=f"Check the spelling and the DNS: `getent hosts {host}`.",
             )
         if isinstance(cause, OSError) and cause.errno == errno.ECONNREFUSED:
-            return FunctionError(f"Nothing listens at {where}: connection refused, while {did}.", next_step=_look(peer))
+            return PlatformError(f"Nothing listens at {where}: connection refused, while {did}.", next_step=_look(peer))
     if _is_not_http(error):
-        return FunctionError(f"{_capital(where)} does not answer in plain HTTP, while {did}.", next_step="Use HTTPS: leave `registry_plain_http` out.")
+        return PlatformError(f"{_capital(where)} does not answer in plain HTTP, while {did}.", next_step="Use HTTPS: leave `registry_plain_http` out.")
     if isinstance(error, httpx2.ConnectTimeout):
-        return FunctionError(f"No connection to {where} within {timeouts.connect:g} s, while {did}.", next_step=_look(peer))
+        return PlatformError(f"No connection to {where} within {timeouts.connect:g} s, while {did}.", next_step=_look(peer))
     if isinstance(error, httpx2.TimeoutException):
         limit = f"{timeouts.transfer:g} s; {timeouts.commit:g} s after a whole blob" if peer.kind == "registry" else f"{timeouts.transfer:g} s"
-        return FunctionError(
+        return PlatformError(
             f"{_capital(where)} gave no answer in time ({limit}), while {did}.",
             next_step=f"Run again; if it stays slow, see its load and its log. {_look(peer)}",
         )
     if isinstance(error, httpx2.ProxyError):
-        return FunctionError(
+        return PlatformError(
             f"The HTTP proxy refused the connection to {where}, while {did}: {error}.",
             next_step=f"Check HTTPS_PROXY and HTTP_PROXY, or add {host} to NO_PROXY.",
         )
     reason = str(chain[-1]) or type(chain[-1]).__name__
-    return FunctionError(
+    return PlatformError(
         f"The connection to {where} failed ({reason}), while {did}.", next_step=f"Run again: what arrived whole is not sent again. {_look(peer)}"
     )
 

@@ -26,12 +26,12 @@ Result = dict[str, t.Any]
 
 _IN_A_PROCESS = """
 import json, signal, sys
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_module import run
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 try:
     print(json.dumps(run(json.loads(sys.stdin.read()), False, set())))
-except FunctionError as error:
+except PlatformError as error:
     print(json.dumps({"failed": True, "stage": error.stage, "cause": error.cause, "next_step": error.next_step}))
     sys.exit(1)
 """
@@ -67,7 +67,7 @@ class Deployment:
         return {**defaults, **given, **options}
 
     def deploy(self, project: FunctionProject, *, check_mode: bool = False, **options: t.Any) -> Result:
-        """As `ansible-playbook deploy-function.yml`; raises FunctionError."""
+        """As `ansible-playbook deploy-function.yml`; raises PlatformError."""
         parameters = self._remembered(project, options)
         return run(parameters, check_mode, set())
 

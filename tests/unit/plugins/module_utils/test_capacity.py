@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.capacity import expected_response_time, replicas_needed
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,20 +65,20 @@ _BAD: list[t.Any] = [None, "", "many", math.nan, math.inf, -math.inf, True, [], 
 def test_what_is_no_number_or_out_of_range_is_refused(value: t.Any, place: int) -> None:
     arguments: list[t.Any] = [1, 1, 1]
     arguments[place] = value
-    with pytest.raises(FunctionError, match=("requests_per_second", "service_time_seconds", "concurrency")[place]) as caught:
+    with pytest.raises(PlatformError, match=("requests_per_second", "service_time_seconds", "concurrency")[place]) as caught:
         replicas_needed(*arguments)
     assert caught.value.next_step
 
 
 def test_bounds() -> None:
-    with pytest.raises(FunctionError, match="service_time_seconds must be a number, more than 0, and is 0"):
+    with pytest.raises(PlatformError, match="service_time_seconds must be a number, more than 0, and is 0"):
         replicas_needed(1, 0, 1)
-    with pytest.raises(FunctionError, match=r"concurrency must be a number, 1 or more, and is 0\.5"):
+    with pytest.raises(PlatformError, match=r"concurrency must be a number, 1 or more, and is 0\.5"):
         replicas_needed(1, 1, 0.5)
 
 
 def test_load_beyond_all_numbers_is_refused() -> None:
-    with pytest.raises(FunctionError, match="more than can be counted"):
+    with pytest.raises(PlatformError, match="more than can be counted"):
         replicas_needed(1e300, 1e300, 1)
 
 
@@ -95,10 +95,10 @@ def test_expected_response_time_lies_between_warm_and_cold(probability: float, c
 
 @pytest.mark.parametrize("arguments", [(-0.1, 1, 1), (1.1, 1, 1), (0.5, -1, 1), (0.5, 1, -1), ("x", 1, 1), (None, 1, 1)])
 def test_expected_response_time_refuses_what_is_out_of_range(arguments: tuple[t.Any, t.Any, t.Any]) -> None:
-    with pytest.raises(FunctionError):
+    with pytest.raises(PlatformError):
         expected_response_time(*arguments)
 
 
 def test_probability_is_named_with_its_range() -> None:
-    with pytest.raises(FunctionError, match="cold_probability must be a number, 0 to 1, and is 2"):
+    with pytest.raises(PlatformError, match="cold_probability must be a number, 0 to 1, and is 2"):
         expected_response_time(2, 1, 1)

@@ -21,7 +21,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.deploy_function 
     function_name,
     source_tag,
 )
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function import Difference, LiveFunction, WantedFunction
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Manifest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import parse_registry
@@ -44,14 +44,14 @@ def test_name_that_fits(name: str) -> None:
 def test_trap_9_name_of_more_than_52_characters_is_refused() -> None:
     """The operator's label key core.spinkube.dev/app.<name>.status may have 63 characters in its name part."""
     assert len("app." + "a" * 52 + ".status") == 63
-    with pytest.raises(FunctionError, match="has 53 characters, and only 52 fit") as caught:
+    with pytest.raises(PlatformError, match="has 53 characters, and only 52 fit") as caught:
         function_name("a" * 53, MANIFEST)
     assert "-e name=" in caught.value.next_step
 
 
 @pytest.mark.parametrize("name", ["", "Hello", "hello_world", "2fast", "-a", "a-", "a.b", "a/b", "ä", "hello\n", "a b"])
 def test_name_that_kubernetes_would_refuse_is_refused(name: str) -> None:
-    with pytest.raises(FunctionError, match=r"application\.name in spin\.toml"):
+    with pytest.raises(PlatformError, match=r"application\.name in spin\.toml"):
         function_name(name, MANIFEST)
 
 
@@ -61,7 +61,7 @@ def test_every_name_is_one_of_dns_or_refused(name: str) -> None:
 
     try:
         assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", function_name(name, MANIFEST))
-    except FunctionError as error:
+    except PlatformError as error:
         assert error.next_step
 
 
@@ -72,7 +72,7 @@ def test_namespace_that_fits(namespace: str) -> None:
 
 @pytest.mark.parametrize("namespace", ["", "..", "../../etc", "Default", "a" * 64, "a_b", "-a", "a-", "a\n"])
 def test_namespace_that_would_lead_elsewhere_is_refused(namespace: str) -> None:
-    with pytest.raises(FunctionError, match="the namespace"):
+    with pytest.raises(PlatformError, match="the namespace"):
         check_namespace(namespace)
 
 
@@ -94,7 +94,7 @@ class TargetStub:
         self.wanted: WantedFunction | None = None
         self.calls: list[str] = []
         self.shim = "0.25.1"
-        self.error: FunctionError | None = None
+        self.error: PlatformError | None = None
 
     def exists(self) -> bool:
         return self.function is not None
@@ -235,7 +235,7 @@ def test_pushed_only_needs_no_values_of_required_variables(deploy: Deploy, folde
     text = (folder / "spin.toml").read_text()
     (folder / "spin.toml").write_text(text.replace('{ default = "hi" }', "{ required = true }"))
     assert deploy(state="pushed").changed
-    with pytest.raises(FunctionError, match="greeting is required") as caught:
+    with pytest.raises(PlatformError, match="greeting is required") as caught:
         deploy()
     assert caught.value.stage == "manifest"
 
@@ -291,7 +291,7 @@ def test_check_mode_of_what_a_pipeline_pushed_knows_the_digest(deploy: Deploy, t
 
 def test_broken_manifest_ends_at_its_stage(deploy: Deploy, folder: Path, target: TargetStub) -> None:
     (folder / "spin.toml").write_text("broken = [")
-    with pytest.raises(FunctionError) as caught:
+    with pytest.raises(PlatformError) as caught:
         deploy()
     assert caught.value.stage == "manifest"
 
@@ -301,7 +301,7 @@ def test_failed_build_leaves_registry_and_function_alone(deploy: Deploy, folder:
     (folder / "spin.toml").write_text((folder / "spin.toml").read_text().replace("cp prepared.wasm app.wasm", "exit 3"))
     index = (tmp_path / "registry" / "index.json").read_bytes()
     target.calls.clear()
-    with pytest.raises(FunctionError, match="exit code 3") as caught:
+    with pytest.raises(PlatformError, match="exit code 3") as caught:
         deploy()
     assert caught.value.stage == "build"
     assert target.calls == []
@@ -314,7 +314,7 @@ def test_component_that_the_shim_cannot_run_is_refused_before_it_is_pushed(
 ) -> None:
     (folder / "prepared.wasm").write_bytes(wasm.component(exports=["wasi:http/handler@0.3.0-rc-2026-03-15"]))
     target.shim = "0.24.0"
-    with pytest.raises(FunctionError, match=r"0\.24\.0 \(Spin 3\.6\.3\)") as caught:
+    with pytest.raises(PlatformError, match=r"0\.24\.0 \(Spin 3\.6\.3\)") as caught:
         deploy()
     assert caught.value.stage == "compatibility"
     assert target.calls == []
@@ -325,20 +325,20 @@ def test_component_that_was_pushed_for_newer_nodes_is_refused_too(deploy: Deploy
     (folder / "prepared.wasm").write_bytes(wasm.component(exports=["wasi:http/handler@0.3.0-rc-2026-03-15"]))
     deploy(state="pushed")
     target.shim = "0.24.0"
-    with pytest.raises(FunctionError, match=r"uses? interfaces that Spin has from 4.0.0 on"):
+    with pytest.raises(PlatformError, match=r"uses? interfaces that Spin has from 4.0.0 on"):
         deploy()
     assert target.calls == []
 
 
 def test_build_that_writes_no_webassembly_is_refused_with_the_key(deploy: Deploy, folder: Path) -> None:
     (folder / "prepared.wasm").write_text("#!/bin/sh")
-    with pytest.raises(FunctionError, match=r"component\.hello\.source: .* is not WebAssembly"):
+    with pytest.raises(PlatformError, match=r"component\.hello\.source: .* is not WebAssembly"):
         deploy()
 
 
 def test_function_that_did_not_come_up_is_found_in_the_registry_by_the_next_run(deploy: Deploy, target: TargetStub, tmp_path: Path) -> None:
-    target.error = FunctionError("it does not answer.", next_step="look")
-    with pytest.raises(FunctionError):
+    target.error = PlatformError("it does not answer.", next_step="look")
+    with pytest.raises(PlatformError):
         deploy()
     target.error = None
     assert deploy().changed

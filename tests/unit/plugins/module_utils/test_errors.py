@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 
 
 def test_text_names_stage_cause_and_next_step() -> None:
-    error = FunctionError("It is broken.", next_step="mend it.")
+    error = PlatformError("It is broken.", next_step="mend it.")
     assert str(error) == "It is broken. Next: mend it."
     error.stage = "build"
     assert str(error) == "build: It is broken. Next: mend it."
 
 
 def test_facts_are_its_own() -> None:
-    one, other = FunctionError("a", next_step="b"), FunctionError("a", next_step="b")
+    one, other = PlatformError("a", next_step="b"), PlatformError("a", next_step="b")
     one.facts["key"] = "value"
     assert other.facts == {}

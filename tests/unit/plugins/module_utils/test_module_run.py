@@ -9,7 +9,7 @@ import signal
 import typing as t
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import kubeconfig_secrets, run_module
 
 
@@ -65,7 +65,7 @@ def test_difference_is_given_where_it_is_asked_for(wanted: bool) -> None:
 def test_error_has_all_its_parts_and_hides_secrets_too() -> None:
     def run(_parameters: dict[str, t.Any], _check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
         hidden.add("secret")
-        raise FunctionError("It broke.", next_step="mend it.", stage="build", facts={"exit_code": 1})
+        raise PlatformError("It broke.", next_step="mend it.", stage="build", facts={"exit_code": 1})
 
     assert end(ModuleStub(), run).failed == {
         "msg": "build: It broke. Next: mend it.",

@@ -15,7 +15,7 @@ import typing as t
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils import probe as module
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.probe import HEALTH_PATH, address_in_name, probe
 
 Answer = collections.abc.Callable[[http.server.BaseHTTPRequestHandler], None]
@@ -98,7 +98,7 @@ def test_function_that_stays_ill_is_told_with_its_last_answer(serve: t.Any) -> N
     server = serve(status(500, b"no database " + b"x" * 10_000))
     url = f"http://127.0.0.1:{server.port}"
     started = time.monotonic()
-    with pytest.raises(FunctionError, match=f"{url}{HEALTH_PATH} answers 500 Internal Server Error") as caught:
+    with pytest.raises(PlatformError, match=f"{url}{HEALTH_PATH} answers 500 Internal Server Error") as caught:
         probe(url, timeout_seconds=0.5)
     assert 0.4 < time.monotonic() - started < 5
     assert len(server.requests) > 2
@@ -110,7 +110,7 @@ def test_function_that_stays_ill_is_told_with_its_last_answer(serve: t.Any) -> N
 
 def test_port_that_nobody_listens_on_is_told(free_port: int) -> None:
     started = time.monotonic()
-    with pytest.raises(FunctionError, match=r"can't be reached: .*[Cc]onnection refused") as caught:
+    with pytest.raises(PlatformError, match=r"can't be reached: .*[Cc]onnection refused") as caught:
         probe(f"http://127.0.0.1:{free_port}", timeout_seconds=0.3)
     assert time.monotonic() - started < 5
     assert caught.value.facts["url"].endswith(HEALTH_PATH)
@@ -152,7 +152,7 @@ def test_server_that_accepts_and_says_nothing_is_given_up(monkeypatch: pytest.Mo
         listener.bind(("127.0.0.1", 0))
         listener.listen(50)
         started = time.monotonic()
-        with pytest.raises(FunctionError, match=r"can't be reached: .*timed out"):
+        with pytest.raises(PlatformError, match=r"can't be reached: .*timed out"):
             probe(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout_seconds=0.5)
         assert time.monotonic() - started < 5
 
@@ -229,7 +229,7 @@ def test_proxy_of_the_environment_is_passed_by(serve: t.Any, monkeypatch: pytest
 
 
 def test_name_that_dns_does_not_know_is_told_with_the_way_around() -> None:
-    with pytest.raises(FunctionError, match="can't be reached") as caught:
+    with pytest.raises(PlatformError, match="can't be reached") as caught:
         probe("http://hello.invalid", timeout_seconds=0.1)
     assert "probe_address" in caught.value.next_step
 

@@ -15,7 +15,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Build, Component, LocalSource, Manifest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.parse import read_manifest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.source_digest import _inputs, source_digest
@@ -354,7 +354,7 @@ def test_mounted_output_of_a_build_is_no_change(make_project: t.Callable[..., Ma
 
 
 def test_mount_that_is_missing_is_an_error_where_nothing_builds_it(make_project: t.Callable[..., Manifest]) -> None:
-    with pytest.raises(FunctionError, match='"data" does not exist'):
+    with pytest.raises(PlatformError, match='"data" does not exist'):
         source_digest(make_project(None, {"app.wasm": "x"}, extra='files = [{ source = "data", destination = "/" }]'))
 
 
@@ -381,7 +381,7 @@ def test_file_that_may_not_be_read_is_named(without_privileges: t.Any, make_proj
         manifest = make_project(None, {"app.wasm": "x", "secret": "s", "closed/a": "a"}, folder=Path(outside) / "project")
         for closed, name in ((manifest.folder / "secret", "secret"), (manifest.folder / "closed", "closed")):
             closed.chmod(0)
-            with without_privileges(), pytest.raises(FunctionError, match=f"{name}: Permission denied") as caught:
+            with without_privileges(), pytest.raises(PlatformError, match=f"{name}: Permission denied") as caught:
                 source_digest(manifest)
             assert ".gitignore" in caught.value.next_step
             closed.chmod(0o755)

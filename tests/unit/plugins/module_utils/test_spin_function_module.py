@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils import spin_function_module as module
 from ansible_collections.wasmfaas.platform.plugins.module_utils.deploy_function import DeployResult
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_module import run, secret_values, write_result
 
 RESULT: dict[str, t.Any] = {
@@ -64,11 +64,11 @@ def test_result_that_cannot_be_written_leaves_the_old_one_and_no_other_file(tmp_
 
 def test_folder_in_the_place_of_the_result_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "result").mkdir()
-    with pytest.raises(FunctionError, match=r"result_file: .*/result: Is a directory"):
+    with pytest.raises(PlatformError, match=r"result_file: .*/result: Is a directory"):
         write_result(tmp_path / "result", RESULT)
     assert os.listdir(tmp_path) == ["result"]
     (tmp_path / "file").touch()
-    with pytest.raises(FunctionError, match="result_file: "):
+    with pytest.raises(PlatformError, match="result_file: "):
         write_result(tmp_path / "file" / "result", RESULT)
 
 
@@ -94,7 +94,7 @@ def test_values_that_would_black_out_everything_are_not_hidden() -> None:
 
 def test_secrets_are_hidden_also_where_the_run_fails(parameters: dict[str, t.Any], tmp_path: Path) -> None:
     hidden: set[str] = set()
-    with pytest.raises(FunctionError):
+    with pytest.raises(PlatformError):
         run({**parameters, "state": "present", "source": str(tmp_path / "gone"), "variables": {"a": "hunter2"}}, False, hidden)
     assert hidden == {"hunter2"}
 
@@ -112,7 +112,7 @@ def test_given_registry_wins(parameters: dict[str, t.Any]) -> None:
 
 @pytest.mark.parametrize("change", [{"target": "cluster"}, {"state": "pushed"}])
 def test_cluster_needs_a_registry(parameters: dict[str, t.Any], change: dict[str, str]) -> None:
-    with pytest.raises(FunctionError, match="registry: ") as caught:
+    with pytest.raises(PlatformError, match="registry: ") as caught:
         module._registry({**parameters, "state": "present", **change}, Path("/state"))
     assert "-e registry=" in caught.value.next_step
 
@@ -164,7 +164,7 @@ def test_removal_writes_its_result_too(remove: t.Any, tmp_path: Path) -> None:
 
 def test_namespace_that_would_lead_elsewhere_is_refused(remove: t.Any) -> None:
     target = TargetStub(there=True)
-    with pytest.raises(FunctionError, match="the namespace"):
+    with pytest.raises(PlatformError, match="the namespace"):
         remove(target, namespace="../..")
     assert target.there
 

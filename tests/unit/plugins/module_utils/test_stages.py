@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils import stages as module
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.stages import Stages
 
 
@@ -30,15 +30,15 @@ def test_seconds_of_each_stage_in_the_order_of_their_first_time(clock: list[floa
 
 def test_error_gets_the_innermost_stage_and_the_time_counts_all_the_same() -> None:
     stages = Stages()
-    with pytest.raises(FunctionError) as caught, stages("outer"), stages("inner"):
-        raise FunctionError("a", next_step="b")
+    with pytest.raises(PlatformError) as caught, stages("outer"), stages("inner"):
+        raise PlatformError("a", next_step="b")
     assert caught.value.stage == "inner"
     assert set(stages.seconds) == {"inner", "outer"}
 
 
 def test_stage_that_an_error_brings_along_stays() -> None:
-    with pytest.raises(FunctionError) as caught, Stages()("outer"):
-        raise FunctionError("a", next_step="b", stage="probe")
+    with pytest.raises(PlatformError) as caught, Stages()("outer"):
+        raise PlatformError("a", next_step="b", stage="probe")
     assert caught.value.stage == "probe"
 
 

@@ -9,7 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Manifest, Variable
 from ansible_collections.wasmfaas.platform.plugins.module_utils.variables import VariableValues, variable_values
 
@@ -35,22 +35,22 @@ def test_values_become_text(value: object, text: str) -> None:
 
 @pytest.mark.parametrize("value", [None, [], {"a": 1}, b"bytes"])
 def test_value_that_is_no_text_is_refused_without_showing_it(value: object) -> None:
-    with pytest.raises(FunctionError, match=f"variables: token must be text, and is a {type(value).__name__}"):
+    with pytest.raises(PlatformError, match=f"variables: token must be text, and is a {type(value).__name__}"):
         variable_values(MANIFEST, {"token": value})
 
 
 def test_missing_required_variable_is_named_with_the_option_that_gives_it() -> None:
-    with pytest.raises(FunctionError, match=r"variables: token is required by spin\.toml") as caught:
+    with pytest.raises(PlatformError, match=r"variables: token is required by spin\.toml") as caught:
         variable_values(MANIFEST, {})
     assert '"token"' in caught.value.next_step
 
 
 def test_undeclared_variable_is_refused_with_the_one_that_was_meant() -> None:
-    with pytest.raises(FunctionError, match="variables: greting is not declared") as caught:
+    with pytest.raises(PlatformError, match="variables: greting is not declared") as caught:
         variable_values(MANIFEST, {"greting": "x", "token": "t"})
     assert caught.value.next_step == "did you mean greeting?"
     names: t.Any = {7: "x", "token": "t"}
-    with pytest.raises(FunctionError, match="variables: 7 is not declared"):
+    with pytest.raises(PlatformError, match="variables: 7 is not declared"):
         variable_values(MANIFEST, names)
 
 

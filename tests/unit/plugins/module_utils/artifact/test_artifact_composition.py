@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.artifact import composition
 from ansible_collections.wasmfaas.platform.plugins.module_utils.artifact.composition import compose
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Component, LocalSource, Manifest, Trigger
 
 WAC_STUB = """#!{python}
@@ -87,7 +87,7 @@ def test_component_without_dependencies_stays_as_it_is(manifest: Manifest, monke
 
 def test_trap_6_without_wac_a_component_with_dependencies_is_refused(manifest: Manifest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(FunctionError, match=r"component.c.dependencies: a:b/c must be composed") as caught:
+    with pytest.raises(PlatformError, match=r"component.c.dependencies: a:b/c must be composed") as caught:
         run(manifest, {"a:b/c": {"path": "plug.wasm"}})
     assert "cargo install wac-cli" in caught.value.next_step
 
@@ -120,18 +120,18 @@ def test_one_dependency_may_inherit_by_itself(manifest: Manifest, wac_stub: WacS
 def test_dependency_that_is_not_trusted_with_everything_is_refused(manifest: Manifest, wac_stub: WacStub, inherit: t.Any) -> None:
     """wac would give it all that the component may do; Spin fences it off with an adapter of its own."""
     dependency = {"path": "plug.wasm"} | ({} if inherit is None else {"inherit_configuration": inherit})
-    with pytest.raises(FunctionError, match="a:b/c does not inherit") as caught:
+    with pytest.raises(PlatformError, match="a:b/c does not inherit") as caught:
         run(manifest, {"a:b/c": dependency}, inherit=False)
     assert "dependencies_inherit_configuration = true" in caught.value.next_step
 
 
 def test_dependency_from_a_component_registry_is_refused(manifest: Manifest, wac_stub: WacStub) -> None:
-    with pytest.raises(FunctionError, match="a:b/c comes from a component registry"):
+    with pytest.raises(PlatformError, match="a:b/c comes from a component registry"):
         run(manifest, {"a:b/c": {"version": "^1.0"}})
 
 
 def test_dependency_by_another_export_is_refused(manifest: Manifest, wac_stub: WacStub) -> None:
-    with pytest.raises(FunctionError, match="takes the export x:y/z"):
+    with pytest.raises(PlatformError, match="takes the export x:y/z"):
         run(manifest, {"a:b/c": {"path": "plug.wasm", "export": "x:y/z"}})
 
 
@@ -140,13 +140,13 @@ def test_trap_6_import_that_wac_left_open_is_refused(manifest: Manifest, wac_stu
     """wac ends well as soon as one of two dependencies fits."""
     (wac_stub.folder / "output.wasm").write_bytes(wasm.component(imports=["wasi:cli/stdout@0.2.0", left]))
     name = "a:b" if left.startswith("a:b/other") else "a:b/c"
-    with pytest.raises(FunctionError, match=rf"{name} does not export {left}"):
+    with pytest.raises(PlatformError, match=rf"{name} does not export {left}"):
         run(manifest, {name: {"path": "plug.wasm"}})
 
 
 def test_failure_of_wac_is_told_with_its_own_words(manifest: Manifest, wac_stub: WacStub) -> None:
     (wac_stub.folder / "error").write_text("no matching import")
-    with pytest.raises(FunctionError, match="no matching import") as caught:
+    with pytest.raises(PlatformError, match="no matching import") as caught:
         run(manifest, {"a:b/c": {"path": "plug.wasm"}})
     assert caught.value.facts["exit_code"] == 1
     assert caught.value.facts["command"][1] == "plug"
@@ -155,5 +155,5 @@ def test_failure_of_wac_is_told_with_its_own_words(manifest: Manifest, wac_stub:
 def test_wac_that_hangs_is_stopped(manifest: Manifest, wac_stub: WacStub, monkeypatch: pytest.MonkeyPatch) -> None:
     (wac_stub.folder / "hang").touch()
     monkeypatch.setattr(composition, "TIMEOUT_SECONDS", 1)
-    with pytest.raises(FunctionError, match="did not end within 1 s"):
+    with pytest.raises(PlatformError, match="did not end within 1 s"):
         run(manifest, {"a:b/c": {"path": "plug.wasm"}})

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.artifact.model import Artifact, Blob
 from ansible_collections.wasmfaas.platform.plugins.module_utils.artifact.pack import MINIMUM_SPIN_VERSION, pack
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.files import expand_files
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Component, LocalSource, Manifest, Trigger
 from hypothesis import given, settings
@@ -225,7 +225,7 @@ def test_trap_5_dotfiles_are_kept_and_no_path_begins_with_a_slash(packed: t.Call
 
 def test_file_that_vanished_is_named(make_project: t.Callable[..., Manifest], tmp_path: Path) -> None:
     manifest = make_project(None, {"app.wasm": MODULE})
-    with pytest.raises(FunctionError, match=r"gone\.wasm: No such file") as caught:
+    with pytest.raises(PlatformError, match=r"gone\.wasm: No such file") as caught:
         make(manifest, tmp_path, hello=tmp_path / "gone.wasm")
     assert caught.value.next_step
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.build.components import BuildOptions, build_components
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Build, Component, LocalSource, Manifest, RemoteSource
 
 Run = collections.abc.Callable[..., Path]
@@ -50,18 +50,18 @@ def test_command_runs_in_its_workdir(run: Run, tmp_path: Path) -> None:
 
 
 def test_missing_workdir_is_named(run: Run) -> None:
-    with pytest.raises(FunctionError, match=r"component\.c\.build\.workdir: .*/gone is not a folder"):
+    with pytest.raises(PlatformError, match=r"component\.c\.build\.workdir: .*/gone is not a folder"):
         run("true", workdir="gone")
 
 
 def test_commands_run_one_after_the_other_until_one_fails(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(FunctionError):
+    with pytest.raises(PlatformError):
         run("echo 1 >> steps", "echo 2 >> steps; false", "echo 3 >> steps")
     assert (tmp_path / "project" / "steps").read_text() == "1\n2\n"
 
 
 def test_failure_tells_command_exit_code_last_lines_and_log(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(FunctionError) as caught:
+    with pytest.raises(PlatformError) as caught:
         run("for number in $(seq 100); do echo line $number; done; echo at last >&2; exit 7")
     error = caught.value
     assert "failed with exit code 7" in error.cause
@@ -76,7 +76,7 @@ def test_failure_tells_command_exit_code_last_lines_and_log(run: Run, tmp_path: 
 
 
 def test_end_by_a_signal_is_a_failure(run: Run) -> None:
-    with pytest.raises(FunctionError, match=r"exit code -?[19]"):
+    with pytest.raises(PlatformError, match=r"exit code -?[19]"):
         run("kill -9 $$")
 
 
@@ -88,13 +88,13 @@ def test_log_grows_while_the_command_runs(run: Run, tmp_path: Path) -> None:
 
 
 def test_no_output_file_is_told(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(FunctionError, match=r"ended well but wrote no dist/app\.wasm") as caught:
+    with pytest.raises(PlatformError, match=r"ended well but wrote no dist/app\.wasm") as caught:
         run("true", source="dist/app.wasm")
     assert "component.c.source" in caught.value.next_step
 
 
 def test_folder_is_no_output_file(run: Run) -> None:
-    with pytest.raises(FunctionError, match=r"wrote no app\.wasm"):
+    with pytest.raises(PlatformError, match=r"wrote no app\.wasm"):
         run("mkdir app.wasm")
 
 
@@ -114,7 +114,7 @@ def test_components_build_in_order_and_the_first_failure_ends_it(tmp_path: Path)
         component("c", "false"),
         component("d", "touch d.wasm"),
     ]
-    with pytest.raises(FunctionError, match=r"component\.c\.build"):
+    with pytest.raises(PlatformError, match=r"component\.c\.build"):
         build_components(Manifest(tmp_path / "spin.toml", "a", (), {one.id: one for one in components}), BuildOptions(tmp_path / "cache", tmp_path / "log"))
     assert (tmp_path / "a.wasm").read_text() == "b\n"
     assert not (tmp_path / "d.wasm").exists()
@@ -127,7 +127,7 @@ def _await_end(process_id: int) -> None:
 
 def test_time_out_ends_the_command_with_all_its_children(run: Run, tmp_path: Path) -> None:
     started = time.monotonic()
-    with pytest.raises(FunctionError, match=r"did not end within 1 s and was stopped") as caught:
+    with pytest.raises(PlatformError, match=r"did not end within 1 s and was stopped") as caught:
         run("echo begun; sleep 600 & echo $! > child; (trap '' TERM HUP INT; sleep 600 & echo $! > grandchild; wait) & wait", timeout=1)
     assert time.monotonic() - started < 15
     assert caught.value.facts["exit_code"] is None
@@ -140,12 +140,12 @@ def test_time_out_ends_the_command_with_all_its_children(run: Run, tmp_path: Pat
 
 
 def test_time_out_counts_for_all_commands_of_a_component_together(run: Run) -> None:
-    with pytest.raises(FunctionError, match="did not end within 2 s"):
+    with pytest.raises(PlatformError, match="did not end within 2 s"):
         run(*(["sleep 0.9"] * 4), timeout=2)
 
 
 def test_command_that_closed_its_output_is_stopped_in_time_too(run: Run) -> None:
-    with pytest.raises(FunctionError, match="did not end within 1 s"):
+    with pytest.raises(PlatformError, match="did not end within 1 s"):
         run("exec >&- 2>&-; sleep 600", timeout=1)
 
 
@@ -179,33 +179,33 @@ def test_daemon_that_the_command_leaves_behind_is_not_waited_for(run: Run, tmp_p
 
 
 def test_output_that_is_not_utf_8_is_shown_as_far_as_it_goes(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(FunctionError) as caught:
+    with pytest.raises(PlatformError) as caught:
         run(r"printf 'caf\351 \303\244 end'; exit 1")
     assert caught.value.facts["output"] == "caf\ufffd ä end"
     assert (tmp_path / "logs" / "c.log").read_text().endswith("caf\ufffd ä end")
 
 
 def test_letter_that_is_cut_between_two_writes_stays_whole(run: Run) -> None:
-    with pytest.raises(FunctionError) as caught:
+    with pytest.raises(PlatformError) as caught:
         run(r"printf '\303'; sleep 0.2; printf '\244'; exit 1")
     assert caught.value.facts["output"] == "ä"
 
 
 def test_full_disk_is_told_as_that(run: Run) -> None:
-    with pytest.raises(FunctionError) as caught:
+    with pytest.raises(PlatformError) as caught:
         run("echo 'error: failed to write app.wasm: No space left on device (os error 28)' >&2; exit 101")
     assert "disk is full" in caught.value.next_step
 
 
 def test_disk_that_is_full_for_the_log_is_told_and_ends_the_command(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(FunctionError, match="/dev/full: No space left on device"):
+    with pytest.raises(PlatformError, match="/dev/full: No space left on device"):
         run("echo $$ > shell; while :; do echo x; done", log_file=Path("/dev/full"))
     process_id = int((tmp_path / "project" / "shell").read_text()) if (tmp_path / "project" / "shell").exists() else 0
     assert not process_id or not psutil.pid_exists(process_id)
 
 
 def test_missing_program_is_told_as_that(run: Run) -> None:
-    with pytest.raises(FunctionError, match="exit code 127") as caught:
+    with pytest.raises(PlatformError, match="exit code 127") as caught:
         run("componentize-nothing app")
     assert "not installed" in caught.value.next_step
 
@@ -215,7 +215,7 @@ def test_huge_output_does_not_grow_memory(run: Run, tmp_path: Path, command: str
     """Also as one line, which progress bars and minified code are."""
     tracemalloc.start()
     try:
-        with pytest.raises(FunctionError) as caught:
+        with pytest.raises(PlatformError) as caught:
             run(f"{command}; exit 1")
         _now, peak = tracemalloc.get_traced_memory()
     finally:
@@ -240,5 +240,5 @@ def test_command_has_no_input_to_wait_for(run: Run) -> None:
 
 
 def test_command_that_the_system_refuses_is_told(run: Run) -> None:
-    with pytest.raises(FunctionError, match="the build can't go on"):
+    with pytest.raises(PlatformError, match="the build can't go on"):
         run("true " + "x" * 300_000)

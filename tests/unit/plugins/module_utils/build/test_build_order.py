@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.build.order import build_order
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Build, Component, LocalSource, Manifest, RemoteSource
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,7 +67,7 @@ def test_of_two_components_with_one_source_the_one_that_builds_it_comes_first() 
 
 def test_circle_is_refused_with_its_members() -> None:
     with pytest.raises(
-        FunctionError, match=r"(a -> b -> c -> a|b -> c -> a -> b|c -> a -> b -> c|a -> c -> b -> a|c -> b -> a -> c|b -> a -> c -> b)"
+        PlatformError, match=r"(a -> b -> c -> a|b -> c -> a -> b|c -> a -> b -> c|a -> c -> b -> a|c -> b -> a -> c|b -> a -> c -> b)"
     ) as caught:
         order(component("a", "b.wasm"), component("b", "c.wasm"), component("c", "a.wasm"))
     assert caught.value.next_step

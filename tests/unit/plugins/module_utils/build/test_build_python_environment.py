@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.build import python_environment as module
 from ansible_collections.wasmfaas.platform.plugins.module_utils.build.components import BuildOptions, build_components
 from ansible_collections.wasmfaas.platform.plugins.module_utils.build.python_environment import python_environment
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Build, Component, LocalSource, Manifest
 
 
@@ -83,7 +83,7 @@ def test_environment_that_was_cut_off_is_made_again_once_by_two_builds(project: 
 
 def test_package_that_cannot_be_had_is_named_and_its_environment_is_not_taken_for_whole(project: Path, tmp_path: Path) -> None:
     (project / "requirements.txt").write_text("--no-index\nno-such-package==1\n")
-    with pytest.raises(FunctionError, match="no-such-package") as caught:
+    with pytest.raises(PlatformError, match="no-such-package") as caught:
         python_environment(project, tmp_path / "cache", io.StringIO())
     assert caught.value.facts["exit_code"] == 1
     assert "package index" in caught.value.next_step
@@ -92,7 +92,7 @@ def test_package_that_cannot_be_had_is_named_and_its_environment_is_not_taken_fo
 
 def test_installation_that_hangs_is_stopped(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "INSTALL_TIMEOUT_SECONDS", 0.2)
-    with pytest.raises(FunctionError, match=r"did not end within 0\.2 s"):
+    with pytest.raises(PlatformError, match=r"did not end within 0\.2 s"):
         python_environment(project, tmp_path / "cache", io.StringIO())
 
 
@@ -155,5 +155,5 @@ def test_odd_lines_name_no_file(project: Path, line: str) -> None:
 def test_cache_that_cannot_be_written_is_told(project: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     component = Component(id="c", source=LocalSource("app.wasm"), build=Build(("true",)))
-    with pytest.raises(FunctionError, match=r"the build can't go on: .*cache"):
+    with pytest.raises(PlatformError, match=r"the build can't go on: .*cache"):
         build_components(Manifest(project / "spin.toml", "a", (), {"c": component}), BuildOptions(tmp_path / "cache", tmp_path / "log"))

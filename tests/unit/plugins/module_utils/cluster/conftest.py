@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.api import Conflict, MissingKind
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import DEPLOYMENT, LEASE, POD, SECRET, SPIN_APP, Kind
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function import WantedFunction
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Component, LocalSource, Manifest, Trigger
 from ansible_collections.wasmfaas.platform.plugins.module_utils.variables import VariableValues
@@ -57,10 +57,10 @@ class FakeKubernetesApi:
         self.runs = runs
         self.crashing: set[str] = set()
         self.calls: list[tuple[str, str, str]] = []  # what was applied and deleted but for locks: (verb, kind, name)
-        self.events: list[str] | FunctionError = []
+        self.events: list[str] | PlatformError = []
         self.log = ""
         self.fail_on: dict[tuple[str, str], BaseException] = {}  # (verb, kind) to what it raises, once
-        self.nodes: list[Object] | FunctionError = []
+        self.nodes: list[Object] | PlatformError = []
 
     def put(self, kind: Kind, item: Object) -> Object:
         self.objects[kind.kind, item["metadata"].get("namespace", ""), item["metadata"]["name"]] = item
@@ -88,7 +88,7 @@ class FakeKubernetesApi:
         ]
 
     def list_nodes(self, kind: Kind) -> t.List[Object]:  # noqa: UP006
-        if isinstance(self.nodes, FunctionError):
+        if isinstance(self.nodes, PlatformError):
             raise_(self.nodes)
         return self.nodes
 
@@ -141,7 +141,7 @@ class FakeKubernetesApi:
         return there
 
     def events_of(self, namespace: str, names: t.Collection[str]) -> t.List[str]:  # noqa: UP006
-        if isinstance(self.events, FunctionError):
+        if isinstance(self.events, PlatformError):
             raise_(self.events)
         return self.events
 

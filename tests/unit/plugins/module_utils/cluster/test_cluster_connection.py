@@ -12,7 +12,7 @@ import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster import connection as module
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.connection import ConnectionOptions, connect
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 
 
 def kubeconfig(name: str = "one", server: str = "http://127.0.0.1:1", **user: t.Any) -> dict[str, t.Any]:
@@ -81,20 +81,20 @@ def test_certificates_are_not_checked_only_where_that_is_asked_for() -> None:
 )
 def test_wrong_kubeconfig_is_told_with_the_option_for_another(tmp_path: Path, content: str, reason: str) -> None:
     (tmp_path / "config").write_text(content)
-    with pytest.raises(FunctionError, match=f"the connection to Kubernetes can't be set up: .*{reason}") as caught:
+    with pytest.raises(PlatformError, match=f"the connection to Kubernetes can't be set up: .*{reason}") as caught:
         connect(ConnectionOptions(kubeconfig=str(tmp_path / "config")))
     assert "kubeconfig=PATH" in caught.value.next_step
 
 
 def test_missing_kubeconfig_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FunctionError, match="no such kubeconfig"):
+    with pytest.raises(PlatformError, match="no such kubeconfig"):
         connect(ConnectionOptions(kubeconfig=str(tmp_path / "gone")))
-    with pytest.raises(FunctionError, match=r"home/\.kube/config: no such kubeconfig"):
+    with pytest.raises(PlatformError, match=r"home/\.kube/config: no such kubeconfig"):
         connect(ConnectionOptions())
 
 
 def test_missing_certificate_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FunctionError, match="can't be set up"):
+    with pytest.raises(PlatformError, match="can't be set up"):
         connect(ConnectionOptions(kubeconfig=kubeconfig(server="https://127.0.0.1:1"), ca_cert=str(tmp_path / "gone.pem")))
 
 
@@ -153,7 +153,7 @@ def test_server_that_never_answers_is_given_up_soon_and_named(monkeypatch: pytes
 
     monkeypatch.setattr(module, "FIRST_CONTACT_SECONDS", 0.3)
     stub = TransportStub(httpx2.ConnectError("refused"))
-    with pytest.raises(FunctionError, match=r"the Kubernetes API server https://api\.example:6443 does not answer: refused"):
+    with pytest.raises(PlatformError, match=r"the Kubernetes API server https://api\.example:6443 does not answer: refused"):
         send(stub)
     assert len(stub.requests) > 1
 

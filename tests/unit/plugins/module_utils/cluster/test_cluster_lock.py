@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster import lock as module
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import LEASE
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.lock import deployment_lock
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_living_holder_is_waited_for_and_then_named(fake_api: t.Any, quick: None
     monkeypatch.setattr(module, "LEASE_SECONDS", -4.5)  # the wait is at least this and 5 s
     api = fake_api()
     api.put(LEASE, lease(0))
-    with pytest.raises(FunctionError, match="held by other/1/aa"), deployment_lock(api, "user1", "hello", timeout_seconds=0.5):
+    with pytest.raises(PlatformError, match="held by other/1/aa"), deployment_lock(api, "user1", "hello", timeout_seconds=0.5):
         pass
     assert api.list(LEASE)[0]["spec"]["holderIdentity"] == "other/1/aa"
 
@@ -77,6 +77,6 @@ def test_lock_that_another_took_over_is_noticed_and_left_alone(fake_api: t.Any, 
     with deployment_lock(api, "user1", "hello", timeout_seconds=1) as lock:
         api.put(LEASE, lease(0))
         assert lock.lost.wait(timeout=10)
-        with pytest.raises(FunctionError, match="another deployment of this function took over"):
+        with pytest.raises(PlatformError, match="another deployment of this function took over"):
             lock.ensure_held()
     assert api.list(LEASE)[0]["spec"]["holderIdentity"] == "other/1/aa"

@@ -21,7 +21,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.objects 
     secret_object,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.settings import Autoscale, ClusterSettings
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 
 HELLO = "http://hello.user1.203.0.113.7.nip.io"
 CRDS = Path(__file__).resolve().parents[6] / "shared" / "crds"
@@ -178,7 +178,7 @@ def test_scaling_by_cpu_needs_only_kubernetes(wanted: t.Any) -> None:
 
 def test_function_without_requests_can_not_scale_by_them(wanted: t.Any) -> None:
     for settings in (BY_CONCURRENCY, BY_RATE):
-        with pytest.raises(FunctionError, match="has no http trigger"):
+        with pytest.raises(PlatformError, match="has no http trigger"):
             function_objects(wanted(trigger="redis"), settings, "", None)
     assert len(function_objects(wanted(trigger="redis"), BY_CPU, "", None)) == 2
 

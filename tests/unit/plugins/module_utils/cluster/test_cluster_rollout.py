@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import DEPLOYMENT, POD
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.objects import REVISION
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.rollout import HOPELESS, _unfinished, wait_for_rollout
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 
 DONE = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
 
@@ -65,8 +65,8 @@ def wait(api: t.Any, seconds: float = 0.3) -> t.Any:
     return wait_for_rollout(api, app, timeout_seconds=seconds)
 
 
-def failure(api: t.Any) -> FunctionError:
-    with pytest.raises(FunctionError) as caught:
+def failure(api: t.Any) -> PlatformError:
+    with pytest.raises(PlatformError) as caught:
         wait(api)
     return caught.value
 
@@ -96,7 +96,7 @@ def test_pod_that_can_not_start_ends_the_wait_at_once(fake_api: t.Any, reason: s
     api = fake_api()
     api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 0}))
     api.put(POD, pod(reason))
-    with pytest.raises(FunctionError, match=f"pod hello-r1 is in {reason}"):
+    with pytest.raises(PlatformError, match=f"pod hello-r1 is in {reason}"):
         wait(api, 600)
 
 
@@ -151,7 +151,7 @@ def test_user_who_may_not_read_events_is_told_the_problem_itself(fake_api: t.Any
     api = fake_api()
     api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 0}))
     api.put(POD, pod("CrashLoopBackOff"))
-    api.events = FunctionError("list Event: forbidden.", next_step="ask")
+    api.events = PlatformError("list Event: forbidden.", next_step="ask")
     assert "CrashLoopBackOff" in failure(api).cause
 
 

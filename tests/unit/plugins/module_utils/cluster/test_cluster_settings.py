@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.settings import Autoscale, autoscale, cluster_settings
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,24 +67,24 @@ def test_minimum_above_the_usual_maximum_raises_it() -> None:
 
 @pytest.mark.parametrize("given_with", [{"options": {}}, {"load": LOAD}])
 def test_fixed_number_of_replicas_contradicts_scaling(given_with: dict[str, t.Any]) -> None:
-    with pytest.raises(FunctionError, match="replicas: a fixed number contradicts"):
+    with pytest.raises(PlatformError, match="replicas: a fixed number contradicts"):
         scale(**given_with, replicas=2)
 
 
 def test_two_targets_contradict_each_other() -> None:
-    with pytest.raises(FunctionError, match="target_concurrency and target_requests_per_second contradict"):
+    with pytest.raises(PlatformError, match="target_concurrency and target_requests_per_second contradict"):
         scale({"target_concurrency": 1, "target_requests_per_second": 1})
 
 
 @pytest.mark.parametrize("options", [{"min": 5, "max": 4}, {"min": -1}, {"max": 0}, {"min": 0, "max": 0}, {"max": -3}])
 def test_what_is_no_range_is_refused(options: dict[str, int]) -> None:
-    with pytest.raises(FunctionError, match="are no range"):
+    with pytest.raises(PlatformError, match="are no range"):
         scale(options)
 
 
 @pytest.mark.parametrize("target", ["target_concurrency", "target_requests_per_second"])
 def test_target_below_1_is_refused(target: str) -> None:
-    with pytest.raises(FunctionError, match=f"autoscale.{target}: must be 1 or more"):
+    with pytest.raises(PlatformError, match=f"autoscale.{target}: must be 1 or more"):
         scale({target: 0})
 
 
@@ -92,15 +92,15 @@ def test_cpu_target_needs_a_cpu_request_and_a_replica() -> None:
     resources = {"requests": {"cpu": "100m"}}
     assert scale({"target_cpu_percent": 60}, resources=resources) == Autoscale(min=1, max=10, target_cpu_percent=60)
     assert not scale({"target_cpu_percent": 60}, resources=resources).by_requests
-    with pytest.raises(FunctionError, match="can't start from 0 replicas"):
+    with pytest.raises(PlatformError, match="can't start from 0 replicas"):
         scale({"target_cpu_percent": 60, "min": 0}, resources=resources)
     for missing in (None, {}, {"requests": None}, {"requests": {"memory": "1Mi"}}, {"limits": {"cpu": "1"}}):
-        with pytest.raises(FunctionError, match=r"needs `resources\.requests\.cpu`"):
+        with pytest.raises(PlatformError, match=r"needs `resources\.requests\.cpu`"):
             scale({"target_cpu_percent": 60}, resources=missing)
 
 
 def test_load_that_is_no_number_is_refused() -> None:
-    with pytest.raises(FunctionError, match="service_time_seconds must be a number, more than 0"):
+    with pytest.raises(PlatformError, match="service_time_seconds must be a number, more than 0"):
         scale(load={**LOAD, "service_time_seconds": 0.0})
 
 
@@ -120,12 +120,12 @@ def test_parameters_become_settings() -> None:
 
 @pytest.mark.parametrize("replicas", [0, -1])
 def test_replicas_below_1_are_refused_with_the_way_to_sleep(replicas: int) -> None:
-    with pytest.raises(FunctionError, match="replicas: must be 1 or more") as caught:
+    with pytest.raises(PlatformError, match="replicas: must be 1 or more") as caught:
         cluster_settings({**PARAMETERS, "replicas": replicas})
     assert "min: 0" in caught.value.next_step
 
 
 @pytest.mark.parametrize("gateway", ["", "wasmfaas", "/wasmfaas", "wasmfaas-system/"])
 def test_gateway_needs_namespace_and_name(gateway: str) -> None:
-    with pytest.raises(FunctionError, match="gateway: "):
+    with pytest.raises(PlatformError, match="gateway: "):
         cluster_settings({**PARAMETERS, "gateway": gateway})

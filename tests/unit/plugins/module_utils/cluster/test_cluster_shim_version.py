@@ -10,7 +10,7 @@ import typing as t
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.shim_version import NODE_LABEL, shim_version_of_nodes
 from ansible_collections.wasmfaas.platform.plugins.module_utils.compatibility.spin_versions import DEFAULT_SHIM_VERSION
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 
 
 @pytest.mark.parametrize(
@@ -33,5 +33,5 @@ def test_oldest_labelled_node_decides(fake_api: t.Any, versions: list[str | None
 
 def test_user_who_may_not_see_nodes_gets_the_default(fake_api: t.Any) -> None:
     api = fake_api()
-    api.nodes = FunctionError("forbidden", next_step="ask")
+    api.nodes = PlatformError("forbidden", next_step="ask")
     assert shim_version_of_nodes(api) == DEFAULT_SHIM_VERSION

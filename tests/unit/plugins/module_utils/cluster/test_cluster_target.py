@@ -25,7 +25,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds im
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.objects import LAST_GOOD
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.settings import Autoscale, ClusterSettings
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.target import ClusterTarget, _projected, list_functions, live_function
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.stages import Stages
 from hypothesis import given
 from hypothesis import strategies as st
@@ -208,7 +208,7 @@ def test_deployment_that_crashes_puts_the_last_good_one_back(api: t.Any, wanted:
     target(api).deploy(wanted(secret={"token": "1"}))
     before, secrets = app(api), api.names(SECRET)
     api.crashing = {OTHER_IMAGE}
-    with pytest.raises(FunctionError, match=r"CrashLoopBackOff.*; the previous version was put back") as caught:
+    with pytest.raises(PlatformError, match=r"CrashLoopBackOff.*; the previous version was put back") as caught:
         target(api).deploy(wanted(image=OTHER_IMAGE, secret={"token": "2"}))
     assert caught.value.stage == "rollout"
     assert caught.value.facts["undone"] == "the previous version was put back"
@@ -220,7 +220,7 @@ def test_deployment_that_crashes_puts_the_last_good_one_back(api: t.Any, wanted:
 def test_first_deployment_that_crashes_leaves_nothing(api: t.Any, wanted: t.Any) -> None:
     api.crashing = {wanted().image}
     settings = dataclasses.replace(SETTINGS, autoscale=Autoscale(1, 5, target_concurrency=5))
-    with pytest.raises(FunctionError, match="nothing of it was left on the cluster"):
+    with pytest.raises(PlatformError, match="nothing of it was left on the cluster"):
         target(api, settings).deploy(wanted(secret={"token": "1"}))
     assert [kind for kind, _namespace, _name in api.objects if kind != "Gateway"] == []
 
@@ -230,17 +230,17 @@ def test_function_that_runs_but_does_not_answer_is_undone(api: t.Any, wanted: t.
     before = app(api)
 
     def no_answer(url: str, **_options: t.Any) -> None:
-        raise FunctionError(f"{url} answers 500.", next_step="look")
+        raise PlatformError(f"{url} answers 500.", next_step="look")
 
     monkeypatch.setattr(module, "probe", no_answer)
-    with pytest.raises(FunctionError, match=r"answers 500; the previous version was put back\.") as caught:
+    with pytest.raises(PlatformError, match=r"answers 500; the previous version was put back\.") as caught:
         target(api).deploy(wanted(image=OTHER_IMAGE))
     assert caught.value.stage == "probe"
     assert app(api) == before
 
 
 @pytest.mark.parametrize("kind", ["SpinApp", "HTTPRoute", "Secret"])
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), FunctionError("refused.", next_step="x")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), PlatformError("refused.", next_step="x")])
 def test_interrupt_or_refusal_at_any_object_is_undone(api: t.Any, wanted: t.Any, kind: str, error: BaseException) -> None:
     target(api).deploy(wanted(secret={"token": "1"}))
     before, secrets = app(api), api.names(SECRET)
@@ -259,18 +259,18 @@ def test_failure_of_the_undoing_itself_is_told_beside_the_cause(api: t.Any, want
 
     def apply(kind: t.Any, item: t.Any, **more: t.Any) -> t.Any:
         if kind is SPIN_APP and item["spec"]["image"] == wanted().image:
-            raise FunctionError("the API server is gone.", next_step="x")
+            raise PlatformError("the API server is gone.", next_step="x")
         return original(kind, item, **more)
 
     api.apply = apply
-    with pytest.raises(FunctionError, match=r"CrashLoopBackOff.*putting the previous version back did not succeed: the API server is gone"):
+    with pytest.raises(PlatformError, match=r"CrashLoopBackOff.*putting the previous version back did not succeed: the API server is gone"):
         target(api).deploy(wanted(image=OTHER_IMAGE))
 
 
 def test_missing_kind_is_told_before_anything_is_written(fake_api: t.Any, api: t.Any, wanted: t.Any) -> None:
     api.missing = {"ScaledObject"}
     settings = dataclasses.replace(SETTINGS, autoscale=Autoscale(1, 5, target_concurrency=5))
-    with pytest.raises(FunctionError, match="the cluster has no ScaledObject"):
+    with pytest.raises(PlatformError, match="the cluster has no ScaledObject"):
         target(api, settings).deploy(wanted())
     assert api.calls == []
 
@@ -364,7 +364,7 @@ def test_status(spec: dict[str, t.Any], status: dict[str, t.Any], expected: str)
 
 
 def test_shim_version_that_is_given_is_not_asked_for(api: t.Any) -> None:
-    api.nodes = FunctionError("not to be asked", next_step="x")
+    api.nodes = PlatformError("not to be asked", next_step="x")
     assert target(api, dataclasses.replace(SETTINGS, shim_version="0.20.0")).shim_version() == "0.20.0"
 
 

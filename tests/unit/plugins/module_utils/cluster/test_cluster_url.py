@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import GATEWAY
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.settings import ClusterSettings
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.url import function_url
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 
 HTTP, HTTPS = {"protocol": "HTTP", "port": 80}, {"protocol": "HTTPS", "port": 443}
 
@@ -61,17 +61,17 @@ def test_address_that_is_no_ipv4_is_passed_over(url: t.Any) -> None:
 
 @pytest.mark.parametrize("address", ["lb.example.com", "2001:db8::1"])
 def test_without_an_ipv4_address_a_domain_is_asked_for(url: t.Any, address: str) -> None:
-    with pytest.raises(FunctionError, match=f"only the address {address}") as caught:
+    with pytest.raises(PlatformError, match=f"only the address {address}") as caught:
         url([HTTP], address)
     assert "-e domain=" in caught.value.next_step and address in caught.value.next_step
 
 
 def test_gateway_without_an_address_is_told(url: t.Any) -> None:
-    with pytest.raises(FunctionError, match="has no address yet"):
+    with pytest.raises(PlatformError, match="has no address yet"):
         url([HTTP])
 
 
 def test_missing_gateway_is_told(fake_api: t.Any) -> None:
-    with pytest.raises(FunctionError, match="the Gateway edge/public does not exist") as caught:
+    with pytest.raises(PlatformError, match="the Gateway edge/public does not exist") as caught:
         function_url(fake_api(), "user1", "hello", ClusterSettings(gateway_namespace="edge", gateway_name="public"))
     assert "gateway=" in caught.value.next_step

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.compatibility.check import OLDEST_SPIN, check, check_pushed, spin_version_of_shim
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Component, LocalSource, Manifest, Trigger
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +55,7 @@ def test_shim_that_is_newer_than_the_table_is_taken_for_the_newest(shim: str) ->
 
 
 def test_shim_that_is_too_old_is_refused() -> None:
-    with pytest.raises(FunctionError, match=r"0\.11\.1 is too old") as caught:
+    with pytest.raises(PlatformError, match=r"0\.11\.1 is too old") as caught:
         spin_version_of_shim("0.11.1")
     assert "0.12" in caught.value.next_step
 
@@ -64,7 +64,7 @@ def test_shim_that_is_too_old_is_refused() -> None:
 def test_shim_version_is_a_version_or_an_error(shim: str) -> None:
     try:
         assert spin_version_of_shim(shim).count(".") == 2
-    except FunctionError as error:
+    except PlatformError as error:
         assert error.next_step
 
 
@@ -75,7 +75,7 @@ def test_p2_component_runs_on_every_shim(checked: Check, shim: str) -> None:
 
 @pytest.mark.parametrize("shim", ["0.12.0", "0.21.0", "0.24.0"])
 def test_trap_7_p3_component_is_refused_by_shims_before_spin_4(checked: Check, shim: str) -> None:
-    with pytest.raises(FunctionError) as caught:
+    with pytest.raises(PlatformError) as caught:
         checked(shim, imports=["wasi:http/types@0.3.0-rc-2026-03-15"], exports=[P3])
     error = caught.value
     assert f"containerd-shim-spin {shim} (Spin {spin_version_of_shim(shim)})" in error.cause
@@ -95,15 +95,15 @@ def test_draft_that_spin_dropped_is_refused_by_newer_shims_and_named_with_its_ra
     draft = "wasi:http/handler@0.3.0-rc-2025-09-16"
     assert checked("0.22.0", exports=[draft]) == "3.5.0"
     for shim in ("0.23.0", "0.25.1"):
-        with pytest.raises(FunctionError, match=r"which Spin had from 3\.5\.0 to before 3\.6\.0"):
+        with pytest.raises(PlatformError, match=r"which Spin had from 3\.5\.0 to before 3\.6\.0"):
             checked(shim, exports=[draft])
-    with pytest.raises(FunctionError, match=r"which Spin has from 3\.5\.0 on"):
+    with pytest.raises(PlatformError, match=r"which Spin has from 3\.5\.0 on"):
         checked("0.21.0", exports=[draft])
 
 
 def test_newest_interface_decides_what_is_needed(checked: Check) -> None:
     assert checked("0.25.1", imports=["spin:postgres/postgres@4.0.0", "spin:sqlite/sqlite@3.0.0", "wasi:config/store@0.2.0-draft-2024-09-27"]) == "3.4.0"
-    with pytest.raises(FunctionError, match=r"imports spin:postgres/postgres@4\.0\.0, which Spin has from 3\.4\.0 on") as caught:
+    with pytest.raises(PlatformError, match=r"imports spin:postgres/postgres@4\.0\.0, which Spin has from 3\.4\.0 on") as caught:
         checked("0.20.0", imports=["spin:postgres/postgres@4.0.0", "spin:sqlite/sqlite@3.0.0"])
     assert "sqlite" not in caught.value.cause
     assert "0.21 or later" in caught.value.next_step
@@ -119,9 +119,9 @@ def test_interfaces_of_spin_1_have_no_version(checked: Check) -> None:
 
 
 def test_component_of_an_http_trigger_must_export_a_handler(checked: Check) -> None:
-    with pytest.raises(FunctionError, match=r"component c has an http trigger but exports no HTTP handler \(it exports wasi:cli/run@0\.2\.0\)"):
+    with pytest.raises(PlatformError, match=r"component c has an http trigger but exports no HTTP handler \(it exports wasi:cli/run@0\.2\.0\)"):
         checked("0.25.1", exports=["wasi:cli/run@0.2.0"])
-    with pytest.raises(FunctionError, match="exports nothing"):
+    with pytest.raises(PlatformError, match="exports nothing"):
         checked("0.25.1", exports=[])
 
 
@@ -135,7 +135,7 @@ def test_exports_of_its_own_do_not_count(checked: Check) -> None:
 
 
 def test_trap_6_import_that_nobody_provides_is_refused(checked: Check) -> None:
-    with pytest.raises(FunctionError, match=r"component c imports my:library/text@1\.0\.0, which neither Spin nor one of its `dependencies` provides"):
+    with pytest.raises(PlatformError, match=r"component c imports my:library/text@1\.0\.0, which neither Spin nor one of its `dependencies` provides"):
         checked("0.25.1", imports=["my:library/text@1.0.0"])
 
 
@@ -144,7 +144,7 @@ def test_core_module_is_left_to_the_shim(checked: Check, wasm: t.Any) -> None:
 
 
 def test_trigger_type_that_the_shim_lacks_is_refused(checked: Check) -> None:
-    with pytest.raises(FunctionError, match="trigger the-trigger: containerd-shim-spin has no trigger type 'cron'"):
+    with pytest.raises(PlatformError, match="trigger the-trigger: containerd-shim-spin has no trigger type 'cron'"):
         checked("0.25.1", trigger="cron", settings={})
 
 
@@ -153,20 +153,20 @@ def test_all_findings_are_told_at_once(tmp_path: Path, wasm: t.Any) -> None:
         (tmp_path / f"{name}.wasm").write_bytes(wasm.component(exports=[P3]))
     components = {name: Component(id=name, source=LocalSource(f"{name}.wasm")) for name in ("a", "b")}
     triggers = tuple(Trigger(f"t-{name}", "http", name, {"route": f"/{name}"}) for name in components)
-    with pytest.raises(FunctionError) as caught:
+    with pytest.raises(PlatformError) as caught:
         check(Manifest(tmp_path / "spin.toml", "x", triggers, components), {name: tmp_path / f"{name}.wasm" for name in components}, shim_version="0.24.0")
     assert [finding.split()[1] for finding in caught.value.facts["findings"]] == ["a", "b"]
 
 
 def test_many_findings_are_cut_short_in_the_message_and_whole_in_the_facts(checked: Check) -> None:
-    with pytest.raises(FunctionError, match="and 17 more") as caught:
+    with pytest.raises(PlatformError, match="and 17 more") as caught:
         checked("0.24.0", imports=[f"wasi:http/i{number}@0.3.0-rc-2026-03-15" for number in range(20)], exports=[P3])
     assert len(caught.value.facts["findings"]) == 21
     assert len(caught.value.cause) < 800
 
 
 def test_unreadable_component_is_refused_with_its_key(checked: Check) -> None:
-    with pytest.raises(FunctionError, match=r"component\.c\.source: .* is not WebAssembly"):
+    with pytest.raises(PlatformError, match=r"component\.c\.source: .* is not WebAssembly"):
         checked("0.25.1", binary=b"nothing")
 
 
@@ -176,7 +176,7 @@ def test_pushed_artifact_that_fits(minimum: str, shim: str) -> None:
 
 
 def test_pushed_artifact_that_is_too_new_is_refused_with_both_versions() -> None:
-    with pytest.raises(FunctionError, match=r"containerd-shim-spin 0\.24\.0 \(Spin 3\.6\.3\).*from 4\.0\.0 on") as caught:
+    with pytest.raises(PlatformError, match=r"containerd-shim-spin 0\.24\.0 \(Spin 3\.6\.3\).*from 4\.0\.0 on") as caught:
         check_pushed("4.0.0", shim_version="0.24.0")
     assert "0.25 or later" in caught.value.next_step
 
@@ -187,6 +187,6 @@ def test_annotation_that_somebody_else_wrote_is_passed_over(annotation: str) -> 
 
 
 def test_what_no_shim_has_yet_is_told_without_a_version_to_install() -> None:
-    with pytest.raises(FunctionError) as caught:
+    with pytest.raises(PlatformError) as caught:
         check_pushed("9.0.0", shim_version="0.25.1")
     assert "install containerd-shim-spin" not in caught.value.next_step

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.compatibility.webassembly import WebAssemblyBinary, read_binary
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -95,16 +95,16 @@ def test_binary_with_nothing_in_it(read: t.Any, data: bytes) -> None:
     ],
 )
 def test_what_is_no_webassembly_is_named(read: t.Any, data: bytes, reason: str) -> None:
-    with pytest.raises(FunctionError, match=f"component.c.source: .*app.wasm is not WebAssembly: .*{reason}") as caught:
+    with pytest.raises(PlatformError, match=f"component.c.source: .*app.wasm is not WebAssembly: .*{reason}") as caught:
         read(data)
     assert caught.value.next_step
 
 
 def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
-    with pytest.raises(FunctionError, match=r"gone\.wasm does not exist") as caught:
+    with pytest.raises(PlatformError, match=r"gone\.wasm does not exist") as caught:
         read_binary(tmp_path / "gone.wasm", key="k")
     assert "build.command" in caught.value.next_step
-    with pytest.raises(FunctionError, match="is a folder"):
+    with pytest.raises(PlatformError, match="is a folder"):
         read_binary(tmp_path, key="k")
 
 
@@ -116,16 +116,16 @@ def test_file_that_may_not_be_read_is_named(without_privileges: t.Any, tmp_path_
         path = Path(folder) / "app.wasm"
         path.write_bytes(COMPONENT)
         path.chmod(0)
-        with without_privileges(), pytest.raises(FunctionError, match="cannot be read: Permission denied"):
+        with without_privileges(), pytest.raises(PlatformError, match="cannot be read: Permission denied"):
             read_binary(path, key="k")
 
 
 def test_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "app.wasm")
-    errors: list[FunctionError] = []
+    errors: list[PlatformError] = []
 
     def refused() -> None:
-        with pytest.raises(FunctionError, match="is no regular file") as caught:
+        with pytest.raises(PlatformError, match="is no regular file") as caught:
             read_binary(tmp_path / "app.wasm", key="k")
         errors.append(caught.value)
 
@@ -147,7 +147,7 @@ def test_cut_off_binary_is_refused_wherever_it_is_cut_inside_a_section(read: t.A
         if end in boundaries:
             assert not read(whole[:end]).exports
         else:
-            with pytest.raises(FunctionError, match="is cut off or damaged"):
+            with pytest.raises(PlatformError, match="is cut off or damaged"):
                 read(whole[:end])
 
 
@@ -167,7 +167,7 @@ def test_no_bytes_give_anything_but_a_function_error(preamble: bytes, rest: byte
     path.write_bytes(preamble + rest)
     try:
         found = read_binary(path, key="component.c.source")
-    except FunctionError as error:
+    except PlatformError as error:
         assert error.cause.startswith("component.c.source: ")
         assert error.next_step
     else:
@@ -190,7 +190,7 @@ def test_components_are_read_back_and_damaged_ones_raise_at_most_a_function_erro
     path.write_bytes(written[:position] + bytes([byte]) + written[position + 1 :])
     try:
         assert isinstance(read_binary(path, key="k"), WebAssemblyBinary)
-    except FunctionError as error:
+    except PlatformError as error:
         assert error.cause.startswith("k: ")
 
 

@@ -11,7 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.local import control, release, runtime, state
 
 
@@ -41,13 +41,13 @@ def test_a_plain_application_passes() -> None:
     ],
 )
 def test_refusals_of_the_embedded_runtime(change: dict[str, t.Any], variables: dict[str, str], message: str) -> None:
-    with pytest.raises(FunctionError, match=message) as caught:
+    with pytest.raises(PlatformError, match=message) as caught:
         release.check(application(**change), "jco", variables)
     assert caught.value.next_step
 
 
 def test_spin_needs_an_http_trigger_too() -> None:
-    with pytest.raises(FunctionError, match="no HTTP trigger"):
+    with pytest.raises(PlatformError, match="no HTTP trigger"):
         release.check(application(trigger_type="redis"), "spin", {"needed": "1"})
 
 

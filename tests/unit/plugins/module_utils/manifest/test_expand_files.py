@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.files import expand_files
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.globs import compile_pattern, looks_like_pattern, pattern_error
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Component, FilesMount, LocalSource, Manifest
@@ -135,8 +135,8 @@ def test_links_inside_are_followed(project: Path) -> None:
     assert list(found) == ["other/a.png", "other/file", "other/link/d.txt", "other/link/er/c.png"]
 
 
-def refuse(project: Path, *files: str | FilesMount, exclude: tuple[str, ...] = ()) -> FunctionError:
-    with pytest.raises(FunctionError) as caught:
+def refuse(project: Path, *files: str | FilesMount, exclude: tuple[str, ...] = ()) -> PlatformError:
+    with pytest.raises(PlatformError) as caught:
         expand(project, *files, exclude=exclude)
     return caught.value
 

@@ -11,7 +11,7 @@ import tempfile
 import typing as t
 from pathlib import Path
 
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest import tables
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.files import expand_files
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.location import find_line
@@ -117,7 +117,7 @@ def test_an_unknown_key_is_refused_and_named(base: dict[str, t.Any], data: st.Da
     at(changed, path)[f"zz{key}"] = 1
     try:
         read(changed)
-    except FunctionError as error:
+    except PlatformError as error:
         assert f"zz{key}" in error.cause
         assert error.next_step
     else:
@@ -131,7 +131,7 @@ def test_any_value_anywhere_is_read_or_refused(base: dict[str, t.Any], data: st.
     at(changed, path[:-1])[path[-1]] = value
     try:
         assert read(changed).path.name == "spin.toml"
-    except FunctionError as error:
+    except PlatformError as error:
         assert error.cause.startswith("spin.toml:")
         assert error.next_step
 
@@ -141,7 +141,7 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     for head in (b"", b"spin_manifest_version = 2\n", b'spin_version = "1"\n'):
         try:
             assert read_bytes(head + content).path.name == "spin.toml"
-        except FunctionError as error:
+        except PlatformError as error:
             assert error.cause.startswith("spin.toml")
 
 
@@ -177,7 +177,7 @@ def expand(root: Path, files: list[str | FilesMount], exclude: list[str]) -> lis
     component = Component("a", LocalSource("a.wasm"), files=tuple(files), exclude_files=tuple(exclude))
     try:
         expanded = expand_files(Manifest(root / "spin.toml", "a", (), {"a": component}), component)
-    except FunctionError as error:
+    except PlatformError as error:
         return error.cause
     for file in expanded:
         assert not file.path.startswith(("/", "../"))

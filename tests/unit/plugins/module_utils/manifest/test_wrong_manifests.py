@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.parse import LARGEST_MANIFEST, read_manifest
 
 DIGEST = "sha256:" + "0a" * 32
@@ -37,8 +37,8 @@ route = "/one"
 """
 
 
-def refuse(source: Path, profile: str | None = None) -> FunctionError:
-    with pytest.raises(FunctionError) as caught:
+def refuse(source: Path, profile: str | None = None) -> PlatformError:
+    with pytest.raises(PlatformError) as caught:
         read_manifest(source, profile=profile)
     assert caught.value.next_step
     assert caught.value.cause

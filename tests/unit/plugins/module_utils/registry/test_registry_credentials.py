@@ -11,7 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.credentials import Credentials, find_credentials
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import CredentialOptions
 
@@ -57,7 +57,7 @@ def test_nothing_configured_is_anonymous() -> None:
 def test_explicit_options_win(home: Path) -> None:
     _write(home / ".docker/config.json", {"auths": {HOST: _auth("file", "x")}})
     assert _found(options=CredentialOptions("me", "secret")) == ("me", "secret")
-    with pytest.raises(FunctionError, match="no password"):
+    with pytest.raises(PlatformError, match="no password"):
         _found(options=CredentialOptions("me"))
 
 
@@ -133,13 +133,13 @@ def test_helper_that_knows_nothing_leads_to_the_file(home: Path, script: str) ->
 def test_broken_helper(home: Path, script: str, cause: str) -> None:
     _helper(home, "broken", script)
     _write(home / ".docker/config.json", {"credsStore": "broken"})
-    with pytest.raises(FunctionError, match=cause):
+    with pytest.raises(PlatformError, match=cause):
         _found()
 
 
 def test_missing_helper_names_the_program(home: Path) -> None:
     path = _write(home / ".docker/config.json", {"credsStore": "nowhere"})
-    with pytest.raises(FunctionError, match="docker-credential-nowhere") as caught:
+    with pytest.raises(PlatformError, match="docker-credential-nowhere") as caught:
         _found()
     assert str(path) in caught.value.next_step
 
@@ -155,13 +155,13 @@ def test_missing_helper_names_the_program(home: Path) -> None:
 )
 def test_broken_file(home: Path, content: t.Any, cause: str) -> None:
     path = _write(home / ".docker/config.json", content)
-    with pytest.raises(FunctionError, match=cause) as caught:
+    with pytest.raises(PlatformError, match=cause) as caught:
         _found()
     assert str(path) in str(caught.value)
 
 
 def test_named_file_must_exist(home: Path) -> None:
-    with pytest.raises(FunctionError, match="does not exist"):
+    with pytest.raises(PlatformError, match="does not exist"):
         _found(options=CredentialOptions(file=home / "nowhere"))
 
 

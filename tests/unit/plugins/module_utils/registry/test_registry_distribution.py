@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.artifact.model import Artifact
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import distribution, transport
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.credentials import Credentials
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.distribution import DistributionStore
@@ -210,7 +210,7 @@ def test_upload_elsewhere_gets_no_credentials(registry: FakeRegistry, make_artif
 
 def test_upload_elsewhere_in_the_clear_is_refused(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
     registry.location = "http://storage.example.com/x"
-    with pytest.raises(FunctionError, match="without encryption"):
+    with pytest.raises(PlatformError, match="without encryption"):
         _store().push("hello", make_artifact(b"wasm"), tag="v1")
 
 
@@ -256,7 +256,7 @@ def test_retries_end(registry: FakeRegistry, make_artifact: MakeArtifact) -> Non
     artifact = make_artifact()
     registry.blobs[artifact.config.digest] = artifact.config.data or b""
     with pytest.raises(
-        FunctionError, match=r"registry\.example\.com answered HTTP 503 \(UNAVAILABLE: maintenance\), while uploading blob sha256:.* to team/hello"
+        PlatformError, match=r"registry\.example\.com answered HTTP 503 \(UNAVAILABLE: maintenance\), while uploading blob sha256:.* to team/hello"
     ):
         _store().push("hello", artifact, tag="v1")
     assert registry.count("PUT") == TIMEOUTS.attempts and registry.manifests == {}
@@ -265,7 +265,7 @@ def test_retries_end(registry: FakeRegistry, make_artifact: MakeArtifact) -> Non
 def test_long_retry_after_ends_at_once(registry: FakeRegistry) -> None:
     registry.rules.append(_times(-1, "HEAD", "", lambda request: httpx2.Response(429, headers={"Retry-After": "3600"})))
     registry.rules.append(_times(-1, "GET", "", lambda request: _error(429, "TOOMANYREQUESTS", "pull rate limit")))
-    with pytest.raises(FunctionError, match="TOOMANYREQUESTS: pull rate limit") as caught:
+    with pytest.raises(PlatformError, match="TOOMANYREQUESTS: pull rate limit") as caught:
         _store().has("hello", "sha256:" + "0" * 64)
     assert registry.count("HEAD") == 1 and "after 3600 s" in caught.value.next_step
 
@@ -277,7 +277,7 @@ def test_retry_after(value: str | None, expected: float | None) -> None:
 
 def test_the_first_error_stops_the_other_uploads(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
     registry.rules.append(_times(-1, "POST", "", lambda request: _error(403, "DENIED", "requested access to the resource is denied")))
-    with pytest.raises(FunctionError, match="DENIED") as caught:
+    with pytest.raises(PlatformError, match="DENIED") as caught:
         _store().push("hello", make_artifact(*(bytes([number]) for number in range(40))), tag="v1")
     assert registry.count("POST") < 20 and "docker login registry.example.com" in caught.value.next_step
 
@@ -360,7 +360,7 @@ def test_finished_token_is_used_as_it_is(registry: FakeRegistry) -> None:
 )
 def test_token_server_refuses(registry: FakeRegistry, make_artifact: MakeArtifact, credentials: Credentials | None, cause: str) -> None:
     registry.rules.append(TokenServer(refuse=True))
-    with pytest.raises(FunctionError, match=cause) as caught:
+    with pytest.raises(PlatformError, match=cause) as caught:
         _store(credentials).push("hello", make_artifact(b"x"), tag="v1")
     assert "docker login registry.example.com" in caught.value.next_step and "wrong" not in str(caught.value)
     assert "incorrect username or password" in caught.value.cause
@@ -372,7 +372,7 @@ def test_token_without_the_right_to_push(registry: FakeRegistry, make_artifact: 
         lambda request: _error(401, "UNAUTHORIZED", "insufficient scope") if "token-1" in request.headers.get("Authorization", "") else None,
         server,
     ]
-    with pytest.raises(FunctionError, match="refuses the credentials from test for team/hello: UNAUTHORIZED"):
+    with pytest.raises(PlatformError, match="refuses the credentials from test for team/hello: UNAUTHORIZED"):
         _store(Credentials("test", "me", "x")).push("hello", make_artifact(b"x"), tag="v1")
     assert len(server.issued) == 1
 
@@ -388,7 +388,7 @@ def test_token_without_the_right_to_push(registry: FakeRegistry, make_artifact: 
 )
 def test_unusable_challenges(registry: FakeRegistry, challenge: str, cause: str) -> None:
     registry.rules.append(lambda request: _error(401, "UNAUTHORIZED", "x", WWW_Authenticate=challenge))
-    with pytest.raises(FunctionError, match=cause):
+    with pytest.raises(PlatformError, match=cause):
         _store(Credentials("test", "me", "x")).has("hello", "sha256:" + "0" * 64)
 
 
@@ -399,7 +399,7 @@ def test_basic(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
     )
     assert _store(good).push("hello", make_artifact(b"x"), tag="v1").changed
     for credentials, cause in ((Credentials("a file", "me", "bad"), "refuses the credentials from a file"), (None, "none were found")):
-        with pytest.raises(FunctionError, match=cause):
+        with pytest.raises(PlatformError, match=cause):
             _store(credentials).push("hello", make_artifact(b"x"), tag="v1")
 
 
@@ -424,7 +424,7 @@ def test_refusals_say_what_to_do(
     registry: FakeRegistry, make_artifact: MakeArtifact, method: str, pattern: str, status: int, code: str, next_step: str
 ) -> None:
     registry.rules.append(_times(-1, method, pattern, lambda request: _error(status, code, "the reason")))
-    with pytest.raises(FunctionError) as caught:
+    with pytest.raises(PlatformError) as caught:
         _store().push("hello", make_artifact(b"x"), tag="v1")
     assert f"registry.example.com answered HTTP {status}" in caught.value.cause and "team/hello" in caught.value.cause
     assert "the reason" in caught.value.cause or method == "HEAD"
@@ -440,7 +440,7 @@ def test_missing_repository_is_created_where_that_is_known(registry: FakeRegistr
 
 def test_registry_that_rewrites_manifests(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
     registry.rules.append(_times(1, "PUT", "/manifests/", lambda request: httpx2.Response(201, headers={"Docker-Content-Digest": "sha256:" + "1" * 64})))
-    with pytest.raises(FunctionError, match="stored other bytes than it was sent"):
+    with pytest.raises(PlatformError, match="stored other bytes than it was sent"):
         _store().push("hello", make_artifact(b"x"), tag="v1")
 
 
@@ -451,7 +451,7 @@ def test_file_that_changes_meanwhile(registry: FakeRegistry, make_artifact: Make
     if content is not None:
         source.write_bytes(content)
     changed = dataclasses.replace(artifact, layers=(dataclasses.replace(artifact.layers[0], data=None, path=source), *artifact.layers[1:]))
-    with pytest.raises(FunctionError, match=r"changed while it was being stored|Can't read"):
+    with pytest.raises(PlatformError, match=r"changed while it was being stored|Can't read"):
         _store().push("hello", changed, tag="v1")
     assert registry.manifests == {}
 
@@ -505,5 +505,5 @@ def test_failed_connections(error: Exception, cause: str, next_step: str) -> Non
 def test_certificate_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("nothing")
     for path, reason in ((tmp_path / "missing.pem", "No such file"), (tmp_path / "empty.pem", "no PEM certificate")):
-        with pytest.raises(FunctionError, match=reason):
+        with pytest.raises(PlatformError, match=reason):
             transport.create_client(ca_file=path, plain_http=False, timeouts=Timeouts())

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.ecr import EcrHost, ElasticContainerRegistry, parse_host
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import AwsOptions
 
@@ -35,7 +35,7 @@ def test_hosts(host: str, region: str | None) -> None:
 
 def test_missing_boto3_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(FunctionError, match="boto3") as caught:
+    with pytest.raises(PlatformError, match="boto3") as caught:
         ElasticContainerRegistry(HOST, AwsOptions()).credentials()
     assert "pip install boto3" in caught.value.next_step
 
@@ -46,10 +46,10 @@ def test_no_aws_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(FunctionError, match="No usable AWS credentials") as caught:
+    with pytest.raises(PlatformError, match="No usable AWS credentials") as caught:
         ElasticContainerRegistry(HOST, AwsOptions()).credentials()
     assert "aws configure" in caught.value.next_step
-    with pytest.raises(FunctionError, match="profile"):
+    with pytest.raises(PlatformError, match="profile"):
         ElasticContainerRegistry(HOST, AwsOptions(profile="nowhere")).credentials()
 
 

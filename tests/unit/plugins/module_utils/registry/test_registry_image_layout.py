@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.artifact.model import Artifact
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import image_layout
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.image_layout import ImageLayoutStore
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import LayoutLocation
@@ -193,7 +193,7 @@ def test_a_lock_that_is_never_given_back(tmp_path: Path, make_artifact: MakeArti
     holder = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
     try:
-        with pytest.raises(FunctionError, match="locked") as caught:
+        with pytest.raises(PlatformError, match="locked") as caught:
             _store(tmp_path).push("hello", make_artifact(b"x"), tag="v1")
     finally:
         os.close(holder)
@@ -205,7 +205,7 @@ def test_a_file_that_changes_meanwhile_is_not_stored(tmp_path: Path, make_artifa
     source = tmp_path / "source.wasm"
     source.write_bytes(b"wasX")
     changed = dataclasses.replace(artifact, layers=(dataclasses.replace(artifact.layers[0], data=None, path=source), *artifact.layers[1:]))
-    with pytest.raises(FunctionError, match="changed while it was being stored"):
+    with pytest.raises(PlatformError, match="changed while it was being stored"):
         _store(tmp_path / "images").push("hello", changed, tag="v1")
     assert _check_valid(tmp_path / "images") == {} and not list((tmp_path / "images").glob(".partial-*"))
 
@@ -218,7 +218,7 @@ def test_disk_errors(tmp_path: Path, make_artifact: MakeArtifact, monkeypatch: p
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", failing)
-    with pytest.raises(FunctionError, match=cause) as caught:
+    with pytest.raises(PlatformError, match=cause) as caught:
         _store(tmp_path).push("hello", make_artifact(b"x"), tag="v1")
     assert next_step in caught.value.next_step and not list(tmp_path.glob(".partial-*"))
 
@@ -226,11 +226,11 @@ def test_disk_errors(tmp_path: Path, make_artifact: MakeArtifact, monkeypatch: p
 @pytest.mark.parametrize("content", ["{", "[]", '{"manifests": {}}', '{"manifests": [{}]}'])
 def test_a_folder_with_another_index(tmp_path: Path, make_artifact: MakeArtifact, content: str) -> None:
     (tmp_path / "index.json").write_text(content)
-    with pytest.raises(FunctionError, match="not the index of an image layout"):
+    with pytest.raises(PlatformError, match="not the index of an image layout"):
         _store(tmp_path).push("hello", make_artifact(b"x"), tag="v1")
     assert (tmp_path / "index.json").read_text() == content
 
 
 def test_a_missing_blob_is_named(tmp_path: Path, make_artifact: MakeArtifact) -> None:
-    with pytest.raises(FunctionError, match="has no blob sha256:"):
+    with pytest.raises(PlatformError, match="has no blob sha256:"):
         _store(tmp_path).open_blob(make_artifact(b"x").digest)

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import (
     DistributionLocation,
     LayoutLocation,
@@ -67,7 +67,7 @@ def test_reference_by_digest(text: str, expected: str) -> None:
     ],
 )
 def test_refused(text: str, cause: str, next_step: str) -> None:
-    with pytest.raises(FunctionError) as caught:
+    with pytest.raises(PlatformError) as caught:
         parse_registry(text)
     assert cause in caught.value.cause
     assert next_step in caught.value.next_step
@@ -87,12 +87,12 @@ def test_relative_layout_becomes_absolute(tmp_path: Path) -> None:
 def test_names_and_tags_are_checked() -> None:
     location = parse_registry("localhost:5000/team")
     for name in ("Hello", "he llo", "-a", "a/../b", ""):
-        with pytest.raises(FunctionError, match="repository"):
+        with pytest.raises(PlatformError, match="repository"):
             location.digest_reference(name, DIGEST)
     for tag in ("", "-a", "a/b", "x" * 129):
-        with pytest.raises(FunctionError, match="no tag"):
+        with pytest.raises(PlatformError, match="no tag"):
             check_tag(tag)
-    with pytest.raises(FunctionError, match="longer than 255"):
+    with pytest.raises(PlatformError, match="longer than 255"):
         parse_registry("localhost:5000/" + "a" * 250).digest_reference("hello", DIGEST)
 
 
@@ -106,7 +106,7 @@ _GRAMMAR = re.compile(
 def test_never_anything_but_a_valid_reference_or_a_readable_error(text: str) -> None:
     try:
         location = parse_registry(text)
-    except FunctionError as error:
+    except PlatformError as error:
         assert error.cause and error.next_step
         return
     if isinstance(location, LayoutLocation):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import FunctionError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import remote_source
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import Timeouts
 
@@ -90,7 +90,7 @@ def test_redirects_and_temporary_failures(tmp_path: Path, server: Server) -> Non
 )
 def test_failures_leave_nothing(tmp_path: Path, server: Server, answers: list[Answer], cause: str, next_step: str) -> None:
     server.answers = answers
-    with pytest.raises(FunctionError, match=cause) as caught:
+    with pytest.raises(PlatformError, match=cause) as caught:
         _fetch(tmp_path)
     assert next_step in caught.value.next_step and "secret" not in str(caught.value) and "https://files.example.com/a/b.wasm" in caught.value.cause
     assert os.listdir(tmp_path) == []
@@ -106,7 +106,7 @@ def test_failures_leave_nothing(tmp_path: Path, server: Server, answers: list[An
     ],
 )
 def test_invalid_input(tmp_path: Path, url: str, digest: str, cause: str) -> None:
-    with pytest.raises(FunctionError, match=cause):
+    with pytest.raises(PlatformError, match=cause):
         _fetch(tmp_path, url, digest)
 
 
@@ -116,6 +116,6 @@ def test_disk_errors(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyP
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "replace", failing)
-    with pytest.raises(FunctionError, match=cause):
+    with pytest.raises(PlatformError, match=cause):
         _fetch(tmp_path)
     assert os.listdir(tmp_path) == []
