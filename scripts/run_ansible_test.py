@@ -48,6 +48,11 @@ def copy_project() -> None:
     wanted = {name for name in listed.stdout.decode().split("\0") if name and (PROJECT / name).exists()}
     for name in wanted:
         source, target = PROJECT / name, COPY / name
+        if source.is_symlink():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+            target.symlink_to(source.readlink())
+            continue
         if target.exists() and (target.stat().st_mtime_ns, target.stat().st_size) == (source.stat().st_mtime_ns, source.stat().st_size):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)

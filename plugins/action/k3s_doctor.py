@@ -1,0 +1,103 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judges what was read of all hosts and prints it; see the documentation of the module of the same name."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+import typing as t
+
+from ansible import constants
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.wasmfaas.platform.plugins.module_utils.documented_arguments import documented_arguments
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import diagnosis
+from ansible_collections.wasmfaas.platform.plugins.modules.k3s_doctor import DOCUMENTATION
+
+COLOURS = {diagnosis.ERROR: constants.COLOR_ERROR, diagnosis.WARNING: constants.COLOR_WARN, diagnosis.INFO: constants.COLOR_OK}
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type information
+    _requires_connection = False
+    _supports_check_mode = True
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(argument_spec=documented_arguments(DOCUMENTATION))
+        variables = task_vars or {}
+        hosts = _hosts(variables, arguments["servers_group"], arguments["agents_group"])
+        limits = diagnosis.Limits(
+            now=time.time(),
+            clock=arguments["clock_difference"],
+            snapshot_age=arguments["snapshot_age_hours"] * 3600,
+            version=str(variables.get("k3s_version") or ""),
+        )
+        findings = diagnosis.diagnose(hosts, limits)
+        errors, warnings = (sum(finding.severity == severity for finding in findings) for severity in (diagnosis.ERROR, diagnosis.WARNING))
+        result.update(
+            changed=False,
+            findings=[dataclasses.asdict(finding) for finding in findings],
+            error_count=errors,
+            warning_count=warnings,
+            msg=diagnosis.summary(findings),
+        )
+        document = {"errors": errors, "warnings": warnings, "findings": result["findings"]}
+        _show(findings, document, arguments["format"])
+        if arguments["file"] and not self._task.check_mode:
+            _write(arguments["file"], document)
+        return result
+
+
+def _hosts(variables: dict[str, t.Any], servers: str, agents: str) -> list[diagnosis.Host]:
+    groups, hostvars = variables["groups"], variables["hostvars"]
+    named = [(name, "server") for name in groups.get(servers) or []]
+    named += [(name, "agent") for name in groups.get(agents) or [] if name not in groups.get(servers, [])]
+    return [_host(name, role, hostvars[name]) for name, role in named]
+
+
+def _host(name: str, role: str, variables: t.Any) -> diagnosis.Host:
+    node, read = variables.get("k3s_node") or {}, variables.get("k3s_diagnosis") or {}
+    # The playbook says failed_when: false, which takes `failed` away: that a module ended well shows by what it returns.
+    unread = [one for one, key in ((node, "node"), (read, "unit")) if key not in one]
+    problem = _reason(unread[0]) if unread and node else ""
+    k3s = (node.get("node") or {}).get("k3s") or {}
+    return diagnosis.Host(
+        name=name,
+        role=role,
+        node_name=str(k3s.get("node_name") or variables.get("k3s_node_name") or name),
+        problem=problem,
+        left_out=not node,
+        unreachable=bool(node.get("unreachable") or read.get("unreachable")),
+        node=node.get("node") or {},
+        cluster=node.get("cluster"),
+        diagnosis=dict(read),
+        clock=(node.get("clock") or {}).get("offset"),
+    )
+
+
+def _reason(result: t.Any) -> str:
+    # Ansible's own words in front of those of a connection say nothing.
+    return str(result.get("msg") or "no reason given").removeprefix("Task failed: ")
+
+
+def _show(findings: list[diagnosis.Finding], document: dict[str, t.Any], form: str) -> None:
+    display = Display()
+    if form == "json":
+        display.display(json.dumps(document, ensure_ascii=False))
+        return
+    for finding in findings:
+        display.display(finding.line(), color=COLOURS[finding.severity])
+    display.display(diagnosis.summary(findings))
+
+
+def _write(path: str, document: dict[str, t.Any]) -> None:
+    partial = f"{path}.partial"
+    with open(partial, "w", encoding="utf-8") as file:
+        json.dump(document, file, ensure_ascii=False, indent=2)
+        file.write("\n")
+    os.replace(partial, path)

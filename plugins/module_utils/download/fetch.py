@@ -1,0 +1,123 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fetches one file over HTTP, in one piece or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import typing as t
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..errors import PlatformError
+from ..registry.store import Timeouts
+from ..registry.transport import CHUNK, Peer, create_client, temporary, with_retries
+
+if t.TYPE_CHECKING:
+    import httpx2
+
+TIMEOUTS = Timeouts(connect=10.0, transfer=60.0, attempts=5, total=300.0)
+LISTING_BYTES = 1024 * 1024
+"""More than any list of checksums has."""
+
+
+def fetch_file(url: str, target: Path, sha256: str, *, mirror_variable: str, timeouts: Timeouts = TIMEOUTS) -> None:
+    """Write what `url` answers to `target`, once it is whole and its SHA-256 is right.
+
+    Args:
+        mirror_variable: what the user sets to name another place, for messages.
+
+    Raises:
+        PlatformError: nothing answers, the file is not there or is not what it should be, or there is no space.
+    """
+    partial = target.with_name(f"{target.name}.partial")
+
+    def attempt() -> str:
+        digest = hashlib.sha256()
+        with _client(url, timeouts) as client, client.stream("GET", url, follow_redirects=True) as response:
+            _check(response, url, mirror_variable)
+            with partial.open("wb") as file:
+                for chunk in response.iter_bytes(CHUNK):
+                    digest.update(chunk)
+                    file.write(chunk)
+        return digest.hexdigest()
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        found = _ask(attempt, url, mirror_variable, timeouts)
+        if found != sha256:
+            raise PlatformError(
+                f"What {url} gave has the SHA-256 {found}, and {sha256} is expected.",
+                next_step="see what the mirror holds, if one gave it; take over no checksum that you have not seen at the publisher's. "
+                f"{mirror_variable[0].upper()}{mirror_variable[1:]} names the place.",
+            )
+        os.replace(partial, target)
+    except OSError as error:
+        raise unwritable(target, error) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def fetch_checksum(url: str, name: str, *, mirror_variable: str, timeouts: Timeouts = TIMEOUTS) -> str:
+    """SHA-256 of the file `name` by a list that `url` answers, as sha256sum writes it.
+
+    Raises:
+        PlatformError: nothing answers, or the file is not in the list.
+    """
+
+    def attempt() -> str:
+        with _client(url, timeouts) as client, client.stream("GET", url, follow_redirects=True) as response:
+            _check(response, url, mirror_variable)
+            text = b""
+            for chunk in response.iter_bytes(CHUNK):
+                text += chunk
+                if len(text) > LISTING_BYTES:
+                    break
+        return text.decode("utf-8", "replace")
+
+    listing = _ask(attempt, url, mirror_variable, timeouts)
+    sums = {match[2]: match[1] for match in re.finditer(r"^([0-9a-f]{64}) [ *](?:\./)?(\S+)\s*$", listing, re.MULTILINE)}
+    if name not in sums:
+        raise PlatformError(f"The list {url} has no checksum of {name}.", next_step="check the version, or give the checksum yourself.")
+    return sums[name]
+
+
+def unwritable(path: Path, error: OSError) -> PlatformError:
+    """What it means that a file can't be written on this machine."""
+    if error.errno == errno.ENOSPC:
+        return PlatformError(f"There is no space left on this machine for {path}.", next_step="free some, or set another cache directory.")
+    return PlatformError(f"{error.filename or path} can't be used on this machine: {error.strerror}.", next_step="set a cache directory that you may write to.")
+
+
+def _ask(attempt: t.Callable[[], str], url: str, mirror_variable: str, timeouts: Timeouts) -> str:
+    """What `attempt` gives, tried again after passing faults; an error also names the ways around the network."""
+    parts = urlsplit(url)
+    peer = Peer(parts.netloc.rpartition("@")[2], kind="server", plain_http=parts.scheme == "http")
+    try:
+        return with_retries(attempt, did=f"downloading {url}", peer=peer, timeouts=timeouts)
+    except PlatformError as error:
+        if mirror_variable in error.next_step:
+            raise
+        ways = f"{error.next_step} {mirror_variable} names another place; without a network, run bundle.yml on a machine that has one."
+        raise PlatformError(error.cause, next_step=ways) from error
+
+
+def _client(url: str, timeouts: Timeouts) -> httpx2.Client:
+    return create_client(ca_file=None, plain_http=urlsplit(url).scheme == "http", timeouts=timeouts)
+
+
+def _check(response: httpx2.Response, url: str, mirror_variable: str) -> None:
+    if response.status_code == 200:
+        return
+    missing = response.status_code == 404
+    raise temporary(
+        response,
+        PlatformError(
+            f"{'There is nothing at' if missing else f'The answer is {response.status_code} from'} {url}.",
+            next_step=f"check the version{'' if missing else ' and the credentials'}; {mirror_variable} names another place.",
+        ),
+    )

@@ -1,0 +1,241 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a machine is: system, processor, memory, disks, clock, addresses, ports. Reads only, and what a machine does not have is a value, no error.
+
+`root` is put before every path, for tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import re
+import selectors
+import socket
+import struct
+import time
+import typing as t
+
+ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+"""uname's machine to the name that Go, and so k3s's releases and Kubernetes, use."""
+
+LISTENING = {"tcp": "0A", "udp": "07"}
+"""State of a socket that waits for others in /proc/net/tcp and /proc/net/udp (Linux, include/net/tcp_states.h)."""
+
+VIRTUAL_INTERFACES = re.compile(
+    r"(lo|cni\d+|flannel[.\w-]*|veth\w+|docker\d+|br-[0-9a-f]+|cali\w+|cilium\w*|lxc\w+|kube-\w+|dummy\d+|nodelocaldns|virbr\d+|tunl\d+)$"
+)
+"""Interfaces that are not the machine's own, by their usual names: their addresses are no addresses of the node."""
+
+UNSYNCHRONIZED_MICROSECONDS = 16_000_000
+"""Greatest error from which on the clock counts as not synchronized (systemd, src/basic/time-util.c: ntp_synced)."""
+
+UNROUTED = "203.0.113.1"
+"""TEST-NET-3 (RFC 5737): an address that only the default route leads to. Nothing is sent there."""
+
+
+def hostname() -> str:
+    """Name of the machine in lower case, as the kubelet takes it for the node where none is given."""
+    return socket.gethostname().lower()
+
+
+def machine_id(root: str = "") -> str:
+    """The machine's id (machine-id(5)); "" where it has none."""
+    return _read(f"{root}/etc/machine-id").strip()
+
+
+def boot_id(root: str = "") -> str:
+    """Differs after each boot."""
+    return _read(f"{root}/proc/sys/kernel/random/boot_id").strip()
+
+
+def operating_system(root: str = "") -> dict[str, str]:
+    """`id`, `version_id` and `id_like` of os-release(5), each "" where it says nothing."""
+    text = _read(f"{root}/etc/os-release") or _read(f"{root}/usr/lib/os-release")
+    found = dict(re.findall(r"""^([A-Z_]+)=["']?(.*?)["']?\s*$""", text, re.MULTILINE))
+    return {key: found.get(key.upper(), "") for key in ("id", "version_id", "id_like")}
+
+
+def architecture(machine: str = "") -> str:
+    """`amd64`, `arm64`, or what uname says where it is another."""
+    machine = machine or os.uname().machine
+    return ARCHITECTURES.get(machine, machine)
+
+
+def cpus() -> int:
+    """Processors that may be used."""
+    return len(os.sched_getaffinity(0))
+
+
+def memory_bytes(root: str = "") -> int:
+    """0 where it can't be told."""
+    found = re.search(r"^MemTotal:\s+(\d+) kB", _read(f"{root}/proc/meminfo"), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+def cgroup(root: str = "") -> str:
+    """`v2` where the unified hierarchy is what is mounted, `v1` else; "" without any (cgroups(7): only the root of v2 has this file)."""
+    if os.path.exists(f"{root}/sys/fs/cgroup/cgroup.controllers"):
+        return "v2"
+    return "v1" if os.path.isdir(f"{root}/sys/fs/cgroup") and os.listdir(f"{root}/sys/fs/cgroup") else ""
+
+
+def systemd(root: str = "") -> bool:
+    """Whether systemd runs the machine (sd_booted(3))."""
+    return os.path.isdir(f"{root}/run/systemd/system")
+
+
+def selinux(root: str = "") -> str:
+    """`enforcing`, `permissive` or `disabled`."""
+    enforce = _read(f"{root}/sys/fs/selinux/enforce").strip()
+    return {"1": "enforcing", "0": "permissive"}.get(enforce, "disabled")
+
+
+def time_synchronized() -> bool | None:
+    """Whether the kernel's clock follows a time server; None where that can't be asked, as in a container that may not."""
+    try:
+        answer = ctypes.create_string_buffer(512)  # struct timex of adjtimex(2) has 208 bytes; zeros: change nothing
+        if ctypes.CDLL(None, use_errno=True).adjtimex(answer) < 0 or struct.calcsize("l") != 8:
+            return None
+        maximum_error: int = struct.unpack_from("q", answer, 24)[0]  # behind modes (and its padding), offset, freq
+    except (OSError, AttributeError):
+        return None
+    return maximum_error < UNSYNCHRONIZED_MICROSECONDS
+
+
+def disk(path: str) -> dict[str, int]:
+    """Space of the file system that holds `path`, or will hold it: `total_bytes`, and `free_bytes` for those who are not root."""
+    while path != "/" and not os.path.exists(path):
+        path = os.path.dirname(path) or "/"
+    try:
+        status = os.statvfs(path)
+    except OSError:
+        return {"total_bytes": 0, "free_bytes": 0}
+    return {"total_bytes": status.f_blocks * status.f_frsize, "free_bytes": status.f_bavail * status.f_frsize}
+
+
+def addresses(root: str = "") -> list[str]:
+    """Addresses of the machine's own interfaces, IPv4 first; none of loopback, link-local or virtual interfaces."""
+    found = [address for interface, address in _ipv4_addresses() if _is_own(interface)]
+    for line in _read(f"{root}/proc/net/if_inet6").splitlines():
+        digits, _index, _prefix, scope, _flags, interface = line.split()
+        if scope == "00" and _is_own(interface):
+            found.append(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(digits)))
+    return list(dict.fromkeys(found))
+
+
+def default_address() -> str:
+    """The address with which the machine speaks to others by its default route; "" without one."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((UNROUTED, 9))
+        return str(probe.getsockname()[0])
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        probe.connect(("2001:db8::1", 9))
+        return str(probe.getsockname()[0])
+    return ""
+
+
+def ports_in_use(ports: t.Iterable[t.Mapping[str, t.Any]], *, root: str = "") -> list[dict[str, t.Any]]:
+    """Those of `ports` ({protocol, port}) that something listens on: {protocol, port, process, unit}.
+
+    `process` and `unit` (of systemd) are "" where they can't be told.
+    """
+    wanted = {(str(entry["protocol"]), int(entry["port"])) for entry in ports}
+    holders: dict[str, tuple[str, int]] = {}
+    for protocol, state in LISTENING.items():
+        for name in (protocol, f"{protocol}6"):
+            for line in _read(f"{root}/proc/net/{name}").splitlines()[1:]:
+                fields = line.split()
+                port = int(fields[1].rpartition(":")[2], 16)
+                if fields[3] == state and (protocol, port) in wanted:
+                    holders[fields[9]] = (protocol, port)
+    if not holders:
+        return []
+    found = dict.fromkeys(holders.values(), ("", ""))
+    for inode, process in _processes_of_sockets(set(holders), root):
+        found[holders[inode]] = process
+    return [{"protocol": protocol, "port": port, "process": name, "unit": unit} for (protocol, port), (name, unit) in sorted(found.items())]
+
+
+def connections(targets: t.Iterable[str], *, seconds: float = 2.0) -> dict[str, str]:
+    """What a TCP connection to each "host:port" meets: `open`, `refused` (nothing listens, but it is reached), `filtered` (no answer, or no way) or `unknown`
+    (the name can't be resolved). All are tried at once and take `seconds` at most."""
+    outcomes: dict[str, str] = {}
+    end = time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector, contextlib.ExitStack() as opened:
+        for target in dict.fromkeys(targets):
+            host, _colon, port = target.rpartition(":")
+            try:
+                family, kind, protocol, _name, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+                attempt = opened.enter_context(socket.socket(family, kind, protocol))
+            except (OSError, ValueError):
+                outcomes[target] = "unknown"
+                continue
+            attempt.setblocking(False)
+            code = attempt.connect_ex(address)
+            if code in (errno.EINPROGRESS, errno.EWOULDBLOCK):
+                selector.register(attempt, selectors.EVENT_WRITE, target)
+            else:
+                outcomes[target] = _outcome(code)
+        while selector.get_map():
+            events = selector.select(max(0.0, end - time.monotonic()))
+            for key, _mask in events:
+                attempt = t.cast("socket.socket", key.fileobj)
+                outcomes[key.data] = _outcome(attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+                selector.unregister(attempt)
+            if not events:
+                outcomes.update({key.data: "filtered" for key in selector.get_map().values()})
+                break
+    return outcomes
+
+
+def _outcome(code: int) -> str:
+    return {0: "open", errno.ECONNREFUSED: "refused"}.get(code, "filtered")
+
+
+def _is_own(interface: str) -> bool:
+    return VIRTUAL_INTERFACES.match(interface) is None
+
+
+def _ipv4_addresses() -> list[tuple[str, str]]:
+    """Interface and address, of all that are up (netdevice(7), SIOCGIFCONF): the standard library has no other way to them."""
+    import array
+    import fcntl
+
+    room, size = 64 * 1024, 40 if struct.calcsize("P") == 8 else 32
+    answers = array.array("B", bytes(room))
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            filled = struct.unpack("iP", fcntl.ioctl(probe, 0x8912, struct.pack("iP", room, answers.buffer_info()[0])))[0]
+    except OSError:
+        return []
+    data = answers.tobytes()[:filled]
+    entries = (data[start : start + size] for start in range(0, filled, size))
+    return [(entry[:16].split(b"\0", 1)[0].decode("ascii", "replace").partition(":")[0], socket.inet_ntoa(entry[20:24])) for entry in entries]
+
+
+def _processes_of_sockets(inodes: set[str], root: str) -> t.Iterator[tuple[str, tuple[str, str]]]:
+    """Socket inode and its process: the name and the systemd unit."""
+    for process in os.listdir(f"{root}/proc"):
+        if not process.isdigit():
+            continue
+        directory = f"{root}/proc/{process}"
+        with contextlib.suppress(OSError):  # it ended, or belongs to somebody else
+            for descriptor in os.listdir(f"{directory}/fd"):
+                with contextlib.suppress(OSError):
+                    match = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f"{directory}/fd/{descriptor}"))
+                    if match and match[1] in inodes:
+                        unit = re.search(r"/([^/\n]+\.service)", _read(f"{directory}/cgroup"))
+                        yield match[1], (_read(f"{directory}/comm").strip(), unit[1] if unit else "")
+
+
+def _read(path: str) -> str:
+    """A file's text, "" where there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

@@ -1,0 +1,119 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kernel modules and settings of a host: in force now and at each boot."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from pathlib import Path
+
+from ..errors import PlatformError
+from .commands import Completed, run_command
+
+BUILT_IN = {"br_netfilter": "proc/sys/net/bridge"}
+"""What a kernel has that a module is built into; not all of them are named in /sys/module."""
+
+HEADER = "# Managed by Ansible (wasmfaas.platform.kernel_settings): changes made here are lost.\n"
+
+
+class Kernel:
+    """What is, and what is to be, of a host's kernel.
+
+    Args:
+        names: stem of the two files below /etc, such as `90-wasmfaas`.
+        root: folder in place of `/`, for tests.
+        run: runs a command on the host.
+    """
+
+    def __init__(self, names: str, *, root: Path = Path("/"), run: t.Callable[[t.Sequence[str]], Completed] = run_command) -> None:
+        self.run = run
+        self.root = root
+        self.modules_file = root / "etc/modules-load.d" / f"{names}.conf"
+        self.sysctl_file = root / "etc/sysctl.d" / f"{names}.conf"
+
+    def ensure(self, modules: t.Sequence[str], settings: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, t.Any]:
+        """Load and set what is not so yet, and write it down for the next boot.
+
+        Args:
+            modules: names of kernel modules.
+            settings: values by name, such as {"vm.overcommit_memory": 1}.
+
+        Returns:
+            `changed`; `diff` with before and after, one line for each thing that differed.
+
+        Raises:
+            PlatformError: a module can't be loaded, a setting doesn't exist or can't be written.
+        """
+        wanted = {name: " ".join(str(value).split()) for name, value in settings.items()}
+        files = {
+            self.modules_file: HEADER + "".join(f"{name}\n" for name in modules),
+            self.sysctl_file: HEADER + "".join(f"{name} = {value}\n" for name, value in wanted.items()),
+        }
+        missing = [name for name in modules if not self.loaded(name)]
+        stale = [path for path, content in files.items() if _read(path) != content]
+        if not check_mode:
+            for path in stale:
+                _write(path, files[path])
+            for name in missing:
+                self.load(name)
+        # Looked at after the modules are loaded: they bring settings of their own.
+        different = {name: value for name, value in wanted.items() if self.value(name) != value}
+        before = [f"{name} = {self.value(name)}" for name in different]
+        if not check_mode:
+            for name, value in different.items():
+                self.set(name, value)
+        lines = [f"module {name}" for name in missing] + [f"file {path}" for path in stale] + [f"{name} = {value}" for name, value in different.items()]
+        return {"changed": bool(lines), "diff": {"before": "".join(f"{line}\n" for line in before), "after": "".join(f"{line}\n" for line in lines)}}
+
+    def loaded(self, module: str) -> bool:
+        """Whether the kernel has the module, loaded or built in."""
+        traces = [f"sys/module/{module.replace('-', '_')}", *filter(None, [BUILT_IN.get(module)])]
+        return any((self.root / trace).exists() for trace in traces) or module in _read(self.root / "proc/filesystems").split()
+
+    def load(self, module: str) -> None:
+        completed = self.run(["modprobe", "--", module])
+        if completed.exit_code != 0:
+            raise PlatformError(
+                f"The kernel module {module} can't be loaded: {completed.error.strip()[-300:]}",
+                next_step=f"install the package with the modules of the running kernel {os.uname().release}, or boot the kernel that is installed.",
+            )
+
+    def value(self, name: str) -> str | None:
+        """The setting's value with single spaces, None where the kernel has no such setting."""
+        path = self._path(name)
+        return " ".join(_read(path).split()) if path.exists() else None
+
+    def set(self, name: str, value: str) -> None:
+        path = self._path(name)
+        if not path.exists():
+            raise PlatformError(f"The kernel has no setting {name}.", next_step="take it out of node_prepare_sysctls, or load the module that brings it.")
+        try:
+            path.write_text(value, encoding="ascii")
+        except OSError as error:
+            raise PlatformError(
+                f"The kernel setting {name} can't be set to {value}: {error.strerror}.",
+                next_step="in a container, set it on the machine that runs the container; else look at `journalctl -k`.",
+            ) from error
+        now = self.value(name)
+        if now != value:
+            raise PlatformError(f"The kernel setting {name} stays {now}, {value} was written.", next_step="take it out of node_prepare_sysctls.")
+
+    def _path(self, name: str) -> Path:
+        return self.root / "proc/sys" / name.replace(".", "/")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def _write(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.wasmfaas-partial")
+    partial.write_text(content, encoding="utf-8")
+    partial.chmod(0o644)
+    os.replace(partial, path)

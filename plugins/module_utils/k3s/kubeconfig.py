@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The administrator's kubeconfig on the controller: made from the one that k3s keeps on each server."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import typing as t
+from pathlib import Path
+
+from ..errors import PlatformError
+
+Kubeconfig = dict[str, t.Any]
+KINDS = ("clusters", "users", "contexts")
+
+
+def for_controller(server_kubeconfig: str, *, name: str, server: str) -> Kubeconfig:
+    """k3s's own kubeconfig with names that don't clash and an address that others reach.
+
+    Args:
+        server_kubeconfig: content of /etc/rancher/k3s/k3s.yaml, which says https://127.0.0.1:6443 and calls everything `default`.
+        name: of cluster, user and context.
+        server: URL of the API.
+    """
+    import yaml
+
+    given = yaml.safe_load(server_kubeconfig)
+    cluster = {**given["clusters"][0]["cluster"], "server": server}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": cluster}],
+        "users": [{"name": name, "user": given["users"][0]["user"]}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "current-context": name,
+    }
+
+
+def merged(into: Kubeconfig, ours: Kubeconfig) -> Kubeconfig:
+    """`into` with our cluster, user and context in place of those of the same names; its current context stays, if it has one."""
+    result = {"apiVersion": "v1", "kind": "Config", **into}
+    for kind in KINDS:
+        names = {entry["name"] for entry in ours[kind]}
+        result[kind] = [entry for entry in into.get(kind) or [] if entry.get("name") not in names] + ours[kind]
+    result["current-context"] = into.get("current-context") or ours["current-context"]
+    return result
+
+
+def server_in_use(path: Path, servers: t.Sequence[str]) -> str:
+    """The URL in the kubeconfig at `path` if it still is one of `servers`, else the first of them: so that a run without need changes nothing."""
+    clusters = read(path).get("clusters") or [{}]
+    present = (clusters[0].get("cluster") or {}).get("server", "")
+    return present if present in servers else servers[0]
+
+
+def read(path: Path) -> Kubeconfig:
+    """The kubeconfig at `path`, empty where there is no file.
+
+    Raises:
+        PlatformError: it is no YAML mapping, so that nothing of another's is overwritten.
+    """
+    import yaml
+
+    if not path.exists():
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PlatformError(f"{path} is no YAML: {error}", next_step="mend it, or name another file.") from error
+    if not isinstance(content, dict):
+        raise PlatformError(f"{path} is no kubeconfig.", next_step="name another file.")
+    return content
+
+
+def ensure(path: Path, content: Kubeconfig, *, check_mode: bool) -> bool:
+    """Write `content` to `path`, mode 0600; whether that changed anything."""
+    import yaml
+
+    same = path.exists() and read(path) == content and path.stat().st_mode & 0o777 == 0o600
+    if same or check_mode:
+        return not same
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp: mode 0600 from the start
+    with open(descriptor, "w", encoding="utf-8") as file:
+        yaml.safe_dump(content, file, sort_keys=False)
+    os.replace(partial, path)
+    return True

@@ -1,0 +1,432 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""New secrets for a running cluster, one host's part each: leaf certificates, tokens, the key that encrypts secrets in etcd.
+
+What is done is read from the host each time, so that a run that was cut off is continued by the next one:
+
+- certificates are new where their files are;
+- new tokens lie beside the old ones as `*.next` until every node runs with them;
+- the name of an encryption key holds the time it was made at (k3s docs, cli/secrets-encrypt.md).
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime
+import glob
+import json
+import os
+import re
+import secrets
+import ssl
+import time
+import typing as t
+import urllib.error
+import urllib.request
+
+from ..errors import PlatformError
+from ..host.commands import TIMED_OUT, Completed, run_command
+from ..host.waiting import wait_for
+from . import certificates, inputs, paths
+from .journal import host_secrets
+from .service import Options, Service
+from .snapshot import SERVER_CA, SERVER_TOKEN, last_line, moment, password, tail
+
+NEXT = ".next"
+TOKEN_FILES = {"server": paths.TOKEN, "agent": paths.AGENT_TOKEN}
+TOKEN_CHARACTERS = re.compile(r"[A-Za-z0-9._~+/=-]+")
+SHORTEST_TOKEN = 16
+TOKEN_BYTES = 32
+NEVER = 1_000_000
+"""Hours, for what was never made."""
+AUTHORITY_SUFFIXES = ("-ca.crt", "-ca.nochain.crt")
+
+Run = t.Callable[[t.Sequence[str], float], Completed]
+Request = t.Callable[[str, bytes, str], None]
+"""Sends a body by PUT to a path of this server, with the server token's password."""
+
+
+def run_on_host(arguments: t.Sequence[str], seconds: float) -> Completed:
+    return run_command(arguments, seconds=seconds)
+
+
+# --- Certificates -----------------------------------------------------------------------------------------------------------------------------------
+
+
+def leaves(unit: str) -> list[str]:
+    """Files of the certificates that k3s makes anew where they are missing. Those of the authorities are not among them."""
+    directory = f"{paths.SERVER_DIRECTORY}/tls" if unit == paths.SERVER_UNIT else paths.AGENT_DIRECTORY
+    found = [*glob.glob(f"{directory}/*.crt"), *glob.glob(f"{directory}/etcd/*.crt")]
+    return sorted(path for path in found if not path.endswith(AUTHORITY_SUFFIXES))
+
+
+def ages(unit: str) -> tuple[float, float]:
+    """When the oldest leaf certificate was made, and when the first one ends, in seconds since 1970; zeros where there are none.
+
+    A certificate's own beginning does not tell: k3s sets it to that of its authority (rancher/dynamiclistener, cert.NewSignedCert).
+    """
+    made, ends = [], []
+    for path in leaves(unit):
+        with contextlib.suppress(OSError, certificates.NotACertificate), open(path, "rb") as file:
+            ends.append(certificates.end_of_first(file.read()))
+            made.append(os.path.getmtime(path))
+    return (min(made), min(ends)) if made else (0.0, 0.0)
+
+
+def rotate_certificates(
+    unit: str,
+    *,
+    node_name: str,
+    minimum_age: float,
+    timeout: float,
+    check_mode: bool = False,
+    run: Run = run_on_host,
+    service: t.Callable[..., Service] | None = None,
+) -> dict[str, t.Any]:
+    """New keys and certificates for this host, unless they are younger than `minimum_age` seconds; the module's result.
+
+    As k3s docs, cli/certificate.md want it: stop, `k3s certificate rotate`, start; a server only while all others are healthy.
+
+    Raises:
+        PlatformError: another server is not healthy, or k3s does not start.
+    """
+    make = service or Service
+    begin = make(Options(unit=unit, state="started", node_name=node_name, timeout=timeout))
+    made, ends = ages(unit)
+    if time.time() - made < minimum_age:
+        # An earlier run may have been cut off before the start.
+        started = begin.manage(check_mode=check_mode)
+        return {"changed": started["changed"], "rotated": False, "made": moment(made), "ends": moment(ends)}
+    if check_mode:
+        return {"changed": True, "rotated": True, "made": moment(made), "ends": moment(ends)}
+    if begin.show()["ActiveState"] == "active" and unit == paths.SERVER_UNIT:
+        begin.pass_gate()
+    make(Options(unit=unit, state="stopped", node_name=node_name, timeout=timeout)).manage(check_mode=False)
+    completed = run([paths.K3S_PROGRAM, "certificate", "rotate"], 120)
+    begin.manage(check_mode=False)  # also where the rotation failed: the old certificates are as good as before
+    if completed.exit_code != 0:
+        raise PlatformError(
+            f"k3s did not rotate the certificates of {node_name}: {last_line(completed)}",
+            next_step="See the output of the task.",
+            facts={"output": tail(completed)},
+        )
+    made, ends = ages(unit)
+    return {"changed": True, "rotated": True, "made": moment(made), "ends": moment(ends)}
+
+
+def certificates_module(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
+    """What the module k3s_certificates does; its documentation says what the parameters and the result mean."""
+    hidden.update(host_secrets())
+    return rotate_certificates(
+        params["unit"], node_name=params["node_name"], minimum_age=params["minimum_age"] * 3600, timeout=params["timeout"], check_mode=check_mode
+    )
+
+
+# --- Tokens -----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def look_at_tokens(now: float) -> dict[str, t.Any]:
+    """Whether new tokens lie beside those in use, whether the cluster has the new server token already, and how many hours old the one in use is."""
+    staged = [path for path in TOKEN_FILES.values() if os.path.exists(path + NEXT)]
+    new = read_token(paths.TOKEN + NEXT)
+    try:
+        age = (now - os.path.getmtime(paths.TOKEN)) / 3600
+    except FileNotFoundError:
+        age = float(NEVER)
+    return {"staged": bool(staged), "rotated": bool(new) and password(read_token(SERVER_TOKEN)) == new, "age": round(age, 3)}
+
+
+def begin_tokens(given: t.Mapping[str, str], *, minimum_age: float, now: float, check_mode: bool = False) -> tuple[bool, bool]:
+    """Choose the new tokens, on the one server where the rotation begins; gives whether something changed, and whether there is something to do at all.
+
+    What an earlier run has chosen stays. A given token that is in use already is not rotated; where none is given, it is generated.
+
+    Args:
+        given: `server` and `agent`, passwords only, empty where they are to be generated.
+        minimum_age: hours that the token in use must be old.
+
+    Raises:
+        PlatformError: a given token cannot be used.
+    """
+    looked = look_at_tokens(now)
+    if looked["staged"]:
+        return False, True
+    if looked["age"] < minimum_age:
+        return False, False
+    wanted = {kind: token for kind, token in given.items() if not token or password(read_token(TOKEN_FILES[kind])) != token}
+    chosen = {kind: token or secrets.token_hex(TOKEN_BYTES) for kind, token in wanted.items()}
+    # The server's goes last, since its presence means that all are there.
+    changed = stage_tokens({kind: chosen[kind] for kind in ("agent", "server") if kind in chosen}, check_mode=check_mode)
+    return changed, bool(chosen)
+
+
+def stage_tokens(new: t.Mapping[str, str], *, check_mode: bool = False) -> bool:
+    """Write new tokens beside the old ones; gives whether they were not there yet.
+
+    Args:
+        new: `server` and `agent`, passwords only; empty ones are left out.
+
+    Raises:
+        PlatformError: a token is too short, or k3s could not read it.
+    """
+    changed = False
+    for kind, token in new.items():
+        if not token:
+            continue
+        # Colons and a leading K10 are of the token's secure form (k3s, pkg/clientaccess/token.go), and spaces get lost.
+        if len(token) < SHORTEST_TOKEN or token.startswith("K10") or TOKEN_CHARACTERS.fullmatch(token) is None:
+            raise PlatformError(
+                f"The new {kind} token cannot be used: it must have {SHORTEST_TOKEN} characters or more, only letters, digits and"
+                " . _ ~ + / = -, and not begin with K10.",
+                next_step=f"Set k3s_{'token' if kind == 'server' else 'agent_token'} to such a value, or leave it empty to have one generated.",
+            )
+        if read_token(TOKEN_FILES[kind] + NEXT) != token:
+            changed = True
+            if not check_mode:
+                write_token(TOKEN_FILES[kind] + NEXT, token)
+    return changed
+
+
+def rotate_server_token(request: Request, *, check_mode: bool = False) -> bool:
+    """Tell the cluster the staged server token; gives whether it was another one before. k3s encrypts the data for joining servers anew with it.
+
+    Through the server's own interface, as `k3s token rotate` does it (k3s, pkg/cli/token/token.go), since that command takes tokens as arguments only.
+
+    Raises:
+        PlatformError: the server refused.
+    """
+    new = read_token(paths.TOKEN + NEXT)
+    current = read_token(SERVER_TOKEN)
+    if not new:
+        return False  # only the agents' token is new
+    if not current:
+        raise PlatformError(f"There is no token in {SERVER_TOKEN}.", next_step="Run it on a server that is ready.")
+    if password(current) == new:
+        return False
+    if not check_mode:
+        request("/v1-k3s/token", json.dumps({"newToken": new}).encode(), password(current))
+        # The server writes it when it has stored it (pkg/server/handlers/token.go).
+        if not wait_for(lambda: password(read_token(SERVER_TOKEN)) == new, seconds=30):
+            raise PlatformError(
+                "The server took the new token, but did not store it.", next_step="See `journalctl -u k3s -n 50` on that host, and run it again."
+            )
+    return True
+
+
+def activate_tokens(unit: str, *, check_mode: bool = False) -> bool:
+    """Let this host use the staged tokens from its next start on; gives whether it used others. The unit counts as stale afterwards."""
+    files = (paths.TOKEN, paths.AGENT_TOKEN) if unit == paths.SERVER_UNIT else (paths.AGENT_TOKEN,)
+    changed = False
+    for path in files:
+        new = read_token(path + NEXT)
+        if new and password(read_token(path)) != new:
+            changed = True
+            if not check_mode:
+                # First, so that a run that is cut off in between still restarts.
+                request_restart(unit)
+                write_token(path, in_form_of(read_token(path), new))
+    return changed
+
+
+def in_form_of(old: str, new: str) -> str:
+    """A new password in the form of an old token: the secure form pins the cluster's authority, which stays the same."""
+    match = re.match(r"(K10[0-9a-f]{64}::[^:]+:)", old)
+    return f"{match[1]}{new}" if match else new
+
+
+def finish_tokens(*, check_mode: bool = False) -> bool:
+    """Remove the staged tokens, once all nodes run with them."""
+    left = [path + NEXT for path in TOKEN_FILES.values() if os.path.lexists(path + NEXT)]
+    if not check_mode:
+        for path in left:
+            os.unlink(path)
+    return bool(left)
+
+
+def request_restart(unit: str) -> None:
+    """Without the record of what it was started with, a unit counts as stale, also for a later run."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(inputs.record_path(unit))
+
+
+def read_token(path: str) -> str:
+    """Empty where there is none."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def write_token(path: str, token: str) -> None:
+    partial = f"{path}.wasmfaas-partial"
+    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(f"{token}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def local_server(port: int, *, seconds: float = 30) -> Request:
+    """Requests to the k3s of this host, which proves itself with the cluster's certificate authority."""
+
+    def request(path: str, body: bytes, secret: str) -> None:
+        credentials = base64.b64encode(f"server:{secret}".encode()).decode()
+        asked = urllib.request.Request(
+            f"https://127.0.0.1:{port}{path}", data=body, method="PUT", headers={"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
+        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=SERVER_CA)))
+        try:
+            with opener.open(asked, timeout=seconds):
+                return
+        except urllib.error.HTTPError as error:
+            said = error.read().decode("utf-8", "replace").strip()[:300]
+            raise PlatformError(f"The server refused: {error.code} {said}", next_step="See `journalctl -u k3s -n 50` on that host.") from error
+        except OSError as error:
+            raise PlatformError(
+                f"The server does not answer on port {port}: {error}.", next_step="See `systemctl status k3s` on that host, and run it again."
+            ) from error
+
+    return request
+
+
+def tokens_module(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
+    """What the module k3s_token does; its documentation says what the parameters and the result mean."""
+    hidden.update(host_secrets())
+    step, unit = params["step"], params["unit"]
+    new = {"server": params["server_token"] or "", "agent": params["agent_token"] or ""}
+    hidden.update(token for token in new.values() if token)
+    if step == "look":
+        return {"changed": False, **look_at_tokens(time.time())}
+    if step == "begin":
+        changed, needed = begin_tokens(new, minimum_age=params["minimum_age"], now=time.time(), check_mode=check_mode)
+        return {"changed": changed, "needed": needed}
+    if step == "stage":
+        changed = stage_tokens(new, check_mode=check_mode)
+    elif step == "rotate":
+        # In check mode nothing was staged before.
+        foretold = check_mode and not os.path.exists(paths.TOKEN + NEXT)
+        changed = foretold or rotate_server_token(local_server(params["port"]), check_mode=check_mode)
+    elif step == "activate":
+        changed = activate_tokens(unit, check_mode=check_mode)
+    else:
+        changed = finish_tokens(check_mode=check_mode)
+    return {"changed": changed}
+
+
+# --- Key that encrypts secrets ----------------------------------------------------------------------------------------------------------------------
+
+FINISHED = "reencrypt_finished"
+AT_REST = ("start", FINISHED)
+WORKING = ("reencrypt_request", "reencrypt_active")
+KEY_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:?\d\d))")
+
+
+def encryption_status(run: Run = run_on_host) -> dict[str, t.Any]:
+    """`{enable, stage, activekey, hashmatch, hasherror}` as k3s says it (k3s, pkg/server/handlers/secrets-encrypt.go).
+
+    Raises:
+        PlatformError: k3s does not say it.
+    """
+    completed = run([paths.K3S_PROGRAM, "secrets-encrypt", "status", "--output", "json"], 30)
+    if completed.exit_code == 0:
+        with contextlib.suppress(ValueError):
+            read = json.loads(completed.output[completed.output.index("{") :])
+            return {
+                "enable": bool(read.get("enable")),
+                "hashmatch": bool(read.get("hashmatch")),
+                **{key: str(read.get(key) or "") for key in ("stage", "activekey", "hasherror")},
+            }
+    raise PlatformError(
+        f"k3s does not say how secrets are encrypted: {last_line(completed)}",
+        next_step="See `k3s secrets-encrypt status` and `journalctl -u k3s -n 50` on that host.",
+        facts={"output": tail(completed)},
+    )
+
+
+def key_age(name: str, now: float) -> float:
+    """Seconds since the key of this name was made; endless where its name does not say, as for the first one."""
+    found = KEY_TIME.search(name)
+    if found is None:
+        return float("inf")
+    made = datetime.datetime.strptime(found[1].replace("Z", "+0000").replace(":", ""), "%Y-%m-%dT%H%M%S%z")
+    return now - made.timestamp()
+
+
+def rotate_encryption_key(
+    *, minimum_age: float, timeout: float, check_mode: bool = False, run: Run = run_on_host, now: t.Callable[[], float] = time.time
+) -> dict[str, t.Any]:
+    """Let k3s make a new key and encrypt all secrets with it, unless the key is younger than `minimum_age` seconds; the module's result.
+
+    The servers must be restarted one by one afterwards; `restart_needed` tells whether some still have to.
+
+    Raises:
+        PlatformError: encryption is off, somebody else is rotating by hand, or it does not come to its end.
+    """
+    status = encryption_status(run)
+    if not status["enable"]:
+        raise PlatformError(
+            "Secrets are not encrypted in this cluster, so there is no key to rotate.",
+            next_step="k3s_hardening: true encrypts them in a new cluster; an existing one needs k3s v1.35 or newer for that (k3s #13403).",
+        )
+    if status["stage"] not in (*AT_REST, *WORKING):
+        raise PlatformError(
+            f"Somebody is rotating the key step by step: the stage is {status['stage']}.",
+            next_step="Finish it with `k3s secrets-encrypt rotate`, `k3s secrets-encrypt reencrypt` and restarts between (k3s docs, secrets-encrypt.md).",
+        )
+    rotated = False
+    if status["stage"] in AT_REST and key_age(status["activekey"], now()) >= minimum_age:
+        if not status["hashmatch"]:
+            # An earlier rotation is not finished: k3s refuses a new one until all servers were restarted.
+            return {"changed": False, "rotated": False, "restart_needed": True, "unfinished": True, "key": status["activekey"], "stage": status["stage"]}
+        rotated = True
+        if not check_mode:
+            completed = run([paths.K3S_PROGRAM, "secrets-encrypt", "rotate-keys"], timeout)
+            # The command waits for the whole work and gives up after 70 s, while the server goes on (k3s, pkg/cli/secretsencrypt).
+            if completed.exit_code not in (0, TIMED_OUT) and not went_on(run):
+                raise PlatformError(
+                    f"k3s did not rotate the key: {last_line(completed)}",
+                    next_step="See `k3s secrets-encrypt status` and `journalctl -u k3s -n 50` on that host.",
+                    facts={"output": tail(completed)},
+                )
+    if not check_mode and (rotated or status["stage"] in WORKING):
+        status = wait_for_reencryption(timeout, run)
+    return {
+        "changed": rotated,
+        "rotated": rotated,
+        "restart_needed": rotated or not status["hashmatch"],
+        "unfinished": False,
+        "key": status["activekey"],
+        "stage": status["stage"],
+    }
+
+
+def went_on(run: Run) -> bool:
+    with contextlib.suppress(PlatformError):
+        return encryption_status(run)["stage"] in WORKING
+    return False
+
+
+def wait_for_reencryption(timeout: float, run: Run) -> dict[str, t.Any]:
+    found: list[dict[str, t.Any]] = []
+
+    def done() -> bool:
+        with contextlib.suppress(PlatformError):  # a moment without an answer is no reason to give up
+            found.append(encryption_status(run))
+            return bool(found[-1]["stage"] == FINISHED)
+        return False
+
+    if not wait_for(done, seconds=timeout, interval=1):
+        raise PlatformError(
+            f"After {timeout:g} s the secrets are not all encrypted with the new key{' (stage ' + found[-1]['stage'] + ')' if found else ''}.",
+            next_step="k3s does some 5 a second: run it again to wait longer, or with -e encryption_timeout=SECONDS.",
+        )
+    return found[-1]
+
+
+def encryption_module(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
+    """What the module k3s_encryption_key does; its documentation says what the parameters and the result mean."""
+    hidden.update(host_secrets())
+    return rotate_encryption_key(minimum_age=params["minimum_age"] * 3600, timeout=params["timeout"], check_mode=check_mode)

@@ -1,0 +1,151 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: k3s_backup_info
+short_description: Find a backup on the controller and compare it with its checksum
+version_added: 1.1.0
+description:
+  - Says what a backup of M(wasmfaas.platform.k3s_backup) holds, and fails where it is damaged. Runs on the controller.
+author:
+  - The wasmfaas.platform authors (@wasmfaas)
+extends_documentation_fragment:
+  - wasmfaas.platform.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - This module only reads.
+  diff_mode:
+    support: none
+    details:
+      - This module only reads.
+  idempotent:
+    support: full
+    details:
+      - This module only reads.
+options:
+  backup:
+    description: Folder of the backup, its name in O(directory), or V(latest).
+    type: str
+    required: true
+  directory:
+    description: Folder that holds the backups.
+    type: path
+    required: true
+seealso:
+  - module: wasmfaas.platform.k3s_backup
+"""
+
+EXAMPLES = r"""
+- name: Find the newest backup
+  wasmfaas.platform.k3s_backup_info:
+    backup: latest
+    directory: /srv/backups/production
+  delegate_to: localhost
+  register: __found
+"""
+
+RETURN = r"""
+backup:
+  description: The backup.
+  returned: success
+  type: dict
+  contains:
+    path:
+      description: Its folder.
+      type: str
+      returned: always
+    snapshot:
+      description: The snapshot in it; empty where it is in the bucket only.
+      type: str
+      returned: always
+    server_token:
+      description: The file with the server's token of that time.
+      type: str
+      returned: always
+    name:
+      description: The snapshot's name on the server and in the bucket.
+      type: str
+      returned: always
+    sha256:
+      description: Of the snapshot, hexadecimal.
+      type: str
+      returned: always
+    size:
+      description: Of the snapshot, in bytes.
+      type: int
+      returned: always
+    version:
+      description: Of the k3s that took it.
+      type: str
+      returned: always
+    authority:
+      description: SHA-256 of the cluster's certificate authority.
+      type: str
+      returned: always
+    node:
+      description: The node that took it.
+      type: str
+      returned: always
+    nodes:
+      description: Names of the cluster's nodes at that time.
+      type: list
+      elements: str
+      returned: always
+    created:
+      description: When the snapshot was taken, in UTC.
+      type: str
+      returned: always
+    s3:
+      description: The bucket it was uploaded to, without credentials; empty where it was not.
+      type: dict
+      returned: always
+    fetched:
+      description: Whether the snapshot itself is in the folder.
+      type: bool
+      returned: always
+  sample:
+    path: /srv/backups/20261122T071512Z-server-1
+    snapshot: /srv/backups/20261122T071512Z-server-1/snapshot
+    server_token: /srv/backups/20261122T071512Z-server-1/server-token
+    name: wasmfaas-server-1-1795331712
+    sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    size: 5062688
+    version: v1.36.4+k3s1
+    authority: 60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752
+    node: server-1
+    nodes: [server-1, server-2, server-3, worker-1]
+    created: "2026-11-22T07:15:12Z"
+    s3: {}
+    fetched: true
+summary:
+  description: The backup in one line.
+  returned: success
+  type: str
+  sample: "/srv/backups/20261122T071512Z-server-1 (wasmfaas-server-1-1795331712, 4.8 MiB, v1.36.4+k3s1, 2026-11-22T07:15:12Z)"
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.k3s.backup import inform
+from ..module_utils.module_run import run_module
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=dict(
+            backup=dict(type="str", required=True),
+            directory=dict(type="path", required=True),
+        ),
+        supports_check_mode=True,
+    )
+    run_module(module, inform)
+
+
+if __name__ == "__main__":
+    main()

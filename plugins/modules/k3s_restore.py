@@ -1,0 +1,121 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: k3s_restore
+short_description: One host's part in putting a k3s cluster back to a snapshot
+version_added: 1.1.0
+description:
+  - C(restore.yml) calls this module in the right order on all hosts; a single call leaves a cluster in the middle.
+  - Each host remembers what was done for which snapshot until O(step=finish), so that a run that was cut off can be continued.
+author:
+  - The wasmfaas.platform authors (@wasmfaas)
+extends_documentation_fragment:
+  - wasmfaas.platform.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+options:
+  step:
+    description:
+      - V(look) only reads what the host remembers.
+      - V(reset) lets k3s replace the database of this stopped server by the snapshot, with this server as the only member.
+      - V(clear) takes away the database of this stopped server, so that it joins as a new member.
+      - V(admit), on the server that was reset and started, deletes the nodes that are not in O(nodes), and lets the others in again with new passwords.
+      - V(forget) takes away the certificates that an agent has of another cluster.
+      - V(finish) removes what the restore left, and what the host remembers.
+    type: str
+    required: true
+    choices: [look, reset, clear, admit, forget, finish]
+  identity:
+    description: What tells this restore from others, such as the SHA-256 of the snapshot. Required by all steps but V(look) and V(finish).
+    type: str
+  snapshot:
+    description: Path of the snapshot on the host, or its name in the bucket that the server's settings name. Required by O(step=reset).
+    type: str
+  sha256:
+    description: Of the snapshot on the host; compared before anything is changed.
+    type: str
+  authority:
+    description: SHA-256 of the certificate authority of the snapshot's cluster. What a host has of another cluster is put aside.
+    type: str
+  nodes:
+    description: With O(step=admit), names of the nodes that hosts still have.
+    type: list
+    elements: str
+    default: []
+  this_node:
+    description: With O(step=admit), name of this server's node.
+    type: str
+  ignore_bucket:
+    description: Whether O(snapshot) is a file although the server's settings name a bucket.
+    type: bool
+    default: false
+  timeout:
+    description: Seconds that O(step=reset) may take.
+    type: int
+    default: 600
+seealso:
+  - module: wasmfaas.platform.k3s_backup_info
+"""
+
+EXAMPLES = r"""
+- name: Put the database of a stopped server back
+  wasmfaas.platform.k3s_restore:
+    step: reset
+    identity: "{{ backup.sha256 }}"
+    snapshot: /var/lib/rancher/k3s/server/wasmfaas-restore/snapshot
+    sha256: "{{ backup.sha256 }}"
+    authority: "{{ backup.authority }}"
+"""
+
+RETURN = r"""
+in_progress:
+  description: What the host remembers afterwards, C(identity) and C(done); empty where no restore is in progress.
+  returned: success
+  type: dict
+  sample:
+    identity: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    done: reset
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.k3s.restore import step
+from ..module_utils.module_run import run_module
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=dict(
+            step=dict(type="str", required=True, choices=["look", "reset", "clear", "admit", "forget", "finish"]),
+            identity=dict(type="str"),
+            snapshot=dict(type="str"),
+            sha256=dict(type="str"),
+            authority=dict(type="str"),
+            nodes=dict(type="list", elements="str", default=[]),
+            this_node=dict(type="str"),
+            ignore_bucket=dict(type="bool", default=False),
+            timeout=dict(type="int", default=600),
+        ),
+        required_if=[
+            ("step", "reset", ["identity", "snapshot"]),
+            ("step", "clear", ["identity"]),
+            ("step", "admit", ["identity", "this_node"]),
+            ("step", "forget", ["identity"]),
+        ],
+        supports_check_mode=True,
+    )
+    run_module(module, step)
+
+
+if __name__ == "__main__":
+    main()

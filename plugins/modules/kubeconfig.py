@@ -1,0 +1,111 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kubeconfig
+short_description: Keep the kubeconfig of a k3s cluster on this machine
+version_added: 1.1.0
+description:
+  - Makes a kubeconfig from the one that k3s keeps on its servers, with a reachable address and names of its own, mode 0600.
+  - Merges it into another file on request. What that file holds beside stays as it is, its current context too.
+author:
+  - The wasmfaas.platform authors (@wasmfaas)
+extends_documentation_fragment:
+  - wasmfaas.platform.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+    details:
+      - The files hold credentials.
+  idempotent:
+    support: full
+requirements:
+  - python >= 3.11
+  - PyYAML
+options:
+  content:
+    description: What C(/etc/rancher/k3s/k3s.yaml) of a server holds.
+    type: str
+    required: true
+  path:
+    description: The file to keep.
+    type: path
+    required: true
+  name:
+    description: Name of the cluster, the user and the context.
+    type: str
+    default: wasmfaas
+  servers:
+    description: URLs of the API. The one that the file names already stays while it is among them, else the first is taken.
+    type: list
+    elements: str
+    required: true
+  merge_into:
+    description: Another kubeconfig that gets the same context.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Keep the administrator's kubeconfig
+  wasmfaas.platform.kubeconfig:
+    content: "{{ k3s_yaml.content | b64decode }}"
+    path: ./kubeconfig.yml
+    servers: ["https://k3s.example.com:6443"]
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+path:
+  description: The file.
+  returned: success
+  type: str
+server:
+  description: URL of the API that it names.
+  returned: success
+  type: str
+"""
+
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.k3s import kubeconfig
+from ..module_utils.module_run import run_module
+
+
+def run(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
+    path = Path(params["path"])
+    server = kubeconfig.server_in_use(path, params["servers"])
+    content = kubeconfig.for_controller(params["content"], name=params["name"], server=server)
+    changed = kubeconfig.ensure(path, content, check_mode=check_mode)
+    if params["merge_into"]:
+        other = Path(params["merge_into"])
+        changed |= kubeconfig.ensure(other, kubeconfig.merged(kubeconfig.read(other), content), check_mode=check_mode)
+    return {"changed": changed, "path": str(path), "server": server}
+
+
+def main() -> None:
+    run_module(
+        AnsibleModule(
+            argument_spec=dict(
+                content=dict(type="str", required=True, no_log=True),
+                path=dict(type="path", required=True),
+                name=dict(type="str", default="wasmfaas"),
+                servers=dict(type="list", elements="str", required=True),
+                merge_into=dict(type="path"),
+            ),
+            supports_check_mode=True,
+        ),
+        run,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts for the tests of this folder: booted once, blank again for each test that asks for a cluster."""
+
+from __future__ import annotations
+
+import collections.abc
+import concurrent.futures
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests import hosts
+from tests.k3s_double.build import binary
+
+from .cluster import STAND_IN_SHIM, Cluster
+
+VERSION = "v1.34.1+k3s1"
+ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+NAMES = ("server1", "server2", "server3", "agent1")
+
+
+@pytest.fixture(scope="session")
+def k3s() -> Path:
+    """The k3s binary: a real one where K3S_BINARY names it, else the stand-in of tests/k3s_double."""
+    return binary(VERSION)
+
+
+@pytest.fixture(scope="session")
+def environment() -> collections.abc.Iterator[hosts.Environment]:
+    """Four booted hosts."""
+    if reason := hosts.unavailable():
+        pytest.skip(reason)
+    directory = Path(tempfile.mkdtemp(prefix="wasmfaas-cluster-", dir="/var/tmp"))
+    made = hosts.Environment.create(directory / "hosts", NAMES)
+    yield made
+    made.destroy()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def blank(environment: hosts.Environment, k3s: Path, tmp_path: Path) -> Cluster:
+    """Three servers and an agent on hosts where nothing ever ran."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: environment.wipe(name, boot=False), NAMES))
+    environment.boot(*NAMES)
+    return cluster_of(environment, k3s, tmp_path)
+
+
+def cluster_of(environment: hosts.Environment, k3s: Path, directory: Path) -> Cluster:
+    """Three servers and an agent, whatever the hosts are like."""
+    shim = directory / "containerd-shim-spin-v2"
+    shim.write_text(STAND_IN_SHIM, encoding="utf-8")
+    variables = {
+        "k3s_version": VERSION,
+        "k3s_binaries": {ARCHITECTURE: str(k3s)},
+        "wasm_shims_programs": {"spin": {ARCHITECTURE: str(shim)}},
+        "k3s_cgroup_v1_allowed": True,  # the machines that run the tests have nothing newer
+        "k3s_minimum_disk_gib": 1,
+        "k3s_kubeconfig": str(directory / "kubeconfig.yml"),
+    }
+    groups = {"k3s_server/control_plane": ["server1", "server2", "server3"], "k3s_agent/worker_wasm": ["agent1"]}
+    return Cluster(environment, directory, groups, variables)

@@ -1,0 +1,325 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starting, restarting and waiting for k3s, with a systemd and a cluster that are played."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.host.commands import Completed
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import inputs, journal, paths
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.kubectl import Kubectl
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.service import Options, Service
+
+REFUSED = 'level=fatal msg="starting kubernetes: preparing server: failed to validate token: not authorized"'
+NOT_READY = Completed(1, "", "Error from server (ServiceUnavailable): apiserver not ready")
+
+
+def node(name: str, *, ready: str = "True", voter: str = "True", message: str = "", server: bool = True) -> dict[str, t.Any]:
+    labels = {"node-role.kubernetes.io/control-plane": "true", "node-role.kubernetes.io/etcd": "true"} if server else {}
+    conditions = [{"type": "Ready", "status": ready, "reason": "R", "message": message}, {"type": "EtcdIsVoter", "status": voter, "reason": "V"}]
+    return {"metadata": {"name": name, "labels": labels}, "status": {"conditions": conditions if server else conditions[:1]}}
+
+
+class Host:
+    """A host's systemd, files and cluster. `after_start` says what the unit becomes, look by look."""
+
+    def __init__(self, root: Path, unit: str = "k3s") -> None:
+        self.root, self.unit = root, unit
+        self.properties = {"LoadState": "loaded", "ActiveState": "inactive", "SubState": "dead", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
+        self.properties |= {"NRestarts": "0", "Result": "success", "InvocationID": "first"}
+        self.after_start = [{"ActiveState": "active", "SubState": "running"}]
+        self.commands: list[str] = []
+        self.log = ""
+        self.nodes = [node("server-1")]
+        self.api = Completed(0, "ok", "")
+        self.slept = 0.0
+        self.asked = False
+        self.write(f"{paths.UNIT_DIRECTORY}/{unit}.service", "unit")
+        self.write(paths.CONFIG, "a: 1")
+        (root / paths.ETCD_DIRECTORY[1:]).mkdir(parents=True)
+
+    def write(self, path: str, content: str) -> None:
+        (self.root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path[1:]).write_text(content, encoding="utf-8")
+
+    def record(self) -> None:
+        found = inputs.current(self.unit, root=str(self.root))
+        self.write(inputs.record_path(self.unit), "".join(f"{digest}  {path}\n" for path, digest in found.items()))
+
+    def running(self) -> Host:
+        self.properties |= {"ActiveState": "active", "SubState": "running"}
+        self.record()
+        return self
+
+    def command(self, arguments: list[str], **_options: t.Any) -> Completed:
+        if arguments[0] == "journalctl":
+            return Completed(0, self.log, "")
+        if arguments[1] == "show":
+            if self.asked and self.after_start:
+                self.properties |= self.after_start.pop(0) if len(self.after_start) > 1 else self.after_start[0]
+            return Completed(0, "".join(f"{key}={value}\n" for key, value in self.properties.items()), "")
+        self.commands.append(" ".join(arguments[1:]))
+        if arguments[1] in {"start", "restart"}:
+            self.asked = True
+            self.properties["InvocationID"] = "second"
+            self.record()
+        return Completed(0, "", "")
+
+    def kubectl(self, _program: str, *, kubeconfig: str = "") -> Kubectl:
+        def run(arguments: list[str], _input: str | None) -> Completed:
+            path = arguments[-1]
+            if self.api.exit_code != 0 or path == "/readyz":
+                return self.api
+            if path == "/api/v1/nodes":
+                return Completed(0, json.dumps({"items": self.nodes}), "")
+            found = [entry for entry in self.nodes if entry["metadata"]["name"] == path.rpartition("/")[2]]
+            return Completed(0, json.dumps(found[0]), "") if found else Completed(1, "", f'Error from server (NotFound): nodes "{path}" not found')
+
+        return Kubectl(run)
+
+    def service(self, **options: t.Any) -> Service:
+        def sleep(seconds: float) -> None:
+            self.slept += seconds
+
+        made = Options(unit=self.unit, node_name="server-1", **{"timeout": 0.02, "gate_timeout": 0.02, **options})
+        return Service(made, command=self.command, kubectl=self.kubectl, root=str(self.root), sleep=sleep, secrets={"the-token-itself"})
+
+    def manage(self, *, check_mode: bool = False, **options: t.Any) -> dict[str, t.Any]:
+        return self.service(**options).manage(check_mode=check_mode)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Host:
+    made = Host(tmp_path, "k3s-agent")
+    made.write(paths.KUBELET_KUBECONFIG, "kubeconfig")
+    return made
+
+
+def test_stopped_unit_is_started_and_enabled(host: Host) -> None:
+    host.properties |= {"UnitFileState": "disabled", "NeedDaemonReload": "yes"}
+    foretold = host.manage(check_mode=True)
+    assert (foretold["changed"], foretold["started"], host.commands) == (True, True, [])
+    done = host.manage()
+    assert host.commands == ["daemon-reload", "enable k3s.service", "start --no-block k3s.service"]
+    assert (done["changed"], done["started"], done["restarted"], done["stale_inputs"]) == (True, True, False, [])
+
+
+def test_running_unit_with_its_files_is_left_alone(host: Host) -> None:
+    assert host.running().manage() == {**host.manage(), "changed": False, "reasons": [], "started": False, "restarted": False}
+    assert host.commands == []
+
+
+def test_running_unit_with_other_files_is_restarted_once(host: Host) -> None:
+    host.running().write(paths.CONFIG, "a: 2")
+    assert host.manage(check_mode=True)["restarted"] is True
+    assert host.manage(state="started")["stale_inputs"] == [paths.CONFIG]
+    done = host.manage()
+    assert (done["restarted"], done["reasons"]) == (True, [f"{paths.CONFIG} changed since it was started"])
+    assert host.commands == ["restart --no-block k3s.service"]
+    assert host.manage()["changed"] is False
+
+
+def test_restart_is_foretold_where_files_would_change(host: Host) -> None:
+    assert host.running().manage(check_mode=True, pending=True)["restarted"] is True
+
+
+def test_failed_unit_is_reset_first(host: Host) -> None:
+    host.properties["ActiveState"] = "failed"
+    host.manage()
+    assert host.commands == ["reset-failed k3s.service", "start --no-block k3s.service"]
+
+
+def test_all_of_a_stopped_cluster_start_without_waiting(host: Host) -> None:
+    host.api = NOT_READY
+    host.after_start = [{"ActiveState": "activating", "SubState": "start"}]
+    assert host.manage(wait=False)["started"] is True
+    assert host.manage(wait=False)["changed"] is False
+
+
+def test_stopping(host: Host) -> None:
+    assert host.manage(state="stopped")["changed"] is False
+    assert host.running().manage(state="stopped")["stopped"] is True
+    assert host.commands == ["stop k3s.service"]
+
+
+def test_unit_that_is_not_there(host: Host) -> None:
+    host.properties["LoadState"] = "not-found"
+    assert host.manage(state="stopped", check_mode=True)["started"] is False
+    (host.root / f"{paths.UNIT_DIRECTORY}/k3s.service"[1:]).unlink()
+    assert host.manage(state="stopped")["changed"] is False
+    assert host.manage(check_mode=True)["started"] is True
+    with pytest.raises(PlatformError, match="no unit k3s"):
+        host.manage()
+    host.properties |= {"LoadState": "masked", "UnitFileState": "masked"}
+    with pytest.raises(PlatformError, match="systemctl unmask k3s"):
+        host.manage()
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ([node("server-2", ready="Unknown")], "server-2 is not Ready"),
+        ([node("server-2"), node("server-3", voter="False")], "server-3 is no voter of etcd"),
+        ([node("server-2", ready="False", message="kubelet is sick")], "kubelet is sick"),
+    ],
+)
+def test_server_is_not_restarted_while_another_is_ill(host: Host, others: list[dict[str, t.Any]], said: str) -> None:
+    host.running().write(paths.CONFIG, "a: 2")
+    host.nodes += others
+    with pytest.raises(PlatformError, match=said):
+        host.manage()
+    assert host.commands == []
+    assert host.manage(gate=False)["restarted"] is True
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [node("server-2"), node("server-3")],
+        [node("agent-1", ready="Unknown", server=False)],
+        [node("server-2", ready="False", message="container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady")],
+    ],
+)
+def test_server_is_restarted_while_all_others_are_well(host: Host, others: list[dict[str, t.Any]]) -> None:
+    host.running().write(paths.CONFIG, "a: 2")
+    host.nodes = [node("server-1", ready="Unknown"), *others]
+    assert host.manage()["restarted"] is True
+
+
+def test_server_is_not_restarted_where_the_others_can_not_be_asked(host: Host) -> None:
+    host.running().write(paths.CONFIG, "a: 2")
+    host.api = NOT_READY
+    with pytest.raises(PlatformError, match="was left as it is"):
+        host.manage()
+    assert host.commands == []
+
+
+def test_server_that_is_only_starting_passes_no_gate(host: Host) -> None:
+    """With wrong files it would start for ever."""
+    host.running().write(paths.CONFIG, "a: 2")
+    host.properties["ActiveState"] = "activating"
+    host.nodes.append(node("server-2", ready="Unknown"))
+    assert host.manage()["restarted"] is True
+
+
+def test_waits_for_the_vote_of_a_joining_server(host: Host) -> None:
+    host.nodes = [node("server-1", voter="False")]
+    with pytest.raises(PlatformError, match=r"its etcd member does not vote yet \(V\)"):
+        host.manage()
+    host.nodes = []
+    with pytest.raises(PlatformError, match="not found"):
+        host.manage()
+
+
+def test_old_process_does_not_count_as_ready(host: Host) -> None:
+    """Right after the restart was asked for, the old one is still active and answers."""
+    host.running().write(paths.CONFIG, "a: 2")
+    host.after_start = [{"InvocationID": "first"}] * 3 + [{"InvocationID": "second"}]
+    assert host.manage(timeout=5)["restarted"] is True
+    assert host.slept > 0
+
+
+def test_agent_is_ready_when_its_node_is_registered(agent: Host) -> None:
+    agent.nodes = []
+    with pytest.raises(PlatformError, match="not found"):
+        agent.manage()
+    agent.nodes = [node("server-1", ready="False", server=False)]
+    assert agent.manage()["changed"] is False
+    (agent.root / paths.KUBELET_KUBECONFIG[1:]).unlink()
+    with pytest.raises(PlatformError, match="kubelet's credentials"):
+        agent.manage()
+
+
+def test_refused_token_ends_the_wait_at_once_and_is_not_shown(host: Host) -> None:
+    host.after_start = [{"ActiveState": "activating", "SubState": "auto-restart", "NRestarts": "4"}]
+    host.log = f"token=the-token-itself\nK10{'a' * 64}::server:password1\n{REFUSED}\n"
+    with pytest.raises(PlatformError, match="the cluster refused this host's token") as caught:
+        host.manage(timeout=3600)
+    assert host.slept < 60
+    assert "k3s_token" in caught.value.next_step
+    shown = "\n".join(caught.value.facts["journal"])
+    assert REFUSED in shown
+    assert "the-token-itself" not in shown
+    assert "password1" not in shown
+
+
+def test_unknown_cause_shows_the_end_of_the_journal(host: Host) -> None:
+    host.after_start = [{"ActiveState": "failed", "SubState": "failed"}]
+    host.log = "\n".join(f"line {number}" for number in range(100))
+    with pytest.raises(PlatformError, match="did not become ready") as caught:
+        host.manage(timeout=3600)
+    assert caught.value.facts["journal"] == [f"line {number}" for number in range(80, 100)]
+    assert host.slept < 60
+
+
+def test_start_that_leaves_no_record_warns(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "record", lambda: None)
+    assert "ExecStartPre" in host.manage()["warnings"][0]
+
+
+# The journal
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (REFUSED, "token"),
+        ("token CA hash does not match the Cluster CA certificate hash: aa != bb", "another cluster"),
+        (
+            'level=info msg="Waiting to retrieve agent configuration; server is not ready: Node password rejected, duplicate hostname or contents of"',
+            "node name",
+        ),
+        ("etcd cluster join failed: duplicate node name found, please use a unique name for this node", "member of this node name"),
+        ("failed to validate server configuration: critical configuration value mismatch", "same on all"),
+        ("preparing server: bootstrap data already found and encrypted with different token", "another server token"),
+        ('level=fatal msg="etcdserver: too many learner members in cluster"', "just joining"),
+        ("listen tcp :6443: bind: address already in use", "another program"),
+        ("the member has been permanently removed from the cluster", "was removed"),
+        ("member aa has already been bootstrapped", "data of another start"),
+        ("x509: certificate has expired or is not yet valid: current time 2020", "clock"),
+        ("kubelet is configured to not run on a host using cgroup v1", "cgroup v1"),
+        ("failed to find memory cgroup (v2)", "cgroup"),
+        ("mkdir /var/lib/rancher: no space left on device", "full"),
+        ("unknown labels specified with --node-labels: [node-role.kubernetes.io/x]", "prefix"),
+        ('invalid kernel flag: vm/overcommit_memory, expected value: 1, actual value: 0"', "kernel setting"),
+        ("dial tcp 10.0.0.1:6443: connect: connection refused", "does not reach"),
+    ],
+)
+def test_known_causes(line: str, said: str) -> None:
+    known = journal.known_cause(f'level=info msg="Starting k3s v1.36.4+k3s1"\n{line}\n')
+    assert known is not None
+    assert said in known.cause
+    assert known.next_step.endswith(".")
+    assert known.source
+
+
+def test_what_stays_goes_before_what_passes() -> None:
+    known = journal.known_cause(f"dial tcp: connection refused\ntoo many learner members\naddress already in use\n{REFUSED}")
+    assert known is not None
+    assert "token" in known.cause
+
+
+def test_healthy_journal_has_no_known_cause() -> None:
+    healthy = """Starting k3s v1.36.4+k3s1 (1234abcd)
+level=info msg="Managed etcd cluster initializing"
+level=info msg="Learner member is being promoted"
+level=info msg="Wrote kubeconfig /etc/rancher/k3s/k3s.yaml"
+level=info msg="Cluster-Http-Server http: TLS handshake error from 10.0.0.2:3: remote error: tls: bad certificate"
+"""
+    assert journal.known_cause(healthy) is None
+
+
+def test_every_cause_says_what_to_do_and_where_it_comes_from() -> None:
+    assert len(journal.KNOWN_CAUSES) >= 15
+    assert [known.cause for known in journal.KNOWN_CAUSES if not known.next_step.endswith(".") or not known.source or (known.final and known.transient)] == []

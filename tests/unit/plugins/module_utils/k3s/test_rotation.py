@@ -1,0 +1,296 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""rotation.py: new tokens, certificates and encryption keys, as far as one host shows them."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.host.commands import TIMED_OUT, Completed
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import inputs, paths, rotation
+
+OLD, NEW, NEW_AGENT = "old-password-0123456789", "new-password-0123456789", "new-agent-password-0123456789"
+SECURE = f"K10{'a' * 64}::server:"
+HOUR = 3600.0
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A server that joined: its token file has the secure form, the agents' token is a password."""
+    monkeypatch.setattr(paths, "TOKEN", str(tmp_path / "token"))
+    monkeypatch.setattr(paths, "AGENT_TOKEN", str(tmp_path / "agent-token"))
+    monkeypatch.setattr(rotation, "TOKEN_FILES", {"server": str(tmp_path / "token"), "agent": str(tmp_path / "agent-token")})
+    monkeypatch.setattr(rotation, "SERVER_TOKEN", str(tmp_path / "server-token"))
+    monkeypatch.setattr(inputs, "record_path", lambda unit: str(tmp_path / f"{unit}.inputs"))
+    (tmp_path / "token").write_text(f"{SECURE}{OLD}\n", encoding="utf-8")
+    (tmp_path / "agent-token").write_text("old-agent-password\n", encoding="utf-8")
+    (tmp_path / "server-token").write_text(f"{SECURE}{OLD}\n", encoding="utf-8")
+    (tmp_path / "k3s.inputs").write_text("…", encoding="utf-8")
+    return tmp_path
+
+
+def now(host: Path, *, hours: float = 1000) -> float:
+    return (host / "token").stat().st_mtime + hours * HOUR
+
+
+class Cluster:
+    """The server's own interface, as far as `k3s token rotate` uses it."""
+
+    def __init__(self, host: Path) -> None:
+        self.host, self.asked = host, []  # type: ignore[var-annotated]
+
+    def __call__(self, path: str, body: bytes, secret: str) -> None:
+        self.asked.append((path, secret))
+        (self.host / "server-token").write_text(f"{SECURE}{json.loads(body)['newToken']}\n", encoding="utf-8")
+
+
+def test_tokens_from_beginning_to_end(host: Path) -> None:
+    given = {"server": NEW, "agent": NEW_AGENT}
+    assert rotation.begin_tokens(given, minimum_age=24, now=now(host)) == (True, True)
+    assert stat.S_IMODE((host / "token.next").stat().st_mode) == 0o600
+    cluster = Cluster(host)
+    assert rotation.rotate_server_token(cluster) is True
+    assert cluster.asked == [("/v1-k3s/token", OLD)]
+    assert rotation.activate_tokens("k3s") is True
+    # The secure form pins the cluster's authority, so it is kept.
+    assert (host / "token").read_text(encoding="utf-8") == f"{SECURE}{NEW}\n"
+    assert (host / "agent-token").read_text(encoding="utf-8") == f"{NEW_AGENT}\n"
+    assert not (host / "k3s.inputs").exists()
+    assert rotation.finish_tokens() is True and rotation.finish_tokens() is False
+    assert not list(host.glob("*.next"))
+
+
+def test_a_second_run_after_any_step_does_only_what_is_left(host: Path) -> None:
+    cluster = Cluster(host)
+    rotation.begin_tokens({"server": "", "agent": ""}, minimum_age=24, now=now(host))
+    chosen = (host / "token.next").read_text(encoding="utf-8")
+    assert len(chosen.strip()) == 64 and (host / "agent-token.next").exists()
+    assert rotation.begin_tokens({"server": "", "agent": ""}, minimum_age=24, now=now(host)) == (False, True)
+    assert (host / "token.next").read_text(encoding="utf-8") == chosen
+    rotation.rotate_server_token(cluster)
+    assert rotation.rotate_server_token(cluster) is False and len(cluster.asked) == 1
+    rotation.activate_tokens("k3s")
+    (host / "k3s.inputs").touch()  # k3s was restarted
+    assert rotation.activate_tokens("k3s") is False and (host / "k3s.inputs").exists()
+    assert rotation.begin_tokens({"server": "", "agent": ""}, minimum_age=24, now=now(host)) == (False, True)
+
+
+def test_young_tokens_are_left_alone(host: Path) -> None:
+    assert rotation.begin_tokens({"server": "", "agent": ""}, minimum_age=24, now=now(host, hours=23)) == (False, False)
+    assert rotation.begin_tokens({"server": "", "agent": ""}, minimum_age=0, now=now(host, hours=0)) == (True, True)
+
+
+def test_tokens_that_are_in_use_already_are_not_rotated(host: Path) -> None:
+    assert rotation.begin_tokens({"server": OLD, "agent": "old-agent-password"}, minimum_age=0, now=now(host)) == (False, False)
+    assert rotation.begin_tokens({"server": OLD, "agent": NEW_AGENT}, minimum_age=0, now=now(host)) == (True, True)
+    assert not (host / "token.next").exists() and (host / "agent-token.next").exists()
+    assert rotation.rotate_server_token(Cluster(host)) is False  # only the agents' is new
+
+
+@pytest.mark.parametrize("token", ["short", "K10abcdefghijklmnop", "with a space 0123456789", "with:colon:0123456789"])
+def test_tokens_that_k3s_could_not_read_are_refused_and_not_shown(host: Path, token: str) -> None:
+    with pytest.raises(PlatformError, match="cannot be used") as raised:
+        rotation.begin_tokens({"server": token, "agent": ""}, minimum_age=0, now=now(host))
+    assert token not in str(raised.value) and not (host / "token.next").exists()
+
+
+def test_check_mode_writes_nothing(host: Path) -> None:
+    before = {path.name: path.read_text(encoding="utf-8") for path in host.iterdir()}
+    assert rotation.begin_tokens({"server": "", "agent": ""}, minimum_age=24, now=now(host), check_mode=True) == (True, True)
+    rotation.write_token(str(host / "token.next"), NEW)
+    before["token.next"] = f"{NEW}\n"
+    cluster = Cluster(host)
+    assert rotation.rotate_server_token(cluster, check_mode=True) is True and cluster.asked == []
+    assert rotation.activate_tokens("k3s", check_mode=True) is True and rotation.finish_tokens(check_mode=True) is True
+    assert {path.name: path.read_text(encoding="utf-8") for path in host.iterdir()} == before
+
+
+def test_look_tells_where_a_rotation_goes_on(host: Path) -> None:
+    assert rotation.look_at_tokens(now(host, hours=2)) == {"staged": False, "rotated": False, "age": 2.0}
+    rotation.stage_tokens({"server": NEW, "agent": ""})
+    assert rotation.look_at_tokens(now(host))["staged"] is True
+    rotation.rotate_server_token(Cluster(host))
+    assert rotation.look_at_tokens(now(host))["rotated"] is True
+
+
+# --- Encryption key ---
+
+
+class Encryption:
+    """`k3s secrets-encrypt` of a cluster; `stages` are what the next calls of status say."""
+
+    def __init__(self, *stages: str, key: str = "AES-CBC aescbckey", hashmatch: bool = True, enable: bool = True, rotation: Completed | None = None) -> None:
+        self.stages, self.key, self.hashmatch, self.enable, self.asked = list(stages), key, hashmatch, enable, []  # type: ignore[var-annotated]
+        self.rotation = rotation or Completed(0, "keys rotated, reencryption started", "")
+
+    def __call__(self, arguments: t.Sequence[str], _seconds: float) -> Completed:
+        self.asked.append(arguments[2])
+        if arguments[2] == "rotate-keys":
+            return self.rotation
+        stage = self.stages.pop(0) if len(self.stages) > 1 else self.stages[0]
+        state = {"stage": stage, "activekey": self.key, "enable": self.enable, "hashmatch": self.hashmatch}
+        return Completed(0, f"{json.dumps(state)}\n", "")
+
+
+MOMENT = 1795331712.0  # 2026-11-22T07:15:12Z
+
+
+def rotate(cluster: Encryption, **changes: t.Any) -> dict[str, t.Any]:
+    options: dict[str, t.Any] = {"minimum_age": 24 * HOUR, "timeout": 5, "run": cluster, "now": lambda: MOMENT, **changes}
+    return rotation.rotate_encryption_key(**options)
+
+
+def test_an_old_key_is_rotated_and_waited_for() -> None:
+    cluster = Encryption("start", "reencrypt_active", "reencrypt_finished", key="AES-CBC aescbckey-2026-11-01T00:00:00Z")
+    result = rotate(cluster)
+    assert result["rotated"] and result["restart_needed"] and result["stage"] == "reencrypt_finished"
+    assert cluster.asked == ["status", "rotate-keys", "status", "status"]
+
+
+def test_a_young_key_is_left_alone() -> None:
+    cluster = Encryption("reencrypt_finished", key="AES-CBC aescbckey-2026-11-22T07:00:00Z")
+    result = rotate(cluster)
+    assert not result["changed"] and not result["restart_needed"] and cluster.asked == ["status"]
+
+
+def test_after_a_cut_the_servers_still_need_their_restart() -> None:
+    result = rotate(Encryption("reencrypt_finished", key="AES-CBC aescbckey-2026-11-22T07:00:00Z", hashmatch=False))
+    assert not result["changed"] and result["restart_needed"]
+
+
+def test_an_old_rotation_that_was_never_finished_is_finished_first() -> None:
+    cluster = Encryption("reencrypt_finished", hashmatch=False)
+    result = rotate(cluster)
+    assert result["unfinished"] and result["restart_needed"] and "rotate-keys" not in cluster.asked
+
+
+def test_a_rotation_that_goes_on_is_waited_for_and_not_begun_again() -> None:
+    cluster = Encryption("reencrypt_active", "reencrypt_finished", hashmatch=False)
+    assert rotate(cluster)["restart_needed"] and "rotate-keys" not in cluster.asked
+
+
+def test_the_command_gives_up_before_the_server_does() -> None:
+    cluster = Encryption("start", "reencrypt_active", "reencrypt_finished", rotation=Completed(1, "", "Error: context deadline exceeded"))
+    assert rotate(cluster)["rotated"]
+    assert rotate(Encryption("start", "reencrypt_finished", rotation=Completed(TIMED_OUT, "", "")))["rotated"]
+
+
+def test_what_cannot_be_rotated_says_why() -> None:
+    with pytest.raises(PlatformError, match="not encrypted"):
+        rotate(Encryption("", enable=False))
+    with pytest.raises(PlatformError, match="step by step"):
+        rotate(Encryption("prepare"))
+    with pytest.raises(PlatformError, match="did not rotate"):
+        rotate(Encryption("start", rotation=Completed(1, "", "FATA[0000] see server log")))
+    with pytest.raises(PlatformError, match="not all encrypted") as raised:
+        rotate(Encryption("start", "reencrypt_active"), timeout=0.01)
+    assert "encryption_timeout" in raised.value.next_step
+    with pytest.raises(PlatformError, match="does not say"):
+        rotation.encryption_status(lambda *_: Completed(1, "", "FATA connection refused"))
+
+
+def test_check_mode_asks_only() -> None:
+    cluster = Encryption("start")
+    assert rotate(cluster, check_mode=True)["changed"] and cluster.asked == ["status"]
+
+
+@pytest.mark.parametrize(
+    ("name", "age"),
+    [("AES-CBC aescbckey-2026-11-22T07:15:02Z", 10.0), ("XSalsa20-POLY1305 secretboxkey-2026-11-22T08:15:02+01:00", 10.0), ("AES-CBC aescbckey", float("inf"))],
+)
+def test_age_of_a_key_by_its_name(name: str, age: float) -> None:
+    assert rotation.key_age(name, MOMENT) == age
+
+
+# --- Certificates ---
+
+
+class FakeService:
+    """D's Service without systemd; notes what it was told."""
+
+    log: t.ClassVar[list[str]] = []
+    gate_error: t.ClassVar[PlatformError | None] = None
+
+    def __init__(self, options: t.Any) -> None:
+        self.options = options
+
+    def show(self) -> dict[str, str]:
+        return {"ActiveState": "active"}
+
+    def pass_gate(self) -> None:
+        self.log.append("gate")
+        if self.gate_error:
+            raise self.gate_error
+
+    def manage(self, *, check_mode: bool) -> dict[str, t.Any]:
+        self.log.append(f"{self.options.state}{' (check)' if check_mode else ''}")
+        return {"changed": False}
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> type[FakeService]:
+    monkeypatch.setattr(FakeService, "log", [])
+    monkeypatch.setattr(FakeService, "gate_error", None)
+    return FakeService
+
+
+def rotate_certificates(
+    service: type[FakeService], monkeypatch: pytest.MonkeyPatch, *, hours: float, unit: str = "k3s", exit_code: int = 0, **changes: t.Any
+) -> t.Any:
+    monkeypatch.setattr(rotation, "ages", lambda _unit: (time.time() - hours * HOUR, time.time() + 1000 * HOUR))
+
+    def run(arguments: t.Sequence[str], _seconds: float) -> Completed:
+        service.log.append(" ".join(arguments[1:]))
+        return Completed(exit_code, "", "FATA[0000] disk on fire" if exit_code else "")
+
+    return rotation.rotate_certificates(unit, node_name="n", minimum_age=24 * HOUR, timeout=5, run=run, service=service, **changes)
+
+
+def test_certificates_stop_rotate_start(service: type[FakeService], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rotate_certificates(service, monkeypatch, hours=25)["rotated"]
+    assert service.log == ["gate", "stopped", "certificate rotate", "started"]
+
+
+def test_an_agent_needs_no_gate(service: type[FakeService], monkeypatch: pytest.MonkeyPatch) -> None:
+    rotate_certificates(service, monkeypatch, hours=25, unit="k3s-agent")
+    assert service.log == ["stopped", "certificate rotate", "started"]
+
+
+def test_young_certificates_are_left_alone_but_a_stopped_server_is_started(service: type[FakeService], monkeypatch: pytest.MonkeyPatch) -> None:
+    result = rotate_certificates(service, monkeypatch, hours=1)
+    assert not result["changed"] and not result["rotated"] and service.log == ["started"]
+
+
+def test_nothing_is_stopped_while_another_server_is_ill(service: type[FakeService], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "gate_error", PlatformError("server-2 is not Ready", next_step="bring it back"))
+    with pytest.raises(PlatformError, match="server-2"):
+        rotate_certificates(service, monkeypatch, hours=25)
+    assert service.log == ["gate"]
+
+
+def test_k3s_is_started_again_where_the_rotation_failed(service: type[FakeService], monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PlatformError, match="disk on fire"):
+        rotate_certificates(service, monkeypatch, hours=25, exit_code=1)
+    assert service.log[-1] == "started"
+
+
+def test_certificates_in_check_mode(service: type[FakeService], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rotate_certificates(service, monkeypatch, hours=25, check_mode=True)["changed"] and service.log == []
+    assert not rotate_certificates(service, monkeypatch, hours=1, check_mode=True)["changed"] and service.log == ["started (check)"]
+
+
+def test_leaves_are_not_authorities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "SERVER_DIRECTORY", str(tmp_path))
+    (tmp_path / "tls" / "etcd").mkdir(parents=True)
+    for name in ("client-admin.crt", "server-ca.crt", "server-ca.nochain.crt", "etcd/client.crt", "etcd/peer-ca.crt", "client-admin.key"):
+        (tmp_path / "tls" / name).touch()
+    assert [os.path.relpath(path, tmp_path / "tls") for path in rotation.leaves("k3s")] == ["client-admin.crt", "etcd/client.crt"]
+    assert rotation.ages("k3s") == (0.0, 0.0)  # empty files are no certificates
