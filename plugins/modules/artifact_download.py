@@ -74,7 +74,7 @@ options:
     type: path
   artifacts_directory:
     description:
-      - A folder that was a O(cache_directory) elsewhere. All programs come from it, and nothing is fetched.
+      - A folder that was a O(cache_directory) elsewhere. All programs come from it, nothing is fetched, and O(programs[].paths) count for nothing.
     type: path
 """
 

@@ -126,10 +126,10 @@ def provide(program: Program, cache: Path, artifacts: Path | None, *, check_mode
         PlatformError: it can't be had, or is not what its checksum says.
     """
     try:
+        if artifacts is not None:  # first: on the other side of an air gap there are none of the files that the inventory names
+            return False, _from_artifacts(program, artifacts)
         if program.path:
             return _from_file(program, cache, check_mode=check_mode)
-        if artifacts is not None:
-            return False, _from_artifacts(program, artifacts)
         place = program.place(cache)
         kept = _kept(program, place, cache)
         if kept:

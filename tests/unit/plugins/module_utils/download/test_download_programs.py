@@ -253,7 +253,7 @@ def test_cache_of_one_machine_is_the_folder_for_an_air_gap(releases: Releases, t
     run(tmp_path, k3s(releases))
     carried = tmp_path / "cache"
     releases.asked.clear()
-    result = run(tmp_path / "elsewhere", k3s(releases), artifacts=carried)
+    result = run(tmp_path / "elsewhere", k3s(releases, paths={"arm64": "/only/on/the/other/side"}), artifacts=carried)
     assert result["changed"] is False and result["programs"]["k3s"]["arm64"]["path"].startswith(str(carried))
     assert releases.asked == [] and not (tmp_path / "elsewhere").exists()
     with pytest.raises(PlatformError, match="holds no k3s") as caught:
