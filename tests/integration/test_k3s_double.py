@@ -1,0 +1,329 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stand-in of k3s keeps k3s' contract where it is strict: hosts are network namespaces of this machine with their own /etc/rancher and /var/lib."""
+
+from __future__ import annotations
+
+import collections.abc
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .support.servers import wait_until
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.k3s_double import build
+
+TOKEN = "sesame-of-the-tests"
+NETWORK = "10.97.3"
+START_SECONDS = 120.0
+NAMES = f"wk{os.getpid()}"  # of this session: the kernel takes a device away some time after its namespace; at most 15 letters with the endings
+
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0 or not all(shutil.which(program) for program in ("ip", "unshare", "mount")),
+    reason="hosts are network and mount namespaces: needs root, ip, unshare and mount",
+)
+needs_stand_in = pytest.mark.skipif("K3S_BINARY" in os.environ, reason="K3S_BINARY names a real k3s, which is not so strict")
+pytestmark = [needs_stand_in]
+
+
+@pytest.fixture(scope="module")
+def k3s() -> Path:
+    return build.binary()
+
+
+@dataclasses.dataclass
+class Host:
+    """A network namespace with its own /etc/rancher and /var/lib; `address` is on the tests' bridge."""
+
+    number: int
+    directory: Path
+    k3s: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def namespace(self) -> str:
+        return f"{NAMES}h{self.number}"
+
+    @property
+    def address(self) -> str:
+        return f"{NETWORK}.{self.number}"
+
+    @property
+    def data(self) -> Path:
+        return self.directory / "lib" / "rancher" / "k3s"
+
+    @property
+    def log(self) -> str:
+        return (self.directory / "log").read_text(errors="replace")
+
+    def configure(self, **keys: object) -> None:
+        file = self.directory / "etc" / "rancher" / "k3s" / "config.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump({name.replace("_", "-"): value for name, value in keys.items()}))
+
+    def command(self, *arguments: str) -> list[str]:
+        for folder in ("etc", "work", "lib", "bin"):
+            (self.directory / folder).mkdir(parents=True, exist_ok=True)
+        own = self.directory
+        mounts = (
+            f"mount -t overlay overlay -o lowerdir=/etc,upperdir={own}/etc,workdir={own}/work /etc && mount --bind {own}/lib /var/lib && "
+            f'hostname {self.namespace} && PATH={own}/bin:$PATH exec {self.k3s} "$@"'
+        )
+        return ["ip", "netns", "exec", self.namespace, "unshare", "--mount", "--uts", "sh", "-c", mounts, "k3s", *arguments]
+
+    def call(self, *arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("K3S_", "KUBECONFIG"))}
+        return subprocess.run(self.command(*arguments), check=False, capture_output=True, text=True, timeout=seconds, env=environment)
+
+    def start(self, role: str) -> None:
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen(self.command(role), stdout=log, stderr=log, start_new_session=True)
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()  # like a crash: the contract holds for that too
+        if self.process is not None:
+            self.process.wait(10)
+        self.process = None
+
+    def kubectl(self, *arguments: str) -> str:
+        return self.call("kubectl", *arguments).stdout
+
+    def is_ready(self) -> bool:
+        assert self.process is None or self.process.poll() is None, self.log[-2000:]
+        return self.kubectl("get", "--raw", "/readyz") == "ok"
+
+    def wait_ready(self) -> None:
+        wait_until(self.is_ready, seconds=START_SECONDS, what=f"{self.namespace} is ready", interval=0.5)
+
+    def node(self, host: Host) -> dict[str, object]:
+        text = self.kubectl("get", "node", host.namespace, "-o", "json")
+        return dict(json.loads(text)) if text else {}
+
+    def condition(self, host: Host, kind: str) -> str:
+        status = self.node(host).get("status")
+        conditions = status.get("conditions", []) if isinstance(status, dict) else []
+        return next((f"{one['status']} {one['reason']}" for one in conditions if one["type"] == kind), "")
+
+
+@pytest.fixture(scope="module")
+def hosts(k3s: Path, tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[list[Host]]:
+    """Four hosts on a bridge, none of them started."""
+    bridge = f"{NAMES}b"
+
+    def ip(*arguments: str) -> None:
+        subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+    found = [Host(number, tmp_path_factory.mktemp(f"host{number}"), k3s) for number in range(1, 5)]
+    with contextlib.ExitStack() as stack:
+        ip("link", "add", bridge, "type", "bridge")
+        stack.callback(ip, "link", "delete", bridge)
+        ip("link", "set", bridge, "up")
+        for host in found:
+            ip("netns", "add", host.namespace)
+            stack.callback(ip, "netns", "delete", host.namespace)
+            ip("link", "add", f"{host.namespace}v", "type", "veth", "peer", "name", "eth0", "netns", host.namespace)
+            ip("link", "set", f"{host.namespace}v", "master", bridge, "up")
+            ip("-n", host.namespace, "address", "add", f"{host.address}/24", "dev", "eth0")
+            for device in ("lo", "eth0"):
+                ip("-n", host.namespace, "link", "set", device, "up")
+            ip("-n", host.namespace, "route", "add", "default", "via", f"{NETWORK}.254", "dev", "eth0", "onlink")
+            stack.callback(host.stop)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def cluster(hosts: list[Host]) -> list[Host]:
+    """Two servers and an agent, joined."""
+    first, second, agent, _ = hosts
+    first.configure(cluster_init=True, token=TOKEN, secrets_encryption=True, tls_san=["api.example"])
+    first.start("server")
+    first.wait_ready()
+    wait_until(lambda: first.condition(first, "EtcdIsVoter") == "True MemberNotLearner", seconds=60, what="the first server is a voter")
+    shim = agent.directory / "bin" / "containerd-shim-spin-v2"
+    shim.parent.mkdir(parents=True)
+    shim.write_text("#!/bin/sh\n")
+    shim.chmod(0o755)
+    agent.configure(server=f"https://{first.address}:6443", token=TOKEN, node_label=["pool=wasm"], node_taint=["wasm=only:NoSchedule"])
+    agent.start("agent")
+    second.configure(server=f"https://{first.address}:6443", token=TOKEN, secrets_encryption=True)
+    second.start("server")
+    second.wait_ready()
+    wait_until(lambda: first.condition(second, "EtcdIsVoter") == "True MemberNotLearner", seconds=60, what="the second server is a voter")
+    wait_until(lambda: first.condition(agent, "Ready").startswith("True"), seconds=60, what="the agent is ready")
+    return hosts
+
+
+@pytest.mark.parametrize(
+    ("role", "content", "message"),
+    [
+        ("server", "cluster-int: true", 'unknown key \\"cluster-int\\"'),
+        ("agent", "tls-san: [a]", 'key \\"tls-san\\" is for servers only'),
+        ("server", "debug: maybe", "not true or false"),
+        ("server", "flannel-backend: wireguard", "is none of"),
+        ("server", "write-kubeconfig-mode: 0644", "quote it"),
+        ("server", "cluster-reset: true", "belongs on the command line"),
+        ("server", "write-kubeconfig-name: x", "new in 1.37"),
+        ("server", "debug: true\ndebug: false", "already set"),
+        ("server", "cluster-init: true\nnode-label: ['node-role.kubernetes.io/worker=true']", "unknown 'kubernetes.io' or 'k8s.io' labels"),
+        ("server", "cluster-init: true\nkubelet-arg: [no-such=1]", "unknown flag: --no-such"),
+        ("server", "cluster-init: true\nnode-taint: [bad]", "is not KEY[=VALUE]:EFFECT"),
+        ("agent", "server: https://127.0.0.1:6443", "--token is required"),
+    ],
+)
+def test_settings_that_stop_it(k3s: Path, tmp_path: Path, role: str, content: str, message: str) -> None:
+    """What k3s logs and skips, or finds out late, is an error at once (facts §1, §2)."""
+    file = tmp_path / "config.yaml"
+    file.write_text(content)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("K3S_")}
+    command = [str(k3s), role, "--config", str(file), "--data-dir", str(tmp_path / "data")]
+    finished = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30, env=environment)
+    assert finished.returncode == 1
+    assert message in finished.stderr
+
+
+def test_version(k3s: Path) -> None:
+    finished = subprocess.run([str(k3s), "--version"], check=True, capture_output=True, text=True)
+    assert finished.stdout == f"k3s version {build.DEFAULT_VERSION} (double)\n"
+
+
+@needs_root
+def test_nodes_get_what_k3s_gives_them(cluster: list[Host]) -> None:
+    first, second, agent, _ = cluster
+    metadata = first.node(second)["metadata"]
+    assert isinstance(metadata, dict)
+    assert metadata["labels"]["node-role.kubernetes.io/etcd"] == "true"
+    assert metadata["annotations"]["etcd.k3s.cattle.io/node-name"].startswith(f"{second.namespace}-")
+    assert metadata["annotations"]["etcd.k3s.cattle.io/node-address"] == second.address
+    assert TOKEN not in json.dumps(metadata)
+    worker = first.node(agent)
+    assert isinstance(worker["metadata"], dict)
+    assert worker["metadata"]["labels"]["pool"] == "wasm"
+    assert {"key": "wasm", "value": "only", "effect": "NoSchedule"} in worker["spec"]["taints"]  # type: ignore[index,call-overload]
+    assert "runtimes.'spin']" in (agent.data / "agent/etc/containerd/config.toml").read_text()
+    assert "runtimes.'spin']" not in (second.data / "agent/etc/containerd/config.toml").read_text()
+    assert "spin" in first.kubectl("get", "runtimeclass", "-o", "name")
+
+
+@needs_root
+def test_files_are_private_and_tokens_stay_out_of_the_log(cluster: list[Host]) -> None:
+    first, second, agent, _ = cluster
+    kubeconfig = first.directory / "etc/rancher/k3s/k3s.yaml"
+    secret = first.data / "server/token"
+    assert [file.stat().st_mode & 0o777 for file in (kubeconfig, secret)] == [0o600, 0o600]
+    assert secret.read_text().startswith("K10")
+    assert (first.data / "server/tls/server-ca.crt").read_bytes() == (second.data / "server/tls/server-ca.crt").read_bytes()
+    assert not any(TOKEN in host.log for host in (first, second, agent))
+
+
+@needs_root
+def test_one_port_for_supervisor_and_api(cluster: list[Host]) -> None:
+    first = cluster[0]
+    script = f"""
+import ssl, urllib.error, urllib.request
+for path in ("/ping", "/cacerts", "/readyz", "/v1-k3s/server-bootstrap"):
+    try:
+        print(urllib.request.urlopen("https://{first.address}:6443" + path, context=ssl._create_unverified_context(), timeout=5).status)
+    except urllib.error.HTTPError as error:
+        print(error.code)
+"""
+    finished = subprocess.run(["ip", "netns", "exec", cluster[3].namespace, sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert finished.stdout.split() == ["200", "200", "401", "401"]
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"token": "wrong"}, "token is not valid"),
+        ({"token": f"K10{'0' * 64}::server:{TOKEN}"}, "token CA hash does not match"),
+        ({"token": TOKEN, "secrets-encryption": False}, "critical configuration value mismatch"),
+        ({"token": TOKEN, "secrets-encryption": True, "cluster-cidr": "10.99.0.0/16"}, "cluster-cidr is"),
+    ],
+)
+def test_servers_that_may_not_join(cluster: list[Host], keys: dict[str, object], message: str) -> None:
+    stranger = cluster[3]
+    stranger.configure(server=f"https://{cluster[0].address}:6443", **keys)
+    finished = stranger.call("server")
+    shutil.rmtree(stranger.data, ignore_errors=True)  # nothing was written if the token was wrong
+    assert finished.returncode == 1
+    assert message in finished.stderr
+
+
+@needs_root
+def test_a_new_host_of_an_old_name_is_refused(cluster: list[Host]) -> None:
+    """The node password is another one; deleting the Node lets the name go (facts §2 "Node password")."""
+    first, _, agent, stranger = cluster
+    stranger.configure(server=f"https://{first.address}:6443", token=TOKEN, node_name=agent.namespace)
+    (stranger.directory / "log").unlink(missing_ok=True)
+    stranger.start("agent")
+    wait_until(lambda: "Node password rejected, duplicate hostname" in stranger.log, seconds=60, what="the password is refused")
+    agent.stop()
+    first.kubectl("delete", "node", agent.namespace)
+    wait_until(lambda: stranger.address in first.kubectl("get", "node", agent.namespace, "-o", "wide"), seconds=60, what="the new host has the name")
+    stranger.stop()
+
+
+@needs_root
+def test_a_snapshot_brings_back_what_was_deleted(cluster: list[Host]) -> None:
+    """Reset to one server from a snapshot, which needs the token; the other one's data have to go (facts §2 Restore)."""
+    first, second, _, stranger = cluster
+    stranger.stop()
+    first.kubectl("create", "configmap", "kept", "--from-literal=a=b")
+    assert first.call("etcd-snapshot", "save", "--name", "before").returncode == 0
+    snapshot = next((first.data / "server/db/snapshots").glob("before-*"))
+    first.kubectl("delete", "configmap", "kept")
+    for host in (first, second):
+        host.stop()
+    reset = ["server", "--cluster-reset", f"--cluster-reset-restore-path=/var/lib/rancher/k3s/server/db/snapshots/{snapshot.name}"]
+    refused = first.call(*reset, "--token=wrong")
+    assert "encrypted with different token" in refused.stderr
+    done = first.call(*reset)
+    assert done.returncode == 0, done.stderr
+    assert "Managed etcd cluster membership has been reset" in done.stderr
+    assert "cluster-reset was successfully performed, please remove the cluster-reset flag" in first.call(*reset).stderr
+    first.start("server")
+    first.wait_ready()
+    assert "kept" in first.kubectl("get", "configmap", "-o", "name")
+    shutil.rmtree(second.data / "server/db")
+    second.start("server")
+    second.wait_ready()
+    wait_until(lambda: first.condition(second, "EtcdIsVoter") == "True MemberNotLearner", seconds=60, what="the second server is a voter again")
+
+
+@needs_root
+def test_a_deleted_server_is_out_of_etcd(cluster: list[Host]) -> None:
+    """Its member goes with its Node, its process ends, and its old data let it in nowhere (facts §2 "Remove a server")."""
+    first, second, _, _ = cluster
+    process = second.process
+    assert process is not None
+    first.kubectl("delete", "node", second.namespace, "--timeout=60s")
+    assert process.wait(60) == 1
+    assert "was removed" in second.log
+    assert "was removed" in second.call("server").stderr
+    wait_until(first.is_ready, seconds=60, what="the other server answers alone")
+
+
+@needs_root
+def test_data_of_another_version_are_refused(cluster: list[Host]) -> None:
+    """No downgrade, and no minor skipped (facts §2 Upgrade)."""
+    first = cluster[0]
+    first.stop()
+    file = first.data / "server" / "version"
+    was = file.read_text()
+    for other, message in (("v1.99.0+k3s1", "downgrade is not supported"), ("v1.30.4+k3s1", "skips a minor version")):
+        file.write_text(other)
+        assert message in first.call("server").stderr
+    file.write_text(was)
+    first.configure(token="another", secrets_encryption=True)
+    assert "encrypted with different token" in first.call("server").stderr

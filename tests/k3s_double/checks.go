@@ -1,0 +1,94 @@
+// Copyright: (c) 2026, the wasmfaas.platform authors
+// GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package main
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	kubeletapis "k8s.io/kubelet/pkg/apis"
+)
+
+// checkServerSettings refuses what this stand-in does not have, instead of doing something else.
+func checkServerSettings(all *settings) error {
+	for _, name := range []string{"datastore-endpoint", "disable-apiserver", "disable-controller-manager", "disable-etcd", "disable-agent", "rootless", "docker", "etcd-s3-config-secret"} {
+		if all.has(name) && all.text(name) != "false" {
+			return fmt.Errorf("key %q is not played by this stand-in of k3s", name)
+		}
+	}
+	return nil
+}
+
+//go:embed kubelet_flags.txt
+var kubeletFlags string
+
+// checkHost is what stops the kubelet, and k3s with it, at a start.
+func checkHost(all *settings) error {
+	known := strings.Fields(kubeletFlags)
+	for _, item := range all.list("kubelet-arg") {
+		name, _, _ := strings.Cut(strings.TrimPrefix(item, "--"), "=")
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("kubelet exited: unknown flag: --%s", name)
+		}
+	}
+	for _, item := range all.list("node-label") {
+		key, _, found := strings.Cut(item, "=")
+		if !found || key == "" {
+			return fmt.Errorf("node-label %q is not KEY=VALUE", item)
+		}
+		if isKubernetesLabel(key) && !kubeletapis.IsKubeletLabel(key) { // facts §2 "Labels/taints"
+			return fmt.Errorf("kubelet exited: unknown 'kubernetes.io' or 'k8s.io' labels specified with --node-labels: [%s]", key)
+		}
+	}
+	for _, item := range all.list("node-taint") {
+		if _, err := parseTaint(item); err != nil {
+			return err
+		}
+	}
+	if all.flag("protect-kernel-defaults") {
+		return checkKernel()
+	}
+	return nil
+}
+
+func isKubernetesLabel(key string) bool {
+	namespace, _, found := strings.Cut(key, "/")
+	if !found {
+		return false
+	}
+	for _, domain := range []string{"kubernetes.io", "k8s.io"} {
+		if namespace == domain || strings.HasSuffix(namespace, "."+domain) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkKernel is what the kubelet demands with protect-kernel-defaults (facts §8). A test host that can't write these files says so
+// with K3S_DOUBLE_SKIP_KERNEL_CHECK=1.
+func checkKernel() error {
+	if os.Getenv("K3S_DOUBLE_SKIP_KERNEL_CHECK") != "" {
+		return nil
+	}
+	var wrong []string
+	for file, wanted := range map[string]string{"vm/panic_on_oom": "0", "vm/overcommit_memory": "1", "kernel/panic": "10", "kernel/panic_on_oops": "1"} {
+		content, err := os.ReadFile("/proc/sys/" + file)
+		if err != nil {
+			return err
+		}
+		if found := strings.TrimSpace(string(content)); found != wanted {
+			wrong = append(wrong, fmt.Sprintf("invalid kernel flag: %s, expected value: %s, actual value: %s", file, wanted, found))
+		}
+	}
+	if len(wrong) > 0 {
+		slices.Sort(wrong)
+		return errors.New("kubelet exited: failed to start ContainerManager: [" + strings.Join(wrong, ", ") + "]")
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+// Copyright: (c) 2026, the wasmfaas.platform authors
+// GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"sync/atomic"
+
+	"k8s.io/client-go/kubernetes"
+)
+
+// supervisor answers what k3s adds to the API server's port: /ping, /cacerts and the joining of nodes and servers (facts §2 "LB traps").
+type supervisor struct {
+	settings *settings
+	host     *host
+	place    places
+	secrets  atomic.Pointer[passwords]
+	member   atomic.Pointer[member]
+	clients  atomic.Pointer[kubernetes.Clientset] // nil until the API is ready
+	identify *identifier
+}
+
+// clusterInformation is what a node is told when it joins.
+type clusterInformation struct {
+	Version        string
+	Critical       map[string]string
+	ClusterDNS     string
+	FlannelBackend string
+	NoCloud        bool     // disable-cloud-controller
+	EtcdEndpoints  []string `json:",omitempty"`
+}
+
+func (own *supervisor) handler() http.Handler {
+	routes := http.NewServeMux()
+	routes.HandleFunc("GET /ping", func(writer http.ResponseWriter, _ *http.Request) { _, _ = writer.Write([]byte("pong")) })
+	routes.HandleFunc("GET /cacerts", own.serveFile(own.place.tls("server-ca.crt")))
+	routes.HandleFunc("GET /v1-k3s/readyz", own.only(roleNode, own.ready))
+	routes.HandleFunc("GET /v1-k3s/config", own.only(roleNode, own.information))
+	routes.HandleFunc("GET /v1-k3s/client-ca.crt", own.only(roleNode, own.serveFile(own.place.tls("client-ca.crt"))))
+	routes.HandleFunc("POST /v1-k3s/client-kubelet.crt", own.only(roleNode, own.signKubeletClient))
+	routes.HandleFunc("POST /v1-k3s/serving-kubelet.crt", own.only(roleNode, own.signKubeletServer))
+	routes.HandleFunc("POST /v1-k3s/client-k3s-controller.crt", own.only(roleNode, own.signController))
+	routes.HandleFunc("GET /v1-k3s/server-bootstrap", own.only(roleServer, own.bootstrap))
+	routes.HandleFunc("GET /db/info", own.only(roleServer, own.databaseInformation))
+	routes.HandleFunc("PUT /v1-k3s/token", own.only(roleServer, own.rotateToken))
+	routes.HandleFunc("GET /v1-k3s/encrypt/status", own.only(roleServer, own.encryptionStatus))
+	routes.HandleFunc("PUT /v1-k3s/encrypt/config", own.only(roleServer, own.rotateEncryptionKey))
+	return routes
+}
+
+// only lets requests of a role through; a server may do what a node may.
+func (own *supervisor) only(wanted role, handler http.HandlerFunc) http.HandlerFunc {
+	return func(writer http.ResponseWriter, request *http.Request) {
+		switch found := own.identify.role(request); {
+		case found >= wanted:
+			handler(writer, request)
+		case found == roleNone:
+			http.Error(writer, "401 Unauthorized", http.StatusUnauthorized)
+		default:
+			http.Error(writer, "403 Forbidden", http.StatusForbidden)
+		}
+	}
+}
+
+func (own *supervisor) serveFile(file string) http.HandlerFunc {
+	return func(writer http.ResponseWriter, _ *http.Request) {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			http.Error(writer, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		_, _ = writer.Write(content)
+	}
+}
+
+func (own *supervisor) ready(writer http.ResponseWriter, _ *http.Request) {
+	if own.clients.Load() == nil {
+		http.Error(writer, "apiserver not ready", http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = writer.Write([]byte("ok"))
+}
+
+func (own *supervisor) describe() clusterInformation {
+	return clusterInformation{
+		Version: Version, Critical: criticalValues(own.settings), ClusterDNS: own.settings.text("cluster-dns"),
+		FlannelBackend: own.settings.text("flannel-backend"), NoCloud: own.settings.flag("disable-cloud-controller"),
+	}
+}
+
+func (own *supervisor) information(writer http.ResponseWriter, request *http.Request) {
+	if release := request.Header.Get(headerVersion); release != "" && request.Header.Get(headerServer) == "" {
+		if err := checkKubelet(release); err != nil {
+			http.Error(writer, err.Error(), http.StatusPreconditionFailed)
+			return
+		}
+	}
+	answer(writer, own.describe())
+}
+
+// bootstrap hands out the shared keys: the server token is the right to them, TLS their envelope.
+func (own *supervisor) bootstrap(writer http.ResponseWriter, request *http.Request) {
+	if err := checkJoiningServer(request.Header.Get(headerVersion)); err != nil {
+		http.Error(writer, err.Error(), http.StatusPreconditionFailed)
+		return
+	}
+	data, err := readBootstrap(own.place)
+	if err != nil {
+		http.Error(writer, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	answer(writer, data)
+}
+
+// databaseInformation names the voters that a joining server may ask to add it.
+func (own *supervisor) databaseInformation(writer http.ResponseWriter, _ *http.Request) {
+	running := own.member.Load()
+	if running == nil || own.clients.Load() == nil {
+		http.Error(writer, "etcd not ready", http.StatusServiceUnavailable)
+		return
+	}
+	information := own.describe()
+	for _, other := range running.etcd.Server.Cluster().Members() {
+		if !other.IsLearner {
+			information.EtcdEndpoints = append(information.EtcdEndpoints, other.ClientURLs...)
+		}
+	}
+	answer(writer, information)
+}
+
+func answer(writer http.ResponseWriter, content any) {
+	writer.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(writer).Encode(content)
+}
+
+// withClient gives the API to a handler, or answers that it is not there yet.
+func (own *supervisor) withClient(writer http.ResponseWriter, request *http.Request) (*kubernetes.Clientset, context.Context) {
+	clients := own.clients.Load()
+	if clients == nil {
+		http.Error(writer, "apiserver not ready", http.StatusServiceUnavailable)
+	}
+	return clients, request.Context()
+}
