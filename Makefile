@@ -55,6 +55,12 @@ test-integration: setup-test ## test against real servers, builds and runtimes
 test-packaging: setup-test ## test the collection as its users install it
 	.venv/bin/pytest tests/packaging $(PYTEST_ARGS)
 
+.PHONY: molecule
+molecule: setup-test ## run the scenarios on real hosts, or one with its output: make molecule SCENARIO=ha
+	@reason=$$(.venv/bin/python -m tests.hosts check) || { echo "No scenario can be run: $$reason" >&2; exit 1; }
+	@mkdir -p .ansible/molecule
+	$(if $(SCENARIO),molecule test --scenario-name $(SCENARIO) $(MOLECULE_ARGS),.venv/bin/pytest tests/molecule $(PYTEST_ARGS))
+
 .PHONY: lint
 lint: setup-test ## check style, types and playbooks
 	.venv/bin/ruff check

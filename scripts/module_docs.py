@@ -141,6 +141,10 @@ def _text(text: str) -> str:
 def _part(part: dom.AnyPart) -> str:
     if isinstance(part, dom.TextPart):
         return part.text
+    if isinstance(part, dom.BoldPart):
+        return f"**{part.text}**"
+    if isinstance(part, dom.ItalicPart):
+        return f"*{part.text}*"
     if isinstance(part, (dom.OptionNamePart, dom.ReturnValuePart)):
         return f"`{part.name}={part.value}`" if part.value is not None else f"`{part.name}`"
     if isinstance(part, dom.OptionValuePart):

@@ -41,7 +41,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         try:
             result.update(decide(cluster, arguments), changed=False)
         except PlatformError as error:
-            result.update(failed=True, msg=str(error), cause=error.cause, next_step=error.next_step, **error.facts)
+            result.update(failed=True, msg=error.cause, **error.facts)  # each problem says its own fix
         return result
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_backup
 short_description: Bring a snapshot of etcd and the tokens to the controller
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Takes a snapshot on a k3s server and keeps it on the controller, in a folder of its own, with the tokens without which it cannot be restored.
   - The folder gets its name only when all in it is complete and compared. Folders have mode 0700, files 0600.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_backup_info
 short_description: Find a backup on the controller and compare it with its checksum
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Says what a backup of M(wasmfaas.platform.k3s_backup) holds, and fails where it is damaged. Runs on the controller.
 author:

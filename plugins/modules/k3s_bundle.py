@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_bundle
 short_description: Complete a folder that carries an installation over an air gap
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - M(wasmfaas.platform.artifact_download) fills the folder with what it downloads. This adds programs that are files of this machine, and writes
     C(manifest.json), C(SHA256SUMS) for C(sha256sum -c), and C(images.txt). Runs on the controller.

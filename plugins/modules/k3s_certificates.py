@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_certificates
 short_description: Make the certificates of a k3s node anew
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Stops k3s, lets it make new keys and certificates for this host, and starts it again. The cluster's certificate authorities stay.
   - A server is stopped only while all other servers are Ready and voters of etcd. Call it for one server after the other.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_drain
 short_description: Move the pods off a node of a k3s cluster, and let it take pods again
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Runs on a living server. Evictions respect PodDisruptionBudgets, pods of DaemonSets stay.
   - Writes on the node who drained it, in the annotation C(wasmfaas.dev/drained-by), so that only the same one gives it back.

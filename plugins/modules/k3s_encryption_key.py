@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_encryption_key
 short_description: Let a k3s cluster encrypt its secrets with a new key
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Runs on one ready server. k3s makes a new key, encrypts all secrets with it and removes the old key; this waits until it has done so.
   - All servers must be restarted afterwards, one at a time and this one first; C(rotate.yml) does.

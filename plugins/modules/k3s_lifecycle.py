@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_lifecycle
 short_description: Decide how an existing k3s cluster is changed, before it is touched
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Reads what M(wasmfaas.platform.k3s_node_info) registered as C(k3s_node) on all hosts, says on which server to work and whom it concerns, and fails with one
     message that lists all that is in the way. Changes nothing, and connects to no host.
@@ -112,7 +112,7 @@ servers:
   type: list
   elements: str
   sample: [server-1, server-2, server-3]
-unreachable:
+unreachable_hosts:
   description: Hosts that could not.
   returned: success
   type: list

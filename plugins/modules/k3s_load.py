@@ -112,7 +112,7 @@ report:
     unread: {}
     unacknowledged_there: 0
     phases:
-      - {phase: kill server-1, seconds: 47.2, acknowledged: 640, failed_attempts: 3, longest_gap: 1.93, events: {begin: 0.0, done: 1.2}}
+      - {phase: kill server-1, seconds: 47.2, acknowledged: 640, failed_attempts: 3, longest_gap: 1.93, errors: {}, events: {begin: 0.0, done: 1.2}}
 workers:
   description: How many write.
   returned: O(state=started)

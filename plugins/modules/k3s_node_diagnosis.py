@@ -59,7 +59,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 unit:
-  description: The unit as systemd has it; C(cause) is set where it does not run and its journal tells a known cause.
+  description: The unit as systemd has it; C(cause) is set where its journal complains of something that is known.
   returned: success
   type: dict
   sample: {name: k3s, active: active, sub: running, result: success, enabled: true, restarts: 0, exit_status: 0, cause: null}

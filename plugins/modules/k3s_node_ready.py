@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_node_ready
 short_description: Wait until nodes of a k3s cluster are healthy
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Runs on a living server. A node is healthy when it is Ready, or only lacks its pod network, and, on servers with etcd, its member votes.
 author:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_node_removal
 short_description: Remove nodes from a k3s cluster
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Drains each node by the eviction API, which respects PodDisruptionBudgets and leaves pods of DaemonSets.
   - Deletes the Node and waits until it is gone, which k3s allows once the etcd member is removed. Then deletes the node password,

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_nodes
 short_description: Reconcile labels and taints of the nodes of a k3s cluster
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Sets labels and taints through the API, since k3s takes those of its configuration only when a node registers.
   - What it has set is remembered on the Node in the annotations C(wasmfaas.dev/managed-labels) and C(wasmfaas.dev/managed-taints).

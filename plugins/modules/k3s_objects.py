@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_objects
 short_description: Apply objects to a k3s cluster from one of its servers
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Applies objects by server-side apply with the field manager C(wasmfaas), through the server's own C(k3s kubectl).
     The controller needs no access to the API for it, only SSH.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_service
 short_description: Start k3s on a host, restart it where its files have changed, and wait until it works
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Compares the files that k3s reads at its start with the record that the unit wrote when it was started last, and restarts it only where they differ.
     So a run that was cut off between writing a file and restarting is made good by the next one.

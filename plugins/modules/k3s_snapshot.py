@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_snapshot
 short_description: Take a snapshot of etcd on a k3s server
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Takes a snapshot of the whole cluster's etcd on one of its servers, and keeps the newest ones only.
   - Where the server's settings name a bucket (C(etcd-s3)), k3s uploads it too.

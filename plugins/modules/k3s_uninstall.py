@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_uninstall
 short_description: Take k3s and all it made off a host
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Stops k3s, ends its containers, removes its mounts, network interfaces and packet filter rules, its data, settings, unit and programs.
   - B(The node's data are lost), with them the volumes of its local storage. Remove the node from its cluster first, see M(wasmfaas.platform.k3s_node_removal).

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: kernel_settings
 short_description: Load kernel modules and set kernel settings, now and at each boot
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Writes one file for C(systemd-modules-load) and one for C(systemd-sysctl), loads the modules, and sets what has another value now.
   - What is in force counts, not only what is written, so that a run that was cut off in between is made good by the next.
@@ -30,7 +30,7 @@ options:
     elements: str
     default: []
   sysctls:
-    description: Values by name, such as V({"vm.overcommit_memory": 1}).
+    description: "Values by name, such as C(vm.overcommit_memory: 1)."
     type: dict
     default: {}
   file_name:
@@ -48,8 +48,7 @@ EXAMPLES = r"""
       kernel.panic: 10
 """
 
-RETURN = r"""
-"""
+RETURN = r"""#"""
 
 from ansible.module_utils.basic import AnsibleModule
 

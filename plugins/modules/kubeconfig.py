@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: kubeconfig
 short_description: Keep the kubeconfig of a k3s cluster on this machine
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Makes a kubeconfig from the one that k3s keeps on its servers, with a reachable address and names of its own, mode 0600.
   - Merges it into another file on request. What that file holds beside stays as it is, its current context too.

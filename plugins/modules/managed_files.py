@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: managed_files
 short_description: Keep a list of files and folders as they should be
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Compares all listed files and folders of a host in one go, and changes what differs, each file in one step (a complete new file is renamed to its place).
   - Files of the controller are transferred only where they differ, to a temporary name (C(.wasmfaas-partial) is added) on the same file system as the target.

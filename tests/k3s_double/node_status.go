@@ -46,7 +46,8 @@ func (own *node) live(ctx context.Context) error {
 			logWarning("Failed to update lease: %s", err)
 		}
 		// Ready may change with a CNI plugin, DiskPressure with the disk.
-		if state := fmt.Sprint(own.networkReady(), own.diskPressure()); state != reported || time.Since(lastReport) > statusInterval {
+		state := fmt.Sprint(own.networkReady(), own.diskPressure())
+		if state != reported || time.Since(lastReport) > statusInterval || own.judgedUnknown(ctx) {
 			if err := own.report(ctx); err != nil {
 				logWarning("Error updating node status, will retry: %s", err)
 			} else {
@@ -55,6 +56,14 @@ func (own *node) live(ctx context.Context) error {
 		}
 		time.Sleep(leaseInterval)
 	}
+}
+
+// judgedUnknown: the controllers have given the node up meanwhile. The kubelet compares with the Node each 10 s (kubelet_node_status.go, nodeStatusHasChanged).
+func (own *node) judgedUnknown(ctx context.Context) bool {
+	present, err := own.clients.CoreV1().Nodes().Get(ctx, own.host.nodeName, metav1.GetOptions{})
+	return err == nil && slices.ContainsFunc(present.Status.Conditions, func(condition corev1.NodeCondition) bool {
+		return condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionUnknown
+	})
 }
 
 func (own *node) report(ctx context.Context) error {

@@ -124,6 +124,11 @@ func isExpired(secret *corev1.Secret) bool {
 	return err == nil && time.Now().After(end)
 }
 
+// rotation is the body of PUT /v1-k3s/token (k3s, pkg/server/handlers/token.go).
+type rotation struct {
+	NewToken string `json:"newToken"`
+}
+
 // requestRotation asks a server to take a new server token; all servers must be started anew with it afterwards.
 func requestRotation(ctx context.Context, place places, server, old, fresh string) error {
 	secret, err := parseToken(firstOf(old, readText(place.server("token"))))
@@ -138,7 +143,7 @@ func requestRotation(ctx context.Context, place places, server, old, fresh strin
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(fresh)
+	body, err := json.Marshal(rotation{NewToken: fresh})
 	if err != nil {
 		return err
 	}
@@ -151,14 +156,14 @@ func requestRotation(ctx context.Context, place places, server, old, fresh strin
 
 // rotateToken encrypts the bootstrap data in etcd by the new token: from then on a server with the old one can't start.
 func (own *supervisor) rotateToken(writer http.ResponseWriter, request *http.Request) {
-	var text string
+	var asked rotation
 	running := own.member.Load()
-	if err := json.NewDecoder(request.Body).Decode(&text); err != nil || running == nil {
+	if err := json.NewDecoder(request.Body).Decode(&asked); err != nil || running == nil {
 		http.Error(writer, "no new token, or etcd not ready", http.StatusBadRequest)
 		return
 	}
 	err := func() error {
-		fresh, err := parseToken(text)
+		fresh, err := parseToken(asked.NewToken)
 		if err != nil {
 			return err
 		}

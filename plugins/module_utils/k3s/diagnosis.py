@@ -27,7 +27,8 @@ DISK_ERROR, DISK_WARNING = 0.05, 0.15
 ETCD_ERROR, ETCD_WARNING = 0.9, 0.75
 """Share of etcd's quota; at the quota it refuses all writes (etcd, op-guide/maintenance, space quota)."""
 CLOCK_WARNING = 2.0
-RESTARTS = 3
+RESTARTS, RESTART_SECONDS = 3, 3600.0
+"""So many ends by itself are told, until it has been up for so long."""
 KUBELET_SKEW = 3
 """Minor versions by which a kubelet may be older than the API server (kubernetes.io, version skew policy)."""
 
@@ -87,12 +88,13 @@ CHECKS = frozenset(
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """`clock`: seconds between hosts; `snapshot_age`: seconds; `now`: seconds since 1970; `version`: that of the inventory, or ""."""
+    """`now`, `created` (of the cluster): seconds since 1970; `clock`: seconds between hosts; `snapshot_age`: seconds; `version`: the inventory's, or ""."""
 
     now: float
     clock: float = 30.0
     snapshot_age: float = DAY
     version: str = ""
+    created: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +153,7 @@ class Finding:
 def diagnose(hosts: t.Sequence[Host], limits: Limits) -> list[Finding]:
     """All findings, errors first, then by host in the inventory's order."""
     cluster = next((host.cluster for host in hosts if host.cluster), None)
+    limits = dataclasses.replace(limits, created=_created(cluster))
     examined = [host for host in hosts if not host.problem and not host.left_out]
     findings = [finding for host in hosts for finding in _access(host)]
     for host in examined:
@@ -217,33 +220,17 @@ def _service(host: Host, _limits: Limits) -> t.Iterator[Finding]:
             f"Put it back in its group, or remove it with remove-node.yml first and then run {SITE}",
         )
     if state != "active":
-        cause = unit.get("cause") or {}
-        why = f": {cause['cause']}" if cause.get("cause") else f" (last exit status {unit['exit_status']})" if unit.get("exit_status") else ""
-        yield Finding(
-            ERROR,
-            host.name,
-            "k3s-not-running",
-            f"{name} is {state or 'missing'}{why}",
-            cause.get("next_step") or f"systemctl start {name}, then journalctl -u {name} where it fails",
-        )
-    elif unit.get("restarts", 0) >= RESTARTS:
-        yield Finding(
-            WARNING,
-            host.name,
-            "k3s-restarts",
-            f"{name} has ended by itself {unit['restarts']} times since it was last started",
-            f"journalctl -u {name} says why",
-        )
+        exit_status = f" (last exit status {unit['exit_status']})" if unit.get("exit_status") else ""
+        text = f"{name} is {state or 'missing'}{_why(host) or exit_status}"
+        yield Finding(ERROR, host.name, "k3s-not-running", text, _step(host) or f"systemctl start {name}, then journalctl -u {name} where it fails")
+    elif unit.get("restarts", 0) >= RESTARTS and unit.get("started", 0) < RESTART_SECONDS:
+        text = f"{name} has ended by itself {unit['restarts']} times, and is up for {unit.get('started', 0) / 60:.0f} min since{_why(host)}"
+        yield Finding(WARNING, host.name, "k3s-restarts", text, _step(host) or f"journalctl -u {name} says why")
     if unit.get("enabled") is False:
         yield Finding(WARNING, host.name, "k3s-not-enabled", f"{name} does not start at boot", SITE)
     if state == "active" and host.role == "server" and not k3s.get("ready"):
-        yield Finding(
-            ERROR,
-            host.name,
-            "api-not-ready",
-            "its API does not say that it is ready",
-            "k3s kubectl get --raw '/readyz?verbose' on it names the part; without quorum: start the other servers first",
-        )
+        usual = "k3s kubectl get --raw '/readyz?verbose' on it names the part; without quorum: start the other servers first"
+        yield Finding(ERROR, host.name, "api-not-ready", f"its API does not say that it is ready{_why(host)}", _step(host) or usual)
 
 
 def _inputs(host: Host, _limits: Limits) -> t.Iterator[Finding]:
@@ -367,6 +354,8 @@ def _registries(host: Host, _limits: Limits) -> t.Iterator[Finding]:
             f"Name the file in registries_certificate_authorities, then {SITE}",
         )
     for endpoint in registries.get("endpoints") or []:
+        if endpoint.get("ca_file") in (registries.get("missing_files") or []):
+            continue  # said already
         url, detail = endpoint["url"], endpoint["detail"]
         if endpoint["state"] == "distrusted":
             yield Finding(
@@ -391,7 +380,7 @@ def _snapshots(host: Host, limits: Limits) -> t.Iterator[Finding]:
     if snapshots is None or not host.k3s.get("has_data"):
         return
     if snapshots["newest"] is None:
-        if _age(host, limits) > limits.snapshot_age:
+        if limits.now - limits.created > limits.snapshot_age:
             yield Finding(
                 WARNING,
                 host.name,
@@ -480,7 +469,7 @@ def _authorities(hosts: t.Sequence[Host]) -> t.Iterator[Finding]:
                     name,
                     "other-cluster",
                     f"it belongs to another cluster than {clusters[most][0]}: its authority's certificate differs",
-                    f"Take it out of this inventory, or, if nothing on it is needed: ansible-playbook reset.yml --limit {name}, then {SITE}",
+                    f"Take it out of this inventory; if nothing on it is needed: reset.yml with an inventory that has only this host, then {SITE}",
                 )
 
 
@@ -490,7 +479,7 @@ def _no_api(hosts: t.Sequence[Host]) -> t.Iterator[Finding]:
         yield Finding(ERROR, "cluster", "api-down", "the inventory has no server", "Put hosts into the group k3s_server")
         return
     with_data = [host for host in servers if host.k3s.get("has_data")]
-    running = [host for host in with_data if host.k3s.get("service") in ("active", "activating")]
+    running = [host for host in with_data if _active(host)]
     if not with_data:
         yield Finding(ERROR, "cluster", "api-down", "no server of the inventory that was looked at holds a cluster", SITE)
         return
@@ -514,7 +503,9 @@ def _quorum(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterato
     members = [node for node in nodes.values() if node.get("control_plane")]
     learners = sorted(node["name"] for node in members if node.get("learner"))
     voters = [node for node in members if not node.get("learner")]
-    up = [node for node in voters if node["ready"] and node.get("voter") is not False]
+    # A node stays Ready for a while after its last sign; its host knows better.
+    down = {host.node_name for host in hosts if host.k3s and not _active(host)}
+    up = [node for node in voters if node["ready"] and node.get("voter") is not False and node["name"] not in down]
     majority = len(voters) // 2 + 1
     spare = len(up) - majority
     counted = f"{_count(len(members), 'server')}, {_count(len(voters), 'voter')} ({len(up)} up), {_count(len(learners), 'learner')}"
@@ -555,7 +546,7 @@ def _membership(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Ite
     for host in hosts:
         found = nodes.get(host.node_name)
         if found is None:
-            yield Finding(ERROR, host.name, "host-not-in-cluster", f"the cluster has no node {host.node_name}", SITE)
+            yield Finding(ERROR, host.name, "host-not-in-cluster", f"the cluster has no node {host.node_name}{_why(host)}", _step(host) or SITE)
         elif found.get("control_plane") is not None and bool(found["control_plane"]) != (host.role == "server"):
             yield Finding(
                 ERROR,
@@ -568,20 +559,14 @@ def _membership(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Ite
 
 def _nodes(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterator[Finding]:
     for name, node in nodes.items():
-        owner = _owner(hosts, name)
-        if not node["ready"]:
+        owner = next((host for host in hosts if host.node_name == name), None)
+        place = owner.name if owner else name
+        if not node["ready"] and not (owner and (owner.unreachable or (owner.k3s and not _active(owner)))):  # else it is said already
             unit = "k3s" if node.get("control_plane") else "k3s-agent"
-            yield Finding(
-                ERROR,
-                owner,
-                "node-not-ready",
-                "its node is not Ready",
-                f"k3s kubectl describe node {name}; journalctl -u {unit} on it; if it is lost: remove-node.yml, or site.yml with a new host of its name",
-            )
+            usual = f"k3s kubectl describe node {name}; journalctl -u {unit} on it; if it is lost: remove-node.yml, or site.yml with a new host of its name"
+            yield Finding(ERROR, place, "node-not-ready", f"its node is not Ready{_why(owner)}", _step(owner) or usual)
         if node.get("unschedulable"):
-            yield Finding(
-                WARNING, owner, "node-cordoned", "its node takes no new pods (cordoned)", f"k3s kubectl uncordon {name}, once what it was cordoned for is done"
-            )
+            yield Finding(WARNING, place, "node-cordoned", "its node takes no new pods (cordoned)", f"k3s kubectl uncordon {name}, once its reason is gone")
 
 
 def _versions(hosts: t.Sequence[Host], nodes: Nodes, limits: Limits) -> t.Iterator[Finding]:
@@ -670,10 +655,9 @@ def _owner(hosts: t.Sequence[Host], node_name: str) -> str:
     return next((host.name for host in hosts if host.node_name == node_name), node_name)
 
 
-def _age(host: Host, limits: Limits) -> float:
-    """Seconds since the cluster was made, as far as its nodes show; endless where they show nothing."""
-    created = [node["created"] for node in (host.cluster or {}).get("nodes") or [] if node.get("created")]
-    return limits.now - min(_epoch(text) for text in created) if created else float("inf")
+def _created(cluster: dict[str, t.Any] | None) -> float:
+    """When the cluster was made, as far as its nodes show; long ago where they show nothing."""
+    return min((_epoch(node["created"]) for node in (cluster or {}).get("nodes") or [] if node.get("created")), default=0.0)
 
 
 def _epoch(text: str) -> float:
@@ -701,6 +685,24 @@ def _label(selector: dict[str, str]) -> str:
 
 def _directory(path: str) -> str:
     return path.rsplit("/", 1)[0]
+
+
+def _why(host: Host | None) -> str:
+    """What its journal complains of, to be put behind a text."""
+    cause = _cause(host)
+    return f": {cause['cause']}" if cause else ""
+
+
+def _step(host: Host | None) -> str:
+    return _cause(host).get("next_step", "")
+
+
+def _cause(host: Host | None) -> dict[str, str]:
+    return (host.diagnosis.get("unit") or {}).get("cause") or {} if host else {}
+
+
+def _active(host: Host) -> bool:
+    return bool(((host.diagnosis.get("unit") or {}).get("active") or host.k3s.get("service")) == "active")
 
 
 def _count(number: int, word: str) -> str:

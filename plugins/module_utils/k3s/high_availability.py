@@ -205,10 +205,10 @@ def judge(planned: dict[str, t.Any], load: dict[str, t.Any] | None, failures: t.
 
 def summary(document: dict[str, t.Any]) -> str:
     """One line."""
-    gap = document["longest_gap"]
+    gap, done = document["longest_gap"], sum(result["done"] for result in document["faults"])
     counted = (
-        f"{document['acknowledged']} acknowledged writes, {document['lost_values']} lost, longest gap {gap if gap is not None else '?'} s "
-        f"(limit {document['gap_limit']:g} s), {sum(result['done'] for result in document['faults'])} faults"
+        f"{document['acknowledged']} acknowledged writes, {document['lost_values']} lost, longest gap {'?' if gap is None else gap} s "
+        f"(limit {document['gap_limit']:g} s), {done} {'fault' if done == 1 else 'faults'}"
     )
     return f"{'Passed' if document['passed'] else 'FAILED'}: {counted}"
 
@@ -234,6 +234,7 @@ def _result(step: dict[str, t.Any], phase: dict[str, t.Any] | None, gap_limit: f
         "done": done,
         "acknowledged": phase["acknowledged"] if phase else None,
         "failed_attempts": phase["failed_attempts"] if phase else None,
+        "errors": phase.get("errors", {}) if phase else {},
         "longest_gap": gap,
         "back_after": back,
         "events": events,

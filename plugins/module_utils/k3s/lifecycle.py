@@ -53,7 +53,7 @@ class Cluster:
             "version": str(first.k3s.get("version_running") or first.k3s.get("version") or "") if first else "",
             "nodes": self.node_names,
             "servers": [host.name for host in self.servers if host.known],
-            "unreachable": [host.name for host in self.hosts if host.unreachable],
+            "unreachable_hosts": [host.name for host in self.hosts if host.unreachable],
             "messages": [],
         }
 

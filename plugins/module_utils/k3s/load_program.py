@@ -14,6 +14,7 @@ acknowledged and can't be read later is a lost write; one that wasn't may be the
 from __future__ import annotations
 
 import base64
+import collections
 import http.client
 import json
 import os
@@ -29,6 +30,7 @@ KEYS_PER_OBJECT = 100
 FORGIVE_SECONDS = 10.0
 """A server that failed is not asked again for so long, unless all have failed."""
 PAUSE_SECONDS = 0.2
+ERRORS_SHOWN = 8
 LABEL = "wasmfaas.dev/verify-ha"
 
 
@@ -301,10 +303,16 @@ def phases(
                 "acknowledged": sum(begin <= line["at"] < end for lines in acknowledged for line in lines),
                 "failed_attempts": sum(begin <= line["at"] < end for lines in failed for line in lines),
                 "longest_gap": round(max(waits, default=end - begin), 2),
+                "errors": most_common(f"{line['server']}: {line['error']}" for lines in failed for line in lines if begin <= line["at"] < end),
                 "events": {mark["event"]: round(mark["at"] - begin, 1) for mark in marks if mark["phase"] == phase},
             }
         )
     return found
+
+
+def most_common(texts: t.Iterable[str]) -> dict[str, int]:
+    """The most frequent texts with their numbers."""
+    return dict(collections.Counter(texts).most_common(ERRORS_SHOWN))
 
 
 def gaps(times: list[float], begin: float, end: float) -> list[float]:

@@ -9,6 +9,7 @@ import glob
 import os
 import re
 import stat
+import time
 import typing as t
 import urllib.request
 
@@ -52,6 +53,7 @@ ETCD_METRICS = "http://127.0.0.1:2381/metrics"
 
 RUNTIME_CLASSES = "/apis/node.k8s.io/v1/runtimeclasses"
 JOURNAL_LINES = 200
+JOURNAL_SECONDS = 120
 
 RUNTIME_TABLE = re.compile(r"""\.runtimes\.["']?([A-Za-z0-9_-]+)["']?\]""")
 
@@ -202,18 +204,18 @@ def parse_etcd_size(metrics: str) -> dict[str, int] | None:
 
 
 def unit_state(unit: str) -> dict[str, t.Any]:
-    """The unit as systemd has it, and the known cause where it does not run.
+    """The unit as systemd has it, and the known cause of what its journal complains of.
 
-    `active`, `sub`, `result`, `enabled`; `restarts`, by Restart=always since it was last started by hand; `exit_status`; `cause`, of journal.KNOWN_CAUSES:
-    `cause` and `next_step`, or None.
+    `active`, `sub`, `result`, `enabled`; `restarts`, by Restart=always since it was last started by hand; `exit_status`; `started`, seconds since it was last
+    up; `cause`, of journal.KNOWN_CAUSES:
+    `cause` and `next_step`, or None. A unit that runs may complain as well: an agent whose token is refused tries again for ever.
     """
-    properties = "ActiveState,SubState,Result,NRestarts,ExecMainStatus,UnitFileState"
+    properties = "ActiveState,SubState,Result,NRestarts,ExecMainStatus,UnitFileState,ActiveEnterTimestampMonotonic"
     state = parse_unit_state(run_command(["systemctl", "show", f"{unit}.service", f"--property={properties}"]).output)
-    known = None
-    if state["active"] != "active":
-        # Lines of this boot only: what was the cause before a reboot need not be it now.
-        said = run_command(["journalctl", "-b", "-u", f"{unit}.service", "-n", str(JOURNAL_LINES), "-o", "cat", "--no-pager", "--quiet"]).output
-        known = journal.known_cause(said)
+    # What was said in an earlier boot, or long ago by a unit that runs, need not be so any more.
+    recent = ["--boot"] if state["active"] != "active" else [f"--since=-{JOURNAL_SECONDS}s"]
+    said = run_command(["journalctl", *recent, "-u", f"{unit}.service", "-n", str(JOURNAL_LINES), "-o", "cat", "--no-pager", "--quiet"]).output
+    known = journal.known_cause(said)
     return {**state, "cause": {"cause": known.cause, "next_step": known.next_step} if known else None}
 
 
@@ -227,6 +229,7 @@ def parse_unit_state(text: str) -> dict[str, t.Any]:
         "enabled": shown.get("UnitFileState", "") == "enabled",
         "restarts": int(shown.get("NRestarts") or 0),
         "exit_status": int(shown.get("ExecMainStatus") or 0),
+        "started": max(0.0, round(time.monotonic() - int(shown.get("ActiveEnterTimestampMonotonic") or 0) / 1e6, 1)),
     }
 
 

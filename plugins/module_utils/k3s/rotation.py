@@ -321,7 +321,8 @@ def tokens_module(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) 
 FINISHED = "reencrypt_finished"
 AT_REST = ("start", FINISHED)
 WORKING = ("reencrypt_request", "reencrypt_active")
-KEY_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:?\d\d))")
+KEY_TIME = re.compile(r"-(\d{4})-?(\d\d)-?(\d\d)T?(\d\d):?(\d\d):?(\d\d)(Z|[+-]\d\d:?\d\d)?")
+"""As AppendNewEncryptionKey of k3s writes it, with or without its punctuation; UTC where it names no zone."""
 
 
 def encryption_status(run: Run = run_on_host) -> dict[str, t.Any]:
@@ -330,15 +331,14 @@ def encryption_status(run: Run = run_on_host) -> dict[str, t.Any]:
     Raises:
         PlatformError: k3s does not say it.
     """
-    completed = run([paths.K3S_PROGRAM, "secrets-encrypt", "status", "--output", "json"], 30)
+    completed = run([paths.K3S_PROGRAM, "secrets-encrypt", "status", "--output=json"], 30)
     if completed.exit_code == 0:
         with contextlib.suppress(ValueError):
             read = json.loads(completed.output[completed.output.index("{") :])
-            return {
-                "enable": bool(read.get("enable")),
-                "hashmatch": bool(read.get("hashmatch")),
-                **{key: str(read.get(key) or "") for key in ("stage", "activekey", "hasherror")},
-            }
+            texts = {key: str(read.get(key) or "") for key in ("stage", "activekey", "hasherror")}
+            return {"enable": bool(read.get("enable")), "hashmatch": bool(read.get("hashmatch")), **texts}
+        if "Encryption Status:" in completed.output:
+            return status_from_text(completed.output)
     raise PlatformError(
         f"k3s does not say how secrets are encrypted: {last_line(completed)}",
         next_step="See `k3s secrets-encrypt status` and `journalctl -u k3s -n 50` on that host.",
@@ -346,12 +346,30 @@ def encryption_status(run: Run = run_on_host) -> dict[str, t.Any]:
     )
 
 
+def status_from_text(output: str) -> dict[str, t.Any]:
+    """The same from what is meant for people, the only form of older releases (k3s docs, cli/secrets-encrypt.md)."""
+
+    def found(pattern: str) -> str:
+        match = re.search(pattern, output, re.MULTILINE)
+        return match[1].strip() if match else ""
+
+    hashes = found(r"^Server Encryption Hashes: (.+)$")
+    return {
+        "enable": found(r"^Encryption Status: (\w+)") == "Enabled",
+        "stage": found(r"^Current Rotation Stage: (\S+)"),
+        "activekey": re.sub(r"\s{2,}", " ", found(r"^ \*\s+(\S.*)$")),
+        "hashmatch": "All hashes match" in hashes,
+        "hasherror": "" if "All hashes match" in hashes else hashes,
+    }
+
+
 def key_age(name: str, now: float) -> float:
     """Seconds since the key of this name was made; endless where its name does not say, as for the first one."""
     found = KEY_TIME.search(name)
     if found is None:
         return float("inf")
-    made = datetime.datetime.strptime(found[1].replace("Z", "+0000").replace(":", ""), "%Y-%m-%dT%H%M%S%z")
+    zone = (found[7] or "Z").replace("Z", "+0000").replace(":", "")
+    made = datetime.datetime.strptime("".join(found.groups()[:6]) + zone, "%Y%m%d%H%M%S%z")
     return now - made.timestamp()
 
 

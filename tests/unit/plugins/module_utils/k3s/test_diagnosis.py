@@ -126,7 +126,6 @@ def test_a_healthy_cluster() -> None:
 OF_ONE_HOST: list[tuple[str, t.Any, tuple[str, str]]] = [
     ("node.k3s.role", None, (ERROR, "k3s-missing")),
     ("node.k3s.role", "agent", (ERROR, "role-differs")),
-    ("diagnosis.unit.active", "failed", (ERROR, "k3s-not-running")),
     ("diagnosis.unit.restarts", 3, (WARNING, "k3s-restarts")),
     ("diagnosis.unit.enabled", False, (WARNING, "k3s-not-enabled")),
     ("node.k3s.ready", False, (ERROR, "api-not-ready")),
@@ -205,6 +204,18 @@ def test_a_dead_server_leaves_no_spare() -> None:
     assert "0 more may fail" in diagnose(list(changed.values()), LIMITS)[0].text
 
 
+def test_a_stopped_server_does_not_count_though_its_node_is_still_ready() -> None:
+    changed = set_in("server-3", "diagnosis.unit.active", "inactive")
+    assert found(changed) == [(ERROR, "cluster", "quorum"), (ERROR, "server-3", "k3s-not-running")]
+    assert found(set_node("server-3", "ready", False, into=changed)) == found(changed), "one cause, one line"
+
+
+def test_restarts_of_long_ago_are_forgotten() -> None:
+    changed = set_in("server-2", "diagnosis.unit.restarts", 15)
+    assert found(set_in("server-2", "diagnosis.unit.started", 60.0, into=changed)) == [(WARNING, "server-2", "k3s-restarts")]
+    assert found(set_in("server-2", "diagnosis.unit.started", 4000.0, into=changed)) == []
+
+
 def test_a_learner() -> None:
     changed = set_node("server-3", "learner", True, into=set_node("server-3", "voter", False))
     assert found(changed) == [(WARNING, "cluster", "even-servers"), (WARNING, "server-3", "learner")]
@@ -277,6 +288,13 @@ def test_a_known_cause_comes_with_its_step() -> None:
     changed = set_in("worker-1", "diagnosis.unit.cause", {"cause": "the cluster refused its token", "next_step": "Use the right one."}, into=changed)
     [finding] = [each for each in diagnose(list(changed.values()), LIMITS) if each.check == "k3s-not-running"]
     assert (finding.text, finding.fix) == ("k3s-agent is activating: the cluster refused its token", "Use the right one.")
+
+
+def test_an_agent_that_is_refused_runs_and_complains() -> None:
+    changed = set_in("worker-1", "diagnosis.unit.cause", {"cause": "the cluster refused its token", "next_step": "Use the right one."})
+    assert found(changed) == [], "what a healthy node complained of has passed"
+    [finding] = [each for each in diagnose(list(set_node("worker-1", "ready", False, into=changed).values()), LIMITS) if each.severity == ERROR]
+    assert finding.line() == "ERROR   worker-1: its node is not Ready: the cluster refused its token [node-not-ready] Fix: Use the right one."
 
 
 def test_a_new_cluster_needs_no_snapshot_yet() -> None:

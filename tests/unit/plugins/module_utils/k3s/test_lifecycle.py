@@ -45,7 +45,7 @@ def refused(call: t.Callable[[], t.Any]) -> str:
 
 def test_serve_names_a_living_server() -> None:
     result = lifecycle.serve(cluster(gone("server-1")))
-    assert result["api_host"] == "server-2" and result["unreachable"] == ["server-1"] and result["version"] == VERSION and result["nodes"] == NAMES
+    assert result["api_host"] == "server-2" and result["unreachable_hosts"] == ["server-1"] and result["version"] == VERSION and result["nodes"] == NAMES
 
 
 def test_without_a_living_server_it_says_what_each_is() -> None:

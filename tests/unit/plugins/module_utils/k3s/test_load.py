@@ -185,6 +185,7 @@ def test_a_good_run_loses_nothing(cluster: Cluster) -> None:
     assert (report["lost"], report["lost_values"], report["unread"]) == ([], 0, {})
     [phase] = report["phases"]
     assert phase["phase"] == "kill a" and list(phase["events"]) == ["begin", "settled"]
+    assert phase["errors"] == {f"{cluster.urls[0]}: HTTP 503 etcdserver: no leader": phase["failed_attempts"]}
     assert phase["failed_attempts"] >= 1 and phase["acknowledged"] >= 20 and 0 < phase["longest_gap"] < 5
     assert report["failed_attempts"] == phase["failed_attempts"]
     assert load._process(cluster.directory) is None

@@ -9,6 +9,7 @@ import http.server
 import json
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -114,15 +115,12 @@ def test_file_systems(tmp_path: Path) -> None:
 
 def test_unit_state() -> None:
     shown = "ActiveState=activating\nSubState=auto-restart\nResult=exit-code\nNRestarts=12\nExecMainStatus=1\nUnitFileState=enabled\n"
-    assert node_diagnosis.parse_unit_state(shown) == {
-        "active": "activating",
-        "sub": "auto-restart",
-        "result": "exit-code",
-        "enabled": True,
-        "restarts": 12,
-        "exit_status": 1,
-    }
-    assert node_diagnosis.parse_unit_state("") == {"active": "", "sub": "", "result": "", "enabled": False, "restarts": 0, "exit_status": 0}
+    up = f"ActiveEnterTimestampMonotonic={int((time.monotonic() - 90) * 1e6)}\n"
+    read = node_diagnosis.parse_unit_state(shown + up)
+    assert 89 < read.pop("started") < 95
+    assert read == {"active": "activating", "sub": "auto-restart", "result": "exit-code", "enabled": True, "restarts": 12, "exit_status": 1}
+    nothing = node_diagnosis.parse_unit_state("")
+    assert (nothing["active"], nothing["enabled"], nothing["restarts"]) == ("", False, 0)
 
 
 def test_etcd_size() -> None:

@@ -210,6 +210,26 @@ def test_age_of_a_key_by_its_name(name: str, age: float) -> None:
     assert rotation.key_age(name, MOMENT) == age
 
 
+def test_the_status_for_people_says_the_same() -> None:
+    text = """Encryption Status: Enabled
+Current Rotation Stage: rotate
+Server Encryption Hashes: hash does not match between node-1 and node-2
+
+Active  Key Type  Name
+------  --------  ----
+ *      AES-CBC   aescbckey-2021-12-10T22:54:38Z
+        AES-CBC   aescbckey
+"""
+    status = rotation.encryption_status(lambda *_: Completed(0, text, ""))
+    assert status == {
+        "enable": True,
+        "stage": "rotate",
+        "activekey": "AES-CBC aescbckey-2021-12-10T22:54:38Z",
+        "hashmatch": False,
+        "hasherror": "hash does not match between node-1 and node-2",
+    }
+
+
 # --- Certificates ---
 
 

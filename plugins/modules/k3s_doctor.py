@@ -1,0 +1,140 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: k3s_doctor
+short_description: Judge what was read of a k3s cluster and its hosts
+version_added: 1.0.0
+description:
+  - Prints one line for each thing that is wrong, with its severity, its host and what to do; C(docs/doctor.md) of the collection lists them all.
+  - Judges what M(wasmfaas.platform.k3s_node_info) and M(wasmfaas.platform.k3s_node_diagnosis) read on all hosts of the two groups, from the variables
+    C(k3s_node) and C(k3s_diagnosis) in which their results were registered. Hosts that Ansible does not reach are findings too.
+  - Does not fail because of a finding; the task after it judges RV(error_count). Runs on the controller, once for the cluster.
+author:
+  - The wasmfaas.platform authors (@wasmfaas)
+extends_documentation_fragment:
+  - wasmfaas.platform.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Only O(file) is written, and not in check mode.
+  diff_mode:
+    support: none
+    details:
+      - There is nothing to compare.
+  idempotent:
+    support: full
+    details:
+      - This module only reads.
+options:
+  servers_group:
+    description: Group of the servers in the inventory.
+    type: str
+    default: k3s_server
+  agents_group:
+    description: Group of the agents in the inventory.
+    type: str
+    default: k3s_agent
+  format:
+    description: Whether to print lines for people, or one line of JSON.
+    type: str
+    choices: [text, json]
+    default: text
+  file:
+    description: File on the controller to write the findings to as JSON, for other programs.
+    type: path
+  snapshot_age_hours:
+    description: Age from which the newest snapshot of a server is too old.
+    type: float
+    default: 24
+  clock_difference:
+    description: Seconds from which the difference of a clock to the others is an error.
+    type: float
+    default: 30
+seealso:
+  - module: wasmfaas.platform.k3s_node_info
+  - module: wasmfaas.platform.k3s_node_diagnosis
+"""
+
+EXAMPLES = r"""
+- name: Judge it
+  wasmfaas.platform.k3s_doctor:
+    file: findings.json
+  run_once: true
+  register: doctor
+
+- name: End with an error if there is one
+  ansible.builtin.fail:
+    msg: "{{ doctor.msg }}"
+  when: doctor.error_count > 0
+  run_once: true
+"""
+
+RETURN = r"""
+findings:
+  description: All findings, errors first.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    severity:
+      description: One of C(error), C(warning) and C(info).
+      type: str
+      returned: always
+    host:
+      description: Its name in the inventory; the node's where the inventory has none; C(cluster) where it is of all of them.
+      type: str
+      returned: always
+    check:
+      description: Kind of the finding, as C(docs/doctor.md) names it.
+      type: str
+      returned: always
+    text:
+      description: What is wrong.
+      type: str
+      returned: always
+    fix:
+      description: What to do.
+      type: str
+      returned: always
+  sample:
+    - severity: error
+      host: worker-1
+      check: shim-missing
+      text: RuntimeClass wasmtime-spin-v2 sends pods here, but there is no containerd-shim-spin in /usr/local/bin
+      fix: ansible-playbook site.yml, or take the label wasmfaas.dev/spin=true from the node
+error_count:
+  description: Number of errors.
+  returned: always
+  type: int
+warning_count:
+  description: Number of warnings.
+  returned: always
+  type: int
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=dict(
+            servers_group=dict(type="str", default="k3s_server"),
+            agents_group=dict(type="str", default="k3s_agent"),
+            format=dict(type="str", choices=["text", "json"], default="text"),
+            file=dict(type="path"),
+            snapshot_age_hours=dict(type="float", default=24),
+            clock_difference=dict(type="float", default=30),
+        ),
+        supports_check_mode=True,
+    )
+    module.fail_json(msg="This module is the documentation of an action that runs on the controller.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which k3s the test hosts get: a real one where the environment names it, else the stand-in of tests/k3s_double.
+
+    K3S_BINARY=/path/k3s      a real binary; K3S_UPGRADE_BINARY=/path: the one that `upgrade` goes to
+    K3S_VERSION=v1.36.4+k3s1  a real one that the roles download; K3S_UPGRADE_VERSION likewise
+
+`python -m tests.hosts.k3s_binary --version v1.34.1+k3s1` prints the path of the stand-in (or of K3S_BINARY);
+`--inventory FILE` writes the variables of the roles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import platform
+import re
+import sys
+import typing as t
+from pathlib import Path
+
+import yaml
+
+from .errors import HostsError, call
+
+STAND_IN_VERSION = "v1.34.1+k3s1"
+STAND_IN_UPGRADE_VERSION = "v1.35.2+k3s1"
+SHIM = """#!/bin/sh
+# In the place of the real shim, which is downloaded from GitHub: k3s only looks whether it is in PATH.
+echo "a stand-in of containerd-shim-spin-v2, made by tests/hosts: it runs nothing" >&2
+exit 1
+"""
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+@dataclasses.dataclass(frozen=True)
+class K3s:
+    """A release for the test hosts.
+
+    Attributes:
+        binary: None = the roles download it.
+        origin: for people: real or stand-in.
+    """
+
+    version: str
+    binary: Path | None
+    origin: str
+
+    def variables(self) -> dict[str, t.Any]:
+        """The roles' variables that bring it."""
+        return {"k3s_version": self.version, "k3s_binaries": {architecture(): str(self.binary)} if self.binary else {}}
+
+
+def architecture() -> str:
+    return _ARCHITECTURES.get(platform.machine(), platform.machine())
+
+
+def selected(*, upgrade: bool = False, environment: t.Mapping[str, str] = os.environ) -> K3s:
+    """The release that the hosts start with or, with `upgrade`, go to.
+
+    Raises:
+        HostsError: the environment names a real one to start with and none to go to, or the other way round, or the file is no k3s.
+    """
+    infix = "UPGRADE_" if upgrade else ""
+    real = [name for name in ("K3S_BINARY", "K3S_VERSION", "K3S_UPGRADE_BINARY", "K3S_UPGRADE_VERSION") if environment.get(name)]
+    if path := environment.get(f"K3S_{infix}BINARY"):
+        binary = Path(path).resolve()
+        return K3s(version_of(binary), binary, f"real binary {binary}")
+    if version := environment.get(f"K3S_{infix}VERSION"):
+        return K3s(version, None, "real binary, downloaded")
+    if real:
+        raise HostsError(f"{real[0]} names a real k3s: name the other one too, by K3S_{infix}BINARY or K3S_{infix}VERSION")
+    version = STAND_IN_UPGRADE_VERSION if upgrade else STAND_IN_VERSION
+    return K3s(version, stand_in(version), "stand-in of tests/k3s_double")
+
+
+def origin(environment: t.Mapping[str, str] = os.environ) -> str:
+    """Whether tests of this process run a real k3s, without building or asking anything."""
+    named = [f"{name}={environment[name]}" for name in ("K3S_BINARY", "K3S_VERSION") if environment.get(name)]
+    return f"real, {named[0]}" if named else "the stand-in of tests/k3s_double"
+
+
+def version_of(binary: Path) -> str:
+    """What a k3s binary says of itself.
+
+    Raises:
+        HostsError: it says nothing of the kind.
+    """
+    output = call([str(binary), "--version"])
+    found = re.search(r"^k3s version (\S+)", output, re.MULTILINE)
+    if not found:
+        raise HostsError(f"{binary} is no k3s: it says {output[:200]!r}")
+    return found[1]
+
+
+def stand_in(version: str) -> Path:
+    """The stand-in that calls itself `version`: from the cache, or built (many minutes the first time)."""
+    from ..k3s_double import build
+
+    return Path(build.binary(version))
+
+
+def inventory(directory: Path, k3s: K3s) -> dict[str, t.Any]:
+    """An inventory with the variables of `k3s` and of a shim that it puts into `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    shim = directory / "containerd-shim-spin-v2"
+    shim.write_text(SHIM)
+    shim.chmod(0o755)
+    return {"all": {"vars": {**k3s.variables(), "wasm_shims_programs": {"spin": {architecture(): str(shim)}}}}}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.hosts.k3s_binary", description="Which k3s the test hosts get.")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--version", help="print the path of a binary of this version")
+    what.add_argument("--inventory", type=Path, metavar="FILE", help="write the roles' variables; the shim's stand-in goes into the folder above FILE's")
+    parser.add_argument("--upgrade", action="store_true", help="of the release that the upgrade goes to")
+    options = parser.parse_args(arguments)
+    try:
+        if options.version:
+            print(os.environ.get("K3S_BINARY") or stand_in(options.version))
+        else:
+            k3s = selected(upgrade=options.upgrade)
+            options.inventory.parent.mkdir(parents=True, exist_ok=True)
+            options.inventory.write_text(yaml.safe_dump(inventory(options.inventory.resolve().parent.parent / "programs", k3s)))
+            print(f"k3s {k3s.version}: {k3s.origin}")
+    except HostsError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The network of an environment: a network namespace with a bridge, reached from this machine through one link.
+
+The bridge has a namespace of its own so that the machine's firewall (Docker sets FORWARD to DROP) is not between the hosts, and so that
+deleting the namespace deletes all that is in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import ipaddress
+import json
+import typing as t
+from pathlib import Path
+
+from .errors import HostsError, call
+from .rootfs import cache
+
+_PREFIX = "wf-"
+_NAMESPACE_PREFIX = "wasmfaas-"
+_BRIDGE = "hosts"
+_LABEL = "wasmfaas test hosts: "
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """One environment's network.
+
+    Attributes:
+        identifier: five hexadecimal digits, part of every interface's name.
+        subnet: a /24 in 10.0.0.0/8; its .1 is this machine.
+    """
+
+    identifier: str
+    subnet: str
+
+    @property
+    def namespace(self) -> str:
+        return f"{_NAMESPACE_PREFIX}{self.identifier}"
+
+    @property
+    def namespace_path(self) -> Path:
+        return Path("/run/netns") / self.namespace
+
+    @property
+    def link(self) -> str:
+        return f"{_PREFIX}{self.identifier}"
+
+    @property
+    def bridge(self) -> str:
+        return _BRIDGE
+
+    @property
+    def gateway(self) -> str:
+        return str(ipaddress.IPv4Network(self.subnet)[1])
+
+    def address(self, index: int) -> str:
+        """The address of the host with this number, counted from 1."""
+        return str(ipaddress.IPv4Network(self.subnet)[10 + index])
+
+    def attach(self, interface: str) -> None:
+        call(["ip", "-n", self.namespace, "link", "set", interface, "master", _BRIDGE])
+
+    def detach(self, interface: str) -> None:
+        """As if the switch lost the port: the host keeps its link and its addresses, and reaches nobody."""
+        call(["ip", "-n", self.namespace, "link", "set", interface, "nomaster"])
+
+    def attached(self, interface: str) -> bool:
+        return self.namespace_path.exists() and "master" in call(["ip", "-n", self.namespace, "-o", "link", "show", "dev", interface], allowed=(0, 1))
+
+    def remove_interface(self, interface: str) -> None:
+        """Both its ends, where it is still there."""
+        if self.namespace_path.exists():
+            call(["ip", "-n", self.namespace, "link", "delete", interface], allowed=(0, 1))
+
+    def remove(self) -> None:
+        """Also what is there only in part."""
+        if any(link["ifname"] == self.link for link in _links()):
+            call(["ip", "link", "delete", self.link], allowed=(0, 1))
+        if self.namespace_path.exists():
+            call(["ip", "netns", "delete", self.namespace])
+
+
+def create(identifier: str, owner: str) -> Network:
+    """A network whose addresses nothing on this machine uses; `owner` is written to the link, so that `owners` finds it after a crash."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "network.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # no other environment takes the same addresses between looking and setting
+        network = Network(identifier, _free_subnet(int(identifier, 16)))
+        namespace = ["-n", network.namespace]
+        try:
+            call(["ip", "netns", "add", network.namespace])
+            # No module of the kernel sends bridged packets through iptables here.
+            for file in ("iptables", "ip6tables", "arptables"):
+                path = f"/proc/sys/net/bridge/bridge-nf-call-{file}"
+                call(["nsenter", f"--net={network.namespace_path}", "sh", "-c", f"[ ! -e {path} ] || echo 0 > {path}"])
+            call(["ip", "link", "add", network.link, "type", "veth", "peer", "name", "machine", "netns", network.namespace])
+            call(["ip", "link", "set", network.link, "alias", (_LABEL + owner)[:255]])
+            call(["ip", "address", "add", f"{network.gateway}/24", "dev", network.link])
+            call(["ip", *namespace, "link", "add", _BRIDGE, "type", "bridge", "forward_delay", "0", "stp_state", "0"])
+            call(["ip", *namespace, "link", "set", "machine", "master", _BRIDGE, "up"])
+            call(["ip", *namespace, "link", "set", _BRIDGE, "up"])
+            call(["ip", "link", "set", network.link, "up"])
+        except HostsError:
+            network.remove()
+            raise
+    return network
+
+
+def owners() -> dict[str, str]:
+    """Every environment's network on this machine: its identifier, and the state directory that it belongs to."""
+    return {
+        link["ifname"].removeprefix(_PREFIX): link["ifalias"].removeprefix(_LABEL)
+        for link in _links()
+        if link["ifname"].startswith(_PREFIX) and str(link.get("ifalias", "")).startswith(_LABEL)
+    }
+
+
+def _links() -> list[dict[str, t.Any]]:
+    return [link for link in json.loads(call(["ip", "-j", "link", "show"]) or "[]") if link]
+
+
+def _free_subnet(start: int) -> str:
+    routes = json.loads(call(["ip", "-j", "-4", "route", "show", "table", "all"]) or "[]")
+    taken = []
+    for route in routes:
+        destination = str(route.get("dst", "default"))
+        if destination != "default":
+            taken.append(ipaddress.IPv4Network(destination, strict=False))
+    return free_subnet(taken, start)
+
+
+def free_subnet(taken: list[ipaddress.IPv4Network], start: int) -> str:
+    """A /24 of 10.128.0.0/9 (k3s uses 10.42 and 10.43) that overlaps none of `taken`; `start` decides where the search begins.
+
+    Raises:
+        HostsError: all are taken.
+    """
+    count = 1 << 15
+    for offset in range(count):
+        number = (start + offset) % count
+        candidate = ipaddress.IPv4Network(((10 << 24) + (1 << 23) + (number << 8), 24))
+        if not any(candidate.overlaps(other) for other in taken):
+            return str(candidate)
+    raise HostsError("No free network in 10.128.0.0/9: `ip route` shows what is taken.")

@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a user sees of doctor.yml and verify-ha.yml, with the real ansible-playbook, where no host can be reached: findings and refusals, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from .support.playbooks import Playbooks, extra
+
+INVENTORY = """
+all:
+  vars: {ansible_connection: ssh, ansible_port: 1, ansible_ssh_common_args: "-F none -o BatchMode=yes -o ConnectTimeout=2"}
+k3s_server:
+  hosts:
+    server-1: {ansible_host: 127.0.0.1}
+    server-2: {ansible_host: 127.0.0.1}
+k3s_agent:
+  hosts:
+    worker-1: {ansible_host: 127.0.0.1}
+"""
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> str:
+    file = tmp_path / "hosts.yml"
+    file.write_text(INVENTORY)
+    return str(file)
+
+
+@pytest.fixture
+def playbooks(tmp_path: Path) -> Playbooks:
+    return Playbooks(tmp_path / "home")
+
+
+def test_hosts_that_are_gone_are_findings(playbooks: Playbooks, inventory: str, tmp_path: Path) -> None:
+    run = playbooks.run("doctor.yml", "-i", inventory, *extra(doctor_file=tmp_path / "findings.json"), inventory="local")
+    assert run.exit_code == 2
+    lines = re.findall(r"^(ERROR|WARNING|INFO) +(\S+): .* \[([a-z-]+)\]", run.output, re.MULTILINE)
+    assert lines == [
+        ("ERROR", "cluster", "api-down"),
+        ("ERROR", "server-1", "host-unreachable"),
+        ("ERROR", "server-2", "host-unreachable"),
+        ("ERROR", "worker-1", "host-unreachable"),
+    ]
+    assert "4 errors, 0 warnings." in run.output and "Traceback" not in run.output
+    written = json.loads((tmp_path / "findings.json").read_text())
+    assert (written["errors"], written["warnings"]) == (4, 0)
+    assert [(finding["host"], finding["check"]) for finding in written["findings"]] == [(host, check) for _, host, check in lines]
+    assert all(finding["fix"] for finding in written["findings"])
+
+
+def test_findings_as_json(playbooks: Playbooks, inventory: str) -> None:
+    run = playbooks.run("doctor.yml", "-i", inventory, *extra(doctor_format="json"), inventory="local")
+    [line] = [line for line in run.output.splitlines() if line.startswith("{")]
+    assert json.loads(line)["errors"] == 4
+
+
+def test_a_cluster_that_is_not_whole_is_not_disturbed(playbooks: Playbooks, inventory: str) -> None:
+    run = playbooks.run("verify-ha.yml", "-i", inventory, inventory="local")
+    assert run.exit_code != 0
+    for problem in (
+        "say so with -e confirm=disturb-the-cluster",
+        "2 servers can't lose one: 3 are needed",
+        "server-1 could not be looked at:",
+        "no server's API answers",
+    ):
+        assert problem in run.output
+    assert "Do one fault" not in run.output and "Let the load in" not in run.output

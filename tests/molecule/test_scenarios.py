@@ -1,0 +1,55 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One test for each scenario of molecule/, so that the one summary of pytest counts them. `make molecule SCENARIO=ha` runs one with its output."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+from ansible_collections.wasmfaas.platform.tests.hosts import Environment, unavailable
+
+PROJECT = Path(__file__).resolve().parents[2]
+SCENARIOS = sorted(path.parent.name for path in PROJECT.glob("molecule/*/molecule.yml"))
+SECONDS = 1500
+LINES_SHOWN = 120
+_reason = unavailable()
+
+pytestmark = pytest.mark.skipif(bool(_reason), reason=_reason or "hosts can be made")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_scenario(scenario: str) -> None:
+    directory = PROJECT / ".ansible/molecule"
+    log = PROJECT / "tests/output" / f"molecule-{scenario}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)  # molecule names it as an inventory before create.yml makes it
+    environment = {**os.environ, "ANSIBLE_HOME": str(PROJECT / ".ansible"), "PATH": f"{PROJECT}/.venv/bin:{os.environ['PATH']}"}
+    environment |= {"NO_COLOR": "1", "COLUMNS": "160"}
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            ["molecule", "test", "--scenario-name", scenario],
+            cwd=PROJECT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            code = process.wait(timeout=SECONDS)
+        finally:
+            if process.poll() is None:  # too slow, or interrupted
+                for started in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        started.kill()
+                process.wait()
+                Environment(directory / scenario / "hosts").destroy()
+    text = log.read_text(errors="replace").splitlines()
+    assert code == 0, f"molecule test --scenario-name {scenario} ended with {code}. The end of {log}:\n" + "\n".join(text[-LINES_SHOWN:])
+    assert not [line for line in text if "Missing playbook" in line], "molecule skipped a step that the scenario names"
+    assert not (directory / scenario / "hosts").exists(), "molecule left hosts behind"
