@@ -28,7 +28,8 @@ def source_of(program: types.ModuleType) -> str:
     text = loader.get_source(program.__name__) if loader is not None and hasattr(loader, "get_source") else None
     if text is None:
         raise PlatformError(f"The source of {program.__name__} is not there.", next_step="Install the collection again.")
-    return str(text)
+    # Ansible's own loader gives bytes, against the documentation of get_source.
+    return text.decode("utf-8") if isinstance(text, bytes) else str(text)
 
 
 def command_line(*arguments: str) -> str:

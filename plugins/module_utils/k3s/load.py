@@ -73,7 +73,7 @@ def start(directory: str, parameters: dict[str, t.Any]) -> dict[str, t.Any]:
 
     if not wait_for(through, seconds=START_SECONDS):
         failures = [line for lines in load_program.records(read, "failed") for line in lines[-1:]]
-        said = "; ".join(sorted({f"{line['server']}: {line['error']}" for line in failures})) or "no attempt was made"
+        said = "; ".join(sorted({f"{line['server']}: {line['error']}" for line in failures})) or f"no attempt was made {_output(directory)}".strip()
         remove(directory)
         raise PlatformError(
             f"The load got no value through in {START_SECONDS} s: {said}.",
@@ -133,6 +133,16 @@ def _launch(directory: str, program: str, settings: str, seconds: float) -> None
         )
     with open(os.path.join(directory, PROCESS_FILE), "w", encoding="utf-8") as file:
         file.write(str(process.pid))
+
+
+def _output(directory: str) -> str:
+    """The last line that the program wrote, in brackets, where its output is kept in a file."""
+    try:
+        with open(os.path.join(directory, "output"), encoding="utf-8", errors="replace") as file:
+            lines = file.read().split("\n")
+    except OSError:
+        return ""
+    return next((f"({line.strip()})" for line in reversed(lines) if line.strip()), "")
 
 
 def _runs(directory: str) -> bool:

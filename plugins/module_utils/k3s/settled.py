@@ -34,7 +34,7 @@ class Watch:
     """Looks again and again. `open_points`: what is still amiss; `whole_after`: seconds until nothing but reports was missing, None before that.
 
     Args:
-        reporting: whether each node must renew its lease meanwhile. A node stays Ready for 40 s after its last sign (kube-controller-manager,
+        reporting: whether each node must renew its lease meanwhile. A node stays Ready for 50 s after its last sign (kube-controller-manager,
             node-monitor-grace-period), so just after a fault Ready alone proves nothing. The kubelet renews its lease every 10 s.
     """
 
