@@ -24,13 +24,13 @@ ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), p
 NAMES = ("server1", "server2", "server3", "agent1")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def k3s() -> Path:
     """The k3s binary: a real one where K3S_BINARY names it, else the stand-in of tests/k3s_double."""
     return binary(VERSION)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def environment() -> collections.abc.Iterator[hosts.Environment]:
     """Four booted hosts."""
     if reason := hosts.unavailable():
