@@ -61,6 +61,14 @@ molecule: setup-test ## run the scenarios on real hosts, or one with its output:
 	@mkdir -p .ansible/molecule
 	$(if $(SCENARIO),molecule test --scenario-name $(SCENARIO) $(MOLECULE_ARGS),.venv/bin/pytest tests/molecule $(PYTEST_ARGS))
 
+.PHONY: test-terraform
+test-terraform: setup-test ## test terraform/ with a mocked provider, and with the real one against the moto server
+	.venv/bin/pytest tests/terraform $(PYTEST_ARGS)
+
+.PHONY: cost
+cost: $(RUNTIME_STAMP) ## print what the machines of terraform/ cost, by group
+	@.venv/bin/python scripts/cost.py
+
 .PHONY: lint
 lint: setup-test ## check style, types and playbooks
 	.venv/bin/ruff check

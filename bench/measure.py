@@ -31,7 +31,23 @@ class Row:
     met: bool | None
 
 
-class ProgramMissingError(Exception):
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Numbers without a goal, with columns of their own."""
+
+    columns: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+
+Entry = Row | Table | str
+"""What a part reports: rows, which share one table, tables, and paragraphs."""
+
+
+class NotMeasuredError(Exception):
+    """Something that a measurement needs is not here, or what was to be measured failed."""
+
+
+class ProgramMissingError(NotMeasuredError):
     """A program that a measurement compares with is not installed."""
 
 
@@ -47,11 +63,11 @@ def environment() -> dict[str, str]:
     return {**os.environ, "ANSIBLE_HOME": str(REPOSITORY / ".ansible"), "PYTHONPATH": str(REPOSITORY / ".ansible" / "collections")}
 
 
-def hyperfine(*commands: list[str], runs: int = 10, warmup: int = 2) -> list[float]:
-    """The median wall time of each command in seconds, all measured in one run of hyperfine."""
+def hyperfine(*commands: list[str], runs: int = 10, warmup: int = 2, variables: dict[str, str] | None = None) -> list[float]:
+    """The median wall time of each command in seconds, all measured in one run of hyperfine; `variables` are the whole environment, if not `environment()`."""
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         call = [program("hyperfine", "hyperfine"), "--style", "none", "--runs", str(runs), "--warmup", str(warmup), "--export-json", report.name, "-N"]
-        subprocess.run([*call, *(_quoted(command) for command in commands)], cwd=REPOSITORY, env=environment(), check=True, capture_output=True)
+        subprocess.run([*call, *(_quoted(command) for command in commands)], cwd=REPOSITORY, env=variables or environment(), check=True, capture_output=True)
         return [float(result["median"]) for result in json.load(report)["results"]]
 
 

@@ -11,6 +11,8 @@ short_description: Keep the kubeconfig of a k3s cluster on this machine
 version_added: 1.0.0
 description:
   - Makes a kubeconfig from the one that k3s keeps on its servers, with a reachable address and names of its own, mode 0600.
+  - Each server has credentials of its own for the administrator. Those that the file has already stay while they are of the same cluster and last for
+    120 days, or as long as the new ones.
   - Merges it into another file on request. What that file holds beside stays as it is, its current context too.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -83,7 +85,7 @@ from ..module_utils.module_run import run_module
 def run(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     path = Path(params["path"])
     server = kubeconfig.server_in_use(path, params["servers"])
-    content = kubeconfig.for_controller(params["content"], name=params["name"], server=server)
+    content = kubeconfig.keep_user(path, kubeconfig.for_controller(params["content"], name=params["name"], server=server))
     changed = kubeconfig.ensure(path, content, check_mode=check_mode)
     if params["merge_into"]:
         other = Path(params["merge_into"])

@@ -27,21 +27,42 @@ def end_of_first(pem: bytes) -> float:
     Raises:
         NotACertificate: no certificate in it, or one that is cut off.
     """
-    found = PEM_BLOCK.search(pem)
-    if found is None:
-        raise NotACertificate("no certificate in it")
+    encoded = _first(pem)
     try:
-        return _not_after(base64.b64decode(found.group(1)))
+        return _not_after(_fields(encoded)[3][1])
     except (ValueError, IndexError, StopIteration) as error:
         raise NotACertificate(f"not readable ({error})") from error
 
 
-def _not_after(certificate: bytes) -> float:
+def issuer_of_first(pem: bytes) -> bytes:
+    """The name of the authority that issued the first certificate of a PEM file, encoded. k3s's authorities have the time of their making in it.
+
+    Raises:
+        NotACertificate: as of `end_of_first`.
+    """
+    encoded = _first(pem)
+    try:
+        return _fields(encoded)[2][1]
+    except (ValueError, IndexError, StopIteration) as error:
+        raise NotACertificate(f"not readable ({error})") from error
+
+
+def _first(pem: bytes) -> bytes:
+    found = PEM_BLOCK.search(pem)
+    if found is None:
+        raise NotACertificate("no certificate in it")
+    return found.group(1)
+
+
+def _fields(encoded: bytes) -> list[tuple[int, bytes]]:
+    """serialNumber, signature, issuer, validity and what follows."""
     # RFC 5280, 4.1: Certificate {tbsCertificate {[0] version, serialNumber, signature, issuer, validity {notBefore, notAfter}, …}, …}
-    fields = list(_children(next(_children(_only(certificate)))[1]))
-    if fields[0][0] == VERSION_TAG:
-        fields = fields[1:]
-    (_first, (tag, text)) = list(_children(fields[3][1]))
+    fields = list(_children(next(_children(_only(base64.b64decode(encoded))))[1]))
+    return fields[1:] if fields[0][0] == VERSION_TAG else fields
+
+
+def _not_after(validity: bytes) -> float:
+    (_begin, (tag, text)) = list(_children(validity))
     written = text.decode("ascii")
     # RFC 5280, 4.1.2.5.1: two digits of a year below 50 are of this century; strptime draws that line at 69.
     century = "" if tag != UTC_TIME else "20" if int(written[:2]) < 50 else "19"

@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import tempfile
+import time
 import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
+from . import certificates
 
 Kubeconfig = dict[str, t.Any]
 KINDS = ("clusters", "users", "contexts")
+RENEWAL_SECONDS = 120 * 86400
+"""k3s makes those anew that end within 120 days, when it starts (k3s docs, cli/certificate.md)."""
 
 
 def for_controller(server_kubeconfig: str, *, name: str, server: str) -> Kubeconfig:
@@ -53,6 +58,32 @@ def server_in_use(path: Path, servers: t.Sequence[str]) -> str:
     clusters = read(path).get("clusters") or [{}]
     present = (clusters[0].get("cluster") or {}).get("server", "")
     return present if present in servers else servers[0]
+
+
+def keep_user(path: Path, content: Kubeconfig, *, now: float | None = None) -> Kubeconfig:
+    """`content` with the credentials that the kubeconfig at `path` has already, where they are as good.
+
+    Each server has a certificate of its own for the administrator, of the same authority: a run that asks another server than the last one, as after the
+    loss of the first, has no need to change the file.
+
+    Args:
+        now: seconds since 1970; the present where left out.
+    """
+    before, content = read(path), {**content}
+    try:
+        (cluster,), (user,) = before["clusters"], before["users"]
+        kept, offered = user["user"], content["users"][0]["user"]
+        authority = cluster["cluster"]["certificate-authority-data"]
+        old, new = (base64.b64decode(entry["client-certificate-data"]) for entry in (kept, offered))
+        old_end, new_end = certificates.end_of_first(old), certificates.end_of_first(new)
+        same_issuer = certificates.issuer_of_first(old) == certificates.issuer_of_first(new)
+    except (KeyError, TypeError, ValueError):
+        return content  # not made by us, or by something older
+    same_authority = authority == content["clusters"][0]["cluster"].get("certificate-authority-data")
+    lasts = old_end > (time.time() if now is None else now) + RENEWAL_SECONDS or old_end >= new_end
+    if same_authority and same_issuer and lasts and set(kept) == set(offered):
+        content["users"] = [{**content["users"][0], "user": kept}]
+    return content
 
 
 def read(path: Path) -> Kubeconfig:

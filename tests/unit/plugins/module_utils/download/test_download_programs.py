@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.download import fetch, programs
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import bundle
 
 BINARY = b"\x7fELF" + bytes(range(256)) * 2000
 DIGEST = hashlib.sha256(BINARY).hexdigest()
@@ -264,6 +265,27 @@ def test_cache_of_one_machine_is_the_folder_for_an_air_gap(releases: Releases, t
         run(tmp_path, k3s(releases), artifacts=carried)
     with pytest.raises(PlatformError, match="There is no folder"):
         run(tmp_path, k3s(releases), artifacts=tmp_path / "none")
+
+
+def test_program_of_this_machine_comes_out_of_the_folder_for_an_air_gap(releases: Releases, tmp_path: Path) -> None:
+    own = tmp_path / "my-shim"
+    own.write_bytes(BINARY)
+    pinned = shim(releases, archive(**{"containerd-shim-spin-v2": b"the one of the release"}))
+    given = run(tmp_path, {**pinned, "paths": {"arm64": str(own)}})
+    folder = tmp_path / "bundle"
+    bundle.collect(str(folder), given["programs"], {pinned["name"]: pinned["version"]}, [])
+    place = folder / "containerd-shim-spin-v2/0.25.1/arm64/containerd-shim-spin-v2"
+    assert run(tmp_path, pinned, artifacts=folder)["programs"] == {"containerd-shim-spin-v2": {"arm64": {"path": str(place), "sha256": DIGEST}}}
+    place.write_bytes(b"damaged on the way")
+    with pytest.raises(PlatformError, match="is not what it should be"):
+        run(tmp_path, pinned, artifacts=folder)
+
+
+def test_release_in_the_folder_for_an_air_gap_is_the_pinned_one(releases: Releases, tmp_path: Path) -> None:
+    run(tmp_path, shim(releases, archive(**{"containerd-shim-spin-v2": BINARY})))
+    other = shim(releases, archive(**{"containerd-shim-spin-v2": b"another build of it"}))
+    with pytest.raises(PlatformError, match=f"expected {DIGEST}, from {other['checksums']['arm64']}"):
+        run(tmp_path, other, artifacts=tmp_path / "cache")
 
 
 def test_unwritable_cache_is_told(releases: Releases, tmp_path: Path) -> None:

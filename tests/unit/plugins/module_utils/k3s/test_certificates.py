@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.certificates import NotACertificate, end_of_first
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.certificates import NotACertificate, end_of_first, issuer_of_first
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 KEY = ec.generate_private_key(ec.SECP256R1())
 
 
-def certificate(end: datetime.datetime, *, version_field: bool = True) -> bytes:
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "k3s-server-ca@1795312800"), x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "k3s")])
+def certificate(end: datetime.datetime, *, made_at: int = 1795312800) -> bytes:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"k3s-server-ca@{made_at}"), x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "k3s")])
     begin = datetime.datetime(1960, 1, 1, tzinfo=datetime.UTC)
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(KEY.public_key()).serial_number(x509.random_serial_number())
     made = builder.not_valid_before(begin).not_valid_after(end).sign(KEY, hashes.SHA256())
@@ -46,8 +46,16 @@ def test_the_first_of_a_chain_counts() -> None:
 
 @pytest.mark.parametrize("pem", [b"", b"-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n"])
 def test_no_certificate(pem: bytes) -> None:
-    with pytest.raises(NotACertificate):
-        end_of_first(pem)
+    for read in (end_of_first, issuer_of_first):
+        with pytest.raises(NotACertificate):
+            read(pem)
+
+
+def test_issuers_of_the_same_name_are_equal() -> None:
+    first, second = (certificate(datetime.datetime(year, 1, 1, tzinfo=datetime.UTC)) for year in (2027, 2028))
+    assert b"k3s-server-ca@1795312800" in issuer_of_first(first)
+    assert issuer_of_first(first) == issuer_of_first(second)
+    assert issuer_of_first(certificate(datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC), made_at=1795312801)) != issuer_of_first(first)
 
 
 def test_cut_off_anywhere() -> None:
