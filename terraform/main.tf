@@ -1,0 +1,274 @@
+# --- What AWS has ------------------------------------------------------------------------------------------------------
+
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+data "aws_ec2_instance_type_offerings" "zones" {
+  count = length(var.availability_zones) == 0 ? 1 : 0
+
+  location_type = "availability-zone"
+
+  filter {
+    name   = "instance-type"
+    values = sort(tolist(local.preferred_types))
+  }
+
+  lifecycle {
+    postcondition {
+      condition     = anytrue([for zone in distinct(self.locations) : length(setsubtract(local.preferred_types, [for index, location in self.locations : self.instance_types[index] if location == zone])) == 0])
+      error_message = "No zone of ${var.region} has the preferred instance types of all groups: ${join(", ", sort(tolist(local.preferred_types)))}."
+    }
+  }
+}
+
+data "aws_ec2_instance_type" "used" {
+  for_each = local.all_types
+
+  instance_type = each.key
+}
+
+# The image of today; machines take it when they are new. `insecure_value`: it is no secret, and secrets hide plans.
+data "aws_ssm_parameter" "image" {
+  for_each = toset([for group in var.node_groups : group.architecture if group.image_id == null])
+
+  name = var.image_parameters[each.key]
+}
+
+# The autoscaler computes with the first type of a group, so another one may not be smaller.
+resource "terraform_data" "same_size" {
+  for_each = var.node_groups
+
+  lifecycle {
+    precondition {
+      condition = length(distinct([for type in each.value.instance_types :
+        "${data.aws_ec2_instance_type.used[type].default_vcpus} vCPU, ${data.aws_ec2_instance_type.used[type].memory_size} MiB"
+      ])) == 1
+      error_message = "The instance types of ${each.key} differ in size: ${join(", ", [for type in each.value.instance_types : "${type} ${data.aws_ec2_instance_type.used[type].default_vcpus} vCPU ${data.aws_ec2_instance_type.used[type].memory_size} MiB"])}."
+    }
+  }
+}
+
+# --- Network -----------------------------------------------------------------------------------------------------------
+
+module "network" {
+  source = "./modules/network"
+
+  name                 = var.cluster_name
+  cidr                 = var.network_cidr
+  zones                = local.zones
+  private              = var.private_nodes
+  nat_gateway_per_zone = var.nat_gateway_per_zone
+}
+
+module "security" {
+  source = "./modules/security"
+
+  name          = var.cluster_name
+  vpc_id        = module.network.vpc_id
+  admin_cidrs   = var.admin_cidrs
+  ingress_cidrs = var.ingress_cidrs
+  cni           = var.cni
+}
+
+module "ingress" {
+  source = "./modules/load_balancer"
+
+  name              = "${var.cluster_name}-ingress"
+  public            = true
+  vpc_id            = module.network.vpc_id
+  subnet_ids        = module.network.public_subnet_ids
+  security_group_id = module.security.public_load_balancer_group_id
+
+  # Any answer but an error of the server's own shows that the ingress works: a path without a route is its 404, a redirect to HTTPS its 308.
+  ports = { for name, port in { http = 80, https = 443 } : name => {
+    port                    = port
+    preserve_client_address = true
+    check                   = { protocol = "HTTP", port = "80", path = "/ping", matcher = "200-499" }
+  } }
+}
+
+module "api_load_balancer" {
+  source = "./modules/load_balancer"
+  count  = var.api_endpoint == "load_balancer" ? 1 : 0
+
+  name              = "${var.cluster_name}-api"
+  public            = false
+  vpc_id            = module.network.vpc_id
+  subnet_ids        = module.network.node_subnet_ids
+  security_group_id = module.security.api_load_balancer_group_id
+
+  ports = { api = {
+    port = 6443
+    # A server that reaches itself through the load balancer would get packets from its own address and drop them.
+    preserve_client_address = false
+    # k3s answers to /ping without credentials.
+    check = { protocol = "HTTPS", port = "6443", path = "/ping", matcher = "200" }
+  } }
+}
+
+resource "aws_route53_zone" "private" {
+  count = var.api_endpoint == "dns" ? 1 : 0
+
+  name    = "${var.cluster_name}.internal"
+  comment = "Names of the cluster ${var.cluster_name}"
+
+  vpc {
+    vpc_id = module.network.vpc_id
+  }
+}
+
+resource "aws_route53_record" "api" {
+  count = var.api_endpoint == "dns" ? 1 : 0
+
+  zone_id = aws_route53_zone.private[0].zone_id
+  name    = "api.${var.cluster_name}.internal"
+  type    = "A"
+  ttl     = 10
+  records = sort([for machine in module.control_plane.machines : machine.private_ip])
+}
+
+# --- Storage, images, notices ----------------------------------------------------------------------------------------------
+
+module "artifacts" {
+  source = "./modules/artifacts"
+
+  name              = var.cluster_name
+  bucket_prefix     = "${var.cluster_name}-${data.aws_caller_identity.current.account_id}-${var.region}"
+  elastic_groups    = toset([for name, group in var.node_groups : name if group.elastic])
+  snapshot_days     = var.snapshot_days
+  destroy_snapshots = var.destroy_snapshots
+  token_key_arn     = var.token_key_arn
+}
+
+module "registry" {
+  source = "./modules/registry"
+
+  prefix             = "${var.cluster_name}/functions"
+  functions          = var.functions
+  pull_through_cache = { for prefix, rule in var.pull_through_cache : "${var.cluster_name}-${prefix}" => rule }
+}
+
+module "interruption_queue" {
+  source = "./modules/interruption_queue"
+
+  name = var.cluster_name
+}
+
+# --- Machines ----------------------------------------------------------------------------------------------------------
+
+module "identity" {
+  source = "./modules/identity"
+
+  name                       = var.cluster_name
+  scope                      = { partition = data.aws_partition.current.partition, region = var.region, account = data.aws_caller_identity.current.account_id }
+  session_manager            = var.private_nodes
+  snapshots_bucket_arn       = module.artifacts.bucket_arns["snapshots"]
+  interruption_queue_arn     = module.interruption_queue.arn
+  function_repository_prefix = "${var.cluster_name}/functions"
+  mirror_prefixes            = toset([for prefix in keys(var.pull_through_cache) : "${var.cluster_name}-${prefix}"])
+  hosted_zone_ids            = var.hosted_zone_ids
+  token_key_arn              = var.token_key_arn
+
+  groups = { for name, group in var.node_groups : name => {
+    permissions = group.permissions
+    join = !group.elastic ? null : {
+      parameter_arns = [module.artifacts.bundle_parameters[name].arn, module.artifacts.token_parameters[name].arn]
+      bundles_arn    = "${module.artifacts.bucket_arns["bundles"]}/bundles/${name}/*"
+    }
+  } }
+}
+
+resource "aws_key_pair" "administrator" {
+  count = var.ssh_public_key == null ? 0 : 1
+
+  key_name   = var.cluster_name
+  public_key = var.ssh_public_key
+}
+
+module "control_plane" {
+  source = "./modules/control_plane"
+
+  name    = "${var.cluster_name}-${local.server_group}"
+  size    = local.groups[local.server_group].size
+  subnets = [for zone in local.groups[local.server_group].zones : { zone = zone, id = module.network.node_subnet_ids[zone] }]
+
+  machine = {
+    image_id              = local.groups[local.server_group].image_id
+    instance_type         = local.groups[local.server_group].instance_types[0]
+    security_group_ids    = local.groups[local.server_group].security_group_ids
+    instance_profile_name = module.identity.instance_profile_names[local.server_group]
+    key_name              = one(aws_key_pair.administrator[*].key_name)
+    public_address        = !var.private_nodes
+    root_volume_gib       = local.groups[local.server_group].root_volume_gib
+    data_volume_gib       = local.groups[local.server_group].data_volume_gib
+    metadata_hop_limit    = local.groups[local.server_group].metadata_hop_limit
+    target_group_arns     = local.groups[local.server_group].target_group_arns
+    tags                  = local.groups[local.server_group].tags
+  }
+}
+
+# Other groups that stay.
+module "agent" {
+  source   = "./modules/machine"
+  for_each = local.agents
+
+  name                  = each.key
+  zone                  = each.value.zone
+  subnet_id             = module.network.node_subnet_ids[each.value.zone]
+  image_id              = local.groups[each.value.group].image_id
+  instance_type         = local.groups[each.value.group].instance_types[0]
+  security_group_ids    = local.groups[each.value.group].security_group_ids
+  instance_profile_name = module.identity.instance_profile_names[each.value.group]
+  key_name              = one(aws_key_pair.administrator[*].key_name)
+  public_address        = !var.private_nodes
+  root_volume_gib       = local.groups[each.value.group].root_volume_gib
+  data_volume_gib       = local.groups[each.value.group].data_volume_gib
+  metadata_hop_limit    = local.groups[each.value.group].metadata_hop_limit
+  target_group_arns     = local.groups[each.value.group].target_group_arns
+  tags                  = local.groups[each.value.group].tags
+}
+
+module "node_group" {
+  source   = "./modules/node_group"
+  for_each = local.elastic_groups
+
+  name                  = var.cluster_name
+  group                 = each.key
+  image_id              = each.value.image_id
+  instance_types        = each.value.instance_types
+  spot                  = each.value.spot
+  minimum               = each.value.minimum
+  maximum               = each.value.maximum
+  subnet_ids            = [for zone in each.value.zones : module.network.node_subnet_ids[zone]]
+  security_group_ids    = each.value.security_group_ids
+  instance_profile_name = module.identity.instance_profile_names[each.key]
+  key_name              = one(aws_key_pair.administrator[*].key_name)
+  public_address        = !var.private_nodes
+  root_device_name      = var.root_device_name
+  root_volume_gib       = each.value.root_volume_gib
+  metadata_hop_limit    = each.value.metadata_hop_limit
+  target_group_arns     = values(each.value.target_group_arns)
+  labels                = each.value.labels
+  taints                = each.value.taints
+  tags                  = each.value.tags
+
+  join = {
+    bucket           = module.artifacts.bucket_names["bundles"]
+    bundle_parameter = module.artifacts.bundle_parameters[each.key].name
+    token_parameter  = module.artifacts.token_parameters[each.key].name
+    server           = "https://${local.api_address}:6443"
+    seconds          = var.join_seconds
+  }
+}
+
+# --- For site.yml --------------------------------------------------------------------------------------------------------
+
+# The same as the output `cluster`, for whoever has access to AWS and not to the state.
+resource "aws_ssm_parameter" "cluster" {
+  name        = "/wasmfaas/${var.cluster_name}/cluster"
+  description = "What site.yml needs to know of the machines' layer: Terraform's output cluster"
+  type        = "String"
+  tier        = "Intelligent-Tiering" # over 4 KiB it costs 5 cents a month
+  value       = jsonencode(local.cluster)
+}

@@ -1,0 +1,19 @@
+output "bucket_names" {
+  description = "Names of the buckets `bundles` and `snapshots`."
+  value       = { for key, bucket in aws_s3_bucket.this : key => bucket.bucket }
+}
+
+output "bucket_arns" {
+  description = "ARNs of the buckets `bundles` and `snapshots`."
+  value       = { for key, bucket in aws_s3_bucket.this : key => bucket.arn }
+}
+
+output "bundle_parameters" {
+  description = "By elastic group: name and ARN of the parameter with the bundle's sha256."
+  value       = { for group, parameter in aws_ssm_parameter.bundle : group => { name = parameter.name, arn = parameter.arn } }
+}
+
+output "token_parameters" {
+  description = "By elastic group: name and ARN of the parameter with the join token."
+  value       = { for group, parameter in aws_ssm_parameter.token : group => { name = parameter.name, arn = parameter.arn } }
+}

@@ -1,0 +1,79 @@
+locals {
+  machines = merge(
+    { for name, machine in module.control_plane.machines : name => merge(machine, { group = local.server_group }) },
+    { for name, machine in module.agent : name => merge(machine, { group = local.agents[name].group }) },
+  )
+
+  cluster = {
+    name   = var.cluster_name
+    region = var.region
+    vpc_id = module.network.vpc_id
+    api = {
+      address = local.api_address
+      port    = 6443
+      # Names and addresses of the API that its certificate must hold.
+      certificate_names = concat([local.api_address], sort([for machine in module.control_plane.machines : machine.public_ip if !var.private_nodes]))
+    }
+    ingress = {
+      addresses = [for zone in local.zones : module.ingress.addresses[zone]]
+      domain    = "${module.ingress.addresses[local.zones[0]]}.nip.io"
+    }
+    registry = {
+      host      = "${data.aws_caller_identity.current.account_id}.dkr.ecr.${var.region}.${data.aws_partition.current.dns_suffix}"
+      functions = "${data.aws_caller_identity.current.account_id}.dkr.ecr.${var.region}.${data.aws_partition.current.dns_suffix}/${var.cluster_name}/functions"
+      mirrors   = { for prefix, rule in var.pull_through_cache : rule.upstream => "${var.cluster_name}-${prefix}" }
+    }
+    buckets            = module.artifacts.bucket_names
+    interruption_queue = module.interruption_queue.url
+    node_groups = { for name, group in local.groups : name => merge(
+      {
+        inventory_group = group.inventory_group
+        architecture    = group.architecture
+        labels          = group.labels
+        taints          = group.taints
+      },
+      group.elastic ? {
+        scaling_group    = module.node_group[name].scaling_group_name
+        bundle_parameter = module.artifacts.bundle_parameters[name].name
+        token_parameter  = module.artifacts.token_parameters[name].name
+      } : {},
+    ) }
+  }
+}
+
+output "cluster" {
+  description = "What site.yml needs to know: API, ingress, registry, buckets, queue, and by group labels, taints and where its bundle and token go. docs/aws.md describes it."
+  value       = local.cluster
+}
+
+output "inventory" {
+  description = "Machines that Ansible manages, with their variables and groups: what inventories/aws finds by tags, for scripts/terraform_inventory.py."
+  value = {
+    hosts = { for name, machine in local.machines : name => {
+      group = local.groups[machine.group].inventory_group
+      role  = local.groups[machine.group].server ? "server" : "agent"
+      variables = {
+        ansible_host      = machine.public_ip != "" ? machine.public_ip : machine.instance_id
+        ansible_user      = var.ssh_user
+        availability_zone = machine.zone
+        instance_id       = machine.instance_id
+        instance_type     = machine.instance_type
+        node_group        = machine.group
+        private_ip        = machine.private_ip
+        provider_id       = "aws:///${machine.zone}/${machine.instance_id}"
+        public_ip         = machine.public_ip
+        region            = var.region
+      }
+    } }
+  }
+}
+
+output "policies" {
+  description = "By name: the reason of each IAM policy and its document."
+  value       = module.identity.policies
+}
+
+output "permissions" {
+  description = "Names of the IAM policies by group."
+  value       = module.identity.permissions
+}

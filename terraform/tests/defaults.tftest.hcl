@@ -1,0 +1,144 @@
+# The product's fleet, as it comes without any variable.
+mock_provider "aws" {
+  override_during = plan
+  source          = "./tests/mocks"
+}
+
+run "fleet" {
+  command = plan
+
+  assert {
+    condition     = { for name, host in output.inventory.hosts : name => host.variables.availability_zone } == { "wasmfaas-control-plane-1" = "us-east-1a", "wasmfaas-control-plane-2" = "us-east-1b", "wasmfaas-control-plane-3" = "us-east-1d", "wasmfaas-observability-1" = "us-east-1a", "wasmfaas-observability-2" = "us-east-1b" }
+    error_message = "Three servers and two machines for observability, spread over the zones that have all types (1c has not)."
+  }
+
+  assert {
+    condition     = { for name, host in output.inventory.hosts : name => "${host.group} ${host.role} ${host.variables.instance_type}" } == { "wasmfaas-control-plane-1" = "control_plane server t4g.medium", "wasmfaas-control-plane-2" = "control_plane server t4g.medium", "wasmfaas-control-plane-3" = "control_plane server t4g.medium", "wasmfaas-observability-1" = "observability agent t4g.large", "wasmfaas-observability-2" = "observability agent t4g.large" }
+    error_message = "Groups, roles and types of the inventory."
+  }
+
+  assert {
+    condition     = keys(output.cluster.node_groups) == ["control-plane", "observability", "worker-backend", "worker-build", "worker-wasm"]
+    error_message = "The five groups."
+  }
+
+  assert {
+    condition     = [for name, group in output.cluster.node_groups : name if contains(keys(group), "scaling_group")] == ["worker-backend", "worker-build", "worker-wasm"]
+    error_message = "Three of them elastic."
+  }
+
+  assert {
+    condition     = length(module.api_load_balancer) == 1 && length(aws_route53_zone.private) == 0
+    error_message = "The API is behind a private load balancer."
+  }
+
+  assert {
+    condition     = length(aws_key_pair.administrator) == 0
+    error_message = "No key, no key pair."
+  }
+
+  assert {
+    condition     = output.cluster.ingress.domain == "203.0.113.10.nip.io"
+    error_message = "The domain is made of an Elastic IP."
+  }
+}
+
+run "permissions" {
+  command = plan
+
+  assert {
+    condition = { for group, names in output.permissions : group => join(" ", names) } == {
+      control-plane  = "cloud-controller cluster-autoscaler ebs-csi registry-pull snapshots termination-handler"
+      observability  = "registry-pull"
+      worker-backend = "join-worker-backend registry-pull"
+      worker-build   = "join-worker-build registry-pull registry-push"
+      worker-wasm    = "join-worker-wasm registry-pull"
+    }
+    error_message = "Each group has the permissions of the map, and elastic ones those to join."
+  }
+
+  assert {
+    condition     = alltrue([for policy in output.policies : length(policy.reason) > 30])
+    error_message = "Each policy has its reason."
+  }
+
+  assert {
+    condition     = alltrue(flatten([for policy in output.policies : [for statement in policy.document.Statement : [for action in statement.Action : !strcontains(action, "*")]]]))
+    error_message = "No policy allows actions by pattern."
+  }
+}
+
+run "private" {
+  command = plan
+
+  variables {
+    private_nodes = true
+  }
+
+  assert {
+    condition     = alltrue([for host in output.inventory.hosts : host.variables.public_ip == "" && startswith(host.variables.ansible_host, "i-")])
+    error_message = "No public addresses; Ansible goes by instance id, through Systems Manager."
+  }
+
+  assert {
+    condition     = alltrue([for names in values(output.permissions) : contains(names, "session-manager")])
+    error_message = "All machines may be reached by Systems Manager."
+  }
+}
+
+run "api_by_name" {
+  command = plan
+
+  variables {
+    api_endpoint = "dns"
+  }
+
+  assert {
+    condition     = output.cluster.api.address == "api.wasmfaas.internal" && length(module.api_load_balancer) == 0 && length(aws_route53_record.api) == 1
+    error_message = "A private name instead of the load balancer."
+  }
+}
+
+run "x86_beside_arm" {
+  command = plan
+
+  variables {
+    availability_zones = ["us-east-1b", "us-east-1c"]
+    node_groups = {
+      servers = { server = true, elastic = false, size = 1, instance_types = ["t4g.medium"], ingress = true }
+      x86     = { spot = true, architecture = "amd64", maximum = 4, instance_types = ["m7i.xlarge", "m6i.xlarge", "m7a.xlarge"], zones = 1 }
+    }
+  }
+
+  assert {
+    condition     = output.cluster.node_groups["x86"].architecture == "amd64" && length(data.aws_ssm_parameter.image) == 2
+    error_message = "An image for each architecture."
+  }
+
+  assert {
+    condition     = output.inventory.hosts["wasmfaas-servers-1"].variables.availability_zone == "us-east-1b" && length(output.cluster.ingress.addresses) == 2
+    error_message = "The given zones are used."
+  }
+}
+
+run "sizes_differ" {
+  command = plan
+
+  override_data {
+    target = data.aws_ec2_instance_type.used["m7g.xlarge"]
+    values = { default_vcpus = 8, memory_size = 32768 }
+  }
+
+  expect_failures = [terraform_data.same_size["worker-wasm"]]
+}
+
+run "no_zone_has_all_types" {
+  command = plan
+
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.zones
+    values = { locations = ["us-east-1a", "us-east-1b"], instance_types = ["t4g.medium", "c7g.xlarge"] }
+  }
+
+  expect_failures = [data.aws_ec2_instance_type_offerings.zones]
+}

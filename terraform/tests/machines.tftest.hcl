@@ -1,0 +1,244 @@
+# The shape of machines, scaling groups, load balancers and security groups.
+mock_provider "aws" {
+  override_during = plan
+  source          = "./tests/mocks"
+}
+
+run "node_group" {
+  command = plan
+
+  module {
+    source = "./modules/node_group"
+  }
+
+  variables {
+    name                  = "demo"
+    group                 = "worker-wasm"
+    image_id              = "ami-0123456789abcdef0"
+    instance_types        = ["t4g.xlarge", "m6g.xlarge", "m7g.xlarge"]
+    spot                  = true
+    minimum               = 0
+    maximum               = 5
+    subnet_ids            = ["subnet-0123456789abcdef0"]
+    security_group_ids    = ["sg-0123456789abcdef0"]
+    instance_profile_name = "demo-worker-wasm"
+    public_address        = true
+    root_device_name      = "/dev/xvda"
+    root_volume_gib       = 30
+    metadata_hop_limit    = 2
+    target_group_arns     = []
+    labels                = { "wasmfaas.dev/wasm" = "true", team = "a" }
+    taints                = [{ key = "wasmfaas.dev/only", value = "wasm", effect = "NoSchedule" }]
+    join                  = { bucket = "demo-bundles", bundle_parameter = "/demo/bundle", token_parameter = "/demo/token", server = "https://api:6443", seconds = 900 }
+    tags                  = { "wasmfaas:cluster" = "demo" }
+  }
+
+  assert {
+    condition     = one(aws_launch_template.this.metadata_options).http_tokens == "required" && one(aws_launch_template.this.metadata_options).http_put_response_hop_limit == 2 && one(aws_launch_template.this.metadata_options).instance_metadata_tags == "disabled"
+    error_message = "IMDSv2 only, two hops, no tags."
+  }
+
+  assert {
+    condition     = one(one(aws_launch_template.this.block_device_mappings).ebs).encrypted == "true" && one(one(aws_launch_template.this.block_device_mappings).ebs).volume_type == "gp3"
+    error_message = "Encrypted gp3."
+  }
+
+  assert {
+    condition     = one(one(aws_autoscaling_group.this.mixed_instances_policy).instances_distribution).spot_allocation_strategy == "price-capacity-optimized" && one(one(aws_autoscaling_group.this.mixed_instances_policy).instances_distribution).on_demand_percentage_above_base_capacity == 0 && aws_autoscaling_group.this.capacity_rebalance
+    error_message = "Spot only, where price and capacity are best, with a replacement before the interruption."
+  }
+
+  assert {
+    condition     = [for override in one(one(aws_autoscaling_group.this.mixed_instances_policy).launch_template).override : override.instance_type] == ["t4g.xlarge", "m6g.xlarge", "m7g.xlarge"]
+    error_message = "All types, in their order."
+  }
+
+  assert {
+    condition = { for tag in aws_autoscaling_group.this.tag : tag.key => tag.value if !tag.propagate_at_launch } == {
+      "k8s.io/cluster-autoscaler/enabled"                                   = "true"
+      "k8s.io/cluster-autoscaler/demo"                                      = "owned"
+      "k8s.io/cluster-autoscaler/node-template/label/wasmfaas.dev/wasm"     = "true"
+      "k8s.io/cluster-autoscaler/node-template/label/team"                  = "a"
+      "k8s.io/cluster-autoscaler/node-template/taint/wasmfaas.dev/only"     = "wasm:NoSchedule"
+      "k8s.io/cluster-autoscaler/node-template/resources/ephemeral-storage" = "25Gi"
+    }
+    error_message = "What the autoscaler is told while the group has no machine."
+  }
+
+  assert {
+    condition     = strcontains(output.user_data, "\"taints\":[\"wasmfaas.dev/only=wasm:NoSchedule\"]") && strcontains(output.user_data, "\"labels\":{\"team\":\"a\",\"wasmfaas.dev/wasm\":\"true\"}")
+    error_message = "What the machine is told is the same."
+  }
+
+  assert {
+    condition     = length(output.user_data) <= 16384 && !strcontains(output.user_data, "$${")
+    error_message = "User data fits and is filled in."
+  }
+}
+
+run "security" {
+  command = plan
+
+  module {
+    source = "./modules/security"
+  }
+
+  variables {
+    name          = "demo"
+    vpc_id        = "vpc-0123456789abcdef0"
+    admin_cidrs   = ["198.51.100.0/24"]
+    ingress_cidrs = ["0.0.0.0/0"]
+    cni           = "vxlan"
+  }
+
+  assert {
+    condition     = { for name, rule in aws_vpc_security_group_ingress_rule.nodes : name => "${rule.ip_protocol} ${rule.from_port}" } == { pod_network = "udp 8472", kubelet = "tcp 10250", node_exporter = "tcp 9100", image_mirror = "tcp 5001" }
+    error_message = "The ports between machines."
+  }
+
+  assert {
+    condition     = { for name, rule in aws_vpc_security_group_ingress_rule.administrators : name => rule.from_port } == { "ssh 198.51.100.0/24" = 22, "api 198.51.100.0/24" = 6443 }
+    error_message = "SSH and API for administrators only."
+  }
+
+  assert {
+    condition     = [for name, rule in aws_vpc_security_group_ingress_rule.public : rule.from_port] == [443, 80]
+    error_message = "Only 80 and 443 are open to all."
+  }
+
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.etcd.from_port == 2379 && aws_vpc_security_group_ingress_rule.etcd.to_port == 2380
+    error_message = "etcd between servers."
+  }
+}
+
+run "no_administrators" {
+  command = plan
+
+  module {
+    source = "./modules/security"
+  }
+
+  variables {
+    name          = "demo"
+    vpc_id        = "vpc-0123456789abcdef0"
+    admin_cidrs   = []
+    ingress_cidrs = ["0.0.0.0/0"]
+    cni           = "cilium"
+  }
+
+  assert {
+    condition     = length(aws_vpc_security_group_ingress_rule.administrators) == 0 && contains(keys(aws_vpc_security_group_ingress_rule.nodes), "cilium_health")
+    error_message = "Nobody from outside; Cilium's ports."
+  }
+}
+
+run "security_refuses_the_internet" {
+  command = plan
+
+  module {
+    source = "./modules/security"
+  }
+
+  variables {
+    name          = "demo"
+    vpc_id        = "vpc-0123456789abcdef0"
+    admin_cidrs   = ["0.0.0.0/0"]
+    ingress_cidrs = ["0.0.0.0/0"]
+    cni           = "vxlan"
+  }
+
+  expect_failures = [var.admin_cidrs]
+}
+
+run "control_plane_refuses_even_numbers" {
+  command = plan
+
+  module {
+    source = "./modules/control_plane"
+  }
+
+  variables {
+    name    = "demo"
+    size    = 2
+    subnets = [{ zone = "us-east-1a", id = "subnet-0123456789abcdef0" }]
+    machine = { image_id = "ami-0123456789abcdef0", instance_type = "t4g.medium", security_group_ids = [], instance_profile_name = "demo", public_address = true, root_volume_gib = 20, data_volume_gib = 10, metadata_hop_limit = 2, target_group_arns = {}, tags = {} }
+  }
+
+  expect_failures = [var.size]
+}
+
+run "machine" {
+  command = plan
+
+  module {
+    source = "./modules/machine"
+  }
+
+  variables {
+    name                  = "demo-control-plane-1"
+    image_id              = "ami-0123456789abcdef0"
+    instance_type         = "t4g.medium"
+    subnet_id             = "subnet-0123456789abcdef0"
+    zone                  = "us-east-1a"
+    security_group_ids    = ["sg-0123456789abcdef0"]
+    instance_profile_name = "demo"
+    public_address        = true
+    root_volume_gib       = 20
+    data_volume_gib       = 10
+    metadata_hop_limit    = 2
+    target_group_arns     = { api = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/a-group/0123456789abcdef" }
+    tags                  = { "wasmfaas:role" = "server" }
+  }
+
+  assert {
+    condition     = one(aws_instance.this.metadata_options).http_tokens == "required" && one(aws_instance.this.root_block_device).encrypted && aws_ebs_volume.data[0].encrypted && one(aws_instance.this.credit_specification).cpu_credits == "standard"
+    error_message = "IMDSv2, encrypted volumes, no surplus credits."
+  }
+
+  assert {
+    condition     = one(aws_instance.this.network_interface).network_interface_id == "eni-0123456789abcdef0" && aws_volume_attachment.data[0].stop_instance_before_detaching
+    error_message = "Address and volume are the machine's own and outlive the instance."
+  }
+}
+
+run "load_balancer" {
+  command = plan
+
+  module {
+    source = "./modules/load_balancer"
+  }
+
+  variables {
+    name              = "demo-api"
+    vpc_id            = "vpc-0123456789abcdef0"
+    subnet_ids        = { us-east-1a = "subnet-0123456789abcdef0" }
+    security_group_id = "sg-0123456789abcdef0"
+    public            = false
+    ports             = { api = { port = 6443, preserve_client_address = false, check = { protocol = "HTTPS", port = "6443", path = "/ping", matcher = "200" } } }
+  }
+
+  assert {
+    condition     = aws_lb.this.internal && length(aws_eip.this) == 0 && aws_lb_target_group.this["api"].preserve_client_ip == "false" && one(aws_lb_target_group.this["api"].health_check).path == "/ping"
+    error_message = "Private, no hairpin, checked by k3s's own /ping."
+  }
+}
+
+run "load_balancer_refuses_a_path_for_tcp" {
+  command = plan
+
+  module {
+    source = "./modules/load_balancer"
+  }
+
+  variables {
+    name              = "demo-api"
+    vpc_id            = "vpc-0123456789abcdef0"
+    subnet_ids        = { us-east-1a = "subnet-0123456789abcdef0" }
+    security_group_id = "sg-0123456789abcdef0"
+    public            = false
+    ports             = { api = { port = 6443, preserve_client_address = false, check = { protocol = "TCP", path = "/ping" } } }
+  }
+
+  expect_failures = [var.ports]
+}

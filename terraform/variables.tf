@@ -1,0 +1,466 @@
+# Validations look at variables only, so that `make cost` can read the fleet with `terraform console` and no provider.
+
+variable "cluster_name" {
+  description = "Name of the cluster: prefix of all names, value of the tag `wasmfaas:cluster`. Two clusters of one account need two names."
+  type        = string
+  default     = "wasmfaas"
+  nullable    = false
+
+  validation {
+    # 19: names of load balancers and target groups have up to 32 characters, ours add up to "-ingress-http".
+    condition     = can(regex("^[a-z][a-z0-9-]{0,17}[a-z0-9]$", var.cluster_name))
+    error_message = "cluster_name must have 2 to 19 lower-case letters, digits and dashes, begin with a letter and not end with a dash."
+  }
+}
+
+variable "region" {
+  description = "AWS region of everything."
+  type        = string
+  default     = "us-east-1"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "region must be the name of a region, such as us-east-1, not of a zone."
+  }
+}
+
+variable "tags" {
+  description = "Tags for everything, beside the module's own."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for key in keys(var.tags) : !startswith(key, "aws:") && !startswith(key, "wasmfaas:") && !startswith(key, "kubernetes.io/")])
+    error_message = "tags must not begin with aws:, wasmfaas: or kubernetes.io/, which AWS, this module and the cloud controller use."
+  }
+}
+
+# --- Network -----------------------------------------------------------------------------------------------------------
+
+variable "network_cidr" {
+  description = "Addresses of the VPC."
+  type        = string
+  default     = "10.20.0.0/16"
+  nullable    = false
+
+  validation {
+    condition     = can(cidrhost(var.network_cidr, 0)) && can(regex("/(1[6-9]|20)$", var.network_cidr))
+    error_message = "network_cidr must be an IPv4 network of /16 to /20."
+  }
+
+  validation {
+    # k3s: pods 10.42.0.0/16, services 10.43.0.0/16.
+    condition     = !can(regex("^10\\.4[23]\\.", var.network_cidr))
+    error_message = "network_cidr must not overlap 10.42.0.0/16 and 10.43.0.0/16, the addresses that k3s gives to pods and services."
+  }
+}
+
+variable "availability_zones" {
+  description = "Zones to use. Empty: the first `zone_count` of the region that have the preferred instance type of every group."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for zone in var.availability_zones : startswith(zone, var.region)])
+    error_message = "availability_zones must be zones of the region."
+  }
+
+  validation {
+    condition     = length(distinct(var.availability_zones)) == length(var.availability_zones) && length(var.availability_zones) <= 6
+    error_message = "availability_zones must be up to six different zones."
+  }
+}
+
+variable "zone_count" {
+  description = "How many zones to use where `availability_zones` is empty."
+  type        = number
+  default     = 3
+  nullable    = false
+
+  validation {
+    condition     = var.zone_count >= 1 && var.zone_count <= 6 && floor(var.zone_count) == var.zone_count
+    error_message = "zone_count must be a whole number from 1 to 6."
+  }
+}
+
+variable "private_nodes" {
+  description = "Machines in private subnets behind NAT, reached by AWS Systems Manager instead of by public addresses. docs/aws.md has the difference in money."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "nat_gateway_per_zone" {
+  description = "With `private_nodes`: one NAT gateway in each zone, so that the loss of a zone cuts off no other; else one in all."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "admin_cidrs" {
+  description = "Networks that may reach SSH (22) and the Kubernetes API (6443) of the machines. Empty: nobody."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for cidr in var.admin_cidrs : can(cidrhost(cidr, 0))])
+    error_message = "admin_cidrs must be networks such as 198.51.100.7/32."
+  }
+
+  validation {
+    # A limit and not a list of two strings: 0.0.0.0/1 and 128.0.0.0/1 together are the whole internet as well.
+    condition     = alltrue([for cidr in var.admin_cidrs : tonumber(try(split("/", cidr)[1], "0")) >= (strcontains(cidr, ":") ? 32 : 8)])
+    error_message = "admin_cidrs must not be open to the internet: IPv4 networks of /8 or smaller, IPv6 of /32 or smaller."
+  }
+}
+
+variable "ingress_cidrs" {
+  description = "Networks that may reach the functions, on ports 80 and 443 of the public load balancer."
+  type        = list(string)
+  default     = ["0.0.0.0/0"]
+  nullable    = false
+
+  validation {
+    condition     = length(var.ingress_cidrs) > 0 && alltrue([for cidr in var.ingress_cidrs : can(cidrhost(cidr, 0)) && !strcontains(cidr, ":")])
+    error_message = "ingress_cidrs must be one or more IPv4 networks."
+  }
+}
+
+variable "cni" {
+  description = "What connects the pods, for the ports between the machines: `vxlan` or `wireguard-native` (flannel), or `cilium`."
+  type        = string
+  default     = "vxlan"
+  nullable    = false
+
+  validation {
+    condition     = contains(["vxlan", "wireguard-native", "cilium"], var.cni)
+    error_message = "cni must be vxlan, wireguard-native or cilium."
+  }
+}
+
+variable "api_endpoint" {
+  description = "What stands before the servers on port 6443: `load_balancer` (private NLB with health checks) or `dns` (a private name with the addresses of all servers; cheaper, and clients try the next address themselves)."
+  type        = string
+  default     = "load_balancer"
+  nullable    = false
+
+  validation {
+    condition     = contains(["load_balancer", "dns"], var.api_endpoint)
+    error_message = "api_endpoint must be load_balancer or dns."
+  }
+}
+
+# --- Machines ----------------------------------------------------------------------------------------------------------
+
+variable "ssh_public_key" {
+  description = "Public key for SSH, in the format of authorized_keys. Null: no key; then Systems Manager is the way in."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.ssh_public_key == null || can(regex("^(ssh-ed25519|ssh-rsa) AAAA", var.ssh_public_key))
+    error_message = "ssh_public_key must be an ssh-ed25519 or ssh-rsa public key; EC2 takes no other kinds."
+  }
+}
+
+variable "ssh_user" {
+  description = "User of the machine image: ec2-user on Amazon Linux, admin on Debian, ubuntu on Ubuntu."
+  type        = string
+  default     = "ec2-user"
+  nullable    = false
+}
+
+variable "image_parameters" {
+  description = "Public SSM parameter with the id of the machine image, by architecture."
+  type        = map(string)
+  default = {
+    arm64 = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
+    amd64 = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+  }
+  nullable = false
+
+  validation {
+    condition     = alltrue([for name in values(var.image_parameters) : startswith(name, "/aws/service/")])
+    error_message = "image_parameters must name public parameters, which begin with /aws/service/."
+  }
+}
+
+variable "root_device_name" {
+  description = "Name of the root volume in the machine image: /dev/xvda on Amazon Linux and Debian, /dev/sda1 on Ubuntu."
+  type        = string
+  default     = "/dev/xvda"
+  nullable    = false
+
+  validation {
+    condition     = startswith(var.root_device_name, "/dev/")
+    error_message = "root_device_name must be a device such as /dev/xvda."
+  }
+}
+
+variable "node_groups" {
+  description = <<-EOT
+    The fleet, by name of the group. Labels, taints, tags for the autoscaler, inventory groups and costs are all made from this map.
+    `server`: runs k3s server (one group). `elastic`: a scaling group whose machines join by themselves; else `size` machines that keep name, address and
+    volume, for Ansible. `spot`: interruptible, at a third to a half of the price. `instance_types`: the preferred one first, all of one size. `minimum`, `maximum`: of
+    an elastic group. `zones`: how many zones it spreads over (null: all). `data_volume_gib`: a volume for /var/lib/rancher that outlives the machine.
+    `ingress`: takes the traffic of the public load balancer. `permissions`: see modules/identity. `metadata_hop_limit`: 1 keeps pods away from the role of the machine.
+  EOT
+  type = map(object({
+    server             = optional(bool, false)
+    elastic            = optional(bool, true)
+    spot               = optional(bool, false)
+    architecture       = optional(string, "arm64")
+    instance_types     = list(string)
+    size               = optional(number, 0)
+    minimum            = optional(number, 0)
+    maximum            = optional(number, 0)
+    zones              = optional(number)
+    root_volume_gib    = optional(number, 20)
+    data_volume_gib    = optional(number, 0)
+    image_id           = optional(string)
+    labels             = optional(map(string), {})
+    taints             = optional(list(object({ key = string, value = string, effect = string })), [])
+    ingress            = optional(bool, false)
+    permissions        = optional(set(string), ["registry_pull"])
+    metadata_hop_limit = optional(number, 2)
+  }))
+  nullable = false
+
+  default = {
+    control-plane = {
+      server          = true
+      elastic         = false
+      instance_types  = ["t4g.medium"]
+      size            = 3
+      data_volume_gib = 10
+      permissions     = ["registry_pull", "snapshots", "cloud_controller", "ebs_csi", "cluster_autoscaler", "termination_handler"]
+    }
+    observability = {
+      elastic         = false
+      instance_types  = ["t4g.large"]
+      size            = 2
+      data_volume_gib = 50
+      ingress         = true
+      permissions     = ["registry_pull", "dns_challenge"]
+    }
+    worker-wasm = {
+      spot            = true
+      instance_types  = ["t4g.xlarge", "m6g.xlarge", "m7g.xlarge"]
+      minimum         = 0
+      maximum         = 5
+      root_volume_gib = 30
+      labels          = { "wasmfaas.dev/wasm" = "true" }
+    }
+    worker-build = {
+      spot            = true
+      instance_types  = ["c7g.xlarge", "c6g.xlarge", "c6gn.xlarge", "c8g.xlarge"]
+      minimum         = 1
+      maximum         = 3
+      root_volume_gib = 50
+      taints          = [{ key = "wasmfaas.dev/build", value = "true", effect = "NoSchedule" }]
+      permissions     = ["registry_pull", "registry_push"]
+    }
+    worker-backend = {
+      spot           = true
+      instance_types = ["t4g.medium", "c6g.large", "c7g.large"]
+      minimum        = 1
+      maximum        = 3
+    }
+  }
+
+  validation {
+    condition     = alltrue([for name in keys(var.node_groups) : can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", name)) && length(name) <= 20])
+    error_message = "node_groups: names must have up to 20 lower-case letters and digits, in words joined by dashes."
+  }
+
+  validation {
+    condition     = length([for group in var.node_groups : group if group.server]) == 1
+    error_message = "node_groups: exactly one group must have server = true."
+  }
+
+  validation {
+    condition     = alltrue([for group in var.node_groups : !group.elastic && !group.spot if group.server])
+    error_message = "node_groups: servers hold etcd, so their group can't be elastic or spot."
+  }
+
+  validation {
+    # etcd needs a majority: 2 servers tolerate no more failures than 1, 4 no more than 3.
+    condition     = alltrue([for group in var.node_groups : contains([1, 3, 5, 7], group.size) if group.server])
+    error_message = "node_groups: the group of the servers must have 1, 3, 5 or 7 machines: an even number tolerates no more failures than one less."
+  }
+
+  validation {
+    condition = alltrue([for group in var.node_groups :
+      group.elastic ? group.size == 0 && group.minimum >= 0 && group.maximum >= 1 && group.minimum <= group.maximum
+      : group.size >= 1 && group.minimum == 0 && group.maximum == 0
+    ])
+    error_message = "node_groups: elastic groups need maximum >= 1 and minimum from 0 to maximum, all others size >= 1; no group has both."
+  }
+
+  validation {
+    condition     = alltrue([for group in var.node_groups : floor(group.size) == group.size && floor(group.minimum) == group.minimum && floor(group.maximum) == group.maximum])
+    error_message = "node_groups: size, minimum and maximum must be whole numbers."
+  }
+
+  validation {
+    condition     = alltrue([for group in var.node_groups : group.elastic if group.spot])
+    error_message = "node_groups: spot machines are taken away at two minutes' notice, so spot groups must be elastic."
+  }
+
+  validation {
+    condition     = alltrue([for group in var.node_groups : length(distinct(group.instance_types)) >= (group.spot ? 3 : 1)])
+    error_message = "node_groups: each group needs an instance type, a spot group three or more, so that one sold-out type does not stop it."
+  }
+
+  validation {
+    condition     = alltrue([for group in var.node_groups : contains(["arm64", "amd64"], group.architecture)])
+    error_message = "node_groups: architecture must be arm64 or amd64."
+  }
+
+  validation {
+    # Graviton families have a g right after their generation: t4g, c7gn, im4gn.
+    condition = alltrue(flatten([for group in var.node_groups : [for type in group.instance_types :
+      can(regex("^[a-z]+[0-9]+[a-z]*\\.[a-z0-9-]+$", type)) && can(regex("^[a-z]+[0-9]+g[a-z]*\\.", type)) == (group.architecture == "arm64")
+    ]]))
+    error_message = "node_groups: an instance type is misspelt or does not have the group's architecture (arm64: t4g, m7g, c7g, …; amd64: t3, m7i, c7a, …)."
+  }
+
+  validation {
+    # The kubelet may not set these on itself (NodeRestriction), so a node with such a label never registers.
+    condition = alltrue(flatten([for group in var.node_groups : [for key, value in group.labels :
+      !can(regex("(^|\\.)(kubernetes|k8s)\\.io/", key)) && can(regex("^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$", key))
+      && can(regex("^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$", value))
+    ]]))
+    error_message = "node_groups: labels must be valid for Kubernetes and must not be of kubernetes.io or k8s.io, which a node can't give itself."
+  }
+
+  validation {
+    condition = alltrue(flatten([for group in var.node_groups : [for taint in group.taints :
+      contains(["NoSchedule", "PreferNoSchedule", "NoExecute"], taint.effect) && can(regex("^[A-Za-z0-9./_-]+$", taint.key)) && can(regex("^[A-Za-z0-9._-]*$", taint.value))
+    ]]))
+    error_message = "node_groups: a taint is {key, value, effect}, with the effect NoSchedule, PreferNoSchedule or NoExecute."
+  }
+
+  validation {
+    condition = alltrue(flatten([for group in var.node_groups : [for name in group.permissions : contains([
+      "registry_pull", "registry_push", "snapshots", "cloud_controller", "ebs_csi", "cluster_autoscaler", "termination_handler", "load_balancer_controller", "dns_challenge"
+    ], name)]]))
+    error_message = "node_groups: permissions must be of registry_pull, registry_push, snapshots, cloud_controller, ebs_csi, cluster_autoscaler, termination_handler, load_balancer_controller, dns_challenge."
+  }
+
+  validation {
+    condition     = alltrue([for group in var.node_groups : group.metadata_hop_limit >= 1 && group.metadata_hop_limit <= 2])
+    error_message = "node_groups: metadata_hop_limit must be 2 (pods may use the role of the machine) or 1 (they can't)."
+  }
+
+  validation {
+    condition     = alltrue([for group in var.node_groups : group.root_volume_gib >= 10 && group.data_volume_gib >= 0 && (group.data_volume_gib == 0 || !group.elastic)])
+    error_message = "node_groups: root_volume_gib must be 10 or more; data_volume_gib is for groups that are not elastic, whose machines keep it."
+  }
+
+  validation {
+    condition     = anytrue([for group in var.node_groups : group.ingress])
+    error_message = "node_groups: at least one group needs ingress = true, or no request reaches a function."
+  }
+
+  validation {
+    condition     = alltrue([for group in var.node_groups : group.zones == null ? true : group.zones >= 1])
+    error_message = "node_groups: zones must be 1 or more, or null for all."
+  }
+}
+
+variable "join_seconds" {
+  description = "How long a machine of an elastic group waits for its bundle, token and a working agent before it gives up and is replaced, in seconds."
+  type        = number
+  default     = 1800
+  nullable    = false
+
+  validation {
+    condition     = var.join_seconds >= 60 && var.join_seconds <= 7200
+    error_message = "join_seconds must be from 60 to 7200."
+  }
+}
+
+# --- Storage, images, names ----------------------------------------------------------------------------------------------
+
+variable "functions" {
+  description = "Functions whose image repositories Terraform makes, with lifecycle rules. `deploy-function.yml` makes missing ones itself, without such rules, and `terraform destroy` does not know those."
+  type        = set(string)
+  default     = ["hello-python"]
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for name in var.functions : can(regex("^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$", name))])
+    error_message = "functions must be names of functions: up to 52 lower-case letters, digits and dashes."
+  }
+}
+
+variable "pull_through_cache" {
+  description = "Registries that ECR mirrors, by the prefix of the repositories. `secret_arn`: Secrets Manager secret named ecr-pullthroughcache/…, which Docker Hub and ghcr.io need."
+  type = map(object({
+    upstream   = string
+    secret_arn = optional(string)
+  }))
+  default = {
+    ecr-public = { upstream = "public.ecr.aws" }
+    kubernetes = { upstream = "registry.k8s.io" }
+    quay       = { upstream = "quay.io" }
+  }
+  nullable = false
+
+  validation {
+    condition     = alltrue([for prefix in keys(var.pull_through_cache) : can(regex("^[a-z][a-z0-9-]{1,29}$", prefix))])
+    error_message = "pull_through_cache: prefixes must have 2 to 30 lower-case letters, digits and dashes."
+  }
+
+  validation {
+    condition     = alltrue([for rule in var.pull_through_cache : !contains(["registry-1.docker.io", "ghcr.io"], rule.upstream) || rule.secret_arn != null])
+    error_message = "pull_through_cache: registry-1.docker.io and ghcr.io need secret_arn, for ECR asks them with a login only."
+  }
+}
+
+variable "hosted_zone_ids" {
+  description = "Public Route 53 zones in which the permission `dns_challenge` may write TXT records, for wildcard certificates."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for id in var.hosted_zone_ids : can(regex("^Z[A-Z0-9]+$", id))])
+    error_message = "hosted_zone_ids must be ids such as Z0123456789ABCDEFGHIJ."
+  }
+}
+
+variable "snapshot_days" {
+  description = "Days that etcd snapshots which k3s has deleted can still be brought back."
+  type        = number
+  default     = 30
+  nullable    = false
+
+  validation {
+    condition     = var.snapshot_days >= 1
+    error_message = "snapshot_days must be 1 or more."
+  }
+}
+
+variable "destroy_snapshots" {
+  description = "Let `terraform destroy` delete the etcd snapshots. Else it stops at their bucket, and all else is gone. Takes effect by an apply before the destroy."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "token_key_arn" {
+  description = "KMS key that encrypts the join tokens. Null: the account's own aws/ssm key, which is free."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.token_key_arn == null || can(regex("^arn:[a-z-]+:kms:", var.token_key_arn))
+    error_message = "token_key_arn must be the ARN of a KMS key."
+  }
+}

@@ -1,0 +1,39 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures of the tests of terraform/."""
+
+from __future__ import annotations
+
+import collections.abc
+from pathlib import Path
+
+import pytest
+
+from .fleet import Fleet, apply_fleet
+from .support import Moto, Terraform, copy_configuration, find_terraform, moto_server
+
+
+@pytest.fixture(scope="session")
+def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+    return find_terraform(tmp_path_factory.mktemp("terraform-settings"))
+
+
+@pytest.fixture(scope="session")
+def initialized(terraform: Terraform, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of terraform/, ready for validate and test."""
+    directory = copy_configuration(tmp_path_factory.mktemp("mocked") / "terraform")
+    terraform.initialize(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[Moto]:
+    with moto_server(tmp_path_factory.mktemp("moto") / "moto.log") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fleet(terraform: Terraform, moto: Moto, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    """The default fleet, applied once by the real provider."""
+    return apply_fleet(terraform, moto, tmp_path_factory.mktemp("fleet"))

@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The default fleet on the moto server, and Ansible's view of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import typing as t
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from .support import CREDENTIALS, PROJECT, Moto, Terraform, copy_configuration
+
+# The newest whose ansible-core is ours. All collections come in one wheel of 50 MB; amazon.aws is taken out of it and kept.
+ANSIBLE_PACKAGE = "ansible==12.3.0"
+VARIABLES = {
+    "pull_through_cache": {},  # moto: CreatePullThroughCacheRule is not there
+    "admin_cidrs": ["198.51.100.0/24"],
+    "ssh_public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPZ8mQb0pGm8m6cW1bq0p9Wm8m6cW1bq0p9Wm8m6cW1b test@example.com",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Fleet:
+    terraform: Terraform
+    moto: Moto
+    directory: Path
+
+    def plan(self, *arguments: str) -> tuple[list[str], float]:
+        """What the next apply would change, and the seconds that it took to find out."""
+        started = time.monotonic()
+        done = self.terraform.run(self.directory, "plan", "-json", "-detailed-exitcode", *arguments, expected=(0, 2))
+        seconds = time.monotonic() - started
+        messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        return [f"{m['change']['action']} {m['change']['resource']['addr']}" for m in messages if m["type"] == "planned_change"], seconds
+
+    def apply(self, *arguments: str) -> None:
+        self.terraform.run(self.directory, "apply", "-auto-approve", "-no-color", *arguments)
+
+    def inventory(self, *sources: Path) -> dict[str, t.Any]:
+        """What `ansible-inventory --list` says."""
+        return t.cast("dict[str, t.Any]", json.loads(self.ansible("ansible-inventory", sources, "--list")))
+
+    def ansible(self, program: str, sources: tuple[Path, ...], *arguments: str, environment: dict[str, str] | None = None) -> str:
+        options = [part for source in sources for part in ("-i", str(source))]
+        # A home of its own: nothing of the user's settings counts.
+        settings = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ANSIBLE_"))} | CREDENTIALS
+        settings |= {"ANSIBLE_COLLECTIONS_PATH": str(amazon_aws()), "AWS_ENDPOINT_URL": self.moto.url, "ANSIBLE_HOME": str(self.directory / ".ansible")}
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / program), *options, *arguments],
+            env=settings | (environment or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=PROJECT,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+def apply_fleet(terraform: Terraform, moto: Moto, folder: Path) -> Fleet:
+    directory = copy_configuration(folder / "terraform")
+    moto.override(directory)
+    (directory / "test.auto.tfvars.json").write_text(json.dumps(VARIABLES), encoding="utf-8")
+    terraform.initialize(directory)
+    fleet = Fleet(terraform, moto, directory)
+    fleet.apply()
+    return fleet
+
+
+def amazon_aws() -> Path:
+    """A folder of collections with amazon.aws, in the cache. Skips the test if it can't be had."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "wasmfaas/collections" / ANSIBLE_PACKAGE.replace("==", "-")
+    if cache.is_dir():
+        return cache
+    download = cache.with_name(f"{cache.name}.{os.getpid()}")
+    download.mkdir(parents=True)
+    try:
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "--dest",
+            str(download),
+            ANSIBLE_PACKAGE,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"The collection amazon.aws can't be had: {done.stderr.strip()[-300:]}")
+        (wheel,) = download.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(download, [name for name in archive.namelist() if name.startswith("ansible_collections/amazon/aws/")])
+        wheel.unlink()
+        if not cache.is_dir():
+            download.rename(cache)
+    finally:
+        shutil.rmtree(download, ignore_errors=True)
+    return cache

@@ -1,0 +1,32 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The moto server, with one thing put right: as in AWS, a network interface that outlives its machine is free once the machine is terminated.
+
+moto leaves it attached for ever, and then refuses to delete it.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from moto.ec2.models.instances import Instance
+from moto.server import main
+
+_terminate = Instance.terminate
+
+
+def terminate(self: Instance, *arguments: t.Any, **options: t.Any) -> t.Any:
+    answer = _terminate(self, *arguments, **options)
+    for interface in self.nics.values():
+        if not interface.delete_on_termination:
+            interface.instance = None
+            interface.attachment_id = None
+            interface.device_index = None
+            interface.status = "available"
+    return answer
+
+
+if __name__ == "__main__":
+    Instance.terminate = terminate  # type: ignore[method-assign]
+    main()

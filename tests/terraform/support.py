@@ -1,0 +1,183 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Terraform from PATH, its AWS provider from a mirror folder or the network, and the moto server in AWS's place."""
+
+from __future__ import annotations
+
+import collections.abc
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+import boto3
+import botocore.exceptions
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+TERRAFORM = PROJECT / "terraform"
+REGION = "us-east-1"
+PROVIDER = "registry.terraform.io/hashicorp/aws"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true"}
+SERVICES = ("autoscaling", "ec2", "ecr", "elbv2", "events", "iam", "kms", "route53", "s3", "sqs", "ssm", "sts")
+
+_BETWEEN_GROUPS = (
+    "egress_rule.api_load_balancer",
+    "egress_rule.public",
+    *(f"ingress_rule.{name}" for name in ("api_from_load_balancer", "api_from_nodes", "api_load_balancer", "etcd", "ingress", "nodes")),
+)
+
+# What moto leaves out of its answers, so that a second plan would want it back. Everything else has to be right.
+MOTO_GAPS = {
+    # Descriptions of rules between security groups.
+    "modules/security/moto_override.tf": "".join(
+        'resource "aws_vpc_security_group_{}" "{}" {{\n  lifecycle {{\n    ignore_changes = [description]\n  }}\n}}\n'.format(*rule.split("."))
+        for rule in _BETWEEN_GROUPS
+    ),
+    # DescribeLoadBalancers without the Elastic IPs.
+    "modules/load_balancer/moto_override.tf": 'resource "aws_lb" "this" {\n  lifecycle {\n    ignore_changes = [subnet_mapping, subnets]\n  }\n}\n',
+    # Tags of the template itself come back as tags that it would give to machines.
+    "modules/node_group/moto_override.tf": 'resource "aws_launch_template" "this" {\n  lifecycle {\n    ignore_changes = [tag_specifications]\n  }\n}\n',
+}
+
+
+def mirror() -> Path | None:
+    """The folder of a mirror that holds the AWS provider: $TERRAFORM_PROVIDER_MIRROR, the folders that Terraform itself looks into, then /opt."""
+    data = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local/share"))
+    candidates = [
+        Path.home() / ".terraform.d/plugins",
+        data / "terraform/plugins",
+        Path("/usr/local/share/terraform/plugins"),
+        Path("/usr/share/terraform/plugins"),
+    ]
+    candidates += sorted(Path("/opt").glob("*/"))
+    if given := os.environ.get("TERRAFORM_PROVIDER_MIRROR"):
+        candidates = [Path(given)]
+    return next((folder for folder in candidates if (folder / PROVIDER).is_dir()), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Terraform:
+    """Runs Terraform in a copy of a configuration, so that the work tree stays clean."""
+
+    program: str
+    environment: dict[str, str]
+
+    def run(self, directory: Path, *arguments: str, expected: tuple[int, ...] = (0,), seconds: int = 900) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [self.program, f"-chdir={directory}", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+            stdin=subprocess.DEVNULL,
+        )
+        assert done.returncode in expected, f"terraform {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        return done
+
+    def initialize(self, directory: Path) -> None:
+        """Skips the test if the provider can't be had."""
+        done = subprocess.run(
+            [self.program, f"-chdir={directory}", "init", "-no-color"], env=self.environment, capture_output=True, text=True, check=False, timeout=900
+        )
+        if done.returncode and PROVIDER.rsplit("/", maxsplit=1)[-1] in done.stderr and ("Failed to query" in done.stderr or "Failed to install" in done.stderr):
+            pytest.skip(f"Terraform's AWS provider can't be had here, neither from a mirror folder nor from the network: {' '.join(done.stderr.split())[:300]}")
+        assert done.returncode == 0, done.stderr
+
+    def outputs(self, directory: Path) -> dict[str, t.Any]:
+        answer: dict[str, t.Any] = json.loads(self.run(directory, "output", "-json").stdout)
+        return answer
+
+    def resources(self, directory: Path) -> dict[str, dict[str, t.Any]]:
+        """Attributes by address, as in the state."""
+        root = json.loads(self.run(directory, "show", "-json").stdout).get("values", {}).get("root_module", {})
+        return {resource["address"]: resource["values"] for module in _modules(root) for resource in module.get("resources", [])}
+
+
+def _modules(module: dict[str, t.Any]) -> collections.abc.Iterator[dict[str, t.Any]]:
+    yield module
+    for child in module.get("child_modules", []):
+        yield from _modules(child)
+
+
+def find_terraform(directory: Path) -> Terraform:
+    """Skips the test if there is none. `directory`: where its settings go."""
+    program = shutil.which("terraform")
+    if not program:
+        pytest.skip("terraform is not in PATH.")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}
+    environment |= {**CREDENTIALS, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "HOME": str(directory)}
+    if folder := mirror():
+        settings = directory / "terraform.rc"
+        settings.write_text(f'provider_installation {{\n  filesystem_mirror {{\n    path = "{folder}"\n  }}\n}}\n', encoding="utf-8")
+        environment["TF_CLI_CONFIG_FILE"] = str(settings)
+    return Terraform(program, environment)
+
+
+def copy_configuration(directory: Path) -> Path:
+    """A copy of terraform/ without what a user's own runs left there."""
+    return Path(shutil.copytree(TERRAFORM, directory, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars", "backend.tf")))
+
+
+@dataclasses.dataclass(frozen=True)
+class Moto:
+    """AWS as the moto server plays it."""
+
+    url: str
+
+    def client(self, service: str) -> t.Any:
+        return boto3.client(service, endpoint_url=self.url, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
+
+    def override(self, configuration: Path) -> None:
+        """Make the provider of a copied configuration talk to it."""
+        endpoints = "\n".join(f'    {service} = "{self.url}"' for service in SERVICES)
+        (configuration / "provider_override.tf").write_text(
+            'provider "aws" {\n  s3_use_path_style           = true\n  skip_credentials_validation = true\n  skip_metadata_api_check     = true\n'
+            f"  endpoints {{\n{endpoints}\n  }}\n}}\n",
+            encoding="utf-8",
+        )
+        for name, text in MOTO_GAPS.items():
+            (configuration / name).write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def moto_server(log: Path) -> collections.abc.Iterator[Moto]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("moto_server.py")), "-H", "127.0.0.1", "-p", str(port)],
+            stdout=file,
+            stderr=file,
+            env=os.environ | CREDENTIALS,
+        )
+        try:
+            moto = Moto(f"http://127.0.0.1:{port}")
+            _wait_until_up(moto, process, log)
+            yield moto
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+
+
+def _wait_until_up(moto: Moto, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            moto.client("sts").get_caller_identity()
+        except botocore.exceptions.BotoCoreError:
+            assert process.poll() is None and time.monotonic() < deadline, f"moto does not start:\n{log.read_text()}"
+            time.sleep(0.2)
+        else:
+            return
