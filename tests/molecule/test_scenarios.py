@@ -35,7 +35,8 @@ Runs = dict[str, "concurrent.futures.Future[tuple[int, float]]"]
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest) -> collections.abc.Iterator[Runs]:
     """The scenarios of this session, begun: exit code and seconds of each, once it is done."""
-    chosen = {item.callspec.params["scenario"] for item in request.session.items if getattr(item, "originalname", "") == "test_scenario"}  # type: ignore[attr-defined]
+    tests = [item for item in request.session.items if isinstance(item, pytest.Function) and item.originalname == "test_scenario"]
+    chosen = {str(test.callspec.params["scenario"]) for test in tests}
     order = [*(name for name in LONGEST_FIRST if name in chosen), *sorted(chosen - set(LONGEST_FIRST))]
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         yield {name: pool.submit(run, name) for name in order}

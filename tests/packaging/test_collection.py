@@ -109,7 +109,8 @@ def test_playbooks_and_roles_pass_only_options_that_modules_have(installed: Inst
     documentation = json.loads(installed.run("ansible-doc", "--json", *names).stdout)
     options = {name: set(entry["doc"].get("options") or {}) for name, entry in documentation.items()}
     files = [*PLAYBOOKS, *PROJECT.glob("playbooks/tasks/*.yml"), *PROJECT.glob("roles/*/tasks/*.yml")]
-    calls = [(file, key, task[key] or {}) for file in files for task in _tasks(yaml.safe_load(file.read_text(encoding="utf-8"))) for key in task if key in options]
+    tasks = [(file, task) for file in files for task in _tasks(yaml.safe_load(file.read_text(encoding="utf-8")))]
+    calls = [(file, key, task[key] or {}) for file, task in tasks for key in task if key in options]
     assert len(calls) > len(MODULES)
     assert [(file.name, key, unknown) for file, key, arguments in calls if (unknown := set(arguments) - options[key])] == []
 
