@@ -253,7 +253,7 @@ variable "node_groups" {
       minimum         = 0
       maximum         = 5
       root_volume_gib = 30
-      labels          = { "wasmfaas.dev/wasm" = "true" }
+      labels          = { "wasmfaas.dev/runtime-spin" = "true" }
     }
     worker-build = {
       spot            = true
