@@ -18,7 +18,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import backu
 SNAPSHOT_OPTIONS = {"name": "name", "keep_on_server": "keep", "snapshot_directory": "directory", "timeout": "timeout"}
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type information
     """See the documentation of the module of the same name."""
 
     _requires_connection = True

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import time
 import typing as t
 
@@ -15,6 +14,7 @@ from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.wasmfaas.platform.plugins.module_utils.documented_arguments import documented_arguments
+from ansible_collections.wasmfaas.platform.plugins.module_utils.host import whole_file
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import diagnosis
 from ansible_collections.wasmfaas.platform.plugins.modules.k3s_doctor import DOCUMENTATION
 
@@ -49,7 +49,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         document = {"errors": errors, "warnings": warnings, "findings": result["findings"]}
         _show(findings, document, arguments["format"])
         if arguments["file"] and not self._task.check_mode:
-            _write(arguments["file"], document)
+            whole_file.write(arguments["file"], json.dumps(document, ensure_ascii=False, indent=2) + "\n", mode=None)
         return result
 
 
@@ -93,11 +93,3 @@ def _show(findings: list[diagnosis.Finding], document: dict[str, t.Any], form: s
     for finding in findings:
         display.display(finding.line(), color=COLOURS[finding.severity])
     display.display(diagnosis.summary(findings))
-
-
-def _write(path: str, document: dict[str, t.Any]) -> None:
-    partial = f"{path}.partial"
-    with open(partial, "w", encoding="utf-8") as file:
-        json.dump(document, file, ensure_ascii=False, indent=2)
-        file.write("\n")
-    os.replace(partial, path)

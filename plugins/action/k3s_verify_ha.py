@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import json
-import os
 import typing as t
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.wasmfaas.platform.plugins.module_utils.documented_arguments import documented_arguments
+from ansible_collections.wasmfaas.platform.plugins.module_utils.host import whole_file
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import high_availability
 from ansible_collections.wasmfaas.platform.plugins.modules.k3s_verify_ha import DOCUMENTATION
 
@@ -40,7 +40,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             display.display(f"Not as it should be: {problem}")
         display.display(summary)
         if arguments["file"] and not self._task.check_mode:
-            _write(arguments["file"], outcome.document)
+            whole_file.write(arguments["file"], json.dumps(outcome.document, ensure_ascii=False, indent=2) + "\n", mode=None)
         return {"changed": False, "document": outcome.document, "passed": not outcome.problems, "msg": summary}
 
 
@@ -78,11 +78,3 @@ def _host(name: str, role: str, variables: t.Any) -> high_availability.Host:
         impossible=fault.get("impossible") or {},
         fault_active=bool(fault.get("active")),
     )
-
-
-def _write(path: str, document: dict[str, t.Any]) -> None:
-    partial = f"{path}.partial"
-    with open(partial, "w", encoding="utf-8") as file:
-        json.dump(document, file, ensure_ascii=False, indent=2)
-        file.write("\n")
-    os.replace(partial, path)

@@ -12,6 +12,8 @@ import os
 import time
 import typing as t
 
+from . import whole_file
+
 REMEMBERED = "/run/wasmfaas/digests.json"
 REMEMBER_FROM_BYTES = 1024 * 1024
 SETTLED_SECONDS = 2.0
@@ -62,6 +64,4 @@ class Digests:
         partial = f"{self.remembered}.{os.getpid()}"
         with contextlib.suppress(OSError):
             os.makedirs(os.path.dirname(self.remembered), mode=0o700, exist_ok=True)
-            with open(partial, "w", encoding="utf-8") as file:
-                json.dump({name: value for name, value in known.items() if os.path.exists(name)}, file)
-            os.replace(partial, self.remembered)
+            whole_file.write(self.remembered, json.dumps({name: value for name, value in known.items() if os.path.exists(name)}), partial=partial)

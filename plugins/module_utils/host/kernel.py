@@ -10,6 +10,7 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
+from . import whole_file
 from .commands import Completed, run_command
 
 BUILT_IN = {"br_netfilter": "proc/sys/net/bridge"}
@@ -55,7 +56,8 @@ class Kernel:
         stale = [path for path, content in files.items() if _read(path) != content]
         if not check_mode:
             for path in stale:
-                _write(path, files[path])
+                path.parent.mkdir(parents=True, exist_ok=True)
+                whole_file.write(path, files[path], mode=0o644)
             for name in missing:
                 self.load(name)
         # Looked at after the modules are loaded: they bring settings of their own.
@@ -109,11 +111,3 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return ""
-
-
-def _write(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.wasmfaas-partial")
-    partial.write_text(content, encoding="utf-8")
-    partial.chmod(0o644)
-    os.replace(partial, path)

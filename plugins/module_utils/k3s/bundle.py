@@ -15,6 +15,7 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
+from ..host import whole_file
 from .snapshot import sha256
 
 MANIFEST = "manifest.json"
@@ -101,9 +102,7 @@ def write(path: Path, content: str, *, check_mode: bool) -> bool:
         return False
     if not check_mode:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.partial")
-        partial.write_text(content, encoding="utf-8")
-        os.replace(partial, path)
+        whole_file.write(path, content, mode=None)
     return True
 
 

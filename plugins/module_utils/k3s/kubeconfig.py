@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import base64
-import os
-import tempfile
 import time
 import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
+from ..host import whole_file
 from . import certificates
 
 Kubeconfig = dict[str, t.Any]
@@ -113,8 +112,5 @@ def ensure(path: Path, content: Kubeconfig, *, check_mode: bool) -> bool:
     if same or check_mode:
         return not same
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp: mode 0600 from the start
-    with open(descriptor, "w", encoding="utf-8") as file:
-        yaml.safe_dump(content, file, sort_keys=False)
-    os.replace(partial, path)
+    whole_file.write(path, yaml.safe_dump(content, sort_keys=False))
     return True

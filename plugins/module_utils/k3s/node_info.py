@@ -18,7 +18,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ..errors import PlatformError
-from ..host import facts
+from ..host import facts, whole_file
 from ..host.commands import run_command
 from ..host.digests import Digests
 from . import config_values, inputs, node_state, paths
@@ -235,10 +235,7 @@ def _versions(digest: str, running_digest: str, root: str) -> tuple[str, str]:
 def _write_private(path: str, text: str) -> None:
     with contextlib.suppress(OSError):
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        partial = f"{path}.{os.getpid()}"
-        with open(partial, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(partial, path)
+        whole_file.write(path, text, partial=f"{path}.{os.getpid()}")
 
 
 def _list(value: config_values.Value | None) -> list[str]:

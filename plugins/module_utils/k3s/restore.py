@@ -24,7 +24,9 @@ import time
 import typing as t
 
 from ..errors import PlatformError
+from ..host import whole_file
 from ..host.commands import TIMED_OUT, Completed, run_command
+from ..host.waiting import wait_for
 from . import node_state, paths
 from .kubectl import Kubectl, host_kubectl
 from .snapshot import authority_digest, last_line, sha256, tail
@@ -68,12 +70,7 @@ def remember(identity: str, done: str, path: str = "") -> None:
     """Write it so that it is whole even after a power cut."""
     path = path or MEMORY
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    partial = f"{path}.partial"
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump({"identity": identity, "done": done}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    whole_file.write(path, json.dumps({"identity": identity, "done": done}), durable=True)
 
 
 def inactive(unit: str) -> bool:
@@ -257,10 +254,7 @@ def forget_servers() -> None:
     """k3s refuses a reset while its settings name a server to join (k3s, pkg/cli/server/server.go). The next site.yml writes one again."""
     content = json.dumps({"token-file": paths.TOKEN}) + "\n"  # JSON is YAML
     os.makedirs(os.path.dirname(paths.JOIN_CONFIG), mode=0o700, exist_ok=True)
-    partial = f"{paths.JOIN_CONFIG}.wasmfaas-partial"
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(content)
-    os.replace(partial, paths.JOIN_CONFIG)
+    whole_file.write(paths.JOIN_CONFIG, content)
 
 
 def run_alone(arguments: t.Sequence[str], seconds: float, *, lock: str = LOCK) -> Completed:
@@ -274,14 +268,15 @@ def run_alone(arguments: t.Sequence[str], seconds: float, *, lock: str = LOCK) -
         open(os.open(lock, os.O_RDWR | os.O_CREAT, 0o600), "w", encoding="utf-8") as held,
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output,
     ):
-        while True:
-            try:
+
+        def locked() -> bool:
+            with contextlib.suppress(BlockingIOError):
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    return Completed(TIMED_OUT, "", f"An earlier {arguments[0]} that was cut off still runs on this host.")
-                time.sleep(1)
+                return True
+            return False
+
+        if not wait_for(locked, seconds=seconds):
+            return Completed(TIMED_OUT, "", f"An earlier {arguments[0]} that was cut off still runs on this host.")
         environment = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
         process = subprocess.Popen(
             list(arguments),

@@ -27,6 +27,7 @@ import urllib.error
 import urllib.request
 
 from ..errors import PlatformError
+from ..host import whole_file
 from ..host.commands import TIMED_OUT, Completed, run_command
 from ..host.waiting import wait_for
 from . import certificates, inputs, paths
@@ -261,12 +262,7 @@ def read_token(path: str) -> str:
 
 
 def write_token(path: str, token: str) -> None:
-    partial = f"{path}.wasmfaas-partial"
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(f"{token}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    whole_file.write(path, f"{token}\n", durable=True)
 
 
 def local_server(port: int, *, seconds: float = 30) -> Request:
