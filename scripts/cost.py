@@ -1,11 +1,10 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Prints what the fleet of terraform/ costs, by group, from dated prices, beside the budget that it was designed for.
 
 make cost
-scripts/cost.py --days 30 --var-file terraform/terraform.tfvars
+python3 scripts/cost.py --days 30 --var-file terraform/terraform.tfvars
 """
 
 from __future__ import annotations
@@ -138,7 +137,7 @@ def report(variables: dict[str, t.Any], prices: dict[str, t.Any], days: float) -
     rows, shared = group_rows(variables, prices, days), shared_rows(variables, prices, days)
     table = [[row.group, row.machines, row.instance_type, row.on_demand, row.spot, row.cost, _budget(row, days)] for row in rows]
     table += [[name, None, None, None, None, cost, None] for name, cost in shared]
-    total = sum(row.cost for row in rows) + sum(cost for _, cost in shared)
+    total = sum(row.cost for row in rows) + sum(cost for name, cost in shared)
     resting = total - sum(row.cost for row in rows if variables["node_groups"][row.group]["elastic"] and variables["node_groups"][row.group]["minimum"] == 0)
     table.append(["all", None, None, None, None, total, None])
     headers = ["", "machines", "type", "on demand $", "spot $ (est.)", f"{days:g} days $", "budget $"]
@@ -157,7 +156,7 @@ def report(variables: dict[str, t.Any], prices: dict[str, t.Any], days: float) -
 def private_difference(variables: dict[str, t.Any], prices: dict[str, t.Any], days: float) -> str:
     """What the other position of the switch `private_nodes` would cost more or less."""
     other = variables | {"private_nodes": not variables["private_nodes"]}
-    totals = [sum(row.cost for row in group_rows(v, prices, days)) + sum(cost for _, cost in shared_rows(v, prices, days)) for v in (variables, other)]
+    totals = [sum(row.cost for row in group_rows(v, prices, days)) + sum(cost for name, cost in shared_rows(v, prices, days)) for v in (variables, other)]
     difference = totals[1] - totals[0]
     kind = "private machines behind NAT" if other["private_nodes"] else "public machines"
     compared = "more" if difference > 0 else "less"

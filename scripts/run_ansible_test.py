@@ -45,22 +45,22 @@ def main() -> int:
 def copy_project() -> None:
     """Make COPY equal to the working tree, without what git ignores. Files keep their time, so that ansible-test and mypy caches hold."""
     listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=PROJECT, check=True, capture_output=True)
-    wanted = {name for name in listed.stdout.decode().split("\0") if name and (PROJECT / name).exists()}
+    wanted = {name for name in listed.stdout.decode().split("\0") if name and ((PROJECT / name).is_file() or (PROJECT / name).is_symlink())}
+    for path in list(COPY.rglob("*")):
+        relative = path.relative_to(COPY)
+        if (path.is_file() or path.is_symlink()) and relative.parts[0] != ".git" and str(relative) not in wanted and relative.parts[:2] != ("tests", "output"):
+            path.unlink()
     for name in wanted:
         source, target = PROJECT / name, COPY / name
-        if source.is_symlink():
-            target.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_symlink() or target.is_symlink():
             target.unlink(missing_ok=True)
+        if source.is_symlink():
             target.symlink_to(source.readlink())
             continue
         if target.exists() and (target.stat().st_mtime_ns, target.stat().st_size) == (source.stat().st_mtime_ns, source.stat().st_size):
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target)
-    for path in list(COPY.rglob("*")):
-        relative = path.relative_to(COPY)
-        if path.is_file() and relative.parts[0] != ".git" and str(relative) not in wanted and relative.parts[:2] != ("tests", "output"):
-            path.unlink()
     if not (COPY / ".git").exists():
         subprocess.run(["git", "init", "--quiet"], cwd=COPY, check=True)
 

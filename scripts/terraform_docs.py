@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -34,7 +33,7 @@ def readmes() -> dict[Path, str]:
     for readme in [TERRAFORM / "README.md", *sorted(TERRAFORM.glob("modules/*/README.md"))]:
         text = readme.read_text(encoding="utf-8")
         before, begin, rest = text.partition(BEGIN)
-        _, end, after = rest.partition(END)
+        _begin, end, after = rest.partition(END)
         if not begin or not end:
             raise ValueError(f"{readme} lacks the lines {BEGIN!r} and {END!r}.")
         found[readme] = f"{before}{BEGIN}\n\n{tables(readme.parent)}\n{END}{after}"

@@ -27,7 +27,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         task_vars = task_vars or {}
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(
+        _validation, arguments = self.validate_argument_spec(
             argument_spec={
                 "directory": {"type": "path", "required": True},
                 "keep": {"type": "int", "default": 7},

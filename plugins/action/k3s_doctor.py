@@ -28,7 +28,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(argument_spec=documented_arguments(DOCUMENTATION))
+        _validation, arguments = self.validate_argument_spec(argument_spec=documented_arguments(DOCUMENTATION))
         variables = task_vars or {}
         hosts = _hosts(variables, arguments["servers_group"], arguments["agents_group"])
         limits = diagnosis.Limits(

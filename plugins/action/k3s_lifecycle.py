@@ -24,7 +24,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         task_vars = task_vars or {}
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(
+        _validation, arguments = self.validate_argument_spec(
             argument_spec={
                 "purpose": {"type": "str", "required": True, "choices": ["serve", "change_all", "remove", "reset", "restore"]},
                 "servers_group": {"type": "str", "default": SERVERS_GROUP},

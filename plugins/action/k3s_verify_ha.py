@@ -23,7 +23,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(argument_spec=documented_arguments(DOCUMENTATION))
+        _validation, arguments = self.validate_argument_spec(argument_spec=documented_arguments(DOCUMENTATION))
         if arguments["step"] == "plan":
             return {**result, **_plan(task_vars or {}, arguments)}
         return {**result, **self._judge(arguments)}

@@ -106,7 +106,7 @@ def _with_state(options: argparse.Namespace, environment: Environment) -> int:
     elif options.command == "list":
         print(json.dumps([{**dataclasses.asdict(host), "running": environment.running(host.name)} for host in environment.hosts()], indent=2))
     elif options.command == "inventory":
-        groups = {group: [name for name in names.split(",") if name] for group, _, names in (item.partition("=") for item in options.group)}
+        groups = {group: [name for name in names.split(",") if name] for group, _equals, names in (item.partition("=") for item in options.group)}
         write_inventory(environment, groups, options.output)
     elif options.command in {"run", "console"}:
         call = environment.run if options.command == "run" else environment.console

@@ -205,7 +205,7 @@ class Environment:
             raise HostsError(f"{name} has no disk of its own to fill: create it with a data_size")
         # dd takes what fallocate leaves, and ends for want of space.
         filler = f"{DATA_PATH}/.filler"
-        fill = f"fallocate -l \"$(df --output=avail -B1 {DATA_PATH} | tail -1)\" {filler} 2>/dev/null"
+        fill = f'fallocate -l "$(df --output=avail -B1 {DATA_PATH} | tail -1)" {filler} 2>/dev/null'
         self.console(name, f"{fill}; dd if=/dev/zero bs=4096 of={filler}.rest 2>/dev/null; sync -f {DATA_PATH}")
 
     def free_disk(self, name: str) -> None:
@@ -228,7 +228,7 @@ class Environment:
         The kernel has one real-time clock for all hosts. This is libfaketime in the environment of SSH sessions: Python, the shell and all others
         that link the C library see it; services, Go programs (k3s) and the times of files don't. Open SSH connections are closed.
         """
-        setting = f'SetEnv LD_PRELOAD=$library FAKETIME={float(seconds):+.3f} FAKETIME_DONT_FAKE_MONOTONIC=1' if seconds else ""
+        setting = f"SetEnv LD_PRELOAD=$library FAKETIME={float(seconds):+.3f} FAKETIME_DONT_FAKE_MONOTONIC=1" if seconds else ""
         self.console(
             name,
             f"library=$(echo /usr/lib/*/faketime/libfaketime.so.1); echo \"{setting}\" > {_CLOCK_FILE}; systemctl reload ssh; pkill -f '^sshd: root' || true",
@@ -343,7 +343,7 @@ class Environment:
     def _write_known_hosts(self, state: _State) -> None:
         lines = []
         for host in state.hosts.values():
-            kind, key, *_ = (self._machine(state, host).upper / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()
+            kind, key, *_comment = (self._machine(state, host).upper / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()
             lines.append(f"{host.address} {kind} {key}\n")
         self.known_hosts.write_text("".join(lines))
 
@@ -479,4 +479,4 @@ def _restore_inotify(before: int) -> None:
 
 def state_directories(directory: Path) -> list[Path]:
     """The state directories below `directory`."""
-    return sorted(Path(parent) for parent, _, files in os.walk(directory) if "hosts.json" in files)
+    return sorted(Path(parent) for parent, _directories, files in os.walk(directory) if "hosts.json" in files)

@@ -57,12 +57,13 @@ def architecture() -> str:
     return _ARCHITECTURES.get(platform.machine(), platform.machine())
 
 
-def selected(*, upgrade: bool = False, environment: t.Mapping[str, str] = os.environ) -> K3s:
+def selected(*, upgrade: bool = False, environment: t.Mapping[str, str] | None = None) -> K3s:
     """The release that the hosts start with or, with `upgrade`, go to.
 
     Raises:
         HostsError: the environment names a real one to start with and none to go to, or the other way round, or the file is no k3s.
     """
+    environment = os.environ if environment is None else environment
     infix = "UPGRADE_" if upgrade else ""
     real = [name for name in ("K3S_BINARY", "K3S_VERSION", "K3S_UPGRADE_BINARY", "K3S_UPGRADE_VERSION") if environment.get(name)]
     if path := environment.get(f"K3S_{infix}BINARY"):
@@ -76,8 +77,9 @@ def selected(*, upgrade: bool = False, environment: t.Mapping[str, str] = os.env
     return K3s(version, stand_in(version), "stand-in of tests/k3s_double")
 
 
-def origin(environment: t.Mapping[str, str] = os.environ) -> str:
+def origin(environment: t.Mapping[str, str] | None = None) -> str:
     """Whether tests of this process run a real k3s, without building or asking anything."""
+    environment = os.environ if environment is None else environment
     named = [f"{name}={environment[name]}" for name in ("K3S_BINARY", "K3S_VERSION") if environment.get(name)]
     return f"real, {named[0]}" if named else "the stand-in of tests/k3s_double"
 

@@ -237,7 +237,7 @@ def file_system(path: Path) -> str:
 def _unified() -> Path:
     """Where cgroup2 is mounted: /sys/fs/cgroup, or beside the hierarchies of cgroup v1."""
     for line in Path("/proc/mounts").read_text().splitlines():
-        _, directory, kind, *_ = line.split()
+        _device, directory, kind, *_options = line.split()
         if kind == "cgroup2":
             return Path(directory)
     raise HostsError("cgroup2 is not mounted")

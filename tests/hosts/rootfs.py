@@ -135,7 +135,7 @@ def _mirror() -> list[str]:
         return [named]
     with contextlib.suppress(HostsError):
         for line in call(["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]).splitlines():
-            release, _, address = line.partition(" ")
+            release, _space, address = line.partition(" ")
             if release == SUITE:
                 return [address]
     return []

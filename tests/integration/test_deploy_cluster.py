@@ -151,7 +151,7 @@ def test_an_artifact_that_was_pushed_is_deployed_without_a_build(deployment: Dep
 
 
 def test_delete_leaves_nothing(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
-    project.manifest(variables='token = { required = true, secret = true }', component_variables='variables = { token = "{{ token }}" }')
+    project.manifest(variables="token = { required = true, secret = true }", component_variables='variables = { token = "{{ token }}" }')
     deployment.deploy(project, variables={"token": "s3cret-value"})
     assert deployment.delete(project.name, check_mode=True)["changed"] is True
     assert api.get(SPIN_APP, "default", project.name) is not None

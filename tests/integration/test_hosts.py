@@ -83,7 +83,7 @@ def test_power_loss_keeps_the_disk(hosts: Environment) -> None:
 def test_frozen_host_does_nothing_until_it_thaws(hosts: Environment) -> None:
     hosts.run("two", "nohup sh -c 'while true; do date +%s%N > /run/beat; sleep 0.05; done' >/dev/null 2>&1 & until [ -s /run/beat ]; do sleep 0.05; done")
     hosts.freeze("two")
-    beats = {hosts.console("two", "cat /run/beat").stdout for _ in range(3) if not time.sleep(0.1)}
+    beats = {hosts.console("two", "cat /run/beat").stdout for _attempt in range(3) if not time.sleep(0.1)}
     assert len(beats) == 1
     with pytest.raises(HostsError, match="did not end within"):
         hosts.run("two", "true", timeout=1)

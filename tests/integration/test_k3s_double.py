@@ -145,7 +145,7 @@ def hosts(k3s: Path, tmp_path_factory: pytest.TempPathFactory) -> collections.ab
 @pytest.fixture(scope="module")
 def cluster(hosts: list[Host]) -> list[Host]:
     """Two servers and an agent, joined."""
-    first, second, agent, _ = hosts
+    first, second, agent, _stranger = hosts
     first.configure(cluster_init=True, token=TOKEN, secrets_encryption=True, tls_san=["api.example"])
     first.start("server")
     first.wait_ready()
@@ -199,7 +199,7 @@ def test_version(k3s: Path) -> None:
 
 @needs_root
 def test_nodes_get_what_k3s_gives_them(cluster: list[Host]) -> None:
-    first, second, agent, _ = cluster
+    first, second, agent, _stranger = cluster
     metadata = first.node(second)["metadata"]
     assert isinstance(metadata, dict)
     assert metadata["labels"]["node-role.kubernetes.io/etcd"] == "true"
@@ -217,7 +217,7 @@ def test_nodes_get_what_k3s_gives_them(cluster: list[Host]) -> None:
 
 @needs_root
 def test_files_are_private_and_tokens_stay_out_of_the_log(cluster: list[Host]) -> None:
-    first, second, agent, _ = cluster
+    first, second, agent, _stranger = cluster
     kubeconfig = first.directory / "etc/rancher/k3s/k3s.yaml"
     secret = first.data / "server/token"
     assert [file.stat().st_mode & 0o777 for file in (kubeconfig, secret)] == [0o600, 0o600]
@@ -263,7 +263,7 @@ def test_servers_that_may_not_join(cluster: list[Host], keys: dict[str, object],
 @needs_root
 def test_a_new_host_of_an_old_name_is_refused(cluster: list[Host]) -> None:
     """The node password is another one; deleting the Node lets the name go (facts §2 "Node password")."""
-    first, _, agent, stranger = cluster
+    first, _second, agent, stranger = cluster
     stranger.configure(server=f"https://{first.address}:6443", token=TOKEN, node_name=agent.namespace)
     (stranger.directory / "log").unlink(missing_ok=True)
     stranger.start("agent")
@@ -277,7 +277,7 @@ def test_a_new_host_of_an_old_name_is_refused(cluster: list[Host]) -> None:
 @needs_root
 def test_a_snapshot_brings_back_what_was_deleted(cluster: list[Host]) -> None:
     """Reset to one server from a snapshot, which needs the token; the other one's data have to go (facts §2 Restore)."""
-    first, second, _, stranger = cluster
+    first, second, _agent, stranger = cluster
     stranger.stop()
     first.kubectl("create", "configmap", "kept", "--from-literal=a=b")
     assert first.call("etcd-snapshot", "save", "--name", "before").returncode == 0
@@ -304,7 +304,7 @@ def test_a_snapshot_brings_back_what_was_deleted(cluster: list[Host]) -> None:
 @needs_root
 def test_a_deleted_server_is_out_of_etcd(cluster: list[Host]) -> None:
     """Its member goes with its Node, its process ends, and its old data let it in nowhere (facts §2 "Remove a server")."""
-    first, second, _, _ = cluster
+    first, second, *_others = cluster
     process = second.process
     assert process is not None
     first.kubectl("delete", "node", second.namespace, "--timeout=60s")

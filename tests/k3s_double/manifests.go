@@ -18,6 +18,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
@@ -100,7 +101,12 @@ func (own *applier) apply(ctx context.Context, content []byte) error {
 		if len(object.Object) == 0 {
 			continue
 		}
-		if err := own.applyOne(ctx, object); err != nil {
+		if object.IsList() {
+			err = object.EachListItem(func(item runtime.Object) error { return own.applyOne(ctx, item.(*unstructured.Unstructured)) })
+		} else {
+			err = own.applyOne(ctx, object)
+		}
+		if err != nil {
 			return err
 		}
 	}

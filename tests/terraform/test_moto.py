@@ -221,7 +221,7 @@ def test_a_new_image_or_type_stops_no_server(fleet: Fleet) -> None:
     groups["control-plane"] |= {"instance_types": ["t4g.large"], "image_id": "ami-0123456789abcdef0"}
     path = fleet.directory / "other.tfvars.json"
     path.write_text(json.dumps({"node_groups": groups}), encoding="utf-8")
-    changes, _ = fleet.plan(f"-var-file={path}")
+    changes, _text = fleet.plan(f"-var-file={path}")
     assert [change for change in changes if "module.control_plane" in change] == []
 
 

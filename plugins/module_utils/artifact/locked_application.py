@@ -68,9 +68,7 @@ def _filled(**entries: t.Any) -> dict[str, t.Any]:
 
 def _metadata(manifest: Manifest) -> dict[str, t.Any]:
     types = list(dict.fromkeys(trigger.type for trigger in manifest.triggers))
-    metadata = _filled(
-        authors=list(manifest.authors), description=manifest.description, name=manifest.name, profile=manifest.profile, version=manifest.version
-    )
+    metadata = _filled(authors=list(manifest.authors), description=manifest.description, name=manifest.name, profile=manifest.profile, version=manifest.version)
     # `triggers` is written even when empty; `trigger` repeats the settings of the only type for older readers.
     metadata["triggers"] = {kind: _sorted(settings) for kind, settings in sorted(manifest.trigger_settings.items())}
     if len(types) == 1:

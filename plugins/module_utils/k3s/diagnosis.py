@@ -312,7 +312,7 @@ def _certificates(host: Host, limits: Limits) -> t.Iterator[Finding]:
                 )
         elif days < LEAF_WARNING_DAYS:
             leaves[ERROR if days < LEAF_ERROR_DAYS else WARNING, _directory(path)].append((certificate["ends"], path))
-    for (severity, _), found in sorted(leaves.items()):
+    for (severity, _summary), found in sorted(leaves.items()):
         ends, first = min(found)
         more = f" and {_count(len(found) - 1, 'other')} beside it" if len(found) > 1 else ""
         yield Finding(
@@ -423,7 +423,7 @@ def _clocks(hosts: t.Sequence[Host], limits: Limits) -> t.Iterator[Finding]:
     known = [(host, host.clock) for host in hosts if host.clock is not None]
     if len(known) < 2:
         return
-    middle = statistics.median_low([clock for _, clock in known])
+    middle = statistics.median_low([clock for _host, clock in known])
     for host, clock in known:
         off = clock - middle
         if abs(off) >= CLOCK_WARNING:

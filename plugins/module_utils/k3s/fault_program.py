@@ -53,7 +53,7 @@ def hold(path: str) -> None:
         keep = FAULTS[state["fault"]](state, path)
     except (FaultFailed, OSError, subprocess.SubprocessError) as error:
         write(path, {**state, "error": str(error)})
-        sys.exit(1)
+        raise SystemExit(1) from error
     write(path, {**state, "applied": True})
     notify("READY=1")
     while not stopped and time.monotonic() < end:

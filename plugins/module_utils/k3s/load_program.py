@@ -331,7 +331,7 @@ def main(arguments: list[str]) -> None:
     if what == "run":
         run(settings)
     else:
-        print(json.dumps(check(settings)))
+        sys.stdout.write(json.dumps(check(settings)) + "\n")
 
 
 if __name__ == "__main__":

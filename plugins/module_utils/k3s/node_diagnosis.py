@@ -11,7 +11,8 @@ import re
 import stat
 import time
 import typing as t
-import urllib.request
+
+from ansible.module_utils.urls import open_url
 
 from ..errors import PlatformError
 from ..host.commands import run_command
@@ -188,7 +189,7 @@ def file_systems(root: str = "") -> list[dict[str, t.Any]]:
 def etcd_size(url: str = ETCD_METRICS) -> dict[str, int] | None:
     """`bytes` of etcd's database and the `quota` at which it refuses writes; None where etcd does not answer."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own address
+        with open_url(url, timeout=5, use_proxy=False) as response:
             text = response.read().decode("utf-8", "replace")
     except OSError:
         return None

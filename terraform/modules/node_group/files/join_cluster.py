@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Makes this machine a node of its cluster: what a machine of an elastic group runs at its first boot.
 
 It needs nothing but Python 3.9 and systemd, which every image with cloud-init has; the AWS CLI is not on Debian's. It asks the metadata
@@ -235,7 +234,7 @@ def signed(me: dict, service: str, method: str, url: str, headers: dict, body: b
     hashed = hashlib.sha256(body).hexdigest()
     headers = {**headers, "Host": parts.netloc, "X-Amz-Content-Sha256": hashed, "X-Amz-Date": now, "X-Amz-Security-Token": me["session_token"]}
     lines = sorted((name.lower(), value) for name, value in headers.items())
-    names = ";".join(name for name, _ in lines)
+    names = ";".join(name for name, _value in lines)
     canonical = "\n".join([method, parts.path, "", *(f"{name}:{value}" for name, value in lines), "", names, hashed])
     scope = f"{now[:8]}/{me['region']}/{service}/aws4_request"
     key = f"AWS4{me['secret_key']}".encode()

@@ -330,7 +330,7 @@ def test_urls_are_those_of_the_releases() -> None:
 def test_two_runs_at_once_fetch_once(releases: Releases, tmp_path: Path) -> None:
     wanted = k3s(releases, checksums={"arm64": DIGEST})
     results: list[dict[str, t.Any]] = []
-    threads = [threading.Thread(target=lambda: results.append(run(tmp_path, wanted))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: results.append(run(tmp_path, wanted))) for _thread in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -275,7 +275,7 @@ def test_quorum_lost_for_good() -> None:
 
 def test_nothing_installed() -> None:
     changed = {name: dataclasses.replace(each, node={"k3s": {}}, cluster=None, diagnosis={}) for name, each in hosts().items()}
-    checks = [check for _, _, check in found(changed)]
+    checks = [check for _severity, _host, check in found(changed)]
     assert checks == ["api-down", *["k3s-missing"] * 4]
 
 
@@ -302,9 +302,9 @@ def test_a_new_cluster_needs_no_snapshot_yet() -> None:
     for name in NAMES:
         changed = set_node(name, "created", "2026-11-22T00:00:00Z", into=changed)
     young = Limits(now=datetime.datetime(2026, 11, 22, 7, tzinfo=datetime.UTC).timestamp())
-    assert "snapshots-none" not in [check for _, _, check in found(changed, young)]
+    assert "snapshots-none" not in [check for _severity, _host, check in found(changed, young)]
     old = dataclasses.replace(young, now=young.now + 2 * DAY)
-    assert "snapshots-none" in [check for _, _, check in found(changed, old)]
+    assert "snapshots-none" in [check for _severity, _host, check in found(changed, old)]
 
 
 def test_many_certificates_are_one_line() -> None:
@@ -314,7 +314,8 @@ def test_many_certificates_are_one_line() -> None:
 
 
 def test_each_finding_has_a_fix_and_is_one_line() -> None:
-    changes = [set_in("server-2", path, value) for path, value, _ in OF_ONE_HOST] + [set_node(name, key, value) for name, key, value, _ in OF_ONE_NODE]
+    changes = [set_in("server-2", path, value) for path, value, _check in OF_ONE_HOST]
+    changes += [set_node(name, key, value) for name, key, value, _check in OF_ONE_NODE]
     findings = [finding for changed in changes for finding in diagnose(list(changed.values()), LIMITS) if finding.severity != INFO]
     assert findings
     assert all(finding.fix and "\n" not in finding.line() for finding in findings)

@@ -195,13 +195,13 @@ def test_selectors(selector: dict[str, t.Any] | None, labels: dict[str, str], se
 )
 def test_errors_are_told_apart(said: str, kind: type[ApiProblem]) -> None:
     found = problem(Completed(1, "", said), "read something")
-    assert type(found) is kind
+    assert found.__class__ is kind
     assert said in found.cause
     assert found.next_step
 
 
 def test_command_that_took_too_long_is_unreachable() -> None:
-    assert type(problem(Completed(TIMED_OUT, "", "k3s was ended after 30 s."), "read")) is Unreachable
+    assert isinstance(problem(Completed(TIMED_OUT, "", "k3s was ended after 30 s."), "read"), Unreachable)
 
 
 def test_api_paths_become_kubectl_arguments() -> None:

@@ -21,14 +21,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 KEY = ec.generate_private_key(ec.SECP256R1())
 NOW = datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC)
 
-FROM_SERVER = yaml.safe_dump({
-    "apiVersion": "v1",
-    "kind": "Config",
-    "clusters": [{"name": "default", "cluster": {"server": "https://127.0.0.1:6443", "certificate-authority-data": "Q0E="}}],
-    "users": [{"name": "default", "user": {"client-certificate-data": "Q0VSVA==", "client-key-data": "S0VZ"}}],
-    "contexts": [{"name": "default", "context": {"cluster": "default", "user": "default"}}],
-    "current-context": "default",
-})
+FROM_SERVER = yaml.safe_dump(
+    {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "default", "cluster": {"server": "https://127.0.0.1:6443", "certificate-authority-data": "Q0E="}}],
+        "users": [{"name": "default", "user": {"client-certificate-data": "Q0VSVA==", "client-key-data": "S0VZ"}}],
+        "contexts": [{"name": "default", "context": {"cluster": "default", "user": "default"}}],
+        "current-context": "default",
+    }
+)
 
 
 def test_names_and_address_are_replaced_credentials_kept() -> None:

@@ -14,7 +14,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan_hosts i
 
 VERSION = "v1.36.4+k3s1"
 AUTHORITY = "a" * 64
-NAMES = ["server-1", "server-2", "server-3", "worker-1"]
+NAMES = ("server-1", "server-2", "server-3", "worker-1")
 
 
 def host(
@@ -45,7 +45,7 @@ def refused(call: t.Callable[[], t.Any]) -> str:
 
 def test_serve_names_a_living_server() -> None:
     result = lifecycle.serve(cluster(gone("server-1")))
-    assert result["api_host"] == "server-2" and result["unreachable_hosts"] == ["server-1"] and result["version"] == VERSION and result["nodes"] == NAMES
+    assert result["api_host"] == "server-2" and result["unreachable_hosts"] == ["server-1"] and result["version"] == VERSION and result["nodes"] == [*NAMES]
 
 
 def test_without_a_living_server_it_says_what_each_is() -> None:
@@ -102,7 +102,7 @@ def test_change_all_wants_every_node_healthy() -> None:
 
 
 def test_reset_wants_the_name_of_the_first_server_and_all_hosts() -> None:
-    assert lifecycle.reset(cluster(), "server-1")["servers"] == NAMES[:3]
+    assert lifecycle.reset(cluster(), "server-1")["servers"] == [*NAMES[:3]]
     assert "add -e confirm=server-1" in refused(lambda: lifecycle.reset(cluster(), "yes"))
     text = refused(lambda: lifecycle.reset(cluster(gone("worker-1"), host("server-2", in_play=False)), ""))
     assert "worker-1: it cannot be reached" in text and "server-2: --limit" in text and "not confirmed" in text
@@ -115,7 +115,7 @@ def restored(*hosts: Host, version: str = VERSION, authority: str = AUTHORITY, *
 def test_restore_begins_on_the_first_server_or_the_chosen_one() -> None:
     result = restored()
     assert result["restore_host"] == "server-1" and result["others"] == ["server-2", "server-3"] and not result["continuing"] and result["same_cluster"]
-    assert result["keep_nodes"] == NAMES
+    assert result["keep_nodes"] == [*NAMES]
     assert restored(chosen="server-3")["others"] == ["server-1", "server-2"]
     assert "no server of the inventory" in refused(lambda: restored(chosen="worker-1"))
 

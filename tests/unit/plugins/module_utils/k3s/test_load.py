@@ -159,7 +159,7 @@ def cluster(certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     servers = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate / "certificate.pem", certificate / "key.pem")
-    for _ in range(3):
+    for _attempt in range(3):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"api": api}))
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()

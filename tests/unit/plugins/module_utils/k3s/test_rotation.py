@@ -247,8 +247,8 @@ class FakeService:
 
     def pass_gate(self) -> None:
         self.log.append("gate")
-        if self.gate_error:
-            raise self.gate_error
+        if self.gate_error is not None:
+            raise t.cast("PlatformError", self.gate_error)
 
     def manage(self, *, check_mode: bool) -> dict[str, t.Any]:
         self.log.append(f"{self.options.state}{' (check)' if check_mode else ''}")

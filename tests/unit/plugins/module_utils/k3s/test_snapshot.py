@@ -81,7 +81,7 @@ def test_a_file_elsewhere_than_thought_is_an_error(tmp_path: Path) -> None:
 
 def test_prune_keeps_the_newest_of_its_own_name(tmp_path: Path) -> None:
     program = FakeK3s(tmp_path)
-    for _ in range(4):
+    for _attempt in range(4):
         snapshot.save("wasmfaas", directory=str(tmp_path), seconds=5, run=program)
     (tmp_path / "etcd-snapshot-server-1-1795331000").write_bytes(b"of the schedule")
     removed = snapshot.prune("wasmfaas", 2, directory=str(tmp_path), seconds=5, run=program)
