@@ -50,7 +50,7 @@ NotifyAccess=all
 {inputs.exec_start_pre("k3s")}
 ExecStart=/usr/local/bin/k3s server
 Restart=always
-RestartSec=1s
+RestartSec=10s
 [Install]
 WantedBy=multi-user.target
 """
