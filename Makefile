@@ -59,7 +59,7 @@ test-packaging: setup-test ## test the collection as its users install it
 molecule: setup-test ## run the scenarios on real hosts, or one with its output: make molecule SCENARIO=ha
 	@reason=$$(.venv/bin/python -m tests.hosts check) || { echo "No scenario can be run: $$reason" >&2; exit 1; }
 	@mkdir -p .ansible/molecule
-	$(if $(SCENARIO),molecule test --scenario-name $(SCENARIO) $(MOLECULE_ARGS),.venv/bin/pytest tests/molecule $(PYTEST_ARGS))
+	$(if $(SCENARIO),molecule test --scenario-name $(SCENARIO) $(MOLECULE_ARGS),.venv/bin/pytest --numprocesses 2 tests/molecule $(PYTEST_ARGS))
 
 .PHONY: test-terraform
 test-terraform: setup-test ## test terraform/ with a mocked provider, and with the real one against the moto server
@@ -86,10 +86,10 @@ sanity: setup-test ## run ansible-test sanity
 units: setup-test ## run the unit tests as ansible-test does
 	.venv/bin/python scripts/run_ansible_test.py units
 
-# One run, so that its last line counts all of them.
+# One run, so that its last line counts all of them; two files at a time, since those that use servers and hosts wait most of the time.
 .PHONY: pytest
 pytest: setup-test
-	.venv/bin/pytest $(PYTEST_ARGS)
+	.venv/bin/pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: setup-test ## measure; writes the table of docs/performance.md

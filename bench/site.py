@@ -98,6 +98,7 @@ def site(hosts: Environment, folder: Path, servers: collections.abc.Sequence[str
         "k3s_cgroup_v1_allowed": True,  # the build machines have nothing newer
         "k3s_minimum_disk_gib": 1,
         "k3s_kubeconfig": str(folder / "kubeconfig.yml"),
+        "platform_components": [],  # charts need images
     }
     hosts_file = write_hosts(hosts, folder, {"k3s_server/control_plane": servers, "k3s_agent/worker_wasm": agents}, variables)
     command = [ANSIBLE_PLAYBOOK, "site.yml", "-i", str(hosts_file), "--forks", str(FORKS)]

@@ -146,7 +146,7 @@ def report(variables: dict[str, t.Any], prices: dict[str, t.Any], days: float) -
             tabulate(table, headers=headers, floatfmt=".2f", missingval=""),
             "",
             f"Machines with disks and public addresses; elastic groups at their minimum, one machine at least. With empty groups empty: ${resting:.2f}.",
-            f"Prices of {prices['region']} as of {prices['date']}; spot prices are estimates.",
+            f"List prices of {prices['region']} as known on {prices['date']}, not asked of AWS; spot prices are this project's estimates.",
             "Without traffic, load balancer units, images, snapshots, logs and taxes.",
             private_difference(variables, prices, days),
         ]

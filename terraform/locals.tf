@@ -27,9 +27,9 @@ locals {
       "aws-node-termination-handler/managed"      = "true"
     })
     security_group_ids = concat(
-      [module.security.node_group_id],
-      group.server ? [module.security.server_group_id] : [],
-      group.ingress ? [module.security.ingress_group_id] : [],
+      [module.security.group_ids["nodes"]],
+      group.server ? [module.security.group_ids["servers"]] : [],
+      group.ingress ? [module.security.group_ids["ingress"]] : [],
     )
     target_group_arns = merge(
       group.ingress ? { for port, arn in module.ingress.target_group_arns : "ingress-${port}" => arn } : {},

@@ -78,7 +78,7 @@ module "ingress" {
   public            = true
   vpc_id            = module.network.vpc_id
   subnet_ids        = module.network.public_subnet_ids
-  security_group_id = module.security.public_load_balancer_group_id
+  security_group_id = module.security.group_ids["public_load_balancer"]
 
   # Any answer but an error of the server's own shows that the ingress works: a path without a route is its 404, a redirect to HTTPS its 308.
   ports = { for name, port in { http = 80, https = 443 } : name => {
@@ -96,7 +96,7 @@ module "api_load_balancer" {
   public            = false
   vpc_id            = module.network.vpc_id
   subnet_ids        = module.network.node_subnet_ids
-  security_group_id = module.security.api_load_balancer_group_id
+  security_group_id = module.security.group_ids["api_load_balancer"]
 
   ports = { api = {
     port = 6443
@@ -164,6 +164,7 @@ module "identity" {
   scope                      = { partition = data.aws_partition.current.partition, region = var.region, account = data.aws_caller_identity.current.account_id }
   session_manager            = var.private_nodes
   snapshots_bucket_arn       = module.artifacts.bucket_arns["snapshots"]
+  telemetry_bucket_arns      = [for name in ["logs", "traces"] : module.artifacts.bucket_arns[name]]
   interruption_queue_arn     = module.interruption_queue.arn
   function_repository_prefix = "${var.cluster_name}/functions"
   mirror_prefixes            = toset([for prefix in keys(var.pull_through_cache) : "${var.cluster_name}-${prefix}"])

@@ -15,8 +15,9 @@ locals {
       certificate_names = concat([local.api_address], sort([for machine in module.control_plane.machines : machine.public_ip if !var.private_nodes]))
     }
     ingress = {
-      addresses = [for zone in local.zones : module.ingress.addresses[zone]]
-      domain    = "${module.ingress.addresses[local.zones[0]]}.nip.io"
+      addresses     = [for zone in local.zones : module.ingress.addresses[zone]]
+      domain        = "${module.ingress.addresses[local.zones[0]]}.nip.io"
+      load_balancer = module.ingress.dns_name
     }
     registry = {
       host      = "${data.aws_caller_identity.current.account_id}.dkr.ecr.${var.region}.${data.aws_partition.current.dns_suffix}"
@@ -25,12 +26,16 @@ locals {
     }
     buckets            = module.artifacts.bucket_names
     interruption_queue = module.interruption_queue.url
+    # On the scaling groups; the autoscaler looks for them.
+    autoscaler_tags = ["k8s.io/cluster-autoscaler/enabled", "k8s.io/cluster-autoscaler/${var.cluster_name}"]
+    hosted_zone_ids = sort(tolist(var.hosted_zone_ids))
     node_groups = { for name, group in local.groups : name => merge(
       {
         inventory_group = group.inventory_group
         architecture    = group.architecture
         labels          = group.labels
         taints          = group.taints
+        permissions     = sort(tolist(group.permissions))
       },
       group.elastic ? {
         scaling_group    = module.node_group[name].scaling_group_name
@@ -42,7 +47,7 @@ locals {
 }
 
 output "cluster" {
-  description = "What site.yml needs to know: API, ingress, registry, buckets, queue, and by group labels, taints and where its bundle and token go. docs/aws.md describes it."
+  description = "What site.yml needs to know: API, ingress, registry, buckets, queue, and by group labels, taints, permissions and where its bundle and token go. docs/aws.md describes it."
   value       = local.cluster
 }
 

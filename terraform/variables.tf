@@ -245,7 +245,7 @@ variable "node_groups" {
       size            = 2
       data_volume_gib = 50
       ingress         = true
-      permissions     = ["registry_pull", "dns_challenge"]
+      permissions     = ["registry_pull", "dns_challenge", "telemetry"]
     }
     worker-wasm = {
       spot            = true
@@ -253,7 +253,9 @@ variable "node_groups" {
       minimum         = 0
       maximum         = 5
       root_volume_gib = 30
-      labels          = { "wasmfaas.dev/runtime-spin" = "true" }
+      # What the RuntimeClass of the role wasm_shims selects and tolerates.
+      labels = { "wasmfaas.dev/runtime-spin" = "true" }
+      taints = [{ key = "wasmfaas.dev/only", value = "wasm", effect = "NoSchedule" }]
     }
     worker-build = {
       spot            = true
@@ -347,9 +349,9 @@ variable "node_groups" {
 
   validation {
     condition = alltrue(flatten([for group in var.node_groups : [for name in group.permissions : contains([
-      "registry_pull", "registry_push", "snapshots", "cloud_controller", "ebs_csi", "cluster_autoscaler", "termination_handler", "load_balancer_controller", "dns_challenge"
+      "registry_pull", "registry_push", "snapshots", "cloud_controller", "ebs_csi", "cluster_autoscaler", "termination_handler", "load_balancer_controller", "dns_challenge", "telemetry"
     ], name)]]))
-    error_message = "node_groups: permissions must be of registry_pull, registry_push, snapshots, cloud_controller, ebs_csi, cluster_autoscaler, termination_handler, load_balancer_controller, dns_challenge."
+    error_message = "node_groups: permissions must be of registry_pull, registry_push, snapshots, cloud_controller, ebs_csi, cluster_autoscaler, termination_handler, load_balancer_controller, dns_challenge, telemetry."
   }
 
   validation {

@@ -150,6 +150,7 @@ def deploy_function(request: DeployRequest, registry: Registry, target_for: t.Ca
             if not difference:
                 return _filled(result, live if request.check_mode else target.ensure_answers(wanted))
             result.before, result.after = difference.before, difference.after
+        target.check(wanted)
     result.changed = True
 
     with stages("registry"):

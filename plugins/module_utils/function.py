@@ -92,6 +92,9 @@ class Target(t.Protocol):
     def shim_version(self) -> str:
         """The oldest containerd-shim-spin that may run the function."""
 
+    def check(self, wanted: WantedFunction) -> None:
+        """Refuse what `deploy` would refuse, before anything is built; writes nothing."""
+
     def difference(self, wanted: WantedFunction) -> Difference:
         """What `deploy` would change; writes nothing."""
 

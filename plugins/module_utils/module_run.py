@@ -14,7 +14,7 @@ Run = t.Callable[[dict[str, t.Any], bool, set[str]], dict[str, t.Any]]
 """Takes the parameters, whether it is check mode, and a set to which it adds what no output may show; gives the result."""
 
 
-JUDGED_OPTIONS = ("variables", "kubeconfig", "files", "objects")
+JUDGED_OPTIONS = ("variables", "kubeconfig", "files", "objects", "objects_after", "charts", "sources")
 """Dictionaries that may hold secrets among other things. Their argument_spec says `no_log`, since Ansible writes all other arguments to the system
 log, and into the error of a wrong argument, before `run_module` is called; which of the values are secret is found out only then."""
 

@@ -65,7 +65,7 @@ def probe(url: str, *, path: str = HEALTH_PATH, timeout_seconds: float, address:
     connect_to = address or address_in_name(host)
     target = urllib.parse.urlunsplit((parts.scheme, _with_port(connect_to, parts.port) if connect_to else parts.netloc, path, "", ""))
     attempts = 0
-    verify: t.Any = ssl.create_default_context(cafile=ca_file) if ca_file else True
+    verify: t.Any = trusted(ca_file) if ca_file else True
     if parts.scheme != "https":
         verify = False  # nothing to verify, and loading the system's certificates takes longer than the call
 
@@ -91,7 +91,7 @@ def probe(url: str, *, path: str = HEALTH_PATH, timeout_seconds: float, address:
         except httpx2.TransportError as error:
             raise PlatformError(
                 f"{url}{path} can't be reached: {error}.",
-                next_step=_unreachable_advice(host, connect_to),
+                next_step=_unreachable_advice(host, connect_to, str(error)),
                 facts={"url": url + path},
             ) from error
     if response.status_code >= 400:
@@ -110,7 +110,19 @@ def _with_port(address: str, port: int | None) -> str:
     return address if has_port or port is None else f"{address}:{port}"
 
 
-def _unreachable_advice(host: str, connect_to: str | None) -> str:
+def trusted(ca_file: str) -> ssl.SSLContext:
+    """A context that trusts the certificates in a PEM file alone; raises PlatformError where it can't be read."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise PlatformError(
+            f"probe_ca_file: {ca_file} can't be read: {error.strerror or error}.", next_step="name a PEM file with certificates of authorities."
+        ) from error
+
+
+def _unreachable_advice(host: str, connect_to: str | None, error: str) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in error:
+        return f"give the Gateway's HTTPS listener a certificate for {host}, or name the authority it comes from with `-e probe_ca_file=PATH`."
     if connect_to:
         return f"see that port 80/443 of {connect_to} is open from here (security group, firewall) and the Gateway's load balancer is up."
     return f"see that DNS resolves {host} from here, or name the load balancer with `-e probe_address=IP`."

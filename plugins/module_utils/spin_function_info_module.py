@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import typing as t
 
 from .directories import state_directory
@@ -16,22 +17,52 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
     """Read the functions that the parameters of spin_function_info name; raises PlatformError."""
     found = _local(parameters) if parameters["target"] == "local" else _cluster(parameters)
     wanted = [function for function in found if parameters["name"] in (None, function.name)]
-    return {"changed": False, "functions": [{**dataclasses.asdict(function), "digest": function.digest} for function in wanted], "table": _table(wanted)}
+    table = _table(wanted) + (_versions(wanted) if parameters["name"] else [])
+    return {"changed": False, "functions": [{**dataclasses.asdict(function), "digest": function.digest} for function in wanted], "table": table}
 
 
 def _table(functions: list[LiveFunction]) -> list[str]:
     """The functions as lines of text; a list, since Ansible shows each item of one as a line."""
-    import tabulate
-
     if not functions:
         return ["no functions"]
-    rows = [(f.namespace, f.name, f.status, _replicas(f), f.url or "-", f.digest[7:19] or f.image, f.created or "-") for f in functions]
-    return str(tabulate.tabulate(rows, headers=("NAMESPACE", "NAME", "STATUS", "REPLICAS", "URL", "DIGEST", "SINCE"), tablefmt="plain")).splitlines()
+    rows = [
+        (f.namespace, f.name, f.status, _replicas(f), _canary(f.details.get("canary")), f.url or "-", f.digest[7:19] or f.image, _age(f.created))
+        for f in functions
+    ]
+    return _lines(rows, ("NAMESPACE", "NAME", "STATUS", "REPLICAS", "CANARY", "URL", "DIGEST", "AGE"))
+
+
+def _versions(functions: list[LiveFunction]) -> list[str]:
+    """The versions that rollback-function.yml may go back to, below the table; nothing where there are none."""
+    rows = [(entry["digest"][7:19], _age(entry["deployed"]), entry["image"]) for function in functions for entry in function.details.get("earlier") or []]
+    return ["", *_lines(rows, ("EARLIER", "AGE", "IMAGE"))] if rows else []
+
+
+def _lines(rows: t.Sequence[tuple[str, ...]], headers: tuple[str, ...]) -> list[str]:
+    import tabulate
+
+    return str(tabulate.tabulate(rows, headers=headers, tablefmt="plain", disable_numparse=True)).splitlines()
 
 
 def _replicas(function: LiveFunction) -> str:
     details = function.details
     return f"{details['ready_replicas']}/{details['replicas']}" if "replicas" in details else "1" if function.status == "ready" else "0"
+
+
+def _canary(canary: dict[str, t.Any] | None) -> str:
+    """Share, digest and replicas of a canary."""
+    return f"{canary['percent']}% {canary['digest'][7:19]} {canary['ready_replicas']}/{canary['replicas']}" if canary else "-"
+
+
+def _age(since: str) -> str:
+    """How long ago an RFC 3339 time was, in its largest unit, as kubectl shows it."""
+    if not since:
+        return "-"
+    seconds = max(0, int((datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(since)).total_seconds()))
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
 
 
 def _local(parameters: dict[str, t.Any]) -> list[LiveFunction]:

@@ -73,7 +73,8 @@ def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[st
     store = functools.partial(open_store, location, credentials=credentials, ca_file=ca_file, plain_http=parameters["registry_plain_http"], aws=aws)
     with contextlib.closing(Registry(location, store)) as registry:
         result = deploy_function(request, registry, _target_factory(parameters, state, stages), stages)
-    return _result(result, parameters["state"], check_mode)
+    share = f" as canary with {parameters['canary']} % of the requests" if parameters["canary"] is not None and parameters["state"] == "present" else ""
+    return _result(result, parameters["state"], check_mode, share)
 
 
 def _registry(parameters: Parameters, state: Path) -> str:
@@ -98,10 +99,16 @@ def _target_factory(parameters: Parameters, state: Path, stages: Stages) -> t.Ca
     from .cluster.api import KubernetesApi
     from .cluster.arguments import connection_options
     from .cluster.settings import cluster_settings
-    from .cluster.target import ClusterTarget
 
     api = KubernetesApi(connection_options(parameters))
     settings = cluster_settings(parameters)
+    if parameters["canary"] is not None:
+        from .cluster.canary_target import CanaryTarget
+
+        percent = parameters["canary"]
+        return lambda name: CanaryTarget(api, namespace, name, settings, stages, percent)
+    from .cluster.target import ClusterTarget
+
     return lambda name: ClusterTarget(api, namespace, name, settings, stages)
 
 
@@ -121,14 +128,18 @@ def _remove(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[st
         "name": name,
         "namespace": namespace,
         "stages": stages.seconds,
-        "summary": f"{namespace}/{name} {verb} ({_times(stages.seconds)})",
+        "summary": f"{namespace}/{name} {verb} ({times(stages.seconds)})",
         "diff": {"before": before, "after": {}},
     }
 
 
-def _result(result: DeployResult, state: str, check_mode: bool) -> dict[str, t.Any]:
+def _result(result: DeployResult, state: str, check_mode: bool, share: str = "") -> dict[str, t.Any]:
     verbs = {"present": ("deployed", "would be deployed"), "pushed": ("pushed", "would be pushed")}
-    verb = verbs[state][check_mode] if result.changed else "unchanged"
+    return result_of(result, verbs[state][check_mode] + share if result.changed else "unchanged")
+
+
+def result_of(result: DeployResult, verb: str) -> dict[str, t.Any]:
+    """What a module returns; `verb` begins the summary."""
     where = result.url or result.image or f"{result.namespace}/{result.name}"
     digest = f" {result.digest[:19]}" if result.digest else ""
     return {
@@ -142,12 +153,12 @@ def _result(result: DeployResult, state: str, check_mode: bool) -> dict[str, t.A
         "stages": result.stages,
         "details": result.details,
         **({"warnings": result.warnings} if result.warnings else {}),
-        "summary": f"{verb} {where}{digest} ({_times(result.stages)})",
+        "summary": f"{verb} {where}{digest} ({times(result.stages)})",
         "diff": {"before": result.before, "after": result.after},
     }
 
 
-def _times(stages: dict[str, float]) -> str:
+def times(stages: dict[str, float]) -> str:
     """The total and the stages that one notices."""
     noticed = [f"{name} {seconds:.2f} s" for name, seconds in stages.items() if seconds >= 0.01]
     return ": ".join([f"{sum(stages.values()):.2f} s", *([", ".join(noticed)] if noticed else [])])

@@ -12,6 +12,7 @@ version_added: 1.0.0
 description:
   - Applies objects by server-side apply with the field manager C(wasmfaas), through the server's own C(k3s kubectl).
     The controller needs no access to the API for it, only SSH.
+  - An object that is as it was applied is read once and not written. The annotation C(wasmfaas.dev/applied) holds a digest for that.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -50,8 +51,14 @@ options:
     description: The program k3s, whose C(kubectl) is used.
     type: path
     default: /usr/local/bin/k3s
+  kubectl:
+    description:
+      - Program and first arguments of another C(kubectl), used instead of O(k3s_program), such as C([kubectl, --kubeconfig, /path]).
+    type: list
+    elements: str
 seealso:
   - module: wasmfaas.platform.k3s_nodes
+  - module: wasmfaas.platform.k3s_charts
 """
 
 EXAMPLES = r"""
@@ -90,6 +97,7 @@ def main() -> None:
             state=dict(type="str", choices=["present", "absent"], default="present"),
             force_conflicts=dict(type="bool", default=True),
             k3s_program=dict(type="path", default=K3S_PROGRAM),
+            kubectl=dict(type="list", elements="str"),
         ),
         supports_check_mode=True,
     )

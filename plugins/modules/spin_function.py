@@ -139,6 +139,14 @@ options:
         description: Requests that one replica works on at once.
         type: float
         default: 1
+  canary:
+    description:
+      - Deploys the source as a second version beside the one that runs, and gives it this percent of the requests, 1 to 100.
+      - The function itself stays as it is until M(wasmfaas.platform.spin_function_version) promotes the canary, or ends it.
+      - The canary gets the share of the replicas that its share of the requests needs, at least one.
+      - Another share changes the weights alone. Without this option the function itself is deployed, and its canary keeps its share.
+      - Can't go with a function that scales by requests, since KEDA's interceptor knows no shares.
+    type: int
   domain:
     description:
       - Domain of the URL C(http://<name>.<namespace>.<domain>).
@@ -151,6 +159,11 @@ options:
     description: The shared Gateway, as C(namespace/name).
     type: str
     default: wasmfaas-system/wasmfaas
+  tls:
+    description:
+      - Whether the function answers at C(https://) only. Its route is then bound to the HTTPS listener of the O(gateway) that fits the host best.
+      - Without it the function answers at all listeners, and its URL is that of the HTTP one where there is one.
+    type: bool
   executor:
     description: Name of the SpinAppExecutor in the namespace.
     type: str
@@ -166,6 +179,12 @@ options:
   resources:
     description: The pods' C(requests) and C(limits), as in Kubernetes.
     type: dict
+  memory:
+    description: Memory of one replica, such as V(128Mi), as C(requests.memory) and C(limits.memory) of O(resources).
+    type: str
+  cpu:
+    description: Processor time that one replica has for sure, such as V(250m), as C(requests.cpu) of O(resources). It may use more where a node is idle.
+    type: str
   invocation_limits:
     description: Limits for one invocation, such as V(128Mi) for C(memory). Needs containerd-shim-spin 0.20 or later.
     type: dict
@@ -184,6 +203,9 @@ options:
   probe_address:
     description: Address to probe instead of the one that DNS gives for the URL's host, as C(host) or C(host:port).
     type: str
+  probe_ca_file:
+    description: Path of the certificate authorities that the certificate of an C(https://) URL is signed by, where they are not those of the system.
+    type: path
   shim_version:
     description:
       - Version of containerd-shim-spin that the function must run on.
@@ -218,6 +240,8 @@ options:
     type: path
 seealso:
   - module: wasmfaas.platform.spin_function_info
+  - module: wasmfaas.platform.spin_function_version
+  - module: wasmfaas.platform.spin_function_logs
   - name: SpinApp
     description: The object that a function becomes on a cluster.
     link: https://www.spinkube.dev/docs/reference/spin-app/
@@ -241,6 +265,13 @@ EXAMPLES = r"""
       min: 0
       max: 20
       target_concurrency: 8
+
+- name: Let a new version take 10 percent of the requests
+  wasmfaas.platform.spin_function:
+    source: ./shop
+    namespace: user1
+    registry: registry.example.com/functions
+    canary: 10
 
 - name: Run a function on this machine
   wasmfaas.platform.spin_function:
@@ -369,18 +400,23 @@ def argument_spec() -> dict[str, t.Any]:
                 concurrency=dict(type="float", default=1),
             ),
         ),
+        canary=dict(type="int"),
         domain=dict(type="str"),
         hostname=dict(type="str"),
         gateway=dict(type="str", default="wasmfaas-system/wasmfaas"),
+        tls=dict(type="bool"),
         executor=dict(type="str", default="containerd-shim-spin"),
         image_pull_secrets=dict(type="list", elements="str", default=[], no_log=False),
         service_account=dict(type="str"),
         resources=dict(type="dict"),
+        memory=dict(type="str"),
+        cpu=dict(type="str"),
         invocation_limits=dict(type="dict"),
         runtime_config=dict(type="dict"),
         components=dict(type="list", elements="str", default=[]),
         probe_path=dict(type="str", default=""),
         probe_address=dict(type="str"),
+        probe_ca_file=dict(type="path"),
         shim_version=dict(type="str"),
         wait=dict(type="bool", default=True),
         wait_timeout=dict(type="int", default=120),

@@ -10,7 +10,7 @@ module: spin_function_info
 short_description: List deployed functions with status and URL
 version_added: 1.0.0
 description:
-  - Reads the functions of a Kubernetes cluster with SpinKube, or those that run on this machine.
+  - Reads the functions of a Kubernetes cluster with SpinKube, or those that run on this machine. A canary is shown as part of its function.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -51,6 +51,8 @@ options:
     type: path
 seealso:
   - module: wasmfaas.platform.spin_function
+  - module: wasmfaas.platform.spin_function_version
+  - module: wasmfaas.platform.spin_function_logs
 """
 
 EXAMPLES = r"""
@@ -104,7 +106,9 @@ functions:
       type: str
       returned: always
     details:
-      description: What only one target knows, such as C(replicas) and C(ready_replicas), or C(process_id), C(port) and C(log_file).
+      description:
+        - What only one target knows. A local function has C(process_id), C(port) and C(log_file).
+        - One on a cluster has C(replicas), C(ready_replicas), the C(earlier) versions that can be rolled back to, and C(canary) where it has one.
       type: dict
       returned: always
   sample:
@@ -116,15 +120,15 @@ functions:
       digest: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
       source_digest: sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752
       created: "2026-11-22T03:41:00Z"
-      details: {replicas: 2, ready_replicas: 2, autoscaled: false, executor: containerd-shim-spin, managed: true}
+      details: {replicas: 2, ready_replicas: 2, autoscaled: false, executor: containerd-shim-spin, managed: true, earlier: []}
 table:
-  description: The same as a table, one item a line.
+  description: The same as a table, one item a line; with O(name) followed by the earlier versions that can be rolled back to.
   returned: success
   type: list
   elements: str
   sample:
-    - "NAMESPACE    NAME    STATUS    REPLICAS    URL"
-    - "user1        shop    ready     2/2         http://shop.user1.203.0.113.7.nip.io"
+    - "NAMESPACE    NAME    STATUS    REPLICAS    CANARY                URL                                   DIGEST        AGE"
+    - "user1        shop    ready     2/2         10% 60303ae22b99 1/1  http://shop.user1.203.0.113.7.nip.io  9f86d081884c  3d"
 """
 
 from ansible.module_utils.basic import AnsibleModule

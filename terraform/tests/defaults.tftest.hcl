@@ -41,15 +41,21 @@ run "fleet" {
     condition     = output.cluster.ingress.domain == "203.0.113.10.nip.io"
     error_message = "The domain is made of an Elastic IP."
   }
-}
 
-run "permissions" {
-  command = plan
+  assert {
+    condition     = keys(output.cluster.buckets) == ["bundles", "logs", "snapshots", "traces"] && join(" ", output.cluster.autoscaler_tags) == "k8s.io/cluster-autoscaler/enabled k8s.io/cluster-autoscaler/wasmfaas" && length(output.cluster.hosted_zone_ids) == 0
+    error_message = "What the controllers have to know."
+  }
+
+  assert {
+    condition     = { for name, group in output.cluster.node_groups : name => [for taint in group.taints : "${taint.key}=${taint.value}:${taint.effect}"] if length(group.taints) > 0 } == { worker-wasm = ["wasmfaas.dev/only=wasm:NoSchedule"], worker-build = ["wasmfaas.dev/build=true:NoSchedule"] }
+    error_message = "Wasm and builds have their machines to themselves."
+  }
 
   assert {
     condition = { for group, names in output.permissions : group => join(" ", names) } == {
       control-plane  = "cloud-controller cluster-autoscaler ebs-csi registry-pull snapshots termination-handler"
-      observability  = "registry-pull"
+      observability  = "registry-pull telemetry"
       worker-backend = "join-worker-backend registry-pull"
       worker-build   = "join-worker-build registry-pull registry-push"
       worker-wasm    = "join-worker-wasm registry-pull"
@@ -65,6 +71,24 @@ run "permissions" {
   assert {
     condition     = alltrue(flatten([for policy in output.policies : [for statement in policy.document.Statement : [for action in statement.Action : !strcontains(action, "*")]]]))
     error_message = "No policy allows actions by pattern."
+  }
+}
+
+run "wildcard_certificates" {
+  command = plan
+
+  variables {
+    hosted_zone_ids = ["Z0123456789ABCDEFGHIJ"]
+  }
+
+  assert {
+    condition     = join(" ", output.cluster.hosted_zone_ids) == "Z0123456789ABCDEFGHIJ" && contains(output.permissions["observability"], "dns-challenge")
+    error_message = "cert-manager is told the zone and may write to it."
+  }
+
+  assert {
+    condition     = [for statement in output.policies["dns-challenge"].document.Statement : statement.Condition["ForAllValues:StringEquals"] if contains(statement.Action, "route53:ChangeResourceRecordSets")] == [{ "route53:ChangeResourceRecordSetsRecordTypes" = ["TXT"] }]
+    error_message = "TXT records only."
   }
 }
 

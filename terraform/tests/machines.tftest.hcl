@@ -92,23 +92,40 @@ run "security" {
   }
 
   assert {
-    condition     = { for name, rule in aws_vpc_security_group_ingress_rule.nodes : name => "${rule.ip_protocol} ${rule.from_port}" } == { pod_network = "udp 8472", kubelet = "tcp 10250", node_exporter = "tcp 9100", image_mirror = "tcp 5001" }
-    error_message = "The ports between machines."
+    condition = { for name, rule in local.between_groups : name => "${rule.source} > ${rule.group} ${rule.protocol} ${rule.from}-${rule.to}" } == {
+      pod_network            = "nodes > nodes udp 8472-8472"
+      kubelet                = "nodes > nodes tcp 10250-10250"
+      node_exporter          = "nodes > nodes tcp 9100-9100"
+      image_mirror           = "nodes > nodes tcp 5001-5001"
+      api                    = "nodes > servers tcp 6443-6443"
+      etcd                   = "servers > servers tcp 2379-2380"
+      etcd_metrics           = "nodes > servers tcp 2381-2381"
+      api_to_load_balancer   = "nodes > api_load_balancer tcp 6443-6443"
+      api_from_load_balancer = "api_load_balancer > servers tcp 6443-6443"
+      ingress_http           = "public_load_balancer > ingress tcp 80-80"
+      ingress_https          = "public_load_balancer > ingress tcp 443-443"
+    }
+    error_message = "Who may reach which ports inside the cluster."
   }
 
   assert {
-    condition     = { for name, rule in aws_vpc_security_group_ingress_rule.administrators : name => rule.from_port } == { "ssh 198.51.100.0/24" = 22, "api 198.51.100.0/24" = 6443 }
-    error_message = "SSH and API for administrators only."
+    condition     = { for name, rule in aws_vpc_security_group_ingress_rule.group : name => "${rule.ip_protocol} ${rule.from_port}-${rule.to_port}" } == { for name, rule in local.between_groups : name => "${rule.protocol} ${rule.from}-${rule.to}" }
+    error_message = "The rules are those of the map."
   }
 
   assert {
-    condition     = [for name, rule in aws_vpc_security_group_ingress_rule.public : rule.from_port] == [443, 80]
-    error_message = "Only 80 and 443 are open to all."
+    condition     = { for name, rule in aws_vpc_security_group_ingress_rule.network : name => "${rule.cidr_ipv4} ${rule.from_port}-${rule.to_port}" } == { "ssh 198.51.100.0/24" = "198.51.100.0/24 22-22", "api 198.51.100.0/24" = "198.51.100.0/24 6443-6443", "http 0.0.0.0/0" = "0.0.0.0/0 80-80", "https 0.0.0.0/0" = "0.0.0.0/0 443-443" }
+    error_message = "SSH and API for administrators only; only 80 and 443 are open to all."
   }
 
   assert {
-    condition     = aws_vpc_security_group_ingress_rule.etcd.from_port == 2379 && aws_vpc_security_group_ingress_rule.etcd.to_port == 2380
-    error_message = "etcd between servers."
+    condition     = keys(aws_vpc_security_group_egress_rule.load_balancer) == ["api_from_load_balancer", "ingress_http", "ingress_https"]
+    error_message = "Load balancers reach what lets them in, and nothing else."
+  }
+
+  assert {
+    condition     = [for name, group in aws_security_group.this : name if contains(keys(group.tags), "kubernetes.io/cluster/demo")] == ["nodes"]
+    error_message = "One group of a machine has the cluster's tag."
   }
 }
 
@@ -128,8 +145,8 @@ run "no_administrators" {
   }
 
   assert {
-    condition     = length(aws_vpc_security_group_ingress_rule.administrators) == 0 && contains(keys(aws_vpc_security_group_ingress_rule.nodes), "cilium_health")
-    error_message = "Nobody from outside; Cilium's ports."
+    condition     = keys(aws_vpc_security_group_ingress_rule.network) == ["http 0.0.0.0/0", "https 0.0.0.0/0"] && contains(keys(aws_vpc_security_group_ingress_rule.group), "cilium_health")
+    error_message = "No administrators from outside; Cilium's ports."
   }
 }
 

@@ -62,6 +62,7 @@ def cluster_of(environment: hosts.Environment, k3s: Path, directory: Path) -> Cl
         "k3s_cgroup_v1_allowed": True,  # the machines that run the tests have nothing newer
         "k3s_minimum_disk_gib": 1,
         "k3s_kubeconfig": str(directory / "kubeconfig.yml"),
+        "platform_components": [],  # charts need images
     }
     groups = {"k3s_server/control_plane": ["server1", "server2", "server3"], "k3s_agent/worker_wasm": ["agent1"]}
     return Cluster(environment, directory, groups, variables)

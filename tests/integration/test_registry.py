@@ -260,6 +260,29 @@ def test_connection_lost_always_then_run_again(registry: Registry) -> None:
         assert result.changed and 1 <= result.uploaded_blobs <= 4 and store.has("hello", artifact.digest)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="a disk of 1 MiB, to be filled, is mounted by root")
+def test_full_disk_is_named_and_the_push_goes_on_when_there_is_space(server_programs: Programs, tmp_path: Path) -> None:
+    blobs = tmp_path / "registry" / "blobs"
+    blobs.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(blobs)], check=True)
+    try:
+        registry = Registry(server_programs, tmp_path / "registry")
+        try:
+            artifact = _artifact(b"small", os.urandom(3 << 20))
+            with _opened(registry.host, plain_http=True) as store:
+                with pytest.raises(PlatformError, match="no space left on device") as caught:
+                    store.push("hello", artifact, tag="v1")
+                assert f"Free disk space of {registry.host}" in caught.value.next_step
+                assert not store.has("hello", artifact.digest)
+                subprocess.run(["mount", "-o", "remount,size=16m", str(blobs)], check=True)
+                assert store.push("hello", artifact, tag="v1").changed
+                assert store.has("hello", artifact.digest)
+        finally:
+            registry.stop()
+    finally:
+        subprocess.run(["umount", "--lazy", str(blobs)], check=True)
+
+
 def test_unreachable_and_slow() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"

@@ -19,4 +19,4 @@ def pytest_terminal_summary(terminalreporter: t.Any) -> None:
         terminalreporter.section(f"molecule scenarios (k3s: {origin()})")
     for report in reports:
         name = report.nodeid.partition("[")[2].rstrip("]")
-        terminalreporter.write_line(f"{name}: {report.outcome} in {dict(report.user_properties).get('seconds', report.duration):.0f} s")
+        terminalreporter.write_line(f"{name}: {report.outcome} in {report.duration:.0f} s")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections.abc
+import concurrent.futures
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,10 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
 
 
 @pytest.fixture(scope="session")
-def initialized(terraform: Terraform, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of terraform/, ready for validate and test."""
+def initialized(terraform: Terraform, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A copy of terraform/, ready for validate and test. Begins the apply of the fleet where later tests want it."""
+    if any("fleet" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("fleet_underway")
     directory = copy_configuration(tmp_path_factory.mktemp("mocked") / "terraform")
     terraform.initialize(directory)
     return directory
@@ -34,6 +37,13 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[M
 
 
 @pytest.fixture(scope="session")
-def fleet(terraform: Terraform, moto: Moto, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    """The default fleet, applied once by the real provider."""
-    return apply_fleet(terraform, moto, tmp_path_factory.mktemp("fleet"))
+def fleet_underway(terraform: Terraform, moto: Moto, tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[concurrent.futures.Future[Fleet]]:
+    """The default fleet, while the real provider applies it: a minute and a half, most of which it waits."""
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as executor:
+        yield executor.submit(apply_fleet, terraform, moto, tmp_path_factory.mktemp("fleet"))
+
+
+@pytest.fixture(scope="session")
+def fleet(fleet_underway: concurrent.futures.Future[Fleet]) -> Fleet:
+    """The default fleet, applied once for all tests. Skips if the provider can't be had."""
+    return fleet_underway.result()

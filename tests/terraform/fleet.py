@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import collections.abc
+import contextlib
 import dataclasses
 import json
 import os
@@ -43,8 +45,10 @@ class Fleet:
         messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         return [f"{m['change']['action']} {m['change']['resource']['addr']}" for m in messages if m["type"] == "planned_change"], seconds
 
-    def apply(self, *arguments: str) -> None:
-        self.terraform.run(self.directory, "apply", "-auto-approve", "-no-color", *arguments)
+    def apply(self, *arguments: str) -> str:
+        """What it did, as `1 added, 0 changed, 1 destroyed`."""
+        done = self.terraform.run(self.directory, "apply", "-auto-approve", "-no-color", *arguments)
+        return done.stdout.rpartition("Apply complete! Resources: ")[2].partition(".")[0]
 
     def inventory(self, *sources: Path) -> dict[str, t.Any]:
         """What `ansible-inventory --list` says."""
@@ -54,7 +58,11 @@ class Fleet:
         options = [part for source in sources for part in ("-i", str(source))]
         # A home of its own: nothing of the user's settings counts.
         settings = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ANSIBLE_"))} | CREDENTIALS
-        settings |= {"ANSIBLE_COLLECTIONS_PATH": str(amazon_aws()), "AWS_ENDPOINT_URL": self.moto.url, "ANSIBLE_HOME": str(self.directory / ".ansible")}
+        settings |= {
+            "ANSIBLE_COLLECTIONS_PATH": f"{amazon_aws()}:{PROJECT / '.ansible/collections'}",
+            "AWS_ENDPOINT_URL": self.moto.url,
+            "ANSIBLE_HOME": str(self.directory / ".ansible"),
+        }
         done = subprocess.run(
             [str(Path(sys.executable).parent / program), *options, *arguments],
             env=settings | (environment or {}),
@@ -68,13 +76,35 @@ class Fleet:
 
 
 def apply_fleet(terraform: Terraform, moto: Moto, folder: Path) -> Fleet:
+    fleet = new_fleet(terraform, moto, folder)
+    fleet.apply()
+    return fleet
+
+
+def new_fleet(terraform: Terraform, moto: Moto, folder: Path) -> Fleet:
+    """Ready to be planned and applied."""
     directory = copy_configuration(folder / "terraform")
     moto.override(directory)
     (directory / "test.auto.tfvars.json").write_text(json.dumps(VARIABLES), encoding="utf-8")
     terraform.initialize(directory)
-    fleet = Fleet(terraform, moto, directory)
-    fleet.apply()
-    return fleet
+    return Fleet(terraform.at(moto), moto, directory)
+
+
+@contextlib.contextmanager
+def many_machines(moto: Moto, folder: Path, count: int = 200) -> collections.abc.Iterator[Path]:
+    """As many machines of an elastic group, of another cluster than the fleet's, and the inventory that lists them: inventories/aws_elastic with its name."""
+    ec2 = moto.client("ec2")
+    tags = {"wasmfaas:cluster": "large", "wasmfaas:join": "self", "wasmfaas:group": "worker-wasm", "wasmfaas:role": "agent", "wasmfaas:user": "ec2-user"}
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    specification = [{"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}]
+    started = ec2.run_instances(ImageId=image, InstanceType="t4g.xlarge", MinCount=count, MaxCount=count, TagSpecifications=specification)["Instances"]
+    try:
+        source = folder / "elastic.aws_ec2.yml"
+        text = (PROJECT / "inventories/aws_elastic/elastic.aws_ec2.yml").read_text(encoding="utf-8")
+        source.write_text(text.replace("[wasmfaas]", "[large]"), encoding="utf-8")
+        yield source
+    finally:
+        ec2.terminate_instances(InstanceIds=[instance["InstanceId"] for instance in started])
 
 
 def amazon_aws() -> Path:

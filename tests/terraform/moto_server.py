@@ -1,9 +1,10 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The moto server, with one thing put right: as in AWS, a network interface that outlives its machine is free once the machine is terminated.
+"""The moto server, with two things put right, as they are in AWS.
 
-moto leaves it attached for ever, and then refuses to delete it.
+A network interface that outlives its machine is free once the machine is terminated: moto leaves it attached for ever, and then refuses to delete it.
+A rule from one security group to another has a description: moto keeps it, and leaves it out of its answers.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from moto.ec2.models.instances import Instance
+from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.server import main
 
 _terminate = Instance.terminate
@@ -27,6 +29,11 @@ def terminate(self: Instance, *arguments: t.Any, **options: t.Any) -> t.Any:
     return answer
 
 
+def description(self: SecurityGroupRule) -> str | None:
+    return self.ip_range.get("Description") or self.source_group.get("Description")
+
+
 if __name__ == "__main__":
     Instance.terminate = terminate  # type: ignore[method-assign]
+    SecurityGroupRule.description = property(description)  # type: ignore[assignment,method-assign]
     main()

@@ -56,6 +56,9 @@ class MetadataStandIn(http.server.BaseHTTPRequestHandler):
         self._answer(200, "metadata-token" if self.path == "/latest/api/token" else "")
 
     def do_GET(self) -> None:
+        if self.path == "/healthz":  # the kubelet's, not the metadata service's
+            self._answer(200, "ok")
+            return
         value = self.data.get(self.path.removeprefix("/latest/meta-data/"))
         if self.headers.get("X-aws-ec2-metadata-token") != "metadata-token":
             self._answer(401, "")
@@ -94,6 +97,7 @@ class Machine:
         self.bucket = "join-test-bundles"
         self.bundle_parameter, self.token_parameter = f"/join-test/{self.group}/bundle", f"/join-test/{self.group}/token"
         self._environment = {"JOIN_METADATA_URL": metadata, "JOIN_S3_URL": moto.url, "JOIN_SSM_URL": moto.url, "JOIN_ROOT": str(self.root)}
+        self._environment["JOIN_KUBELET_URL"] = f"{metadata}/healthz"
         self.root.mkdir()
         programs = folder / "bin"
         programs.mkdir()
@@ -178,6 +182,7 @@ def test_joins(machine: Machine) -> None:
             "node.kubernetes.io/instance-type=t4g.xlarge",
             "topology.kubernetes.io/region=us-east-1",
             "topology.kubernetes.io/zone=us-east-1b",
+            "wasmfaas.dev/join=self",
             "wasmfaas.dev/wasm=true",
         ],
         "node-taint+": ["wasmfaas.dev/only=wasm:NoSchedule"],
@@ -257,6 +262,22 @@ def test_agent_that_does_not_start_leaves_no_token(machine: Machine) -> None:
     assert done.returncode == 1 and "journalctl -u k3s-agent.service" in done.stderr.splitlines()[-1]
     assert machine.systemctl()[-1] == "disable --now k3s-agent.service"
     assert "etc/rancher/k3s/agent-token" not in machine.files()
+
+
+def test_agent_that_the_cluster_does_not_let_in_is_disabled(machine: Machine) -> None:
+    machine.publish(bundle_of(FILES))
+    done = machine.join(seconds=3, JOIN_KUBELET_URL="http://127.0.0.1:9/healthz", JOIN_ON_FAILURE="stay")
+    assert done.returncode == 1 and "the cluster has not let it in. See `journalctl -u k3s-agent.service`" in done.stderr.splitlines()[-1], done.stderr
+    assert machine.systemctl()[-1] == "disable --now k3s-agent.service"
+    assert "etc/rancher/k3s/agent-token" not in machine.files()
+
+
+def test_what_nobody_thought_of_ends_in_one_line_too(machine: Machine) -> None:
+    machine.publish(bundle_of(FILES))
+    (machine.root / "etc").write_text("no folder")
+    done = machine.join(seconds=3)
+    assert done.returncode == 1 and "This machine did not join demo" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr, done.stderr
+    assert machine.systemctl() == ["poweroff"]
 
 
 def test_runs_again(machine: Machine) -> None:

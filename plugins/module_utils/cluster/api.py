@@ -11,7 +11,7 @@ import typing as t
 
 from ..errors import PlatformError
 from .connection import ConnectionOptions, connect
-from .kinds import EVENT, Kind
+from .kinds import EVENT, POD, Kind
 
 if t.TYPE_CHECKING:
     import lightkube
@@ -31,6 +31,10 @@ class Conflict(PlatformError):
 
 class MissingKind(PlatformError):
     """The cluster does not know the kind."""
+
+
+class Forbidden(PlatformError):
+    """The user has no right to do this (403)."""
 
 
 class KubernetesApi:
@@ -109,6 +113,24 @@ class KubernetesApi:
             return "".join(self._client.log(name, namespace=namespace, tail_lines=lines))
         return ""
 
+    def container_log(self, namespace: str, name: str, container: str, *, lines: int, since_seconds: int | None = None, previous: bool = False) -> Lines:
+        """The last lines of a container's log, or of its run before (`previous`); nothing where there is none. Raises Forbidden without the right."""
+        from lightkube.core.exceptions import ApiError
+        from lightkube.resources.core_v1 import PodLog
+
+        parameters = {"container": container, "tailLines": lines, "sinceSeconds": since_seconds, "previous": True if previous else None}
+        with self._translated("read the log of", POD, namespace, name):
+            client: t.Any = self._client._client  # its own `log` does not know `previous`
+            request = client.build_adapter_request(client.prepare_request("get", PodLog, name=name, namespace=namespace, params=parameters))
+            response = client.send(request)
+            try:
+                client.raise_for_status(response)
+            except ApiError as error:
+                if error.response is not None and error.response.status_code in (400, 404):  # it has not started yet, had no run before, or is gone
+                    return []
+                raise
+        return list(response.iter_lines())
+
     @contextlib.contextmanager
     def _translated(self, verb: str, kind: Kind, namespace: str | None, name: str | None, *, missing_is_none: bool = False) -> t.Iterator[None]:
         import httpx2
@@ -158,8 +180,10 @@ def _explained(error: t.Any, status: int, verb: str, kind: Kind, namespace: str 
             f"{what}: the API server does not know these credentials.",
             next_step="log in again or name another kubeconfig with `-e kubeconfig=PATH`.",
         )
+    if status == 403 and "exceeded quota" in message:
+        return PlatformError(f"{what}: {message}.", next_step=f"delete what is not needed in namespace {namespace}, or have its ResourceQuota raised.")
     if status == 403 and "webhook" not in message:
-        return PlatformError(
+        return Forbidden(
             f"{what}: forbidden: {message}.",
             next_step=f"ask the cluster's administrator for the right to {verb} {kind.plural} in namespace {namespace}, or use another kubeconfig.",
         )

@@ -22,10 +22,12 @@ SOURCE_DIGEST = "wasmfaas.dev/source-digest"
 SETTINGS_DIGEST = "wasmfaas.dev/settings-digest"
 URL = "wasmfaas.dev/url"
 LAST_GOOD = "wasmfaas.dev/last-good"
-"""On the SpinApp, written after the function answered: what to put back when a later deployment does not come up."""
+"""On the SpinApp, written after the function answered: what to put back when a later deployment does not come up, and what ran before (versions.py)."""
 
 REVISION = "wasmfaas.dev/revision"
 """On the pods: tells those of this deployment from earlier ones, since the SpinApp's status names no generation."""
+
+_NOT_OF_THE_PODS = frozenset({"replicas", "enableAutoscaling", "podAnnotations"})
 
 
 def labels(name: str) -> dict[str, str]:
@@ -33,12 +35,13 @@ def labels(name: str) -> dict[str, str]:
     return {**MANAGED_BY, "app.kubernetes.io/name": name}
 
 
-def function_objects(wanted: WantedFunction, settings: ClusterSettings, url: str, secret_name: str | None) -> list[Object]:
+def function_objects(wanted: WantedFunction, settings: ClusterSettings, url: str, secret_name: str | None, listener: str | None = None) -> list[Object]:
     """All objects of the function but the Secret, in the order to apply them.
 
     Args:
         url: where it will answer; empty without an http trigger.
         secret_name: of the Secret that holds the secret variables; None where there are none.
+        listener: the one of the Gateway's listeners to answer at; None for all.
 
     Raises:
         PlatformError: it is to scale by requests and has no http trigger to get them by.
@@ -53,9 +56,38 @@ def function_objects(wanted: WantedFunction, settings: ClusterSettings, url: str
     objects = [_object(SPIN_APP, {**metadata, "annotations": {SOURCE_DIGEST: wanted.source_digest, URL: url}}, spec)]
     objects += _scaling_objects(metadata, wanted, settings, url)
     if url:
-        objects.append(_object(HTTP_ROUTE, metadata, _route_spec(wanted, settings, url)))
-    objects[0]["metadata"]["annotations"][SETTINGS_DIGEST] = _digest(objects)
-    return objects
+        objects.append(_object(HTTP_ROUTE, metadata, _route_spec(wanted, settings, url, listener)))
+    return sealed(objects)
+
+
+def sealed(objects: list[Object]) -> list[Object]:
+    """The objects of a function with the two digests over themselves: that of the pods, and that of all."""
+    app, *others = objects
+    pods = {name: value for name, value in app["spec"].items() if name not in _NOT_OF_THE_PODS}
+    annotations = {name: value for name, value in app["metadata"]["annotations"].items() if name != SETTINGS_DIGEST}
+    app = {
+        **app,
+        "metadata": {**app["metadata"], "annotations": annotations},
+        "spec": {**app["spec"], "podAnnotations": {REVISION: _digest(pods)[7:23]}},
+    }
+    annotations[SETTINGS_DIGEST] = _digest([app, *others])
+    return [app, *others]
+
+
+def settings_digest(objects: list[Object]) -> str:
+    """The digest over all objects of a function; empty where there are none."""
+    return str(objects[0]["metadata"]["annotations"].get(SETTINGS_DIGEST, "")) if objects else ""
+
+
+def route_of(objects: list[Object]) -> Object | None:
+    """The HTTPRoute among the objects of a function."""
+    return next((item for item in objects if item["kind"] == HTTP_ROUTE.kind), None)
+
+
+def secret_names(app: Object | None) -> list[str]:
+    """The Secrets that a SpinApp's variables come from."""
+    variables = ((app or {}).get("spec") or {}).get("variables") or []
+    return [variable["valueFrom"]["secretKeyRef"]["name"] for variable in variables if "secretKeyRef" in (variable.get("valueFrom") or {})]
 
 
 def secret_object(wanted: WantedFunction, secret_name: str) -> Object:
@@ -105,17 +137,17 @@ def _spin_app_spec(wanted: WantedFunction, settings: ClusterSettings, secret_nam
             }
         }
     scale: Object = {"enableAutoscaling": True} if settings.autoscale else {"replicas": settings.replicas or 1}
-    return {**pods, **scale, "podAnnotations": {REVISION: _digest(pods)[7:23]}}
+    return {**pods, **scale}
 
 
-def _route_spec(wanted: WantedFunction, settings: ClusterSettings, url: str) -> Object:
+def _route_spec(wanted: WantedFunction, settings: ClusterSettings, url: str, listener: str | None) -> Object:
     backend: Object = {"name": wanted.name, "port": 80}
     if settings.autoscale and settings.autoscale.by_requests:
         # KEDA's interceptor holds a request until a replica runs; a ReferenceGrant in its namespace allows the way there.
         namespace, service, port = INTERCEPTOR_SERVICE
         backend = {"name": service, "namespace": namespace, "port": port}
     return {
-        "parentRefs": [{"name": settings.gateway_name, "namespace": settings.gateway_namespace}],
+        "parentRefs": [{"name": settings.gateway_name, "namespace": settings.gateway_namespace, **({"sectionName": listener} if listener else {})}],
         "hostnames": [_host(url)],
         "rules": [{"backendRefs": [backend]}],
     }

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import time
 import typing as t
 
 from ..errors import PlatformError
@@ -15,6 +17,9 @@ from .objects import REVISION
 
 HOPELESS = frozenset({"CrashLoopBackOff", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 """Reasons of a waiting container that do not go away by waiting: each comes only after a try that failed."""
+
+REFUSED_SECONDS = 10.0
+"""How long the pods may be refused without any progress: in a larger rollout old pods go meanwhile and make room, of which the condition still tells later."""
 
 _FIRST_POLL_SECONDS = 0.1
 _LONGEST_POLL_SECONDS = 1.0
@@ -37,14 +42,24 @@ def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float)
     revision = (app["spec"].get("podAnnotations") or {}).get(REVISION, "")
     replicas = app["spec"].get("replicas")
 
+    seen = ("", False)
+    seen_at = 0.0
+
     def look() -> tuple[Object | None, str]:
         """The Deployment, and why it is not done ("" once it is)."""
+        nonlocal seen, seen_at
         deployment = api.get(DEPLOYMENT, namespace, name)
         reason = _unfinished(deployment, revision, replicas)
         if reason and deployment is not None:
             for pod in _pods(api, namespace, name, revision):
                 if problem := _hopeless(pod):
                     raise _failure(api, namespace, name, revision, problem)
+            refusal = _refusal(deployment)
+            if (reason, bool(refusal)) != seen:  # not its text, which names another pod each time
+                seen, seen_at = (reason, bool(refusal)), time.monotonic()
+            if refusal and time.monotonic() - seen_at > REFUSED_SECONDS:
+                raise _failure(api, namespace, name, revision, f"{reason}, as no more are let in: {refusal}")
+            reason += f", as no more are let in: {refusal}" if refusal else ""
         return deployment, reason
 
     def too_late(state: t.Any) -> t.NoReturn:
@@ -103,6 +118,14 @@ def _hopeless(pod: Object) -> str:
     return ""
 
 
+def _refusal(deployment: Object) -> str:
+    """Why the API server refuses the pods of a Deployment (quota, limit range, pod security); empty where it does not."""
+    for condition in (deployment.get("status") or {}).get("conditions") or []:
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return str(condition.get("message") or condition.get("reason")).strip()
+    return ""
+
+
 def _failure(api: KubernetesApi, namespace: str, name: str, revision: str, problem: str) -> PlatformError:
     pods: list[str] = []
     events: list[str] = []
@@ -122,6 +145,12 @@ def _failure(api: KubernetesApi, namespace: str, name: str, revision: str, probl
 
 def _advice(problem: str, events: list[str], name: str, namespace: str) -> str:
     text = " ".join((problem, *events))
+    if "exceeded quota" in problem or "failed quota" in problem:
+        return _quota_advice(problem, namespace)
+    if "violates PodSecurity" in problem:
+        return f"lower the Pod Security level that namespace {namespace} enforces (label pod-security.kubernetes.io/enforce): Spin's pods fit `baseline`."
+    if "usage per Container" in problem or "usage per Pod" in problem:
+        return f"give `memory`, `cpu` or `resources` that fit the LimitRange: `kubectl describe limitranges -n {namespace}`."
     if "ImagePull" in text or "ErrImage" in text or "InvalidImageName" in text:
         return "see that the nodes reach the registry and may read from it (`-e image_pull_secrets=[NAME]`, registries.yaml on the nodes)."
     if "no runtime for" in text:
@@ -136,3 +165,15 @@ def _advice(problem: str, events: list[str], name: str, namespace: str) -> str:
     if "FailedScheduling" in text or "Insufficient" in text:
         return "no node has room for the pods: add a worker_wasm host, or lower `resources.requests`."
     return f"`kubectl describe pods -n {namespace} -l core.spinkube.dev/app-name={name}` shows more."
+
+
+def _quota_advice(problem: str, namespace: str) -> str:
+    """What to do about `exceeded quota: NAME, requested: …, used: …, limited: …`, or `failed quota: NAME: must specify …` (apiserver's admission plugin)."""
+    named = re.search(r"(?:exceeded|failed) quota: ([^,:\s]+)", problem)
+    quota = f"the ResourceQuota {namespace}/{named[1]}" if named else f"the ResourceQuota of namespace {namespace}"
+    if "must specify" in problem:
+        return f"{quota} wants every pod to say what it needs: give `memory` and `cpu`, and `resources` for limits of the processor."
+    return (
+        f"{quota} has no room for them, and an update needs room for one pod more than it replaces: lower `replicas`, `memory` or `cpu`, delete a function"
+        f" that is not needed, or have the quota raised (`kubectl describe resourcequota -n {namespace}`)."
+    )

@@ -10,6 +10,7 @@ import typing as t
 
 from ..capacity import replicas_needed
 from ..errors import PlatformError
+from ..probe import trusted
 
 DEFAULT_EXECUTOR = "containerd-shim-spin"
 DEFAULT_GATEWAY = ("wasmfaas-system", "wasmfaas")
@@ -47,6 +48,7 @@ class ClusterSettings:
     domain: str | None = None
     gateway_namespace: str = DEFAULT_GATEWAY[0]
     gateway_name: str = DEFAULT_GATEWAY[1]
+    tls: bool = False
     executor: str = DEFAULT_EXECUTOR
     image_pull_secrets: tuple[str, ...] = ()
     service_account: str | None = None
@@ -56,6 +58,7 @@ class ClusterSettings:
     components: tuple[str, ...] = ()
     probe_path: str = ""
     probe_address: str | None = None
+    probe_ca_file: str | None = None
     shim_version: str | None = None
     wait: bool = True
     wait_timeout: float = 120.0
@@ -98,10 +101,29 @@ def autoscale(options: dict[str, t.Any] | None, load: dict[str, t.Any] | None, r
         )
     if not scale.by_requests and not ((resources or {}).get("requests") or {}).get("cpu"):
         raise PlatformError(
-            "autoscale.target_cpu_percent: needs `resources.requests.cpu`, of which it is a share.",
-            next_step="add resources: {requests: {cpu: 100m}}.",
+            "autoscale.target_cpu_percent: needs `cpu` (or `resources.requests.cpu`), of which it is a share.",
+            next_step="add `-e cpu=100m`.",
         )
     return scale
+
+
+def resources(given: dict[str, t.Any] | None, memory: str | None, cpu: str | None) -> dict[str, t.Any] | None:
+    """The pods' resources with what `memory` and `cpu` say in short.
+
+    Memory is requested and limited alike, so that a node never runs out of it. The processor is only requested: who needs more takes what is idle.
+
+    Raises:
+        PlatformError: the same is said twice.
+    """
+    short = (("requests", "memory", memory), ("limits", "memory", memory), ("requests", "cpu", cpu))
+    made: dict[str, t.Any] = {kind: dict(values or {}) for kind, values in (given or {}).items()}
+    for kind, name, value in short:
+        if value is None:
+            continue
+        if name in made.get(kind, {}):
+            raise PlatformError(f"{name}: contradicts `resources.{kind}.{name}`.", next_step="keep one of them.")
+        made.setdefault(kind, {})[name] = value
+    return made or None
 
 
 def cluster_settings(parameters: dict[str, t.Any]) -> ClusterSettings:
@@ -111,9 +133,14 @@ def cluster_settings(parameters: dict[str, t.Any]) -> ClusterSettings:
     namespace, _separator, gateway = parameters["gateway"].partition("/")
     if not namespace or not gateway:
         raise PlatformError(f"gateway: {parameters['gateway']!r} is not of the form namespace/name.", next_step="write it as in wasmfaas-system/wasmfaas.")
+    if parameters["probe_ca_file"]:
+        trusted(parameters["probe_ca_file"])  # told now, and not when the function is up
+    needs = resources(parameters["resources"], parameters["memory"], parameters["cpu"])
     return ClusterSettings(
         replicas=parameters["replicas"],
-        autoscale=autoscale(parameters["autoscale"], parameters["load"], parameters["replicas"], parameters["resources"]),
+        autoscale=autoscale(parameters["autoscale"], parameters["load"], parameters["replicas"], needs),
+        resources=needs,
+        tls=bool(parameters["tls"]),
         gateway_namespace=namespace,
         gateway_name=gateway,
         image_pull_secrets=tuple(parameters["image_pull_secrets"]),
@@ -121,8 +148,8 @@ def cluster_settings(parameters: dict[str, t.Any]) -> ClusterSettings:
         **{
             name: parameters[name]
             for name in (
-                "hostname", "domain", "executor", "service_account", "resources", "invocation_limits", "runtime_config",
-                "probe_path", "probe_address", "shim_version", "wait", "wait_timeout",
+                "hostname", "domain", "executor", "service_account", "invocation_limits", "runtime_config",
+                "probe_path", "probe_address", "probe_ca_file", "shim_version", "wait", "wait_timeout",
             )
         },
     )  # fmt: skip

@@ -69,21 +69,31 @@ def fetch_checksum(url: str, name: str, *, mirror_variable: str, timeouts: Timeo
         PlatformError: nothing answers, or the file is not in the list.
     """
 
-    def attempt() -> str:
-        with _client(url, timeouts) as client, client.stream("GET", url, follow_redirects=True) as response:
-            _check(response, url, mirror_variable)
-            text = b""
-            for chunk in response.iter_bytes(CHUNK):
-                text += chunk
-                if len(text) > LISTING_BYTES:
-                    break
-        return text.decode("utf-8", "replace")
-
-    listing = _ask(attempt, url, mirror_variable, timeouts)
+    listing = fetch_text(url, longest=LISTING_BYTES, mirror_variable=mirror_variable, timeouts=timeouts)
     sums = {match[2]: match[1] for match in re.finditer(r"^([0-9a-f]{64}) [ *](?:\./)?(\S+)\s*$", listing, re.MULTILINE)}
     if name not in sums:
         raise PlatformError(f"The list {url} has no checksum of {name}.", next_step="check the version, or give the checksum yourself.")
     return sums[name]
+
+
+def fetch_text(url: str, *, longest: int, mirror_variable: str, timeouts: Timeouts = TIMEOUTS) -> str:
+    """What `url` answers, or its first `longest` bytes and a little more.
+
+    Raises:
+        PlatformError: nothing answers, or the file is not there.
+    """
+
+    def attempt() -> str:
+        with _client(url, timeouts) as client, client.stream("GET", url, follow_redirects=True) as response:
+            _check(response, url, mirror_variable)
+            text = bytearray()
+            for chunk in response.iter_bytes(CHUNK):
+                text += chunk
+                if len(text) > longest:
+                    break
+        return text.decode("utf-8", "replace")
+
+    return _ask(attempt, url, mirror_variable, timeouts)
 
 
 def unwritable(path: Path, error: OSError) -> PlatformError:

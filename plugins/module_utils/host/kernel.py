@@ -31,8 +31,7 @@ class Kernel:
     def __init__(self, names: str, *, root: Path = Path("/"), run: t.Callable[[t.Sequence[str]], Completed] = run_command) -> None:
         self.run = run
         self.root = root
-        self.modules_file = root / "etc/modules-load.d" / f"{names}.conf"
-        self.sysctl_file = root / "etc/sysctl.d" / f"{names}.conf"
+        self.names = names
 
     def ensure(self, modules: t.Sequence[str], settings: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, t.Any]:
         """Load and set what is not so yet, and write it down for the next boot.
@@ -47,11 +46,8 @@ class Kernel:
         Raises:
             PlatformError: a module can't be loaded, a setting doesn't exist or can't be written.
         """
-        wanted = {name: " ".join(str(value).split()) for name, value in settings.items()}
-        files = {
-            self.modules_file: HEADER + "".join(f"{name}\n" for name in modules),
-            self.sysctl_file: HEADER + "".join(f"{name} = {value}\n" for name, value in wanted.items()),
-        }
+        wanted = _wanted(settings)
+        files = {self.root / name: content for name, content in written(self.names, modules, settings).items()}
         missing = [name for name in modules if not self.loaded(name)]
         stale = [path for path, content in files.items() if _read(path) != content]
         if not check_mode:
@@ -104,6 +100,18 @@ class Kernel:
 
     def _path(self, name: str) -> Path:
         return self.root / "proc/sys" / name.replace(".", "/")
+
+
+def written(names: str, modules: t.Sequence[str], settings: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """The two files that systemd reads at each boot: content by path, without the slash at its begin."""
+    return {
+        f"etc/modules-load.d/{names}.conf": HEADER + "".join(f"{name}\n" for name in modules),
+        f"etc/sysctl.d/{names}.conf": HEADER + "".join(f"{name} = {value}\n" for name, value in _wanted(settings).items()),
+    }
+
+
+def _wanted(settings: t.Mapping[str, t.Any]) -> dict[str, str]:
+    return {name: " ".join(str(value).split()) for name, value in settings.items()}
 
 
 def _read(path: Path) -> str:

@@ -108,6 +108,20 @@ def merge_arguments(ours: t.Sequence[str], users: t.Sequence[str]) -> list[str]:
     return merged
 
 
+def layered(layers: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
+    """The user's dictionaries as one, the later over the earlier; arguments of a component are put together by name."""
+    whole: dict[str, t.Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            before = whole.get(key)
+            whole[key] = value if value is None or before is None or not key.endswith("-arg") else merge_arguments(_texts(before), _texts(value))
+    return whole
+
+
+def _texts(value: t.Any) -> list[str]:
+    return [str(item) for item in (value if isinstance(value, list) else [value])]
+
+
 def _both(desired: t.Mapping[str, t.Any], cgroup: str) -> dict[str, t.Any]:
     hardened = bool(desired.get("hardening") or desired.get("cis"))
     kubelet = list(KUBELET) if hardened else []

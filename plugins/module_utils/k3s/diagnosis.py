@@ -15,6 +15,8 @@ import re
 import statistics
 import typing as t
 
+from .plan_hosts import is_elastic
+
 ERROR, WARNING, INFO = "error", "warning", "info"
 SEVERITIES = (ERROR, WARNING, INFO)
 
@@ -535,7 +537,7 @@ def _quorum(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterato
 def _membership(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterator[Finding]:
     named = {host.node_name: host for host in hosts}
     for name, node in nodes.items():
-        if name not in named:
+        if name not in named and not is_elastic(node):
             yield Finding(
                 WARNING,
                 name,

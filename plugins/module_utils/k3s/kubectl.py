@@ -138,14 +138,15 @@ def problem(completed: Completed, what: str) -> ApiProblem:
     return ApiProblem(cause, next_step="Correct what it names, and run it again.")
 
 
-def host_kubectl(program: str = paths.K3S_PROGRAM, *, kubeconfig: str = "", seconds: float = REQUEST_SECONDS) -> Kubectl:
-    """`program kubectl` of this host; each command may take `seconds`, and what it asks of the API a little less."""
+def host_kubectl(program: str = paths.K3S_PROGRAM, *, command: t.Sequence[str] = (), kubeconfig: str = "", seconds: float = REQUEST_SECONDS) -> Kubectl:
+    """`program kubectl` of this host, or another `command`; each call may take `seconds`, and what it asks of the API a little less."""
+    begin = list(command) or [program, "kubectl"]
     credentials = [f"--kubeconfig={kubeconfig}"] if kubeconfig else []
 
     def run(arguments: list[str], standard_input: str | None) -> Completed:
-        command = [program, "kubectl", *credentials, f"--request-timeout={max(1, int(seconds) - 1)}s", *arguments]
+        line = [*begin, *credentials, f"--request-timeout={max(1, int(seconds) - 1)}s", *arguments]
         # A KUBECONFIG of the host's administrator may name another cluster.
-        return run_command(command, standard_input=standard_input, seconds=seconds, environment={"KUBECONFIG": ""})
+        return run_command(line, standard_input=standard_input, seconds=seconds, environment={"KUBECONFIG": ""})
 
     return Kubectl(run)
 

@@ -13,7 +13,7 @@ import difflib
 import typing as t
 
 from . import version
-from .plan_hosts import Host
+from .plan_hosts import Host, is_elastic
 from .problems import Problem, raise_if_any
 from .restore import RESET
 
@@ -95,7 +95,7 @@ def change_all(cluster: Cluster) -> Result:
             problems.append(Problem(host.name, f"the cluster has no node {host.node_name}", "run site.yml first, it lets the host join"))
         elif cluster.live and not ready[host.node_name].get("ready"):
             problems.append(Problem(host.name, "its node is not Ready", "doctor.yml says why; or remove it with remove_node.yml -e force=true"))
-    missing = sorted(set(ready) - {host.node_name for host in cluster.hosts})
+    missing = sorted(name for name in set(ready) - {host.node_name for host in cluster.hosts} if not is_elastic(ready[name]))
     if missing:
         problems.append(
             Problem("", f"no host of the inventory has the nodes {', '.join(missing)}", "add the hosts, or remove the nodes with site.yml -e prune=true")

@@ -13,7 +13,7 @@ import typing as t
 
 from . import config_check, configuration, flags
 from . import plan_problems as checks
-from .plan_hosts import Host, Settings, is_loopback, url, url_host
+from .plan_hosts import Host, Settings, is_elastic, is_loopback, url, url_host
 from .problems import Problem, raise_if_any
 from .version import agent_problem, is_version, upgrade_problem
 
@@ -221,13 +221,13 @@ def version_problems(play: t.Sequence[Host], cluster: Cluster, settings: Setting
 
 
 def gone_nodes(hosts: t.Sequence[Host], cluster: Cluster) -> list[dict[str, t.Any]]:
-    """Nodes of the cluster that no host of the inventory stands for, by name or address."""
+    """Nodes of the cluster that no host of the inventory stands for, by name or address, and that did not join by themselves."""
     names = {host.node_name for host in hosts}
     left_out = set().union(*(host.own_names for host in hosts if not host.known))
     return [
         {"name": name, "control_plane": bool(node["control_plane"]), "ready": bool(node["ready"])}
         for name, node in cluster.nodes.items()
-        if name not in names and not left_out & {name, *node["addresses"]}
+        if name not in names and not left_out & {name, *node["addresses"]} and not is_elastic(node)
     ]
 
 

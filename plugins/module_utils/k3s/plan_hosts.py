@@ -15,6 +15,9 @@ from . import paths
 STARTED = ("active", "activating")
 """States of a unit that runs or will by itself."""
 
+JOINED_BY_ITSELF = ("wasmfaas.dev/join", "self")
+"""Label of nodes that no host of the inventory stands for and that come and go: terraform/modules/node_group/files/join_cluster.py sets it."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Host:
@@ -139,6 +142,12 @@ class Settings:
             raise PlatformError(
                 f"k3s_api_port, k3s_maximum_clock_difference or k3s_minimum_disk_gib is no number: {error}.", next_step="write it as a number."
             ) from error
+
+
+def is_elastic(node: t.Mapping[str, t.Any]) -> bool:
+    """Whether a node of the cluster, as k3s_node_info tells of it, is a machine of a scaling group."""
+    label, value = JOINED_BY_ITSELF
+    return bool((node.get("labels") or {}).get(label) == value)
 
 
 def url(host: str, port: int) -> str:

@@ -30,7 +30,10 @@ class LocalSettings:
     wait_timeout: float
 
 
-_CLUSTER_ONLY = ("replicas", "autoscale", "load", "domain", "hostname", "service_account", "resources", "invocation_limits", "runtime_config")
+_CLUSTER_ONLY = (
+    "replicas", "autoscale", "load", "canary", "domain", "hostname", "tls", "service_account", "resources", "memory", "cpu", "invocation_limits",
+    "runtime_config", "probe_ca_file",
+)  # fmt: skip
 
 
 def local_settings(parameters: dict[str, t.Any], state: Path) -> LocalSettings:
@@ -66,6 +69,9 @@ class LocalTarget:
     def shim_version(self) -> str:
         # What runs here must run on a cluster as well, so the check is that of the version the collection installs.
         return DEFAULT_SHIM_VERSION
+
+    def check(self, wanted: WantedFunction) -> None:
+        """Nothing here can be refused before the build."""
 
     def difference(self, wanted: WantedFunction) -> Difference:
         function = self._read()

@@ -9,6 +9,7 @@ The protocol: https://distribution.github.io/distribution/spec/auth/ (token, sco
 from __future__ import annotations
 
 import dataclasses
+import errno
 import threading
 import time
 import typing as t
@@ -24,6 +25,7 @@ if t.TYPE_CHECKING:
 
 _SHORTEST_LIFE = 60.0  # seconds; what a token lives if its server doesn't say (spec/auth/token)
 _CLIENT_ID = "wasmfaas.platform"
+NO_SPACE = "no space left on device"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,12 +207,19 @@ def registry_error(response: httpx2.Response) -> str:
         parts = []
         for error in errors:
             code, message = error.get("code") or error.get("error") or "", error.get("message") or error.get("error_description") or error.get("details") or ""
-            parts.append(": ".join(str(part) for part in (code, message) if part))
+            parts.append(": ".join(str(part) for part in (code, message, _full_disk(error.get("detail"))) if part))
         return "; ".join(part for part in parts if part)[:500]
     except (ValueError, AttributeError, TypeError):
         pass
     kind = response.headers.get("Content-Type", "text/plain")
     return " ".join(response.text.split())[:200] if kind.startswith("text/plain") else ""
+
+
+def _full_disk(detail: t.Any) -> str:
+    """Distribution says "unknown error" of a full disk, and what it is in `detail`: text of version 2, the system's error number 28 in version 3."""
+    enclosed = detail.get("Enclosed") if isinstance(detail, dict) else None
+    number = enclosed.get("Err") if isinstance(enclosed, dict) else None
+    return NO_SPACE if number == errno.ENOSPC or (isinstance(detail, str) and NO_SPACE in detail.lower()) else ""
 
 
 def _login(host: str) -> str:

@@ -14,7 +14,7 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
-from .authentication import Authenticator, registry_error
+from .authentication import NO_SPACE, Authenticator, registry_error
 from .credentials import Credentials
 from .reference import DistributionLocation, check_digest, check_tag
 from .store import PushPlan, PushResult, Timeouts
@@ -93,6 +93,15 @@ class DistributionStore:
                 f"The registry {self._peer.address} gave other bytes than asked for, while {did}.", next_step="Look for a proxy that rewrites manifests."
             )
         return response.content
+
+    def blob(self, name: str, digest: str) -> bytes:
+        """The bytes of a small blob, such as the archive of a chart. Errors: PlatformError where it is missing or is not what its digest says."""
+        repository = self._location.repository(name)
+        did = f"reading blob {digest} of {repository}"
+        content = self._request("GET", f"{self._base}/v2/{repository}/blobs/{check_digest(digest)}", repository, _PULL, did=did).content
+        if _sha256(content) != digest:
+            raise PlatformError(f"The registry {self._peer.address} gave other bytes than asked for, while {did}.", next_step="Look for a proxy in between.")
+        return bytes(content)
 
     def plan(self, name: str, artifact: Artifact | str, *, tag: str) -> PushPlan:
         """See `store.Store`."""
@@ -328,7 +337,9 @@ class DistributionStore:
             message = self._explanation(url, headers or {}, authorization)
         if response.status_code == 401:
             raise self._authenticator.refused(repository, message)
-        raise temporary(response, self._refusal(response, repository, message, did))
+        refusal = self._refusal(response, repository, message, did)
+        # A disk does not empty itself between two attempts.
+        raise refusal if NO_SPACE in message.lower() else temporary(response, refusal)
 
     def _explanation(self, url: str, headers: dict[str, str], authorization: str | None) -> str:
         import httpx2
@@ -374,7 +385,11 @@ class DistributionStore:
                 cause, next_step=f"Run again {f'after {wait} s' if wait and wait.isdigit() else 'later'}, or raise the rate limit of the account."
             )
         if status == 507 or "NO SPACE" in upper:
-            return PlatformError(cause, next_step=f"Free disk space of {address}: delete old tags and run the registry's garbage collection.")
+            return PlatformError(
+                cause, next_step=f"Free disk space of {address}: delete old tags and run the registry's garbage collection; or give it a larger disk."
+            )
+        if "QUOTA" in upper:
+            return PlatformError(cause, next_step=f"Raise the quota of {repository.partition('/')[0]} in {address}, or delete old tags there.")
         if "IMMUTABLE" in upper or "ALREADYEXISTS" in upper.replace(" ", "") or status == 409:
             return PlatformError(cause, next_step="Use another tag, or make the tags of this repository mutable.")
         if status >= 500:

@@ -3,6 +3,9 @@ locals {
     # Can be made again by site.yml. Old bundles stay for machines that are just booting.
     bundles   = { force_destroy = true, noncurrent_days = 7 }
     snapshots = { force_destroy = var.destroy_snapshots, noncurrent_days = var.snapshot_days }
+    # Loki and Tempo delete what is too old themselves; a copy of that for long would only cost.
+    logs   = { force_destroy = true, noncurrent_days = 1 }
+    traces = { force_destroy = true, noncurrent_days = 1 }
   }
   # What stands in a parameter until site.yml has written it. Machines take it for "not yet".
   unset = "unset"

@@ -1,10 +1,10 @@
 output "bucket_names" {
-  description = "Names of the buckets `bundles` and `snapshots`."
+  description = "Names of the buckets `bundles`, `snapshots`, `logs` and `traces`."
   value       = { for key, bucket in aws_s3_bucket.this : key => bucket.bucket }
 }
 
 output "bucket_arns" {
-  description = "ARNs of the buckets `bundles` and `snapshots`."
+  description = "ARNs of the buckets `bundles`, `snapshots`, `logs` and `traces`."
   value       = { for key, bucket in aws_s3_bucket.this : key => bucket.arn }
 }
 

@@ -98,11 +98,19 @@ locals {
       ]
     }
 
+    telemetry = {
+      reason = "Loki and Tempo: write logs and traces to their buckets, read them for queries, delete what is too old."
+      statements = [
+        { Action = ["s3:ListBucket"], Resource = var.telemetry_bucket_arns },
+        { Action = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], Resource = [for arn in var.telemetry_bucket_arns : "${arn}/*"] },
+      ]
+    }
+
     # AWS's own AmazonSSMManagedInstanceCore also allows ssm:GetParameter on everything: any machine could read every join token.
     session_manager = {
       reason = "Systems Manager agent: sessions for administrators, without a public address or an open port."
       statements = [
-        { Action = ["ssm:UpdateInstanceInformation"], Resource = ["*"] },
+        { Action = ["ssm:UpdateInstanceInformation"], Resource = [local.machines_arn] },
         { Action = ["ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"], Resource = ["*"] },
       ]
     }

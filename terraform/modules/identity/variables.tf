@@ -29,6 +29,11 @@ variable "snapshots_bucket_arn" {
   type        = string
 }
 
+variable "telemetry_bucket_arns" {
+  description = "ARNs of the buckets of logs and traces."
+  type        = list(string)
+}
+
 variable "interruption_queue_arn" {
   description = "ARN of the queue of the termination handler."
   type        = string

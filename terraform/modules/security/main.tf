@@ -1,7 +1,16 @@
-# Which machine gets which group: all `nodes`, servers also `servers`, those behind the public load balancer also `ingress`.
-# Ports: https://docs.k3s.io/installation/requirements#inbound-rules-for-k3s-nodes
 locals {
-  cni_rules = {
+  # Which machine gets which group: all `nodes`, servers also `servers`, those behind the public load balancer also `ingress`.
+  groups = {
+    nodes                = "All machines of the cluster"
+    servers              = "k3s servers"
+    ingress              = "Machines that take the traffic of the public load balancer"
+    public_load_balancer = "Public load balancer"
+    api_load_balancer    = "Private load balancer of the Kubernetes API"
+  }
+
+  # --- Who may reach what: from another of these groups, or from a network ------------------------------------------------
+  # Ports: https://docs.k3s.io/installation/requirements#inbound-rules-for-k3s-nodes
+  pod_networks = {
     vxlan            = { pod_network = { protocol = "udp", from = 8472, to = 8472, reason = "flannel VXLAN" } }
     wireguard-native = { pod_network = { protocol = "udp", from = 51820, to = 51820, reason = "flannel WireGuard" } }
     cilium = {
@@ -10,106 +19,61 @@ locals {
       hubble        = { protocol = "tcp", from = 4244, to = 4244, reason = "Hubble relay" }
     }
   }
-  # From every machine of the cluster to every other.
-  node_rules = merge(local.cni_rules[var.cni], {
+  between_nodes = merge(local.pod_networks[var.cni], {
     kubelet       = { protocol = "tcp", from = 10250, to = 10250, reason = "kubelet: logs, exec, metrics" }
     node_exporter = { protocol = "tcp", from = 9100, to = 9100, reason = "Prometheus node exporter" }
     image_mirror  = { protocol = "tcp", from = 5001, to = 5001, reason = "k3s embedded registry: images from the neighbours" }
   })
+  between_groups = merge(
+    { for name, rule in local.between_nodes : name => merge(rule, { group = "nodes", source = "nodes" }) },
+    {
+      api                    = { group = "servers", source = "nodes", protocol = "tcp", from = 6443, to = 6443, reason = "Kubernetes API and k3s supervisor" }
+      etcd                   = { group = "servers", source = "servers", protocol = "tcp", from = 2379, to = 2380, reason = "etcd" }
+      etcd_metrics           = { group = "servers", source = "nodes", protocol = "tcp", from = 2381, to = 2381, reason = "Prometheus: metrics of etcd" }
+      api_to_load_balancer   = { group = "api_load_balancer", source = "nodes", protocol = "tcp", from = 6443, to = 6443, reason = "Machines of the cluster" }
+      api_from_load_balancer = { group = "servers", source = "api_load_balancer", protocol = "tcp", from = 6443, to = 6443, reason = "From the private load balancer" }
+    },
+    # By the load balancer's group and not by address: it holds although clients keep theirs, and nobody gets past the load balancer.
+    { for name, port in local.public_ports : "ingress_${name}" => { group = "ingress", source = "public_load_balancer", protocol = "tcp", from = port, to = port, reason = "From the public load balancer" } },
+  )
 
-  admin_rules = merge(
+  public_ports = { http = 80, https = 443 }
+  from_networks = merge(
     { for cidr in var.admin_cidrs : "ssh ${cidr}" => { group = "nodes", cidr = cidr, port = 22, reason = "SSH for administrators" } },
     { for cidr in var.admin_cidrs : "api ${cidr}" => { group = "servers", cidr = cidr, port = 6443, reason = "Kubernetes API for administrators" } },
+    merge([for name, port in local.public_ports : { for cidr in var.ingress_cidrs : "${name} ${cidr}" => { group = "public_load_balancer", cidr = cidr, port = port, reason = "Requests to functions" } }]...),
   )
-  groups = { nodes = aws_security_group.nodes, servers = aws_security_group.servers }
+
+  # A load balancer may send only to those that let it in, its health checks too.
+  from_load_balancers = { for name, rule in local.between_groups : name => rule if contains(["public_load_balancer", "api_load_balancer"], rule.source) }
 }
 
-# The one group of a machine with the cluster's tag: the load balancer controller refuses to choose between two.
-resource "aws_security_group" "nodes" {
-  name        = "${var.name}-nodes"
-  description = "All machines of the cluster"
+resource "aws_security_group" "this" {
+  for_each = local.groups
+
+  name        = "${var.name}-${replace(each.key, "_", "-")}"
+  description = each.value
   vpc_id      = var.vpc_id
 
-  tags = { Name = "${var.name}-nodes", "kubernetes.io/cluster/${var.name}" = "owned" }
+  # Of a machine's groups only one may have the cluster's tag: the load balancer controller refuses to choose between two.
+  tags = merge({ Name = "${var.name}-${replace(each.key, "_", "-")}" }, each.key == "nodes" ? { "kubernetes.io/cluster/${var.name}" = "owned" } : {})
 }
 
-resource "aws_security_group" "servers" {
-  name        = "${var.name}-servers"
-  description = "k3s servers"
-  vpc_id      = var.vpc_id
+resource "aws_vpc_security_group_ingress_rule" "group" {
+  for_each = local.between_groups
 
-  tags = { Name = "${var.name}-servers" }
-}
-
-resource "aws_security_group" "ingress" {
-  name        = "${var.name}-ingress"
-  description = "Machines that take the traffic of the public load balancer"
-  vpc_id      = var.vpc_id
-
-  tags = { Name = "${var.name}-ingress" }
-}
-
-resource "aws_security_group" "public_load_balancer" {
-  name        = "${var.name}-public-load-balancer"
-  description = "Public load balancer"
-  vpc_id      = var.vpc_id
-
-  tags = { Name = "${var.name}-public-load-balancer" }
-}
-
-resource "aws_security_group" "api_load_balancer" {
-  name        = "${var.name}-api-load-balancer"
-  description = "Private load balancer of the Kubernetes API"
-  vpc_id      = var.vpc_id
-
-  tags = { Name = "${var.name}-api-load-balancer" }
-}
-
-# --- Between the machines ----------------------------------------------------------------------------------------------------
-
-resource "aws_vpc_security_group_ingress_rule" "nodes" {
-  for_each = local.node_rules
-
-  security_group_id            = aws_security_group.nodes.id
-  referenced_security_group_id = aws_security_group.nodes.id
+  security_group_id            = aws_security_group.this[each.value.group].id
+  referenced_security_group_id = aws_security_group.this[each.value.source].id
   ip_protocol                  = each.value.protocol
   from_port                    = each.value.from
   to_port                      = each.value.to
   description                  = each.value.reason
 }
 
-resource "aws_vpc_security_group_ingress_rule" "api_from_nodes" {
-  security_group_id            = aws_security_group.servers.id
-  referenced_security_group_id = aws_security_group.nodes.id
-  ip_protocol                  = "tcp"
-  from_port                    = 6443
-  to_port                      = 6443
-  description                  = "Kubernetes API and k3s supervisor"
-}
+resource "aws_vpc_security_group_ingress_rule" "network" {
+  for_each = local.from_networks
 
-resource "aws_vpc_security_group_ingress_rule" "etcd" {
-  security_group_id            = aws_security_group.servers.id
-  referenced_security_group_id = aws_security_group.servers.id
-  ip_protocol                  = "tcp"
-  from_port                    = 2379
-  to_port                      = 2380
-  description                  = "etcd"
-}
-
-# Images, packages and AWS itself are on the internet, at no fixed addresses.
-resource "aws_vpc_security_group_egress_rule" "nodes" {
-  security_group_id = aws_security_group.nodes.id
-  ip_protocol       = "-1"
-  cidr_ipv4         = "0.0.0.0/0"
-  description       = "Everything out"
-}
-
-# --- Administrators ----------------------------------------------------------------------------------------------------------
-
-resource "aws_vpc_security_group_ingress_rule" "administrators" {
-  for_each = local.admin_rules
-
-  security_group_id = local.groups[each.value.group].id
+  security_group_id = aws_security_group.this[each.value.group].id
   cidr_ipv4         = strcontains(each.value.cidr, ":") ? null : each.value.cidr
   cidr_ipv6         = strcontains(each.value.cidr, ":") ? each.value.cidr : null
   ip_protocol       = "tcp"
@@ -118,65 +82,21 @@ resource "aws_vpc_security_group_ingress_rule" "administrators" {
   description       = each.value.reason
 }
 
-# --- Load balancers ----------------------------------------------------------------------------------------------------------
+resource "aws_vpc_security_group_egress_rule" "load_balancer" {
+  for_each = local.from_load_balancers
 
-resource "aws_vpc_security_group_ingress_rule" "public" {
-  for_each = { for pair in setproduct(var.ingress_cidrs, [80, 443]) : "${pair[0]} ${pair[1]}" => { cidr = pair[0], port = pair[1] } }
-
-  security_group_id = aws_security_group.public_load_balancer.id
-  cidr_ipv4         = each.value.cidr
-  ip_protocol       = "tcp"
-  from_port         = each.value.port
-  to_port           = each.value.port
-  description       = "Requests to functions"
+  security_group_id            = aws_security_group.this[each.value.source].id
+  referenced_security_group_id = aws_security_group.this[each.value.group].id
+  ip_protocol                  = each.value.protocol
+  from_port                    = each.value.from
+  to_port                      = each.value.to
+  description                  = "To the machines, health checks too"
 }
 
-resource "aws_vpc_security_group_egress_rule" "public" {
-  for_each = toset(["80", "443"])
-
-  security_group_id            = aws_security_group.public_load_balancer.id
-  referenced_security_group_id = aws_security_group.ingress.id
-  ip_protocol                  = "tcp"
-  from_port                    = tonumber(each.key)
-  to_port                      = tonumber(each.key)
-  description                  = "To the ingress, health checks too"
-}
-
-# By the load balancer's group and not by address: it holds although clients keep theirs, and nobody gets past the load balancer.
-resource "aws_vpc_security_group_ingress_rule" "ingress" {
-  for_each = toset(["80", "443"])
-
-  security_group_id            = aws_security_group.ingress.id
-  referenced_security_group_id = aws_security_group.public_load_balancer.id
-  ip_protocol                  = "tcp"
-  from_port                    = tonumber(each.key)
-  to_port                      = tonumber(each.key)
-  description                  = "From the public load balancer"
-}
-
-resource "aws_vpc_security_group_ingress_rule" "api_load_balancer" {
-  security_group_id            = aws_security_group.api_load_balancer.id
-  referenced_security_group_id = aws_security_group.nodes.id
-  ip_protocol                  = "tcp"
-  from_port                    = 6443
-  to_port                      = 6443
-  description                  = "Machines of the cluster"
-}
-
-resource "aws_vpc_security_group_egress_rule" "api_load_balancer" {
-  security_group_id            = aws_security_group.api_load_balancer.id
-  referenced_security_group_id = aws_security_group.servers.id
-  ip_protocol                  = "tcp"
-  from_port                    = 6443
-  to_port                      = 6443
-  description                  = "To the servers, health checks too"
-}
-
-resource "aws_vpc_security_group_ingress_rule" "api_from_load_balancer" {
-  security_group_id            = aws_security_group.servers.id
-  referenced_security_group_id = aws_security_group.api_load_balancer.id
-  ip_protocol                  = "tcp"
-  from_port                    = 6443
-  to_port                      = 6443
-  description                  = "From the private load balancer"
+# Images, packages and AWS itself are on the internet, at no fixed addresses.
+resource "aws_vpc_security_group_egress_rule" "nodes" {
+  security_group_id = aws_security_group.this["nodes"].id
+  ip_protocol       = "-1"
+  cidr_ipv4         = "0.0.0.0/0"
+  description       = "Everything out"
 }

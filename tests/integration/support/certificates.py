@@ -47,12 +47,17 @@ class CertificateAuthority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
 
-    def issue(self, name: str) -> tuple[Path, Path]:
-        """The files of a certificate for localhost and 127.0.0.1 called `name`, and of its key."""
+    def issue(self, name: str, *hosts: str) -> tuple[Path, Path]:
+        """The files of a certificate called `name` for `hosts`, by default localhost, and for 127.0.0.1, and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
             self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key.public_key())
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+            .add_extension(
+                x509.SubjectAlternativeName(
+                    [*(x509.DNSName(host) for host in hosts or ("localhost",)), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))],
+                ),
+                critical=False,
+            )
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .sign(self._key, hashes.SHA256())
         )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import collections.abc
 import ssl
 import typing as t
 from pathlib import Path
@@ -23,6 +24,7 @@ from .servers import Programs, Server, answers, free_port, wait_until, write_jso
 GATEWAY_NAME = "wasmfaas"
 GATEWAY_NAMESPACE = "wasmfaas-system"
 GATEWAY_CLASS = "traefik"
+GATEWAY_CONTROLLER = "traefik.io/gateway-controller"
 EXECUTOR = "containerd-shim-spin"
 RUNTIME_CLASS = "wasmtime-spin-v2"
 FIELD_MANAGER = "tests"
@@ -40,15 +42,19 @@ InterceptorRoute = create_namespaced_resource("http.keda.sh", "v1beta1", "Interc
 class ControlPlane:
     """A running control plane; `kubeconfig` is its administrator's. Start-up: about 7 s."""
 
-    def __init__(self, programs: Programs, directory: Path) -> None:
-        """Start it with its data, kubeconfigs and log in `directory`, which must be new."""
+    def __init__(self, programs: Programs, directory: Path, *, definitions: collections.abc.Iterable[Path] = (), audit: bool = False) -> None:
+        """Start it with its data, kubeconfigs and log in `directory`, which must be new; `definitions` are files of more kinds.
+
+        With `audit` every request is a line of JSON in `audit_log`.
+        """
         self.directory = directory
         self.kubeconfig = directory / "administrator.kubeconfig"
+        self.audit_log = directory / "audit.log"
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
-        definitions = [*definition_files(), programs.gateway_definitions]
         arguments = ["--data-directory", str(directory / "data"), "--port", str(self.port), "--kubeconfig", str(self.kubeconfig)]
-        for path in definitions:
+        arguments += ["--audit-log", str(self.audit_log)] if audit else []
+        for path in (*definition_files(), programs.gateway_definitions, *definitions):
             arguments += ["--custom-resource-definitions", str(path)]
         self.server = Server([str(programs.path("control_plane")), *arguments], log=directory / "control_plane.log")
         self._wait_ready()
@@ -113,7 +119,7 @@ class ControlPlane:
         client = self.client()
         wait_until(lambda: _exists(client, ServiceAccount, "default", name), seconds=30, what=f"the default service account of {name}")
 
-    def prepare(self) -> None:
+    def prepare(self, *, gateway_class: str = GATEWAY_CLASS, gateway_controller: str = GATEWAY_CONTROLLER) -> None:
         """RuntimeClass, shared Gateway, KEDA's interceptor Service, and the namespaces `default` and `user1` with an executor each."""
         for namespace in (GATEWAY_NAMESPACE, "keda"):
             self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
@@ -128,15 +134,15 @@ class ControlPlane:
             {
                 "apiVersion": "gateway.networking.k8s.io/v1",
                 "kind": "GatewayClass",
-                "metadata": {"name": GATEWAY_CLASS},
-                "spec": {"controllerName": "traefik.io/gateway-controller"},
+                "metadata": {"name": gateway_class},
+                "spec": {"controllerName": gateway_controller},
             },
             {
                 "apiVersion": "gateway.networking.k8s.io/v1",
                 "kind": "Gateway",
                 "metadata": {"name": GATEWAY_NAME, "namespace": GATEWAY_NAMESPACE},
                 "spec": {
-                    "gatewayClassName": GATEWAY_CLASS,
+                    "gatewayClassName": gateway_class,
                     "listeners": [{"name": "web", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}],
                 },
             },

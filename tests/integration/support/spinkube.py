@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 from pathlib import Path
 
 import httpx2
@@ -19,11 +20,28 @@ SHIM_VERSION_LABEL = "wasmfaas.dev/containerd-shim-spin"
 class SpinkubeStandIn:
     """Running beside a control plane; `front_url` is where its Gateway answers, by Host header. Start-up: about 1 s."""
 
-    def __init__(self, programs: Programs, control_plane: ControlPlane, directory: Path, *, authorities: list[Path], shim_version: str = "0.25.1") -> None:
+    def __init__(
+        self,
+        programs: Programs,
+        control_plane: ControlPlane,
+        directory: Path,
+        *,
+        authorities: collections.abc.Iterable[Path] = (),
+        shim_version: str = "0.25.1",
+        container_runtime: Path | None = None,
+        interceptor_address: str = "",
+    ) -> None:
+        """Start it.
+
+        Args:
+            container_runtime: socket of a `ContainerRuntime`: pods are then processes, not played.
+            interceptor_address: HOST:PORT where KEDA's interceptor is played too, for a Gateway that is not played here.
+        """
         self.front_port = free_port()
         self.front_url = f"http://127.0.0.1:{self.front_port}"
         arguments = ["--kubeconfig", str(control_plane.kubeconfig), "--front-port", str(self.front_port), "--gateway-class", GATEWAY_CLASS]
         arguments += ["--shim-version", shim_version, "--shim-version-key", SHIM_VERSION_LABEL, "--node-name", NODE]
+        arguments += ["--interceptor-address", interceptor_address, "--container-runtime", str(container_runtime or "")]
         for file in authorities:
             arguments += ["--registry-authority", str(file)]
         self.server = Server([str(programs.path("spinkube_stand_in")), *arguments], log=directory / "spinkube_stand_in.log")

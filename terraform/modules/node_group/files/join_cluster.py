@@ -1,13 +1,12 @@
 """Makes this machine a node of its cluster: what a machine of an elastic group runs at its first boot.
 
 It needs nothing but Python 3.9 and systemd, which every image with cloud-init has; the AWS CLI is not on Debian's. It asks the metadata
-service who it is, SSM for the sha256 of its group's bundle and for the join token, S3 for the bundle (programs, units, settings), puts
-these in place and starts the agent. All of it is asked for again until it is there, up to a limit; nothing is put in place before
-everything has come and the checksum is right. Then one line on the console and in the journal says what is missing, and the machine
-powers off, so that its scaling group tries with another one (JOIN_ON_FAILURE=stay keeps it, to look at it).
+service who it is, SSM for the sha256 of its group's bundle and for the join token, S3 for the bundle, puts these in place and starts the
+agent. All of it is asked for again until it is there, up to a limit; nothing is put in place before everything has come and the checksum is
+right. At the limit one line on the console and in the journal says what is missing, and the machine powers off, so that its scaling group
+tries with another one (JOIN_ON_FAILURE=stay keeps it, to look at it).
 
-Bundle: s3://BUCKET/bundles/GROUP/SHA256.tar.gz, files and symbolic links below usr/local, etc, opt and var/lib/rancher.
-Tests put other addresses into JOIN_METADATA_URL, JOIN_S3_URL, JOIN_SSM_URL, and other paths into JOIN_CONFIGURATION, JOIN_ROOT.
+Bundle: s3://BUCKET/bundles/GROUP/SHA256.tar.gz, files and symbolic links below PLACES.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import contextlib
 import datetime
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import random
@@ -29,13 +29,19 @@ import time
 import urllib.error
 import urllib.request
 
+# Tests name other places.
 CONFIGURATION = os.environ.get("JOIN_CONFIGURATION", "/etc/wasmfaas/join.json")
 METADATA_URL = os.environ.get("JOIN_METADATA_URL", "http://169.254.169.254")
+KUBELET_URL = os.environ.get("JOIN_KUBELET_URL", "http://127.0.0.1:10248/healthz")
 ROOT = os.environ.get("JOIN_ROOT", "/")
 SERVICE = "k3s-agent.service"
 PLACES = ("usr/local/", "etc/", "opt/", "var/lib/rancher/")
 UNSET = "unset"  # what Terraform puts into the parameters
 ANSWER_SECONDS = 10
+DOWNLOAD_SECONDS = 120  # a connection slower than that is worth another try
+START_SECONDS = 180
+# Without a proxy: these addresses mean another machine to every other one.
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class NotYet(Exception):
@@ -50,10 +56,12 @@ def main() -> int:
     with open(CONFIGURATION, encoding="utf-8") as file:
         configuration = json.load(file)
     started = time.monotonic()
+    deadline = started + configuration["seconds"]
     try:
-        until(started + configuration["seconds"], lambda: join(configuration))
-    except (NotYet, Refused) as error:
-        say(f"This machine did not join {configuration['cluster']} as {configuration['group']} within {configuration['seconds']} s: {error}", console=True)
+        until(deadline, lambda: join(configuration, deadline))
+    except Exception as error:  # also what nobody thought of: a machine that just sits there costs money
+        why = error if isinstance(error, (NotYet, Refused)) else repr(error)
+        say(f"This machine did not join {configuration['cluster']} as {configuration['group']} within {configuration['seconds']} s: {why}", console=True)
         if os.environ.get("JOIN_ON_FAILURE", "replace") == "replace":
             subprocess.run(["systemctl", "poweroff"], check=False)
         return 1
@@ -61,7 +69,7 @@ def main() -> int:
     return 0
 
 
-def join(configuration: dict) -> None:
+def join(configuration: dict, deadline: float) -> None:
     me = identity()
     digest = parameter(me, configuration["bundle_parameter"])
     if not re.fullmatch("[0-9a-f]{64}", digest):
@@ -69,7 +77,7 @@ def join(configuration: dict) -> None:
     token = parameter(me, configuration["token_parameter"])
     bundle = os.path.join(ROOT, "var/lib/wasmfaas/bundle.tar.gz")
     try:
-        fetch(me, configuration["bucket"], f"bundles/{configuration['group']}/{digest}.tar.gz", digest, bundle)
+        fetch(me, configuration["bucket"], f"bundles/{configuration['group']}/{digest}.tar.gz", digest, bundle, deadline)
         unpack(bundle)
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -78,13 +86,14 @@ def join(configuration: dict) -> None:
     write(token_file, f"{token}\n", 0o600)
     # JSON is YAML; "+" adds to the lists of the bundle's config.yaml.
     write(os.path.join(ROOT, "etc/rancher/k3s/config.yaml.d/90-machine.yaml"), json.dumps(node_settings(configuration, me), indent=2) + "\n", 0o600)
-    start(token_file)
+    start(token_file, deadline)
 
 
 def node_settings(configuration: dict, me: dict) -> dict:
     """What k3s is told of this one machine. The node's name is the instance's id: unique for ever, and the cloud controller finds it by that."""
     labels = {
         **configuration["labels"],
+        "wasmfaas.dev/join": "self",  # site.yml does not take it for a node that was forgotten
         "topology.kubernetes.io/region": me["region"],
         "topology.kubernetes.io/zone": me["zone"],
         "node.kubernetes.io/instance-type": me["type"],
@@ -100,28 +109,42 @@ def node_settings(configuration: dict, me: dict) -> dict:
     }
 
 
-def start(token_file: str) -> None:
-    for command in (["daemon-reload"], ["restart", "systemd-modules-load.service", "systemd-sysctl.service"], ["enable", "--now", SERVICE]):
-        done = subprocess.run(["systemctl", *command], capture_output=True, text=True, check=False)
-        # The second: settings of the bundle that this kernel lacks are k3s's to judge.
-        if done.returncode and command[0] != "restart":
-            subprocess.run(["systemctl", "disable", "--now", SERVICE], capture_output=True, check=False)
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(token_file)
-            raise NotYet(f"`systemctl {' '.join(command)}` failed: {done.stderr.strip()} See `journalctl -u {SERVICE}` on the machine.")
+def start(token_file: str, deadline: float) -> None:
+    try:
+        for command in (["daemon-reload"], ["restart", "systemd-modules-load.service", "systemd-sysctl.service"], ["enable", "--now", SERVICE]):
+            done = subprocess.run(["systemctl", *command], capture_output=True, text=True, check=False)
+            # The second: settings of the bundle that this kernel lacks are k3s's to judge.
+            if done.returncode and command[0] != "restart":
+                raise NotYet(f"`systemctl {' '.join(command)}` failed: {done.stderr.strip()} See `journalctl -u {SERVICE}` on the machine.")
+        await_kubelet(min(deadline, time.monotonic() + START_SECONDS))
+    except BaseException:
+        subprocess.run(["systemctl", "disable", "--now", SERVICE], capture_output=True, check=False)
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(token_file)
+        raise
 
 
-# --- Who am I ----------------------------------------------------------------------------------------------------------
+def await_kubelet(deadline: float) -> None:
+    """k3s itself tries for ever, also with a token that the cluster refuses."""
+    while True:
+        try:
+            ask(KUBELET_URL, opener=DIRECTLY)
+            return
+        except NotYet:
+            if time.monotonic() > deadline:
+                raise NotYet(f"k3s runs, but the cluster has not let it in. See `journalctl -u {SERVICE}` on the machine.") from None
+        time.sleep(0.2)
+
+
+# --- Who am I
 
 
 def identity() -> dict:
     """id, type, zone, region, address, and the credentials of the role: access_key, secret_key, session_token."""
-    # Without a proxy: this address means another machine to every other one.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    token = ask(f"{METADATA_URL}/latest/api/token", opener=opener, method="PUT", headers={"X-aws-ec2-metadata-token-ttl-seconds": "300"}).decode()
+    token = ask(f"{METADATA_URL}/latest/api/token", opener=DIRECTLY, method="PUT", headers={"X-aws-ec2-metadata-token-ttl-seconds": "300"}).decode()
 
     def metadata(path: str) -> str:
-        return ask(f"{METADATA_URL}/latest/meta-data/{path}", opener=opener, headers={"X-aws-ec2-metadata-token": token}).decode().strip()
+        return ask(f"{METADATA_URL}/latest/meta-data/{path}", opener=DIRECTLY, headers={"X-aws-ec2-metadata-token": token}).decode().strip()
 
     role = metadata("iam/security-credentials/").splitlines()[0]
     credentials = json.loads(metadata(f"iam/security-credentials/{role}"))
@@ -137,7 +160,7 @@ def identity() -> dict:
     }
 
 
-# --- What do I need ----------------------------------------------------------------------------------------------------
+# --- What do I need
 
 
 def parameter(me: dict, name: str) -> str:
@@ -150,11 +173,11 @@ def parameter(me: dict, name: str) -> str:
     return value
 
 
-def fetch(me: dict, bucket: str, key: str, digest: str, path: str) -> None:
+def fetch(me: dict, bucket: str, key: str, digest: str, path: str, deadline: float) -> None:
     address = os.environ.get("JOIN_S3_URL")
     url = f"{address}/{bucket}/{key}" if address else f"https://{bucket}.s3.{me['region']}.amazonaws.com/{key}"
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    ask(url, headers=signed(me, "s3", "GET", url, {}, b""), path=path)
+    ask(url, headers=signed(me, "s3", "GET", url, {}, b""), path=path, deadline=deadline)
     found = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
@@ -198,7 +221,7 @@ def write(path: str, text: str, mode: int) -> None:
     os.replace(temporary, path)
 
 
-# --- How do I ask --------------------------------------------------------------------------------------------------------
+# --- How do I ask
 
 
 def ask(
@@ -208,6 +231,7 @@ def ask(
     headers: dict | None = None,
     body: bytes | None = None,
     path: str = "",
+    deadline: float = 0,
     opener: urllib.request.OpenerDirector | None = None,
 ) -> bytes:
     """The answer's body, or nothing if it goes into a file. Errors: NotYet, without the headers, which hold secrets."""
@@ -216,14 +240,21 @@ def ask(
         with (opener or urllib.request.build_opener()).open(request, timeout=ANSWER_SECONDS) as answer:
             if not path:
                 return answer.read()
+            began = time.monotonic()
+            limit = max(min(deadline, began + DOWNLOAD_SECONDS), began + ANSWER_SECONDS)
             with open(path, "wb") as file:
-                shutil.copyfileobj(answer, file, 1 << 20)
+                while block := answer.read1(1 << 20):
+                    file.write(block)
+                    if time.monotonic() > limit:
+                        raise NotYet(f"{method} {url} is too slow: {file.tell()} bytes in {time.monotonic() - began:.0f} s")
+                if file.tell() < int(answer.headers.get("Content-Length", 0)):
+                    raise NotYet(f"{method} {url} was cut off after {file.tell()} bytes")
             return b""
     except urllib.error.HTTPError as error:
         with error:
             text = error.read(500).decode(errors="replace")
         raise NotYet(f"{method} {url} gives {error.code}: {' '.join(text.split())}") from error
-    except (OSError, ValueError) as error:  # no connection, time-out, cut off; an answer that is no HTTP
+    except (OSError, ValueError, http.client.HTTPException) as error:  # no connection, time-out, cut off; an answer that is no HTTP
         raise NotYet(f"{method} {url}: {error}") from error
 
 

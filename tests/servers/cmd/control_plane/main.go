@@ -48,6 +48,7 @@ func main() {
 	dataDirectory := flag.String("data-directory", "", "where keys and etcd's data live")
 	port := flag.Int("port", 0, "port of the API server on 127.0.0.1; 0 takes a free one")
 	kubeconfig := flag.String("kubeconfig", "", "file to write an administrator's kubeconfig to, mode 0600")
+	auditLog := flag.String("audit-log", "", "file for one line of JSON for each finished request, without its body; none by default")
 	var definitions stringList
 	flag.Var(&definitions, "custom-resource-definitions", "file or folder of CRDs, applied before the controllers start; may be repeated")
 	flag.Parse()
@@ -55,13 +56,13 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(*dataDirectory, *port, *kubeconfig, definitions); err != nil {
+	if err := run(*dataDirectory, *port, *kubeconfig, *auditLog, definitions); err != nil {
 		fmt.Fprintln(os.Stderr, "control_plane:", err)
 		os.Exit(1)
 	}
 }
 
-func run(dataDirectory string, port int, kubeconfig string, definitions []string) error {
+func run(dataDirectory string, port int, kubeconfig, auditLog string, definitions []string) error {
 	// Both programs set up logging in this one process with the same defaults.
 	logsapi.ReapplyHandling = logsapi.ReapplyHandlingIgnoreUnchanged
 	started := time.Now()
@@ -89,7 +90,11 @@ func run(dataDirectory string, port int, kubeconfig string, definitions []string
 
 	// Made first: it changes a default of the feature gates, which it may not once they are among another program's flags.
 	controllerManager := controllerManagerCommand(keys, controllerKubeconfig)
-	server := apiServerCommand(keys, port, endpoint)
+	audit, err := auditFlags(dataDirectory, auditLog)
+	if err != nil {
+		return fmt.Errorf("audit policy: %w", err)
+	}
+	server := apiServerCommand(keys, port, endpoint, audit)
 	failed := make(chan error, 2)
 	go func() { failed <- fmt.Errorf("kube-apiserver: %w", server.Execute()) }()
 	if err := waitReady(keys, "https://"+address+"/readyz", failed); err != nil {
@@ -116,28 +121,44 @@ func run(dataDirectory string, port int, kubeconfig string, definitions []string
 	}
 }
 
-func apiServerCommand(keys *keySet, port int, etcdEndpoint string) *cobra.Command {
+// auditFlags are those that let the API server write each finished request to a file.
+func auditFlags(dataDirectory, file string) ([]string, error) {
+	if file == "" {
+		return nil, nil
+	}
+	policy := filepath.Join(dataDirectory, "audit-policy.yaml")
+	content := "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived, ResponseStarted]\nrules: [{level: Metadata}]\n"
+	if err := os.WriteFile(policy, []byte(content), 0o600); err != nil {
+		return nil, err
+	}
+	return []string{"--audit-policy-file=" + policy, "--audit-log-path=" + file}, nil
+}
+
+func apiServerCommand(keys *keySet, port int, etcdEndpoint string, more []string) *cobra.Command {
 	command := apiserver.NewAPIServerCommand()
-	command.SetArgs([]string{
-		"--etcd-servers=" + etcdEndpoint,
+	command.SetArgs(append(more,
+		"--etcd-servers="+etcdEndpoint,
 		"--bind-address=127.0.0.1",
-		"--secure-port=" + strconv.Itoa(port),
-		"--advertise-address=" + advertisedAddress,
+		"--secure-port="+strconv.Itoa(port),
+		"--advertise-address="+advertisedAddress,
 		"--endpoint-reconciler-type=none",
 		"--authorization-mode=RBAC",
-		"--client-ca-file=" + keys.path("authority.crt"),
-		"--tls-cert-file=" + keys.path("apiserver.crt"),
-		"--tls-private-key-file=" + keys.path("apiserver.key"),
+		"--client-ca-file="+keys.path("authority.crt"),
+		"--tls-cert-file="+keys.path("apiserver.crt"),
+		"--tls-private-key-file="+keys.path("apiserver.key"),
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file=" + keys.path("service-account.key"),
-		"--service-account-signing-key-file=" + keys.path("service-account.key"),
+		"--service-account-key-file="+keys.path("service-account.key"),
+		"--service-account-signing-key-file="+keys.path("service-account.key"),
 		"--service-cluster-ip-range=10.43.0.0/16",
-		"--kubelet-client-certificate=" + keys.path("kubelet-client.crt"),
-		"--kubelet-client-key=" + keys.path("kubelet-client.key"),
+		"--kubelet-client-certificate="+keys.path("kubelet-client.crt"),
+		"--kubelet-client-key="+keys.path("kubelet-client.key"),
 		"--kubelet-preferred-address-types=InternalIP",
 		"--enable-priority-and-fairness=false",
 		"--profiling=false",
-	})
+		// On by default from Kubernetes 1.36 on: policies of the platform change pods at admission.
+		"--feature-gates=MutatingAdmissionPolicy=true",
+		"--runtime-config=admissionregistration.k8s.io/v1beta1=true",
+	))
 	return command
 }
 

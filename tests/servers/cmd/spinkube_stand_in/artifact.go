@@ -147,6 +147,16 @@ func (i *image) load(shimVersion string, retained []string) (*lockedApplication,
 	return application, i.checkWorlds(application, shimVersion)
 }
 
+// lockedApplication returns the locked app's layer of an image that has loaded.
+func (i *image) lockedApplication() []byte {
+	for _, descriptor := range i.manifest.Layers {
+		if l := i.layers[layerKey(string(descriptor.MediaType), descriptor.Digest.String())]; l.mediaType == lockedAppMediaType {
+			return l.head
+		}
+	}
+	return nil
+}
+
 func parseLockedApplication(content []byte) (*lockedApplication, error) {
 	if bytes.HasPrefix(content, []byte("\xef\xbb\xbf")) {
 		return nil, errors.New("expected value at line 1 column 1")

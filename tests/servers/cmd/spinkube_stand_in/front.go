@@ -38,11 +38,8 @@ type front struct {
 }
 
 func (f *front) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
-	host, _, err := net.SplitHostPort(request.Host)
-	if err != nil {
-		host = request.Host
-	}
-	route, rule, err := f.findRule(request.Context(), strings.ToLower(host), request.URL.Path)
+	host := hostOf(request)
+	route, rule, err := f.findRule(request.Context(), host, request.URL.Path)
 	switch {
 	case err != nil:
 		http.Error(writer, err.Error(), http.StatusInternalServerError)
@@ -72,6 +69,15 @@ func (f *front) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 		return
 	}
 	f.answer(writer, request, pods)
+}
+
+// hostOf is the Host header without its port, in lower case.
+func hostOf(request *http.Request) string {
+	host, _, err := net.SplitHostPort(request.Host)
+	if err != nil {
+		host = request.Host
+	}
+	return strings.ToLower(host)
 }
 
 // findRule picks the route and rule by the precedence of the Gateway API: exact host before wildcard, longest path first, oldest route first.
@@ -210,6 +216,10 @@ func (f *front) answer(writer http.ResponseWriter, request *http.Request, pods [
 		running, application := f.node.answering(pod.UID)
 		if application == nil {
 			continue
+		}
+		if f.node.runtime != nil {
+			forward(writer, request, pod.Status.PodIP)
+			return
 		}
 		f.node.appendLog(pod.UID, fmt.Sprintf("%s %s", request.Method, request.URL.Path))
 		if kind, _ := application.behaviour(); kind == "http_500" {

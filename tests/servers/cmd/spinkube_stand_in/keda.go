@@ -56,6 +56,11 @@ type scaledObject struct {
 	} `json:"spec"`
 }
 
+// serveInterceptor is the interceptor's own port, for a Gateway that is another program.
+func (f *front) serveInterceptor(writer http.ResponseWriter, request *http.Request) {
+	f.serveIntercepted(writer, request, hostOf(request))
+}
+
 // serveIntercepted plays the interceptor: it holds a request until a pod is ready, 20 s at most as its default (conditionWait).
 func (f *front) serveIntercepted(writer http.ResponseWriter, request *http.Request, host string) {
 	ctx, cancel := context.WithTimeout(request.Context(), 20*time.Second)

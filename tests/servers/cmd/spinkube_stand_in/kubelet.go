@@ -32,6 +32,7 @@ type kubelet struct {
 	recorder record.EventRecorder
 	store    *imageStore
 	settings settings
+	runtime  *containerRuntime // nil: pods are played
 
 	lock     sync.Mutex
 	pods     map[types.UID]*runningPod
@@ -50,6 +51,7 @@ type runningPod struct {
 	startedAt    time.Time
 	restarts     int32
 	crashed      bool
+	ready        bool // a process that has answered its probe
 	address      string
 	waitingFor   string // the last reason an event was written for
 }
@@ -141,8 +143,17 @@ func ignoreConflict(err error) error {
 func (k *kubelet) terminate(ctx context.Context, pod *corev1.Pod) (ctrl.Result, error) {
 	// The API server sets the time-stamp to the end of the grace period.
 	grace := time.Duration(ptr.Deref(pod.DeletionGracePeriodSeconds, 0)) * time.Second
-	if since := time.Since(pod.DeletionTimestamp.Add(-grace)); since < k.settings.terminateAfter {
-		return ctrl.Result{RequeueAfter: k.settings.terminateAfter - since}, nil
+	wait := k.settings.terminateAfter
+	if k.runtime != nil {
+		wait = min(preStopSleep(pod), grace)
+	}
+	if since := time.Since(pod.DeletionTimestamp.Add(-grace)); since < wait {
+		return ctrl.Result{RequeueAfter: wait - since}, nil
+	}
+	if k.runtime != nil {
+		if err := k.runtime.kill(ctx, pod.UID); err != nil {
+			return ctrl.Result{}, err
+		}
 	}
 	k.lock.Lock()
 	delete(k.pods, pod.UID)
@@ -358,6 +369,9 @@ func (k *kubelet) start(ctx context.Context, pod *corev1.Pod, running *runningPo
 			err = errors.New("the application asked for a crash with STAND_IN_BEHAVIOUR=crash")
 		}
 	}
+	if err == nil && k.runtime != nil {
+		err = k.startContainer(ctx, pod, running)
+	}
 	if security := container.SecurityContext; err == nil && security != nil && ptr.Deref(security.ReadOnlyRootFilesystem, false) {
 		err = errors.New("failed to write /spin.json: Read-only file system (os error 30)") // shim #123
 	}
@@ -388,7 +402,7 @@ func (k *kubelet) start(ctx context.Context, pod *corev1.Pod, running *runningPo
 	return k.becomeReady(ctx, pod, running)
 }
 
-// becomeReady reports the container as running, and as ready when its time has come. Probes are not run.
+// becomeReady reports the container as running, and as ready when its time has come, or where it is a process when that answers its probe.
 func (k *kubelet) becomeReady(ctx context.Context, pod *corev1.Pod, running *runningPod) (time.Duration, error) {
 	readyAfter := k.settings.readyAfter
 	kind, seconds := running.application.behaviour()
@@ -399,6 +413,13 @@ func (k *kubelet) becomeReady(ctx context.Context, pod *corev1.Pod, running *run
 		}
 	}
 	ready := kind != "never_ready" && time.Since(running.startedAt) >= readyAfter
+	again := max(readyAfter-time.Since(running.startedAt), time.Millisecond)
+	if k.runtime != nil {
+		if ready, again = running.ready, 0; !ready {
+			ready, again = k.probeReadiness(ctx, pod, running)
+		}
+		running.ready = ready
+	}
 	state := corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(running.startedAt)}}
 	if err := k.update(ctx, pod, running, corev1.PodRunning, ready, state); err != nil {
 		return 0, err
@@ -412,7 +433,7 @@ func (k *kubelet) becomeReady(ctx context.Context, pod *corev1.Pod, running *run
 		}
 		return 0, nil
 	default:
-		return max(readyAfter-time.Since(running.startedAt), time.Millisecond), nil
+		return again, nil
 	}
 }
 

@@ -53,6 +53,8 @@ type settings struct {
 	gatewayClass       string
 	gatewayAddress     string
 	interceptorService string
+	interceptorAddress string
+	containerRuntime   string
 	authorities        stringList
 	plainHTTP          stringList
 }
@@ -77,6 +79,8 @@ func main() {
 	flags.StringVar(&s.gatewayClass, "gateway-class", "traefik", "GatewayClass whose Gateways the front plays")
 	flags.StringVar(&s.gatewayAddress, "gateway-address", "127.0.0.1", "address in the Gateways' status")
 	flags.StringVar(&s.interceptorService, "interceptor-service", "keda/keda-add-ons-http-interceptor-proxy", "NAMESPACE/NAME of the Service behind which the front plays KEDA's interceptor")
+	flags.StringVar(&s.interceptorAddress, "interceptor-address", "", "HOST:PORT where KEDA's interceptor is played for another program's Gateway; empty: only behind the front")
+	flags.StringVar(&s.containerRuntime, "container-runtime", "", "Unix socket of a container runtime that runs pods as processes; empty: pods are played")
 	flags.Var(&s.authorities, "registry-authority", "PEM file of a certificate authority for registries; may be repeated")
 	flags.Var(&s.plainHTTP, "plain-http-registry", "HOST:PORT of a registry without TLS that is not on the loopback address; may be repeated")
 	_ = flags.Parse(os.Args[1:]) // ends the process on an error
@@ -120,7 +124,7 @@ func run(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
-	node := &kubelet{client: manager.GetClient(), recorder: manager.GetEventRecorderFor("kubelet"), store: store, settings: s, pods: map[types.UID]*runningPod{}}
+	node := &kubelet{client: manager.GetClient(), recorder: manager.GetEventRecorderFor("kubelet"), store: store, settings: s, runtime: newContainerRuntime(s.containerRuntime), pods: map[types.UID]*runningPod{}}
 	entrance := &front{client: manager.GetClient(), node: node, settings: s, requests: map[types.NamespacedName]time.Time{}}
 	for _, setup := range []func(ctrl.Manager) error{
 		(&operator{client: manager.GetClient(), recorder: manager.GetEventRecorderFor("spinapp-controller")}).setup,
@@ -133,7 +137,7 @@ func run(ctx context.Context, s settings) error {
 		}
 	}
 
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	direct, err := client.New(configuration, client.Options{Scheme: scheme})
 	if err != nil {
 		return err
@@ -166,6 +170,10 @@ func run(ctx context.Context, s settings) error {
 	}
 	server := &http.Server{Handler: entrance, ReadHeaderTimeout: 10 * time.Second}
 	go func() { failed <- server.Serve(listener) }()
+	if s.interceptorAddress != "" {
+		interceptor := &http.Server{Addr: s.interceptorAddress, Handler: http.HandlerFunc(entrance.serveInterceptor), ReadHeaderTimeout: 10 * time.Second}
+		go func() { failed <- interceptor.ListenAndServe() }()
+	}
 	logger.Info("ready", "front", listener.Addr().String(), "kubelet", address.String())
 	select {
 	case <-ctx.Done():

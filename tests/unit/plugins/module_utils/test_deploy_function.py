@@ -93,6 +93,7 @@ class TargetStub:
         self.function: LiveFunction | None = None
         self.wanted: WantedFunction | None = None
         self.calls: list[str] = []
+        self.checked = False
         self.shim = "0.25.1"
         self.error: PlatformError | None = None
 
@@ -104,6 +105,9 @@ class TargetStub:
 
     def shim_version(self) -> str:
         return self.shim
+
+    def check(self, wanted: WantedFunction) -> None:
+        self.checked = True
 
     def difference(self, wanted: WantedFunction) -> Difference:
         before = {} if self.wanted is None else {"image": self.wanted.image, "variables": self.wanted.variables.plain}

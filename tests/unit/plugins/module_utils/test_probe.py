@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import collections.abc
 import contextlib
+import datetime
 import http.server
 import socket
+import ssl
 import threading
 import time
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils import probe as module
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.probe import HEALTH_PATH, address_in_name, probe
+from ansible_collections.wasmfaas.platform.plugins.module_utils.probe import HEALTH_PATH, address_in_name, probe, trusted
 
 Answer = collections.abc.Callable[[http.server.BaseHTTPRequestHandler], None]
 
@@ -252,3 +255,52 @@ def test_name_that_dns_does_not_know_is_told_with_the_way_around() -> None:
 )
 def test_address_in_a_name(host: str, address: str | None) -> None:
     assert address_in_name(host) == address
+
+
+# TLS
+
+
+@pytest.fixture
+def secure(serve: t.Any, tmp_path: Path) -> tuple[int, Path]:
+    """The port of a server whose certificate is for shop.example.com, and the certificate."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "shop")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - datetime.timedelta(hours=1), now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("shop.example.com")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file, key_file = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    server = serve(status(200))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file, key_file)
+    server.server.socket = context.wrap_socket(server.server.socket, server_side=True)
+    return server.port, file
+
+
+def test_certificate_is_checked_against_the_name_of_the_function(secure: tuple[int, Path]) -> None:
+    port, file = secure
+    address = f"127.0.0.1:{port}"
+    assert probe("https://shop.example.com", timeout_seconds=10, address=address, ca_file=str(file)).status == 200
+    with pytest.raises(PlatformError, match=r"Hostname mismatch") as caught:
+        probe("https://cart.example.com", timeout_seconds=0, address=address, ca_file=str(file))
+    assert "a certificate for cart.example.com" in caught.value.next_step
+    with pytest.raises(PlatformError, match=r"self.signed certificate") as caught:
+        probe("https://shop.example.com", timeout_seconds=0, address=address)
+    assert "-e probe_ca_file=PATH" in caught.value.next_step
+
+
+def test_authorities_that_can_not_be_read_are_told(tmp_path: Path) -> None:
+    with pytest.raises(PlatformError, match=r"probe_ca_file: .*missing\.pem can't be read: No such file"):
+        trusted(str(tmp_path / "missing.pem"))
+    (tmp_path / "empty.pem").write_text("nothing")
+    with pytest.raises(PlatformError, match=r"empty\.pem can't be read"):
+        trusted(str(tmp_path / "empty.pem"))

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import datetime
+import types
 import typing as t
 from pathlib import Path
 
@@ -12,8 +14,23 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils import spin_function_info_module as module
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function import LiveFunction
 
+SOME_TIME_AGO = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=50, seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
 FUNCTIONS = [
-    LiveFunction("a", "user1", "sha256:s", "r/a@sha256:" + "1" * 64, "http://a", "ready", "2026-01-01T00:00:00Z", {"replicas": 2, "ready_replicas": 1}),
+    LiveFunction(
+        "a",
+        "user1",
+        "sha256:s",
+        "r/a@sha256:" + "1" * 64,
+        "http://a",
+        "ready",
+        "2026-01-01T00:00:00Z",
+        {
+            "replicas": 2,
+            "ready_replicas": 1,
+            "canary": {"percent": 10, "digest": "sha256:" + "2" * 64, "replicas": 1, "ready_replicas": 1},
+            "earlier": [{"digest": "sha256:" + "3" * 64, "image": "r/a@sha256:" + "3" * 64, "deployed": SOME_TIME_AGO}],
+        },
+    ),
     LiveFunction("b", "user1", "", "r/b:latest", "", "stopped"),
 ]
 
@@ -41,9 +58,28 @@ def test_one_function_by_its_name() -> None:
 
 def test_table_has_a_line_for_each() -> None:
     head, first, second = info()["table"]
-    assert head.split() == ["NAMESPACE", "NAME", "STATUS", "REPLICAS", "URL", "DIGEST", "SINCE"]
-    assert first.split() == ["user1", "a", "ready", "1/2", "http://a", "1" * 12, "2026-01-01T00:00:00Z"]
-    assert second.split() == ["user1", "b", "stopped", "0", "-", "r/b:latest", "-"]
+    assert head.split() == ["NAMESPACE", "NAME", "STATUS", "REPLICAS", "CANARY", "URL", "DIGEST", "AGE"]
+    age = (datetime.datetime.now(datetime.UTC) - datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)).days
+    assert first.split() == ["user1", "a", "ready", "1/2", "10%", "2" * 12, "1/1", "http://a", "1" * 12, f"{age}d"]
+    assert second.split() == ["user1", "b", "stopped", "0", "-", "-", "r/b:latest", "-"]
+
+
+def test_table_of_one_function_has_its_earlier_versions() -> None:
+    assert [line.split() for line in info("a")["table"][2:]] == [[], ["EARLIER", "AGE", "IMAGE"], ["3" * 12, "50m", "r/a@sha256:" + "3" * 64]]
+    assert len(info("b")["table"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "age"), [(-5, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (7199, "119m"), (7200, "2h"), (172_799, "47h"), (172_800, "2d")]
+)
+def test_age_is_that_of_kubectl(monkeypatch: pytest.MonkeyPatch, seconds: int, age: str) -> None:
+    now = datetime.datetime(2026, 1, 10, tzinfo=datetime.UTC)
+    monkeypatch.setattr(
+        module,
+        "datetime",
+        types.SimpleNamespace(UTC=datetime.UTC, datetime=types.SimpleNamespace(now=lambda _zone: now, fromisoformat=datetime.datetime.fromisoformat)),
+    )
+    assert module._age((now - datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")) == age
 
 
 def test_local_functions_are_read_from_the_state_directory(tmp_path: Path) -> None:

@@ -218,3 +218,16 @@ def test_every_parameter_of_the_module_is_documented_and_taken(parameters: dict[
 
     documented = set(yaml.safe_load(spin_function.DOCUMENTATION)["options"]) | set(yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"])
     assert documented == set(spin_function.argument_spec())
+
+
+def test_summary_of_a_canary_names_its_share() -> None:
+    assert module._result(deployed(), "present", False, " as canary with 10 % of the requests")["summary"].startswith(
+        "deployed as canary with 10 % of the requests "
+    )
+    assert module._result(deployed(changed=False), "present", False, " as canary with 10 % of the requests")["summary"].startswith("unchanged ")
+
+
+@pytest.mark.parametrize("option", [{"canary": 10}, {"tls": True}, {"memory": "64Mi"}, {"cpu": "1"}, {"probe_ca_file": "/x"}])
+def test_option_of_clusters_is_refused_for_a_local_function(parameters: dict[str, t.Any], make_project: t.Any, option: dict[str, t.Any]) -> None:
+    with pytest.raises(PlatformError, match="has no effect with target=local"):
+        run({**parameters, "source": "/anywhere", **option}, False, set())

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster import rollout
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import DEPLOYMENT, POD
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.objects import REVISION
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.rollout import HOPELESS, _unfinished, wait_for_rollout
@@ -16,7 +18,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import Pl
 DONE = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
 
 
-def deployment(status: dict[str, int] | None = None, *, replicas: int | None = 2, revision: str | None = "r1") -> dict[str, t.Any]:
+def deployment(status: dict[str, t.Any] | None = None, *, replicas: int | None = 2, revision: str | None = "r1") -> dict[str, t.Any]:
     annotations = {} if revision is None else {"annotations": {REVISION: revision}}
     spec = {"template": {"metadata": annotations}} | ({} if replicas is None else {"replicas": replicas})
     return {"metadata": {"name": "hello", "namespace": "user1", "generation": 2}, "spec": spec} | ({} if status is None else {"status": status})
@@ -159,3 +161,49 @@ def test_only_the_last_events_are_kept(fake_api: t.Any) -> None:
     api = fake_api()
     api.events = [f"event {number}" for number in range(100)]
     assert failure(api).facts["events"] == api.events[-20:]
+
+
+def refused(message: str, **status: int) -> dict[str, t.Any]:
+    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+    return deployment({**DONE, "updatedReplicas": 1, **status, "conditions": [condition]})
+
+
+QUOTA = 'pods "hello-5" is forbidden: exceeded quota: tenant, requested: pods=1, used: pods=2, limited: pods=2'
+
+
+@pytest.mark.parametrize(
+    ("message", "advice"),
+    [
+        (QUOTA, "ResourceQuota user1/tenant has no room.*one pod more.*`replicas`, `memory` or `cpu`"),
+        ('pods "h" is forbidden: failed quota: tenant: must specify limits.memory for: hello', "ResourceQuota user1/tenant wants every pod to say.*`memory`"),
+        ('pods "h" is forbidden: maximum memory usage per Container is 64Mi, but limit is 1Gi', "LimitRange"),
+        ('pods "h" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false', "pod-security"),
+    ],
+)
+def test_pods_that_are_not_let_in_end_the_wait_soon_with_what_to_do(fake_api: t.Any, monkeypatch: pytest.MonkeyPatch, message: str, advice: str) -> None:
+    monkeypatch.setattr(rollout, "REFUSED_SECONDS", 0.2)
+    api = fake_api()
+    api.put(DEPLOYMENT, refused(message))
+    with pytest.raises(PlatformError) as caught:
+        wait(api, 600)
+    assert "1 of 2 pods are made, as no more are let in: " + message in caught.value.cause
+    assert re.search(advice, caught.value.next_step), caught.value.next_step
+
+
+def test_quota_that_makes_room_as_old_pods_go_is_waited_for(fake_api: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout, "REFUSED_SECONDS", 0.4)
+    api = fake_api()
+    many = [refused(QUOTA, replicas=9, updatedReplicas=updated, availableReplicas=8) for updated in range(6)]
+    for item in many:
+        item["spec"]["replicas"] = 8
+    states = [*many, deployment(DONE)]
+    api.get = lambda *_arguments: states.pop(0)
+    assert wait(api, 60) == deployment(DONE)
+
+
+def test_quota_that_ends_the_time_is_named_too(fake_api: t.Any) -> None:
+    api = fake_api()
+    api.put(DEPLOYMENT, refused(QUOTA))
+    error = failure(api)
+    assert "exceeded quota: tenant" in error.cause and "after 0.3 s" in error.cause
+    assert "ResourceQuota user1/tenant" in error.next_step

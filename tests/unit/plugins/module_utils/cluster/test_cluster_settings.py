@@ -9,7 +9,7 @@ import math
 import typing as t
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.settings import Autoscale, autoscale, cluster_settings
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.settings import Autoscale, autoscale, cluster_settings, resources
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,7 +95,7 @@ def test_cpu_target_needs_a_cpu_request_and_a_replica() -> None:
     with pytest.raises(PlatformError, match="can't start from 0 replicas"):
         scale({"target_cpu_percent": 60, "min": 0}, resources=resources)
     for missing in (None, {}, {"requests": None}, {"requests": {"memory": "1Mi"}}, {"limits": {"cpu": "1"}}):
-        with pytest.raises(PlatformError, match=r"needs `resources\.requests\.cpu`"):
+        with pytest.raises(PlatformError, match=r"needs `cpu` \(or `resources\.requests\.cpu`\)"):
             scale({"target_cpu_percent": 60}, resources=missing)
 
 
@@ -107,7 +107,8 @@ def test_load_that_is_no_number_is_refused() -> None:
 PARAMETERS: dict[str, t.Any] = {
     "replicas": None, "autoscale": None, "load": None, "hostname": None, "domain": None, "gateway": "wasmfaas-system/wasmfaas",
     "executor": "containerd-shim-spin", "image_pull_secrets": [], "service_account": None, "resources": None, "invocation_limits": None, "runtime_config": None,
-    "components": [], "probe_path": "", "probe_address": None, "shim_version": None, "wait": True, "wait_timeout": 120,
+    "components": [], "probe_path": "", "probe_address": None, "probe_ca_file": None, "tls": None, "memory": None, "cpu": None,
+    "shim_version": None, "wait": True, "wait_timeout": 120,
 }  # fmt: skip
 
 
@@ -129,3 +130,31 @@ def test_replicas_below_1_are_refused_with_the_way_to_sleep(replicas: int) -> No
 def test_gateway_needs_namespace_and_name(gateway: str) -> None:
     with pytest.raises(PlatformError, match="gateway: "):
         cluster_settings({**PARAMETERS, "gateway": gateway})
+
+
+@pytest.mark.parametrize(
+    ("given_resources", "memory", "cpu", "expected"),
+    [
+        (None, None, None, None),
+        ({}, None, None, None),
+        ({"limits": {"cpu": "1"}}, None, None, {"limits": {"cpu": "1"}}),
+        (None, "128Mi", None, {"requests": {"memory": "128Mi"}, "limits": {"memory": "128Mi"}}),
+        (None, None, "250m", {"requests": {"cpu": "250m"}}),
+        ({"limits": {"cpu": "1"}}, "1Gi", "250m", {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"memory": "1Gi", "cpu": "250m"}}),
+    ],
+)
+def test_memory_and_cpu_in_short(given_resources: t.Any, memory: str | None, cpu: str | None, expected: t.Any) -> None:
+    before = repr(given_resources)
+    assert resources(given_resources, memory, cpu) == expected
+    assert repr(given_resources) == before
+
+
+def test_the_same_limit_said_twice_is_refused() -> None:
+    with pytest.raises(PlatformError, match=r"memory: contradicts `resources\.limits\.memory`"):
+        cluster_settings({**PARAMETERS, "resources": {"limits": {"memory": "1Gi"}}, "memory": "1Gi"})
+
+
+def test_cpu_in_short_is_enough_to_scale_by_it() -> None:
+    settings = cluster_settings({**PARAMETERS, "autoscale": {"target_cpu_percent": 60}, "cpu": "100m"})
+    assert settings.autoscale == Autoscale(min=1, max=10, target_cpu_percent=60)
+    assert settings.resources == {"requests": {"cpu": "100m"}}

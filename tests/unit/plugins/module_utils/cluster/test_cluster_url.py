@@ -10,23 +10,28 @@ import typing as t
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import GATEWAY
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.settings import ClusterSettings
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.url import function_url
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.url import FunctionAddress, function_address
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 
 HTTP, HTTPS = {"protocol": "HTTP", "port": 80}, {"protocol": "HTTPS", "port": 443}
 
 
 @pytest.fixture
-def url(fake_api: t.Any) -> t.Callable[..., str]:
-    def of(listeners: list[dict[str, t.Any]], *addresses: str, **settings: t.Any) -> str:
+def address_of(fake_api: t.Any) -> t.Callable[..., FunctionAddress]:
+    def of(listeners: list[dict[str, t.Any]], *addresses: str, **settings: t.Any) -> FunctionAddress:
         api = fake_api()
         gateway = {"metadata": {"name": "wasmfaas", "namespace": "wasmfaas-system"}, "spec": {"listeners": listeners}}
         if addresses:
             gateway["status"] = {"addresses": [{"type": "IPAddress", "value": address} for address in addresses]}
         api.put(GATEWAY, gateway)
-        return function_url(api, "user1", "hello", ClusterSettings(**settings))
+        return function_address(api, "user1", "hello", ClusterSettings(**settings))
 
     return of
+
+
+@pytest.fixture
+def url(address_of: t.Callable[..., FunctionAddress]) -> t.Callable[..., str]:
+    return lambda *arguments, **settings: address_of(*arguments, **settings).url
 
 
 def test_address_becomes_a_nip_io_name(url: t.Any) -> None:
@@ -73,5 +78,44 @@ def test_gateway_without_an_address_is_told(url: t.Any) -> None:
 
 def test_missing_gateway_is_told(fake_api: t.Any) -> None:
     with pytest.raises(PlatformError, match="the Gateway edge/public does not exist") as caught:
-        function_url(fake_api(), "user1", "hello", ClusterSettings(gateway_namespace="edge", gateway_name="public"))
+        function_address(fake_api(), "user1", "hello", ClusterSettings(gateway_namespace="edge", gateway_name="public"))
     assert "gateway=" in caught.value.next_step
+
+
+# TLS
+
+
+def secure(name: str, hostname: str | None = None, port: int = 443) -> dict[str, t.Any]:
+    return {"name": name, "protocol": "HTTPS", "port": port, **({"hostname": hostname} if hostname else {})}
+
+
+@pytest.mark.parametrize(
+    ("listeners", "host", "expected"),
+    [
+        ([HTTP, secure("websecure")], "h.example.com", FunctionAddress("https://h.example.com", "websecure")),
+        ([HTTP, secure("https", "*.example.com")], "h.example.com", FunctionAddress("https://h.example.com", "https")),
+        ([secure("all"), secure("wide", "*.e.com"), secure("narrow", "*.f.e.com")], "h.f.e.com", FunctionAddress("https://h.f.e.com", "narrow")),
+        ([secure("wide", "*.f.example.com"), secure("own", "h.f.example.com")], "h.f.example.com", FunctionAddress("https://h.f.example.com", "own")),
+        ([secure("other", "*.example.org"), secure("odd", port=8443)], "h.example.com", FunctionAddress("https://h.example.com:8443", "odd")),
+    ],
+)
+def test_tls_takes_the_listener_that_fits_the_host_best(address_of: t.Any, listeners: list[dict[str, t.Any]], host: str, expected: FunctionAddress) -> None:
+    assert address_of(listeners, hostname=host, tls=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("listeners", "said"),
+    [
+        ([HTTP], "none at all"),
+        ([secure("s", "*.example.org"), secure("t", "www.example.com")], r"only for \*\.example\.org, www\.example\.com"),
+        ([secure("s", "*.h.example.com")], r"only for \*\.h\.example\.com"),
+    ],
+)
+def test_certificate_for_another_host_is_told(address_of: t.Any, listeners: list[dict[str, t.Any]], said: str) -> None:
+    with pytest.raises(PlatformError, match=rf"tls: the Gateway wasmfaas-system/wasmfaas has no HTTPS listener for h\.example\.com \({said}\)") as caught:
+        address_of(listeners, hostname="h.example.com", tls=True)
+    assert "-e domain=" in caught.value.next_step
+
+
+def test_without_tls_no_listener_is_chosen(address_of: t.Any) -> None:
+    assert address_of([HTTP, secure("s")], hostname="h").listener is None

@@ -234,6 +234,11 @@ def test_a_node_without_a_host_and_a_host_without_a_node() -> None:
     assert found(renamed) == [(ERROR, "worker-1", "host-not-in-cluster"), (WARNING, "worker-1", "node-not-in-inventory")]
 
 
+def test_a_node_that_joined_by_itself_needs_no_host() -> None:
+    joined = set_node("worker-1", "labels", {"wasmfaas.dev/join": "self"})
+    assert found({name: each for name, each in joined.items() if name != "worker-1"}) == []
+
+
 def test_versions_of_servers() -> None:
     assert found(set_node("server-1", "version", "v1.35.8+k3s1")) == [(ERROR, "worker-1", "version-skew"), (WARNING, "cluster", "versions-mixed")]
     assert found(hosts(), Limits(now=NOW, version="v1.37.1+k3s1")) == [(WARNING, "cluster", "version-differs")]

@@ -343,3 +343,17 @@ def test_only_reported_keys_leave_the_host(tmp_path: t.Any) -> None:
     (directory / "config.yaml.d/10-own.yaml").write_text("disable:\n  - servicelb\n")
     (directory / "config.yaml.d/join.yaml").write_text("server: https://x:6443\nnode-name: b\n")
     assert config_values.on_host(root=str(tmp_path)) == {"node-name": "a", "datastore-endpoint": "(set)", "disable": ["servicelb"]}
+
+
+def test_arguments_of_a_component_are_put_together_over_all_layers() -> None:
+    layers: list[dict[str, t.Any]] = [
+        {"kubelet-arg": ["cloud-provider=external", "provider-id=aws:///a/i-1"], "disable": ["traefik"], "debug": True},
+        {"kubelet-arg": "max-pods=250", "disable": ["servicelb"], "kube-apiserver-arg": ["v=2"]},
+        {"kubelet-arg": ["max-pods=110", "v=3"], "debug": None, "kube-apiserver-arg": None},
+    ]
+    assert configuration.layered(layers) == {
+        "kubelet-arg": ["cloud-provider=external", "provider-id=aws:///a/i-1", "max-pods=110", "v=3"],
+        "disable": ["servicelb"],
+        "debug": None,
+        "kube-apiserver-arg": None,
+    }

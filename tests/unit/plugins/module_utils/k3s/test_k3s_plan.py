@@ -263,6 +263,15 @@ def test_server_url_is_kept_while_that_server_is_in_the_inventory() -> None:
     assert [gone["name"] for gone in plan["gone"]] == ["s3"] and "prune" in " ".join(plan["messages"])
 
 
+def test_nodes_that_joined_by_themselves_are_not_gone() -> None:
+    world = World(3, 1).up()
+    world.nodes["i-0abc"] = node("i-0abc", "10.0.9.9", server=False)
+    assert [gone["name"] for gone in world.plan()["gone"]] == ["i-0abc"]
+    world.nodes["i-0abc"]["labels"] = {"wasmfaas.dev/join": "self"}
+    plan = world.plan(prune=True)
+    assert plan["gone"] == [] and plan["messages"] == []
+
+
 def test_dead_server_of_the_same_name_is_replaced_by_its_own_name() -> None:
     world = World(3).up().stop("s2").blank("s2")
     plan = world.plan()

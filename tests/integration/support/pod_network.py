@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The network of pods that are processes, and the container runtime that starts them. Both need root and iproute2."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ansible_collections.wasmfaas.platform.tests.hosts.network import free_subnet
+
+from .servers import REPOSITORY, Server
+
+_LABEL = "wasmfaas test pods: "
+_networks = itertools.count()
+
+
+def why_not() -> str:
+    """Why pods can't be processes here; empty if they can."""
+    if os.geteuid() != 0:
+        return "pods with addresses of their own need root"
+    missing = [name for name in ("ip", "nsenter", "unshare", "setpriv") if shutil.which(name) is None]
+    return f"not installed: {', '.join(missing)} (Debian packages iproute2 and util-linux)" if missing else ""
+
+
+class PodNetwork:
+    """A bridge whose address, `.gateway`, is this machine's. An endpoint of Kubernetes may not be a loopback address, so pods can't share those."""
+
+    def __init__(self) -> None:
+        """Make it; those of test sessions that were killed are removed."""
+        links = json.loads(_ip("-j", "link", "show"))
+        for link in links:
+            owner = str(link.get("ifalias", ""))
+            if owner.startswith(_LABEL) and not _lives(owner.removeprefix(_LABEL)):
+                _ip("link", "delete", link["ifname"])
+        self.bridge = f"wfp{os.getpid() % 0xFFFFF:05x}{next(_networks)}"
+        _ip("link", "add", self.bridge, "type", "bridge", "forward_delay", "0", "stp_state", "0")
+        try:
+            _ip("link", "set", self.bridge, "alias", f"{_LABEL}{os.getpid()} {_started(os.getpid())}")
+            routes = [str(route.get("dst")) for route in json.loads(_ip("-j", "-4", "route", "show", "table", "all"))]
+            taken = [ipaddress.IPv4Network(destination, strict=False) for destination in routes if destination != "default"]
+            network = ipaddress.IPv4Network(free_subnet(taken, 0x4000 + os.getpid() % 0x3000))
+            self.subnet = str(network[0]).rpartition(".")[0]
+            self.gateway = str(network[1])
+            _ip("address", "add", f"{self.gateway}/24", "dev", self.bridge)
+            _ip("link", "set", self.bridge, "up")
+        except BaseException:
+            self.remove()
+            raise
+
+    def remove(self) -> None:
+        with contextlib.suppress(subprocess.CalledProcessError):
+            _ip("link", "delete", self.bridge)
+
+
+class ContainerRuntime:
+    """`container_runtime.py` as a process; `socket` is for spinkube_stand_in."""
+
+    def __init__(self, network: PodNetwork, directory: Path, runtime_directory: Path) -> None:
+        """`runtime_directory` is where the role local_runtime installed Node.js' packages."""
+        self.directory = directory
+        self.socket = directory / "socket"
+        directory.mkdir(parents=True)
+        arguments = ["--socket", str(self.socket), "--directory", str(directory), "--runtime-directory", str(runtime_directory)]
+        self.server = Server(
+            [sys.executable, str(Path(__file__).with_name("container_runtime.py")), *arguments, "--bridge", network.bridge, "--subnet", network.subnet],
+            log=directory / "log",
+            environment={"PYTHONPATH": str(REPOSITORY / ".ansible" / "collections")},
+        )
+        self.server.wait_ready(self.socket.exists, seconds=20)
+
+    def stop(self) -> None:
+        self.server.stop()
+
+
+def _ip(*arguments: str) -> str:
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def _started(process_id: int) -> str:
+    return Path(f"/proc/{process_id}/stat").read_text().rpartition(") ")[2].split()[19]
+
+
+def _lives(owner: str) -> bool:
+    process_id, _space, started = owner.partition(" ")
+    try:
+        return _started(int(process_id)) == started
+    except (OSError, ValueError):
+        return False

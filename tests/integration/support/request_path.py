@@ -1,0 +1,203 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All that a request goes through, on one machine: Envoy, run by Contour from the real API's objects, and functions in pods with addresses of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import collections.abc
+import contextlib
+import dataclasses
+import threading
+import time
+import typing as t
+from pathlib import Path
+
+import httpx2
+from ansible_collections.wasmfaas.platform.plugins.module_utils.local.installation import install
+from lightkube.generic_resource import create_global_resource
+from lightkube.resources.core_v1 import Pod
+
+from . import gateway, pod_network
+from .control_plane import RUNTIME_CLASS, ControlPlane
+from .deployment import Deployment, Result
+from .function_project import FunctionProject
+from .gateway import ContourGateway, GatewayProgram
+from .pod_network import ContainerRuntime, PodNetwork
+from .registries import Registry
+from .servers import REPOSITORY, build, wait_until
+from .spinkube import SpinkubeStandIn
+
+DRAIN_SECONDS = 5
+_ADMISSION = ("admissionregistration.k8s.io", "v1beta1")  # v1 from Kubernetes 1.36 on
+MutatingAdmissionPolicy = create_global_resource(*_ADMISSION, "MutatingAdmissionPolicy", "mutatingadmissionpolicies")
+MutatingAdmissionPolicyBinding = create_global_resource(*_ADMISSION, "MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings")
+
+
+def why_not() -> str:
+    """Why there can be no request path here; empty if there can."""
+    return pod_network.why_not() or gateway.why_not()
+
+
+class GatewayDeployment(Deployment):
+    """Deploys as users do whose functions get names of the Gateway's address, and calls through the real gateway."""
+
+    def __init__(self, control_plane: ControlPlane, stand_in: SpinkubeStandIn, registry: Registry, home: Path, entrance: ContourGateway) -> None:
+        super().__init__(control_plane, stand_in, registry, home)
+        self.entrance = entrance
+
+    def parameters(self, project: FunctionProject | None = None, **options: t.Any) -> dict[str, t.Any]:
+        return super().parameters(project, **{"domain": None, "probe_address": f"{self.entrance.address}:{gateway.PORT}", **options})
+
+    def call(self, result: Result, path: str = "/") -> httpx2.Response:
+        return self.entrance.get(host_of(result), path)
+
+
+def host_of(result: Result) -> str:
+    """The host name of a deployment's URL."""
+    return str(result["url"]).partition("://")[2].partition(":")[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class RequestPath:
+    """The running parts."""
+
+    control_plane: ControlPlane
+    stand_in: SpinkubeStandIn
+    registry: Registry
+    gateway: ContourGateway
+    network: PodNetwork
+    deployment: GatewayDeployment
+
+
+@contextlib.contextmanager
+def request_path(folder: Path) -> collections.abc.Iterator[RequestPath]:
+    """Start all parts with their data in `folder`, and stop them. Start-up: about 12 s once all is built."""
+    programs, program = build(), GatewayProgram()
+    installation = install(REPOSITORY / "roles" / "local_runtime" / "files")
+    with contextlib.ExitStack() as stack:
+        plane = ControlPlane(programs, folder / "control_plane", definitions=[program.definitions])
+        stack.callback(plane.stop)
+        plane.prepare(gateway_class=gateway.CLASS, gateway_controller=gateway.CONTROLLER)
+        network = PodNetwork()
+        stack.callback(network.remove)
+        runtime = ContainerRuntime(network, folder / "node", installation.runtime_directory)
+        stack.callback(runtime.stop)
+        registry = Registry(programs, folder / "registry")
+        stack.callback(registry.stop)
+        interceptor = f"{network.gateway}:8081"
+        stand_in = SpinkubeStandIn(programs, plane, folder, container_runtime=runtime.socket, interceptor_address=interceptor)
+        stack.callback(stand_in.stop)
+        _lead_to_interceptor(plane, network.gateway, 8081)
+        entrance = ContourGateway(program, plane, folder / "gateway", network.gateway)
+        stack.callback(entrance.stop)
+        yield RequestPath(plane, stand_in, registry, entrance, network, GatewayDeployment(plane, stand_in, registry, folder / "home", entrance))
+
+
+def _lead_to_interceptor(plane: ControlPlane, address: str, port: int) -> None:
+    """The way from KEDA's Service to where its interceptor is played."""
+    plane.apply(
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "name": "interceptor",
+                "namespace": "keda",
+                "labels": {"kubernetes.io/service-name": "keda-add-ons-http-interceptor-proxy", "endpointslice.kubernetes.io/managed-by": "tests"},
+            },
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+            "ports": [{"name": "proxy", "port": port, "protocol": "TCP"}],
+        }
+    )
+
+
+def drain_policy(seconds: int = DRAIN_SECONDS) -> list[dict[str, t.Any]]:
+    """Objects that make kubelet wait between a pod's removal from the endpoints and its end, as the shim ends at once and SpinApps have no field for it."""
+    hook = f"Object.spec.containers.lifecycle.preStop{{sleep: Object.spec.containers.lifecycle.preStop.sleep{{seconds: {seconds}}}}}"
+    container = f"Object.spec.containers{{name: c.name, lifecycle: Object.spec.containers.lifecycle{{preStop: {hook}}}}}"
+    expression = f"Object{{spec: Object.spec{{containers: object.spec.containers.map(c, {container})}}}}"
+    ours = f"has(object.spec.runtimeClassName) && object.spec.runtimeClassName == '{RUNTIME_CLASS}'"
+    name = "wasmfaas-drain-spin-pods"
+    return [
+        {
+            "apiVersion": "/".join(_ADMISSION),
+            "kind": "MutatingAdmissionPolicy",
+            "metadata": {"name": name},
+            "spec": {
+                "failurePolicy": "Fail",
+                "reinvocationPolicy": "Never",
+                "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]},
+                "matchConditions": [{"name": "spin", "expression": ours}],
+                "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}],
+            },
+        },
+        {
+            "apiVersion": "/".join(_ADMISSION),
+            "kind": "MutatingAdmissionPolicyBinding",
+            "metadata": {"name": name},
+            "spec": {"policyName": name},
+        },
+    ]
+
+
+def let_pods_drain(plane: ControlPlane) -> None:
+    """Apply `drain_policy`, and wait until it has an effect: the API server takes up a policy a moment after it is written."""
+    plane.apply(*drain_policy())
+    spec = {"runtimeClassName": RUNTIME_CLASS, "containers": [{"name": "function", "image": "example.com/function"}]}
+    pod = Pod.from_dict({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "dry-run", "namespace": "default"}, "spec": spec})
+    client: t.Any = plane.client()
+
+    def has_pause() -> bool:
+        return client.apply(pod, dry_run=True).spec.containers[0].lifecycle is not None
+
+    wait_until(has_pause, seconds=30, what="the policy gives pods a pause")
+
+
+class Load:
+    """Constant load on one host: `rate` requests per second at the most, on `connections` kept connections, from entering the context to leaving it.
+
+    `outcomes` counts status codes, and errors by their name; `answers` what the paths' answers say of the release that gave them.
+    """
+
+    def __init__(self, url: str, host: str, *, rate: float = 200.0, connections: int = 8, path: str = "/", limit: int = 20_000) -> None:
+        self._url, self._host, self._path = url, host, path
+        self._interval = connections / rate
+        self._connections = connections
+        self._left = limit
+        self.outcomes: collections.Counter[str] = collections.Counter()
+        self.failures: list[str] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+
+    def __enter__(self) -> t.Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        self._thread.join(30)
+
+    async def _run(self) -> None:
+        async with httpx2.AsyncClient(base_url=self._url, headers={"Host": self._host}, trust_env=False, timeout=10) as client:
+            await asyncio.gather(*(self._call_on(client) for _connection in range(self._connections)))
+
+    async def _call_on(self, client: httpx2.AsyncClient) -> None:
+        while not self._stop.is_set() and self._left > 0:
+            self._left -= 1
+            begun = time.monotonic()
+            try:
+                response = await client.get(self._path)
+                outcome, detail = str(response.status_code), response.text[:200]
+            except httpx2.TransportError as error:
+                outcome, detail = type(error).__name__, str(error)
+            self.outcomes[outcome] += 1
+            if outcome != "200":
+                self.failures.append(f"{outcome}: {detail}")
+            await asyncio.sleep(max(0.0, self._interval - (time.monotonic() - begun)))
+
+    @property
+    def total(self) -> int:
+        return self.outcomes.total()

@@ -1,0 +1,438 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requests on their real way: Envoy, run by Contour from the objects in the real API, to functions that the local runtime runs in pods with addresses
+of their own. Played are the operator, the scheduler and kubelet, KEDA and its interceptor (tests/servers/README.md)."""
+
+from __future__ import annotations
+
+import collections
+import collections.abc
+import json
+import shutil
+import ssl
+import time
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import pytest
+import yaml
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.api import KubernetesApi
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.connection import ConnectionOptions
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import HTTP_ROUTE, SCALED_OBJECT, SPIN_APP
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_version_module import run as run_version
+from lightkube import ApiError
+from lightkube.resources.apps_v1 import Deployment as KubernetesDeployment
+from lightkube.resources.core_v1 import Pod
+from lightkube.types import PatchType
+
+from .support.certificates import CertificateAuthority
+from .support.control_plane import GATEWAY_NAME, GATEWAY_NAMESPACE, Gateway, HTTPRoute, SpinApp
+from .support.deployment import Result
+from .support.function_project import FunctionProject
+from .support.gateway import TLS_PORT
+from .support.playbooks import Playbooks, extra
+from .support.request_path import DRAIN_SECONDS, Load, RequestPath, host_of, let_pods_drain, request_path, why_not
+from .support.servers import REPOSITORY, wait_until
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+
+CANARY_REQUESTS = 5000
+MESSAGE = {"message": "Hello, world!"}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[RequestPath]:
+    with request_path(tmp_path_factory.mktemp("request_path")) as running:
+        let_pods_drain(running.control_plane)
+        yield running  # the functions end with the cluster
+
+
+class Hello:
+    """A function that was built once from examples/functions/hello-python; another `version` of its manifest is another artifact of the same component."""
+
+    def __init__(self, folder: Path, component: Path, name: str) -> None:
+        folder.mkdir(parents=True)
+        shutil.copyfile(component, folder / "base.bin")
+        self.project = FunctionProject.existing(folder, name)
+        self.version("1")
+
+    def version(self, version: str) -> FunctionProject:
+        (self.project.folder / "spin.toml").write_text(f"""
+spin_manifest_version = 2
+
+[application]
+name = "{self.project.name}"
+version = "{version}"
+
+[[trigger.http]]
+route = "/..."
+component = "hello"
+
+[component.hello]
+source = "app.wasm"
+
+[component.hello.build]
+command = "cp base.bin app.wasm"
+""")
+        return self.project
+
+
+@pytest.fixture(scope="module")
+def example(path: RequestPath, tmp_path_factory: pytest.TempPathFactory) -> dict[str, t.Any]:
+    """hello-python as README deploys it: with the real playbook, which builds it."""
+    folder = tmp_path_factory.mktemp("example") / "hello-python"
+    shutil.copytree(REPOSITORY / "examples" / "functions" / "hello-python", folder, ignore=shutil.ignore_patterns("__pycache__", "*.wasm"))
+    result_file = folder.parent / "result.json"
+    parameters = path.deployment.parameters()
+    where = {name: parameters[name] for name in ("registry", "registry_plain_http", "kubeconfig", "probe_address", "cache_directory")}
+    arguments = ["deploy-function.yml", *extra(src=folder, result_file=result_file, **where)]
+    playbooks = Playbooks(folder.parent / "home")
+    first = playbooks.run(*arguments)
+    assert first.exit_code == 0, first.output
+    result = json.loads(result_file.read_text())
+    second = playbooks.run(*arguments)
+    path.deployment.remember("hello-python")
+    return {"first": first, "second": second, "result": result, "component": folder / "app.wasm"}
+
+
+@pytest.fixture
+def hello(example: dict[str, t.Any], tmp_path: Path, request: pytest.FixtureRequest) -> Hello:
+    """A function of the test's own name."""
+    name = request.node.name.removeprefix("test_").partition("[")[0].replace("_", "-")[:30].strip("-")
+    return Hello(tmp_path / "hello", example["component"], name)
+
+
+@pytest.fixture
+def api(path: RequestPath) -> KubernetesApi:
+    return KubernetesApi(ConnectionOptions(kubeconfig=str(path.control_plane.kubeconfig)))
+
+
+def digest_at(path: RequestPath, result: Result) -> str:
+    """Which artifact the pod runs that answers: Spin tells it at a path of its own."""
+    answer = path.deployment.call(result, "/.well-known/spin/info")
+    return str(answer.json()["oci_image_digest"])
+
+
+def digests_of(path: RequestPath, result: Result, count: int, *, connections: int = 16) -> collections.Counter[str]:
+    """How many of `count` requests each artifact answered."""
+
+    def call(number: int) -> list[str]:
+        with httpx2.Client(base_url=path.gateway.url, headers={"Host": host_of(result)}, trust_env=False) as client:
+            share = range(number, count, connections)
+            return [client.get("/.well-known/spin/info").raise_for_status().json()["oci_image_digest"] for _request in share]
+
+    with ThreadPoolExecutor(connections) as pool:
+        return collections.Counter(digest for digests in pool.map(call, range(connections)) for digest in digests)
+
+
+def pods_of(path: RequestPath, result: Result) -> list[Pod]:
+    """All pods of a function, also those that are ending."""
+    labels: dict[str, t.Any] = {"core.spinkube.dev/app-name": result["name"]}
+    return list(path.control_plane.client().list(Pod, namespace=result["namespace"], labels=labels))
+
+
+def change_version(path: RequestPath, result: Result, state: str, **options: t.Any) -> Result:
+    """As `promote-function.yml` and `rollback-function.yml`."""
+    return run_version({**path.deployment.parameters(), "name": result["name"], "state": state, "to": None, **options}, False, set())
+
+
+# ---- deploying
+
+
+def test_the_playbook_gives_a_url_that_answers(path: RequestPath, example: dict[str, t.Any]) -> None:
+    result = example["result"]
+    assert (example["first"].changed, example["second"].changed) == (1, 0), example["second"].output
+    assert result["url"] == f"http://hello-python.default.{path.gateway.address}.nip.io"
+    answer = path.gateway.get(host_of(result))
+    assert (answer.status_code, answer.json()) == (200, MESSAGE)
+    assert answer.headers["server"] == "envoy"
+    assert path.gateway.get(host_of(result), "/hello/Ada").json() == {"message": "Hello, Ada!"}
+    assert path.gateway.get(host_of(result), "/nothing/here").status_code == 404
+    assert path.gateway.get(f"other.default.{path.gateway.address}.nip.io").status_code == 404
+
+
+def test_an_update_under_load_loses_no_request(path: RequestPath, hello: Hello) -> None:
+    first = path.deployment.deploy(hello.project)
+    with Load(path.gateway.url, host_of(first)) as load:
+        second = path.deployment.deploy(hello.version("2"))
+        time.sleep(DRAIN_SECONDS + 1)  # the old pod ends only then
+    assert second["changed"] is True and second["digest"] != first["digest"]
+    assert digest_at(path, second) == second["digest"]
+    assert load.outcomes == {"200": load.total}, load.failures[:5]
+    assert load.total > 500
+
+
+def test_a_pod_outlives_its_place_among_the_endpoints(path: RequestPath, hello: Hello) -> None:
+    """What makes the update above lose nothing: the policy gives each function's pod its pause, and nothing else."""
+    deployed = path.deployment.deploy(hello.project)
+    (pod,) = (pod.to_dict() for pod in pods_of(path, deployed))
+    assert pod["spec"]["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}}
+    made = path.control_plane.client().get(KubernetesDeployment, deployed["name"], namespace="default").to_dict()
+    assert "lifecycle" not in made["spec"]["template"]["spec"]["containers"][0]
+
+
+# ---- versions
+
+
+def test_a_canary_gets_its_share_and_promotion_loses_no_request(path: RequestPath, hello: Hello) -> None:
+    stable = path.deployment.deploy(hello.project)
+    canary = path.deployment.deploy(hello.version("2"), canary=20)
+    counted = digests_of(path, stable, CANARY_REQUESTS)
+    assert sum(counted.values()) == CANARY_REQUESTS and set(counted) == {stable["digest"], canary["digest"]}
+    assert abs(counted[canary["digest"]] / CANARY_REQUESTS - 0.20) <= 0.03, counted
+    with Load(path.gateway.url, host_of(stable)) as load:
+        change_version(path, stable, "promoted")
+        time.sleep(DRAIN_SECONDS + 1)
+    assert load.outcomes == {"200": load.total}, load.failures[:5]
+    assert set(digests_of(path, stable, 200)) == {canary["digest"]}
+
+
+def test_a_canary_that_is_undone_gets_nothing(path: RequestPath, hello: Hello) -> None:
+    stable = path.deployment.deploy(hello.project)
+    path.deployment.deploy(hello.version("2"), canary=50)
+    with Load(path.gateway.url, host_of(stable)) as load:
+        change_version(path, stable, "undone")
+        time.sleep(DRAIN_SECONDS + 1)
+    assert load.outcomes == {"200": load.total}, load.failures[:5]
+    assert set(digests_of(path, stable, 200)) == {stable["digest"]}
+
+
+def test_rollback_brings_back_what_answered_before(path: RequestPath, hello: Hello) -> None:
+    first = path.deployment.deploy(hello.project)
+    second = path.deployment.deploy(hello.version("2"))
+    assert digest_at(path, second) == second["digest"]
+    with Load(path.gateway.url, host_of(first)) as load:
+        back = change_version(path, second, "rolled_back")
+        time.sleep(DRAIN_SECONDS + 1)
+    assert back["digest"] == first["digest"]
+    assert load.outcomes == {"200": load.total}, load.failures[:5]
+    assert digest_at(path, first) == first["digest"]
+
+
+# ---- TLS
+
+
+@pytest.fixture
+def tls_listener(path: RequestPath, certificate_authority: CertificateAuthority) -> collections.abc.Iterator[dict[str, t.Any]]:
+    """The shared Gateway with a second listener, for TLS; gives the options with which a function uses it. Its certificate is for the namespace `default`."""
+    certificate, key = certificate_authority.issue("functions", "*.default.functions.example")
+    client = path.control_plane.client()
+    data = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
+    named = {"name": "functions-certificate", "namespace": GATEWAY_NAMESPACE}
+    path.control_plane.apply({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": named, "stringData": data})
+    gateway: t.Any = client.get(Gateway, GATEWAY_NAME, namespace=GATEWAY_NAMESPACE)
+    (web,) = gateway.spec["listeners"]
+    secure = {
+        **web,
+        "name": "websecure",
+        "port": 443,
+        "protocol": "HTTPS",
+        "hostname": "*.functions.example",
+        "tls": {"certificateRefs": [{"name": named["name"]}]},
+    }
+
+    def listen(*listeners: dict[str, t.Any]) -> None:
+        client.patch(Gateway, GATEWAY_NAME, {"spec": {"listeners": listeners}}, namespace=GATEWAY_NAMESPACE, patch_type=PatchType.MERGE)
+
+    listen(web, secure)
+    yield {
+        "tls": True,
+        "domain": "functions.example",
+        "probe_address": f"{path.gateway.address}:{TLS_PORT}",
+        "probe_ca_file": str(certificate_authority.certificate_file),
+    }
+    listen(web)
+
+
+def test_tls_ends_at_the_gateway(path: RequestPath, hello: Hello, tls_listener: dict[str, t.Any], certificate_authority: CertificateAuthority) -> None:
+    deployed = path.deployment.deploy(hello.project, **tls_listener)
+    host = f"{hello.project.name}.default.functions.example"
+    assert deployed["url"] == f"https://{host}"
+    context = ssl.create_default_context(cafile=certificate_authority.certificate_file)
+    with httpx2.Client(base_url=f"https://{path.gateway.address}:{TLS_PORT}", verify=context, trust_env=False) as client:
+        answer = client.get("/", headers={"Host": host}, extensions={"sni_hostname": host})
+    assert answer.json() == MESSAGE
+    assert path.gateway.get(host).status_code == 404, "not without TLS"
+
+
+def test_a_certificate_for_another_host_is_named(path: RequestPath, hello: Hello, tls_listener: dict[str, t.Any]) -> None:
+    before = path.deployment.deploy(hello.project)
+    with pytest.raises(PlatformError) as raised:
+        path.deployment.deploy(hello.project, hostname="shop.functions.example", wait_timeout=8, **tls_listener)
+    assert raised.value.stage == "probe" and "certificate for shop.functions.example" in raised.value.next_step
+    assert path.deployment.call(before).json() == MESSAGE
+
+
+# ---- tenants
+
+
+TENANT_RIGHTS: list[dict[str, t.Any]] = yaml.safe_load((REPOSITORY / "roles" / "tenant" / "vars" / "main.yml").read_text())["__tenant_rules"]
+
+
+@pytest.fixture(scope="module")
+def tenants(path: RequestPath) -> dict[str, Path]:
+    """Two tenants' kubeconfigs by their namespace: rights in it as the role tenant gives them, and to read the shared Gateway."""
+    found = {}
+    for namespace in ("tenant-a", "tenant-b"):
+        path.control_plane.create_namespace(namespace)
+        found[namespace] = path.control_plane.kubeconfig_for("deployer", namespace=namespace, rules=TENANT_RIGHTS)
+        named = {"name": f"gateway-of-{namespace}", "namespace": GATEWAY_NAMESPACE}
+        rule = {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["gateways"], "verbs": ["get"], "resourceNames": [GATEWAY_NAME]}
+        path.control_plane.apply(
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": named, "rules": [rule]},
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "RoleBinding",
+                "metadata": named,
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": named["name"]},
+                "subjects": [{"kind": "ServiceAccount", "name": "deployer", "namespace": namespace}],
+            },
+        )
+    return found
+
+
+@pytest.fixture
+def function_of_a(path: RequestPath, tenants: dict[str, Path], hello: Hello) -> Result:
+    deployed = path.deployment.deploy(hello.project, namespace="tenant-a", kubeconfig=str(tenants["tenant-a"]), shim_version="0.25.1")
+    assert path.deployment.call(deployed).status_code == 200
+    return deployed
+
+
+def test_a_tenant_cannot_take_the_name_of_another(path: RequestPath, tenants: dict[str, Path], function_of_a: Result, hello: Hello) -> None:
+    stolen = host_of(function_of_a)
+    of_b: dict[str, t.Any] = {"namespace": "tenant-b", "kubeconfig": str(tenants["tenant-b"]), "shim_version": "0.25.1"}
+    with pytest.raises(PlatformError, match="is taken") as raised:
+        path.deployment.deploy(hello.version("of b"), hostname=stolen, **of_b)
+    assert raised.value.next_step
+    # Without the collection, by an object of his own: the older route keeps the host.
+    path.control_plane.client(tenants["tenant-b"]).create(HTTPRoute.from_dict(_route("theft", "tenant-b", stolen, {"name": "nothing", "port": 80})))
+    later = path.deployment.deploy(hello.project, **of_b)  # a route that is applied after it, so the gateway has seen both
+    assert later["namespace"] == "tenant-b" and path.deployment.call(later).status_code == 200
+    assert set(digests_of(path, function_of_a, 100)) == {function_of_a["digest"]}
+
+
+def test_a_tenant_cannot_lead_requests_to_the_service_of_another(path: RequestPath, tenants: dict[str, Path], function_of_a: Result) -> None:
+    client = path.control_plane.client(tenants["tenant-b"])
+    backend = {"name": function_of_a["name"], "namespace": "tenant-a", "port": 80}
+    client.create(HTTPRoute.from_dict(_route("spy", "tenant-b", "spy.example.com", backend)))
+
+    def refusal() -> set[str]:
+        route: t.Any = client.get(HTTPRoute, "spy", namespace="tenant-b")
+        parents = (route.status or {}).get("parents") or []
+        return {condition["reason"] for parent in parents for condition in parent["conditions"] if condition["status"] == "False"}
+
+    wait_until(lambda: "RefNotPermitted" in refusal(), seconds=10, what="the gateway refuses the backend of another namespace")
+    assert path.gateway.get("spy.example.com").status_code >= 400
+
+
+def test_a_tenant_cannot_touch_the_objects_of_another(path: RequestPath, tenants: dict[str, Path], function_of_a: Result) -> None:
+    client = path.control_plane.client(tenants["tenant-b"])
+    attempts: list[collections.abc.Callable[[], object]] = [
+        lambda: client.get(SpinApp, function_of_a["name"], namespace="tenant-a"),
+        lambda: list(client.list(SpinApp, namespace="tenant-a")),
+        lambda: client.patch(SpinApp, function_of_a["name"], {"spec": {"replicas": 3}}, namespace="tenant-a", patch_type=PatchType.MERGE),
+        lambda: client.delete(HTTPRoute, function_of_a["name"], namespace="tenant-a"),
+        lambda: list(client.list(Pod, namespace="tenant-a")),
+        lambda: client.patch(Gateway, GATEWAY_NAME, {"spec": {"listeners": []}}, namespace=GATEWAY_NAMESPACE, patch_type=PatchType.MERGE),
+    ]
+    for attempt in attempts:
+        with pytest.raises(ApiError) as raised:
+            attempt()
+        assert raised.value.status.code == 403
+    with pytest.raises(PlatformError) as refused:
+        path.deployment.delete(function_of_a["name"], namespace="tenant-a", kubeconfig=str(tenants["tenant-b"]))
+    assert refused.value.next_step
+    assert path.deployment.call(function_of_a).status_code == 200
+
+
+def _route(name: str, namespace: str, host: str, backend: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "parentRefs": [{"name": GATEWAY_NAME, "namespace": GATEWAY_NAMESPACE}],
+            "hostnames": [host],
+            "rules": [{"backendRefs": [backend]}],
+        },
+    }
+
+
+# ---- scale to zero: KEDA and its HTTP add-on are played, all else of the way is real
+
+
+def test_a_request_wakes_a_function_that_sleeps(path: RequestPath, hello: Hello, api: KubernetesApi) -> None:
+    path.control_plane.apply(
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1beta1",
+            "kind": "ReferenceGrant",
+            "metadata": {"name": "functions-default", "namespace": "keda"},
+            "spec": {
+                "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "default"}],
+                "to": [{"group": "", "kind": "Service", "name": "keda-add-ons-http-interceptor-proxy"}],
+            },
+        }
+    )
+    deployed = path.deployment.deploy(hello.project, autoscale={"min": 0, "max": 2, "cooldown_seconds": 1})
+    assert api.get(SCALED_OBJECT, "default", deployed["name"]) is not None
+    wait_until(lambda: not pods_of(path, deployed), seconds=40, what="no pod is left")
+    begun = time.monotonic()
+    answer = path.deployment.call(deployed)
+    assert (answer.status_code, answer.json()) == (200, MESSAGE)
+    assert time.monotonic() - begun > 0.5, "a process was started for it"
+    assert len(pods_of(path, deployed)) == 1
+
+
+# ---- faults
+
+
+def test_a_missing_gateway_is_named(path: RequestPath, hello: Hello, api: KubernetesApi) -> None:
+    with pytest.raises(PlatformError, match="wasmfaas-system/other does not exist") as raised:
+        path.deployment.deploy(hello.project, gateway="wasmfaas-system/other")
+    assert "site.yml" in raised.value.next_step
+    assert api.get(SPIN_APP, "default", hello.project.name) is None
+
+
+def test_a_route_that_the_gateway_refuses_is_named(path: RequestPath, hello: Hello) -> None:
+    client = path.control_plane.client()
+    gateway: t.Any = client.get(Gateway, GATEWAY_NAME, namespace=GATEWAY_NAMESPACE)
+
+    def allow(namespaces: str) -> None:
+        listeners = [{**listener, "allowedRoutes": {"namespaces": {"from": namespaces}}} for listener in gateway.spec["listeners"]]
+        client.patch(Gateway, GATEWAY_NAME, {"spec": {"listeners": listeners}}, namespace=GATEWAY_NAMESPACE, patch_type=PatchType.MERGE)
+
+    before = path.deployment.deploy(hello.project)
+    allow("Same")
+    try:
+        with pytest.raises(PlatformError, match="does not take the route: NotAllowedByListeners") as raised:
+            path.deployment.deploy(hello.project, hostname="refused.example.com", wait_timeout=8)
+    finally:
+        allow("All")
+    assert raised.value.stage == "probe" and raised.value.next_step
+    wait_until(lambda: path.deployment.call(before).status_code == 200, seconds=10, what="what was there before answers again")
+    assert path.gateway.get("refused.example.com").status_code == 404
+
+
+def test_functions_answer_while_the_gateways_controller_and_the_api_are_down(path: RequestPath, hello: Hello, api: KubernetesApi) -> None:
+    """Neither is on the way of a request; nor is anything of the role observability, which is not even there in these tests."""
+    deployed = path.deployment.deploy(hello.project)
+    path.gateway.stop_controller()
+    try:
+        assert path.deployment.call(deployed).status_code == 200
+        with pytest.raises(PlatformError) as raised:
+            path.deployment.deploy(hello.project, hostname="new.example.com", wait_timeout=8)
+        assert raised.value.stage == "probe" and raised.value.next_step
+        path.control_plane.stop_hard()
+        try:
+            assert path.deployment.call(deployed).json() == MESSAGE
+        finally:
+            path.control_plane.start_again()
+    finally:
+        path.gateway.start_controller()
+    assert api.get(HTTP_ROUTE, "default", deployed["name"]) is not None
+    again = path.deployment.deploy(hello.version("3"))
+    wait_until(lambda: digest_at(path, again) == again["digest"], seconds=20, what="the controller's new process leads to the new version")

@@ -1,0 +1,239 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role tenant, run by ansible-playbook with the real kubectl on the real API server: what its kubeconfig can do there, what it can't, and what is left."""
+
+from __future__ import annotations
+
+import collections.abc
+import json
+import stat
+import typing as t
+from pathlib import Path
+
+import httpx2
+import pytest
+import yaml
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.api import KubernetesApi
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.arguments import kubernetes_auth_arguments
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.connection import ConnectionOptions
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import HTTP_ROUTE, POD, SECRET, SPIN_APP, SPIN_APP_EXECUTOR, Kind
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_info_module import run as run_info
+
+from tests.k3s_double import build
+
+from .support.control_plane import ControlPlane
+from .support.deployment import Deployment
+from .support.function_project import FunctionProject
+from .support.playbooks import PlaybookRun, Playbooks
+from .support.servers import wait_until
+
+PLAYBOOK = [
+    {
+        "name": "Keep tenants",
+        "hosts": "localhost",
+        "gather_facts": False,
+        "tasks": [{"name": "Tenants", "ansible.builtin.include_role": {"name": "wasmfaas.platform.tenant"}}],
+    }
+]
+NAMESPACE = Kind("", "v1", "Namespace", "namespaces")
+ROLE = Kind("rbac.authorization.k8s.io", "v1", "Role", "roles")
+CLUSTER_KINDS = (
+    Kind("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles"),
+    Kind("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings"),
+    Kind("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
+    Kind("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"),
+    NAMESPACE,
+)
+Run = collections.abc.Callable[..., PlaybookRun]
+
+
+@pytest.fixture
+def run(control_plane: ControlPlane, tmp_path: Path) -> collections.abc.Iterator[Run]:
+    """Runs the role with `tenants` and other variables of an inventory; removes what is left of those tenants in the end."""
+    playbook = tmp_path / "tenants.yml"
+    playbook.write_text(yaml.safe_dump(PLAYBOOK))
+    playbooks = Playbooks(tmp_path / "home")
+    seen: set[str] = set()
+
+    def start(*tenants: dict[str, t.Any], arguments: tuple[str, ...] = (), **variables: t.Any) -> PlaybookRun:
+        seen.update(entry["name"] for entry in tenants)
+        given = {
+            "tenants": list(tenants),
+            "platform_host": "localhost",
+            "platform_kubectl": [str(build.binary()), "kubectl", "--kubeconfig", str(control_plane.kubeconfig)],
+            "platform_components": ["cert_manager", "spin_operator", "ingress", "keda"],
+            "tenant_kubeconfig_directory": str(tmp_path / "tenants"),
+            "tenant_api_url": control_plane.url,
+        }
+        return playbooks.run(str(playbook), "-e", json.dumps({**given, **variables}), *arguments, folder=tmp_path, inventory="local")
+
+    yield start
+    if seen:
+        done = start(*({"name": name, "state": "absent"} for name in seen), tenant_remove_functions=True)
+        assert done.exit_code == 0, done.output
+
+
+@pytest.fixture
+def administrator(control_plane: ControlPlane) -> KubernetesApi:
+    return KubernetesApi(ConnectionOptions(kubeconfig=str(control_plane.kubeconfig)))
+
+
+def api_of(tmp_path: Path, tenant: str) -> KubernetesApi:
+    return KubernetesApi(ConnectionOptions(kubeconfig=str(tmp_path / "tenants" / f"{tenant}.kubeconfig")))
+
+
+def of_tenant(administrator: KubernetesApi, tenant: str) -> list[str]:
+    """All that is labelled the tenant's outside of its namespace."""
+    found = [f"{kind.kind}/{item['metadata']['name']}" for kind in CLUSTER_KINDS for item in administrator.list_nodes(kind) if labelled(item, tenant)]
+    grants = Kind("gateway.networking.k8s.io", "v1beta1", "ReferenceGrant", "referencegrants")
+    return sorted([*found, *(f"ReferenceGrant/{item['metadata']['name']}" for item in administrator.list(grants) if labelled(item, tenant))])
+
+
+def labelled(item: dict[str, t.Any], tenant: str) -> bool:
+    return bool((item["metadata"].get("labels") or {}).get("wasmfaas.dev/tenant") == tenant)
+
+
+def test_a_tenant_deploys_with_its_kubeconfig_and_its_removal_leaves_nothing(
+    deployment: Deployment, project: FunctionProject, administrator: KubernetesApi, run: Run, tmp_path: Path
+) -> None:
+    first = run({"name": "tenant-a", "hosts": ["shop.example.com"]})
+    assert first.exit_code == 0 and first.changed > 0, first.output
+    file = tmp_path / "tenants/tenant-a.kubeconfig"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600 and stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    token = yaml.safe_load(file.read_text())["users"][0]["user"]["token"]
+    assert token not in first.output
+
+    before = file.stat().st_mtime_ns
+    again = run({"name": "tenant-a", "hosts": ["shop.example.com"]})
+    assert again.exit_code == 0 and again.changed == 0, again.output
+    assert file.stat().st_mtime_ns == before, "a run without changes makes no new token"
+
+    given = {"namespace": "tenant-a", "kubeconfig": str(file)}
+    project.manifest(variables="token = { required = true, secret = true }", component_variables='variables = { token = "{{ token }}" }')
+    options = {**given, "variables": {"token": "abracadabra"}}
+    deployed = deployment.deploy(project, **options)
+    assert deployed["changed"] is True and deployment.call(deployed).status_code == 200
+    assert deployment.deploy(project, **options)["changed"] is False
+    sleeping = {**options, "autoscale": {"min": 0, "max": 2, "target_concurrency": 5}}
+    assert deployment.deploy(project, **sleeping)["changed"] is True, "with the routes and the grant for the interceptor"
+    assert deployment.deploy(project, **{**options, "hostname": "shop.example.com"})["changed"] is True, "a host that is listed"
+    parameters = {"name": None, "namespace": "tenant-a", "target": "cluster", "state_directory": None, **dict.fromkeys(kubernetes_auth_arguments())}
+    (listed,) = run_info({**parameters, "kubeconfig": str(file)}, False, set())["functions"]
+    assert listed["name"] == project.name
+
+    refused = run({"name": "tenant-a", "state": "absent"})
+    assert refused.exit_code != 0
+    assert f"tenant tenant-a: has 1 functions that would end: {project.name}" in " ".join(refused.output.split())
+    assert administrator.get(SPIN_APP, "tenant-a", project.name) is not None
+
+    assert deployment.delete(project.name, **given)["changed"] is True
+    removed = run({"name": "tenant-a", "state": "absent"})
+    assert removed.exit_code == 0 and removed.changed > 0, removed.output
+    assert of_tenant(administrator, "tenant-a") == [] and not file.exists()
+    gone = run({"name": "tenant-a", "state": "absent"})
+    assert gone.exit_code == 0 and gone.changed == 0, gone.output
+
+
+def test_two_tenants_reach_neither_each_others_objects_nor_hosts(
+    deployment: Deployment, project: FunctionProject, control_plane: ControlPlane, run: Run, tmp_path: Path
+) -> None:
+    made = run({"name": "tenant-a"}, {"name": "tenant-b", "hosts": ["b.example.com"]})
+    assert made.exit_code == 0, made.output
+    one = api_of(tmp_path, "tenant-a")
+    for kind in (SPIN_APP, SECRET, POD, HTTP_ROUTE):
+        assert one.list(kind, "tenant-a") is not None
+        with pytest.raises(PlatformError, match="forbidden"):
+            one.list(kind, "tenant-b")
+        with pytest.raises(PlatformError, match="forbidden"):
+            one.list(kind)
+    assert one.list_nodes(Kind("", "v1", "Node", "nodes")) != []
+    with pytest.raises(PlatformError, match="forbidden"):
+        one.list_nodes(NAMESPACE)
+
+    def refused(wanted: dict[str, t.Any], kind: Kind) -> str:
+        with pytest.raises(PlatformError) as raised:
+            one.apply(kind, {"apiVersion": kind.api_version, "kind": kind.kind, **wanted})
+        return raised.value.cause
+
+    own = {"name": "other", "namespace": "tenant-a"}
+    assert "forbidden" in refused({"metadata": own, "rules": []}, ROLE)
+    assert "forbidden" in refused({"metadata": own, "spec": {"containers": [{"name": "c", "image": "i"}]}}, POD)
+    assert "forbidden" in refused({"metadata": own, "spec": {"createDeployment": False}}, SPIN_APP_EXECUTOR)
+    hosts = (
+        ["cart.tenant-b.127.0.0.1.nip.io"],
+        ["b.example.com"],
+        ["*.example.com"],
+        ["tenant-a.example.com"],
+        [],
+        ["x.tenant-a.example.com", "b.example.com"],
+    )
+    for names in hosts:
+        spec = {"parentRefs": [{"name": "wasmfaas", "namespace": "wasmfaas-system"}], "hostnames": names}
+        assert "a route of tenant tenant-a must name hosts, each as in <function>.tenant-a.<domain>" in refused({"metadata": own, "spec": spec}, HTTP_ROUTE)
+    interceptor = Kind("http.keda.sh", "v1beta1", "InterceptorRoute", "interceptorroutes")
+    for rules in ([{"hosts": ["b.example.com"]}], [{"hosts": ["x.tenant-a.example.com"]}, {"paths": [{"value": "/"}]}], []):
+        spec = {"target": {"service": "x", "port": 80}, "rules": rules, "scalingMetric": {"concurrency": {"targetValue": 1}}}
+        assert "must name hosts" in refused({"metadata": own, "spec": spec}, interceptor)
+
+    options = {"namespace": "tenant-a", "kubeconfig": str(tmp_path / "tenants/tenant-a.kubeconfig")}
+    with pytest.raises(PlatformError, match=r"a route of tenant tenant-a must name hosts"):
+        deployment.deploy(project, hostname="b.example.com", **options)
+    assert one.get(SPIN_APP, "tenant-a", project.name) is None, "what was applied before the route is undone"
+    assert deployment.deploy(project, **options)["changed"] is True
+
+    # Removing a tenant ends its credentials, and leaves the other's.
+    removed = run({"name": "tenant-a", "state": "absent"}, {"name": "tenant-b", "hosts": ["b.example.com"]}, tenant_remove_functions=True)
+    assert removed.exit_code == 0, removed.output
+    # The API server remembers for 10 s that a token was good.
+    wait_until(lambda: unknown(one), seconds=30, what="the end of the tenant's token")
+    assert api_of(tmp_path, "tenant-b").list(SPIN_APP, "tenant-b") == []
+
+
+def unknown(api: KubernetesApi) -> bool:
+    try:
+        api.list(SPIN_APP, "tenant-a")
+    except PlatformError as error:
+        return "does not know these credentials" in error.cause
+    return False
+
+
+def test_pods_of_a_tenant_get_limits_and_no_rights_of_the_node(control_plane: ControlPlane, run: Run) -> None:
+    made = run({"name": "tenant-a"})
+    assert made.exit_code == 0, made.output
+    container = {"name": "c", "image": "registry.example.com/c"}
+
+    def create(spec: dict[str, t.Any]) -> httpx2.Response:
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "a-"}, "spec": {"containers": [container], **spec}}
+        url = f"{control_plane.url}/api/v1/namespaces/tenant-a/pods?dryRun=All"
+        return httpx2.post(url, json=pod, verify=control_plane.administrator_tls(), trust_env=False)
+
+    (answer,) = create({}).json()["spec"]["containers"]
+    assert answer["resources"] == {"limits": {"cpu": "1", "memory": "256Mi"}, "requests": {"cpu": "20m", "memory": "64Mi"}}
+    for spec in (
+        {"hostNetwork": True},
+        {"volumes": [{"name": "v", "hostPath": {"path": "/"}}]},
+        {"containers": [{**container, "ports": [{"hostPort": 80, "containerPort": 80}]}]},
+    ):
+        refused = create(spec)
+        assert refused.status_code == 403 and "PodSecurity" in refused.text
+    big = create({"containers": [{**container, "resources": {"limits": {"memory": "2Gi"}}}]})
+    assert big.status_code == 403 and "maximum memory usage per Container is 1Gi" in big.text
+
+
+def test_a_namespace_of_others_is_not_taken_and_not_removed(administrator: KubernetesApi, control_plane: ControlPlane, run: Run) -> None:
+    control_plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tenant-c"}})
+    for state in ("present", "absent"):
+        refused = run({"name": "tenant-c", "state": state})
+        assert refused.exit_code != 0
+        assert "tenant tenant-c: " in refused.output and "no tenant's" in " ".join(refused.output.split())
+    adopted = run({"name": "tenant-c"}, tenant_adopt=True)
+    assert adopted.exit_code == 0, adopted.output
+    assert "Namespace/tenant-c" in of_tenant(administrator, "tenant-c")
+
+
+def test_check_mode_changes_nothing(administrator: KubernetesApi, run: Run, tmp_path: Path) -> None:
+    checked = run({"name": "tenant-a"}, arguments=("--check",))
+    assert checked.exit_code == 0, checked.output
+    assert of_tenant(administrator, "tenant-a") == [] and not (tmp_path / "tenants").exists()

@@ -1,0 +1,231 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Role ingress: the Gateway that functions' URLs are made from, its address and certificate, and what it refuses."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.settings import DEFAULT_GATEWAY, ClusterSettings
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.url import function_address
+
+from tests.integration.support.certificates import CertificateAuthority
+
+from .role_rendering import RenderedRole
+
+PLAN = {
+    "cluster": {"api_host": "server-1"},
+    "hosts": {"server-1": {"address": "192.0.2.1", "role": "server"}, "infra-1": {"address": "192.0.2.5", "role": "agent"}},
+}
+
+
+def ingress(**variables: t.Any) -> RenderedRole:
+    known = {"k3s_plan": PLAN, "groups": {"all": ["server-1"], "k3s_server": ["server-1"]}, "hostvars": {"server-1": {"ansible_host": "one.example.com"}}}
+    return RenderedRole("ingress", **{**known, **variables})
+
+
+class _Gateway:
+    """The API with the role's Gateway, and the status that Traefik gives it (traefik v3.7, gateway/kubernetes.go, gatewayAddresses)."""
+
+    def __init__(self, role: RenderedRole) -> None:
+        self._gateway = next(item for (kind, _name), item in role.objects("objects_after.yml.j2").items() if kind == "Gateway")
+        status = role.template("values_traefik.yml.j2")["providers"]["kubernetesGateway"]["statusAddress"]
+        kinds = {"ip": "IPAddress", "hostname": "Hostname"}
+        self._gateway["status"] = {"addresses": [{"type": kinds[key], "value": value} for key, value in status.items() if key in kinds]}
+
+    def get(self, _kind: t.Any, namespace: str, name: str) -> dict[str, t.Any] | None:
+        metadata = self._gateway["metadata"]
+        return self._gateway if (metadata["namespace"], metadata["name"]) == (namespace, name) else None
+
+
+def url(role: RenderedRole, **settings: t.Any) -> str:
+    return function_address(t.cast(t.Any, _Gateway(role)), "shop", "cart", ClusterSettings(**settings)).url
+
+
+# addresses and URLs
+
+
+def test_functions_find_the_gateway_and_get_a_nip_io_url() -> None:
+    assert url(ingress()) == "http://cart.shop.192.0.2.1.nip.io"
+    assert (ingress().value("__ingress_namespace"), ingress().value("__ingress_gateway")) == DEFAULT_GATEWAY
+
+
+def test_always_on_nodes_have_the_ingress_and_give_its_address() -> None:
+    role = ingress(groups={"all": ["server-1", "infra-1"], "observability": ["infra-1"]})
+    assert role.template("values_traefik.yml.j2")["nodeSelector"] == {"wasmfaas.dev/group": "observability"}
+    assert url(role) == "http://cart.shop.192.0.2.5.nip.io"
+
+
+@pytest.mark.parametrize(
+    ("known", "address"),
+    [
+        ({"public_ip": "198.51.100.7", "ansible_host": "198.51.100.8"}, "198.51.100.7"),
+        ({"public_ip": "", "ansible_host": "198.51.100.8"}, "198.51.100.8"),
+        ({"ansible_host": "i-0123456789abcdef0"}, "192.0.2.1"),  # reached through Systems Manager
+        ({"ansible_host": "127.0.0.1"}, "192.0.2.1"),
+    ],
+)
+def test_address_of_a_host_is_one_that_others_reach(known: dict[str, str], address: str) -> None:
+    assert url(ingress(hostvars={"server-1": known})) == f"http://cart.shop.{address}.nip.io"
+
+
+def test_without_a_plan_the_host_itself_was_looked_at() -> None:
+    role = ingress(hostvars={"server-1": {"ansible_host": "one.example.com", "k3s_node": {"node": {"default_address": "192.0.2.77"}}}}, k3s_plan={})
+    assert url(role) == "http://cart.shop.192.0.2.77.nip.io"
+    assert "no address is known" in ingress(groups={}).problems()[0]
+
+
+def test_load_balancer_goes_before_hosts() -> None:
+    assert url(ingress(aws_cluster={"ingress": {"addresses": ["203.0.113.9", "203.0.113.10"]}})) == "http://cart.shop.203.0.113.9.nip.io"
+
+
+def test_host_name_as_address_serves_with_a_domain() -> None:
+    role = ingress(ingress_addresses=["lb.example.com"])
+    status = role.template("values_traefik.yml.j2")["providers"]["kubernetesGateway"]["statusAddress"]
+    assert status == {"hostname": "lb.example.com", "service": {"enabled": False}}
+    assert url(role, domain="functions.example.com") == "http://cart.shop.functions.example.com"
+
+
+def test_another_port_is_in_the_url_and_on_the_node() -> None:
+    role = ingress(ingress_http_port=8000)
+    assert url(role) == "http://cart.shop.192.0.2.1.nip.io:8000"
+    assert role.template("values_traefik.yml.j2")["ports"]["web"]["hostPort"] == 8000
+
+
+@pytest.mark.parametrize("variables", [{}, {"ingress_http_port": 8000, "ingress_https_port": 8443}])
+def test_each_listener_has_the_port_that_traefik_listens_on(variables: dict[str, int]) -> None:
+    """Traefik's provider looks for an entry point of the listener's very port (traefik v3.7, gateway/kubernetes.go, entryPointName)."""
+    role = ingress(**variables, ingress_tls="issuer", ingress_domain="example.com")
+    ports = role.template("values_traefik.yml.j2")["ports"]
+    (gateway,) = [item for (kind, _name), item in role.objects("objects_after.yml.j2").items() if kind == "Gateway"]
+    assert [listener["port"] for listener in gateway["spec"]["listeners"]] == [ports["web"]["port"], ports["websecure"]["port"]]
+
+
+def test_ports_of_the_node_are_replaced_one_pod_at_a_time() -> None:
+    values = ingress().template("values_traefik.yml.j2")
+    assert values["deployment"]["kind"] == "DaemonSet"
+    assert values["updateStrategy"]["rollingUpdate"] == {"maxUnavailable": 1, "maxSurge": 0}
+    assert values["deployment"]["terminationGracePeriodSeconds"] > 30 + 10, "it must outlast its draining"
+    namespace = ingress().objects()["Namespace", "wasmfaas-system"]
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged", "other levels forbid ports of the node"
+
+
+def test_client_addresses_are_believed_from_named_networks_only() -> None:
+    ports = ingress().template("values_traefik.yml.j2")["ports"]
+    assert ports["web"]["proxyProtocol"]["trustedIPs"] == ports["web"]["forwardedHeaders"]["trustedIPs"] == []
+    ports = ingress(ingress_proxy_protocol_networks=["10.0.0.0/16"]).template("values_traefik.yml.j2")["ports"]
+    assert ports["websecure"]["proxyProtocol"]["trustedIPs"] == ["10.0.0.0/16"]
+    assert ports["websecure"]["forwardedHeaders"]["trustedIPs"] == []
+
+
+def test_access_log_is_json_without_credentials_and_with_trace_ids_where_there_is_a_collector() -> None:
+    values = ingress().template("values_traefik.yml.j2")
+    assert values["accessLog"]["enabled"] is True and values["accessLog"]["format"] == "json"
+    assert values["accessLog"]["fields"]["headers"]["defaultMode"] == "drop"
+    assert "Authorization" not in values["accessLog"]["fields"]["headers"]["names"]
+    assert values["tracing"]["otlp"]["http"]["endpoint"] == "http://opentelemetry-collector.observability:4318/v1/traces"
+    assert "tracing" not in ingress(platform_components=["ingress"]).template("values_traefik.yml.j2")
+
+
+def test_image_is_not_from_docker_hub() -> None:
+    assert ingress().template("values_traefik.yml.j2")["image"] == {"registry": "mirror.gcr.io", "repository": "library/traefik"}
+
+
+# HTTPS
+
+
+def test_issuer_makes_a_certificate_for_each_namespace() -> None:
+    role = ingress(ingress_tls="issuer", ingress_domain="functions.example.com", tenants=[{"name": "user1"}])
+    objects = role.objects("objects_after.yml.j2")
+    certificate = objects["Certificate", "wasmfaas-tls"]
+    assert certificate["spec"]["dnsNames"] == ["*.default.functions.example.com", "*.user1.functions.example.com"]
+    listener = objects["Gateway", "wasmfaas"]["spec"]["listeners"][1]
+    assert listener["hostname"] == "*.functions.example.com"
+    assert listener["tls"]["certificateRefs"] == [{"name": certificate["spec"]["secretName"]}]
+    assert url(role) == "http://cart.shop.192.0.2.1.nip.io"
+    assert url(role, domain="functions.example.com", tls=True) == "https://cart.shop.functions.example.com"
+    assert role.problems() == []
+
+
+def test_files_become_the_secret_of_the_listener(tmp_path: Path) -> None:
+    (tmp_path / "own.pem").write_text("certificate\n")
+    (tmp_path / "own.key").write_text("key\n")
+    role = ingress(
+        ingress_tls="files",
+        ingress_domain="example.com",
+        ingress_certificate_file=str(tmp_path / "own.pem"),
+        ingress_certificate_key_file=str(tmp_path / "own.key"),
+    )
+    secret = role.objects()["Secret", "wasmfaas-tls"]
+    assert secret["type"] == "kubernetes.io/tls"
+    assert secret["data"] == {"tls.crt": "Y2VydGlmaWNhdGUK", "tls.key": "a2V5Cg=="}
+    assert list(role.objects("objects_after.yml.j2")) == [("Gateway", "wasmfaas")]
+    # Removal must not need the files any more.
+    assert ("Secret", "wasmfaas-tls") not in role.objects(ingress_tls="none")
+
+
+# refusals
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"ingress_addresses": []}, "no address is known"),
+        ({"ingress_addresses": ["127.0.0.1"]}, "from this machine only"),
+        ({"ingress_http_port": 0}, "ingress_http_port: 0"),
+        ({"ingress_http_port": 8080}, "Traefik's own"),
+        ({"ingress_http_port": 443}, "are the same"),
+        ({"ingress_trusted_networks": ["10.0.0.1"]}, "10.0.0.1 is no network"),
+        ({"ingress_traces_share": 2}, "is no share"),
+        ({"ingress_tls": "yes"}, "ingress_tls: yes"),
+        ({"ingress_tls": "issuer"}, "is no domain"),
+        ({"ingress_tls": "issuer", "ingress_domain": "*.example.com"}, "without a star"),
+        ({"ingress_tls": "issuer", "ingress_domain": "example.com", "ingress_domain_namespaces": []}, "HTTPS for no namespace"),
+        ({"ingress_tls": "issuer", "ingress_domain": "example.com", "platform_components": ["ingress"]}, "needs cert-manager"),
+        ({"ingress_tls": "issuer", "ingress_domain": "example.com", "ingress_domain_namespaces": [f"n{i}" for i in range(101)]}, "at most 100"),
+        ({"ingress_tls": "files", "ingress_domain": "example.com"}, "ingress_certificate_file: there is no file"),
+        ({"ingress_tls": "files", "ingress_domain": "example.com", "ingress_certificate_file": "/none/own.pem"}, "'/none/own.pem'"),
+    ],
+)
+def test_bad_input_is_named_with_the_next_step(variables: dict[str, t.Any], named: str) -> None:
+    problems = " ".join(ingress(**variables).problems())
+    assert named in problems and "Next: " in problems
+
+
+def test_defaults_pass_the_check() -> None:
+    assert ingress().problems() == []
+
+
+def test_ingress_of_k3s_itself_is_refused_with_what_to_set() -> None:
+    task = "check | Refuse beside k3s' own ingress"
+    message = ingress().refusal(task, "check.yml", __ingress_others={"stdout_lines": ["deployment.apps/coredns", "deployment.apps/traefik"]})
+    assert "deployment.apps/traefik take the ports" in message and "k3s_server_config: {disable: [traefik, servicelb]}" in message
+    assert "svclb" in ingress().refusal(task, "check.yml", __ingress_others={"stdout_lines": ["daemonset.apps/svclb-shop-1234"]})
+    assert ingress().refusal(task, "check.yml", __ingress_others={"stdout_lines": ["deployment.apps/traefik-x", "deployment.apps/coredns"]}) == ""
+
+
+def test_certificate_of_a_secret_that_is_not_there_is_named() -> None:
+    role = ingress(ingress_tls="secret", ingress_domain="example.com")
+    missing = {"rc": 1, "stdout": "", "stderr": 'secrets "wasmfaas-tls" not found'}
+    message = role.refusal("check | The certificate", "check.yml", __ingress_secret=missing)
+    assert 'wasmfaas-system/wasmfaas-tls can\'t be used: it is not there: secrets "wasmfaas-tls" not found' in message
+    assert "*.default.example.com" in message
+
+
+def test_certificate_for_another_host_is_named_before_anything_is_touched(tmp_path: Path) -> None:
+    authority = CertificateAuthority(tmp_path / "authority")
+    certificate, key = authority.issue("own", "*.functions.example.com")
+    role = ingress(
+        ingress_tls="files",
+        ingress_domain="functions.example.com",
+        ingress_certificate_file=str(certificate),
+        ingress_certificate_key_file=str(key),
+        ingress_certificate_days=0,
+    )
+    message = role.refusal("check | The certificate", "check.yml")
+    assert "it is for another host: it holds *.functions.example.com, and not *.default.functions.example.com." in message
+    assert "Next: get one for *.default.functions.example.com" in message
+    assert [task["name"] for task in role.tasks()][:2] == ["Check what is asked for", "Have the ingress"]

@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Role keda: what functions expect of it, its time-outs, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.objects import function_objects
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.settings import EXTERNAL_SCALER, INTERCEPTOR_SERVICE, Autoscale, ClusterSettings
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function import WantedFunction
+from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Component, LocalSource, Manifest, Trigger
+from ansible_collections.wasmfaas.platform.plugins.module_utils.variables import VariableValues
+
+from .role_rendering import RenderedRole
+
+CHECK = "Check what is asked for"
+
+
+def test_the_release_makes_the_services_that_functions_name() -> None:
+    """The add-on's chart names its Services after itself, whatever the release is called, and their ports are its defaults."""
+    add_on = [task["wasmfaas.platform.k3s_charts"] for task in RenderedRole("keda").tasks() if "wasmfaas.platform.k3s_charts" in task][1]
+    (chart,) = add_on["charts"]
+    namespace, service, port = INTERCEPTOR_SERVICE
+    assert (chart["namespace"], f"{chart['name']}-interceptor-proxy", 8080) == (namespace, service, port)
+    assert f"{chart['name']}-external-scaler.{chart['namespace']}:9090" == EXTERNAL_SCALER
+
+
+def test_keda_comes_before_the_add_on_whose_chart_needs_its_kinds() -> None:
+    charts = [task["wasmfaas.platform.k3s_charts"]["charts"] for task in RenderedRole("keda").tasks() if "wasmfaas.platform.k3s_charts" in task]
+    assert [[chart["name"] for chart in group] for group in charts] == [["keda"], ["keda-add-ons-http"]]
+    removed = [task["wasmfaas.platform.k3s_charts"]["charts"] for task in RenderedRole("keda").tasks("remove.yml") if "wasmfaas.platform.k3s_charts" in task]
+    assert [[chart["name"] for chart in group] for group in removed] == [["keda-add-ons-http"], ["keda"]]
+
+
+def test_routes_of_every_namespace_may_lead_to_the_interceptor_and_nowhere_else() -> None:
+    grants = RenderedRole("keda", keda_route_namespaces=["default", "shop"]).objects("objects_after.yml.j2")
+    assert list(grants) == [("ReferenceGrant", "functions-default"), ("ReferenceGrant", "functions-shop")]
+    for namespace, grant in zip(("default", "shop"), grants.values(), strict=True):
+        assert grant["metadata"]["namespace"] == INTERCEPTOR_SERVICE[0]
+        assert grant["spec"]["from"] == [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": namespace}]
+        assert grant["spec"]["to"] == [{"group": "", "kind": "Service", "name": INTERCEPTOR_SERVICE[1]}]
+
+
+def test_without_the_gateway_api_there_are_no_grants() -> None:
+    assert RenderedRole("keda", platform_components=["keda"]).template("objects_after.yml.j2") == []
+
+
+def test_a_request_waits_as_long_as_functions_ask_for() -> None:
+    """The interceptor's own limit is for routes without one; it must not be shorter than what spin_function writes."""
+    settings = ClusterSettings(autoscale=Autoscale(min=0, max=2, target_concurrency=1))
+    manifest = Manifest(Path("/p/spin.toml"), "a", (Trigger("t", "http", "c", {}),), {"c": Component(id="c", source=LocalSource("c.wasm"))})
+    wanted = WantedFunction("a", "b", "d", "c", manifest, VariableValues({}, {}))
+    (route,) = [item for item in function_objects(wanted, settings, "http://a.b.example.com", None) if item["kind"] == "InterceptorRoute"]
+    values = RenderedRole("keda").template("values_keda-add-ons-http.yml.j2")
+    assert _seconds(values["interceptor"]["readinessTimeout"]) >= _seconds(route["spec"]["timeouts"]["readiness"])
+    assert values["interceptor"]["responseHeaderTimeout"] == "300s"
+    assert values["interceptor"]["tcpConnectTimeout"] == "500ms"
+
+
+def _seconds(text: str) -> int:
+    assert text.endswith("s")
+    return int(text[:-1])
+
+
+def test_interceptors_trace_only_where_there_is_a_collector() -> None:
+    traced = RenderedRole("keda").template("values_keda-add-ons-http.yml.j2")["interceptor"]["extraEnvs"]
+    assert traced["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://opentelemetry-collector.observability:4318"
+    without = RenderedRole("keda", platform_components=["keda", "ingress"]).template("values_keda-add-ons-http.yml.j2")
+    assert "extraEnvs" not in without["interceptor"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"keda_interceptor_replicas": {"min": 0, "max": 3}}, "keda_interceptor_replicas"),
+        ({"keda_interceptor_replicas": {"min": 4, "max": 3}}, "is no range"),
+        ({"keda_interceptor_replicas": {"min": 1}}, "is no range"),
+        ({"keda_cold_start_timeout": 0}, "keda_cold_start_timeout"),
+    ],
+)
+def test_bad_input_is_named_with_the_next_step(variables: dict[str, object], named: str) -> None:
+    message = RenderedRole("keda", **variables).refusal(CHECK)
+    assert named in message and "Next: " in message
+
+
+def test_defaults_pass_the_check() -> None:
+    assert RenderedRole("keda").refusal(CHECK) == ""
+
+
+def test_removal_is_refused_while_functions_scale_by_it() -> None:
+    task = "remove | Refuse while functions scale by it"
+    role = RenderedRole("keda")
+    results = [{"stdout": "ScaledObject/keda/keda-add-ons-http-interceptor ScaledObject/shop/cart "}, {"stdout": ""}, {"stdout": "InterceptorRoute/shop/cart "}]
+    message = role.refusal(task, "remove.yml", __keda_found={"results": results})
+    assert "1 functions scale by it: shop/cart." in message and "keda_remove_in_use=true" in message
+    assert role.refusal(task, "remove.yml", __keda_found={"results": results}, keda_remove_in_use=True) == ""
+    assert role.refusal(task, "remove.yml", __keda_found={"results": [{"stdout": "ScaledObject/keda/own "}]}) == "", "the add-on's own goes with it"

@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Role spin_operator: its executors, what it refuses, and the order in which it goes away."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.settings import DEFAULT_EXECUTOR
+
+from .role_rendering import ROLES, RenderedRole
+
+CHECK = "Check what is asked for"
+OTEL = {
+    "exporter_otlp_traces_endpoint": "http://opentelemetry-collector.observability:4318/v1/traces",
+    "exporter_otlp_metrics_endpoint": "http://opentelemetry-collector.observability:4318/v1/metrics",
+}
+
+
+def test_every_namespace_gets_the_executor_that_functions_name() -> None:
+    objects = RenderedRole("spin_operator", spin_operator_executor_namespaces=["default", "shop"]).template("objects_after.yml.j2")
+    assert [(item["kind"], item["metadata"].get("namespace", item["metadata"]["name"])) for item in objects] == [
+        ("Namespace", "default"),
+        ("SpinAppExecutor", "default"),
+        ("Namespace", "shop"),
+        ("SpinAppExecutor", "shop"),
+    ]
+    assert {item["metadata"]["name"] for item in objects if item["kind"] == "SpinAppExecutor"} == {DEFAULT_EXECUTOR}
+
+
+def test_executor_names_the_runtime_class_of_role_wasm_shims() -> None:
+    name = RenderedRole("wasm_shims").value("wasm_shims_catalogue.spin.runtime_class")
+    spec = RenderedRole("spin_operator").value("__spin_operator_executor_spec")
+    assert spec["deploymentConfig"]["runtimeClassName"] == name
+    assert "spinImage" not in spec["deploymentConfig"], "the two exclude each other"
+
+
+def test_functions_send_to_the_collector_only_where_there_is_one() -> None:
+    role = RenderedRole("spin_operator")
+    assert role.value("__spin_operator_executor_spec")["deploymentConfig"]["otel"] == OTEL
+    without = RenderedRole("spin_operator", platform_components=["cert_manager", "spin_operator"])
+    assert "otel" not in without.value("__spin_operator_executor_spec")["deploymentConfig"]
+
+
+def test_tenants_have_the_same_executor() -> None:
+    settings = {
+        "spin_operator_executor": "mine",
+        "spin_operator_runtime_class": "other",
+        "spin_operator_default_authorities": False,
+        "spin_operator_otlp_endpoints": {"traces": "http://traces.example.com/v1/traces"},
+    }
+    for variables in ({}, settings):
+        operator, tenant = RenderedRole("spin_operator", **variables), RenderedRole("tenant", **variables)
+        assert tenant.value("__tenant_executor_spec") == operator.value("__spin_operator_executor_spec")
+        assert tenant.value("tenant_executor") == operator.value("spin_operator_executor")
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"spin_operator_executor_namespaces": ["Shop"]}, "Shop can be no namespace"),
+        ({"spin_operator_otlp_endpoints": {"traces": "http://collector:4318"}}, "add the path"),
+        ({"spin_operator_otlp_endpoints": {"profiles": "http://collector:4318/v1/profiles"}}, "traces, metrics or logs"),
+    ],
+)
+def test_bad_input_is_named_with_the_next_step(variables: dict[str, object], named: str) -> None:
+    message = RenderedRole("spin_operator", **variables).refusal(CHECK)
+    assert named in message and "Next: " in message
+
+
+def test_defaults_pass_the_check() -> None:
+    assert RenderedRole("spin_operator").refusal(CHECK) == ""
+
+
+def test_functions_are_not_removed_by_the_way() -> None:
+    task = "remove | Refuse while there are functions"
+    role = RenderedRole("spin_operator")
+    message = role.refusal(task, "remove.yml", __spin_operator_functions={"stdout": "default/hello shop/cart "})
+    assert "2 functions would end with it: default/hello, shop/cart" in message and "spin_operator_remove_functions=true" in message
+    assert role.refusal(task, "remove.yml", __spin_operator_functions={"stdout": ""}) == ""
+    assert role.refusal(task, "remove.yml", __spin_operator_functions={"stdout": "a/b"}, spin_operator_remove_functions=True) == ""
+
+
+def test_removal_takes_apps_executors_operator_and_definitions_in_this_order() -> None:
+    done = []
+    for task in RenderedRole("spin_operator").tasks("remove.yml"):
+        argv = str((task.get("ansible.builtin.command") or {}).get("argv", ""))
+        if "'delete'" in argv:
+            done.append("apps" if "spinapps." in argv else "executors")
+        if charts := task.get("wasmfaas.platform.k3s_charts"):
+            assert charts["state"] == "absent" and charts["remove_definitions"] is True
+            assert "objects_after" not in charts, "namespaces of others would go with their executors"
+            done.append("operator")
+    assert done == ["apps", "executors", "operator"]
+
+
+def test_default_namespaces_are_not_the_platforms_own() -> None:
+    # What goes with the role is in objects.yml.j2: only its own namespace.
+    assert list(RenderedRole("spin_operator").objects()) == [("Namespace", "spin-operator")]
+    assert (ROLES / "spin_operator/README.md").exists()
