@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils import spin_function_info_module as module
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function import LiveFunction
 
-SOME_TIME_AGO = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=50, seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+SOME_TIME_AGO = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=50.5)).strftime("%Y-%m-%dT%H:%M:%SZ")
 FUNCTIONS = [
     LiveFunction(
         "a",
@@ -65,7 +65,7 @@ def test_table_has_a_line_for_each() -> None:
 
 
 def test_table_of_one_function_has_its_earlier_versions() -> None:
-    assert [line.split() for line in info("a")["table"][2:]] == [[], ["EARLIER", "AGE", "IMAGE"], ["3" * 12, "50m", "r/a@sha256:" + "3" * 64]]
+    assert [line.split() for line in info("a")["table"][2:]] == [[], ["EARLIER", "AGE", "IMAGE"], ["3" * 12, "2d", "r/a@sha256:" + "3" * 64]]
     assert len(info("b")["table"]) == 2
 
 

@@ -9,4 +9,4 @@ from pathlib import Path
 
 from ansible.plugins.loader import init_plugin_loader
 
-init_plugin_loader([str(Path(__file__).resolve().parents[2] / ".ansible/collections")])
+init_plugin_loader([str(Path(__file__).resolve().parents[1] / ".ansible/collections")])
