@@ -89,7 +89,7 @@ units: setup-test ## run the unit tests as ansible-test does
 # One run, so that its last line counts all of them; two files at a time, since those that use servers and hosts wait most of the time.
 .PHONY: pytest
 pytest: setup-test
-	.venv/bin/pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: setup-test ## measure; writes the table of docs/performance.md
