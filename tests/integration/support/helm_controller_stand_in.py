@@ -32,6 +32,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
+import tenacity
 import yaml
 from lightkube import KubeConfig
 
@@ -52,6 +53,11 @@ Render = collections.abc.Callable[[dict[str, t.Any]], list[Object]]
 
 class RefusedError(Exception):
     """A HelmChart that the original would not get installed."""
+
+
+def _asks_to_come_again(answer: httpx2.Response) -> bool:
+    """As for a kind that was defined this moment: its storage is being made."""
+    return answer.status_code == 429
 
 
 class Api:
@@ -111,13 +117,17 @@ class Api:
         allowed: tuple[int, ...] = (),
     ) -> Object | None:
         body = None if content is None else json.dumps(content)
-        answer = self._client.request(method, path, content=body, headers={"Content-Type": kind}, params=query or {})
+        answer = self._answer(method, path, content=body, headers={"Content-Type": kind}, params=query or {})
         if answer.status_code in (404, *allowed):
             return None
         if answer.status_code >= 400:
             raise ApiRefusedError(f"{method} {path}: {answer.status_code} {answer.text[:600]}")
         read: Object = answer.json()
         return read
+
+    @tenacity.retry(retry=tenacity.retry_if_result(_asks_to_come_again), wait=tenacity.wait_fixed(1), stop=tenacity.stop_after_delay(60))
+    def _answer(self, method: str, path: str, **request: t.Any) -> httpx2.Response:
+        return self._client.request(method, path, **request)
 
 
 class ApiRefusedError(Exception):

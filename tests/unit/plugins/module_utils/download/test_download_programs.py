@@ -222,7 +222,7 @@ def test_program_is_taken_out_of_its_archive(releases: Releases, tmp_path: Path,
     assert leftovers(tmp_path) == []
 
 
-@pytest.mark.parametrize("content", [b"no archive", archive(a=b"1", b=b"2"), archive()])
+@pytest.mark.parametrize("content", [b"no archive", archive(a=b"1", b=b"2"), archive()], ids=["no archive", "two others", "empty"])
 def test_archive_that_is_none_or_holds_something_else_is_refused(releases: Releases, tmp_path: Path, content: bytes) -> None:
     with pytest.raises(PlatformError, match="archive of containerd-shim-spin-v2"):
         run(tmp_path, shim(releases, content))
