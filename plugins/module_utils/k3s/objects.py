@@ -41,7 +41,7 @@ class Objects:
 
     Args:
         force_conflicts: whether fields that another manager set otherwise become ours.
-        webhook_seconds: how long a webhook that does not answer is asked again.
+        webhook_seconds: after charts: how long a webhook that does not answer is asked again; kinds that are not served yet are waited for too.
         show: what a difference shows of an object, for kinds that would fill the screen.
     """
 
@@ -128,7 +128,8 @@ class Objects:
         if check_mode and (absent or unanswered):
             # A namespace, kind or webhook that an object before it would make is not there in a dry run.
             return {object_key(entry): entry for entry in objects}
-        patience = self._webhook_seconds if unanswered else DEFINITION_SECONDS if absent and definitions else 0.0
+        # After a chart: webhooks may not answer yet, and kinds that it brought may not be served yet.
+        patience = self._webhook_seconds if unanswered else DEFINITION_SECONDS if absent and (definitions or self._webhook_seconds) else 0.0
         if patience > 0:
             tries: list[Completed] = []
 
