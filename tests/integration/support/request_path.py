@@ -16,6 +16,8 @@ import typing as t
 from pathlib import Path
 
 import httpx2
+import jinja2
+import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.local.installation import install
 from lightkube.generic_resource import create_global_resource
 from lightkube.resources.core_v1 import Pod
@@ -115,32 +117,11 @@ def _lead_to_interceptor(plane: ControlPlane, address: str, port: int) -> None:
 
 
 def drain_policy(seconds: int = DRAIN_SECONDS) -> list[dict[str, t.Any]]:
-    """Objects that make kubelet wait between a pod's removal from the endpoints and its end, as the shim ends at once and SpinApps have no field for it."""
-    hook = f"Object.spec.containers.lifecycle.preStop{{sleep: Object.spec.containers.lifecycle.preStop.sleep{{seconds: {seconds}}}}}"
-    container = f"Object.spec.containers{{name: c.name, lifecycle: Object.spec.containers.lifecycle{{preStop: {hook}}}}}"
-    expression = f"Object{{spec: Object.spec{{containers: object.spec.containers.map(c, {container})}}}}"
-    ours = f"has(object.spec.runtimeClassName) && object.spec.runtimeClassName == '{RUNTIME_CLASS}'"
-    name = "wasmfaas-drain-spin-pods"
-    return [
-        {
-            "apiVersion": "/".join(_ADMISSION),
-            "kind": "MutatingAdmissionPolicy",
-            "metadata": {"name": name},
-            "spec": {
-                "failurePolicy": "Fail",
-                "reinvocationPolicy": "Never",
-                "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]},
-                "matchConditions": [{"name": "spin", "expression": ours}],
-                "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}],
-            },
-        },
-        {
-            "apiVersion": "/".join(_ADMISSION),
-            "kind": "MutatingAdmissionPolicyBinding",
-            "metadata": {"name": name},
-            "spec": {"policyName": name},
-        },
-    ]
+    """Role spin_operator's objects that make kubelet wait between a pod's removal from the endpoints and its end, in the version that this API server has."""
+    template = (REPOSITORY / "roles/spin_operator/templates/drain_policy.yml.j2").read_text(encoding="utf-8")
+    rendered = jinja2.Template(template).render(spin_operator_runtime_class=RUNTIME_CLASS, spin_operator_drain_seconds=seconds)
+    objects: list[dict[str, t.Any]] = yaml.safe_load(rendered)
+    return [{**entry, "apiVersion": "/".join(_ADMISSION)} for entry in objects]
 
 
 def let_pods_drain(plane: ControlPlane) -> None:

@@ -98,3 +98,16 @@ def test_default_namespaces_are_not_the_platforms_own() -> None:
     # What goes with the role is in objects.yml.j2: only its own namespace.
     assert list(RenderedRole("spin_operator").objects()) == [("Namespace", "spin-operator")]
     assert (ROLES / "spin_operator/README.md").exists()
+
+
+@pytest.mark.parametrize(("version", "seconds"), [("v1.36.4+k3s1", 5), ("v1.35.2+k3s1", 0)])
+def test_pods_pause_before_their_end_where_the_cluster_can_make_them(version: str, seconds: int) -> None:
+    """tests/integration/test_request_path.py applies the policy to a real API server, and counts the requests that are lost without it."""
+    role = RenderedRole("spin_operator", k3s_version=version)
+    assert int(role.value("spin_operator_drain_seconds")) == seconds
+    policies = [entry for entry in role.value(main_task(role)["objects_after"].strip().removeprefix("{{").removesuffix("}}")) if "Mutating" in entry["kind"]]
+    assert len(policies) == (2 if seconds else 0)
+
+
+def main_task(role: RenderedRole) -> dict[str, str]:
+    return next(task["wasmfaas.platform.k3s_charts"] for task in role.tasks("main.yml") if "wasmfaas.platform.k3s_charts" in task)
