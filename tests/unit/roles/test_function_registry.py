@@ -15,7 +15,7 @@ import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils import registry_access
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import registry_trust
 
-from .checked_tasks import play, problem
+from .checked_tasks import problem
 from .role_rendering import PROJECT, RenderedRole
 
 SERVERS = ("192.0.2.11", "192.0.2.12", "192.0.2.13")
@@ -331,22 +331,3 @@ def test_secrets_are_read_without_a_log() -> None:
     tasks = role(PROJECT).tasks("access.yml")
     (read,) = [task for task in tasks if "get" in str(task.get("ansible.builtin.command"))]
     assert read["no_log"] is True
-
-
-# ---- A real run of what needs no cluster
-
-
-def test_play_makes_the_files_once_and_keeps_them(tmp_path: Path) -> None:
-    plan = {**PLAN, "cluster": {"api_host": "server-1", "state": "new"}}
-    hosts: dict[str, dict[str, dict[str, t.Any]]] = {"k3s_server": {"server-1": {}, "server-2": {}}}
-    variables = {"k3s_plan": plan, "function_registry_directory": str(tmp_path / "access")}
-    first = play("function_registry", tmp_path, hosts, variables, "trust")
-    assert first.returncode == 0, first.stdout
-    content = (tmp_path / "access/function-registry.json").read_text(encoding="utf-8")
-    made = json.loads(content)
-    assert made["registry"] == "192.0.2.11:30500/functions"
-    second = play("function_registry", tmp_path, hosts, variables, "trust")
-    assert second.returncode == 0, second.stdout
-    assert (tmp_path / "access/function-registry.json").read_text(encoding="utf-8") == content
-    for secret in (made["password"], made["users"]["nodes"], made["server"]["key"].splitlines()[1]):
-        assert secret not in first.stdout + second.stdout
