@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import collections.abc
 import contextlib
 import dataclasses
@@ -306,6 +307,14 @@ def test_an_error_in_a_request_leaves_the_next_ones_alone(shared: LocalFunction)
     assert "ValueError: on purpose" in shared.log_file.read_text()
     assert ask(shared, "/end").status == 500
     assert ask(shared, "/x").json()["requests"] == 1  # a new instance
+
+
+def test_requests_that_come_while_a_new_instance_is_made_are_all_answered(shared: LocalFunction) -> None:
+    """After a trap the next instance takes a moment to make; whoever asks meanwhile waits for it."""
+    paths = ["/end", *["/sleep"] * 7] * 3
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda path: ask(shared, path, seconds="0.05").status, paths))
+    assert collections.Counter(answers) == {500: 3, 200: 21}
 
 
 # ---- deploying -------------------------------------------------------------------------------------------------------------

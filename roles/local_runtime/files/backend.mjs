@@ -103,7 +103,7 @@ async function prepare() {
   try {
     while (prepared.length < (reusable ? 1 : PREPARED_INSTANCES)) {
       prepared.push(await create());
-      if (waiting.length) handle(...waiting.shift());
+      while (waiting.length && prepared.length) handle(...waiting.shift());
     }
   } catch (error) {
     log(`${component} could not be instantiated: ${error.stack ?? error}`);
