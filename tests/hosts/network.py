@@ -13,6 +13,7 @@ import dataclasses
 import fcntl
 import ipaddress
 import json
+import os
 import typing as t
 from pathlib import Path
 
@@ -100,7 +101,9 @@ def create(identifier: str, owner: str) -> Network:
             call(["ip", "link", "add", network.link, "type", "veth", "peer", "name", "machine", "netns", network.namespace])
             call(["ip", "link", "set", network.link, "alias", (_LABEL + owner)[:255]])
             call(["ip", "address", "add", f"{network.gateway}/24", "dev", network.link])
-            call(["ip", *namespace, "link", "add", _BRIDGE, "type", "bridge", "forward_delay", "0", "stp_state", "0"])
+            # An address of its own: else it takes the least of its ports', another one when that host goes, and what hosts then send to the old one is lost.
+            address = f"02:{os.urandom(5).hex(':')}"
+            call(["ip", *namespace, "link", "add", _BRIDGE, "address", address, "type", "bridge", "forward_delay", "0", "stp_state", "0"])
             call(["ip", *namespace, "link", "set", "machine", "master", _BRIDGE, "up"])
             call(["ip", *namespace, "link", "set", _BRIDGE, "up"])
             call(["ip", "link", "set", network.link, "up"])

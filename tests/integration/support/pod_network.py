@@ -42,7 +42,8 @@ class PodNetwork:
             if owner.startswith(_LABEL) and not _lives(owner.removeprefix(_LABEL)):
                 _ip("link", "delete", link["ifname"])
         self.bridge = f"wfp{os.getpid() % 0xFFFFF:05x}{next(_networks)}"
-        _ip("link", "add", self.bridge, "type", "bridge", "forward_delay", "0", "stp_state", "0")
+        # An address of its own: else it takes the least of its ports', another one when that pod ends, and what pods then send to the old one is lost.
+        _ip("link", "add", self.bridge, "address", f"02:{os.urandom(5).hex(':')}", "type", "bridge", "forward_delay", "0", "stp_state", "0")
         try:
             _ip("link", "set", self.bridge, "alias", f"{_LABEL}{os.getpid()} {_started(os.getpid())}")
             routes = [str(route.get("dst")) for route in json.loads(_ip("-j", "-4", "route", "show", "table", "all"))]
