@@ -19,7 +19,6 @@ from lightkube.resources.core_v1 import Pod
 from tests.integration.support.control_plane import HTTPRoute
 from tests.integration.support.function_project import FunctionProject
 from tests.integration.support.request_path import (
-    DRAIN_SECONDS,
     Load,
     MutatingAdmissionPolicyBinding,
     RequestPath,
@@ -35,6 +34,7 @@ from .measure import REPOSITORY, Entry, NotMeasuredError, Row, percentile
 REQUESTS, ROUNDS = 200, 5
 DEPLOYMENTS = 5
 UPDATES, UPDATE_RATE = 5, 100
+DRAIN_SECONDS = 5  # the role's default
 ROUTES = 20
 FUNCTIONS = 500
 POLL_SECONDS = 0.01
@@ -118,9 +118,9 @@ def updates(path: RequestPath, built: Path) -> list[Entry]:
     rows: list[Entry] = []
     for with_pause in (True, False):
         if with_pause:
-            let_pods_drain(path.control_plane)
+            let_pods_drain(path.control_plane, DRAIN_SECONDS)
         else:
-            client.delete(MutatingAdmissionPolicyBinding, drain_policy()[1]["metadata"]["name"])
+            client.delete(MutatingAdmissionPolicyBinding, drain_policy(DRAIN_SECONDS)[1]["metadata"]["name"])
         name = "with-pause" if with_pause else "without-pause"
         first = path.deployment.deploy(_version(built.parent / name, built / "app.wasm", name, "0"))
         with Load(path.gateway.url, host_of(first), rate=UPDATE_RATE) as load:
@@ -131,7 +131,7 @@ def updates(path: RequestPath, built: Path) -> list[Entry]:
         goal, met = ("0", failed == 0) if with_pause else ("", None)
         pause = f"pods pause {DRAIN_SECONDS} s before their end" if with_pause else "without the pause"
         rows.append(Row(f"{UPDATES} updates under load, {UPDATE_RATE} requests/s, {pause}: failed requests", f"{failed} of {load.total}", goal, met))
-    let_pods_drain(path.control_plane)
+    let_pods_drain(path.control_plane, DRAIN_SECONDS)
     return rows
 
 

@@ -111,12 +111,12 @@ def test_a_changed_source_is_rolled_out_without_a_lost_request(deployment: Deplo
     caller.start()
     try:
         second = deployment.deploy(project)
+        wait_until(lambda: len(statuses) > 10, seconds=30, what="it was called more than ten times")
     finally:
         stop.set()
         caller.join()
     assert second["changed"] is True and second["digest"] != first["digest"]
     assert deployment.call(second).json()["image"] == second["image"]
-    assert len(statuses) > 10
     assert set(statuses) == {200}
 
 
@@ -386,13 +386,15 @@ def test_the_rights_that_the_documentation_names_are_enough(deployment: Deployme
     rules = [
         {"apiGroups": ["core.spinkube.dev"], "resources": ["spinapps"], "verbs": everything},
         {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": everything},
-        {"apiGroups": ["http.keda.sh"], "resources": ["interceptorroutes"], "verbs": everything},
-        {"apiGroups": ["keda.sh"], "resources": ["scaledobjects"], "verbs": everything},
-        {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": everything},
         {"apiGroups": [""], "resources": ["secrets"], "verbs": everything},
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": everything},
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list"]},
         {"apiGroups": [""], "resources": ["pods", "pods/log", "events"], "verbs": ["get", "list"]},
+    ]
+    scaling = [
+        {"apiGroups": ["http.keda.sh"], "resources": ["interceptorroutes"], "verbs": everything},
+        {"apiGroups": ["keda.sh"], "resources": ["scaledobjects"], "verbs": everything},
+        {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": everything},
     ]
     kubeconfig = deployment.control_plane.kubeconfig_for("deployer", rules=rules)
     named = {"name": "deployer", "namespace": "wasmfaas-system"}
@@ -413,6 +415,30 @@ def test_the_rights_that_the_documentation_names_are_enough(deployment: Deployme
     )
     assert deployment.deploy(project, kubeconfig=str(kubeconfig))["changed"] is True
     assert deployment.deploy(project, kubeconfig=str(kubeconfig))["changed"] is False
+    assert deployment.delete(project.name, kubeconfig=str(kubeconfig))["changed"] is True
+    for autoscale in ({"min": 1}, {"min": 1, "target_cpu_percent": 70}):
+        with pytest.raises(PlatformError, match="forbidden") as raised:
+            deployment.deploy(project, kubeconfig=str(kubeconfig), autoscale=autoscale)
+        assert "undone" not in raised.value.facts, "it is refused before anything is written"
+    entitled = deployment.control_plane.kubeconfig_for("scaler", rules=[*rules, *scaling])
+    deployment.control_plane.apply(
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "scaler", "namespace": "wasmfaas-system"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "deployer"},
+            "subjects": [{"kind": "ServiceAccount", "name": "scaler", "namespace": "default"}],
+        }
+    )
+    deployment.deploy(project, kubeconfig=str(entitled), autoscale={"min": 1})
+    # What it has may be left over, so who may not see it can't take it away.
+    with pytest.raises(PlatformError, match="forbidden"):
+        deployment.deploy(project, kubeconfig=str(kubeconfig))
+    with pytest.raises(PlatformError, match="forbidden"):
+        deployment.delete(project.name, kubeconfig=str(kubeconfig))
+    assert (api.get(SPIN_APP, "default", project.name) or {})["spec"]["enableAutoscaling"] is True
+    deployment.deploy(project, kubeconfig=str(entitled))
+    assert api.get(SCALED_OBJECT, "default", project.name) is None
     assert deployment.delete(project.name, kubeconfig=str(kubeconfig))["changed"] is True
 
 

@@ -35,19 +35,20 @@ from .support.deployment import Result
 from .support.function_project import FunctionProject
 from .support.gateway import TLS_PORT
 from .support.playbooks import Playbooks, extra
-from .support.request_path import DRAIN_SECONDS, Load, RequestPath, host_of, let_pods_drain, request_path, why_not
+from .support.request_path import Load, RequestPath, host_of, let_pods_drain, request_path, why_not
 from .support.servers import REPOSITORY, wait_until
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 CANARY_REQUESTS = 5000
+DRAIN_SECONDS = 10  # generous: on a busy machine the gateway may learn late that a pod is to go
 MESSAGE = {"message": "Hello, world!"}
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[RequestPath]:
     with request_path(tmp_path_factory.mktemp("request_path")) as running:
-        let_pods_drain(running.control_plane)
+        let_pods_drain(running.control_plane, DRAIN_SECONDS)
         yield running  # the functions end with the cluster
 
 
@@ -114,14 +115,22 @@ def api(path: RequestPath) -> KubernetesApi:
 def digest_at(path: RequestPath, result: Result) -> str:
     """Which artifact the pod runs that answers: Spin tells it at a path of its own."""
     answer = path.deployment.call(result, "/.well-known/spin/info")
-    return str(answer.json()["oci_image_digest"])
+    return str(answer.raise_for_status().json()["oci_image_digest"])
+
+
+def answers_again(path: RequestPath, result: Result) -> bool:
+    """Whether the gateway leads to what was deployed: not yet while it takes up a change of its listeners or routes."""
+    try:
+        return digest_at(path, result) == str(result["digest"])
+    except httpx2.HTTPError:
+        return False
 
 
 def digests_of(path: RequestPath, result: Result, count: int, *, connections: int = 16) -> collections.Counter[str]:
     """How many of `count` requests each artifact answered."""
 
     def call(number: int) -> list[str]:
-        with httpx2.Client(base_url=path.gateway.url, headers={"Host": host_of(result)}, trust_env=False) as client:
+        with httpx2.Client(base_url=path.gateway.url, headers={"Host": host_of(result)}, trust_env=False, timeout=30) as client:
             share = range(number, count, connections)
             return [client.get("/.well-known/spin/info").raise_for_status().json()["oci_image_digest"] for _request in share]
 
@@ -133,6 +142,12 @@ def pods_of(path: RequestPath, result: Result) -> list[Pod]:
     """All pods of a function, also those that are ending."""
     labels: dict[str, t.Any] = {"core.spinkube.dev/app-name": result["name"]}
     return list(path.control_plane.client().list(Pod, namespace=result["namespace"], labels=labels))
+
+
+def wait_until_one_pod(path: RequestPath, result: Result) -> None:
+    """Until the pods that an update leaves behind have ended, a canary's too, and with them what they still did."""
+    canary = {**result, "name": f"{result['name']}-canary"}
+    wait_until(lambda: len(pods_of(path, result)) + len(pods_of(path, canary)) == 1, seconds=DRAIN_SECONDS + 60, what=f"one pod of {result['name']} is left")
 
 
 def change_version(path: RequestPath, result: Result, state: str, **options: t.Any) -> Result:
@@ -159,11 +174,11 @@ def test_an_update_under_load_loses_no_request(path: RequestPath, hello: Hello) 
     first = path.deployment.deploy(hello.project)
     with Load(path.gateway.url, host_of(first)) as load:
         second = path.deployment.deploy(hello.version("2"))
-        time.sleep(DRAIN_SECONDS + 1)  # the old pod ends only then
+        wait_until_one_pod(path, second)
     assert second["changed"] is True and second["digest"] != first["digest"]
     assert digest_at(path, second) == second["digest"]
     assert load.outcomes == {"200": load.total}, load.failures[:5]
-    assert load.total > 500
+    assert load.total > 50
 
 
 def test_a_pod_outlives_its_place_among_the_endpoints(path: RequestPath, hello: Hello) -> None:
@@ -186,7 +201,7 @@ def test_a_canary_gets_its_share_and_promotion_loses_no_request(path: RequestPat
     assert abs(counted[canary["digest"]] / CANARY_REQUESTS - 0.20) <= 0.03, counted
     with Load(path.gateway.url, host_of(stable)) as load:
         change_version(path, stable, "promoted")
-        time.sleep(DRAIN_SECONDS + 1)
+        wait_until_one_pod(path, stable)
     assert load.outcomes == {"200": load.total}, load.failures[:5]
     assert set(digests_of(path, stable, 200)) == {canary["digest"]}
 
@@ -196,7 +211,7 @@ def test_a_canary_that_is_undone_gets_nothing(path: RequestPath, hello: Hello) -
     path.deployment.deploy(hello.version("2"), canary=50)
     with Load(path.gateway.url, host_of(stable)) as load:
         change_version(path, stable, "undone")
-        time.sleep(DRAIN_SECONDS + 1)
+        wait_until_one_pod(path, stable)
     assert load.outcomes == {"200": load.total}, load.failures[:5]
     assert set(digests_of(path, stable, 200)) == {stable["digest"]}
 
@@ -207,7 +222,7 @@ def test_rollback_brings_back_what_answered_before(path: RequestPath, hello: Hel
     assert digest_at(path, second) == second["digest"]
     with Load(path.gateway.url, host_of(first)) as load:
         back = change_version(path, second, "rolled_back")
-        time.sleep(DRAIN_SECONDS + 1)
+        wait_until_one_pod(path, second)
     assert back["digest"] == first["digest"]
     assert load.outcomes == {"200": load.total}, load.failures[:5]
     assert digest_at(path, first) == first["digest"]
@@ -413,7 +428,7 @@ def test_a_route_that_the_gateway_refuses_is_named(path: RequestPath, hello: Hel
     finally:
         allow("All")
     assert raised.value.stage == "probe" and raised.value.next_step
-    wait_until(lambda: path.deployment.call(before).status_code == 200, seconds=10, what="what was there before answers again")
+    wait_until(lambda: answers_again(path, before), seconds=60, what="what was there before answers again")
     assert path.gateway.get("refused.example.com").status_code == 404
 
 
@@ -428,11 +443,12 @@ def test_functions_answer_while_the_gateways_controller_and_the_api_are_down(pat
         assert raised.value.stage == "probe" and raised.value.next_step
         path.control_plane.stop_hard()
         try:
-            assert path.deployment.call(deployed).json() == MESSAGE
+            answer = path.deployment.call(deployed)
+            assert (answer.status_code, answer.json()) == (200, MESSAGE), answer.text
         finally:
             path.control_plane.start_again()
     finally:
         path.gateway.start_controller()
     assert api.get(HTTP_ROUTE, "default", deployed["name"]) is not None
     again = path.deployment.deploy(hello.version("3"))
-    wait_until(lambda: digest_at(path, again) == again["digest"], seconds=20, what="the controller's new process leads to the new version")
+    wait_until(lambda: answers_again(path, again), seconds=60, what="the controller's new process leads to the new version")

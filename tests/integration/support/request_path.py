@@ -32,7 +32,9 @@ from .registries import Registry
 from .servers import REPOSITORY, build, wait_until
 from .spinkube import SpinkubeStandIn
 
-DRAIN_SECONDS = 5
+REQUEST_SECONDS = 30.0
+"""How long a request of `Load` waits: longer than Envoy, which then says what it waited for."""
+
 _ADMISSION = ("admissionregistration.k8s.io", "v1beta1")  # v1 from Kubernetes 1.36 on
 MutatingAdmissionPolicy = create_global_resource(*_ADMISSION, "MutatingAdmissionPolicy", "mutatingadmissionpolicies")
 MutatingAdmissionPolicyBinding = create_global_resource(*_ADMISSION, "MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings")
@@ -116,7 +118,7 @@ def _lead_to_interceptor(plane: ControlPlane, address: str, port: int) -> None:
     )
 
 
-def drain_policy(seconds: int = DRAIN_SECONDS) -> list[dict[str, t.Any]]:
+def drain_policy(seconds: int) -> list[dict[str, t.Any]]:
     """Role spin_operator's objects that make kubelet wait between a pod's removal from the endpoints and its end, in the version that this API server has."""
     template = (REPOSITORY / "roles/spin_operator/templates/drain_policy.yml.j2").read_text(encoding="utf-8")
     rendered = jinja2.Template(template).render(spin_operator_runtime_class=RUNTIME_CLASS, spin_operator_drain_seconds=seconds)
@@ -124,9 +126,9 @@ def drain_policy(seconds: int = DRAIN_SECONDS) -> list[dict[str, t.Any]]:
     return [{**entry, "apiVersion": "/".join(_ADMISSION)} for entry in objects]
 
 
-def let_pods_drain(plane: ControlPlane) -> None:
+def let_pods_drain(plane: ControlPlane, seconds: int) -> None:
     """Apply `drain_policy`, and wait until it has an effect: the API server takes up a policy a moment after it is written."""
-    plane.apply(*drain_policy())
+    plane.apply(*drain_policy(seconds))
     spec = {"runtimeClassName": RUNTIME_CLASS, "containers": [{"name": "function", "image": "example.com/function"}]}
     pod = Pod.from_dict({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "dry-run", "namespace": "default"}, "spec": spec})
     client: t.Any = plane.client()
@@ -140,7 +142,7 @@ def let_pods_drain(plane: ControlPlane) -> None:
 class Load:
     """Constant load on one host: `rate` requests per second at the most, on `connections` kept connections, from entering the context to leaving it.
 
-    `outcomes` counts status codes, and errors by their name; `answers` what the paths' answers say of the release that gave them.
+    `outcomes` counts status codes, and errors by their name; `failures` says more of those other than 200, and when they were asked for.
     """
 
     def __init__(self, url: str, host: str, *, rate: float = 200.0, connections: int = 8, path: str = "/", limit: int = 20_000) -> None:
@@ -150,6 +152,7 @@ class Load:
         self._left = limit
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.failures: list[str] = []
+        self._begun = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
@@ -159,10 +162,10 @@ class Load:
 
     def __exit__(self, *_error: object) -> None:
         self._stop.set()
-        self._thread.join(30)
+        self._thread.join(REQUEST_SECONDS + 10)
 
     async def _run(self) -> None:
-        async with httpx2.AsyncClient(base_url=self._url, headers={"Host": self._host}, trust_env=False, timeout=10) as client:
+        async with httpx2.AsyncClient(base_url=self._url, headers={"Host": self._host}, trust_env=False, timeout=REQUEST_SECONDS) as client:
             await asyncio.gather(*(self._call_on(client) for _connection in range(self._connections)))
 
     async def _call_on(self, client: httpx2.AsyncClient) -> None:
@@ -176,7 +179,7 @@ class Load:
                 outcome, detail = type(error).__name__, str(error)
             self.outcomes[outcome] += 1
             if outcome != "200":
-                self.failures.append(f"{outcome}: {detail}")
+                self.failures.append(f"{begun - self._begun:.1f} s after the load began: {outcome}: {detail}")
             await asyncio.sleep(max(0.0, self._interval - (time.monotonic() - begun)))
 
     @property
