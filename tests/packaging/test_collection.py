@@ -52,6 +52,34 @@ def test_entry_point_imports_the_playbook_of_its_name(entry_point: Path) -> None
     assert imported.stem == entry_point.stem.replace("-", "_")
 
 
+def _of_a_cluster(playbook: Path) -> bool:
+    return playbook.stem != "require_hosts" and "k3s_servers_group" in playbook.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("playbook", [path for path in PLAYBOOKS if _of_a_cluster(path)], ids=lambda path: path.stem)
+def test_a_playbook_for_a_cluster_first_wants_one(playbook: Path) -> None:
+    first, *_others = yaml.safe_load(playbook.read_text(encoding="utf-8"))
+    assert first["ansible.builtin.import_playbook"] == "require_hosts.yml"
+
+
+def test_without_a_cluster_in_the_inventory_a_playbook_fails(installed: Installed, tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text("all: {hosts: {localhost: {ansible_connection: local}}}\n")
+    result = installed.run("ansible-playbook", "wasmfaas.platform.backup", "-i", str(tmp_path / "hosts.yml"))
+    assert result.returncode == 2, result.stdout
+    assert "The inventory has no hosts in the group k3s_server. Next: " in " ".join(result.stdout.split())
+
+
+def test_playbooks_that_users_are_told_to_run_are_there() -> None:
+    inside = "|".join(path.name for path in PLAYBOOKS if "_" in path.stem)  # in playbooks/: the entry point has hyphens
+    told = re.compile(rf"ansible-playbook ([a-z_-]+\.yml)|(?<!playbooks/)\b({inside})\b")
+    pages = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("roles/**/*"), *PROJECT.glob("plugins/**/*.py")]
+    known = {path.name for path in ENTRY_POINTS}
+    texts = {page: page.read_text(encoding="utf-8", errors="replace") for page in pages if page.is_file() and "node_modules" not in page.parts}
+    named = {(str(page.relative_to(PROJECT)), found[1] or found[2]) for page, text in texts.items() for found in told.finditer(text)}
+    assert len(named) > 50
+    assert sorted((page, name) for page, name in named if name not in known) == []
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
 def test_module_documentation_is_shown(installed: Installed, module: Path) -> None:
     result = installed.run("ansible-doc", f"wasmfaas.platform.{module.stem}")

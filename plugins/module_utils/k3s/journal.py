@@ -58,14 +58,14 @@ KNOWN_CAUSES = (
     _known(
         r"Node password rejected|unable to verify (?:hash|password) for node",
         "another machine has joined under this node name before: its node password is still stored in the cluster",
-        "Where that machine is gone, remove it: ansible-playbook remove_node.yml -e node=NAME; else give this host another name (k3s_node_name).",
+        "Where that machine is gone, remove it: ansible-playbook remove-node.yml -e node=NAME; else give this host another name (k3s_node_name).",
         "k3s docs architecture.md (node password); k3s-io/k3s#3435",
         final=True,
     ),
     _known(
         r"duplicate node name found",
         "etcd still has a member of this node name",
-        "Remove the old member with its node: ansible-playbook remove_node.yml -e node=NAME, then run site.yml again.",
+        "Remove the old member with its node: ansible-playbook remove-node.yml -e node=NAME, then run site.yml again.",
         "k3s-io/k3s pkg/etcd/etcd.go",
         final=True,
     ),

@@ -88,13 +88,13 @@ def change_all(cluster: Cluster) -> Result:
     ready = {str(node["name"]): node for node in cluster.nodes}
     for host in cluster.hosts:
         if host.unreachable:
-            problems.append(Problem(host.name, f"it cannot be reached ({host.unreachable})", "bring it back, or remove it with remove_node.yml -e force=true"))
+            problems.append(Problem(host.name, f"it cannot be reached ({host.unreachable})", "bring it back, or remove it with remove-node.yml -e force=true"))
         elif not host.in_play:
             problems.append(Problem(host.name, "--limit leaves it out, and then it would keep what the others no longer accept", "run it without --limit"))
         elif cluster.live and host.node_name not in ready:
             problems.append(Problem(host.name, f"the cluster has no node {host.node_name}", "run site.yml first, it lets the host join"))
         elif cluster.live and not ready[host.node_name].get("ready"):
-            problems.append(Problem(host.name, "its node is not Ready", "doctor.yml says why; or remove it with remove_node.yml -e force=true"))
+            problems.append(Problem(host.name, "its node is not Ready", "doctor.yml says why; or remove it with remove-node.yml -e force=true"))
     missing = sorted(name for name in set(ready) - {host.node_name for host in cluster.hosts} if not is_elastic(ready[name]))
     if missing:
         problems.append(
@@ -166,7 +166,7 @@ def reset(cluster: Cluster, confirmed: str) -> Result:
             )
         elif not host.in_play:
             problems.append(
-                Problem(host.name, "--limit leaves it out, but a cluster is reset as a whole", "run it without --limit; for single nodes use remove_node.yml")
+                Problem(host.name, "--limit leaves it out, but a cluster is reset as a whole", "run it without --limit; for single nodes use remove-node.yml")
             )
     raise_if_any(problems)
     return cluster.common()

@@ -388,7 +388,7 @@ def messages(
         if actions[host.name] == "replace":
             said.append(f"{host.name}: takes the place of the dead node {host.node_name}.")
     if not settings.prune:
-        said += [f"Node {node['name']} is in the cluster and not in the inventory: -e prune=true, or remove_node.yml, takes it out." for node in gone]
+        said += [f"Node {node['name']} is in the cluster and not in the inventory: -e prune=true, or remove-node.yml, takes it out." for node in gone]
     servers = [host for host in hosts if host.role == "server"]
     if len(servers) % 2 == 0:
         said.append(f"{len(servers)} servers survive the loss of {(len(servers) - 1) // 2}, as {len(servers) - 1} would: use an odd number.")

@@ -189,7 +189,7 @@ def role_problems(host: Host) -> list[Problem]:
         Problem(
             host.name,
             f"it is {_article(before)} and shall become {_article(host.role)}",
-            f"take it out of the cluster first: remove_node.yml -e node={host.name}; then run site.yml again",
+            f"take it out of the cluster first: remove-node.yml -e node={host.name}; then run site.yml again",
         )
     ]
 
@@ -205,7 +205,7 @@ def identity_problems(host: Host) -> list[Problem]:
             Problem(
                 host.name,
                 f"its node is called {before} and shall be called {host.node_name}",
-                f"set k3s_node_name: {before}; or remove_node.yml -e node={host.name} and let it join anew",
+                f"set k3s_node_name: {before}; or remove-node.yml -e node={host.name} and let it join anew",
             )
         )
     if host.role == "server" and host.k3s.get("datastore") == "sqlite":

@@ -198,7 +198,7 @@ class Service:
         if not wait_for(all_healthy, seconds=self.options.gate_timeout, interval=2, sleep=self._sleep):
             raise PlatformError(
                 f"{self.unit} on {self.node} needs a restart, but was left as it is, since another server might be missed: {'; '.join(problems)}",
-                next_step="Bring that server back (doctor.yml tells what is wrong with it) or remove it (remove_node.yml), and run it again.",
+                next_step="Bring that server back (doctor.yml tells what is wrong with it) or remove it (remove-node.yml), and run it again.",
                 facts={"problems": list(problems)},
             )
 

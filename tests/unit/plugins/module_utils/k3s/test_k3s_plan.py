@@ -355,7 +355,7 @@ def test_role_does_not_change_in_place() -> None:
     world = World(1, 2).up()
     world.order = [("s1", "server"), ("a1", "server"), ("a2", "server")]
     said = world.problems()
-    assert any("a1: it is an agent and shall become a server -> take it out of the cluster first: remove_node.yml" in line for line in said)
+    assert any("a1: it is an agent and shall become a server -> take it out of the cluster first: remove-node.yml" in line for line in said)
 
 
 @pytest.mark.parametrize(("servers", "count"), [(2, 2), (4, 4), (6, 6)])
