@@ -72,6 +72,7 @@ cost: $(RUNTIME_STAMP) ## print what the machines of terraform/ cost, by group
 .PHONY: lint
 lint: setup-test ## check style, types and playbooks
 	.venv/bin/ruff check
+	.venv/bin/ruff format --check --quiet
 	.venv/bin/mypy
 	.venv/bin/yamllint --strict .
 	.venv/bin/ansible-lint --offline --strict

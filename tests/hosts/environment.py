@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import fcntl
 import json
-import os
 import re
 import secrets
 import shutil
@@ -475,8 +474,3 @@ def _restore_inotify(before: int) -> None:
     if before and not networks.owners():  # other hosts need it still, and who comes last of all can't know what it was: then it stays
         with contextlib.suppress(OSError):
             _INOTIFY.write_text(str(before))
-
-
-def state_directories(directory: Path) -> list[Path]:
-    """The state directories below `directory`."""
-    return sorted(Path(parent) for parent, _directories, files in os.walk(directory) if "hosts.json" in files)

@@ -20,7 +20,8 @@ CORE_MODULE = b"\0asm\x01\0\0\0"
 COMPONENT = b"\0asm\x0d\0\x01\0"
 
 _COMPONENT_IMPORTS, _COMPONENT_EXPORTS = 10, 11
-_MODULE_CUSTOM, _MODULE_IMPORTS, _MODULE_EXPORTS = 0, 2, 7
+_MODULE_IMPORTS, _MODULE_EXPORTS = 2, 7
+_NAME_SIZE = 1 << 31
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,6 @@ class WebAssemblyBinary:
     is_component: bool
     imports: tuple[str, ...]  # of a core module: the names of the modules it imports from
     exports: tuple[str, ...]
-    custom_sections: tuple[str, ...] = ()  # of a core module only
 
 
 def read_binary(path: Path, *, key: str) -> WebAssemblyBinary:
@@ -110,11 +110,8 @@ def _read_component(stream: t.BinaryIO) -> WebAssemblyBinary:
 def _read_module(stream: t.BinaryIO) -> WebAssemblyBinary:
     imports: dict[str, None] = {}
     exports: list[str] = []
-    custom: list[str] = []
     for identifier, size in _sections(stream):
-        if identifier == _MODULE_CUSTOM:
-            custom.append(_name(stream, at_most=size))
-        elif identifier == _MODULE_IMPORTS:
+        if identifier == _MODULE_IMPORTS:
             section = io.BytesIO(stream.read(size))
             for _index in range(_unsigned(section)):
                 imports[_name(section)] = None
@@ -126,7 +123,7 @@ def _read_module(stream: t.BinaryIO) -> WebAssemblyBinary:
                 exports.append(_name(section))
                 _byte(section)
                 _unsigned(section)
-    return WebAssemblyBinary(False, tuple(imports), tuple(exports), tuple(custom))
+    return WebAssemblyBinary(False, tuple(imports), tuple(exports))
 
 
 def _byte(stream: t.BinaryIO) -> int:
@@ -149,10 +146,10 @@ def _unsigned(stream: t.BinaryIO) -> int:
             raise ValueError("a number is too long")
 
 
-def _name(stream: t.BinaryIO, *, at_most: int = 1 << 31) -> str:
+def _name(stream: t.BinaryIO) -> str:
     size = _unsigned(stream)
-    if size > at_most:  # asked for, so much memory would be reserved at once
-        raise EOFError("a name is longer than its section")
+    if size > _NAME_SIZE:  # asked for, so much memory would be reserved at once
+        raise EOFError("a name is longer than any section")
     data = stream.read(size)
     if len(data) != size:
         raise EOFError("a name ends too early")

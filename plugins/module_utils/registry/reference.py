@@ -57,10 +57,6 @@ class DistributionLocation:
         """`host/path/<name>@sha256:…`, what a deployment refers to."""
         return f"{self.host}/{self.repository(name)}@{check_digest(digest)}"
 
-    def tag_reference(self, name: str, tag: str) -> str:
-        """`host/path/<name>:<tag>`, for people."""
-        return f"{self.host}/{self.repository(name)}:{check_tag(tag)}"
-
     def __str__(self) -> str:
         return f"{self.host}/{self.path}" if self.path else self.host
 
@@ -78,10 +74,6 @@ class LayoutLocation:
     def digest_reference(self, name: str, digest: str) -> str:
         """`oci:DIR:<name>@sha256:…`, for people and logs."""
         return f"oci:{self.directory}:{check_name(name)}@{check_digest(digest)}"
-
-    def tag_reference(self, name: str, tag: str) -> str:
-        """`oci:DIR:<name>:<tag>`, as `skopeo inspect` and `skopeo copy` take it (containers-transports(5))."""
-        return f"oci:{self.directory}:{self.reference_name(name, tag)}"
 
     def __str__(self) -> str:
         return f"oci:{self.directory}"

@@ -29,7 +29,7 @@ PLAN: dict[str, t.Any] = {
 BUCKET = {"bucket": "functions", "region": "eu-central-1"}
 # Of zot v2.1.18, pkg/api/config/config.go (case does not count there) and examples/: with an unknown key zot does not start.
 ZOT_KEYS = {
-    "": {"distSpecVersion", "storage", "http", "extensions", "log"},
+    "": {"distSpecVersion", "storage", "http", "log"},
     "storage": {"rootDirectory", "commit", "dedupe", "remoteCache", "gc", "gcDelay", "gcInterval", "retention", "storageDriver"},
     "storage.retention": {"delay", "policies"},
     "storage.retention.policies": {"repositories", "deleteReferrers", "deleteUntagged", "keepTags"},
@@ -39,14 +39,10 @@ ZOT_KEYS = {
     "http.tls": {"cert", "key"},
     "http.auth": {"htpasswd", "failDelay"},
     "http.auth.htpasswd": {"path"},
-    "http.accessControl": {"repositories", "metrics"},
+    "http.accessControl": {"repositories"},
     "http.accessControl.repositories": {"**"},
     "http.accessControl.repositories.**": {"policies", "defaultPolicy"},
     "http.accessControl.repositories.**.policies": {"users", "actions"},
-    "http.accessControl.metrics": {"anonymousPolicy"},
-    "extensions": {"metrics"},
-    "extensions.metrics": {"enable", "prometheus"},
-    "extensions.metrics.prometheus": {"path"},
     "log": {"level"},
 }
 

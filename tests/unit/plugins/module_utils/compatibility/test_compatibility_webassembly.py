@@ -39,7 +39,7 @@ def test_core_module(read: t.Any, wasm: t.Any) -> None:
     found = read(
         wasm.module(imports=[("env", "a"), ("env", "b"), ("wasi_snapshot_preview1", "fd_write")], exports=["_start", "memory"], custom=["name", "producers"])
     )
-    assert found == WebAssemblyBinary(False, ("env", "wasi_snapshot_preview1"), ("_start", "memory"), ("name", "producers"))
+    assert found == WebAssemblyBinary(False, ("env", "wasi_snapshot_preview1"), ("_start", "memory"))
 
 
 def test_sections_of_a_component_may_come_several_times_and_in_any_order(read: t.Any, wasm: t.Any) -> None:

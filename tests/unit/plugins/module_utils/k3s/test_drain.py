@@ -89,7 +89,7 @@ def test_check_mode_and_errors() -> None:
 
 
 def test_ready_nodes_of_the_version_are_waited_for_no_longer() -> None:
-    node_ready.wait(Kubectl(Api(node("a"), node("b", voter="True"))), ["a", "b"], version=VERSION, seconds=0)
+    node_ready.wait(Kubectl(Api(node("a"), node("b", voter="True"))), ["a", "b"], version=VERSION, seconds=10, sleep=pytest.fail)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
