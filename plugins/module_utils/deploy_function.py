@@ -23,8 +23,8 @@ from .variables import variable_values
 
 if t.TYPE_CHECKING:
     from .artifact.model import Artifact
+    from .registry.model import Store
     from .registry.reference import RegistryLocation
-    from .registry.store import Store
 
 # Imports of steps that an unchanged function never reaches stand in the steps themselves: they would cost it a third of its time.
 

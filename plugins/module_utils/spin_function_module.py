@@ -20,8 +20,9 @@ from .errors import PlatformError
 from .function import Target
 from .manifest.parse import read_manifest
 from .module_run import texts
+from .registry.model import AwsOptions, CredentialOptions
 from .registry.reference import parse_registry
-from .registry.store import AwsOptions, CredentialOptions, open_store
+from .registry.store import open_store
 from .stages import Stages
 
 Parameters = dict[str, t.Any]

@@ -25,8 +25,9 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.artifact.model i
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.distribution import DistributionStore
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.ecr import EcrHost, ElasticContainerRegistry
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.model import AwsOptions, CredentialOptions, Store, Timeouts
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import DistributionLocation, parse_registry
-from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import AwsOptions, CredentialOptions, Store, Timeouts, open_store
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import open_store
 
 from .support.fixtures import FaultyProxy, Programs, Registry
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import PlatformError
-from ..registry.store import Timeouts
+from ..registry.model import Timeouts
 from ..registry.transport import CHUNK, Peer, create_client, temporary, with_retries
 
 if t.TYPE_CHECKING:

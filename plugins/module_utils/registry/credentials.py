@@ -20,7 +20,7 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
-from .store import CredentialOptions
+from .model import CredentialOptions
 
 _HELPER_SECONDS = 60
 _IDENTITY_TOKEN_USER = "<token>"  # docker-credential-helpers: the secret is then an identity token  # noqa: S105

@@ -16,8 +16,8 @@ from pathlib import Path
 from ..errors import PlatformError
 from .authentication import NO_SPACE, Authenticator, registry_error
 from .credentials import Credentials
+from .model import PushPlan, PushResult, Timeouts
 from .reference import DistributionLocation, check_digest, check_tag
-from .store import PushPlan, PushResult, Timeouts
 from .transport import CHUNK, Cancelled, Peer, create_client, temporary, with_retries
 
 if t.TYPE_CHECKING:

@@ -17,7 +17,7 @@ import typing as t
 
 from ..errors import PlatformError
 from .credentials import Credentials
-from .store import AwsOptions
+from .model import AwsOptions
 
 _HOST = re.compile(r"(?P<account>[0-9]{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
 

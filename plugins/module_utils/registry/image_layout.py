@@ -21,8 +21,8 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
+from .model import PushPlan, PushResult
 from .reference import LayoutLocation, check_digest
-from .store import PushPlan, PushResult
 
 if t.TYPE_CHECKING:
     from ..artifact.model import Artifact, Blob

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from ..errors import PlatformError
 from .authentication import registry_error
+from .model import Timeouts
 from .reference import check_digest
-from .store import Timeouts
 from .transport import CHUNK, Peer, create_client, temporary, with_retries
 
 if t.TYPE_CHECKING:

@@ -1,91 +1,15 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The contract of the registry step: put an artifact where a cluster or a local runtime reads it, and nothing if it is there already."""
+"""The store at a location: a registry, Amazon ECR's too, or an image layout in a folder."""
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 from pathlib import Path
 
+from .model import AwsOptions, CredentialOptions, Store, Timeouts
 from .reference import LayoutLocation, RegistryLocation
-
-if t.TYPE_CHECKING:
-    from ..artifact.model import Artifact
-
-
-@dataclasses.dataclass(frozen=True)
-class PushResult:
-    """What a push did."""
-
-    changed: bool  # a blob, the manifest or the tag was written
-    uploaded_blobs: int  # without the manifest
-    uploaded_bytes: int
-    image: str  # the reference by digest
-
-
-@dataclasses.dataclass(frozen=True)
-class PushPlan:
-    """What a push would do; the counts are None if only a digest was given and its manifest is missing."""
-
-    changed: bool
-    missing_blobs: int | None
-    missing_bytes: int | None
-    image: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Timeouts:
-    """All in seconds but `attempts`; the defaults wait out a restart of a registry, not an outage."""
-
-    connect: float = 10.0
-    transfer: float = 60.0  # the longest silence while sending or receiving
-    commit: float = 300.0  # the longest wait for the answer to a whole blob, which a registry may copy to object storage first
-    attempts: int = 5
-    first_wait: float = 0.5  # before the second attempt; doubles each time
-    total: float = 120.0  # no new attempt at the same thing begins after this
-    longest_wait: float = 30.0  # a `Retry-After` above this is an error at once
-
-
-@dataclasses.dataclass(frozen=True)
-class CredentialOptions:
-    """Who to be at the registry; without a user name Docker's and Podman's files and credential helpers are asked."""
-
-    username: str | None = None
-    password: str | None = dataclasses.field(default=None, repr=False)
-    file: Path | None = None  # a config.json or auth.json to read instead of the usual places
-
-
-@dataclasses.dataclass(frozen=True)
-class AwsOptions:
-    """For Amazon ECR; what is None is found by boto3's usual rules (environment, ~/.aws, instance role)."""
-
-    profile: str | None = None
-    access_key: str | None = None
-    secret_key: str | None = dataclasses.field(default=None, repr=False)
-    session_token: str | None = dataclasses.field(default=None, repr=False)
-    endpoint_url: str | None = None
-    ca_file: Path | None = None
-
-
-class Store(t.Protocol):
-    """A place for artifacts. Every method raises PlatformError and nothing else for what a user can act on."""
-
-    def has(self, name: str, digest: str) -> bool:
-        """Whether the artifact `digest` (`sha256:<hex>`) of function `name` can be pulled."""
-
-    def push(self, name: str, artifact: Artifact, *, tag: str) -> PushResult:
-        """Store what is missing, then point `tag` at it. Running it again after any failure continues where it stopped."""
-
-    def plan(self, name: str, artifact: Artifact | str, *, tag: str) -> PushPlan:
-        """What `push` would do, touching nothing; `artifact` may also be a digest."""
-
-    def manifest(self, name: str, reference: str) -> bytes | None:
-        """The bytes of the manifest that a tag or a digest names, or None; their sha256 is the artifact's digest."""
-
-    def close(self) -> None:
-        """Let go of connections."""
 
 
 def open_store(

@@ -15,7 +15,7 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
-from .store import Timeouts
+from .model import Timeouts
 
 if t.TYPE_CHECKING:
     import httpx2

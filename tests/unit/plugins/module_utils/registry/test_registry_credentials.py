@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.credentials import Credentials, find_credentials
-from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import CredentialOptions
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.model import CredentialOptions
 
 OPTIONS = CredentialOptions()
 HOST = "registry.example.com:5000"

@@ -23,8 +23,8 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import Pl
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import distribution, transport
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.credentials import Credentials
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.distribution import DistributionStore
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.model import Timeouts
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import DistributionLocation
-from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import Timeouts
 
 MakeArtifact = collections.abc.Callable[..., Artifact]
 Rule = collections.abc.Callable[[httpx2.Request], "httpx2.Response | None"]

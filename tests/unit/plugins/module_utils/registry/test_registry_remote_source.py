@@ -15,7 +15,7 @@ import httpx2
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import remote_source
-from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import Timeouts
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.model import Timeouts
 
 CONTENT = b"\0asm" + bytes(range(256)) * 4000
 DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
