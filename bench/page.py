@@ -28,6 +28,7 @@ class Section:
 
 SECTIONS = {
     "functions": Section(("cluster", "digest", "push", "local"), "<!-- table written by make bench -->"),
+    "platform": Section(("platform",), "<!-- platform: table written by make bench -->"),
     "path": Section(("request_path",), "<!-- path: table written by make bench -->"),
     "elastic": Section(("elastic_join",), "<!-- elastic: table written by make bench -->"),
     "machines": Section(("terraform_plan",), "<!-- machines: table written by make bench -->"),

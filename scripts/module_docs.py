@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes docs/modules: one Markdown page per module, filter and role, from what `ansible-doc --json` says of them.
+"""Writes docs/modules: one Markdown page per module, plugin and role, from what `ansible-doc --json` says of them.
 
 antsibull-docs' own pages are for Sphinx; in its other format it puts HTML into reStructuredText, which git hosts do not show.
 Its parser of Ansible's markup is used.
@@ -22,7 +22,7 @@ from antsibull_docs_parser.parser import Context, parse
 PROJECT = Path(__file__).resolve().parent.parent
 PAGES = PROJECT / "docs/modules"
 COLLECTION = "wasmfaas.platform"
-KINDS = ("module", "filter", "inventory", "role")
+KINDS = ("module", "filter", "lookup", "inventory", "role")
 NOTE = "<!-- Made by `make docs` from the documentation in the code; changes belong there. -->"
 
 Options = dict[str, dict[str, t.Any]]

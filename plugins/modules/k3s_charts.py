@@ -12,9 +12,12 @@ version_added: 1.0.0
 description:
   - Applies O(objects), installs O(charts) all at once and waits for them, then applies O(objects_after); or takes all that away in the other order.
   - Charts go in as C(HelmChart) objects, which k3s' own Helm controller installs, or by the program C(helm) where there is no such controller.
-  - A chart is there when its installation has succeeded and its Deployments, StatefulSets and DaemonSets are rolled out. If that fails, the error has the
-    reason and the last lines of the pod. A run that was cut off is taken up again by the next one.
-  - What is as it was applied is read once and not written.
+  - A chart is there when its installation has succeeded and its Deployments, StatefulSets and DaemonSets are rolled out, also those that the
+    prometheus-operator makes of its objects. If that fails, the error has the reason and the last lines of the pod. A run that was cut off is taken up again
+    by the next one.
+  - What is as it was applied is read once and not written. Of charts that are there already the workloads are read too, by one list of each kind in a
+    namespace. Those that do not run have two minutes, in which pods that wait for their next try are started anew; then it is an error as above. Pods of a
+    DaemonSet on nodes that are not ready do not count.
   - Runs on a host with C(kubectl), such as a server of the cluster.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -91,6 +94,13 @@ options:
         type: int
   objects_after:
     description: Objects applied after the charts are ready. A webhook that does not answer yet is asked again for 60 seconds.
+    type: list
+    elements: dict
+    default: []
+  objects_absent:
+    description:
+      - Objects that are not to be there, such as those of a setting that is switched off now. Their C(apiVersion), C(kind) and C(metadata) are enough. Deleted
+        in the end, if they are there and this module has applied them; also with O(state=absent).
     type: list
     elements: dict
     default: []
@@ -210,6 +220,7 @@ def main() -> None:
             objects=dict(type="list", elements="dict", default=[], no_log=True),
             charts=dict(type="list", elements="dict", default=[], options=chart, no_log=True),
             objects_after=dict(type="list", elements="dict", default=[], no_log=True),
+            objects_absent=dict(type="list", elements="dict", default=[], no_log=True),
             sources=dict(type="dict", default={}, no_log=True),
             kubectl=dict(type="list", elements="str", default=[K3S_PROGRAM, "kubectl"]),
             helm=dict(type="str", default="helm"),

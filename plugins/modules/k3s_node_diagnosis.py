@@ -11,7 +11,8 @@ short_description: Read what may be wrong on a host of a k3s cluster
 version_added: 1.0.0
 description:
   - Reads what M(wasmfaas.platform.k3s_node_info) does not - certificates, shims, modes of secret files, snapshots, the unit's restarts and the known cause of a
-    failure, the size of etcd's database, and whether image registries answer and are trusted. M(wasmfaas.platform.k3s_doctor) judges it.
+    failure, the size of etcd's database, charts of the platform that do not run, and whether image registries answer and are trusted.
+    M(wasmfaas.platform.k3s_doctor) judges it.
   - An action on the controller reads the host's registries.yaml, which may hold passwords, and gives only addresses and paths to the host's part.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -106,6 +107,12 @@ runtime_classes:
   type: list
   elements: dict
   sample: [{name: wasmtime-spin-v2, handler: spin, node_selector: {wasmfaas.dev/spin: "true"}}]
+charts:
+  description: Charts of the platform whose pods do not all run, and why; nothing where the host is no server whose API answers.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{name: tempo, namespace: observability, text: Pod tempo-0 is not ready yet, lasting: false, pod: tempo-0, last_line: starting}]
 registries:
   description: Problems of registries.yaml, files that it names and that are missing, and how each endpoint answered.
   returned: success

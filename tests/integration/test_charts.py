@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import charts, charts_controller, charts_helm
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import charts, charts_controller, charts_helm, node_diagnosis
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.kubectl import host_kubectl
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.workloads import Patience
 
@@ -25,6 +25,7 @@ from .support.audit import Requests
 from .support.control_plane import ControlPlane
 from .support.definitions import shared_reason
 from .support.helm_controller_stand_in import Api, HelmControllerStandIn, Object
+from .support.module_files import PROMETHEUS_OPERATOR, ModuleMissingError
 from .support.playbooks import Playbooks
 from .support.servers import REPOSITORY, Programs, wait_until
 
@@ -33,7 +34,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed"),
     pytest.mark.skipif(not HELM_CHART_DEFINITION.exists(), reason=f"{shared_reason()}, and with it the definition of HelmChart"),
 ]
-QUICK = Patience(pull_seconds=1, quota_seconds=1, configuration_seconds=1, restarts=3, job_restarts=3)
+QUICK = Patience(pull_seconds=1, quota_seconds=1, configuration_seconds=1, restarts=3, job_restarts=3, running_restarts=2, running_seconds=5)
 _numbers = itertools.count(1)
 
 
@@ -99,6 +100,7 @@ class Cluster:
             "objects": self.objects(),
             "charts": [{"name": self.chart, "namespace": self.namespace, "values": {"replicas": 1}}],
             "objects_after": self.after(),
+            "objects_absent": [],
             "sources": {self.chart: WEB},
             "kubectl": self.kubectl,
             "helm": "no-such-helm",
@@ -195,8 +197,10 @@ def test_the_second_run_reads_each_object_once_and_writes_nothing(cluster: Clust
     cluster.run()
     made = requests.of("kubectl")
     assert [request for request in made if request.writes] == []
-    names = sorted(request.name for request in made)
+    names = sorted(request.name for request in made if request.verb == "get")
     assert names == sorted([cluster.namespace, "key", cluster.chart, "after"])
+    lists = sorted((request.resource, request.namespace) for request in made if request.verb == "list")
+    assert lists == [(kind, cluster.namespace) for kind in ("daemonsets", "deployments", "statefulsets")], "what runs is read by one list of each kind"
 
 
 def test_only_a_change_upgrades(cluster: Cluster) -> None:
@@ -286,6 +290,26 @@ def test_the_cluster_s_own_namespaces_stay(cluster: Cluster) -> None:
     cluster.run(**wanted)
     assert cluster.run(**wanted, state="absent")["changed"] is False
     assert cluster.exists("/api/v1/namespaces/kube-system")
+
+
+def test_what_is_not_wanted_any_more_goes(cluster: Cluster) -> None:
+    """As of a setting that is switched off; also of a kind that the cluster does not have, or that another manager has changed since."""
+    policy = {"apiVersion": "example.com/v1", "kind": "Unknown", "metadata": {"name": "none"}}
+    old = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "after", "namespace": cluster.namespace}}
+    path = f"/api/v1/namespaces/{cluster.namespace}/configmaps/after"
+    cluster.run()
+    off: dict[str, t.Any] = {"objects_after": [], "objects_absent": [old, policy]}
+    assert cluster.run(**off, check_mode=True)["changed_objects"] == [f"ConfigMap {cluster.namespace}/after"]
+    assert cluster.exists(path)
+    assert cluster.run(**off)["changed_objects"] == [f"ConfigMap {cluster.namespace}/after"]
+    assert not cluster.exists(path)
+    assert cluster.run(**off) == {"changed": False, "changed_objects": [], "diff": []}
+    cluster.api.create(path.rpartition("/")[0], old)
+    assert cluster.run(**off)["changed"] is False, "it is somebody else's"
+    cluster.api.delete(path)
+    cluster.run()
+    cluster.run(state="absent", **off)
+    assert not cluster.exists(path)
 
 
 def test_definitions_stay_unless_asked_for(cluster: Cluster) -> None:
@@ -458,6 +482,102 @@ def test_a_quota_that_is_used_up(cluster: Cluster) -> None:
     assert "ResourceQuota" in error.next_step
     quota["spec"] = {"hard": {"requests.cpu": "2"}}
     cluster.run(objects=[*cluster.objects(), quota])
+
+
+def doctor_is_told(cluster: Cluster) -> list[tuple[str, bool, str]]:
+    found = node_diagnosis.charts(host_kubectl(command=cluster.kubectl)) or []
+    return [(chart["namespace"], chart["lasting"], chart["last_line"]) for chart in found if chart["name"] == cluster.chart]
+
+
+@pytest.mark.parametrize(
+    ("pods", "said"),
+    [
+        ("crash", r"its container web ended \d+ times, the last time with exit code 1"),
+        ("pull", r"can't pull the image example\.com/web:1"),
+        ("starting", r"also after 5 s: Pod web-\S+ is not ready yet"),
+    ],
+)
+def test_what_breaks_later_is_noticed_by_the_next_run(cluster: Cluster, pods: str, said: str) -> None:
+    cluster.run()
+    behaviour = cluster.stand_in.behaviour(cluster.chart)
+    behaviour.pods, behaviour.pod_lines = pods, ["panic: the disk is gone"]
+    path = f"/apis/apps/v1/namespaces/{cluster.namespace}/deployments/web"
+    wait_until(lambda: not (cluster.api.get(path) or {})["status"].get("availableReplicas"), seconds=30, what="it breaks")
+    error = failing(cluster)
+    assert "was installed before and does not run" in error.cause
+    import re
+
+    assert re.search(said, error.cause), error.cause
+    assert ("panic: the disk is gone" in error.cause) is (pods != "pull")
+    told = (cluster.namespace, pods != "starting", "" if pods == "pull" else "panic: the disk is gone")
+    wait_until(lambda: doctor_is_told(cluster) == [told], seconds=30, what="doctor.yml is told")
+    # A dry run tells what would be changed, which is nothing.
+    assert cluster.run(check_mode=True)["changed"] is False
+    # Its cause is gone: pods that wait for minutes until their next try are started anew.
+    behaviour.pods = "ready"
+    assert cluster.run() == {"changed": False, "changed_objects": [], "diff": []}
+    assert cluster.stand_in.installs == [cluster.chart]
+    assert doctor_is_told(cluster) == []
+
+
+def test_what_an_operator_makes_of_a_chart_s_objects_is_waited_for(cluster: Cluster) -> None:
+    """A Prometheus object among the chart's, of which the prometheus-operator (played here) makes a StatefulSet."""
+    try:
+        folder = PROMETHEUS_OPERATOR.folder("example", "prometheus-operator-crd")
+    except ModuleMissingError as error:
+        pytest.skip(str(error))
+    definition = yaml.safe_load((folder / "monitoring.coreos.com_prometheuses.yaml").read_text(encoding="utf-8"))
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": cluster.namespace}}
+    cluster.run(objects=[definition, namespace], charts=[], objects_after=[])
+    annotations = {"meta.helm.sh/release-name": cluster.chart, "meta.helm.sh/release-namespace": cluster.namespace}
+    metadata: Object = {"name": "main", "annotations": annotations, "labels": {"app.kubernetes.io/managed-by": "Helm"}}
+    path = f"/apis/monitoring.coreos.com/v1/namespaces/{cluster.namespace}/prometheuses/main"
+    made = cluster.api.apply(path, {"apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": metadata, "spec": {"replicas": 1}})
+    error = failing(cluster, timeout=3)
+    assert "Prometheus main: its operator has made no pods of it" in error.cause
+    assert "operator" in error.next_step
+
+    refused = {
+        "type": "Reconciled",
+        "status": "False",
+        "reason": "ReconciliationFailed",
+        "message": "no such Secret",
+        "lastTransitionTime": "2026-11-22T00:00:00Z",
+    }
+    cluster.api.merge(f"{path}/status", {"status": {"conditions": [refused]}})
+    assert "Prometheus main: ReconciliationFailed: no such Secret" in failing(cluster, timeout=3).cause
+
+    labels = {"prometheus": "main", "release": f"operated-{cluster.number}"}
+    owner = {"apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "name": "main", "uid": made["metadata"]["uid"], "controller": True}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "prometheus", "image": "example.com/prometheus:1"}]}}
+    operated: Object = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {
+            "name": "prometheus-main",
+            "annotations": annotations,
+            "labels": {"app.kubernetes.io/managed-by": "prometheus-operator"},
+            "ownerReferences": [owner],
+        },
+        "spec": {"replicas": 1, "serviceName": "prometheus-operated", "selector": {"matchLabels": labels}, "template": template},
+    }
+    behaviour = cluster.stand_in.behaviour(labels["release"])
+    behaviour.pods, behaviour.pod_lines = "crash", ["opening storage failed: no space left on device"]
+    cluster.api.create(f"/apis/apps/v1/namespaces/{cluster.namespace}/statefulsets", operated)
+    reconciled = {**refused, "status": "True", "reason": "", "message": "", "observedGeneration": 0}
+    cluster.api.merge(f"{path}/status", {"status": {"conditions": [reconciled]}})
+    error = failing(cluster)
+    assert "its container prometheus ended" in error.cause
+    assert "no space left on device" in error.cause
+    behaviour.pods = "ready"
+    assert "its operator has not taken its change up" in failing(cluster, timeout=10).cause
+    cluster.api.merge(f"{path}/status", {"status": {"conditions": [{**reconciled, "observedGeneration": made["metadata"]["generation"]}]}})
+    cluster.run()
+    assert cluster.run()["changed"] is False
+    behaviour.pods = "crash"
+    stateful = f"/apis/apps/v1/namespaces/{cluster.namespace}/statefulsets/prometheus-main"
+    wait_until(lambda: not (cluster.api.get(stateful) or {})["status"].get("readyReplicas"), seconds=30, what="Prometheus breaks")
+    assert "no space left on device" in failing(cluster).cause
 
 
 def test_nobody_makes_a_job(cluster: Cluster) -> None:

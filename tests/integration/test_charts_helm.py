@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import charts
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import charts, charts_helm
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.workloads import Patience, Workloads
 
 from .support import go_build, helm_program
 from .support.audit import Requests
@@ -71,6 +72,7 @@ class Cluster:
             "objects": [namespace],
             "charts": [{"name": self.chart, "namespace": self.namespace, "values": values or {"replicas": 1}}],
             "objects_after": [],
+            "objects_absent": [],
             "sources": {self.chart: {"content": archive(version)}},
             "kubectl": ["kubectl", f"--kubeconfig={self.control_plane.kubeconfig}"],
             "helm": str(self.program),
@@ -173,6 +175,23 @@ def test_pods_that_do_not_run_are_shown(cluster: Cluster) -> None:
     for pod in cluster.api.list(f"/api/v1/namespaces/{cluster.namespace}/pods"):
         cluster.api.delete(f"/api/v1/namespaces/{cluster.namespace}/pods/{pod['metadata']['name']}")
     assert cluster.run()["changed"] is True
+    assert cluster.run()["changed"] is False
+
+
+def test_what_breaks_later_is_noticed_by_the_next_run(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(charts_helm, "Workloads", lambda kubectl: Workloads(kubectl, patience=Patience(running_seconds=5)))
+    cluster.run()
+    requests = Requests(cluster.control_plane.audit_log)
+    assert cluster.run()["changed"] is False
+    assert sorted(request.resource for request in requests.of("kubectl") if request.verb == "list") == ["daemonsets", "deployments", "statefulsets"]
+    behaviour = cluster.stand_in.behaviour(cluster.chart)
+    behaviour.pods, behaviour.pod_lines = "crash", ["panic: the disk is gone"]
+    wait_until(lambda: not cluster.deployment()["status"].get("availableReplicas"), seconds=30, what="it breaks")
+    with pytest.raises(PlatformError) as caught:
+        cluster.run()
+    assert "was installed before and does not run" in caught.value.cause
+    assert "panic: the disk is gone" in caught.value.cause
+    behaviour.pods = "ready"
     assert cluster.run()["changed"] is False
 
 

@@ -380,6 +380,7 @@ def test_a_user_without_rights_gets_the_missing_right_named(deployment: Deployme
     assert api.get(SPIN_APP, "default", project.name) is None
 
 
+@pytest.mark.usefixtures("reference_grant")
 def test_the_rights_that_the_documentation_names_are_enough(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
     """docs/architecture.md, "What a cluster must offer"; the Gateway is in another namespace."""
     everything = ["get", "list", "create", "patch", "update", "delete"]
@@ -418,7 +419,7 @@ def test_the_rights_that_the_documentation_names_are_enough(deployment: Deployme
     assert deployment.delete(project.name, kubeconfig=str(kubeconfig))["changed"] is True
     for autoscale in ({"min": 1}, {"min": 1, "target_cpu_percent": 70}):
         with pytest.raises(PlatformError, match="forbidden") as raised:
-            deployment.deploy(project, kubeconfig=str(kubeconfig), autoscale=autoscale)
+            deployment.deploy(project, kubeconfig=str(kubeconfig), autoscale=autoscale, resources={"requests": {"cpu": "100m"}})
         assert "undone" not in raised.value.facts, "it is refused before anything is written"
     entitled = deployment.control_plane.kubeconfig_for("scaler", rules=[*rules, *scaling])
     deployment.control_plane.apply(

@@ -57,6 +57,28 @@ def test_a_change_is_shown_before_it_is_published(world: World) -> None:
 
 
 @needs_hosts
+def test_rotate_yml_publishes_the_new_token(world: World) -> None:
+    old, digest = world.parameter(TOKEN_PARAMETER), world.parameter(BUNDLE_PARAMETER)
+    now = ("-e", "what=tokens", "-e", "rotate_minimum_age=0")
+    run = world.site(*now, "--diff", "-v", playbook="rotate.yml").succeeded()
+    new = world.parameter(TOKEN_PARAMETER)
+    assert new != old and new.partition("::")[0] == old.partition("::")[0], "another token for the same cluster"
+    assert new.rpartition(":")[2] not in run.output and old.rpartition(":")[2] not in run.output
+    assert world.parameter(BUNDLE_PARAMETER) == digest, "the token is not in the bundle"
+    world.site("-e", "what=tokens", playbook="rotate.yml").unchanged()
+    # As a run leaves it that was cut off before its end.
+    world.moto.client("ssm").put_parameter(Name=TOKEN_PARAMETER, Value=old, Type="SecureString", Overwrite=True)
+    assert world.site("-e", "what=tokens", "--check", playbook="rotate.yml").succeeded().changed == 1
+    assert world.parameter(TOKEN_PARAMETER) == old
+    assert world.site("-e", "what=tokens", playbook="rotate.yml").succeeded().changed == 1
+    assert world.parameter(TOKEN_PARAMETER) == new
+    instance = world.launch()
+    world.await_ready(instance)
+    world.stop()
+    world.forget(instance)
+
+
+@needs_hosts
 def test_joins(world: World) -> None:
     instance = world.launch()
     node = world.await_ready(instance)

@@ -8,6 +8,7 @@ Charts are HelmCharts that a strict stand-in of the Helm controller takes; what 
 
 from __future__ import annotations
 
+import collections
 import collections.abc
 import functools
 import hashlib
@@ -63,6 +64,7 @@ class Platform:
             "objects": [*definitions(call), *call.objects],
             "charts": call.charts,
             "objects_after": call.objects_after,
+            "objects_absent": call.objects_absent,
             "sources": sources,
             "kubectl": self.command,
             "helm": "no-such-helm",
@@ -144,7 +146,14 @@ def test_what_a_role_applies_is_accepted_stays_and_goes(platform: Platform, role
         assert platform.run(call) == {"changed": False, "changed_objects": [], "diff": []}
         made = requests.of("kubectl")
         assert [request for request in made if request.writes] == []
-        assert len(made) == len(wanted), "an object was read more than once"
+        read = [(request.resource, request.namespace, request.name) for request in made if request.verb == "get"]
+        # Of what is not there kubectl asks whether its namespace is there.
+        absent = collections.Counter(("namespaces", namespace, namespace) for entry in call.objects_absent if (namespace := entry["metadata"].get("namespace")))
+        assert len(read) >= len(wanted)
+        assert max((collections.Counter(read) - absent).values()) == 1, "an object was read more than once"
+        namespaces = {chart["namespace"] for chart in call.charts}
+        lists = sorted((request.resource, request.namespace) for request in made if request.verb == "list")
+        assert lists == sorted((kind, namespace) for kind in ("daemonsets", "deployments", "statefulsets") for namespace in namespaces)
         assert platform.run(call, check_mode=True)["changed"] is False
     for call in reversed(calls):
         platform.run(call, state="absent")
@@ -162,13 +171,21 @@ def test_the_playbook_puts_parts_on_any_cluster_and_takes_them_away(platform: Pl
     wrong = run(platform_components=["cert_manager", "cert_manger"])
     assert wrong.exit_code == 2
     assert "there is no part cert_manger" in wrong.output
+    early = run(platform_components=["cert_manager", "observability"], observability_metrics_size="20Gi")
+    assert early.exit_code == 2
+    assert "observability_metrics_size: '20Gi' is no whole number" in early.output
+    assert "Have cert-manager" not in early.output
     assert "Have cert-manager" not in wrong.output
-    first = run(platform_components=["cert_manager"])
+    # A part that waits for what this cluster has no controller for is left out, and still known to the others.
+    both = ["spin_operator", "cert_manager"]
+    first = run(platform_components=both, platform_only=["cert_manager"])
     assert first.exit_code == 0, first.output
     assert first.changed == 1
-    assert run(platform_components=["cert_manager"]).changed == 0
+    assert "Have the SpinKube operator" not in first.output
+    assert run(platform_components=both, platform_only=["cert_manager"]).changed == 0
     assert run("--check", platform_components=["cert_manager"]).changed == 0
-    gone = run(platform_components=[], platform_components_removed=["cert_manager"])
+    # As the header of platform.yml has it: the part is still among those to have.
+    gone = run(platform_components=["cert_manager"], platform_components_removed=["cert_manager"])
     assert gone.exit_code == 0, gone.output
     assert gone.changed == 1
     assert run(platform_components=[], platform_components_removed=["cert_manager"]).changed == 0

@@ -63,3 +63,103 @@ def test_function_registry_makes_its_files_once_and_keeps_them(tmp_path: Path) -
     assert (tmp_path / "access/function-registry.json").read_text(encoding="utf-8") == content
     for secret in (made["password"], made["users"]["nodes"], made["server"]["key"].splitlines()[1]):
         assert secret not in first.stdout + second.stdout
+
+
+def asked(directory: Path, **variables: t.Any) -> subprocess.CompletedProcess[str]:
+    """The check of all parts, as site.yml runs it when it has planned."""
+    plan = {"cluster": {"api_host": "server-1", "state": "new"}, "hosts": {"server-1": {"role": "server", "address": "192.0.2.11"}}}
+    return play("platform", directory, {"k3s_server": {"server-1": {}}}, {"k3s_plan": plan, **variables})
+
+
+def sentences(result: subprocess.CompletedProcess[str]) -> list[str]:
+    """What is wrong, as the user reads it."""
+    assert result.returncode == 2, result.stdout + result.stderr
+    lines = [line.strip() for line in (result.stdout + result.stderr).splitlines()]
+    return list(dict.fromkeys(line.removeprefix("- ") for line in lines if line.startswith("- ")))
+
+
+def test_defaults_of_all_parts_and_tenants_pass(tmp_path: Path) -> None:
+    result = asked(tmp_path, tenants=[{"name": "user1"}])
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_all_that_is_wrong_with_all_parts_comes_in_one_message_before_anything_is_touched(tmp_path: Path) -> None:
+    result = asked(
+        tmp_path,
+        platform_components=["cert_manager", "spin_operator", "ingress", "keda", "observability", "aws_integration", "function_registry", "kedda"],
+        platform_components_removed=["cert_manager"],
+        platform_only=[],
+        platform_chart_overrides={"cert_manager": {"version": "v1.0.0"}},
+        spin_operator_executor_namespaces="default",
+        ingress_addresses="198.51.100.7",
+        ingress_tls="issuer",
+        ingress_domain="example.com",
+        keda_resources={"interceptor": {}},
+        observability_metrics_size="20Gi",
+        function_registry_port=80,
+        tenants=["user1"],
+        tenant_token_days=0,
+    )
+    found = sentences(result)
+    for beginning in (
+        "platform_components: there is no part kedda.",
+        "platform_components_removed: the SpinKube operator's webhook",
+        "platform_chart_overrides: there is no chart cert_manager.",
+        "aws_cluster: what Terraform knows of the cluster is missing",
+        "aws_integration_cloud_controller: is true and k3s's own controller is on",
+        "spin_operator_executor_namespaces: 'default' is text, and a list is needed.",
+        "ingress_addresses: '198.51.100.7' is text, and a list is needed.",
+        "ingress_tls: issuer needs cert-manager.",
+        "keda_resources: has to hold operator,",
+        "observability_metrics_size: '20Gi' is no whole number.",
+        "function_registry_port: is 80.",
+        "tenants, entry 1: 'user1' is no dictionary.",
+        "tenant_token_days: 0 is no time.",
+    ):
+        assert len([sentence for sentence in found if sentence.startswith(beginning)]) == 1, (beginning, found)
+    assert len(found) == 13, found
+    assert all("Next: " in sentence for sentence in found)
+
+
+@pytest.mark.parametrize(
+    ("variables", "beginning"),
+    [
+        ({"platform_components": "keda"}, "platform_components: 'keda' is text, and a list is needed."),
+        ({"tenants": "user1"}, "tenants: 'user1' is text, and a list is needed."),
+        ({"platform_only": ["aws_integration"]}, "platform_only: aws_integration is neither to be had nor to be removed."),
+        ({"tenants": [{"name": "a", "hosts": "a.example.com"}]}, "tenants, a, hosts: 'a.example.com' is text, and a list is needed."),
+        ({"tenant_registry_credentials": "s3cret", "tenants": [{"name": "a"}]}, "tenant_registry_credentials: what it has is no dictionary."),
+    ],
+)
+def test_one_thing_wrong_is_one_sentence(variables: Variables, beginning: str, tmp_path: Path) -> None:
+    result = asked(tmp_path, **variables)
+    (sentence,) = sentences(result)
+    assert sentence.startswith(beginning)
+    assert "s3cret" not in result.stdout + result.stderr
+
+
+def test_a_run_for_one_part_does_not_ask_the_others(tmp_path: Path) -> None:
+    result = asked(tmp_path, platform_only=["keda"], ingress_tls="issuer", tenants=[{"name": "default"}])
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("role", ["cert_manager", "spin_operator", "keda"])
+def test_a_role_alone_asks_before_it_touches_anything(role: str, tmp_path: Path) -> None:
+    variables = {"platform_host": "server-1", "platform_kubectl": ["no-such-kubectl"], f"{role}_values": "none"}
+    result = play(role, tmp_path, {"k3s_server": {"server-1": {}}}, variables, "check")
+    assert result.returncode == 2
+    assert f"{role}_values: 'none' is no dictionary." in result.stdout + result.stderr
+
+
+def test_function_registry_says_why_the_cluster_does_not_answer_and_nothing_that_it_read(tmp_path: Path) -> None:
+    script = tmp_path / "kubectl"
+    script.write_text("#!/bin/sh\necho s3cret\necho 'connection refused' >&2\nexit 1\n", encoding="utf-8")
+    script.chmod(0o755)
+    plan = {"cluster": {"api_host": "server-1", "state": "running"}, "hosts": {"server-1": {"role": "server", "address": "192.0.2.11"}}}
+    variables = {"k3s_plan": plan, "function_registry_directory": str(tmp_path / "access"), "platform_kubectl": [str(script)]}
+    variables["ansible_python_interpreter"] = sys.executable
+    result = play("function_registry", tmp_path, {"k3s_server": {"server-1": {}}}, variables, "trust")
+    printed = " ".join((result.stdout + result.stderr).split())
+    assert result.returncode == 2, printed
+    assert "can't be read: connection refused" in printed and "s3cret" not in printed
+    assert not (tmp_path / "access").exists()

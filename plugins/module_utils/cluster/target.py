@@ -15,7 +15,7 @@ from ..errors import PlatformError
 from ..function import Difference, LiveFunction, WantedFunction
 from ..probe import HEALTH_PATH, probe
 from ..stages import Stages
-from .api import KubernetesApi, MissingKind, Object
+from .api import Forbidden, KubernetesApi, MissingKind, Object
 from .canary import canary_name, check_shares, function_of, share, with_canary
 from .hosts import check_host_is_free
 from .kinds import BY_NAME, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, HTTP_ROUTE, INTERCEPTOR_ROUTE, SCALED_OBJECT, SECRET, SPIN_APP, Kind
@@ -125,6 +125,9 @@ class ClusterTarget:
             if live is None:
                 self._api.list(kind, self._namespace, labels=labels(self._name))  # tells where the cluster lacks the kind
             live_route = live if kind is HTTP_ROUTE else live_route
+        wanted_kinds = {wanted_object["kind"] for wanted_object in objects}
+        for _dropped in self._owned(tuple(kind for kind in _OPTIONAL_KINDS if kind.kind not in wanted_kinds and _had(self._spin_app, kind))):
+            pass  # what may not even be listed can't be removed afterwards
         route = route_of(objects)
         if self._canary is not None:
             check_shares(self._name, live_route, route)
@@ -225,16 +228,16 @@ class ClusterTarget:
         try:
             self._probe(objects, timeout_seconds=min(self._settings.wait_timeout, 60))
         except PlatformError as error:
-            if refusal := self._route_refusal():
+            route = self._api.get(HTTP_ROUTE, self._namespace, self._name) or {"metadata": {}}
+            if not _is_looked_at(route):
+                cause = f"{error.cause.rstrip('.')}; the Gateway's controller has not looked at the route since it was written."
+                where = self._settings.gateway_namespace
+                step = f"see that it runs: `kubectl get pods -n {where}` (site.yml makes it as deployment traefik), or `ansible-playbook doctor.yml`;"
+                raise PlatformError(cause, next_step=f"{step} then run the same command again.", facts=error.facts) from error
+            if refusal := _refusal(route):
                 cause = f"{error.cause.rstrip('.')}; the Gateway does not take the route: {refusal}."
                 raise PlatformError(cause, next_step=_route_advice(refusal), facts=error.facts) from error
             raise
-
-    def _route_refusal(self) -> str:
-        """Why the Gateway's controller does not serve the route; empty where it does or has not said."""
-        route = self._api.get(HTTP_ROUTE, self._namespace, self._name) or {}
-        conditions = [condition for parent in (route.get("status") or {}).get("parents") or [] for condition in parent.get("conditions") or []]
-        return "; ".join(f"{condition['reason']}: {condition['message']}" for condition in conditions if condition["status"] == "False")
 
     def ensure_answers(self, wanted: WantedFunction) -> LiveFunction:
         app = self._spin_app
@@ -280,11 +283,16 @@ class ClusterTarget:
                 self._api.delete(kind, self._namespace, name)
 
     def _owned(self, kinds: tuple[Kind, ...], name: str | None = None) -> t.Iterator[tuple[Kind, str]]:
+        """The objects of the function, or of its canary's `name`, of these kinds."""
         for kind in kinds:
             try:
                 found = self._api.list(kind, self._namespace, labels=labels(name or self._name))
             except MissingKind:
                 continue  # what the cluster does not know can't be left over
+            except Forbidden:
+                if kind not in _OPTIONAL_KINDS or _had(self._canary if name else self._spin_app, kind):
+                    raise
+                continue  # who writes a kind may list it, which `_check` sees to; so there is nothing of it
             yield from ((kind, item["metadata"]["name"]) for item in found)
 
     def _end_canary(self, route: Object) -> None:
@@ -427,6 +435,27 @@ def _status(deployment: Object | None) -> tuple[str, int]:
     conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
     failed = conditions.get("Progressing", {}).get("reason") == "ProgressDeadlineExceeded" or "ReplicaFailure" in conditions
     return ("failed" if failed else "progressing"), wanted
+
+
+def _conditions(route: Object) -> list[Object]:
+    """What the Gateway's controller says of an HTTPRoute."""
+    return [condition for parent in (route.get("status") or {}).get("parents") or [] for condition in parent.get("conditions") or []]
+
+
+def _is_looked_at(route: Object) -> bool:
+    """Whether the Gateway's controller has seen an HTTPRoute as it is now. Some write no generation: then its having said anything counts."""
+    seen = [condition.get("observedGeneration", 0) for condition in _conditions(route)]
+    return bool(seen) and (max(seen) == 0 or max(seen) >= route["metadata"].get("generation", 0))
+
+
+def _refusal(route: Object) -> str:
+    """Why the Gateway's controller does not serve an HTTPRoute; empty where it does."""
+    return "; ".join(f"{condition['reason']}: {condition['message']}" for condition in _conditions(route) if condition["status"] == "False")
+
+
+def _had(app: Object | None, kind: Kind) -> bool:
+    """Whether a function, when it was last seen to answer, had an object of a kind."""
+    return any(item["kind"] == kind.kind for item in last_good(app).get("objects") or [])
 
 
 def _route_advice(refusal: str) -> str:

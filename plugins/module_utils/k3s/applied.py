@@ -65,6 +65,11 @@ def is_applied(entry: Object, live: Object | None) -> bool:
     return fields is not None and covers(fields, {**body, "metadata": metadata}, live)
 
 
+def was_applied(live: Object | None) -> bool:
+    """Whether we applied `live` once, whoever has changed it since."""
+    return APPLIED in (((live or {}).get("metadata") or {}).get("annotations") or {})
+
+
 def covers(fields: t.Any, wanted: t.Any, live: t.Any) -> bool:
     """Whether a set of managed fields has all of `wanted`.
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import typing as t
 
 from ..errors import PlatformError
-from .applied import Object
+from .applied import Object, was_applied
 from .charts_controller import Controller
 from .charts_helm import Helm
 from .charts_model import Chart, Installer
 from .kubectl import Kubectl, host_kubectl
-from .objects import COMMAND_SECONDS, Objects, identity, secret_texts
+from .objects import COMMAND_SECONDS, Objects, identity, object_key, secret_texts
 
 WEBHOOK_SECONDS = 60.0
 SOURCE_KEYS = ("repository", "chart", "version", "content")
@@ -26,14 +26,14 @@ CONTENT_BYTES = 1_000_000
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     """The module `k3s_charts`: its options to its result."""
-    objects, after = parameters["objects"] or [], parameters["objects_after"] or []
+    objects, after, unwanted = (parameters[name] or [] for name in ("objects", "objects_after", "objects_absent"))
     hidden.update(secret_texts(objects) | secret_texts(after))
     charts = read_charts(parameters["charts"] or [], parameters["sources"] or {}, parameters["timeout"], state=parameters["state"])
     kubectl = host_kubectl(command=parameters["kubectl"], seconds=COMMAND_SECONDS)
     controller = Controller(kubectl)
     helm = Helm(kubectl, parameters["kubectl"], program=parameters["helm"])
     ways: dict[str, list[Installer]] = {"controller": [controller], "helm": [helm], "auto": [controller, helm]}
-    part = Part(kubectl, charts, objects, after, choose=ways[parameters["installer"]])
+    part = Part(kubectl, charts, objects, after, unwanted, choose=ways[parameters["installer"]])
     if parameters["state"] == "absent":
         return part.remove(check_mode, definitions=parameters["remove_definitions"])
     return part.install(check_mode)
@@ -85,20 +85,28 @@ def _chart(entry: dict[str, t.Any], source: t.Any, timeout: int, needed: bool) -
 
 
 class Part:
-    """One part of the platform. `choose`: ways to install charts; the first that the cluster has is taken."""
+    """One part of the platform.
 
-    def __init__(self, kubectl: Kubectl, charts: list[Chart], objects: list[Object], after: list[Object], *, choose: t.Sequence[Installer]) -> None:
+    Args:
+        unwanted: objects that earlier settings made and the present ones don't: deleted, if they are there and were made by us.
+        choose: ways to install charts; the first that the cluster has is taken.
+    """
+
+    def __init__(
+        self, kubectl: Kubectl, charts: list[Chart], objects: list[Object], after: list[Object], unwanted: list[Object], *, choose: t.Sequence[Installer]
+    ) -> None:
         self._kubectl = kubectl
         self._charts = charts
         self._before = objects
         self._after = after
+        self._unwanted = unwanted
         self._choose = choose
 
     def install(self, check_mode: bool) -> dict[str, t.Any]:
         """Have it all. What was not finished by a run that was cut off is waited for again."""
         objects = Objects(self._kubectl)
         later = Objects(self._kubectl, webhook_seconds=WEBHOOK_SECONDS)
-        for group in (self._before, self._after):
+        for group in (self._before, self._after, self._unwanted):
             for entry in group:
                 identity(entry)
         live = objects.known([*self._before, *self._after, *(entry for installer in self._choose[:1] for entry in installer.objects(self._charts))])
@@ -109,17 +117,24 @@ class Part:
             known = live if installer is self._choose[0] else None
             result = merged(result, installer.install(self._charts, check_mode=check_mode, namespaces=namespaces, before=known))
         # What a chart brought may be among them, and their kinds.
-        return merged(result, later.reconcile(self._after, state="present", check_mode=check_mode, before=None if result["changed"] else live))
+        result = merged(result, later.reconcile(self._after, state="present", check_mode=check_mode, before=None if result["changed"] else live))
+        return merged(result, self._remove_unwanted(objects, check_mode))
 
     def remove(self, check_mode: bool, *, definitions: bool) -> dict[str, t.Any]:
         """Take it all away: what needs the charts, the charts, and what they needed; definitions of kinds, with all objects of them, only if asked for."""
         objects = Objects(self._kubectl)
-        result = objects.reconcile(self._after, state="absent", check_mode=check_mode)
+        result = merged(self._remove_unwanted(objects, check_mode), objects.reconcile(self._after, state="absent", check_mode=check_mode))
         for installer in self._choose:
             if self._charts and installer.available():
                 result = merged(result, installer.uninstall(self._charts[::-1], check_mode=check_mode))
         kept = [entry for entry in self._before if definitions or entry.get("kind") != "CustomResourceDefinition"]
         return merged(result, objects.reconcile(kept, state="absent", check_mode=check_mode))
+
+    def _remove_unwanted(self, objects: Objects, check_mode: bool) -> dict[str, t.Any]:
+        # By a command of their own: of a kind that is not there the other one would tell nothing.
+        live = objects.live(self._unwanted)
+        ours = [entry for entry in self._unwanted if was_applied(live.get(object_key(entry)))]
+        return objects.reconcile(ours, state="absent", check_mode=check_mode, before=live)
 
     def _installer(self, live: dict[str, Object] | None, check_mode: bool) -> Installer:
         """The first way that is there; the Helm controller of a server that has just started is waited for.

@@ -20,7 +20,7 @@ import typing as t
 from ..errors import PlatformError
 from ..host.waiting import wait_for
 from .applied import APPLIED, Object, is_applied, prepared
-from .charts_model import STEP_FETCH, Chart, failure
+from .charts_model import STEP_FETCH, Chart, failure, require_running
 from .kubectl import ApiProblem, Kubectl, NotFound, Unreachable
 from .objects import Objects, object_key, result
 from .workloads import Patience, Trouble, Workloads, backs_off
@@ -95,7 +95,7 @@ class Controller:
         """See `charts_model.Installer`.
 
         Raises:
-            PlatformError: the API refuses a chart, or one of them is not ready in its time, or won't be.
+            PlatformError: the API refuses a chart, or one of them is not ready in its time, or won't be, or no longer is.
         """
         objects = Objects(self._kubectl, show=readable, sleep=self._sleep)
         stubs = self.objects(charts)
@@ -115,6 +115,8 @@ class Controller:
             waits = [_Wait(chart, after[keys[chart.name]], now) for chart in charts if not _is_installed(after[keys[chart.name]])]
             self._begin_anew([wait for wait in waits if wait.chart not in due])
             self._wait(waits)
+            waited = {wait.chart.name for wait in waits}
+            require_running([chart for chart in charts if chart.name not in waited], self._workloads, clock=self._clock, sleep=self._sleep)
         return result(live, after, list(entries.values()), readable)
 
     def uninstall(self, charts: list[Chart], *, check_mode: bool) -> dict[str, t.Any]:

@@ -9,6 +9,7 @@ A release's description says what it was made of, so that only a change upgrades
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -21,7 +22,7 @@ from datetime import datetime, timezone
 from ..errors import PlatformError
 from ..host.commands import TIMED_OUT, Completed, run_command
 from ..host.waiting import wait_for
-from .charts_model import STEP_FETCH, Chart, failure
+from .charts_model import STEP_FETCH, Chart, failure, require_running
 from .kubectl import UNREACHABLE, Kubectl, Unreachable
 from .workloads import Trouble, Workloads
 
@@ -71,12 +72,14 @@ class Helm:
         """See `charts_model.Installer`; one after the other, as helm waits for each.
 
         Raises:
-            PlatformError: helm, or what it installed, fails.
+            PlatformError: helm, or what it installed, fails, or what it installed before does not run any longer.
         """
         result: dict[str, t.Any] = {"changed": False, "changed_objects": [], "diff": []}
+        there = []
         for chart in charts:
             release = self._release(chart)
             if _description(release) == _applied(chart) and _status(release) == "deployed":
+                there.append(chart)
                 continue
             result["changed"] = True
             result["changed_objects"].append(_shown_name(chart))
@@ -84,6 +87,9 @@ class Helm:
             if not check_mode:
                 self._free(chart, release)
                 self._upgrade(chart, create_namespace=chart.namespace not in namespaces)
+                self._wait_running(chart)
+        if not check_mode:
+            require_running(there, self._workloads, sleep=self._sleep)
         return result
 
     def uninstall(self, charts: list[Chart], *, check_mode: bool) -> dict[str, t.Any]:
@@ -158,6 +164,22 @@ class Helm:
             completed = self._call(arguments, chart.timeout + SPARE_SECONDS)
         if completed.exit_code != 0:
             raise self._failure(chart, completed, "is not installed")
+
+    def _wait_running(self, chart: Chart) -> None:
+        """Wait for what operators make of the release's objects; for all else helm has waited."""
+        troubles: list[Trouble] = []
+
+        def run() -> bool:
+            with contextlib.suppress(Unreachable):
+                troubles[:] = self._workloads.troubles(chart.name, chart.namespace)
+                if troubles and troubles[0].lasting:
+                    return True
+                return not troubles
+            return False
+
+        if not wait_for(run, seconds=chart.timeout, sleep=self._sleep) or troubles:
+            trouble = troubles[0] if troubles else Trouble("the API does not answer", "Run it again.", namespace=chart.namespace)
+            raise failure(chart, trouble, self._workloads, did="is installed and does not run")
 
     def _failure(self, chart: Chart, completed: Completed, did: str) -> PlatformError:
         said = _tail(completed)

@@ -8,9 +8,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import time
 import typing as t
 
 from ..errors import PlatformError
+from ..host.waiting import wait_for
+from .kubectl import Unreachable
 from .workloads import Trouble, Workloads
 
 STEP_FETCH = (
@@ -70,7 +73,10 @@ class Installer(t.Protocol):
         """The objects that stand for the charts, for one read of them together with others."""
 
     def install(self, charts: list[Chart], *, check_mode: bool, namespaces: set[str], before: dict[str, dict[str, t.Any]] | None) -> dict[str, t.Any]:
-        """Have the charts, all at once, and wait for them; `namespaces`: those that exist for other reasons; `before`: what is known of `objects`."""
+        """Have the charts, all at once, wait for them, and see that those which were there before still run.
+
+        `namespaces`: those that exist for other reasons; `before`: what is known of `objects`.
+        """
 
     def uninstall(self, charts: list[Chart], *, check_mode: bool) -> dict[str, t.Any]:
         """Take the charts away, one after the other."""
@@ -83,3 +89,44 @@ def failure(chart: Chart, trouble: Trouble, workloads: Workloads, *, did: str = 
     cause = f"The chart {chart.name} in the namespace {chart.namespace} {did}: {text}"
     shown = f"{cause} Its last lines:\n{lines}\n" if lines else cause
     return PlatformError(shown, next_step=trouble.next_step, facts={"chart": chart.name, "namespace": chart.namespace, "pod": trouble.pod, "pod_log": lines})
+
+
+def require_running(
+    charts: list[Chart],
+    workloads: Workloads,
+    *,
+    clock: t.Callable[[], float] = time.monotonic,
+    sleep: t.Callable[[float], None] = time.sleep,
+) -> None:
+    """See that charts which a run before has installed still run, by one look where they do.
+
+    Pods that wait for their next try get it at once, since their cause may be gone; after that they have as long as pods take to come back, and not as long
+    as an installation.
+
+    Raises:
+        PlatformError: of the first chart that does not run.
+    """
+    unready = workloads.unready((chart.name, chart.namespace) for chart in charts)
+    broken = [chart for chart in charts if (chart.name, chart.namespace) in unready]
+    for chart in broken:
+        workloads.try_again(chart.name, chart.namespace)
+    troubles: dict[str, Trouble] = {}
+
+    def run() -> bool:
+        try:
+            for chart in list(broken):
+                found = workloads.troubles(chart.name, chart.namespace, restarts=workloads.patience.running_restarts)
+                if not found:
+                    broken.remove(chart)
+                    continue
+                troubles[chart.name] = found[0]
+                if found[0].lasting:
+                    raise failure(chart, found[0], workloads, did="was installed before and does not run")
+        except Unreachable:
+            pass  # a server that restarts meanwhile
+        return not broken
+
+    seconds = workloads.patience.running_seconds
+    if broken and not wait_for(run, seconds=seconds, clock=clock, sleep=sleep):
+        trouble = troubles.get(broken[0].name) or Trouble("the API does not say why", "Run it again.", namespace=broken[0].namespace)
+        raise failure(broken[0], trouble, workloads, did=f"was installed before and does not run, also after {seconds:g} s")

@@ -67,6 +67,7 @@ CHECKS = frozenset(
         "node-not-ready",
         "node-role-differs",
         "other-cluster",
+        "platform-not-running",
         "quorum",
         "registries-file",
         "registries-file-missing",
@@ -647,7 +648,22 @@ def _shims(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterator
                 )
 
 
-CLUSTER_CHECKS = (_quorum, _membership, _nodes, _versions, _shims)
+def _platform(hosts: t.Sequence[Host], _nodes: Nodes, _limits: Limits) -> t.Iterator[Finding]:
+    charts: list[dict[str, t.Any]] = next((host.diagnosis["charts"] for host in hosts if host.diagnosis.get("charts") is not None), [])
+    for chart in charts:
+        kubectl = f"k3s kubectl -n {chart['namespace']}"
+        look = f"{kubectl} describe pod {chart['pod']}; {kubectl} logs {chart['pod']} --all-containers" if chart["pod"] else f"{kubectl} get pods,events"
+        said = f"; its last line: {_one_line(chart['last_line'])}" if chart["last_line"] else ""
+        yield Finding(
+            ERROR if chart["lasting"] else WARNING,
+            "cluster",
+            "platform-not-running",
+            f"the chart {chart['name']} does not run: {_one_line(chart['text'])}{said}",
+            f"{look}; correct what they name, then {SITE}, which starts pods that wait for their next try anew",
+        )
+
+
+CLUSTER_CHECKS = (_quorum, _membership, _nodes, _versions, _shims, _platform)
 
 
 # --- small helpers -------------------------------------------------------------------------------------------------

@@ -17,8 +17,10 @@ from ansible.module_utils.urls import open_url
 from ..errors import PlatformError
 from ..host.commands import run_command
 from . import inputs, journal, paths, registry_probe
+from .applied import APPLIED
 from .certificates import NotACertificate, end_of_first
-from .kubectl import Kubectl, host_kubectl
+from .kubectl import Kubectl, NotFound, host_kubectl
+from .workloads import Patience, Workloads
 
 CERTIFICATES = (
     f"{paths.SERVER_DIRECTORY}/tls/*.crt",
@@ -53,6 +55,9 @@ ETCD_METRICS = "http://127.0.0.1:2381/metrics"
 """k3s serves them there on every server (k3s docs, cli/server.md, etcd-expose-metrics)."""
 
 RUNTIME_CLASSES = "/apis/node.k8s.io/v1/runtimeclasses"
+HELM_CHARTS = "/apis/helm.cattle.io/v1/namespaces/kube-system/helmcharts"
+LOOK = Patience(pull_seconds=0, quota_seconds=0, configuration_seconds=0)
+"""One look does not tell since when something lasts."""
 JOURNAL_LINES = 200
 JOURNAL_SECONDS = 120
 
@@ -74,6 +79,7 @@ def run(parameters: dict[str, t.Any], _check_mode: bool, _hidden: set[str]) -> d
         "file_systems": file_systems(),
         "etcd_size": etcd_size() if server else None,
         "runtime_classes": runtime_classes(host_kubectl()) if server else None,
+        "charts": charts(host_kubectl()) if server else None,
         "registries": {
             "missing_files": [path for path in parameters["registry_files"] if not os.path.isfile(path)],
             "endpoints": registry_probe.probe(parameters["registry_endpoints"], parameters["timeout"]),
@@ -248,6 +254,28 @@ def runtime_classes(kubectl: Kubectl) -> list[dict[str, t.Any]] | None:
         }
         for item in listed.get("items") or []
     ]
+
+
+def charts(kubectl: Kubectl) -> list[dict[str, t.Any]] | None:
+    """Charts of the platform whose pods do not all run: `name`, `namespace`, `text` (why), `lasting` (it won't pass by itself), `pod` ("" where there is none),
+    `last_line` of its log. None where the API does not answer."""
+    try:
+        listed = kubectl.get(HELM_CHARTS).get("items") or []
+    except NotFound:
+        return []
+    except PlatformError:
+        return None
+    ours = [entry for entry in listed if APPLIED in (entry["metadata"].get("annotations") or {})]
+    workloads = Workloads(kubectl, patience=LOOK)
+    found = []
+    try:
+        for name, namespace in sorted(workloads.unready((entry["metadata"]["name"], (entry.get("spec") or {}).get("targetNamespace", "")) for entry in ours)):
+            for trouble in workloads.troubles(name, namespace)[:1]:
+                last = workloads.log(trouble, lines=1)
+                found.append({"name": name, "namespace": namespace, "text": trouble.text, "lasting": trouble.lasting, "pod": trouble.pod, "last_line": last})
+    except PlatformError:
+        return None
+    return found
 
 
 def _existing(patterns: t.Iterable[str], root: str) -> list[str]:

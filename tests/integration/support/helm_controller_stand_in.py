@@ -44,6 +44,8 @@ MANAGED_BY = "helmcharts.cattle.io/managed-by"
 FINALIZER = "wrangler.cattle.io/on-helm-chart-remove"
 NAMESPACE = "kube-system"
 NODE = "helm-stand-in"
+SCHEDULER = "helm-stand-in"
+"""Of the Jobs' pods in a cluster with nodes: its own scheduler leaves them alone, so no kubelet ends them before their work is done here."""
 SPEC_KEYS = {
     "chart", "repo", "version", "targetNamespace", "createNamespace", "valuesContent", "failurePolicy", "timeout", "chartContent", "bootstrap", "takeOwnership",
 }  # fmt: skip
@@ -176,12 +178,14 @@ class HelmControllerStandIn:
         self._releases: dict[str, list[Object]] = {}
         self._statuses: dict[str, str] = {}
         self._tries: dict[str, int] = {}
+        self._prepared: dict[str, str] = {}
         self._logs: dict[str, list[str]] = {}
         self._api = Api(kubeconfig)
         directory.mkdir(parents=True, exist_ok=True)
         certificate, key = CertificateAuthority(directory / "authority").issue("kubelet")
         self._kubelet = _kubelet(self._logs, certificate, key)
         self._node = node
+        self._pause = 0.1 if node else 0.4  # hosts have other work to do for the two cores
         if node:
             self._make_node()
         self._threads = [threading.Thread(target=self._work, daemon=True), threading.Thread(target=self._kubelet.serve_forever, daemon=True)]
@@ -210,7 +214,7 @@ class HelmControllerStandIn:
                     if self.controller_runs:
                         self._reconcile_charts()
                     self._play_pods()
-                threading.Event().wait(0.1)
+                threading.Event().wait(self._pause)
         except BaseException as error:  # the test that stops us shows it
             self.error = error
             self.running = False
@@ -270,6 +274,7 @@ class HelmControllerStandIn:
                 "serviceAccountName": f"helm-{name}",
                 "priorityClassName": "system-cluster-critical",
                 "containers": [{"name": "helm", "image": "rancher/klipper-helm:stand-in", "args": [action]}],
+                **({} if self._node else {"schedulerName": SCHEDULER}),
             },
         }
         owner = {"apiVersion": "helm.cattle.io/v1", "kind": "HelmChart", "name": name, "uid": chart["metadata"]["uid"], "controller": True}
@@ -282,6 +287,19 @@ class HelmControllerStandIn:
 
     def _install_job(self, chart: Object, path: str) -> None:
         name = chart["metadata"]["name"]
+        self._prepare(chart)
+        if self._have_job(self._job(chart, "install")):
+            status = {
+                "jobName": f"helm-install-{name}",
+                "conditions": [{"type": "JobCreated", "status": "True", "reason": "Job created"}, {"type": "Failed", "status": "False"}],
+            }
+            self._api.merge(f"{path}/status", {"status": status})
+
+    def _prepare(self, chart: Object) -> None:
+        """What the Job's pod needs, once for each generation."""
+        name, mark = chart["metadata"]["name"], f"{chart['metadata']['uid']}/{chart['metadata']['generation']}"
+        if self._prepared.get(name) == mark:
+            return
         self._account(name)
         values = base64.b64encode((chart["spec"].get("valuesContent") or "").encode()).decode()
         secrets = f"/api/v1/namespaces/{NAMESPACE}/secrets"
@@ -292,12 +310,7 @@ class HelmControllerStandIn:
             "data": {"HelmChartValuesContent": values},
         }
         self._api.apply(f"{secrets}/chart-values-{name}", secret)
-        if self._have_job(self._job(chart, "install")):
-            status = {
-                "jobName": f"helm-install-{name}",
-                "conditions": [{"type": "JobCreated", "status": "True", "reason": "Job created"}, {"type": "Failed", "status": "False"}],
-            }
-            self._api.merge(f"{path}/status", {"status": status})
+        self._prepared[name] = mark
 
     def _account(self, name: str) -> None:
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": f"helm-{name}", "namespace": NAMESPACE}}
@@ -354,7 +367,8 @@ class HelmControllerStandIn:
         self._api.merge(f"/api/v1/nodes/{NODE}", {"spec": {"taints": None}})
 
     def _play_pods(self) -> None:
-        for pod in self._api.list("/api/v1/pods"):
+        pods = self._api.list("/api/v1/pods") if self._node else self._api.list(f"/api/v1/namespaces/{NAMESPACE}/pods", labelSelector=CHART_LABEL)
+        for pod in pods:
             path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
             if pod["metadata"].get("deletionTimestamp"):
                 if pod["spec"].get("nodeName") == NODE:
@@ -374,8 +388,7 @@ class HelmControllerStandIn:
         return False
 
     def _play_job_pod(self, pod: Object, path: str, chart: str) -> None:
-        phase = pod["status"].get("phase")
-        if phase in ("Succeeded", "Failed") or (not self._bind(pod, path) if self._node else phase != "Running"):
+        if pod["status"].get("phase") in ("Succeeded", "Failed") or (self._node and not self._bind(pod, path)):
             return
         behaviour = self.behaviour(chart)
         action = pod["spec"]["containers"][0]["args"][0]
@@ -402,7 +415,8 @@ class HelmControllerStandIn:
         if behaviour.job_final:
             self._report(pod, path, "Failed", restarts=0)
         else:
-            self._report(pod, path, "Running", waiting=("CrashLoopBackOff", "back-off restarting failed container"), restarts=self._tries[uid])
+            said = "back-off restarting failed container" if self._node else failed[-1]  # without a kubelet that has its log
+            self._report(pod, path, "Running", waiting=("CrashLoopBackOff", said), restarts=self._tries[uid])
 
     def _install(self, name: str, log: list[str]) -> None:
         """What `helm upgrade --install` does, with the given objects in place of templates."""
@@ -443,6 +457,8 @@ class HelmControllerStandIn:
 
     def _uninstall(self, name: str) -> None:
         for entry in reversed(self._releases.pop(name, [])):
+            if (entry["metadata"].get("annotations") or {}).get("helm.sh/resource-policy") == "keep":
+                continue
             self._api.delete(_path(entry), propagationPolicy="Background")
         self._statuses.pop(name, None)
         self.uninstalls.append(name)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files out of Go modules, which are those of the projects' tags, with Go's checksum: definitions of kinds that the platform's charts bring."""
+"""Files out of Go modules, which are those of the projects' tags, with Go's checksum: definitions of kinds that k3s or the platform's charts bring."""
 
 from __future__ import annotations
 
@@ -49,5 +49,6 @@ class Module:
 
 
 CERT_MANAGER = Module("github.com/cert-manager/cert-manager", "v1.21.1", "h1:0LttV37Q5c2CBNoHkjuI8sLKTXWZDC2SwQkxrBMKV9w=")
+HELM_CONTROLLER = Module("github.com/k3s-io/helm-controller", "v0.17.7", "h1:9hzzLE4YeCHmpAn2Y/A4DjqYAQtQxnbsQSkBx6qTJrc=")
 PROMETHEUS_OPERATOR = Module("github.com/prometheus-operator/prometheus-operator", "v0.93.1", "h1:4Juk8v93RdG1DSGD/mGp+SeQKPmnlLIj2iq3blLZgFY=")
 GATEWAY_API = Module("sigs.k8s.io/gateway-api", "v1.5.1", "h1:RqVRIlkhLhUO8wOHKTLnTJA6o/1un4po4/6M1nRzdd0=")

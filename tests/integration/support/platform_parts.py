@@ -82,6 +82,7 @@ class Call:
     objects: list[Variables]
     charts: list[Variables]
     objects_after: list[Variables]
+    objects_absent: list[Variables]
 
 
 def roles() -> list[str]:
@@ -122,7 +123,7 @@ def _call(role: str, task: Variables, known: Variables) -> Variables:
     from ansible.template import Templar
 
     templar = Templar(_loader(), variables={**known, **task.get("vars", {})})
-    arguments = {name: templar.template(task[MODULE].get(name, [])) for name in ("definitions", "objects", "charts", "objects_after")}
+    arguments = {name: templar.template(task[MODULE].get(name, [])) for name in ("definitions", "objects", "charts", "objects_after", "objects_absent")}
     return {"role": role, "task": str(task["name"]), **arguments}
 
 

@@ -24,18 +24,19 @@ import httpx2
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.download.definitions import read_objects
 
-from .definitions import definition_files
+from .definitions import DefinitionsMissingError, definition_files
 from .helm_controller_stand_in import Api, HelmControllerStandIn, Object, Render
-from .module_files import CERT_MANAGER, GATEWAY_API, PROMETHEUS_OPERATOR
+from .module_files import CERT_MANAGER, GATEWAY_API, HELM_CONTROLLER, PROMETHEUS_OPERATOR, ModuleMissingError
 from .platform_parts import ROLES
-from .servers import REPOSITORY
-
-HELM_CHART_DEFINITION = REPOSITORY.parent / "shared" / "crds" / "helm.cattle.io_helmcharts.yaml"
 
 
 def documents(path: Path) -> list[Object]:
     files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
     return [entry for file in files for entry in read_objects(file)]
+
+
+def helm_chart_definition() -> Object:
+    return documents(HELM_CONTROLLER.folder("pkg", "crds", "yaml", "generated", "helm.cattle.io_helmcharts.yaml"))[0]
 
 
 @functools.cache
@@ -48,7 +49,12 @@ def definitions_of(chart: str) -> list[Object]:
         "keda": [shared["keda.sh_scaledobjects.yaml"]],
         "keda-add-ons-http": [shared["http.keda.sh_interceptorroutes.yaml"]],
     }
-    return [entry for place in places.get(chart, []) for entry in documents(place)]
+    found = [entry for place in places.get(chart, []) for entry in documents(place)]
+    if chart == "kube-prometheus-stack":
+        # They are in the folder crds of a chart within it, whose files Helm never takes away; the others are templates.
+        for entry in found:
+            entry["metadata"].setdefault("annotations", {})["helm.sh/resource-policy"] = "keep"
+    return found
 
 
 def render(chart: str, _values: dict[str, t.Any]) -> list[Object]:
@@ -70,11 +76,29 @@ def render(chart: str, _values: dict[str, t.Any]) -> list[Object]:
     return [*definitions_of(chart), deployment]
 
 
+def sources() -> dict[str, dict[str, str]]:
+    """Of all charts of the roles."""
+    read: dict[str, dict[str, str]] = yaml.safe_load((ROLES / "platform/defaults/main.yml").read_text(encoding="utf-8"))["platform_charts"]
+    return read
+
+
 def charts() -> dict[str, Render]:
     """All of the roles' charts, by what a HelmChart says of them."""
-    sources = yaml.safe_load((ROLES / "platform/defaults/main.yml").read_text(encoding="utf-8"))["platform_charts"]
-    keys = {name: one["repository"] if one["repository"].startswith("oci://") else f"{one['repository']}/{name}" for name, one in sources.items()}
-    return {f"{keys[name]}:{one['version']}": functools.partial(render, name) for name, one in sources.items()}
+    known = sources()
+    keys = {name: one["repository"] if one["repository"].startswith("oci://") else f"{one['repository']}/{name}" for name, one in known.items()}
+    return {f"{keys[name]}:{one['version']}": functools.partial(render, name) for name, one in known.items()}
+
+
+def unavailable() -> str:
+    """Why the definitions can't be had; empty if they can."""
+    try:
+        variables()
+        helm_chart_definition()
+        for chart in sources():
+            definitions_of(chart)
+    except (DefinitionsMissingError, ModuleMissingError) as error:
+        return str(error)
+    return ""
 
 
 def variables() -> dict[str, t.Any]:
@@ -99,7 +123,7 @@ def run(directory: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder) / "kubeconfig.yml"
         own.write_bytes(kubeconfig.read_bytes())
-        definition = documents(HELM_CHART_DEFINITION)[0]
+        definition = helm_chart_definition()
         while directory.exists():
             with contextlib.suppress(httpx2.TransportError):
                 Api(own).apply(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition['metadata']['name']}", definition, "helm-controller")

@@ -30,10 +30,12 @@ class RenderedRole:
         self._loader.set_basedir(str(self.path))
         self._variables: Variables = {"groups": {"all": ["server-1"]}, "hostvars": {}, "platform_host": "server-1", "playbook_dir": "/playbooks"}
         self._variables["ansible_search_path"] = [str(self.path)]
+        self.name = name
         for file in (ROLES / "platform/defaults/main.yml", self.path / "defaults/main.yml"):
             self._variables |= self._load(file)
         self._variables |= variables
-        self._variables |= self._load(self.path / "vars/main.yml")
+        for file in (ROLES / "platform/vars/main.yml", self.path / "vars/main.yml"):
+            self._variables |= self._load(file)
 
     def _load(self, file: Path) -> Variables:
         return dict(self._loader.load_from_file(str(file), trusted_as_template=True) or {}) if file.exists() else {}
@@ -56,8 +58,8 @@ class RenderedRole:
         return found
 
     def problems(self, **variables: t.Any) -> list[str]:
-        """What the role's own check of its variables says."""
-        return list(self.template("problems.yml.j2", **variables) or [])
+        """What is wrong with the role's variables, as its check says before anything is touched."""
+        return list(self.value(f"query('wasmfaas.platform.role_problems', '{self.name}')", **variables))
 
     def tasks(self, file: str = "main.yml") -> list[dict[str, t.Any]]:
         return list(self._loader.load_from_file(str(self.path / "tasks" / file), trusted_as_template=True))

@@ -237,14 +237,15 @@ def without(name: str) -> dict[str, t.Any]:
 
 
 CASES: dict[str, tuple[dict[str, t.Any], str]] = {
-    "no cluster": ({"aws_cluster": {}}, "What Terraform knows of the cluster is missing or incomplete"),
+    "no cluster": ({"aws_cluster": {}}, "what Terraform knows of the cluster is missing or incomplete"),
     "zone instead of region": ({"aws_cluster": {**CLUSTER, "region": "eu-central-1a"}}, "missing or incomplete"),
-    "unknown minor": ({"k3s_version": "v1.99.0+k3s1"}, r"No version of aws-cloud-controller-manager is known for Kubernetes v1\.99\.0\+k3s1"),
+    "unknown minor": ({"k3s_version": "v1.99.0+k3s1"}, r"no version of aws-cloud-controller-manager is known for Kubernetes v1\.99\.0\+k3s1"),
     "no version at all": ({"aws_integration_kubernetes_version": "latest"}, "is known for Kubernetes latest"),
     "no queue": ({"aws_cluster": without("interruption_queue")}, "URL of the queue .* is missing"),
     "foreign tags": ({"aws_cluster": {**CLUSTER, "autoscaler_tags": ["k8s.io/cluster-autoscaler/enabled"]}}, "would resize groups of other clusters"),
     "permission missing": ({"aws_integration_load_balancer_controller": True}, "may not load_balancer_controller .group control-plane."),
     "two cloud controllers": ({"k3s_server_config": {}}, "exactly one must run"),
+    "typo in a chart's name": ({"aws_integration_values": {"cluster_autoscaler": {}}}, "there is no chart cluster_autoscaler"),
     "no cloud controller": ({"aws_integration_cloud_controller": False}, "exactly one must run"),
 }
 

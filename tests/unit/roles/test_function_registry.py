@@ -285,18 +285,18 @@ def test_nodes_without_the_registry_are_given_nothing_of_it(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"function_registry_host": "https://registry.example.com"}, "https://registry.example.com in function_registry_host is no host name"),
+        ({"function_registry_host": "https://registry.example.com"}, "function_registry_host: https://registry.example.com is no host name"),
         ({"function_registry_host": "registry.example.com:5000"}, "is no host name or address. Next: write it without https://, port and path."),
-        ({"function_registry_port": 5000}, "function_registry_port is 5000. Next: give a free port from 30000 to 32767"),
-        ({"function_registry_path": "Functions/"}, "Functions/ in function_registry_path is no path"),
-        ({"function_registry_storage": "nfs"}, "function_registry_storage is nfs. Next: write disk or s3."),
-        ({"function_registry_size": "20"}, "function_registry_size is 20. Next: write it as 20Gi."),
+        ({"function_registry_port": 5000}, "function_registry_port: is 5000. Next: give a free port from 30000 to 32767"),
+        ({"function_registry_path": "Functions/"}, "function_registry_path: Functions/ is no path"),
+        ({"function_registry_storage": "nfs"}, "function_registry_storage: is nfs. Next: write disk or s3."),
+        ({"function_registry_size": "20"}, "function_registry_size: is 20. Next: write it as 20Gi."),
         ({"function_registry_storage": "s3"}, "must hold bucket and region"),
         ({"function_registry_storage": "s3", "function_registry_s3": {**BUCKET, "access_key": "a"}}, "both keys or neither"),
         ({"function_registry_storage": "s3", "function_registry_s3": {**BUCKET, "acess_key": "a"}}, "nothing but bucket, region, endpoint"),
         ({"function_registry_storage": "s3", "function_registry_s3": {**BUCKET, "endpoint": "store:9000"}}, "an endpoint that is a URL"),
         ({"function_registry_keep_images": 1}, "a rollback needs the one before"),
-        ({"function_registry_keep_days": 0}, "function_registry_keep_days 1 or more"),
+        ({"function_registry_keep_days": 0}, "function_registry_keep_days: is 0. Next: give 1 or more"),
     ],
 )
 def test_bad_input_is_named(tmp_path: Path, variables: dict[str, t.Any], message: str) -> None:
@@ -321,6 +321,24 @@ def test_registry_stays_while_functions_come_from_it(tmp_path: Path, access: reg
     found = problem(role(tmp_path), "remove.yml", __function_registry_apps={"stdout_lines": lines})
     assert found.startswith("Functions come from this registry and could start on no other node without it: 1, such as user1/shop.")
     assert problem(role(tmp_path), "remove.yml", __function_registry_apps={"stdout_lines": lines[1:]}) == ""
+
+
+def test_registry_stays_also_where_this_machine_does_not_know_it(tmp_path: Path) -> None:
+    """function-registry.json is not in git: a second operator has none."""
+    lines = [
+        "user1/shop registry.example.com:30500/functions/shop@sha256:0",
+        "user1/six [2001:db8::1]:30500/functions/six",
+        "user1/other ghcr.io/functions/other",
+    ]
+    assert "without it: 2, such as user1/shop, user1/six." in problem(role(tmp_path), "remove.yml", __function_registry_apps={"stdout_lines": lines})
+    assert problem(role(tmp_path), "remove.yml", __function_registry_apps={"stdout_lines": lines[2:]}) == ""
+
+
+def test_why_the_cluster_does_not_tell_its_passwords_is_shown(tmp_path: Path) -> None:
+    failed = {"rc": 1, "stderr": "Unable to connect to the server", "stdout": ""}
+    found = problem(role(tmp_path, platform_kubectl=["kubectl"]), "access.yml", __function_registry_secret=failed)
+    assert "function-registry-access can't be read: Unable to connect to the server Next: " in found
+    assert problem(role(tmp_path), "access.yml", __function_registry_secret={"skipped": True}) == ""
 
 
 def test_secrets_are_read_without_a_log() -> None:

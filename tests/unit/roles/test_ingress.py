@@ -150,6 +150,13 @@ def test_issuer_makes_a_certificate_for_each_namespace() -> None:
     assert role.problems() == []
 
 
+def test_certificate_has_no_names_of_tenants_that_are_to_go() -> None:
+    listed = [{"name": "user1"}, {"name": "user2", "state": "absent"}, {"name": "user3", "state": "present"}]
+    assert ingress(tenants=listed).value("ingress_domain_namespaces") == ["default", "user1", "user3"]
+    for wrong in (None, ["user1"], "user1", [{"state": "absent"}]):
+        assert ingress(tenants=wrong).value("ingress_domain_namespaces") == ["default"], "role tenant says what is wrong with it"
+
+
 def test_files_become_the_secret_of_the_listener(tmp_path: Path) -> None:
     (tmp_path / "own.pem").write_text("certificate\n")
     (tmp_path / "own.key").write_text("key\n")
@@ -180,7 +187,10 @@ def test_files_become_the_secret_of_the_listener(tmp_path: Path) -> None:
         ({"ingress_http_port": 443}, "are the same"),
         ({"ingress_trusted_networks": ["10.0.0.1"]}, "10.0.0.1 is no network"),
         ({"ingress_traces_share": 2}, "is no share"),
-        ({"ingress_tls": "yes"}, "ingress_tls: yes"),
+        ({"ingress_tls": "yes"}, "ingress_tls: 'yes' is not known"),
+        ({"ingress_addresses": "198.51.100.7"}, "ingress_addresses: '198.51.100.7' is text, and a list is needed"),
+        ({"ingress_domain_namespaces": "default"}, "ingress_domain_namespaces: 'default' is text"),
+        ({"ingress_tls": "issuer", "ingress_domain": "example.com", "platform_components_removed": ["cert_manager"]}, "needs cert-manager"),
         ({"ingress_tls": "issuer"}, "is no domain"),
         ({"ingress_tls": "issuer", "ingress_domain": "*.example.com"}, "without a star"),
         ({"ingress_tls": "issuer", "ingress_domain": "example.com", "ingress_domain_namespaces": []}, "HTTPS for no namespace"),
@@ -200,17 +210,22 @@ def test_defaults_pass_the_check() -> None:
 
 
 def test_ingress_of_k3s_itself_is_refused_with_what_to_set() -> None:
-    task = "check | Refuse beside k3s' own ingress"
-    message = ingress().refusal(task, "check.yml", __ingress_others={"stdout_lines": ["deployment.apps/coredns", "deployment.apps/traefik"]})
+    def refused(*lines: str, **more: t.Any) -> str:
+        others = {"rc": 0, "stderr": "", "stdout_lines": list(lines), **more}
+        return ingress().refusal("check_cluster | Refuse beside k3s' own ingress", "check_cluster.yml", __ingress_others=others)
+
+    message = refused("deployment.apps/coredns", "deployment.apps/traefik")
     assert "deployment.apps/traefik take the ports" in message and "k3s_server_config: {disable: [traefik, servicelb]}" in message
-    assert "svclb" in ingress().refusal(task, "check.yml", __ingress_others={"stdout_lines": ["daemonset.apps/svclb-shop-1234"]})
-    assert ingress().refusal(task, "check.yml", __ingress_others={"stdout_lines": ["deployment.apps/traefik-x", "deployment.apps/coredns"]}) == ""
+    assert "svclb" in refused("daemonset.apps/svclb-shop-1234")
+    assert refused("deployment.apps/traefik-x", "deployment.apps/coredns") == ""
+    message = refused(rc=1, stderr="connection refused")
+    assert "does not say what has the ports 80 and 443: connection refused Next: see that its API answers" in message
 
 
 def test_certificate_of_a_secret_that_is_not_there_is_named() -> None:
     role = ingress(ingress_tls="secret", ingress_domain="example.com")
     missing = {"rc": 1, "stdout": "", "stderr": 'secrets "wasmfaas-tls" not found'}
-    message = role.refusal("check | The certificate", "check.yml", __ingress_secret=missing)
+    message = role.refusal("check_cluster | The certificate", "check_cluster.yml", __ingress_secret=missing)
     assert 'wasmfaas-system/wasmfaas-tls can\'t be used: it is not there: secrets "wasmfaas-tls" not found' in message
     assert "*.default.example.com" in message
 
@@ -225,7 +240,15 @@ def test_certificate_for_another_host_is_named_before_anything_is_touched(tmp_pa
         ingress_certificate_key_file=str(key),
         ingress_certificate_days=0,
     )
-    message = role.refusal("check | The certificate", "check.yml")
+    (message,) = role.problems()
     assert "it is for another host: it holds *.functions.example.com, and not *.default.functions.example.com." in message
     assert "Next: get one for *.default.functions.example.com" in message
-    assert [task["name"] for task in role.tasks()][:2] == ["Check what is asked for", "Have the ingress"]
+
+
+def test_the_certificate_of_an_issuer_goes_with_it() -> None:
+    (certificate,) = ingress(ingress_tls="none").value("__ingress_absent")
+    issuer = ingress(ingress_tls="issuer", ingress_domain="example.com")
+    wanted = next(entry for (kind, _name), entry in issuer.objects("objects_after.yml.j2").items() if kind == "Certificate")
+    assert [certificate[key] for key in ("apiVersion", "kind")] == [wanted[key] for key in ("apiVersion", "kind")]
+    assert certificate["metadata"].items() <= wanted["metadata"].items()
+    assert issuer.value("__ingress_absent") == []

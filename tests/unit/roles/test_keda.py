@@ -16,13 +16,10 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.variables import
 
 from .role_rendering import RenderedRole
 
-CHECK = "Check what is asked for"
-
 
 def test_the_release_makes_the_services_that_functions_name() -> None:
     """The add-on's chart names its Services after itself, whatever the release is called, and their ports are its defaults."""
-    add_on = [task["wasmfaas.platform.k3s_charts"] for task in RenderedRole("keda").tasks() if "wasmfaas.platform.k3s_charts" in task][1]
-    (chart,) = add_on["charts"]
+    (chart,) = RenderedRole("keda").value("__keda_http_charts")
     namespace, service, port = INTERCEPTOR_SERVICE
     assert (chart["namespace"], f"{chart['name']}-interceptor-proxy", 8080) == (namespace, service, port)
     assert f"{chart['name']}-external-scaler.{chart['namespace']}:9090" == EXTERNAL_SCALER
@@ -30,7 +27,9 @@ def test_the_release_makes_the_services_that_functions_name() -> None:
 
 def test_keda_comes_before_the_add_on_whose_chart_needs_its_kinds() -> None:
     charts = [task["wasmfaas.platform.k3s_charts"]["charts"] for task in RenderedRole("keda").tasks() if "wasmfaas.platform.k3s_charts" in task]
-    assert [[chart["name"] for chart in group] for group in charts] == [["keda"], ["keda-add-ons-http"]]
+    assert charts == ["{{ __keda_charts }}", "{{ __keda_http_charts }}"]
+    named = [[chart["name"] for chart in RenderedRole("keda").value(variable)] for variable in ("__keda_charts", "__keda_http_charts")]
+    assert named == [["keda"], ["keda-add-ons-http"]]
     removed = [task["wasmfaas.platform.k3s_charts"]["charts"] for task in RenderedRole("keda").tasks("remove.yml") if "wasmfaas.platform.k3s_charts" in task]
     assert [[chart["name"] for chart in group] for group in removed] == [["keda-add-ons-http"], ["keda"]]
 
@@ -79,15 +78,17 @@ def test_interceptors_trace_only_where_there_is_a_collector() -> None:
         ({"keda_interceptor_replicas": {"min": 4, "max": 3}}, "is no range"),
         ({"keda_interceptor_replicas": {"min": 1}}, "is no range"),
         ({"keda_cold_start_timeout": 0}, "keda_cold_start_timeout"),
+        ({"keda_route_namespaces": "default"}, "keda_route_namespaces: 'default' is text, and a list is needed"),
+        ({"keda_resources": {"interceptor": {}}}, "keda_resources: has to hold operator, metrics_server, webhooks, http_operator, http_scaler, interceptor"),
     ],
 )
 def test_bad_input_is_named_with_the_next_step(variables: dict[str, object], named: str) -> None:
-    message = RenderedRole("keda", **variables).refusal(CHECK)
+    message = " ".join(RenderedRole("keda", **variables).problems())
     assert named in message and "Next: " in message
 
 
 def test_defaults_pass_the_check() -> None:
-    assert RenderedRole("keda").refusal(CHECK) == ""
+    assert RenderedRole("keda").problems() == []
 
 
 def test_removal_is_refused_while_functions_scale_by_it() -> None:

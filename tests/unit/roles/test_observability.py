@@ -60,16 +60,20 @@ def alerts(**variables: t.Any) -> dict[str, dict[str, t.Any]]:
             {"observability_alertmanager_configuration": {"route": {"receiver": "team"}, "receivers": [{"name": "nobody"}]}},
             "names a receiver that is not among",
         ),
+        ({"observability_metrics_size": "20Gi"}, "observability_metrics_size: '20Gi' is no whole number"),
+        ({"observability_resources": {"loki": {}}}, "observability_resources: has to hold prometheus, alertmanager"),
+        ({"observability_values": {"grafana": {}}}, "observability_values: there is no chart grafana. Next: use kube-prometheus-stack, loki"),
+        ({"observability_alertmanager_configuration": "s3cret"}, "observability_alertmanager_configuration: what it has is no dictionary"),
     ],
 )
 def test_refused_before_the_cluster_is_touched(variables: dict[str, t.Any], text: str) -> None:
-    message = RenderedRole("observability").refusal(CHECK, **variables)
+    message = " ".join(RenderedRole("observability").problems(**variables))
     assert text in message and "Next:" in message
 
 
 @pytest.mark.parametrize("variables", [{}, S3, {"observability_trace_percent": 12.5}])
 def test_what_is_right_passes(variables: dict[str, t.Any]) -> None:
-    assert RenderedRole("observability").refusal(CHECK, **variables) == ""
+    assert RenderedRole("observability").problems(**variables) == []
 
 
 def test_the_check_comes_first() -> None:
@@ -80,7 +84,7 @@ def test_the_check_comes_first() -> None:
 def test_terraforms_buckets_are_used() -> None:
     role = RenderedRole("observability", aws_cluster={"region": "us-east-1", "buckets": {"logs": "l", "traces": "t"}})
     assert [role.value(name) for name in ("observability_storage", "observability_logs_bucket", "observability_traces_bucket")] == ["s3", "l", "t"]
-    assert role.refusal(CHECK) == ""
+    assert role.problems() == []
 
 
 def test_logs_and_traces_on_disk_or_in_buckets_without_keys() -> None:

@@ -10,7 +10,6 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.settings
 
 from .role_rendering import ROLES, RenderedRole
 
-CHECK = "Check what is asked for"
 OTEL = {
     "exporter_otlp_traces_endpoint": "http://opentelemetry-collector.observability:4318/v1/traces",
     "exporter_otlp_metrics_endpoint": "http://opentelemetry-collector.observability:4318/v1/metrics",
@@ -59,17 +58,18 @@ def test_tenants_have_the_same_executor() -> None:
     ("variables", "named"),
     [
         ({"spin_operator_executor_namespaces": ["Shop"]}, "Shop can be no namespace"),
+        ({"spin_operator_executor_namespaces": "default"}, 'write spin_operator_executor_namespaces: ["default"], or -e'),
         ({"spin_operator_otlp_endpoints": {"traces": "http://collector:4318"}}, "add the path"),
         ({"spin_operator_otlp_endpoints": {"profiles": "http://collector:4318/v1/profiles"}}, "traces, metrics or logs"),
     ],
 )
 def test_bad_input_is_named_with_the_next_step(variables: dict[str, object], named: str) -> None:
-    message = RenderedRole("spin_operator", **variables).refusal(CHECK)
+    message = " ".join(RenderedRole("spin_operator", **variables).problems())
     assert named in message and "Next: " in message
 
 
 def test_defaults_pass_the_check() -> None:
-    assert RenderedRole("spin_operator").refusal(CHECK) == ""
+    assert RenderedRole("spin_operator").problems() == []
 
 
 def test_functions_are_not_removed_by_the_way() -> None:
@@ -103,10 +103,13 @@ def test_default_namespaces_are_not_the_platforms_own() -> None:
 @pytest.mark.parametrize(("version", "seconds"), [("v1.36.4+k3s1", 5), ("v1.35.2+k3s1", 0)])
 def test_pods_pause_before_their_end_where_the_cluster_can_make_them(version: str, seconds: int) -> None:
     """tests/integration/test_request_path.py applies the policy to a real API server, and counts the requests that are lost without it."""
-    role = RenderedRole("spin_operator", k3s_version=version)
+    assert int(RenderedRole("spin_operator", k3s_version=version).value("spin_operator_drain_seconds")) == 0, "a cluster that is not ours may be older"
+    role = RenderedRole("spin_operator", k3s_version=version, k3s_plan={})
     assert int(role.value("spin_operator_drain_seconds")) == seconds
     policies = [entry for entry in role.value(main_task(role)["objects_after"].strip().removeprefix("{{").removesuffix("}}")) if "Mutating" in entry["kind"]]
     assert len(policies) == (2 if seconds else 0)
+    switched_off = role.value(main_task(role)["objects_absent"].strip().removeprefix("{{").removesuffix("}}"))
+    assert len(switched_off) == (0 if seconds else 2)
 
 
 def main_task(role: RenderedRole) -> dict[str, str]:

@@ -175,7 +175,7 @@ def test_a_tenant_leaves_nothing_outside_of_what_is_labelled_its_own() -> None:
     ],
 )
 def test_playbook_keeps_one_tenant_as_the_inventory_describes_it(given: dict[str, str], wanted: dict[str, t.Any]) -> None:
-    (play,) = yaml.safe_load((PROJECT / "playbooks/tenant.yml").read_text(encoding="utf-8"))
+    play = yaml.safe_load((PROJECT / "playbooks/tenant.yml").read_text(encoding="utf-8"))[-1]
     expression = play["tasks"][-1]["vars"]["tenant_list"].strip().removeprefix("{{").removesuffix("}}")
     for listed in ([{"name": "user1", "hosts": ["a.example.com"]}, {"name": "user10"}], [{"name": "user1", "hosts": ["a.example.com"]}]):
         assert tenants(*listed).value(expression, **given) == [wanted]
@@ -188,16 +188,21 @@ def test_playbook_keeps_one_tenant_as_the_inventory_describes_it(given: dict[str
     ("entries", "variables", "named"),
     [
         ([{"name": "User1"}], {}, "tenant 'User1': that can be no namespace"),
-        ([{"state": "present"}], {}, "tenant '': that can be no namespace"),
+        ([{"state": "present"}], {}, "tenants, entry 1: lacks name"),
         ([{"name": "kube-system"}], {}, "the system's own"),
         ([{"name": "keda"}], {}, "the system's own"),
         ([{"name": "default"}], {}, "the system's own"),
         ([{"name": "billing"}], {"tenant_reserved_namespaces": ["billing"]}, "the system's own"),
         ([{"name": "a"}, {"name": "a"}], {}, "tenant a: is listed twice"),
-        ([{"name": "a", "quotas": {}}], {}, "unknown key quotas"),
-        ([{"name": "a", "state": "gone"}], {}, "the state gone is not known"),
+        ([{"name": "a", "quotas": {}}], {}, "tenants, a: there is no quotas"),
+        ([{"name": "a", "state": "gone"}], {}, "tenants, a, state: 'gone' is not known"),
         ([{"name": "a", "hosts": ["https://a.example.com"]}], {}, "https://a.example.com is no host"),
         ([{"name": "a", "hosts": ["x.example.com"]}, {"name": "b", "hosts": ["x.example.com"]}], {}, "x.example.com is another tenant's as well"),
+        ([{"name": "a", "hosts": "a.example.com"}], {}, "tenants, a, hosts: 'a.example.com' is text, and a list is needed"),
+        ([{"name": "a", "users": "alice"}], {}, 'write users: ["alice"]'),
+        ([{"name": "a", "groups": 5}], {}, "tenants, a, groups: is no list"),
+        (["user1"], {}, "tenants, entry 1: 'user1' is no dictionary"),
+        ([{"name": "a"}], {"tenant_domains": "example.com"}, "tenant_domains: 'example.com' is text, and a list is needed"),
         ([{"name": "a", "quota": {"limits.memory": "4 GB"}}], {}, "4 GB is no quantity"),
         ([{"name": "a", "egress_networks": ["10.0.0.1"]}], {}, "10.0.0.1 is no network"),
         ([{"name": "a"}], {"tenant_registry_credentials": {"b": []}}, "there is no tenant b"),
@@ -215,6 +220,23 @@ def test_one_tenant_alone_needs_no_credentials_of_the_others() -> None:
     """tenant.yml keeps one of several; the variables of all are there."""
     logins = {"user2": [{"server": "r", "username": "u", "password": "p"}]}
     assert tenants({"name": "user1"}, tenant="user1", tenant_registry_credentials=logins).problems() == []
+
+
+def test_a_host_of_another_tenant_is_refused_also_where_one_alone_is_kept() -> None:
+    """tenant.yml hands on the one tenant that it is about."""
+    both = [{"name": "user1", "hosts": ["shop.example.com"]}, {"name": "user2", "hosts": ["shop.example.com"]}]
+    role = tenants(*both, tenant="user2", tenant_list=both[1:])
+    assert ["shop.example.com is another tenant's as well" in problem for problem in role.problems()] == [True]
+
+
+def test_an_inventory_with_an_empty_list_has_no_tenants() -> None:
+    assert RenderedRole("tenant", k3s_plan=PLAN, inventory_dir="/inventory", tenants=None).problems() == []
+
+
+def test_days_of_a_token_may_be_given_on_the_command_line() -> None:
+    (task,) = [task for task in tenants().tasks("kubeconfigs.yml") if "create" in str(task.get("ansible.builtin.command"))]
+    expression = task["ansible.builtin.command"]["argv"].strip().removeprefix("{{").removesuffix("}}")
+    assert tenants().value(expression, tenant_token_days="30", __tenant={"name": "user1"})[-2:] == ["--duration", "720h"]
 
 
 def test_defaults_pass_the_check() -> None:
@@ -243,3 +265,14 @@ def test_removal_names_functions_and_spares_namespaces_that_are_no_tenants() -> 
     foreign = "remove_one | Refuse what is no tenant's"
     assert "it stays" in role.refusal(foreign, "remove_one.yml", __tenant=entry, __tenant_namespaces={"stdout": "default user1"})
     assert role.refusal(foreign, "remove_one.yml", __tenant=entry, __tenant_namespaces={"stdout": "default user10"}) == ""
+
+
+def test_credentials_that_are_taken_out_of_the_inventory_go() -> None:
+    logins = {"user1": [{"server": "registry.example.com", "username": "a", "password": "b"}], "user2": []}
+    role = tenants({"name": "user1"}, {"name": "user2"}, {"name": "user3"}, {"name": "user4", "state": "absent"}, tenant_registry_credentials=logins)
+    made = [entry for entry in role.template("objects.yml.j2", __tenant_selected=role.value("__tenant_present")) if entry["kind"] == "Secret"]
+    absent = role.value("__tenant_secrets_absent")
+    assert [entry["metadata"]["namespace"] for entry in made] == ["user1"]
+    assert [entry["metadata"]["namespace"] for entry in absent] == ["user2", "user3"]
+    assert {entry["metadata"]["name"] for entry in absent} == {made[0]["metadata"]["name"]}
+    assert tenants({"name": "user1"}, tenant_registry_credentials=logins).value("__tenant_secrets_absent") == []

@@ -295,7 +295,7 @@ def test_canary_whose_function_does_not_answer_with_it_is_undone(api: t.Any, wan
         raise PlatformError(f"{url} answers 500.", next_step="look")
 
     monkeypatch.setattr(module, "probe", no_answer)
-    with pytest.raises(PlatformError, match="answers 500; the function itself was not touched"):
+    with pytest.raises(PlatformError, match=r"answers 500; .*the function itself was not touched"):
         canary(api).deploy(wanted(**NEW))
     assert all_but_locks(api) == before
 

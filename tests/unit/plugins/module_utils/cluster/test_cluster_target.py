@@ -233,10 +233,44 @@ def test_function_that_runs_but_does_not_answer_is_undone(api: t.Any, wanted: t.
         raise PlatformError(f"{url} answers 500.", next_step="look")
 
     monkeypatch.setattr(module, "probe", no_answer)
-    with pytest.raises(PlatformError, match=r"answers 500; the previous version was put back\.") as caught:
+    with pytest.raises(PlatformError, match=r"answers 500; .*the previous version was put back\.") as caught:
         target(api).deploy(wanted(image=OTHER_IMAGE))
     assert caught.value.stage == "probe"
     assert app(api) == before
+
+
+NOT_PERMITTED = {"type": "ResolvedRefs", "status": "False", "reason": "RefNotPermitted", "message": "no ReferenceGrant", "observedGeneration": 2}
+
+
+@pytest.mark.parametrize(
+    ("parents", "said", "step"),
+    [
+        (None, "the Gateway's controller has not looked at the route", "kubectl get pods -n wasmfaas-system"),
+        ([], "the Gateway's controller has not looked at the route", "doctor.yml"),
+        ([{"conditions": [{**NOT_PERMITTED, "observedGeneration": 1}]}], "the Gateway's controller has not looked at the route", "doctor.yml"),
+        ([{"conditions": [NOT_PERMITTED]}], "does not take the route: RefNotPermitted: no ReferenceGrant", "ReferenceGrant"),
+        ([{"conditions": [{key: value for key, value in NOT_PERMITTED.items() if key != "observedGeneration"}]}], "RefNotPermitted", "ReferenceGrant"),
+        ([{"conditions": [{**NOT_PERMITTED, "status": "True"}]}], "nobody answers", "look at the log"),
+    ],
+)
+def test_why_nobody_answers_is_told_by_the_route(api: t.Any, wanted: t.Any, monkeypatch: pytest.MonkeyPatch, parents: t.Any, said: str, step: str) -> None:
+    def no_answer(*_arguments: t.Any, **_options: t.Any) -> None:
+        raise PlatformError("nobody answers.", next_step="look at the log")
+
+    monkeypatch.setattr(module, "probe", no_answer)
+    original = api.apply
+
+    def apply(kind: t.Any, item: t.Any, **more: t.Any) -> t.Any:
+        if kind is HTTP_ROUTE:
+            status = {} if parents is None else {"status": {"parents": parents}}
+            item = {**item, "metadata": {**item["metadata"], "generation": 2}, **status}
+        return original(kind, item, **more)
+
+    api.apply = apply
+    with pytest.raises(PlatformError) as caught:
+        target(api).deploy(wanted())
+    assert "nobody answers" in caught.value.cause and said in caught.value.cause
+    assert step in caught.value.next_step
 
 
 @pytest.mark.parametrize("kind", ["SpinApp", "HTTPRoute", "Secret"])

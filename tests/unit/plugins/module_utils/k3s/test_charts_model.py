@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import typing as t
 
@@ -114,11 +115,44 @@ def test_troubles_that_pass_by_themselves_are_given_their_time() -> None:
     assert [trouble.lasting for trouble in judge.of_pods([pulls], restarts=3)] == [True]
     wrong = pod(state={"waiting": {"reason": "InvalidImageName", "message": "no"}})
     assert [trouble.lasting for trouble in judge.of_pods([wrong], restarts=3)] == [True]
+    at_once = workloads.Workloads(Kubectl(lambda _arguments, _input: Completed(0, "", "")), clock=itertools.count().__next__)
+    assert [trouble.lasting for trouble in at_once.of_pods([wrong], restarts=3)] == [True], "though each look at the clock takes its time"
     for count, lasting in ((1, False), (3, True)):
         crashes = pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, restartCount=count, lastState={"terminated": {"exitCode": 137}})
         (trouble,) = judge.of_pods([crashes], restarts=3)
         assert (trouble.lasting, trouble.previous) == (lasting, True)
         assert "exit code 137" in trouble.text
+
+
+def fake_api(**lists: list[dict[str, t.Any]]) -> Kubectl:
+    """Of `kubectl get KINDS`, by the first kind."""
+
+    def run(arguments: list[str], _input: str | None) -> Completed:
+        kind = arguments[1].partition(".")[0]
+        return Completed(0, json.dumps({"items": lists[kind]}) if kind in lists else "", "")
+
+    return Kubectl(run)
+
+
+def test_daemons_on_nodes_that_are_down_are_no_fault_of_the_chart() -> None:
+    annotations = {workloads.RELEASE_NAME: "agent", workloads.RELEASE_NAMESPACE: "shop"}
+    daemon = workload("DaemonSet", {"selector": {"matchLabels": {"application": "agent"}}}, {**DAEMONS, "numberAvailable": 2})
+    daemon["metadata"].update(name="agent", namespace="shop", annotations=annotations)
+    nodes = [
+        {"metadata": {"name": name}, "status": {"conditions": [{"type": "Ready", "status": ready}]}} for name, ready in (("up", "True"), ("down", "Unknown"))
+    ]
+
+    def of(place: str) -> list[str]:
+        broken = {**pod(state={"running": {}}), "spec": {"nodeName": place}}
+        healthy = {**broken, "spec": {"nodeName": "up"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+        judge = workloads.Workloads(fake_api(deployments=[daemon], pods=[healthy, healthy, broken], nodes=nodes))
+        assert judge.unready([("agent", "shop"), ("other", "shop")]) == {("agent", "shop")}
+        return [trouble.text for trouble in judge.troubles("agent", "shop")]
+
+    assert of("down") == []
+    assert of("up") == ["Pod web-1 is not ready yet"]
+    daemon["status"]["updatedNumberScheduled"] = 1
+    assert of("down") == ["DaemonSet agent: 1 of 3 pods are of the newest version"], "another node has the old version too"
 
 
 def test_age_of_an_operation() -> None:

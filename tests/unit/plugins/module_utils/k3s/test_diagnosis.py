@@ -73,6 +73,7 @@ def host(name: str) -> Host:
             "file_systems": [{"path": "/", "bytes": 10**10, "bytes_free": 5 * 10**9, "inodes": 1000, "inodes_free": 900}],
             "etcd_size": {"bytes": 10**8, "quota": 2 * 10**9} if server else None,
             "runtime_classes": [SPIN] if server else None,
+            "charts": [] if server else None,
             "registries": {"problems": [], "missing_files": [], "endpoints": []},
         },
         clock=0.1,
@@ -251,6 +252,22 @@ def test_shims_follow_the_runtime_class() -> None:
     assert found(set_in("server-1", "diagnosis.shims.programs", [])) == []
     everywhere = {**SPIN, "node_selector": {}}
     assert found(set_in("worker-1", "diagnosis.shims.programs", [], into=set_in("server-1", "diagnosis.runtime_classes", [everywhere]))) == []
+
+
+@pytest.mark.parametrize("pod", ["tempo-0", ""])
+@pytest.mark.parametrize(("lasting", "severity"), [(True, ERROR), (False, WARNING)])
+def test_a_chart_that_does_not_run(pod: str, lasting: bool, severity: str) -> None:
+    chart = {"name": "tempo", "namespace": "observability", "text": "Pod tempo-0: its container ended 7 times", "lasting": lasting, "pod": pod}
+    changed = hosts()
+    for name in NAMES[:3]:
+        changed = set_in(name, "diagnosis.charts", [{**chart, "last_line": "no space\nleft" if pod else ""}], into=changed)
+    assert found(changed) == [(severity, "cluster", "platform-not-running")], "one line, though each server tells it"
+    line = next(finding.line() for finding in diagnose(list(changed.values()), LIMITS) if finding.severity == severity)
+    assert "the chart tempo does not run: Pod tempo-0: its container ended 7 times" in line
+    assert ("its last line: no space left" in line) is bool(pod)
+    assert ("k3s kubectl -n observability logs tempo-0" if pod else "k3s kubectl -n observability get pods,events") in line
+    assert "\n" not in line
+    assert found(set_in("server-1", "diagnosis.charts", None)) == []
 
 
 def without_api(service: str, *, names: tuple[str, ...]) -> dict[str, Host]:

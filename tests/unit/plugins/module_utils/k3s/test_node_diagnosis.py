@@ -155,3 +155,26 @@ def test_runtime_classes() -> None:
         {"name": "nvidia", "handler": "nvidia", "node_selector": {}},
     ]
     assert node_diagnosis.runtime_classes(Kubectl(lambda _arguments, _input: Completed(1, "", "connection refused"))) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Error from server (NotFound): the server could not find the requested resource", []),
+        ("The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?", None),
+    ],
+)
+def test_charts_where_there_is_no_helm_controller_or_no_api(said: str, told: list[object] | None) -> None:
+    """Those of a cluster that has both: tests/integration/test_charts.py."""
+    assert node_diagnosis.charts(Kubectl(lambda _arguments, _input: Completed(1, "", said))) == told
+
+
+def test_charts_that_others_installed_are_not_looked_at() -> None:
+    asked: list[list[str]] = []
+
+    def run(arguments: list[str], _input: str | None) -> Completed:
+        asked.append(arguments)
+        return Completed(0, json.dumps({"items": [{"metadata": {"name": "traefik"}, "spec": {"targetNamespace": "kube-system"}}]}), "")
+
+    assert node_diagnosis.charts(Kubectl(run)) == []
+    assert len(asked) == 1
