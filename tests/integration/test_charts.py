@@ -23,17 +23,12 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.workloads im
 
 from .support.audit import Requests
 from .support.control_plane import ControlPlane
-from .support.definitions import shared_reason
 from .support.helm_controller_stand_in import Api, HelmControllerStandIn, Object
-from .support.module_files import PROMETHEUS_OPERATOR, ModuleMissingError
+from .support.module_files import HELM_CHART_DEFINITION, HELM_CONTROLLER, PROMETHEUS_OPERATOR, ModuleMissingError
 from .support.playbooks import Playbooks
 from .support.servers import REPOSITORY, Programs, wait_until
 
-HELM_CHART_DEFINITION = REPOSITORY.parent / "shared" / "crds" / "helm.cattle.io_helmcharts.yaml"
-pytestmark = [
-    pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed"),
-    pytest.mark.skipif(not HELM_CHART_DEFINITION.exists(), reason=f"{shared_reason()}, and with it the definition of HelmChart"),
-]
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed")
 QUICK = Patience(pull_seconds=1, quota_seconds=1, configuration_seconds=1, restarts=3, job_restarts=3, running_restarts=2, running_seconds=5)
 _numbers = itertools.count(1)
 
@@ -136,7 +131,11 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def plane(server_programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[ControlPlane]:
-    made = ControlPlane(server_programs, tmp_path_factory.mktemp("charts") / "plane", definitions=[HELM_CHART_DEFINITION], audit=True)
+    try:
+        definition = HELM_CONTROLLER.folder(*HELM_CHART_DEFINITION)
+    except ModuleMissingError as error:
+        pytest.skip(str(error))
+    made = ControlPlane(server_programs, tmp_path_factory.mktemp("charts") / "plane", definitions=[definition], audit=True)
     yield made
     made.stop()
 

@@ -26,19 +26,13 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.objects impo
 from .support import platform_parts
 from .support.audit import Requests
 from .support.control_plane import ControlPlane
-from .support.definitions import DefinitionsMissingError, definition_files, shared_reason
+from .support.definitions import DefinitionsMissingError, definition_files
 from .support.helm_controller_stand_in import HelmControllerStandIn, Object, Render
-from .support.module_files import CERT_MANAGER, GATEWAY_API, PROMETHEUS_OPERATOR, ModuleMissingError
+from .support.module_files import CERT_MANAGER, GATEWAY_API, HELM_CHART_DEFINITION, HELM_CONTROLLER, PROMETHEUS_OPERATOR, ModuleMissingError
 from .support.playbooks import PlaybookRun, Playbooks, extra
-from .support.servers import REPOSITORY, Programs
+from .support.servers import Programs
 
-SHARED = REPOSITORY.parent / "shared" / "crds"
-HELM_CHART_DEFINITION = SHARED / "helm.cattle.io_helmcharts.yaml"
-pytestmark = [
-    pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed"),
-    pytest.mark.skipif(not HELM_CHART_DEFINITION.exists(), reason=f"{shared_reason()}, and with it the definition of HelmChart"),
-]
-
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed")
 
 NAMESPACES = {"tenant": ("keda", "wasmfaas-system")}
 """Of other roles, in which a role has objects."""
@@ -115,7 +109,7 @@ def definitions(call: platform_parts.Call) -> list[Object]:
 def platform(server_programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[Platform]:
     try:
         files = [
-            HELM_CHART_DEFINITION,
+            HELM_CONTROLLER.folder(*HELM_CHART_DEFINITION),
             CERT_MANAGER.folder("deploy", "crds"),
             PROMETHEUS_OPERATOR.folder("example", "prometheus-operator-crd"),
         ]

@@ -440,7 +440,8 @@ def test_functions_answer_while_the_gateways_controller_and_the_api_are_down(pat
         assert path.deployment.call(deployed).status_code == 200
         with pytest.raises(PlatformError) as raised:
             path.deployment.deploy(hello.project, hostname="new.example.com", wait_timeout=8)
-        assert raised.value.stage == "probe" and raised.value.next_step
+        assert raised.value.stage == "probe"
+        assert "has not looked at the route" in raised.value.cause and "wasmfaas-system" in raised.value.next_step
         path.control_plane.stop_hard()
         try:
             answer = path.deployment.call(deployed)

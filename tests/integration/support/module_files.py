@@ -49,6 +49,9 @@ class Module:
 
 
 CERT_MANAGER = Module("github.com/cert-manager/cert-manager", "v1.21.1", "h1:0LttV37Q5c2CBNoHkjuI8sLKTXWZDC2SwQkxrBMKV9w=")
+HELM_CHART_DEFINITION = ("pkg", "crds", "yaml", "generated", "helm.cattle.io_helmcharts.yaml")
+"""Where HELM_CONTROLLER has the definition of HelmChart."""
+
 HELM_CONTROLLER = Module("github.com/k3s-io/helm-controller", "v0.17.7", "h1:9hzzLE4YeCHmpAn2Y/A4DjqYAQtQxnbsQSkBx6qTJrc=")
 PROMETHEUS_OPERATOR = Module("github.com/prometheus-operator/prometheus-operator", "v0.93.1", "h1:4Juk8v93RdG1DSGD/mGp+SeQKPmnlLIj2iq3blLZgFY=")
 GATEWAY_API = Module("sigs.k8s.io/gateway-api", "v1.5.1", "h1:RqVRIlkhLhUO8wOHKTLnTJA6o/1un4po4/6M1nRzdd0=")

@@ -26,7 +26,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.download.definit
 
 from .definitions import DefinitionsMissingError, definition_files
 from .helm_controller_stand_in import Api, HelmControllerStandIn, Object, Render
-from .module_files import CERT_MANAGER, GATEWAY_API, HELM_CONTROLLER, PROMETHEUS_OPERATOR, ModuleMissingError
+from .module_files import CERT_MANAGER, GATEWAY_API, HELM_CHART_DEFINITION, HELM_CONTROLLER, PROMETHEUS_OPERATOR, ModuleMissingError
 from .platform_parts import ROLES
 
 
@@ -36,7 +36,7 @@ def documents(path: Path) -> list[Object]:
 
 
 def helm_chart_definition() -> Object:
-    return documents(HELM_CONTROLLER.folder("pkg", "crds", "yaml", "generated", "helm.cattle.io_helmcharts.yaml"))[0]
+    return documents(HELM_CONTROLLER.folder(*HELM_CHART_DEFINITION))[0]
 
 
 @functools.cache
