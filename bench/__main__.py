@@ -30,6 +30,7 @@ def main() -> int:
             try:
                 entries += importlib.import_module(f"bench.{part}").measure()
             except (NotMeasuredError, subprocess.SubprocessError) as error:
+                print(f"{part}: {error}", file=sys.stderr)
                 entries.append(Row(part, f"not measured: {str(error).splitlines()[0]}", "", None))
                 complete = False
         missed |= any(isinstance(entry, Row) and entry.met is False for entry in entries)

@@ -23,10 +23,11 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.workloads im
 
 from .support.audit import Requests
 from .support.control_plane import ControlPlane
+from .support.definitions import DefinitionsMissingError, definition_files
 from .support.helm_controller_stand_in import Api, HelmControllerStandIn, Object
 from .support.module_files import HELM_CHART_DEFINITION, HELM_CONTROLLER, PROMETHEUS_OPERATOR, ModuleMissingError
 from .support.playbooks import Playbooks
-from .support.servers import REPOSITORY, Programs, wait_until
+from .support.servers import Programs, wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed")
 QUICK = Patience(pull_seconds=1, quota_seconds=1, configuration_seconds=1, restarts=3, job_restarts=3, running_restarts=2, running_seconds=5)
@@ -636,7 +637,10 @@ def test_module_in_a_playbook(cluster: Cluster, tmp_path: Path) -> None:
     archive.write_bytes(b"an archive from a file")
     cluster.stand_in.charts[hashlib.sha256(archive.read_bytes()).hexdigest()] = web_chart
     parameters = cluster.parameters(sources={cluster.chart: {"content": str(archive)}, "other": {"content": "/nowhere"}})
-    definition = REPOSITORY.parent / "shared" / "crds" / "keda.sh_scaledobjects.yaml"
+    try:
+        definition = next(file for file in definition_files() if file.name.endswith("keda.sh_scaledobjects.yaml"))
+    except DefinitionsMissingError as error:
+        pytest.skip(str(error))
     task = {"wasmfaas.platform.k3s_charts": {**parameters, "definitions": [{"path": str(definition)}]}}
     playbook = tmp_path / "play.yml"
     playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]), encoding="utf-8")
