@@ -41,7 +41,9 @@ demo: $(RUNTIME_STAMP) $(COLLECTION) ## deploy a function on this machine, call 
 	@.venv/bin/python scripts/demo.py
 
 .PHONY: test
-test: lint sanity units pytest ## run everything
+test: setup-test ## run everything
+	@$(MAKE) --jobs=2 --output-sync=target lint sanity
+	@$(MAKE) units pytest
 
 .PHONY: test-unit
 test-unit: setup-test ## test the parts without servers
