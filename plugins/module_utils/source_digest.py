@@ -17,6 +17,7 @@ import dataclasses
 import hashlib
 import os
 import stat
+import threading
 import typing as t
 from pathlib import Path
 
@@ -165,14 +166,18 @@ def _matches(pattern: t.Any, path: str) -> bool:
 def _hash_files(root: Path, paths: list[str]) -> t.Iterator[bytes]:
     """One line a file. Threads help only where there is much to hash, as hashing lets go of Python's lock for large buffers alone."""
     sizes = [os.lstat(root / path).st_size for path in paths]
+    stop = threading.Event()
     if sum(sizes) < _PARALLEL_FROM_BYTES:
-        yield from (_line(root, path) for path in paths)
+        yield from (_line(root, path, stop) for path in paths)
         return
     with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        yield from pool.map(_line, [root] * len(paths), paths, chunksize=16)
+        try:
+            yield from pool.map(lambda path: _line(root, path, stop), paths)
+        finally:
+            stop.set()  # the pool waits for its threads, after an interrupt too: not for all of a large file
 
 
-def _line(root: Path, path: str) -> bytes:
+def _line(root: Path, path: str, stop: threading.Event) -> bytes:
     full = root / path
     status = os.lstat(full)
     if stat.S_ISLNK(status.st_mode) and not full.is_file():
@@ -182,6 +187,8 @@ def _line(root: Path, path: str) -> bytes:
     digest = hashlib.sha256()
     with open(full, "rb", buffering=0) as stream:
         while block := stream.read(_READ_BYTES):
+            if stop.is_set():
+                raise concurrent.futures.CancelledError
             digest.update(block)
         executable = bool(os.fstat(stream.fileno()).st_mode & stat.S_IXUSR)
     return f"file {path}\0{digest.hexdigest()}\0{'x' if executable else '-'}\n".encode(errors="surrogateescape")

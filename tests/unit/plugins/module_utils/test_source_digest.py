@@ -11,6 +11,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 import typing as t
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Build, Component, LocalSource, Manifest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.parse import read_manifest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.source_digest import _inputs, source_digest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.source_digest import _hash_files, _inputs, source_digest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -405,6 +406,18 @@ def test_large_files_are_covered_to_the_last_byte(folder: Path, digest: Digest) 
         stream.seek(-1, os.SEEK_END)
         stream.write(b"x")
     assert digest() != before
+
+
+def test_whoever_stops_listening_does_not_wait_for_a_large_file(tmp_path: Path) -> None:
+    """As after Ctrl-C."""
+    (tmp_path / "small").write_bytes(b"x")
+    with (tmp_path / "large").open("wb") as stream:
+        stream.truncate(60_000_000_000)  # takes no room, but a minute to read
+    lines = _hash_files(tmp_path, ["small", "large"])
+    assert next(lines).startswith(b"file small")
+    begun = time.monotonic()
+    t.cast("t.Generator[bytes]", lines).close()
+    assert time.monotonic() - begun < 5
 
 
 def test_five_hundred_files_are_read_each(make_project: t.Callable[..., Manifest]) -> None:
