@@ -22,7 +22,7 @@ HANDED_ON = re.compile(r"\{\{ (\w+) \| default\([^)]*\) \}\}")
 Variables = dict[str, t.Any]
 
 
-class LookupModule(LookupBase):  # type: ignore[misc]
+class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible has no type information
     """Ansible's entry point."""
 
     def run(self, terms: list[t.Any], variables: t.Any = None, **_options: t.Any) -> list[str]:

@@ -17,7 +17,7 @@ from ansible.module_utils.urls import open_url
 from ..errors import PlatformError
 from ..host.commands import run_command
 from . import inputs, journal, paths, registry_probe
-from .applied import APPLIED
+from .applied import was_applied
 from .certificates import NotACertificate, end_of_first
 from .kubectl import Kubectl, NotFound, host_kubectl
 from .workloads import Patience, Workloads
@@ -265,7 +265,7 @@ def charts(kubectl: Kubectl) -> list[dict[str, t.Any]] | None:
         return []
     except PlatformError:
         return None
-    ours = [entry for entry in listed if APPLIED in (entry["metadata"].get("annotations") or {})]
+    ours = [entry for entry in listed if was_applied(entry)]
     workloads = Workloads(kubectl, patience=LOOK)
     found = []
     try:
