@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Builds what the tests run, one program after the other, into ~/.cache/wasmfaas: `python -m tests.programs`. What is there is not built again.
+"""Makes what the tests run, one program after the other, into ~/.cache/wasmfaas: `python -m tests.programs`. What is there is not built again.
 
 A test that needs a program builds it itself where it is missing; this does it beside the checks of `make test` that need none.
 """
@@ -12,14 +12,20 @@ import collections.abc
 import sys
 import time
 
-from ansible_collections.wasmfaas.platform.tests.hosts import k3s_binary
+from ansible_collections.wasmfaas.platform.tests.hosts import k3s_binary, rootfs, unavailable
 from ansible_collections.wasmfaas.platform.tests.integration.support import gateway, helm_program, servers
 from ansible_collections.wasmfaas.platform.tests.observability import tools
+
+
+def root_file_system() -> object:
+    return unavailable() or rootfs.rootfs()
+
 
 PROGRAMS: dict[str, collections.abc.Callable[[], object]] = {
     "test servers": servers.build,
     "stand-in of k3s": lambda: k3s_binary.stand_in(k3s_binary.STAND_IN_VERSION),
     "stand-in of k3s, the version to upgrade to": lambda: k3s_binary.stand_in(k3s_binary.STAND_IN_UPGRADE_VERSION),
+    "root file system of the test hosts": root_file_system,
     "contour": gateway.GatewayProgram,
     "helm": helm_program.build,
     "opentelemetry collector": tools.collector,
