@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections.abc
 import os
 import signal
+import subprocess
 import threading
 import time
 import tracemalloc
@@ -173,6 +174,28 @@ def test_interrupt_ends_the_command_with_its_children(run: Run, tmp_path: Path) 
         thread.join()
         signal.signal(signal.SIGINT, before)
     assert _ends(int(child.read_text()))
+
+
+def test_interrupt_while_the_command_is_being_started_ends_it(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes when the process is there and Popen has not returned yet."""
+    started: list[int] = []
+    original = subprocess.Popen
+
+    def interrupted(*arguments: t.Any, **keywords: t.Any) -> t.Any:
+        process = original(*arguments, **keywords)
+        started.append(process.pid)
+        os.kill(os.getpid(), signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run("sleep 600")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert _ends(started[0])
 
 
 def test_daemon_that_the_command_leaves_behind_is_not_waited_for(run: Run, tmp_path: Path) -> None:
