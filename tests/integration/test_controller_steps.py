@@ -49,7 +49,13 @@ STEPS = """
 @pytest.fixture
 def inventory(tmp_path: Path) -> Path:
     """As scripts/terraform_inventory.py makes it, with the variables of inventories/aws; its one server is never reached."""
-    variables = {"ansible_host": "192.0.2.1", "ansible_user": "ec2-user", "node_group": "control-plane", "private_ip": "10.20.0.11", "provider_id": "aws:///a/i-1"}
+    variables = {
+        "ansible_host": "192.0.2.1",
+        "ansible_user": "ec2-user",
+        "node_group": "control-plane",
+        "private_ip": "10.20.0.11",
+        "provider_id": "aws:///a/i-1",
+    }
     hosts = {"server-1": {"group": "control_plane", "role": "server", "variables": variables}}
     folder = tmp_path / "inventory"
     folder.mkdir()

@@ -27,7 +27,8 @@ ON_THE_CONTROLLER = ("localhost", "127.0.0.1", "::1")
 HOSTS = ("k3s_server", "k3s_agent", "k3s_restore", "k3s_removal")
 """How `hosts` of a play names hosts of a cluster."""
 WITHOUT_ROOT = (
-    "ansible.builtin.assert", "ansible.builtin.debug", "ansible.builtin.fail", "ansible.builtin.group_by", "ansible.builtin.set_fact", "wasmfaas.platform.k3s_doctor",
+    "ansible.builtin.assert", "ansible.builtin.debug", "ansible.builtin.fail", "ansible.builtin.group_by", "ansible.builtin.set_fact",
+    "wasmfaas.platform.k3s_doctor",
 )  # fmt: skip
 """What runs on the controller whatever the host is. Roles are not: these begin with their own tasks."""
 
