@@ -355,6 +355,11 @@ variable "node_groups" {
   }
 
   validation {
+    condition     = alltrue([for group in var.node_groups : contains(group.permissions, "registry_pull")])
+    error_message = "node_groups: permissions of each group must include registry_pull: its nodes pull functions and the platform's images from ECR."
+  }
+
+  validation {
     condition     = alltrue([for group in var.node_groups : group.metadata_hop_limit >= 1 && group.metadata_hop_limit <= 2])
     error_message = "node_groups: metadata_hop_limit must be 2 (pods may use the role of the machine) or 1 (they can't)."
   }

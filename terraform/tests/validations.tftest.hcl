@@ -546,6 +546,19 @@ run "hop_limit_over_two" {
   expect_failures = [var.node_groups]
 }
 
+run "nodes_that_can_not_pull" {
+  command = plan
+
+  variables {
+    node_groups = {
+      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      workers = { maximum = 1, instance_types = ["t4g.xlarge"], permissions = ["registry_push"] }
+    }
+  }
+
+  expect_failures = [var.node_groups]
+}
+
 run "root_volume_too_small" {
   command = plan
 

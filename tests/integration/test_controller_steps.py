@@ -43,6 +43,16 @@ STEPS = """
     - ansible.builtin.import_role: {{name: wasmfaas.platform.k3s, tasks_from: forget_cluster}}
 
 - ansible.builtin.import_playbook: {repository}/playbooks/list_functions.yml
+
+- name: What deploy-function.yml is told
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - ansible.builtin.copy: {{content: of this cluster, dest: "{{{{ inventory_dir }}}}/kubeconfig.yml", mode: "0600"}}
+    - ansible.builtin.assert:
+        that:
+          - kubeconfig == inventory_dir ~ '/kubeconfig.yml'
+          - registry == '123456789012.dkr.ecr.us-east-1.amazonaws.com/wasmfaas'
 """
 
 
@@ -100,7 +110,8 @@ def run(tmp_path: Path, inventory: Path) -> t.Callable[[], tuple[PlaybookRun, st
 def test_no_step_on_this_machine_asks_for_sudo(run: t.Callable[[], tuple[PlaybookRun, str]], inventory: Path) -> None:
     done, calls = run()
     assert done.exit_code == 0, done.output
-    assert calls == "" and not (inventory / "kubeconfig.yml").exists()
+    assert calls == ""
+    assert (inventory / "kubeconfig.yml").read_text(encoding="utf-8") == "of this cluster", "the one before is removed"
     for step in ("Have the k3s binary on this machine", "Have the shims on this machine", "Remove the kubeconfig", "Read the functions"):
         assert step in done.output
 

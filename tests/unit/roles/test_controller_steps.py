@@ -122,6 +122,15 @@ def test_no_inventory_makes_this_machine_become_root(path: Path) -> None:
         assert not [name for name in variables or {} if name.startswith("ansible_become") or name == "ansible_sudo"], path
 
 
+@pytest.mark.parametrize("folder", sorted(path for path in (PROJECT / "inventories").iterdir() if path.name != "aws_offline"), ids=lambda path: path.name)
+def test_inventories_name_this_machine_where_they_speak_of_their_folder(folder: Path) -> None:
+    """A localhost that Ansible makes up has no `inventory_dir`: variables with it are undefined there, and fall back to what may be another cluster's."""
+    texts = {path: path.read_text(encoding="utf-8") for path in folder.rglob("*.yml")}
+    inventories = [yaml.safe_load(text) for path, text in texts.items() if path.parent == folder]
+    named = any("localhost" in ((content.get("all") or {}).get("hosts") or {}) for content in inventories)
+    assert named or not any("inventory_dir" in text for text in texts.values())
+
+
 def test_the_inventory_that_terraform_makes_says_nothing_of_root() -> None:
     for name in ("scripts/terraform_inventory.py", "plugins/inventory/aws_cluster.py", "terraform/outputs.tf"):
         assert "become" not in (PROJECT / name).read_text(encoding="utf-8"), name
