@@ -101,6 +101,10 @@ etcd_size:
   returned: success
   type: dict
   sample: {bytes: 20480000, quota: 2147483648}
+credential_provider:
+  description: Whether the kubelet has a credential provider, as for Amazon ECR.
+  returned: success
+  type: bool
 runtime_classes:
   description: The cluster's RuntimeClasses; nothing where the host is no server whose API answers.
   returned: success

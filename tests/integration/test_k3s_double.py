@@ -22,6 +22,7 @@ from .support.servers import wait_until
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.k3s_double import build
+from tests.unit.roles.role_rendering import RenderedRole
 
 TOKEN = "sesame-of-the-tests"
 NETWORK = "10.97.3"
@@ -190,6 +191,55 @@ def test_settings_that_stop_it(k3s: Path, tmp_path: Path, role: str, content: st
     finished = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30, env=environment)
     assert finished.returncode == 1
     assert message in finished.stderr
+
+
+def start_with_credential_provider(k3s: Path, folder: Path, configuration: str) -> str:
+    """What an agent says that is stopped right after the kubelet's checks, by the address of its server."""
+    programs = folder / "bin"
+    programs.mkdir()
+    (programs / "ecr-credential-provider").write_text("#!/bin/sh\nexit 1\n")
+    (programs / "ecr-credential-provider").chmod(0o755)
+    (folder / "credentials.yaml").write_text(configuration)
+    keys = {
+        "server": "nowhere",
+        "token": TOKEN,
+        "image-credential-provider-bin-dir": str(programs),
+        "image-credential-provider-config": f"{folder}/credentials.yaml",
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(keys))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("K3S_")}
+    command = [str(k3s), "agent", "--config", f"{folder}/config.yaml", "--data-dir", f"{folder}/data"]
+    finished = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)
+    assert finished.returncode == 1
+    return finished.stderr
+
+
+def ecr_configuration() -> str:
+    """What the role registries places on a node."""
+    role = RenderedRole("registries", ansible_managed="managed", __k3s_host={"architecture": "arm64"})
+    return str(role.value("lookup('ansible.builtin.template', 'credential_provider.yaml.j2')"))
+
+
+def test_the_kubelet_takes_our_credential_provider(k3s: Path, tmp_path: Path) -> None:
+    """By its own code, which reads strictly (kubernetes v1.34.1, pkg/credentialprovider/plugin)."""
+    said = start_with_credential_provider(k3s, tmp_path, ecr_configuration())
+    assert "image credential provider bin dir and configuration file found" in said and 'server \\"nowhere\\" is not https://HOST:PORT' in said
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("matchImages:", "matchImage:", "unknown field"),
+        ("defaultCacheDuration: 12h", "defaultCacheDuration: 12 hours", "time: unknown unit"),
+        ("credentialprovider.kubelet.k8s.io/v1", "credentialprovider.kubelet.k8s.io/v2", "Unsupported value"),
+        ("name: ecr-credential-provider", "name: docker-credential-ecr-login", "did not exist"),
+    ],
+)
+def test_another_credential_provider_stops_it(k3s: Path, tmp_path: Path, before: str, after: str, message: str) -> None:
+    configuration = ecr_configuration()
+    assert before in configuration
+    said = start_with_credential_provider(k3s, tmp_path, configuration.replace(before, after))
+    assert "kubelet exited: failed to register credential provider plugins" in said and message in said
 
 
 def test_version(k3s: Path) -> None:

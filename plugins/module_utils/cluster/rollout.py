@@ -11,6 +11,7 @@ import time
 import typing as t
 
 from ..errors import PlatformError
+from ..registry import ecr
 from .api import KubernetesApi, Object
 from .kinds import DEPLOYMENT, POD
 from .objects import REVISION
@@ -151,6 +152,11 @@ def _advice(problem: str, events: list[str], name: str, namespace: str) -> str:
         return f"lower the Pod Security level that namespace {namespace} enforces (label pod-security.kubernetes.io/enforce): Spin's pods fit `baseline`."
     if "usage per Container" in problem or "usage per Pod" in problem:
         return f"give `memory`, `cpu` or `resources` that fit the LimitRange: `kubectl describe limitranges -n {namespace}`."
+    if ("ImagePull" in text or "ErrImage" in text) and (registry := ecr.host_in(text)):
+        return (
+            f"see that the nodes can log in to {registry}: `registries_ecr_login: true` in the inventory, then `ansible-playbook wasmfaas.platform.site`;"
+            " and that the role of their machines may read it (roles/registries/README.md)."
+        )
     if "ImagePull" in text or "ErrImage" in text or "InvalidImageName" in text:
         return "see that the nodes reach the registry and may read from it (`-e image_pull_secrets=[NAME]`, registries.yaml on the nodes)."
     if "no runtime for" in text:

@@ -132,10 +132,15 @@ def test_trap_7_crash_points_at_the_log_of_the_node_and_not_at_memory(fake_api: 
     assert error.facts == {"events": api.events, "pod_log": api.log, "pods": ["hello-r1"]}
 
 
+ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+
+
 @pytest.mark.parametrize(
     ("reason", "event", "advice"),
     [
         ("ImagePullBackOff", "Failed to pull image", "image_pull_secrets"),
+        ("ImagePullBackOff", 'Failed to pull image "registry.example.com/hello"', "image_pull_secrets"),
+        ("ImagePullBackOff", f'Failed to pull image "{ECR}/wasmfaas/hello@sha256:aa": 401', f"can log in to {ECR}: `registries_ecr_login: true`"),
         ("", 'FailedCreatePodSandBox: no runtime for "spin" is configured', "install the shim"),
         ("", "FailedScheduling: 0/3 nodes are available: 3 Insufficient cpu", "add a worker_wasm host"),
         ("", "something else", "kubectl describe pods -n user1 -l core.spinkube.dev/app-name=hello"),
