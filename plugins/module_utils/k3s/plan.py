@@ -139,6 +139,14 @@ def decide(host: Host, cluster: Cluster, first: str) -> tuple[str, list[Problem]
         return _decide_new(host, first)
     if host.has_data and _is_foreign(host, cluster):
         return "keep", [_foreign(host)]
+    if cluster.state == STOPPED and host.role == "server" and host.k3s.get("tombstone"):
+        return "keep", [
+            Problem(
+                host.name,
+                "it holds the data of a member that the cluster, which is stopped, no longer has",
+                f"take it out of the inventory and run again; once the cluster answers, put it back, and remove-node.yml -e node={host.name} cleans it",
+            )
+        ]
     if cluster.state == STOPPED:
         return ("keep" if host.runs and host.role == "agent" else "start") if host.has_data else "join", []
     if not host.has_data:

@@ -338,6 +338,11 @@ def test_a_member_that_was_removed_is_not_started_again(node_left: bool) -> None
     assert "no longer has" in said and "remove-node.yml -e node=s3" in said
 
 
+def test_a_member_that_was_removed_does_not_wake_a_stopped_cluster() -> None:
+    world = World(3).up().stop("s1", "s2", "s3").k3s("s3", tombstone=True)
+    assert "s3: it holds the data of a member that the cluster, which is stopped, no longer has" in " ".join(world.problems())
+
+
 def test_what_left_the_inventory_is_named_with_what_to_do() -> None:
     world = World(3).up()
     world.nodes["gone"] = {**world.nodes["s3"], "name": "gone", "control_plane": False, "voter": None, "addresses": ["10.9.9.9"]}
