@@ -422,6 +422,16 @@ def _etcd(host: Host, _limits: Limits) -> t.Iterator[Finding]:
             f"etcd's database has {share:.0%} of its quota of {size['quota'] / 2**30:.1f} GiB, at which all writes are refused",
             "Delete what fills it; a restart of k3s defragments it; more room: k3s_server_config: {etcd-arg: [quota-backend-bytes=8589934592]}",
         )
+    # k3s copies the database beside itself at a start, to compare its keys with it (k3s v1.35.5, pkg/etcd/etcd.go, db/etcd-tmp).
+    system = next(iter((host.diagnosis.get("file_systems") or [])[-1:]), None)
+    if system and system["bytes_free"] < size["bytes"] and system["bytes_free"] >= DISK_WARNING * system["bytes"]:
+        yield Finding(
+            WARNING,
+            host.name,
+            "disk-space",
+            f"{system['bytes_free'] / 2**20:.0f} MiB left below {system['path']}, and k3s copies etcd's {size['bytes'] / 2**20:.0f} MiB there at its start",
+            "Free or add disk before k3s restarts (k3s crictl rmi --prune; journalctl --vacuum-size=500M)",
+        )
 
 
 HOST_CHECKS = (_service, _inputs, _configuration, _machine, _certificates, _secrets, _registries, _snapshots, _etcd)
