@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -78,8 +79,9 @@ class Host:
         for folder in ("etc", "work", "lib", "bin"):
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
         own = self.directory
+        work = tempfile.mkdtemp(dir=own / "work")  # the kernel takes some time to let go of that of a process that was killed
         mounts = (
-            f"mount -t overlay overlay -o lowerdir=/etc,upperdir={own}/etc,workdir={own}/work /etc && mount --bind {own}/lib /var/lib && "
+            f"mount -t overlay overlay -o lowerdir=/etc,upperdir={own}/etc,workdir={work} /etc && mount --bind {own}/lib /var/lib && "
             f'hostname {self.namespace} && PATH={own}/bin:$PATH exec {self.k3s} "$@"'
         )
         return ["ip", "netns", "exec", self.namespace, "unshare", "--mount", "--uts", "sh", "-c", mounts, "k3s", *arguments]
@@ -374,6 +376,85 @@ def test_a_member_that_was_killed_is_unhealthy_and_a_member(cluster: list[Host])
     wait_until(lambda: first.condition(third, "EtcdIsVoter") == "False Unhealthy", seconds=60, what="its member is unhealthy")
     first.kubectl("delete", "node", third.namespace, "--timeout=60s")
     shutil.rmtree(third.data)
+
+
+@needs_root
+def test_another_agent_token_stops_the_start_after_the_next(cluster: list[Host]) -> None:
+    """The first start with it writes server/cred/passwd and saves nothing; the way out is to save by telling the server token once more (k3s-io/k3s#8066)."""
+    stranger = cluster[3]
+    stranger.stop()
+    shutil.rmtree(stranger.data, ignore_errors=True)
+    settings = {"cluster_init": True, "token": TOKEN, "node_name": "alone"}
+    stranger.configure(**settings, agent_token="first-token-of-agents")
+
+    def starts() -> None:
+        stranger.start("server")
+        stranger.wait_ready()
+
+    def is_refused() -> None:
+        stranger.stop()
+        finished = stranger.call("server")
+        assert finished.returncode == 1
+        assert "/server/cred/passwd newer than datastore and could cause a cluster outage. Remove the file(s) from disk" in finished.stderr
+
+    starts()
+    stranger.configure(**settings, agent_token="second-token-of-agents")
+    stranger.stop()
+    starts()
+    is_refused()
+    is_refused()  # for good
+    passwd = stranger.data / "server/cred/passwd"
+    passwd.unlink()  # as the message says: that alone helps for one start
+    starts()
+    is_refused()
+    passwd.unlink()
+    starts()
+    told = stranger.call("token", "rotate", f"--token={TOKEN}", f"--new-token={TOKEN}")
+    assert told.returncode == 0, told.stderr
+    for name in ("one", "two"):  # a member that is killed right after a write may not know yet that it was committed, and its copy drops it
+        stranger.kubectl("create", "configmap", name)
+    for _ in range(2):
+        stranger.stop()
+        starts()
+    assert "second-token-of-agents" in passwd.read_text()
+    stranger.stop()
+    shutil.rmtree(stranger.data)
+
+
+@needs_root
+def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Host], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what that one has on disk, as releases before v1.32.3 do, or with etcd (k3s-io/k3s#11844); without `server` always with etcd."""
+    first, second, *_others = cluster
+
+    def rotate_on_second() -> None:
+        assert second.call("secrets-encrypt", "rotate-keys", seconds=120).returncode == 0
+        wait_until(lambda: "reencrypt_finished" in second.call("secrets-encrypt", "status").stdout, seconds=120, what="the secrets have the new key")
+
+    def again(host: Host) -> None:
+        host.stop()
+        host.start("server")
+        host.wait_ready()
+
+    first.kubectl("create", "secret", "generic", "of-the-test", "--from-literal=a=b")
+    rotate_on_second()
+    second.stop()
+    refused = second.call("server")
+    assert refused.returncode == 1
+    assert "cred/encryption-config.json" in refused.stderr and "newer than datastore and could cause a cluster outage" in refused.stderr
+    second.configure(token=TOKEN, secrets_encryption=True)
+    again(second)
+    again(first)  # names no server
+    for host in (first, second):
+        assert json.loads(host.kubectl("get", "secret", "of-the-test", "-o", "json"))["data"] == {"a": "Yg=="}
+    second.configure(server=f"https://{first.address}:6443", token=TOKEN, secrets_encryption=True)
+    monkeypatch.setenv("K3S_DOUBLE_BOOTSTRAP_FROM", "datastore")
+    again(first)
+    again(second)
+    wait_until(lambda: "All hashes match" in second.call("secrets-encrypt", "status").stdout, seconds=60, what="both have the key")
+    rotate_on_second()
+    again(second)
+    again(first)
+    assert json.loads(first.kubectl("get", "secret", "of-the-test", "-o", "json"))["data"] == {"a": "Yg=="}
 
 
 @needs_root

@@ -36,6 +36,7 @@ KUBELET_SKEW = 3
 """Minor versions by which a kubelet may be older than the API server (kubernetes.io, version skew policy)."""
 
 SITE = "ansible-playbook site.yml"
+REPAIR = "ansible-playbook rotate.yml -e what=repair"
 
 CHECKS = frozenset(
     {
@@ -84,6 +85,7 @@ CHECKS = frozenset(
         "shim-unknown",
         "snapshots-none",
         "snapshots-old",
+        "tokens-not-stored",
         "version-behind",
         "version-differs",
         "version-skew",
@@ -256,6 +258,17 @@ def _inputs(host: Host, _limits: Limits) -> t.Iterator[Finding]:
         yield Finding(WARNING, host.name, "shim-not-loaded", f"changed since k3s started, which reads shims at start only: {', '.join(sorted(changed))}", SITE)
     if stale:
         yield Finding(WARNING, host.name, "restart-pending", f"k3s still runs with an older {', '.join(stale)}", SITE)
+
+
+def _tokens(host: Host, _limits: Limits) -> t.Iterator[Finding]:
+    if host.diagnosis.get("tokens_unsaved") and _active(host):
+        yield Finding(
+            ERROR,
+            host.name,
+            "tokens-not-stored",
+            "it runs with tokens that etcd does not have: k3s would refuse its next start (server/cred/passwd newer than datastore)",
+            REPAIR,
+        )
 
 
 def _configuration(host: Host, _limits: Limits) -> t.Iterator[Finding]:
@@ -448,7 +461,7 @@ def _etcd(host: Host, _limits: Limits) -> t.Iterator[Finding]:
         )
 
 
-HOST_CHECKS = (_service, _inputs, _configuration, _machine, _certificates, _secrets, _registries, _login, _snapshots, _etcd)
+HOST_CHECKS = (_service, _inputs, _tokens, _configuration, _machine, _certificates, _secrets, _registries, _login, _snapshots, _etcd)
 
 
 # --- several hosts -------------------------------------------------------------------------------------------------
