@@ -257,10 +257,11 @@ def _build_and_pack(request: DeployRequest, result: DeployResult, manifest: Mani
                 "Keep such files in version control as the build leaves them (lock files), or name them in .gitignore (outputs)."
             )
     with stages("compatibility"):
-        minimum_spin_version = check(manifest, sources, shim_version=shim_version)
+        compatibility = check(manifest, sources, shim_version=shim_version)
+        result.warnings.extend(compatibility.warnings)
     with stages("artifact"):
         files = {component.id: expand_files(manifest, component) for component in manifest.components.values()}
-        return pack(manifest, sources, files, minimum_spin_version=minimum_spin_version, work_directory=work_directory)
+        return pack(manifest, sources, files, minimum_spin_version=compatibility.minimum_spin_version, work_directory=work_directory)
 
 
 def _push(registry: Registry, name: str, digest: str, artifact: Artifact, stages: Stages) -> str:
