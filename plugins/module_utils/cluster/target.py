@@ -95,6 +95,11 @@ class ClusterTarget:
         return Difference(before, after)
 
     def _objects(self, wanted: WantedFunction, secret_name: str | None) -> list[Object]:
+        if unknown := [name for name in self._settings.components if name not in wanted.manifest.components]:
+            raise PlatformError(
+                f"components: {wanted.manifest.path.name} has no component {', '.join(unknown)}, only {', '.join(wanted.manifest.components)}.",
+                next_step="correct the name, or leave `components` out to have all.",
+            )
         address = self._address if wanted.has_http_trigger else FunctionAddress("")
         return function_objects(wanted, self._settings, address.url, secret_name, address.listener)
 

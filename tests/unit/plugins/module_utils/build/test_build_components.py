@@ -17,11 +17,16 @@ from pathlib import Path
 
 import psutil
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.build.components import BuildOptions, build_components
+from ansible_collections.wasmfaas.platform.plugins.module_utils.build.components import BuildOptions, built_components
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Build, Component, LocalSource, Manifest, RemoteSource
 
 Run = collections.abc.Callable[..., Path]
+
+
+def build_all(manifest: Manifest, options: BuildOptions) -> list[str]:
+    with built_components(manifest, options) as warnings:
+        return warnings
 
 
 @pytest.fixture
@@ -31,8 +36,8 @@ def run(tmp_path: Path) -> Run:
     def build(*commands: str, workdir: str = ".", timeout: float = 60, source: str = "app.wasm", log_file: Path | None = None) -> Path:
         (tmp_path / "project").mkdir(exist_ok=True)
         component = Component(id="c", source=LocalSource(source), build=Build(commands, workdir))
-        options = BuildOptions(tmp_path / "cache", log_file or tmp_path / "logs" / "c.log", timeout)
-        build_components(Manifest(tmp_path / "project" / "spin.toml", "a", (), {"c": component}), options)
+        options = BuildOptions(tmp_path / "cache", tmp_path / "outputs", log_file or tmp_path / "logs" / "c.log", timeout)
+        build_all(Manifest(tmp_path / "project" / "spin.toml", "a", (), {"c": component}), options)
         return options.log_file
 
     return build
@@ -88,7 +93,7 @@ def test_log_grows_while_the_command_runs(run: Run, tmp_path: Path) -> None:
 
 
 def test_no_output_file_is_told(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(PlatformError, match=r"ended well but wrote no dist/app\.wasm") as caught:
+    with pytest.raises(PlatformError, match=r"`true` ended with exit code 0 but wrote no dist/app\.wasm") as caught:
         run("true", source="dist/app.wasm")
     assert "component.c.source" in caught.value.next_step
 
@@ -100,7 +105,7 @@ def test_folder_is_no_output_file(run: Run) -> None:
 
 def test_component_with_a_remote_source_may_build_other_things(tmp_path: Path) -> None:
     component = Component(id="c", source=RemoteSource("https://example.com/a.wasm", "sha256:1"), build=Build(("mkdir dist",)))
-    build_components(Manifest(tmp_path / "spin.toml", "a", (), {"c": component}), BuildOptions(tmp_path / "cache", tmp_path / "log"))
+    build_all(Manifest(tmp_path / "spin.toml", "a", (), {"c": component}), BuildOptions(tmp_path / "cache", tmp_path / "outputs", tmp_path / "log"))
     assert (tmp_path / "dist").is_dir()
 
 
@@ -115,7 +120,10 @@ def test_components_build_in_order_and_the_first_failure_ends_it(tmp_path: Path)
         component("d", "touch d.wasm"),
     ]
     with pytest.raises(PlatformError, match=r"component\.c\.build"):
-        build_components(Manifest(tmp_path / "spin.toml", "a", (), {one.id: one for one in components}), BuildOptions(tmp_path / "cache", tmp_path / "log"))
+        build_all(
+            Manifest(tmp_path / "spin.toml", "a", (), {one.id: one for one in components}),
+            BuildOptions(tmp_path / "cache", tmp_path / "outputs", tmp_path / "log"),
+        )
     assert (tmp_path / "a.wasm").read_text() == "b\n"
     assert not (tmp_path / "d.wasm").exists()
 

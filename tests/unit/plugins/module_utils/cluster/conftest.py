@@ -114,9 +114,10 @@ class FakeKubernetesApi:
             "status": {"observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, "availableReplicas": ready, "readyReplicas": ready},
         })  # fmt: skip
         waiting = {"waiting": {"reason": "CrashLoopBackOff"}} if crashes else {}
+        ended = {"terminated": {"exitCode": 137}} if crashes else {}
         self.put(POD, {
             "metadata": {"name": f"{name}-pod", "namespace": namespace, "labels": {"core.spinkube.dev/app-name": name}, "annotations": annotations},
-            "status": {"containerStatuses": [{"state": waiting, "lastState": {"terminated": {"exitCode": 137}}}]},
+            "status": {"containerStatuses": [{"state": waiting, "restartCount": 3 if crashes else 0, "lastState": ended}]},
         })  # fmt: skip
 
     def create(self, kind: Kind, item: Object) -> Object:

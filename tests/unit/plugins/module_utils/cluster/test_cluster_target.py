@@ -74,6 +74,17 @@ def test_first_deployment_makes_all_and_remembers_it_as_good(api: t.Any, wanted:
     assert api.names(LEASE) == []
 
 
+def test_unknown_component_is_refused_before_anything_is_written(api: t.Any, wanted: t.Any) -> None:
+    """The shim would end with exit code 137 (SPIN_COMPONENTS_TO_RETAIN)."""
+    known = list(wanted().manifest.components)
+    settings = dataclasses.replace(SETTINGS, components=(*known, "gone", "lost"))
+    for call in (target(api, settings).check, target(api, settings).difference, target(api, settings).deploy):
+        with pytest.raises(PlatformError, match=rf"components: .* has no component gone, lost, only {', '.join(known)}\."):
+            call(wanted())
+    assert api.calls == []
+    target(api, dataclasses.replace(SETTINGS, components=tuple(known))).deploy(wanted())
+
+
 def test_second_deployment_differs_in_nothing_and_writes_nothing(api: t.Any, wanted: t.Any) -> None:
     for settings in (SETTINGS, dataclasses.replace(SETTINGS, autoscale=Autoscale(0, 5, target_concurrency=5)), dataclasses.replace(SETTINGS, replicas=2)):
         function = wanted(plain={"a": "1"}, secret={"token": "s"})
