@@ -155,6 +155,22 @@ def test_fields_that_others_own_are_no_difference(api: t.Any, wanted: t.Any) -> 
     assert not target(api).difference(wanted())
 
 
+def test_what_the_webhook_respells_is_no_difference(api: t.Any, wanted: t.Any) -> None:
+    """The operator writes quantities in Kubernetes' own spelling."""
+    settings = dataclasses.replace(SETTINGS, resources={"limits": {"cpu": "0.5", "memory": "1024Mi"}, "requests": {"cpu": 1}})
+    function = wanted()
+    target(api, settings).deploy(function)
+    changed = app(api)
+    changed["spec"]["resources"] = {"limits": {"cpu": "500m", "memory": "1Gi"}, "requests": {"cpu": "1"}}
+    api.put(SPIN_APP, changed)
+    assert not target(api, settings).difference(function)
+    changed["spec"]["resources"]["limits"]["memory"] = "1025Mi"
+    api.put(SPIN_APP, changed)
+    difference = target(api, settings).difference(function)
+    assert difference.before["SpinApp"]["spec"]["resources"] == {"limits": {"cpu": "0.5", "memory": "1025Mi"}, "requests": {"cpu": 1}}
+    assert difference.after["SpinApp"]["spec"]["resources"] == settings.resources
+
+
 def test_our_fields_that_somebody_changed_are_a_difference(api: t.Any, wanted: t.Any) -> None:
     target(api).deploy(wanted())
     route = api.get(HTTP_ROUTE, "user1", "hello")
