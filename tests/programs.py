@@ -13,7 +13,7 @@ import sys
 import time
 
 from ansible_collections.wasmfaas.platform.tests.hosts import k3s_binary, rootfs, unavailable
-from ansible_collections.wasmfaas.platform.tests.integration.support import gateway, helm_program, servers
+from ansible_collections.wasmfaas.platform.tests.integration.support import gateway, helm_program, real_parts, servers
 from ansible_collections.wasmfaas.platform.tests.observability import tools
 
 
@@ -25,6 +25,7 @@ PROGRAMS: dict[str, collections.abc.Callable[[], object]] = {
     "test servers": servers.build,
     "stand-in of k3s": lambda: k3s_binary.stand_in(k3s_binary.STAND_IN_VERSION),
     "stand-in of k3s, the version to upgrade to": lambda: k3s_binary.stand_in(k3s_binary.STAND_IN_UPGRADE_VERSION),
+    "spin-operator": real_parts.SPIN_OPERATOR.build,
     "root file system of the test hosts": root_file_system,
     "contour": gateway.GatewayProgram,
     "helm": helm_program.build,
