@@ -146,9 +146,18 @@ def save(request: Request, *, server: str, agent: str) -> None:
         PlatformError: the server refused.
     """
     current = password(read_token(SERVER_TOKEN))
+    before = read_passwd()
+    times = (os.path.getatime(PASSWD), os.path.getmtime(PASSWD)) if before else None
     write_passwd(server=current, agent=agent)
     os.utime(PASSWD)
-    with_passwords(lambda secret: request("/v1-k3s/token", json.dumps({"newToken": server}).encode(), secret))
+    try:
+        with_passwords(lambda secret: request("/v1-k3s/token", json.dumps({"newToken": server}).encode(), secret))
+    except PlatformError:
+        # Or k3s would refuse its next start. Should it have stored them nevertheless, this is the older file, which it replaces by the copy.
+        if times:
+            whole_file.write(PASSWD, before, durable=True)
+            os.utime(PASSWD, times)
+        raise
     # The server writes it before it has stored it (pkg/server/handlers/token.go), and answers afterwards.
     if not wait_for(lambda: password(read_token(SERVER_TOKEN)) == server, seconds=30):
         raise PlatformError("The server took the token, but did not store it.", next_step="See `journalctl -u k3s -n 50` on that host, and run it again.")

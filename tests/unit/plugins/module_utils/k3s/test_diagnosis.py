@@ -120,6 +120,12 @@ def set_node(name: str, key: str, value: t.Any, *, into: dict[str, Host] | None 
     return changed
 
 
+def test_tokens_that_etcd_does_not_have() -> None:
+    assert found(set_in("server-1", "diagnosis.tokens_unsaved", True)) == [("error", "server-1", "tokens-not-stored")]
+    for unknown in (False, None):
+        assert found(set_in("server-1", "diagnosis.tokens_unsaved", unknown)) == []
+
+
 def test_a_healthy_cluster() -> None:
     findings = diagnose(list(hosts().values()), LIMITS)
     assert [finding.line() for finding in findings] == ["INFO    cluster: 3 servers, 3 voters (3 up), 0 learners; 1 more may fail [quorum]"]

@@ -168,6 +168,17 @@ def test_clear_renames_the_database_once(host: Path) -> None:
     assert (host / "server" / "db").exists()
 
 
+def test_clear_takes_tokens_and_encryption_key_with_the_database(host: Path) -> None:
+    """k3s refuses to join where they are newer than those of the snapshot."""
+    files = host / "server" / "cred"
+    files.mkdir()
+    for name in ("passwd", "encryption-config.json", "encryption-state.json", "admin.kubeconfig"):
+        (files / name).write_text(name, encoding="utf-8")
+    restore.clear(IDENTITY, is_inactive=lambda _unit: True)
+    assert [path.name for path in files.iterdir()] == ["admin.kubeconfig"]
+    assert (host / "server" / "db.before-restore" / "passwd").exists()
+
+
 def test_clear_leaves_a_server_without_a_database_alone(host: Path) -> None:
     (host / "server" / "db" / "etcd" / "member").rmdir()
     (host / "server" / "db" / "etcd").rmdir()

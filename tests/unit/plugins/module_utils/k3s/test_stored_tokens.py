@@ -96,6 +96,17 @@ def test_saving_writes_the_file_first_and_tells_the_same_token(host: Path) -> No
     assert (host / "passwd").stat().st_mode & 0o777 == 0o600
 
 
+def test_what_the_server_refuses_leaves_the_file_as_it_was(host: Path) -> None:
+    write(host, OLD)
+
+    def refuses(_path: str, _body: bytes, _secret: str) -> None:
+        raise PlatformError("The server refused: 500", next_step="")
+
+    with pytest.raises(PlatformError, match="500"):
+        stored_tokens.save(refuses, server="servers-password", agent="agents-password-of-now")
+    assert (host / "passwd").read_text(encoding="utf-8") == OLD and os.path.getmtime(host / "passwd") == WRITTEN
+
+
 def test_a_server_that_lets_in_with_the_token_of_its_start(host: Path) -> None:
     (host / "token").write_text("password-of-its-start\n", encoding="utf-8")
 
