@@ -229,7 +229,9 @@ options:
     description: Keeps Python environments and downloads between builds. C(${XDG_CACHE_HOME:-~/.cache}/wasmfaas) is used where it is missing.
     type: path
   state_directory:
-    description: Keeps build logs, and local functions with their data. C(${XDG_STATE_HOME:-~/.local/state}/wasmfaas) is used where it is missing.
+    description:
+      - Keeps build logs, local functions with their data, and earlier build output while a build runs.
+      - C(${XDG_STATE_HOME:-~/.local/state}/wasmfaas) is used where it is missing.
     type: path
   runtime_directory:
     description: Where the role C(local_runtime) installed the runtime of O(target=local).

@@ -59,8 +59,9 @@ def built_outputs(manifest: Manifest) -> dict[Path, Output]:
 
 
 def absolute(manifest: Manifest, path: str) -> Path:
-    """A path of the manifest, so that two ways to write it are one."""
-    return Path(os.path.normpath(manifest.folder.resolve() / path))
+    """A path of the manifest, so that two ways to write it are one, through links of directories too."""
+    written = manifest.folder / path
+    return written.parent.resolve() / written.name
 
 
 class EarlierOutputs:
@@ -70,7 +71,7 @@ class EarlierOutputs:
     still in our directory, and the next run takes it from there.
 
     Args:
-        outputs: the files that the build writes.
+        outputs: the files that the build writes, as of `absolute`.
         directory: keeps them meanwhile; best on the same file system.
 
     Raises:
@@ -78,7 +79,7 @@ class EarlierOutputs:
     """
 
     def __init__(self, outputs: t.Iterable[Path], directory: Path) -> None:
-        self._places = {output: directory / _key(output) for output in sorted(outputs)}
+        self._places = {output: directory / _key(output) for output in sorted(set(outputs))}
         self._untouched: dict[Path, tuple[int, ...]] = {}
         self._locks = contextlib.ExitStack()
         self._locked: list[Path] = []
@@ -154,9 +155,7 @@ def is_in_version_control(path: Path) -> bool:
 
 
 def _key(output: Path) -> str:
-    """A name for an output; the same however its directory is reached."""
-    real = output.parent.resolve() / output.name
-    return f"{hashlib.sha256(os.fsencode(real)).hexdigest()[:24]}-{output.name}"
+    return f"{hashlib.sha256(os.fsencode(output)).hexdigest()[:24]}-{output.name}"
 
 
 def _signature(path: Path) -> tuple[int, ...]:

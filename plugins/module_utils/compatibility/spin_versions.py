@@ -70,6 +70,12 @@ INTERFACES: dict[str, tuple[str, str | None]] = {
     "spin:redis/*@3.0.0": ("4.0.0", None),
     "spin:mqtt/*@3.0.0": ("4.0.0", None),
     "spin:mysql/*@3.0.0": ("4.0.1", None),
+    # Types of triggers outside of Spin, which the shim brings along: sqs.wit of spin-trigger-sqs, spin-mqtt.wit of spin-trigger-mqtt (v0.7.2 in shim 0.24).
+    # That the asynchronous ones (3.0.0) came with Spin 4 follows from async functions, not from the shim's source.
+    "fermyon:spin-sqs/*@2.0.0": ("2.0.0", None),
+    "spin:sqs/*@3.0.0": ("4.0.0", None),
+    "spin:mqtt-trigger/*": ("2.0.0", None),
+    "spin:mqtt-trigger/*@3.0.0": ("4.0.0", None),
 }
 """Interfaces of the host; the first pattern that fits decides, `*` stands for one interface name. 4.1.0 is Spin's main branch at 94a8fc8."""
 

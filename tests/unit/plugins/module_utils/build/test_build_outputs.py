@@ -166,6 +166,13 @@ def test_components_may_share_a_source(build: BuildProject, project: Path) -> No
     assert (project / "dist" / "c.wasm").read_text() == "new\n"
 
 
+def test_one_output_that_is_reached_in_two_ways_is_one(build: BuildProject, project: Path) -> None:
+    put(project / "dist" / "c.wasm")
+    (project / "link").symlink_to("dist")
+    assert build(component("a", "echo new > dist/c.wasm", source="dist/c.wasm"), component("b", "true", source="link/../link/c.wasm"), timeout=60) == []
+    assert (project / "dist" / "c.wasm").read_text() == "new\n"
+
+
 def test_component_that_needs_another_ones_output_is_not_built_without_it(build: BuildProject, project: Path) -> None:
     put(project / "library.wasm")
     needing = component("a", "touch built; mkdir -p dist; cp library.wasm dist/a.wasm", **{"x:y/z": {"path": "library.wasm"}})
@@ -335,7 +342,7 @@ def test_two_runs_do_not_build_one_output_at_the_same_time(project: Path, tmp_pa
     entered = threading.Event()
 
     def second() -> None:
-        with EarlierOutputs([link / "c.wasm"], tmp_path / "outputs"):
+        with EarlierOutputs(built_outputs(manifest_of(link, component("c", "true", source="c.wasm"))), tmp_path / "outputs"):
             entered.set()
 
     thread = threading.Thread(target=second)

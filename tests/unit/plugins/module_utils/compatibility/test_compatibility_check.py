@@ -251,6 +251,19 @@ def test_exports_that_spin_does_not_call_may_be_anything(checked: Check) -> None
     assert checked("0.25.1", exports=[P2, "wasi:cli/run@9.0.0", "spin:new/thing@1.0.0", "exports"]) == "2.2.0"
 
 
+@pytest.mark.parametrize(
+    ("trigger", "name", "minimum"),
+    [
+        ("sqs", "fermyon:spin-sqs/sqs-types@2.0.0", "2.0.0"),
+        ("sqs", "spin:sqs/sqs-types@3.0.0", "4.0.0"),
+        ("mqtt", "spin:mqtt-trigger/spin-mqtt-types", "2.0.0"),
+        ("mqtt", "spin:mqtt-trigger/spin-mqtt-types@3.0.0", "4.0.0"),
+    ],
+)
+def test_types_of_the_shims_other_triggers_are_known(checked: Check, trigger: str, name: str, minimum: str) -> None:
+    assert checked("0.25.1", imports=[name], exports=["handle-message"], trigger=trigger, settings={}) == minimum
+
+
 def test_redis_handlers_are_known(checked: Check) -> None:
     assert checked("0.25.1", exports=["spin:redis/inbound-redis@3.0.0"], trigger="redis", settings={"channel": "x"}) == "4.0.0"
     with pytest.raises(PlatformError, match=r"exports spin:redis/inbound-redis@3\.0\.0, which Spin has from 4\.0\.0 on"):
