@@ -413,7 +413,7 @@ def test_another_agent_token_stops_the_start_after_the_next(cluster: list[Host])
     assert told.returncode == 0, told.stderr
     for name in ("one", "two"):  # a member that is killed right after a write may not know yet that it was committed, and its copy drops it
         stranger.kubectl("create", "configmap", name)
-    for _ in range(2):
+    for _start in range(2):
         stranger.stop()
         starts()
     assert "second-token-of-agents" in passwd.read_text()
