@@ -77,8 +77,10 @@ class Host:
         for folder in ("etc", "work", "lib", "bin"):
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
         own = self.directory
+        # Two programs of a host that begin at once clear the same workdir, and one of them finds it gone: then it tries again.
+        overlay = f"mount -t overlay overlay -o lowerdir=/etc,upperdir={own}/etc,workdir={own}/work /etc"
         mounts = (
-            f"mount -t overlay overlay -o lowerdir=/etc,upperdir={own}/etc,workdir={own}/work /etc && mount --bind {own}/lib /var/lib && "
+            f"{{ {overlay} 2>/dev/null || {{ sleep 0.3; {overlay} 2>/dev/null; }} || {{ sleep 1; {overlay}; }}; }} && mount --bind {own}/lib /var/lib && "
             f'hostname {self.namespace} && PATH={own}/bin:$PATH exec {self.k3s} "$@"'
         )
         return ["ip", "netns", "exec", self.namespace, "unshare", "--mount", "--uts", "sh", "-c", mounts, "k3s", *arguments]
