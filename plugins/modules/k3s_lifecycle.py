@@ -53,7 +53,7 @@ options:
     elements: str
     default: []
   keep_hosts:
-    description: With O(purpose=remove), whether the hosts are left as they are.
+    description: With O(purpose=remove), whether k3s stays on the hosts. It is stopped and disabled there then.
     type: bool
     default: false
   confirm:
@@ -136,6 +136,12 @@ clean_hosts:
   type: list
   elements: str
   sample: [worker-1]
+stop_hosts:
+  description: Hosts that keep k3s, on which it is to be stopped and disabled, so that they do not enter the cluster again when they boot.
+  returned: O(purpose=remove)
+  type: list
+  elements: str
+  sample: []
 restore_host:
   description: Server on which the snapshot is restored.
   returned: O(purpose=restore)

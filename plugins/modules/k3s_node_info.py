@@ -171,7 +171,8 @@ node:
 cluster:
   description:
     - Null but on a server that is ready. C(nodes) are the nodes, each with C(name), C(ready), C(alive) (ready, or only without a pod network), C(roles),
-      C(control_plane), C(voter), C(learner), C(member_name), C(addresses), C(version), C(unschedulable), C(labels), C(taints), C(created) and C(annotations).
+      C(control_plane), C(voter) (its etcd member counts for the majority, healthy or not), C(learner), C(member_problem) (why its member is no healthy voter),
+      C(member_name), C(addresses), C(version), C(unschedulable), C(labels), C(taints), C(created) and C(annotations).
   returned: success
   type: dict
 clock:

@@ -24,7 +24,14 @@ attributes:
     support: full
   idempotent:
     support: full
-options: {}
+options:
+  only_stop:
+    description:
+      - Stops k3s and disables its unit, and leaves everything else as it is. For hosts of nodes that left the cluster, which would enter it again at the
+        next boot.
+    type: bool
+    default: false
+    version_added: 1.0.0
 seealso:
   - module: wasmfaas.platform.k3s_node_removal
 """
@@ -32,6 +39,10 @@ seealso:
 EXAMPLES = r"""
 - name: Clean the host
   wasmfaas.platform.k3s_uninstall:
+
+- name: Keep a host that left the cluster from entering it again
+  wasmfaas.platform.k3s_uninstall:
+    only_stop: true
 """
 
 RETURN = r"""
@@ -50,7 +61,7 @@ from ..module_utils.module_run import run_module
 
 
 def main() -> None:
-    run_module(AnsibleModule(argument_spec={}, supports_check_mode=True), run)
+    run_module(AnsibleModule(argument_spec={"only_stop": {"type": "bool", "default": False}}, supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

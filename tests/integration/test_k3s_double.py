@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import journal
 
 from .support.servers import wait_until
 
@@ -169,8 +171,8 @@ def cluster(hosts: list[Host]) -> list[Host]:
 @pytest.mark.parametrize(
     ("role", "content", "message"),
     [
-        ("server", "cluster-int: true", 'unknown key \\"cluster-int\\"'),
-        ("agent", "tls-san: [a]", 'key \\"tls-san\\" is for servers only'),
+        ("agent", "cluster-int: true", "flag provided but not defined: -cluster-int"),
+        ("agent", "tls-san: [a]", "flag provided but not defined: -tls-san"),
         ("server", "debug: maybe", "not true or false"),
         ("server", "flannel-backend: wireguard", "is none of"),
         ("server", "write-kubeconfig-mode: 0644", "quote it"),
@@ -184,14 +186,27 @@ def cluster(hosts: list[Host]) -> list[Host]:
     ],
 )
 def test_settings_that_stop_it(k3s: Path, tmp_path: Path, role: str, content: str, message: str) -> None:
-    """What k3s logs and skips, or finds out late, is an error at once (facts §1, §2)."""
+    """What k3s finds out late is an error at once (facts §1, §2); an agent takes no key that it does not know."""
+    finished = refused(k3s, tmp_path, role, content)
+    assert message in finished.stderr
+    assert 'level=fatal msg="' in finished.stderr.splitlines()[-1]
+
+
+def test_a_server_skips_keys_that_it_does_not_know(k3s: Path, tmp_path: Path) -> None:
+    """With a warning; the next fault of the file is what ends it (k3s v1.35.5: pkg/configfilearg/parser.go)."""
+    finished = refused(k3s, tmp_path, "server", "cluster-int: true\ncluster-init: true\nnode-taint: [bad]")
+    assert "level=warning" in finished.stderr and "Unknown flag --cluster-int found in config.yaml, skipping" in finished.stderr
+    assert "is not KEY[=VALUE]:EFFECT" in finished.stderr
+
+
+def refused(k3s: Path, tmp_path: Path, role: str, content: str) -> subprocess.CompletedProcess[str]:
     file = tmp_path / "config.yaml"
     file.write_text(content)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("K3S_")}
     command = [str(k3s), role, "--config", str(file), "--data-dir", str(tmp_path / "data")]
     finished = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30, env=environment)
     assert finished.returncode == 1
-    assert message in finished.stderr
+    return finished
 
 
 def test_version(k3s: Path) -> None:
@@ -240,17 +255,17 @@ for path in ("/ping", "/cacerts", "/readyz", "/v1-k3s/server-bootstrap"):
         print(error.code)
 """
     finished = subprocess.run(["ip", "netns", "exec", cluster[3].namespace, sys.executable, "-c", script], check=True, capture_output=True, text=True)
-    assert finished.stdout.split() == ["200", "200", "401", "401"]
+    assert finished.stdout.split() == ["200", "200", "401", "403"]
 
 
 @needs_root
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"token": "wrong"}, "token is not valid"),
+        ({"token": "wrong"}, "failed to validate server configuration: not authorized"),
         ({"token": f"K10{'0' * 64}::server:{TOKEN}"}, "token CA hash does not match"),
         ({"token": TOKEN, "secrets-encryption": False}, "critical configuration value mismatch"),
-        ({"token": TOKEN, "secrets-encryption": True, "cluster-cidr": "10.99.0.0/16"}, "cluster-cidr is"),
+        ({"token": TOKEN, "secrets-encryption": True, "cluster-cidr": "10.99.0.0/16"}, "critical configuration mismatched: ClusterIPRanges.slice[0]"),
     ],
 )
 def test_servers_that_may_not_join(cluster: list[Host], keys: dict[str, object], message: str) -> None:
@@ -270,6 +285,9 @@ def test_a_new_host_of_an_old_name_is_refused(cluster: list[Host]) -> None:
     (stranger.directory / "log").unlink(missing_ok=True)
     stranger.start("agent")
     wait_until(lambda: "Node password rejected, duplicate hostname" in stranger.log, seconds=60, what="the password is refused")
+    known = journal.known_cause(stranger.log)
+    assert known is not None and known.final and "under this node name" in known.cause
+    assert stranger.process is not None and stranger.process.poll() is None, "it waits for ever"
     agent.stop()
     first.kubectl("delete", "node", agent.namespace)
     wait_until(lambda: stranger.address in first.kubectl("get", "node", agent.namespace, "-o", "wide"), seconds=60, what="the new host has the name")
@@ -320,6 +338,27 @@ def test_another_agent_token_stops_the_start_after_the_next(cluster: list[Host])
 
 
 @needs_root
+def test_a_server_logs_the_faults_of_others_as_errors(cluster: list[Host]) -> None:
+    """An agent with an old password, and one of a name that is taken (k3s v1.35.5: pkg/util/apierrors.go, pkg/server/auth/auth.go)."""
+    first, _second, agent, stranger = cluster
+    stranger.configure(server=f"https://{first.address}:6443", token="an-old-one")
+    stranger.start("agent")
+    wait_until(lambda: "failed to retrieve configuration from server: not authorized" in stranger.log, seconds=60, what="the token is refused")
+    assert stranger.process is not None and stranger.process.poll() is None
+    stranger.stop()
+    errors = [line for line in first.log.splitlines() if " level=error " in line]
+    for expected in (
+        rf"Failed to authenticate request from {stranger.address}:\d+: invalid username/password combination",
+        rf"Sending HTTP/\d\.\d 401 response to {stranger.address}:\d+: not authorized",
+        rf"Sending HTTP/\d\.\d 403 response to {stranger.address}:\d+: unable to verify password for node {agent.namespace}: hash does not match",
+    ):
+        assert any(re.search(expected, line) for line in errors), (expected, errors)
+    known = journal.known_cause(first.log)
+    assert known is None or not known.final, "this server is well"
+    shutil.rmtree(stranger.data)
+
+
+@needs_root
 def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Host], monkeypatch: pytest.MonkeyPatch) -> None:
     """With what that one has on disk, as releases before v1.32.3 do, or with etcd (k3s-io/k3s#11844); without `server` always with etcd."""
     first, second, *_others = cluster
@@ -356,6 +395,19 @@ def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Ho
 
 
 @needs_root
+def test_a_member_that_was_killed_is_unhealthy_and_a_member(cluster: list[Host]) -> None:
+    first, _second, _agent, third = cluster
+    third.configure(server=f"https://{first.address}:6443", token=TOKEN, secrets_encryption=True)
+    third.start("server")
+    third.wait_ready()
+    wait_until(lambda: first.condition(third, "EtcdIsVoter") == "True MemberNotLearner", seconds=60, what="the third server is a voter")
+    third.stop()
+    wait_until(lambda: first.condition(third, "EtcdIsVoter") == "False Unhealthy", seconds=60, what="its member is unhealthy")
+    first.kubectl("delete", "node", third.namespace, "--timeout=60s")
+    shutil.rmtree(third.data)
+
+
+@needs_root
 def test_a_snapshot_brings_back_what_was_deleted(cluster: list[Host]) -> None:
     """Reset to one server from a snapshot, which needs the token; the other one's data have to go (facts §2 Restore)."""
     first, second, _agent, stranger = cluster
@@ -383,16 +435,45 @@ def test_a_snapshot_brings_back_what_was_deleted(cluster: list[Host]) -> None:
 
 
 @needs_root
-def test_a_deleted_server_is_out_of_etcd(cluster: list[Host]) -> None:
-    """Its member goes with its Node, its process ends, and its old data let it in nowhere (facts §2 "Remove a server")."""
+def test_a_deleted_server_joins_again_at_its_next_start(cluster: list[Host]) -> None:
+    """Its member goes with its Node; it stays up with a dead API, and the next start moves its data aside (k3s v1.35.5: pkg/etcd/etcd.go Register)."""
     first, second, *_others = cluster
-    process = second.process
+    process, member = second.process, annotation(first, second, "node-name")
     assert process is not None
     first.kubectl("delete", "node", second.namespace, "--timeout=60s")
-    assert process.wait(60) == 1
-    assert "was removed" in second.log
-    assert "was removed" in second.call("server").stderr
+    tombstone = second.data / "server/db/etcd/tombstone"
+    wait_until(tombstone.exists, seconds=60, what="the removed server knows it")
+    wait_until(lambda: "This node has been removed from the cluster - please restart k3s" in second.log, seconds=10, what="it says so")
     wait_until(first.is_ready, seconds=60, what="the other server answers alone")
+    assert process.poll() is None
+    assert second.kubectl("get", "--raw", "/readyz") != "ok"
+    second.stop()
+    second.configure(token=TOKEN, secrets_encryption=True)
+    assert "tombstone file has been detected but --server is empty" in second.call("server").stderr
+    second.configure(server=f"https://{first.address}:6443", token=TOKEN, secrets_encryption=True)
+    second.start("server")
+    second.wait_ready()
+    wait_until(lambda: first.condition(second, "EtcdIsVoter") == "True MemberNotLearner", seconds=60, what="it is a voter again")
+    assert len(list((second.data / "server/db").glob("etcd-backup-*"))) == 1
+    assert annotation(first, second, "node-name") not in ("", member)
+
+
+@needs_root
+def test_the_annotation_that_removes_a_member_stays(cluster: list[Host]) -> None:
+    """The Node stays as well, without a member (k3s v1.35.5: pkg/etcd/member_controller.go)."""
+    first, second, *_others = cluster
+    member = annotation(first, second, "node-name")
+    first.kubectl("annotate", "node", second.namespace, "etcd.k3s.cattle.io/remove=true")
+    wait_until(lambda: annotation(first, second, "removed-node-name") == member, seconds=60, what="the member is removed")
+    assert annotation(first, second, "remove") == "true" and annotation(first, second, "node-name") == ""
+    wait_until(lambda: first.condition(second, "EtcdIsVoter") == "False NotAMember", seconds=60, what="the condition says so")
+    second.stop()
+    first.kubectl("delete", "node", second.namespace, "--timeout=60s")
+
+
+def annotation(seen_by: Host, host: Host, name: str) -> str:
+    metadata = seen_by.node(host).get("metadata")
+    return str((metadata.get("annotations") or {}).get(f"etcd.k3s.cattle.io/{name}", "")) if isinstance(metadata, dict) else ""
 
 
 @needs_root

@@ -77,25 +77,24 @@ func runAgent(arguments []string) error {
 	return own.live(ctx)
 }
 
-// connect tries until a server takes the token: like k3s it never gives up, and says why not each time.
+// connect tries until a server takes the token: like k3s it never gives up, and says why not each time (k3s v1.35.5: the authority in
+// pkg/agent/run.go, the password in pkg/agent/config/config.go).
 func (own *node) connect(ctx context.Context, address string, secret token, user, shown string) *supervisorClient {
-	for attempt := 0; ; attempt++ {
+	for ; ; time.Sleep(2 * time.Second) {
 		client, err := newSupervisorClient(ctx, address, secret, user)
-		if err == nil {
-			client.headers[headerNodeName] = own.host.nodeName
-			client.headers[headerNodeAddress] = own.host.address
-			if own.server {
-				client.headers[headerServer] = "true"
-			}
-			err = client.get(ctx, "/v1-k3s/config", &own.cluster)
+		if err != nil {
+			logError("Failed to validate connection to cluster at %s: %s", shown, err)
+			continue
 		}
-		if err == nil {
+		client.headers[headerNodeName] = own.host.nodeName
+		client.headers[headerNodeAddress] = own.host.address
+		if own.server {
+			client.headers[headerServer] = "true"
+		}
+		if err = client.get(ctx, "/v1-k3s/config", &own.cluster); err == nil {
 			return client
 		}
-		if attempt%5 == 0 {
-			logError("Failed to validate connection to cluster at %s: %s", shown, err)
-		}
-		time.Sleep(2 * time.Second)
+		logInfo("Waiting to retrieve agent configuration; server is not ready: failed to retrieve configuration from server: %s", err)
 	}
 }
 

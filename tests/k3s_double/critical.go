@@ -5,6 +5,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -32,17 +34,42 @@ func (all *settings) disabled() []string {
 	return strings.Split(strings.Join(all.list("disable"), ","), ",")
 }
 
-// compareCritical stops a joining server that differs from the one it joins. Keys that only one of two versions knows are not compared.
+// criticalFields are keys that k3s names by their Go field, since the tag with the key is not found for a part of a list
+// (k3s v1.35.5: pkg/cluster/bootstrap.go compareConfig). `disable` stands for servicelb.
+var criticalFields = map[string]string{
+	"cluster-cidr": "ClusterIPRanges.slice[0].IP.slice[1]", "service-cidr": "ServiceIPRanges.slice[0].IP.slice[1]",
+	"cluster-dns": "ClusterDNSs.slice[0].slice[1]", "disable": "disable-service-lb",
+}
+
+// validateConfiguration compares this server with the one it joins, before anything is taken over: the first thing that a wrong token stops.
+func validateConfiguration(ctx context.Context, client *supervisorClient, all *settings) error {
+	var information clusterInformation
+	client.headers[headerServer] = "true"
+	err := client.get(ctx, "/v1-k3s/config", &information)
+	if err == nil {
+		err = compareCritical(criticalValues(all), information.Critical)
+	}
+	if err != nil {
+		return fmt.Errorf("Error: preparing server: failed to bootstrap cluster data: failed to validate server configuration: %w", err) //nolint:staticcheck // k3s' words
+	}
+	return nil
+}
+
+// compareCritical stops a joining server that differs from the one it joins: warnings name the keys, the error does not. Keys that only one
+// of two versions knows are not compared.
 func compareCritical(ours, theirs map[string]string) error {
 	var different []string
 	for name, value := range ours {
 		if other, known := theirs[name]; known && other != value {
-			different = append(different, fmt.Sprintf("%s is %q here and %q there", name, value, other))
+			different = append(different, firstOf(criticalFields[name], name))
 		}
 	}
 	if len(different) == 0 {
 		return nil
 	}
 	sort.Strings(different)
-	return fmt.Errorf("failed to validate server configuration: critical configuration value mismatch between servers: %s", strings.Join(different, "; "))
+	for _, field := range different {
+		logWarning("critical configuration mismatched: %s", field)
+	}
+	return errors.New("critical configuration value mismatch between servers")
 }

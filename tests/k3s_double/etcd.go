@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,10 +92,13 @@ func startEtcd(place places, configuration *embed.Config) (*member, error) {
 				logFatal("etcd failed: %s", err)
 			}
 		case <-etcd.Server.StopNotify():
-			// etcd stops by itself only when it learns that the cluster removed it (facts §2 "Remove a server").
+			// etcd stops by itself only when it learns that the cluster removed it. k3s stays active with a dead API; only the leader of
+			// the controllers ends, since it loses its lease (k3s v1.35.5: pkg/daemons/executor/etcd.go ETCD; k3s-io/k3s#4023).
 			if !stopping.Load() {
-				_ = writeFile(place.etcd("tombstone"), nil, 0o600)
-				logFatal("%s", errRemoved(place))
+				if err := writeFile(place.etcd("tombstone"), nil, 0o600); err != nil {
+					logFatal("Failed to write tombstone file to %s: %s", place.etcd("tombstone"), err)
+				}
+				logInfo("This node has been removed from the cluster - please restart k3s to rejoin the cluster")
 			}
 		}
 	}()
@@ -104,9 +109,34 @@ func startEtcd(place places, configuration *embed.Config) (*member, error) {
 	return &member{etcd, client}, nil
 }
 
-// errRemoved: real k3s logs it and may come back as a cluster of its own before 1.35.1 (facts §2, #13623); this always refuses.
-func errRemoved(place places) error {
-	return fmt.Errorf("this server is not a member of the etcd cluster any more: it was removed; delete %s to let it join again", place.server("db"))
+const backupsKept = 5
+
+// buryRemovedMember moves the data of a member that the cluster removed aside, so that this start joins anew under another member name. A server
+// that has no other to join refuses (k3s v1.35.5: pkg/etcd/etcd.go Register, backupDirWithRetention; the refusal since v1.35.1, v1.34.4,
+// v1.33.8 and v1.32.12, k3s-io/k3s#13624; older ones begin a cluster of their own).
+func buryRemovedMember(place places, hasServer bool) error {
+	if !exists(place.etcd("tombstone")) {
+		return nil
+	}
+	if !hasServer {
+		return errors.New("Error: preparing server: tombstone file has been detected but --server is empty: backup and delete ${datadir}/server/db to create a new cluster, or set --server to rejoin") //nolint:staticcheck // k3s' words
+	}
+	logInfo("tombstone file has been detected, removing data dir to rejoin the cluster")
+	if err := os.Rename(place.etcd(), place.server("db", fmt.Sprintf("etcd-backup-%d", time.Now().Unix()))); err != nil {
+		return err
+	}
+	backups, err := filepath.Glob(place.server("db", "etcd-backup-*"))
+	if err != nil {
+		return err
+	}
+	slices.Sort(backups) // by their time
+	for len(backups) > backupsKept {
+		if err := os.RemoveAll(backups[0]); err != nil {
+			return err
+		}
+		backups = backups[1:]
+	}
+	return nil
 }
 
 func newEtcdClient(place places, endpoints []string) (*clientv3.Client, error) {

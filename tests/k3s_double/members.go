@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/membership"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -25,7 +26,9 @@ import (
 
 const (
 	memberTick        = 2 * time.Second // k3s: 15 s; shorter only to save the tests' time
-	learnerPatience   = 5 * time.Minute
+	statusPatience    = 2 * time.Second
+	learnerPatience   = 5 * time.Minute // without progress
+	heartbeat         = 5 * time.Minute // of a condition that does not change
 	labelEtcd         = "node-role.kubernetes.io/etcd"
 	labelControlPlane = "node-role.kubernetes.io/control-plane"
 	annotationMember  = "etcd.k3s.cattle.io/node-name"
@@ -38,11 +41,18 @@ const (
 )
 
 // memberKeeper keeps etcd's members and the Node objects of servers together. It runs on every server and acts on etcd's leader
-// only, so it needs quorum, as k3s' does (facts §2 "Remove a server").
+// only, so it needs quorum, as k3s' does (k3s v1.35.5: pkg/etcd/etcd.go manageLearners, pkg/etcd/member_controller.go).
 type memberKeeper struct {
 	own     *member
 	clients kubernetes.Interface
-	learner map[uint64]time.Time // when a learner was seen first
+	learner map[uint64]progress
+	ill     map[uint64]string // members that do not answer, and why; looked at once in a tick
+}
+
+// progress is how far a learner came, and when it was seen to come further.
+type progress struct {
+	applied uint64
+	at      time.Time
 }
 
 func keepMembers(ctx context.Context, own *member, clients kubernetes.Interface) {
@@ -53,11 +63,12 @@ func keepMembers(ctx context.Context, own *member, clients kubernetes.Interface)
 	for !informer.HasSynced() {
 		time.Sleep(50 * time.Millisecond)
 	}
-	keeper := &memberKeeper{own, clients, map[uint64]time.Time{}}
+	keeper := &memberKeeper{own: own, clients: clients, learner: map[uint64]progress{}}
 	for range time.Tick(memberTick) {
 		if !own.leads() {
 			continue
 		}
+		keeper.look(ctx)
 		keeper.promoteLearners(ctx)
 		listed, _ := nodes.Lister().List(labels.Everything())
 		for _, node := range listed {
@@ -82,13 +93,47 @@ func (keeper *memberKeeper) promoteLearners(ctx context.Context) {
 			logInfo("Learner %s has been promoted to voting member", other.Name)
 			continue
 		}
-		if first, seen := keeper.learner[uint64(other.ID)]; !seen {
-			keeper.learner[uint64(other.ID)] = time.Now()
-		} else if time.Since(first) > learnerPatience {
-			logWarning("Removing learner %s: it stalled", other.Name)
+		last, seen := keeper.learner[uint64(other.ID)]
+		applied := keeper.applied(ctx, other)
+		switch {
+		case !seen || applied > last.applied:
+			keeper.learner[uint64(other.ID)] = progress{applied, time.Now()}
+		case time.Since(last.at) > learnerPatience:
 			_, _ = keeper.own.client.MemberRemove(context.Background(), uint64(other.ID))
+			logWarning("Removed learner %s from etcd cluster", other.Name)
 		}
 	}
+}
+
+// look asks every member how it is (k3s v1.35.5: pkg/etcd/etcd.go getETCDStatus).
+func (keeper *memberKeeper) look(ctx context.Context) {
+	keeper.ill = map[uint64]string{}
+	for _, other := range keeper.own.etcd.Server.Cluster().Members() {
+		if len(other.ClientURLs) == 0 || other.ID == keeper.own.etcd.Server.MemberID() {
+			continue // it has not published itself yet
+		}
+		if _, err := keeper.status(ctx, other); err != nil {
+			keeper.ill[uint64(other.ID)] = "failed to check etcd member status: " + err.Error()
+		}
+	}
+}
+
+func (keeper *memberKeeper) status(ctx context.Context, other *membership.Member) (*clientv3.StatusResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusPatience)
+	defer cancel()
+	return keeper.own.client.Status(ctx, other.ClientURLs[0])
+}
+
+// applied is how far a learner has come; 0 where it does not answer.
+func (keeper *memberKeeper) applied(ctx context.Context, other *membership.Member) uint64 {
+	if len(other.ClientURLs) == 0 {
+		return 0
+	}
+	status, err := keeper.status(ctx, other)
+	if err != nil {
+		return 0
+	}
+	return status.RaftAppliedIndex
 }
 
 // keep handles one Node: what goes with it when it is deleted, an etcd member that is to be removed, else its finalizers and the
@@ -119,12 +164,19 @@ func (keeper *memberKeeper) keep(ctx context.Context, node *corev1.Node) error {
 		changed.Finalizers = sets.List(finalizers.Delete(finalizerNode, finalizerMember))
 	case !finalizers.IsSuperset(wanted):
 		changed.Finalizers = sets.List(finalizers.Union(wanted))
+	case isServer && node.Annotations[annotationRemoved] != "":
+		// The annotation that asked for it stays until the host has joined again under another member name.
+		if current := node.Annotations[annotationMember]; current == "" || current == node.Annotations[annotationRemoved] {
+			return keeper.setCondition(ctx, node, other)
+		}
+		delete(changed.Annotations, annotationRemoved)
+		changed.Annotations[annotationRemove] = "false"
 	case isServer && node.Annotations[annotationRemove] == "true":
 		if err := keeper.remove(ctx, node, other); err != nil {
 			return err
 		}
 		changed.Annotations[annotationRemoved] = node.Annotations[annotationMember]
-		for _, name := range []string{annotationRemove, annotationMember, annotationAddress} {
+		for _, name := range []string{annotationMember, annotationAddress} {
 			delete(changed.Annotations, name)
 		}
 	case isServer:
@@ -160,19 +212,22 @@ func (keeper *memberKeeper) remove(ctx context.Context, node *corev1.Node, other
 	return err
 }
 
-// setCondition writes EtcdIsVoter (facts §2 Gate: the healthy reason is MemberNotLearner) when it changed, and once a minute.
+// setCondition writes EtcdIsVoter when it changed, and now and then (k3s v1.35.5: pkg/etcd/etcd.go setEtcdStatusCondition). A member that does not
+// answer is False as a learner is, but it is a member and counts for the majority.
 func (keeper *memberKeeper) setCondition(ctx context.Context, node *corev1.Node, other *membership.Member) error {
 	now := metav1.Now()
 	wanted := corev1.NodeCondition{Type: conditionVoter, Status: corev1.ConditionTrue, Reason: "MemberNotLearner", Message: "Node is a voting member of the etcd cluster", LastHeartbeatTime: now, LastTransitionTime: now}
 	switch {
 	case other == nil:
-		wanted.Status, wanted.Reason, wanted.Message = corev1.ConditionFalse, "MemberNotFound", "Node is not a member of the etcd cluster"
+		wanted.Status, wanted.Reason, wanted.Message = corev1.ConditionFalse, "NotAMember", "Node is not a member of the etcd cluster"
+	case keeper.ill[uint64(other.ID)] != "":
+		wanted.Status, wanted.Reason, wanted.Message = corev1.ConditionFalse, "Unhealthy", keeper.ill[uint64(other.ID)]
 	case other.IsLearner:
 		wanted.Status, wanted.Reason, wanted.Message = corev1.ConditionFalse, "MemberIsLearner", "Node has not been promoted to voting member of the etcd cluster"
 	}
 	for _, present := range node.Status.Conditions {
 		if present.Type == conditionVoter && present.Status == wanted.Status {
-			if present.Reason == wanted.Reason && time.Since(present.LastHeartbeatTime.Time) < time.Minute {
+			if present.Reason == wanted.Reason && time.Since(present.LastHeartbeatTime.Time) < heartbeat {
 				return nil
 			}
 			wanted.LastTransitionTime = present.LastTransitionTime
@@ -196,7 +251,7 @@ func markServer(ctx context.Context, clients kubernetes.Interface, place places,
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"labels": map[string]string{labelEtcd: "true", labelControlPlane: "true"},
 		"annotations": map[string]any{
-			annotationMember: memberName, annotationAddress: host.address, annotationRemoved: nil, annotationEncryption: nilIfEmpty(encryptionHash(place)),
+			annotationMember: memberName, annotationAddress: host.address, annotationEncryption: nilIfEmpty(encryptionHash(place)),
 		},
 	}})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -51,7 +52,7 @@ func (own *node) start(ctx context.Context, client *supervisorClient, api string
 		if err == nil {
 			break
 		}
-		if attempt%5 == 0 {
+		if attempt%5 == 0 { // for ever: a name that another host has does not end k3s (k3s v1.35.5: pkg/agent/config/config.go)
 			logInfo("Waiting to retrieve agent configuration; server is not ready: %s", err)
 		}
 		time.Sleep(time.Second)
@@ -105,6 +106,9 @@ func (own *node) fetchCertificates(ctx context.Context, client *supervisorClient
 			return err
 		}
 		certificate, err := client.call(ctx, http.MethodPost, "/v1-k3s/"+name+".crt", public)
+		if errors.Is(err, errForbidden) {
+			return fmt.Errorf("%s: %w", own.place.agent(name+".crt"), errNodePassword)
+		}
 		if err != nil {
 			return err
 		}

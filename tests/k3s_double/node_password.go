@@ -32,8 +32,12 @@ func readNodePassword() (string, error) {
 	return password, writeFile(nodePasswordFile, []byte(password+"\n"), 0o600)
 }
 
+// errNodePassword is what the refused host itself says (k3s v1.35.5: pkg/agent/config/config.go).
 var errNodePassword = errors.New("Node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' may not match server node-passwd entry, " + //nolint:staticcheck // k3s' words
 	"try enabling a unique node name with the --with-node-id flag")
+
+// errPasswordHash is what the server that refuses it says (k3s v1.35.5: pkg/nodepassword/nodepassword.go).
+var errPasswordHash = errors.New("hash does not match")
 
 func nodePasswordSecret(node string) string { return node + ".node-password.k3s" }
 
@@ -59,7 +63,7 @@ func checkNodePassword(ctx context.Context, clients kubernetes.Interface, node, 
 	}
 	salt, hash, _ := strings.Cut(string(stored.Data["hash"]), ":")
 	if !same(hash, passwordHash(password, salt)) {
-		return errNodePassword
+		return fmt.Errorf("unable to verify password for node %s: %w", node, errPasswordHash)
 	}
 	return nil
 }
@@ -85,11 +89,10 @@ func (own *supervisor) admitNode(writer http.ResponseWriter, request *http.Reque
 	}
 	if err != nil {
 		code := http.StatusInternalServerError
-		if errors.Is(err, errNodePassword) {
+		if errors.Is(err, errPasswordHash) {
 			code = http.StatusForbidden
-			logError("unable to verify password for node %s: %s", node, err)
 		}
-		http.Error(writer, fmt.Sprint(err), code)
+		refuse(writer, request, code, err.Error())
 		return ""
 	}
 	return node

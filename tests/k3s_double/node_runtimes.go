@@ -26,7 +26,8 @@ var runtimeBinaries = map[string][2]string{
 // findRuntimes looks on PATH, now and not again: a shim that comes later needs a restart (facts §3 "Detection runs only at k3s start").
 func findRuntimes() map[string]string {
 	path := os.Getenv("PATH")
-	_ = os.Setenv("PATH", "/opt/kwasm/bin:"+path)
+	// k3s v1.35.5: pkg/agent/containerd/runtimes.go.
+	_ = os.Setenv("PATH", "/usr/local/nvidia/toolkit:/opt/kwasm/bin:"+path)
 	defer os.Setenv("PATH", path)
 	found := map[string]string{}
 	for handler, binary := range runtimeBinaries {

@@ -123,8 +123,8 @@ func (own *server) prepare(ctx context.Context) (*embed.Config, error) {
 	if own.secret, own.secrets, err = serverPasswords(own.settings, own.place); err != nil {
 		return nil, err
 	}
-	if exists(own.place.etcd("tombstone")) {
-		return nil, errRemoved(own.place)
+	if err := buryRemovedMember(own.place, own.settings.has("server")); err != nil {
+		return nil, err
 	}
 	var endpoints []string
 	state := embed.ClusterStateFlagNew
@@ -195,6 +195,9 @@ func (own *server) join(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("failed to validate token: %w", err)
 	}
+	if err := validateConfiguration(ctx, client, own.settings); err != nil {
+		return nil, err
+	}
 	data := bootstrapData{}
 	if err := client.get(ctx, "/v1-k3s/server-bootstrap", &data); err != nil {
 		return nil, fmt.Errorf("failed to get bootstrap data from %s: %w", address, err)
@@ -202,9 +205,6 @@ func (own *server) join(ctx context.Context) ([]string, error) {
 	var information clusterInformation
 	if err := client.get(ctx, "/db/info", &information); err != nil {
 		return nil, fmt.Errorf("failed to get the etcd members from %s: %w", address, err)
-	}
-	if err := compareCritical(criticalValues(own.settings), information.Critical); err != nil {
-		return nil, err
 	}
 	logInfo("Joining the cluster of %s", address)
 	return information.EtcdEndpoints, reconcileFiles(own.place, data) // files of an earlier membership count here too

@@ -50,7 +50,7 @@ func (all *settings) number(name string) int {
 }
 
 // loadSettings reads config.yaml and config.yaml.d (alphabetical, the last one wins, `key+` appends); environment and command
-// line beat the files (facts §1). Strict where k3s only logs: unknown keys, and server keys on an agent, are errors.
+// line beat the files (facts §1). Strict where k3s is not: types, choices and versions of keys.
 // role is "server", "agent", or "" for the other commands, which take from the files what they know.
 func loadSettings(role string, arguments []string) (*settings, []string, error) {
 	line, rest, err := parseCommandLine(role, arguments)
@@ -66,7 +66,10 @@ func loadSettings(role string, arguments []string) (*settings, []string, error) 
 	}
 	sort.Strings(dropIns)
 	for _, name := range append(files, dropIns...) {
-		if err := all.addFile(role, name); err != nil {
+		if err := all.addFile(role, name); errors.Is(err, errUndefined) {
+			fmt.Printf("Incorrect Usage: %s\n", err)
+			return nil, nil, fmt.Errorf("Error: %w", err) //nolint:staticcheck // k3s' words
+		} else if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
@@ -81,6 +84,11 @@ func loadSettings(role string, arguments []string) (*settings, []string, error) 
 	return all, rest, nil
 }
 
+// errUndefined is what the command line's parser says of a flag that its command does not have.
+var errUndefined = errors.New("flag provided but not defined")
+
+// addFile takes the keys of a file. A key becomes a flag: those that a server does not know are dropped with a warning, an agent's are not looked
+// at and stop it, a server's key on an agent too (k3s v1.35.5: pkg/configfilearg/parser.go stripInvalidFlags, defaultparser.go ValidFlags).
 func (all *settings) addFile(role, file string) error {
 	content, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
@@ -96,8 +104,11 @@ func (all *settings) addFile(role, file string) error {
 	for key, value := range keys {
 		name, appended := strings.CutSuffix(key, "+")
 		rule, known := flagRules[name]
-		if !known && role != "" {
-			return fmt.Errorf("unknown key %q", name) // k3s logs it and goes on (facts §1)
+		if !known && role == "server" {
+			logWarning("Unknown flag --%s found in config.yaml, skipping\n", name)
+		}
+		if role == "agent" && (!known || rule.scope == "server") {
+			return fmt.Errorf("%w: -%s", errUndefined, name)
 		}
 		if !known {
 			continue
@@ -153,8 +164,8 @@ func (rule flagRule) convert(value any) ([]string, error) {
 }
 
 func (rule flagRule) check(role string, values []string) error {
-	if role != "" && rule.scope != "both" && rule.scope != role {
-		return fmt.Errorf("key %q is for %ss only", rule.name, rule.scope) // k3s skips it (facts §1)
+	if role == "agent" && rule.scope == "server" {
+		return fmt.Errorf("%w: -%s", errUndefined, rule.name)
 	}
 	if rule.since > minorOf(Version) {
 		return fmt.Errorf("key %q is new in 1.%d, this is %s", rule.name, rule.since, Version)

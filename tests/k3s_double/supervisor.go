@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"strings"
 	"sync/atomic"
 
 	"k8s.io/client-go/kubernetes"
@@ -54,18 +55,33 @@ func (own *supervisor) handler() http.Handler {
 	return routes
 }
 
-// only lets requests of a role through; a server may do what a node may.
+// only lets requests of a role through; a server may do what a node may. Wrong credentials are 401, none and those of too little 403
+// (k3s v1.35.5: pkg/server/auth/auth.go doAuth).
 func (own *supervisor) only(wanted role, handler http.HandlerFunc) http.HandlerFunc {
 	return func(writer http.ResponseWriter, request *http.Request) {
-		switch found := own.identify.role(request); {
+		found := own.identify.role(request)
+		given := request.Header.Get("Authorization")
+		switch {
 		case found >= wanted:
 			handler(writer, request)
-		case found == roleNone:
-			http.Error(writer, "401 Unauthorized", http.StatusUnauthorized)
+		case found == roleNone && given != "":
+			problem := "invalid username/password combination"
+			if strings.HasPrefix(given, "Bearer ") {
+				problem = "invalid bearer token"
+			}
+			logError("Failed to authenticate request from %s: %s", request.RemoteAddr, problem)
+			refuse(writer, request, http.StatusUnauthorized, "not authorized")
 		default:
-			http.Error(writer, "403 Forbidden", http.StatusForbidden)
+			refuse(writer, request, http.StatusForbidden, "forbidden")
 		}
 	}
+}
+
+// refuse answers with an error and logs it at level error, whoever it was that asked: a server's journal is full of the faults of others
+// (k3s v1.35.5: pkg/util/apierrors.go SendError).
+func refuse(writer http.ResponseWriter, request *http.Request, code int, reason string) {
+	logError("Sending %s %d response to %s: %s", request.Proto, code, request.RemoteAddr, reason)
+	http.Error(writer, reason, code)
 }
 
 func (own *supervisor) serveFile(file string) http.HandlerFunc {

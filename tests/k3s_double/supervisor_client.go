@@ -27,8 +27,8 @@ type supervisorClient struct {
 	client    *http.Client
 }
 
-// errUnauthorized is a wrong token.
-var errUnauthorized = errors.New("token is not valid: 401 Unauthorized")
+// errUnauthorized is a wrong token, errForbidden the right one for something else, or a node password that is not the stored one.
+var errUnauthorized, errForbidden = errors.New("not authorized"), errors.New("forbidden")
 
 // newSupervisorClient fetches the cluster's CA without trusting anybody, checks it against the token's hash if that has one, and
 // trusts nothing else from then on (facts §2 Tokens: the short form pins nothing).
@@ -86,6 +86,8 @@ func (own *supervisorClient) call(ctx context.Context, method, path string, body
 		return nil, err
 	case response.StatusCode == http.StatusUnauthorized:
 		return nil, errUnauthorized
+	case response.StatusCode == http.StatusForbidden:
+		return nil, fmt.Errorf("%w: %s", errForbidden, strings.TrimSpace(string(content)))
 	case response.StatusCode/100 != 2:
 		return nil, fmt.Errorf("%s: %s", response.Status, strings.TrimSpace(string(content)))
 	}

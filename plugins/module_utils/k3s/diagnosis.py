@@ -15,6 +15,7 @@ import re
 import statistics
 import typing as t
 
+from .plan import KEEP_OUT
 from .plan_hosts import is_elastic
 
 ERROR, WARNING, INFO = "error", "warning", "info"
@@ -50,6 +51,7 @@ CHECKS = frozenset(
         "cluster-init-left",
         "disk-inodes",
         "disk-space",
+        "etcd-member",
         "etcd-size",
         "even-servers",
         "file-mode",
@@ -76,6 +78,7 @@ CHECKS = frozenset(
         "registry-unreachable",
         "restart-pending",
         "role-differs",
+        "server-removed",
         "shim-missing",
         "shim-not-loaded",
         "shim-unknown",
@@ -224,6 +227,11 @@ def _service(host: Host, _limits: Limits) -> t.Iterator[Finding]:
             f"it runs as {k3s['role']}, the inventory says {host.role}",
             f"Put it back in its group, or remove it with remove-node.yml first and then run {SITE}",
         )
+    if host.role == "server" and k3s.get("tombstone"):
+        text = f"the cluster removed this server, but its data is still here; {name} is {state or 'missing'}, and does not start on this data"
+        fix = f"ansible-playbook remove-node.yml -e node={host.name} cleans it; then take it out of the inventory, or {SITE} lets it join anew"
+        yield Finding(ERROR, host.name, "server-removed", text, fix)
+        return
     if state != "active":
         exit_status = f" (last exit status {unit['exit_status']})" if unit.get("exit_status") else ""
         text = f"{name} is {state or 'missing'}{_why(host) or exit_status}"
@@ -427,6 +435,16 @@ def _etcd(host: Host, _limits: Limits) -> t.Iterator[Finding]:
             f"etcd's database has {share:.0%} of its quota of {size['quota'] / 2**30:.1f} GiB, at which all writes are refused",
             "Delete what fills it; a restart of k3s defragments it; more room: k3s_server_config: {etcd-arg: [quota-backend-bytes=8589934592]}",
         )
+    # k3s copies the database beside itself at a start, to compare its keys with it (k3s v1.35.5, pkg/etcd/etcd.go, db/etcd-tmp).
+    system = next(iter((host.diagnosis.get("file_systems") or [])[-1:]), None)
+    if system and system["bytes_free"] < size["bytes"] and system["bytes_free"] >= DISK_WARNING * system["bytes"]:
+        yield Finding(
+            WARNING,
+            host.name,
+            "disk-space",
+            f"{system['bytes_free'] / 2**20:.0f} MiB left below {system['path']}, and k3s copies etcd's {size['bytes'] / 2**20:.0f} MiB there at its start",
+            "Free or add disk before k3s restarts (k3s crictl rmi --prune; journalctl --vacuum-size=500M)",
+        )
 
 
 HOST_CHECKS = (_service, _inputs, _tokens, _configuration, _machine, _certificates, _secrets, _registries, _snapshots, _etcd)
@@ -516,15 +534,15 @@ Nodes = dict[str, dict[str, t.Any]]
 
 
 def _quorum(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterator[Finding]:
-    members = [node for node in nodes.values() if node.get("control_plane")]
-    learners = sorted(node["name"] for node in members if node.get("learner"))
-    voters = [node for node in members if not node.get("learner")]
+    servers = [node for node in nodes.values() if node.get("control_plane")]
+    learners = sorted(node["name"] for node in servers if node.get("learner"))
+    voters = [node for node in servers if node.get("voter") is not False]
     # A node stays Ready for a while after its last sign; its host knows better.
     down = {host.node_name for host in hosts if host.k3s and not _active(host)}
-    up = [node for node in voters if node["ready"] and node.get("voter") is not False and node["name"] not in down]
+    up = [node for node in voters if node["ready"] and not node.get("member_problem") and node["name"] not in down]
     majority = len(voters) // 2 + 1
     spare = len(up) - majority
-    counted = f"{_count(len(members), 'server')}, {_count(len(voters), 'voter')} ({len(up)} up), {_count(len(learners), 'learner')}"
+    counted = f"{_count(len(servers), 'server')}, {_count(len(voters), 'voter')} ({len(up)} up), {_count(len(learners), 'learner')}"
     state = f"{counted}; {max(spare, 0)} more may fail"
     if len(voters) >= 3 and spare <= 0:
         yield Finding(ERROR, "cluster", "quorum", state, "Bring the failed servers back before anything else; never stop or remove another one meanwhile")
@@ -546,6 +564,17 @@ def _quorum(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterato
             "its etcd member is still a learner and has no vote",
             "Wait until it has caught up; else journalctl -u k3s on it, and its disk's speed",
         )
+    known = {host.node_name: host for host in hosts}
+    for node in servers:
+        problem, host = node.get("member_problem"), known.get(node["name"])
+        if not problem or not node["ready"] or node["name"] in down or (host and (host.unreachable or host.k3s.get("tombstone"))):
+            continue  # nothing, or said already
+        if node.get("voter"):
+            text, fix = f"its etcd member does not answer: {_one_line(problem)}", "journalctl -u k3s on it; port 2379 between the servers; its disk's speed"
+        else:
+            text = f"it has no member in etcd: {_one_line(problem)}"
+            fix = f"ansible-playbook remove-node.yml -e node={node['name']}, then {SITE}: it joins anew"
+        yield Finding(ERROR, _owner(hosts, node["name"]), "etcd-member", text, fix)
 
 
 def _membership(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterator[Finding]:
@@ -557,12 +586,18 @@ def _membership(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Ite
                 name,
                 "node-not-in-inventory",
                 f"the cluster has this {'server' if node.get('control_plane') else 'agent'}, the inventory does not",
-                f"Add the host to the inventory, or remove the node: ansible-playbook remove-node.yml -e node={name} (all such: {SITE} -e prune=true)",
+                "Where its host was removed, it has booted with its k3s and came back: put it into the inventory once more, and run"
+                f" ansible-playbook remove-node.yml -e node={name}, which cleans it. Else add it for good; only where the host is gone: {SITE} -e prune=true",
             )
     for host in hosts:
         found = nodes.get(host.node_name)
-        if found is None:
+        if found is None and host.unreachable:
+            text = f"the cluster has no node {host.node_name}; where it was removed, k3s is still on its host"
+            yield Finding(ERROR, host.name, "host-not-in-cluster", text, _gone_step(host))
+        elif found is None and not (host.role == "server" and host.k3s.get("tombstone")):  # else it is said already
             yield Finding(ERROR, host.name, "host-not-in-cluster", f"the cluster has no node {host.node_name}{_why(host)}", _step(host) or SITE)
+        elif found is None:
+            continue
         elif found.get("control_plane") is not None and bool(found["control_plane"]) != (host.role == "server"):
             yield Finding(
                 ERROR,
@@ -718,6 +753,10 @@ def _directory(path: str) -> str:
     return path.rsplit("/", 1)[0]
 
 
+def _gone_step(host: Host) -> str:
+    return f"{KEEP_OUT[0].upper()}{KEEP_OUT[1:]}; once it is reached: remove-node.yml -e node={host.name} cleans it. Take it out of the inventory after that"
+
+
 def _why(host: Host | None) -> str:
     """What its journal complains of, to be put behind a text."""
     cause = _cause(host)
@@ -729,7 +768,8 @@ def _step(host: Host | None) -> str:
 
 
 def _cause(host: Host | None) -> dict[str, str]:
-    return (host.diagnosis.get("unit") or {}).get("cause") or {} if host else {}
+    found: dict[str, str] = (host.diagnosis.get("unit") or {}).get("cause") or {} if host else {}
+    return {**found, "next_step": found["next_step"].replace("NAME", host.node_name)} if host and found.get("next_step") else found
 
 
 def _active(host: Host) -> bool:

@@ -145,7 +145,11 @@ def _node_problem(host: Host, node: dict[str, t.Any] | None) -> str:
         return f"{host.name} is not in the cluster (as {host.node_name})"
     if not node["ready"]:
         return f"the node of {host.name} is not Ready"
-    return f"{host.name} is no voter of etcd" if host.role == "server" and not node.get("voter") else ""
+    if host.role != "server":
+        return ""
+    if node.get("member_problem"):
+        return f"the etcd member of {host.name} is not healthy ({node['member_problem']})"
+    return "" if node.get("voter") else f"{host.name} is no voter of etcd"
 
 
 # --- afterwards ----------------------------------------------------------------------------------------------------

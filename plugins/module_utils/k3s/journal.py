@@ -4,6 +4,10 @@
 """What k3s says in its journal when it does not start, and what to do about it.
 
 Every pattern is a message of k3s' own source or of a report; `source` names which. The first that matches counts, so special ones stand first.
+
+Two kinds of lines say nothing about this host, however they sound. A server logs at level error that it refused another host (k3s v1.35.5,
+pkg/util/apierrors.go SendError and pkg/server/auth/auth.go doAuth), so one forgotten agent with an old password fills the journals of healthy servers. And
+what is logged below level fatal may pass: k3s ends by a fatal line, or waits for ever with lines of its own (OWN_WAITING).
 """
 
 from __future__ import annotations
@@ -16,10 +20,36 @@ from . import paths
 
 LINES_SHOWN = 20
 
+ABOUT_OTHERS = re.compile(
+    r"Sending HTTP\S* \d+ response to |Failed to authenticate request from |Unable to authenticate the request"
+    r"|Cluster-Http-Server |http: TLS handshake error from|rejected (?:connection|stream|message)"
+)
+"""Lines of a server about who asked it: the supervisor's and the API server's refusals (k3s as above; kubernetes v1.35, apiserver pkg/endpoints/filters/
+authentication.go) and those of etcd (v3.6, embed and rafthttp)."""
+
+FATAL = re.compile(r"\blevel=(?:fatal|panic)\b")
+OWN_WAITING = re.compile(r"Waiting to retrieve |Failed to validate connection to cluster at ")
+"""Lines of an agent, or of a server's agent part, that tries again for ever (k3s v1.35.5, pkg/agent/config/config.go and pkg/agent/run.go)."""
+
+CRITICAL_FIELDS = {
+    "ClusterIPRange": "cluster-cidr",
+    "ClusterIPRanges": "cluster-cidr",
+    "ServiceIPRange": "service-cidr",
+    "ServiceIPRanges": "service-cidr",
+    "ClusterDNS": "cluster-dns",
+    "ClusterDNSs": "cluster-dns",
+    "disable-service-lb": "disable (servicelb)",
+}
+"""Keys by the names that k3s gives them in its warnings: of a list it names the Go field, with the place of the difference behind
+(k3s v1.35.5, pkg/cluster/bootstrap.go and pkg/daemons/config/types.go, CriticalControlArgs)."""
+
 
 @dataclasses.dataclass(frozen=True)
 class KnownCause:
-    """A message of k3s. `final`: it stays so until somebody acts. `transient`: k3s may get over it by itself. All others are likely once it has failed."""
+    """A message of k3s. `final`: it stays so until somebody acts. `transient`: k3s may get over it by itself. All others are likely once it has failed.
+
+    `names` finds, anywhere in the text, what `cause` calls `{names}` (its first group); `unnamed` stands for it where nothing is found.
+    """
 
     pattern: t.Pattern[str]
     cause: str
@@ -27,11 +57,21 @@ class KnownCause:
     source: str
     final: bool = False
     transient: bool = False
+    names: t.Pattern[str] | None = None
+    unnamed: str = ""
 
 
-def _known(pattern: str, cause: str, next_step: str, source: str, *, final: bool = False, transient: bool = False) -> KnownCause:
-    return KnownCause(re.compile(pattern, re.IGNORECASE), cause, next_step, source, final, transient)
+def _known(
+    pattern: str, cause: str, next_step: str, source: str, *, final: bool = False, transient: bool = False, names: str = "", unnamed: str = ""
+) -> KnownCause:
+    found = re.compile(names) if names else None
+    return KnownCause(re.compile(pattern, re.IGNORECASE), cause, next_step, source, final, transient, found, unnamed)
 
+
+REMOVED = "the cluster removed this server, but its old data is still here"
+REMOVED_STEP = (
+    "Take k3s and that data off it: ansible-playbook remove-node.yml -e node=NAME. Where it shall be a server again, run site.yml then: it joins anew."
+)
 
 KNOWN_CAUSES = (
     _known(
@@ -51,7 +91,8 @@ KNOWN_CAUSES = (
     _known(
         r"token CA hash does not match",
         "the token names the certificate authority of another cluster than the one it was about to join",
-        "Compare the token with /var/lib/rancher/k3s/server/token of a live server. Where this host was in another cluster, reset it first: reset.yml.",
+        "Compare the token with /var/lib/rancher/k3s/server/token of a live server. Where this host was in another cluster, clean it first:"
+        " remove-node.yml -e node=NAME.",
         "k3s-io/k3s pkg/clientaccess/token.go; k3s-io/k3s#3727",
         final=True,
     ),
@@ -84,23 +125,51 @@ KNOWN_CAUSES = (
         final=True,
     ),
     _known(
-        r"critical configuration value mismatch|failed to validate server configuration",
-        "its configuration differs from the other servers' in a value that must be the same on all",
-        "Compare /etc/rancher/k3s/config.yaml with a live server's (cluster-cidr, service-cidr, cluster-dns, flannel-backend, disable…, secrets-encryption).",
-        "k3s-io/k3s pkg/daemons/config/types.go (CriticalControlArgs)",
+        r"critical configuration value mismatch",
+        "its configuration differs from the other servers' in {names}, which must be the same on all",
+        "Give this server the same values as the others in k3s_server_config (/etc/rancher/k3s/config.yaml shows a live server's), and run site.yml again.",
+        "k3s-io/k3s pkg/cluster/bootstrap.go, pkg/daemons/config/types.go (CriticalControlArgs)",
         final=True,
+        names=r"critical configuration mismatched: ([\w-]+)",
+        unnamed="a value",
     ),
     _known(
-        r"the member has been permanently removed from the cluster|this server is not a member of the etcd cluster|removed from the etcd cluster",
-        "this server was removed from the cluster, but its old data is still here",
-        "Reset this host (ansible-playbook reset.yml --limit HOST), then run site.yml: it joins anew.",
-        "k3s-io/k3s#13498, #9817",
+        r"newer than datastore and could cause a cluster outage",
+        "files of this server ({names}) are newer than those that etcd has for all servers",
+        "Move the named files away on this host, and start k3s: it takes them from etcd. Then run site.yml again.",
+        "k3s-io/k3s pkg/cluster/bootstrap.go; k3s-io/k3s#8066; rancher/rke2#5785",
         final=True,
+        names=r"((?:/\S+, )*/\S+) newer than datastore",
+        unnamed="see its journal",
+    ),
+    _known(
+        r"flag provided but not defined",
+        "its configuration has a key that k3s does not know: {names}",
+        "Take the key out of k3s_agent_config or k3s_server_config (an agent takes no key of a server, a version none of a later one), and run site.yml again.",
+        "k3s-io/k3s pkg/configfilearg/parser.go (only a server drops unknown keys)",
+        final=True,
+        names=r"flag provided but not defined: -+([\w-]+)",
+        unnamed="see its journal",
+    ),
+    _known(
+        r"tombstone file has been detected but --server is empty",
+        REMOVED,
+        REMOVED_STEP,
+        "k3s-io/k3s#13624 (pkg/etcd/etcd.go)",
+        final=True,
+    ),
+    # k3s goes on with a dead API after these, and joins anew by itself when it starts again: not final.
+    _known(
+        r"this node has been removed from the cluster|the member has been permanently removed from the cluster"
+        r"|this server is a? ?not a member of the etcd cluster",
+        REMOVED,
+        REMOVED_STEP,
+        "k3s-io/k3s pkg/daemons/executor/etcd.go; etcd-io/etcd server/etcdserver/server.go",
     ),
     _known(
         r"has already been bootstrapped",
         "etcd finds data of another start of this cluster in its data folder",
-        "Reset this host (ansible-playbook reset.yml --limit HOST) where its data isn't needed, then run site.yml: it joins anew.",
+        "Where its data is not needed, clean this host (ansible-playbook remove-node.yml -e node=NAME), then run site.yml: it joins anew.",
         "etcd-io/etcd server/etcdserver/bootstrap.go",
     ),
     _known(
@@ -125,7 +194,8 @@ KNOWN_CAUSES = (
     _known(
         r"x509: certificate signed by unknown authority|tls: failed to verify certificate|x509: certificate is valid for",
         "the server that it joins through has a certificate that this host does not accept",
-        "Check that k3s_api_address is an address of this cluster and among its tls-san. Where this host was in another cluster before, reset it: reset.yml.",
+        "Check that k3s_api_address is an address of this cluster and among its tls-san. Where this host was in another cluster before, clean it:"
+        " remove-node.yml -e node=NAME.",
         "Go crypto/x509; k3s docs cli/server.md (tls-san)",
     ),
     _known(
@@ -179,7 +249,7 @@ KNOWN_CAUSES = (
     _known(
         r"cluster ID mismatch|request cluster ID mismatch",
         "two servers have data of different etcd clusters",
-        "Find out which is the right one (site.yml tells the servers' data apart), and reset the other: reset.yml --limit HOST.",
+        "Find out which is the right one (site.yml tells the servers' data apart), and clean the other: remove-node.yml -e node=NAME.",
         "etcd-io/etcd rafthttp",
     ),
     _known(
@@ -195,9 +265,19 @@ TOKEN = re.compile(r"K10[0-9a-f]{64}::[\w.-]+:[^\s\"']+|\b[a-z0-9]{6}\.[a-z0-9]{
 
 
 def known_cause(text: str) -> KnownCause | None:
-    """The known cause that a journal tells of: the most certain one."""
-    found = [known for known in KNOWN_CAUSES if known.pattern.search(text)]
-    return min(found, key=lambda known: (not known.final, known.transient), default=None)
+    """The known cause that a journal tells of: the most certain one, with what it concerns named.
+
+    Lines about other hosts do not count; a final cause counts only in a fatal line, or in one with which an agent waits.
+    """
+    lines = [line for line in text.splitlines() if not ABOUT_OTHERS.search(line)]
+    decisive = [line for line in lines if FATAL.search(line) or OWN_WAITING.search(line)]
+    found = [known for known in KNOWN_CAUSES if any(known.pattern.search(line) for line in (decisive if known.final else lines))]
+    first = min(found, key=lambda known: (not known.final, known.transient), default=None)
+    if first is None or first.names is None:
+        return first
+    names = [match[1] for line in lines for match in first.names.finditer(line)]
+    named = ", ".join(dict.fromkeys(CRITICAL_FIELDS.get(name, name) for name in names)) or first.unnamed
+    return dataclasses.replace(first, cause=first.cause.format(names=named))
 
 
 def shown(text: str, *, secrets: t.Iterable[str] = (), lines: int = LINES_SHOWN) -> list[str]:

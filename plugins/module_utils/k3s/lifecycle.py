@@ -13,6 +13,7 @@ import difflib
 import typing as t
 
 from . import version
+from .plan import KEEP_OUT
 from .plan_hosts import Host, is_elastic
 from .problems import Problem, raise_if_any
 from .restore import RESET
@@ -95,11 +96,13 @@ def change_all(cluster: Cluster) -> Result:
             problems.append(Problem(host.name, f"the cluster has no node {host.node_name}", "run site.yml first, it lets the host join"))
         elif cluster.live and not ready[host.node_name].get("ready"):
             problems.append(Problem(host.name, "its node is not Ready", "doctor.yml says why; or remove it with remove-node.yml -e force=true"))
+        elif cluster.live and (ill := ready[host.node_name].get("member_problem")):
+            fix = "doctor.yml says why; or remove it with remove-node.yml"
+            problems.append(Problem(host.name, f"its etcd member is not healthy ({ill})", fix))
     missing = sorted(name for name in set(ready) - {host.node_name for host in cluster.hosts} if not is_elastic(ready[name]))
     if missing:
-        problems.append(
-            Problem("", f"no host of the inventory has the nodes {', '.join(missing)}", "add the hosts, or remove the nodes with site.yml -e prune=true")
-        )
+        fix = "add the hosts, and clean with remove-node.yml those that were removed and came back; or remove the nodes with site.yml -e prune=true"
+        problems.append(Problem("", f"no host of the inventory has the nodes {', '.join(missing)}", fix))
     raise_if_any(problems)
     return cluster.common()
 
@@ -109,7 +112,7 @@ def remove(cluster: Cluster, names: t.Sequence[str], *, keep_hosts: bool = False
 
     Args:
         names: of hosts in the inventory or of nodes.
-        keep_hosts: whether nothing is cleaned.
+        keep_hosts: whether k3s stays on the hosts; it is stopped and disabled there then.
 
     Raises:
         PlatformError: an unknown name, or no server would be left.
@@ -142,11 +145,14 @@ def remove(cluster: Cluster, names: t.Sequence[str], *, keep_hosts: bool = False
     messages = []
     if any(host.role == "server" for host in hosts) and servers_left % 2 == 0:
         messages.append(f"{servers_left} servers tolerate no more failures than {servers_left - 1}: add one soon")
-    if unreachable and not keep_hosts:
-        messages.append(f"{', '.join(unreachable)} cannot be reached and is not cleaned: never start k3s there again without that")
-    # An agent whose Node was deleted registers it again when it starts; a server without its member does not.
-    stop = [] if keep_hosts else [host.name for host in hosts if host.known]
-    return {**result, "remove_nodes": nodes, "clean_hosts": stop, "messages": messages}
+    without_host = [node for node in nodes if node not in {host.node_name for host in hosts}]
+    if without_host:
+        messages.append(f"{', '.join(without_host)}: no host of the inventory stands for it, so k3s stays on it where it still exists: {KEEP_OUT}")
+    if unreachable:
+        messages.append(f"{', '.join(unreachable)}: cannot be reached, so k3s is still on it: {KEEP_OUT}; once it is reached, run this again, which cleans it")
+    reached = [host.name for host in hosts if host.known]
+    clean, stop = ([], reached) if keep_hosts else (reached, [])
+    return {**result, "remove_nodes": nodes, "clean_hosts": clean, "stop_hosts": stop, "messages": messages}
 
 
 def reset(cluster: Cluster, confirmed: str) -> Result:

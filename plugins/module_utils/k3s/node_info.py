@@ -156,7 +156,7 @@ def data_on_disk(root: str = "") -> dict[str, t.Any]:
         "has_server_data": etcd or sqlite,
         "has_agent_data": os.path.exists(f"{root}{paths.AGENT_DIRECTORY}/client-kubelet.crt"),
         "datastore": "etcd" if etcd else "sqlite" if sqlite else "",
-        "tombstone": os.path.exists(f"{root}{paths.ETCD_DIRECTORY}/tombstone"),
+        "tombstone": os.path.exists(f"{root}{paths.TOMBSTONE}"),
     }
 
 
@@ -172,10 +172,17 @@ def ask_api(kubectl: Kubectl) -> tuple[bool, dict[str, t.Any] | None]:
 
 
 def node_summary(node: dict[str, t.Any]) -> dict[str, t.Any]:
-    """What matters of a Kubernetes Node. `voter` is None where the node says nothing of etcd (condition EtcdIsVoter: k3s, pkg/etcd/etcd.go)."""
+    """What matters of a Kubernetes Node.
+
+    Of its etcd member (condition EtcdIsVoter: k3s, pkg/etcd/etcd.go): `voter`, whether it counts for the majority, healthy or not, None where the node says
+    nothing; `learner`; `member_problem`, why it is not a healthy voter, "" for a learner, which is none yet.
+    """
     metadata, status = node["metadata"], node.get("status", {})
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    voter = {"True": True, "False": False}.get(str(node_state.condition(node, node_state.VOTER).get("status")))
+    said = node_state.condition(node, node_state.VOTER)
+    voter = node_state.has_vote(node) if said.get("status") in ("True", "False") else None
+    learner = said.get("status") == "False" and said.get("reason") == node_state.LEARNER
+    problem = str(said.get("message") or said.get("reason") or "no reason given") if said.get("status") == "False" and not learner else ""
     return {
         "name": metadata["name"],
         "ready": node_state.is_ready(node),
@@ -183,7 +190,8 @@ def node_summary(node: dict[str, t.Any]) -> dict[str, t.Any]:
         "roles": sorted(label.partition("/")[2] for label in labels if label.startswith("node-role.kubernetes.io/")),
         "control_plane": node_state.is_server(node),
         "voter": voter,
-        "learner": voter is False,
+        "learner": learner,
+        "member_problem": problem,
         "member_name": annotations.get("etcd.k3s.cattle.io/node-name", ""),
         "addresses": [entry["address"] for entry in status.get("addresses") or [] if entry["type"] in ("InternalIP", "ExternalIP")],
         "version": status.get("nodeInfo", {}).get("kubeletVersion", ""),

@@ -12,6 +12,11 @@ NODES = "/api/v1/nodes"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 ETCD = "node-role.kubernetes.io/etcd"
 VOTER = "EtcdIsVoter"
+LEARNER = "MemberIsLearner"
+WITHOUT_VOTE = frozenset({LEARNER, "NotAMember", "ClusterRestored"})
+"""Reasons of EtcdIsVoter=False of nodes whose etcd member does not count for the majority: a learner (etcd.io/docs, learning/design-learner), none at all
+(k3s v1.35.5, pkg/etcd/etcd.go setEtcdStatusCondition), none since a restore (k3s/restore.py writes it). With any other, such as `Unhealthy`, there is a
+member that votes, or would if it answered."""
 NETWORK_MISSING = re.compile(r"NetworkPluginNotReady|cni plugin not initialized|NetworkReady=false", re.IGNORECASE)
 
 Node = dict[str, t.Any]
@@ -50,6 +55,12 @@ def is_voter(node: Node) -> bool:
     return bool(condition(node, VOTER).get("status") == "True")
 
 
+def has_vote(node: Node) -> bool:
+    """Whether the node has a member that counts for etcd's majority, healthy or not; one that says nothing yet counts."""
+    said = condition(node, VOTER)
+    return has_etcd(node) and not (said.get("status") == "False" and said.get("reason") in WITHOUT_VOTE)
+
+
 def has_etcd(node: Node) -> bool:
     """Whether the node has, or is about to have, an etcd member; a server on an external datastore has none."""
     return ETCD in (node["metadata"].get("labels") or {}) or bool(condition(node, VOTER))
@@ -61,6 +72,8 @@ def not_healthy(node: Node) -> str:
         return f"{name_of(node)} is not Ready ({why_not_ready(node)})"
     if has_etcd(node) and not is_voter(node):
         said = condition(node, VOTER)
+        if said.get("status") == "False" and has_vote(node):
+            return f"{name_of(node)} has an etcd member that is not healthy ({said.get('message') or said.get('reason') or 'no reason given'})"
         return f"{name_of(node)} is no voter of etcd ({said.get('reason') or 'not yet'})"
     return ""
 

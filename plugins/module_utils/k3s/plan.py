@@ -24,6 +24,10 @@ ENTERING = ("init", "join", "replace")
 UNCHANGEABLE = ("cluster-cidr", "service-cidr", "cluster-dns", "cluster-domain", "secrets-encryption", "secrets-encryption-provider")
 """Keys that keep their value for the life of a cluster; other critical ones can change when all servers start anew together."""
 
+KEEP_OUT = "wipe its disk, or run `systemctl disable k3s k3s-agent` on it, before it boots in this network: it would enter the cluster again"
+"""What to do about a host that left the cluster and could not be cleaned. k3s registers a removed agent anew, and lets a removed server join again
+(k3s v1.35.5, pkg/etcd/etcd.go Register); units of this collection do not start such a server (roles/k3s/templates/k3s.service.j2)."""
+
 KEEP_ENCRYPTION = "set secrets-encryption to what it is in k3s_server_config (docs.k3s.io/security/secrets-encryption says how a cluster changes it)"
 
 
@@ -135,16 +139,24 @@ def decide(host: Host, cluster: Cluster, first: str) -> tuple[str, list[Problem]
         return _decide_new(host, first)
     if host.has_data and _is_foreign(host, cluster):
         return "keep", [_foreign(host)]
+    if cluster.state == STOPPED and host.role == "server" and host.k3s.get("tombstone"):
+        return "keep", [
+            Problem(
+                host.name,
+                "it holds the data of a member that the cluster, which is stopped, no longer has",
+                f"take it out of the inventory and run again; once the cluster answers, put it back, and remove-node.yml -e node={host.name} cleans it",
+            )
+        ]
     if cluster.state == STOPPED:
         return ("keep" if host.runs and host.role == "agent" else "start") if host.has_data else "join", []
     if not host.has_data:
         return _decide_blank(host, member)
-    if member is None and host.role == "server" and (host.k3s.get("tombstone") or not host.runs):
+    if host.role == "server" and (host.k3s.get("tombstone") or (member is None and not host.runs)):
         return "join", [
             Problem(
                 host.name,
                 "it holds the data of a member that the cluster no longer has",
-                f"delete that data, then it joins anew: reset.yml --limit {host.name} -e confirm={host.name}",
+                f"clean it: ansible-playbook remove-node.yml -e node={host.name}; where it stays in the inventory, site.yml then lets it join anew",
             )
         ]
     if member is None:
@@ -160,7 +172,7 @@ def _decide_new(host: Host, first: str) -> tuple[str, list[Problem]]:
             Problem(
                 host.name,
                 "it belongs to a cluster already, but no server of the inventory holds one",
-                f"if the servers were lost: restore.yml; if it comes from another cluster: reset.yml --limit {host.name} -e confirm={host.name}",
+                "if the servers were lost: restore.yml; if it comes from another cluster: reset.yml with an inventory that has only this host",
             )
         ]
     return "join", []
@@ -239,7 +251,7 @@ def quorum_problems(
         return []
     replaced = {host.node_name for host in play if host.role == "server" and actions[host.name] == "replace"}
     leaving = replaced | {str(node["name"]) for node in gone if settings.prune}
-    voters = {str(node["name"]): bool(node["alive"]) for node in cluster.voters}
+    voters = {str(node["name"]): bool(node["alive"] and not node.get("member_problem")) for node in cluster.voters}
     # A cluster that answers has its majority, and it does not lose it by a dead member's leaving, nor by that of a stale node after a restore.
     out = sorted(name for name in leaving if voters.get(name))
     staying = [alive for name, alive in voters.items() if name not in leaving]
@@ -329,7 +341,8 @@ def changed_problems(configs: t.Mapping[str, t.Mapping[str, t.Any]], hosts: t.Se
 
 def api_host(cluster: Cluster, first: str, play: t.Sequence[Host]) -> str:
     """Inventory host on which kubectl works, now or once the cluster is up: a live server, preferably with a vote."""
-    voting = [host.name for host in cluster.live if (cluster.nodes.get(host.node_name) or {}).get("voter")]
+    nodes = {host.name: cluster.nodes.get(host.node_name) or {} for host in cluster.live}
+    voting = [name for name, node in nodes.items() if node.get("voter") and not node.get("member_problem")]
     started = [host.name for host in play if host.role == "server" and host.has_data]
     return next(iter([*voting, *(host.name for host in cluster.live), *([first] if first else []), *started]), "")
 
@@ -387,8 +400,14 @@ def messages(
             said += [f"{problem.host}: {problem.what}: {problem.fix}." for problem in checks.connection_findings(host, hosts)]
         if actions[host.name] == "replace":
             said.append(f"{host.name}: takes the place of the dead node {host.node_name}.")
-    if not settings.prune:
-        said += [f"Node {node['name']} is in the cluster and not in the inventory: -e prune=true, or remove-node.yml, takes it out." for node in gone]
+    for node in gone:
+        if settings.prune:
+            said.append(f"Node {node['name']} leaves the cluster, but k3s stays on its host: {KEEP_OUT}.")
+        else:
+            said.append(
+                f"Node {node['name']} is in the cluster and not in the inventory. A removed host that booted with its k3s comes back like this: put it into the"
+                f" inventory once more, and remove-node.yml -e node={node['name']} cleans it. Where the host is gone: -e prune=true."
+            )
     servers = [host for host in hosts if host.role == "server"]
     if len(servers) % 2 == 0:
         said.append(f"{len(servers)} servers survive the loss of {(len(servers) - 1) // 2}, as {len(servers) - 1} would: use an odd number.")
@@ -415,7 +434,7 @@ def _different_clusters(servers: t.Sequence[Host]) -> list[Problem]:
         Problem(
             "",
             f"the servers belong to {len(by_authority)} different clusters ({groups})",
-            "make one inventory for each cluster; where one of them is there by mistake, reset.yml --limit its hosts",
+            "make one inventory for each cluster; where one of them is there by mistake, reset.yml with an inventory that has only its hosts",
         )
     ]
 
@@ -432,7 +451,7 @@ def _foreign(host: Host) -> Problem:
     return Problem(
         host.name,
         f"it is an agent of another cluster ({host.k3s.get('server_url') or 'unknown server'})",
-        f"take it out of this inventory, or let it forget the other: reset.yml --limit {host.name} -e confirm={host.name}",
+        f"take it out of this inventory, or let it forget the other: remove-node.yml -e node={host.name}",
     )
 
 

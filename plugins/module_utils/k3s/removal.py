@@ -213,8 +213,7 @@ def check_quorum(nodes: list[node_state.Node], names: list[str]) -> None:
     Raises:
         PlatformError: it can't; says what to do first.
     """
-    # A learner has no vote and does not count (etcd.io/docs, learning/design-learner).
-    members = [node for node in nodes if node_state.has_etcd(node) and node_state.condition(node, node_state.VOTER).get("status") != "False"]
+    members = [node for node in nodes if node_state.has_vote(node)]
     ill = {node_state.name_of(node): why for node in members if (why := node_state.not_healthy(node))}
     names_left = {node_state.name_of(node) for node in members}
     for name in names:

@@ -106,6 +106,8 @@ class Service:
         if enable:
             reasons.append("it was not enabled")
         began = time.time()
+        if action in {"start", "restart"}:
+            self._refuse_removed()
         if not check_mode:
             if self.options.alone and action in {"start", "restart"}:
                 self._leave_out_server()
@@ -161,6 +163,14 @@ class Service:
         if stale:
             return "restart", [f"{path} changed since it was started" for path in stale]
         return ("restart", ["its files would change"]) if self.options.pending else ("", [])
+
+    def _refuse_removed(self) -> None:
+        """Not start a server that the cluster removed: the condition of its unit would keep systemd from it without a word."""
+        if self.unit == paths.SERVER_UNIT and os.path.exists(self._root + paths.TOMBSTONE):
+            raise PlatformError(
+                f"{self.unit} on {self.node} is not started: {journal.REMOVED} ({paths.TOMBSTONE}).",
+                next_step=journal.REMOVED_STEP.replace("NAME", self.node),
+            )
 
     def _do(self, action: str, now: dict[str, str], *, enable: bool) -> None:
         if action == "restart" and self.options.gate and self.unit == paths.SERVER_UNIT and now["ActiveState"] == "active":

@@ -76,6 +76,11 @@ class Host:
         return removed
 
     def stop(self, check_mode: bool) -> list[str]:
+        """Stop k3s and keep it from starting at boot: a node that left the cluster would enter it again.
+
+        Raises:
+            PlatformError: k3s does not stop.
+        """
         units = [
             unit
             for unit in UNITS
@@ -231,5 +236,5 @@ def delete_tree(path: str, tries: int = 3) -> None:
 
 def run(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     """What the module k3s_uninstall does; its documentation says what the parameters and the result mean."""
-    removed = Host().remove(check_mode=check_mode)
+    removed = Host().stop(check_mode) if params.get("only_stop") else Host().remove(check_mode=check_mode)
     return {"changed": bool(removed), "removed": removed, "diff": {"before": "".join(f"{entry}\n" for entry in removed), "after": ""}}

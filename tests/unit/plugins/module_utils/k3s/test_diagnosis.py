@@ -141,7 +141,7 @@ OF_ONE_HOST: list[tuple[str, t.Any, tuple[str, str]]] = [
     ("diagnosis.cluster_init_in", ["/etc/rancher/k3s/config.yaml"], (WARNING, "cluster-init-left")),
     ("diagnosis.file_systems", [{"path": "/", "bytes": 100, "bytes_free": 4, "inodes": 0, "inodes_free": 0}], (ERROR, "disk-space")),
     ("diagnosis.file_systems", [{"path": "/", "bytes": 100, "bytes_free": 14, "inodes": 0, "inodes_free": 0}], (WARNING, "disk-space")),
-    ("diagnosis.file_systems", [{"path": "/", "bytes": 100, "bytes_free": 50, "inodes": 100, "inodes_free": 1}], (ERROR, "disk-inodes")),
+    ("diagnosis.file_systems", [{"path": "/", "bytes": 10**10, "bytes_free": 5 * 10**9, "inodes": 100, "inodes_free": 1}], (ERROR, "disk-inodes")),
     ("node.cgroup", "v1", (WARNING, "cgroup-v1")),
     ("node.time_synchronized", False, (WARNING, "clock-not-synchronized")),
     ("diagnosis.certificates", [{"path": "/tls/a.crt", "authority": False, "ends": NOW + 89 * DAY}], (WARNING, "certificate-ends")),
@@ -159,6 +159,7 @@ OF_ONE_HOST: list[tuple[str, t.Any, tuple[str, str]]] = [
     ("diagnosis.snapshots", {"directory": "/s", "count": 0, "newest": None}, (WARNING, "snapshots-none")),
     ("diagnosis.snapshots", {"directory": "/s", "count": 1, "newest": NOW - 25 * 3600}, (WARNING, "snapshots-old")),
     ("diagnosis.etcd_size", {"bytes": 76, "quota": 100}, (WARNING, "etcd-size")),
+    ("diagnosis.etcd_size", {"bytes": 6 * 10**9, "quota": 10**11}, (WARNING, "disk-space")),
     ("diagnosis.etcd_size", {"bytes": 91, "quota": 100}, (ERROR, "etcd-size")),
     ("clock", 10.0, (WARNING, "clock-differs")),
     ("clock", -40.0, (ERROR, "clock-differs")),
@@ -226,6 +227,41 @@ def test_restarts_of_long_ago_are_forgotten() -> None:
 def test_a_learner() -> None:
     changed = set_node("server-3", "learner", True, into=set_node("server-3", "voter", False))
     assert found(changed) == [(WARNING, "cluster", "even-servers"), (WARNING, "server-3", "learner")]
+
+
+def test_a_member_that_does_not_answer_counts_for_the_majority() -> None:
+    """The condition is False as that of a learner is."""
+    changed = set_node("server-3", "member_problem", "failed to check etcd member status: context deadline exceeded")
+    assert found(changed) == [(ERROR, "cluster", "quorum"), (ERROR, "server-3", "etcd-member")]
+    first = diagnose(list(changed.values()), LIMITS)[0].text
+    assert "3 voters (2 up), 0 learners; 0 more may fail" in first
+
+
+def test_a_server_without_a_member() -> None:
+    changed = set_node("server-3", "member_problem", "Node is not a member of the etcd cluster", into=set_node("server-3", "voter", False))
+    assert (ERROR, "server-3", "etcd-member") in found(changed)
+    assert "2 voters (2 up)" in diagnose(list(changed.values()), LIMITS)[-1].text
+
+
+def test_a_removed_server_that_was_not_cleaned() -> None:
+    """It is there and runs, or does not start on purpose; one line says it, with what to do."""
+    changed = set_in("server-3", "node.k3s.tombstone", True)
+    for name in NAMES[:3]:
+        nodes = changed[name].cluster["nodes"] if changed[name].cluster else []
+        nodes[:] = [each for each in nodes if each["name"] != "server-3"]
+    findings = [finding for finding in diagnose(list(changed.values()), LIMITS) if finding.host == "server-3"]
+    assert [finding.check for finding in findings] == ["server-removed"]
+    assert "remove-node.yml -e node=server-3" in findings[0].fix
+
+
+def test_a_removed_host_that_is_not_reached() -> None:
+    """Its k3s is still there: the line says what to do before it boots, and after."""
+    changed = set_in("worker-1", "unreachable", True, into=set_in("worker-1", "problem", "no route to host"))
+    for each in changed.values():
+        if each.cluster:
+            each.cluster["nodes"][:] = [node for node in each.cluster["nodes"] if node["name"] != "worker-1"]
+    finding = next(finding for finding in diagnose(list(changed.values()), LIMITS) if finding.check == "host-not-in-cluster")
+    assert "systemctl disable k3s k3s-agent" in finding.fix and "remove-node.yml -e node=worker-1" in finding.fix
 
 
 def test_one_server_is_no_fault() -> None:

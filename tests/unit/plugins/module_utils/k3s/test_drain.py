@@ -21,7 +21,7 @@ VERSION = "v1.36.4+k3s1"
 def node(name: str, *, ready: str = "True", voter: str = "", version: str = VERSION) -> dict[str, t.Any]:
     conditions = [
         {"type": "Ready", "status": ready, "reason": "KubeletNotReady", "message": "stopped"},
-        *([{"type": "EtcdIsVoter", "status": voter}] if voter else []),
+        *([{"type": "EtcdIsVoter", "status": voter, "reason": "MemberIsLearner" if voter == "False" else "MemberNotLearner"}] if voter else []),
     ]
     return {"metadata": {"name": name, "annotations": {}}, "spec": {}, "status": {"conditions": conditions, "nodeInfo": {"kubeletVersion": version}}}
 

@@ -104,10 +104,10 @@ def test_taint_that_is_the_same_keeps_its_time() -> None:
 
 
 def server(name: str, state: str) -> node_state.Node:
-    ready = {"well": "True", "dead": "Unknown", "learner": "True", "joining": "True"}[state]
-    conditions = [{"type": "Ready", "status": ready}]
+    conditions = [{"type": "Ready", "status": "Unknown" if state == "dead" else "True"}]
+    reason = {"learner": "MemberIsLearner", "ill": "Unhealthy", "no member": "NotAMember", "restored": "ClusterRestored"}.get(state)
     if state != "joining":
-        conditions.append({"type": "EtcdIsVoter", "status": "False" if state == "learner" else "True"})
+        conditions.append({"type": "EtcdIsVoter", "status": "False" if reason else "True", "reason": reason or "MemberNotLearner"})
     return {"metadata": {"name": name, "labels": {node_state.ETCD: "true", node_state.CONTROL_PLANE: "true"}}, "status": {"conditions": conditions}}
 
 
@@ -143,6 +143,12 @@ def test_one_that_is_well_may_go_exactly_if_a_majority_of_the_rest_is_well_too(s
         (["well", "well", "well", "dead", "dead"], (0,), False),
         (["well", "dead", "dead"], (1, 2), True),  # after a restore: the Nodes of two servers whose members are gone
         (["dead", "dead"], (0,), False),
+        # A member that does not answer is False as a learner is, but counts for the majority (k3s v1.35.5, pkg/etcd/etcd.go manageLearners).
+        (["well", "well", "ill"], (0,), False),
+        (["well", "well", "ill"], (2, 1), True),
+        (["well", "well", "well", "ill", "ill"], (0,), False),
+        (["well", "well", "no member"], (0,), True),
+        (["well", "well", "restored"], (2,), True),
     ],
 )
 def test_removals_in_a_row(states: list[str], numbers: tuple[int, ...], allowed: bool) -> None:

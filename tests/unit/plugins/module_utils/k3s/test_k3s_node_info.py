@@ -131,6 +131,7 @@ def test_running_server_tells_all_and_the_cluster(host: Host) -> None:
         "control_plane": True,
         "voter": True,
         "learner": False,
+        "member_problem": "",
         "member_name": "s1-4f2",
         "addresses": ["10.0.0.1"],
         "version": "v1.36.4+k3s1",
@@ -211,9 +212,25 @@ def test_role_is_that_of_the_unit_in_use(server: tuple[str, bool], agent: tuple[
     assert node_info.installed_role(units) == role
 
 
-def test_learner_and_silent_nodes_are_told_apart() -> None:
-    learner = json.loads(json.dumps(NODE).replace('"EtcdIsVoter", "status": "True"', '"EtcdIsVoter", "status": "False"'))
-    assert node_info.node_summary(learner)["learner"] is True
+@pytest.mark.parametrize(
+    ("reason", "voter", "learner", "problem"),
+    [
+        ("MemberIsLearner", False, True, ""),
+        ("Unhealthy", True, False, "failed to check etcd member status: context deadline exceeded"),
+        ("NotAMember", False, False, "Node is not a member of the etcd cluster"),
+        ("ClusterRestored", False, False, "the cluster was restored without this member"),
+        ("SomethingNew", True, False, "SomethingNew"),
+    ],
+)
+def test_members_that_are_no_healthy_voters(reason: str, voter: bool, learner: bool, problem: str) -> None:
+    node = json.loads(json.dumps(NODE))
+    condition = next(entry for entry in node["status"]["conditions"] if entry["type"] == "EtcdIsVoter")
+    condition.update(status="False", reason=reason, message=problem if problem != reason else "")
+    summary = node_info.node_summary(node)
+    assert (summary["voter"], summary["learner"], summary["member_problem"]) == (voter, learner, problem)
+
+
+def test_silent_nodes_are_told_apart() -> None:
     silent = node_info.node_summary({"metadata": {"name": "a1"}})
     assert (silent["voter"], silent["learner"], silent["ready"], silent["addresses"]) == (None, False, False, [])
 

@@ -325,7 +325,31 @@ def test_data_of_a_member_that_was_removed_is_refused(service: str) -> None:
     world = World(3).up().k3s("s3", service=service, ready=False)
     del world.nodes["s3"]
     (said,) = world.problems()
-    assert "no longer has" in said and "reset.yml --limit s3" in said
+    assert "no longer has" in said and "remove-node.yml -e node=s3" in said
+
+
+@pytest.mark.parametrize("node_left", [True, False])
+def test_a_member_that_was_removed_is_not_started_again(node_left: bool) -> None:
+    """k3s would join anew by itself at its next start; the annotation etcd.k3s.cattle.io/remove removes the member and leaves the Node."""
+    world = World(3).up().k3s("s3", service="active", ready=False, tombstone=True)
+    if not node_left:
+        del world.nodes["s3"]
+    (said,) = world.problems()
+    assert "no longer has" in said and "remove-node.yml -e node=s3" in said
+
+
+def test_a_member_that_was_removed_does_not_wake_a_stopped_cluster() -> None:
+    world = World(3).up().stop("s1", "s2", "s3").k3s("s3", tombstone=True)
+    assert "s3: it holds the data of a member that the cluster, which is stopped, no longer has" in " ".join(world.problems())
+
+
+def test_what_left_the_inventory_is_named_with_what_to_do() -> None:
+    world = World(3).up()
+    world.nodes["gone"] = {**world.nodes["s3"], "name": "gone", "control_plane": False, "voter": None, "addresses": ["10.9.9.9"]}
+    (said,) = (text for text in world.plan()["messages"] if "gone" in text)
+    assert "remove-node.yml -e node=gone" in said and "-e prune=true" in said
+    (said,) = (text for text in world.plan(prune=True)["messages"] if "gone" in text)
+    assert "systemctl disable k3s k3s-agent" in said and "before it boots" in said
 
 
 def test_two_clusters_in_one_inventory_are_refused() -> None:

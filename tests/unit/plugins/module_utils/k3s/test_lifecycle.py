@@ -71,19 +71,23 @@ def test_remove_works_from_a_server_that_stays_and_warns_of_an_even_number() -> 
 
 def test_remove_of_a_dead_host_cleans_nothing_and_says_so() -> None:
     result = lifecycle.remove(cluster(gone("worker-1")), ["worker-1"])
-    assert result["remove_nodes"] == ["worker-1"] and result["clean_hosts"] == [] and "never start k3s there" in result["messages"][0]
+    assert result["remove_nodes"] == ["worker-1"] and result["clean_hosts"] == [] and result["stop_hosts"] == []
+    assert "systemctl disable k3s k3s-agent" in result["messages"][0] and "before it boots" in result["messages"][0]
+    assert lifecycle.remove(cluster(gone("worker-1")), ["worker-1"], keep_hosts=True)["messages"] == result["messages"], "it comes back as well"
 
 
 def test_remove_of_a_node_without_a_host() -> None:
     servers = [host(name, nodes=[*NAMES, "forgotten"]) for name in NAMES[:3]]
     result = lifecycle.remove(cluster(*servers), ["forgotten"])
     assert result["remove_nodes"] == ["forgotten"] and result["clean_hosts"] == []
+    assert "forgotten: no host of the inventory" in result["messages"][0]
 
 
 def test_remove_again_still_cleans_the_host() -> None:
     servers = [host(name, nodes=NAMES[:3]) for name in NAMES[:3]]
     assert lifecycle.remove(cluster(*servers), ["worker-1"])["clean_hosts"] == ["worker-1"]
-    assert lifecycle.remove(cluster(*servers), ["worker-1"], keep_hosts=True)["clean_hosts"] == []
+    kept = lifecycle.remove(cluster(*servers), ["worker-1"], keep_hosts=True)
+    assert kept["clean_hosts"] == [] and kept["stop_hosts"] == ["worker-1"]
 
 
 def test_remove_refuses_unknown_names_and_the_last_server() -> None:

@@ -36,7 +36,7 @@ class Cluster:
         node = self.nodes[name]
         conditions = [{"type": "Ready", "status": node["ready"]}]
         if node["server"]:
-            conditions.append({"type": "EtcdIsVoter", "status": node["voter"]})
+            conditions.append({"type": "EtcdIsVoter", "status": node["voter"], "reason": "MemberIsLearner"})
         labels = {"node-role.kubernetes.io/control-plane": "true", "node-role.kubernetes.io/etcd": "true"} if node["server"] else {}
         return {"metadata": {"name": name, "labels": labels}, "status": {"conditions": conditions}}
 
