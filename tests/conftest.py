@@ -44,18 +44,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: t.Any) -> t.Any:
 
 
 class Record:
-    """Seconds by part, and the number of outcomes, written as JSON for scripts/run_tests.py."""
+    """Seconds by part, and the number of outcomes, written as JSON for scripts/run_tests.py; failures in `failures.log` beside it, as soon as they come."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.seconds: collections.Counter[str] = collections.Counter()
+        self.failures = file.with_name("failures.log")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self.failures.unlink(missing_ok=True)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.seconds[part_of(report.nodeid)] += report.duration
+        if report.failed:
+            with self.failures.open("a", encoding="utf-8") as log:
+                log.write(f"=== {report.nodeid} ({report.when})\n{report.longreprtext}\n")
 
     def pytest_terminal_summary(self, terminalreporter: t.Any) -> None:
         outcomes = {name: len(terminalreporter.stats.get(name, [])) for name in ("passed", "failed", "error", "skipped")}
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text(json.dumps({"seconds": self.seconds, "outcomes": outcomes}, indent=1), encoding="utf-8")
 
 

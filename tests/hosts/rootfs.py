@@ -31,6 +31,7 @@ PACKAGES = (
     "openssh-server",
     "procps",
     "python3",
+    "sudo",
     "systemd",
     "systemd-sysv",
 )

@@ -151,7 +151,8 @@ def _fetch(program: Program, place: Path) -> dict[str, str]:
         expected = fetch_checksum(program.checksums_url, program.asset, mirror_variable=program.variable)
     if not expected:
         raise PlatformError(
-            f"No checksum of {program.name} {program.version} for {program.architecture} is known.", next_step=f"give its sha256 beside {program.variable}."
+            f"No checksum of {program.name} {program.version} for {program.architecture} is known.",
+            next_step=f"give its sha256 in `checksums`, beside {program.variable}.",
         )
     downloaded = place.with_name(f"{place.name}.download")
     try:

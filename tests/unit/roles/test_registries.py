@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
 from ansible_collections.wasmfaas.platform.plugins.module_utils.download.programs import expand, provide
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import paths
@@ -105,6 +106,10 @@ def test_air_gap_bundles_and_node_bundles_hold_the_program() -> None:
 
 
 def test_on_aws_nodes_log_in_and_public_images_come_through_the_mirrors() -> None:
-    variables = yaml.safe_load((PROJECT / "inventories/aws/group_vars/all.yml").read_text(encoding="utf-8"))
-    assert variables["registries_ecr_login"] is True
-    assert "ecr_mirrors if registries_ecr_login | bool" in variables["platform_image_registries"]
+    variables = DataLoader().load_from_file(str(PROJECT / "inventories/aws/group_vars/all.yml"), trusted_as_template=True)
+    host = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+    cluster = {"registry": {"host": host, "mirrors": {"quay.io": "wasmfaas-quay", "registry.k8s.io": "wasmfaas-kubernetes"}}}
+    on_aws = role(**variables, aws_cluster=cluster)
+    assert on_aws.value("__registries_ecr_used") is True and files(**variables)[PROGRAM]["state"] == "present"
+    mirrors = {"docker.io": "mirror.gcr.io", "quay.io": f"{host}/wasmfaas-quay", "registry.k8s.io": f"{host}/wasmfaas-kubernetes"}
+    assert on_aws.value("platform_image_registries") == mirrors
