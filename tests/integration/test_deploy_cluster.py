@@ -22,6 +22,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds im
     INTERCEPTOR_ROUTE,
     LEASE,
     NODE,
+    POD,
     SCALED_OBJECT,
     SECRET,
     SPIN_APP,
@@ -261,6 +262,22 @@ def test_a_version_that_does_not_come_up_is_undone_and_the_previous_one_answers(
     assert deployment.deploy(project)["changed"] is False
 
 
+def restarts(api: KubernetesApi, name: str) -> list[int]:
+    pods = api.list(POD, "default", labels={"core.spinkube.dev/app-name": name})
+    return [container["restartCount"] for pod in pods for container in pod["status"].get("containerStatuses") or []]
+
+
+def test_replicas_of_a_fresh_artifact_that_collide_in_the_shim_come_up(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+    """All but the first end once or twice with exit code 137, and the kubelet says CrashLoopBackOff; the next restart works."""
+    first = deployment.deploy(project, replicas=8)
+    assert first["changed"] is True and deployment.call(first).json()["image"] == first["image"]
+    assert max(restarts(api, project.name)) > 0, "the stand-in let no pod crash"
+    assert min(restarts(api, project.name)) == 0
+    project.write("second")
+    second = deployment.deploy(project, replicas=8)
+    assert deployment.call(second).json()["image"] == second["image"] != first["image"]
+
+
 def test_a_first_version_that_does_not_come_up_leaves_nothing(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
     project.manifest(behaviour="crash")
     with pytest.raises(PlatformError, match="nothing of it was left"):
@@ -295,6 +312,35 @@ def test_a_component_for_a_newer_spin_is_refused_before_anything_is_pushed(deplo
     assert raised.value.stage == "compatibility"
     assert "0.24.0" in raised.value.cause and "4.0.0" in raised.value.cause
     assert httpx2.get(f"http://{deployment.registry.host}/v2/functions/{project.name}/tags/list").status_code == 404
+
+
+@pytest.fixture
+def nodes_with_a_later_shim(deployment: Deployment, api: KubernetesApi) -> t.Iterator[None]:
+    """Nodes whose shim is newer than what the collection knows."""
+    labels_of_node = [{"metadata": {"name": "wasm-node", "labels": {"wasmfaas.dev/containerd-shim-spin": version}}} for version in ("0.26.0", "0.25.1")]
+    later, before = ({"apiVersion": "v1", "kind": "Node", **node} for node in labels_of_node)
+    deployment.control_plane.apply(later)
+    yield
+    deployment.control_plane.apply(before)
+
+
+def test_a_component_for_a_spin_that_no_known_shim_has_is_refused(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+    (project.folder / "base.bin").write_bytes(component("wasi:http/handler@0.3.0"))
+    with pytest.raises(PlatformError, match=r"exports wasi:http/handler@0\.3\.0, which Spin has from 4\.1\.0 on") as raised:
+        deployment.deploy(project)
+    assert raised.value.stage == "compatibility" and "shim_version=VERSION" in raised.value.next_step
+    assert httpx2.get(f"http://{deployment.registry.host}/v2/functions/{project.name}/tags/list").status_code == 404
+
+
+@pytest.mark.usefixtures("nodes_with_a_later_shim")
+def test_a_component_for_a_spin_that_no_known_shim_has_runs_on_a_later_one(deployment: Deployment, project: FunctionProject) -> None:
+    (project.folder / "base.bin").write_bytes(component("wasi:http/handler@0.3.0"))
+    result = deployment.deploy(project)
+    assert result["changed"] is True and "was not checked" in str(result["warnings"])
+    assert deployment.deploy(project)["changed"] is False
+    with pytest.raises(PlatformError, match=r"interfaces that Spin has from 4\.1\.0 on") as raised:
+        deployment.deploy(project, shim_version="0.25.1", state="pushed")
+    assert raised.value.stage == "registry"
 
 
 def test_the_shim_version_of_the_nodes_is_found_out(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:

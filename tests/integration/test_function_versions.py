@@ -172,6 +172,13 @@ def test_a_canary_that_does_not_come_up_leaves_the_function_alone(
     assert api.get(SPIN_APP, "default", f"{project.name}-canary") is None
 
 
+def test_replicas_of_a_canary_that_collide_in_the_shim_come_up(deployment: Deployment, project: FunctionProject, first: Result) -> None:
+    canary = deployment.deploy(project, replicas=6, canary=50)
+    assert canary["changed"] is True
+    promoted = change_version(deployment, project.name, "promoted")
+    assert promoted["image"] == canary["image"] != first["image"]
+
+
 def test_a_canary_that_was_cut_off_is_finished_by_the_next_run(deployment: Deployment, project: FunctionProject, api: KubernetesApi, first: Result) -> None:
     project.manifest(behaviour="slow_start")
     process = deployment.start(project, canary=50)

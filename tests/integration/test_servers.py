@@ -264,6 +264,18 @@ def test_an_index_crashes_and_restarts_are_counted(control_plane: ControlPlane, 
     assert "/spin.toml: No such file" in "".join(cluster.log(str(pod.metadata and pod.metadata.name), namespace="default"))
 
 
+def test_pods_of_a_fresh_artifact_that_start_at_once_collide_and_then_work(control_plane: ControlPlane, cluster: Client, registry: Registry, name: str) -> None:
+    image = HandMadeArtifact(name).push(registry, f"functions/{name}")
+    control_plane.apply(spin_app(name, image, replicas=4))
+    wait_available(cluster, name, replicas=4)
+    counts = [status.restartCount for pod in pods_of(cluster, name) for status in (pod.status and pod.status.containerStatuses) or []]
+    assert len(counts) == 4 and min(counts) == 0 and 0 < max(counts) < 3
+    control_plane.apply(spin_app(f"{name}-again", image, replicas=4))
+    wait_available(cluster, f"{name}-again", replicas=4)
+    again = [status.restartCount for pod in pods_of(cluster, f"{name}-again") for status in (pod.status and pod.status.containerStatuses) or []]
+    assert again == [0] * 4, "the node has what the first one compiled"
+
+
 def tar_layer(artifact: HandMadeArtifact) -> None:
     artifact.layers.append(("application/vnd.oci.image.layer.v1.tar+gzip", b"tar"))
 

@@ -41,7 +41,7 @@ type layer struct {
 	mediaType string
 	head      []byte // the first bytes; all of it for a locked app
 	isWasm    bool
-	exportsP3 bool // a component that exports the WASI p3 HTTP handler
+	shimMinor int // the first shim 0.x that runs the component's HTTP handler; 0: any
 }
 
 // layerKey tells layers apart as the shim's caches do: Wasm and data files lie in different folders.
@@ -298,13 +298,10 @@ func (i *image) checkContent(reference contentReference, mediaType string) error
 	return nil
 }
 
-// checkWorlds refuses WASI p3 components on a shim with Spin 3: Spin 4.0.1 (crates/http/src/trigger.rs) came with shim 0.25.
+// checkWorlds refuses WASI p3 components on a shim that lacks them: the draft of 2026-03 came with Spin 4.0 (crates/http/src/trigger.rs), shim 0.25.
 func (i *image) checkWorlds(application *lockedApplication, shimVersion string) error {
-	if !olderThan(shimVersion, 0, 25) {
-		return nil
-	}
 	for _, component := range application.Components {
-		if digest := component.Source.Digest; digest != nil && i.layers[layerKey(wasmMediaType, *digest)].exportsP3 {
+		if digest := component.Source.Digest; digest != nil && olderThan(shimVersion, 0, i.layers[layerKey(wasmMediaType, *digest)].shimMinor) {
 			return fmt.Errorf("component %q: Expected component to export one of `wasi:http/incoming-handler`, `fermyon:spin/inbound-http`, but it exported none of those", *component.ID)
 		}
 	}

@@ -34,9 +34,16 @@ type kubelet struct {
 	settings settings
 	runtime  *containerRuntime // nil: pods are played
 
-	lock     sync.Mutex
-	pods     map[types.UID]*runningPod
-	nextAddr int
+	lock        sync.Mutex
+	pods        map[types.UID]*runningPod
+	firstStarts map[string]firstStart // by the digest of the image's config
+	nextAddr    int
+}
+
+// firstStart is the first one of an image on the node, which compiles it.
+type firstStart struct {
+	pod types.UID
+	at  time.Time
 }
 
 // runningPod is what the node knows of a pod and the API does not.
@@ -369,6 +376,9 @@ func (k *kubelet) start(ctx context.Context, pod *corev1.Pod, running *runningPo
 			err = errors.New("the application asked for a crash with STAND_IN_BEHAVIOUR=crash")
 		}
 	}
+	if err == nil {
+		err = k.collision(running)
+	}
 	if err == nil && k.runtime != nil {
 		err = k.startContainer(ctx, pod, running)
 	}
@@ -376,7 +386,8 @@ func (k *kubelet) start(ctx context.Context, pod *corev1.Pod, running *runningPo
 		err = errors.New("failed to write /spin.json: Read-only file system (os error 30)") // shim #123
 	}
 	running.previousLog = running.log
-	if running.crashed {
+	again := running.crashed
+	if again {
 		running.restarts++
 	}
 	k.recorder.Eventf(pod, corev1.EventTypeNormal, "Created", "Created container: %s", container.Name)
@@ -388,7 +399,11 @@ func (k *kubelet) start(ctx context.Context, pod *corev1.Pod, running *runningPo
 		if running.restarts == 0 {
 			running.previousLog = running.log
 		}
-		after := backOff(k.settings.backOff, int(running.restarts)+1)
+		if !again { // the first restart is made at once (kubelet v1.34.1: pkg/kubelet/kuberuntime/kuberuntime_manager.go, doBackOff)
+			ended := &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error", StartedAt: metav1.NewTime(running.startedAt), FinishedAt: metav1.NewTime(running.startedAt)}
+			return time.Millisecond, k.update(ctx, pod, running, corev1.PodRunning, false, corev1.ContainerState{Terminated: ended})
+		}
+		after := backOff(k.settings.backOff, int(running.restarts))
 		running.retryAt = time.Now().Add(after)
 		message := fmt.Sprintf("back-off %s restarting failed container=%s pod=%s_%s(%s)", after, container.Name, pod.Name, pod.Namespace, pod.UID)
 		k.recorder.Eventf(pod, corev1.EventTypeWarning, "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)", container.Name, pod.Name, pod.Namespace, pod.UID)
@@ -400,6 +415,26 @@ func (k *kubelet) start(ctx context.Context, pod *corev1.Pod, running *runningPo
 	running.log = fmt.Sprintf("Serving http://0.0.0.0:80\nAvailable Routes: %d trigger(s) of %s\n", len(application.Triggers), application.name())
 	k.lock.Unlock()
 	return k.becomeReady(ctx, pod, running)
+}
+
+// collision plays what happens to pods of a fresh artifact that start on one node while the first of them does: runwasi finds no label of the compiled
+// content yet and stores it again, and all but the first end with exit code 137; a later try works (seen with containerd-shim-spin 0.24.0,
+// containerd-shim-wasm 1.0.0 and containerd 2.2.9, with 8 replicas). Here the first restart, which is made at once, fails as well.
+func (k *kubelet) collision(running *runningPod) error {
+	k.lock.Lock()
+	defer k.lock.Unlock()
+	first, isStarted := k.firstStarts[running.image.configDigest]
+	if !isStarted {
+		if k.firstStarts == nil {
+			k.firstStarts = map[string]firstStart{}
+		}
+		k.firstStarts[running.image.configDigest] = firstStart{pod: running.uid, at: time.Now()}
+		return nil
+	}
+	if first.pod == running.uid || time.Since(first.at) >= k.settings.collision {
+		return nil
+	}
+	return errors.New(`Failed to read Spin app manifest from "/spin.toml"`)
 }
 
 // becomeReady reports the container as running, and as ready when its time has come, or where it is a process when that answers its probe.

@@ -48,6 +48,7 @@ type settings struct {
 	readyAfter         time.Duration
 	terminateAfter     time.Duration
 	backOff            time.Duration
+	collision          time.Duration
 	gatewayClass       string
 	gatewayAddress     string
 	interceptorService string
@@ -73,7 +74,8 @@ func main() {
 	flags.StringVar(&s.shimVersionKey, "shim-version-key", "wasmfaas.dev/shim-version", "name of that label and annotation")
 	flags.DurationVar(&s.readyAfter, "ready-after", 200*time.Millisecond, "time from a container's start to its readiness")
 	flags.DurationVar(&s.terminateAfter, "terminate-after", 100*time.Millisecond, "time from a pod's deletion to its end")
-	flags.DurationVar(&s.backOff, "back-off", time.Second, "first wait after a failed pull or a crash; it doubles three times")
+	flags.DurationVar(&s.backOff, "back-off", time.Second, "first wait after a failed pull or a second crash; it doubles three times")
+	flags.DurationVar(&s.collision, "collision", 500*time.Millisecond, "how long after the first start of an image other pods of it fail to start; less than --back-off")
 	flags.StringVar(&s.gatewayClass, "gateway-class", "traefik", "GatewayClass whose Gateways the front plays")
 	flags.StringVar(&s.gatewayAddress, "gateway-address", "127.0.0.1", "address in the Gateways' status")
 	flags.StringVar(&s.interceptorService, "interceptor-service", "keda/keda-add-ons-http-interceptor-proxy", "NAMESPACE/NAME of the Service behind which the front plays KEDA's interceptor")

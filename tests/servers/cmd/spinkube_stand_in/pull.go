@@ -141,7 +141,7 @@ func (s *imageStore) fetch(ctx context.Context, reference string, secrets []core
 			return nil, err
 		}
 		fetched.isWasm = isWasm(fetched.head)
-		fetched.exportsP3 = search.p3 && !search.p2
+		fetched.shimMinor = search.shimMinor()
 		found.layers[layerKey(fetched.mediaType, wanted.Digest.String())] = fetched
 	}
 	// containerd unpacks tar layers only, and counts them (core/unpack/unpacker.go).
@@ -209,16 +209,30 @@ func (s *imageStore) blob(repository name.Repository, wanted v1.Descriptor, keep
 
 // worldSearch looks for the names of the HTTP worlds in a stream (spin v4.0.2: crates/http/src/trigger.rs): no parser, a name is enough.
 type worldSearch struct {
-	p2, p3 bool
-	tail   []byte
+	p2, p3, p3Draft bool
+	tail            []byte
 }
 
 func (w *worldSearch) Write(chunk []byte) (int, error) {
 	window := append(w.tail, chunk...)
 	w.p2 = w.p2 || bytes.Contains(window, []byte("wasi:http/incoming-handler@0.2")) || bytes.Contains(window, []byte("fermyon:spin/inbound-http"))
 	w.p3 = w.p3 || bytes.Contains(window, []byte("wasi:http/handler@0.3.0"))
+	w.p3Draft = w.p3Draft || bytes.Contains(window, []byte("wasi:http/handler@0.3.0-rc-2026-03-15"))
 	w.tail = append([]byte{}, window[max(0, len(window)-40):]...)
 	return len(chunk), nil
+}
+
+// shimMinor is the first shim 0.x with the handler: the draft of WASI 0.3.0 is in Spin 4.0 (shim 0.25), the final one in Spin 4.1 (wit/world.wit on its main
+// branch at 94a8fc8), which no shim up to 0.25 has.
+func (w *worldSearch) shimMinor() int {
+	switch {
+	case w.p2 || !w.p3:
+		return 0
+	case w.p3Draft:
+		return 25
+	default:
+		return 26
+	}
 }
 
 // credentialsFor finds the credentials of a repository as kubelet does: the entries of all secrets, the longest match first.
