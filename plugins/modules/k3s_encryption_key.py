@@ -11,7 +11,9 @@ short_description: Let a k3s cluster encrypt its secrets with a new key
 version_added: 1.0.0
 description:
   - Runs on one ready server. k3s makes a new key, encrypts all secrets with it and removes the old key; this waits until it has done so.
-  - All servers must be restarted afterwards, one at a time and this one first; C(rotate.yml) does.
+  - All servers must be restarted afterwards, one at a time, with the option C(alone) of M(wasmfaas.platform.k3s_service); C(rotate.yml) does.
+  - With older k3s, a server that ends in the middle has the only copy of the new key, and cannot start any more (k3s-io/k3s 13763). So there must be a snapshot
+    of before.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -34,6 +36,12 @@ options:
     description: Seconds that encrypting all secrets may take; k3s does some five a second.
     type: int
     default: 1800
+  snapshot:
+    description: Name of the snapshot that was taken on this server before. Without one that is there, readable and known to k3s, no key is made.
+    type: str
+  snapshot_directory:
+    description: Where it lies, if not in k3s's own directory.
+    type: path
 seealso:
   - module: wasmfaas.platform.k3s_service
 """
@@ -56,6 +64,11 @@ unfinished:
   description: Whether an earlier rotation must be finished first, by restarting all servers.
   returned: success
   type: bool
+found:
+  description: What an earlier rotation has left, as a sentence; empty where it left nothing.
+  returned: success
+  type: str
+  sample: ""
 key:
   description: Name of the key.
   returned: success
@@ -79,6 +92,8 @@ def main() -> None:
         argument_spec=dict(
             minimum_age=dict(type="float", default=24),
             timeout=dict(type="int", default=1800),
+            snapshot=dict(type="str"),
+            snapshot_directory=dict(type="path"),
         ),
         supports_check_mode=True,
     )

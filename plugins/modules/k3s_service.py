@@ -65,6 +65,12 @@ options:
     description: In check mode, whether earlier tasks would have changed files that k3s reads, so that a restart is foretold.
     type: bool
     default: false
+  alone:
+    description:
+      - Whether a server that is started or restarted compares its keys and tokens with its own copy of etcd, and not with the server that it joined through.
+      - Needed where that one may have older ones, as after a rotation of the key that encrypts secrets. The server's C(join.yaml) is as before afterwards.
+    type: bool
+    default: false
   k3s_program:
     description: The program k3s, whose C(kubectl) asks the API.
     type: path
@@ -136,6 +142,7 @@ def main() -> None:
             gate=dict(type="bool", default=True),
             gate_timeout=dict(type="int", default=60),
             pending=dict(type="bool", default=False),
+            alone=dict(type="bool", default=False),
             k3s_program=dict(type="path", default=K3S_PROGRAM),
         ),
         supports_check_mode=True,

@@ -29,12 +29,15 @@ options:
       - V(look) only reads.
       - V(begin), on one ready server, chooses the new tokens, O(server_token) and O(agent_token) or generated ones, and writes them beside those in use.
       - V(stage), on the other servers, writes O(server_token) and O(agent_token) beside those in use.
-      - V(rotate), where it was begun, tells the cluster the new server token.
+      - V(rotate), where it was begun, tells the cluster the new tokens, which stores them in etcd for all servers.
       - V(activate) puts the new tokens into use; the unit then counts as running with something older, M(wasmfaas.platform.k3s_service) restarts it.
       - V(finish) removes the second copy.
+      - V(release) makes a server ready to start that k3s refuses to start on, since a file of it is newer than its copy in etcd; it does not start it.
+      - V(check) tells whether k3s would refuse its next start, since the tokens of this server are not in etcd.
+      - V(save), on one server that runs, has etcd take over its tokens. V(settle), on all servers afterwards, makes their files the same.
     type: str
     required: true
-    choices: [look, begin, stage, rotate, activate, finish]
+    choices: [look, begin, stage, rotate, activate, finish, release, check, save, settle]
   unit:
     description: The unit, V(k3s) on servers and V(k3s-agent) on agents.
     type: str
@@ -69,8 +72,12 @@ staged:
   description: Whether new tokens lie beside those in use.
   returned: O(step=look)
   type: bool
+server_staged:
+  description: Whether a new server token is among them.
+  returned: O(step=look)
+  type: bool
 rotated:
-  description: Whether the cluster has the new server token already.
+  description: Whether the cluster has the new tokens already.
   returned: O(step=look)
   type: bool
 age:
@@ -78,6 +85,16 @@ age:
   returned: O(step=look)
   type: float
   sample: 8760.5
+refused:
+  description: Files that k3s called newer than their copy in etcd when it ended.
+  returned: O(step=release)
+  type: list
+  elements: str
+  sample: [/var/lib/rancher/k3s/server/cred/passwd]
+unsaved:
+  description: Whether the next start would be refused. V(false) also where this server cannot tell.
+  returned: O(step=check)
+  type: bool
 needed:
   description: Whether there is something to rotate.
   returned: O(step=begin)
@@ -93,7 +110,7 @@ from ..module_utils.module_run import run_module
 def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
-            step=dict(type="str", required=True, choices=["look", "begin", "stage", "rotate", "activate", "finish"]),
+            step=dict(type="str", required=True, choices=["look", "begin", "stage", "rotate", "activate", "finish", "release", "check", "save", "settle"]),
             unit=dict(type="str", choices=["k3s", "k3s-agent"], default="k3s"),
             server_token=dict(type="str", no_log=True),
             agent_token=dict(type="str", no_log=True),

@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from .support.servers import wait_until
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.k3s_double import build
+from tests.unit.roles.role_rendering import RenderedRole
 
 TOKEN = "sesame-of-the-tests"
 NETWORK = "10.97.3"
@@ -77,10 +79,9 @@ class Host:
         for folder in ("etc", "work", "lib", "bin"):
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
         own = self.directory
-        # Two programs of a host that begin at once clear the same workdir, and one of them finds it gone: then it tries again.
-        overlay = f"mount -t overlay overlay -o lowerdir=/etc,upperdir={own}/etc,workdir={own}/work /etc"
+        work = tempfile.mkdtemp(dir=own / "work")  # the kernel takes some time to let go of that of a process that was killed
         mounts = (
-            f"{{ {overlay} 2>/dev/null || {{ sleep 0.3; {overlay} 2>/dev/null; }} || {{ sleep 1; {overlay}; }}; }} && mount --bind {own}/lib /var/lib && "
+            f"mount -t overlay overlay -o lowerdir=/etc,upperdir={own}/etc,workdir={work} /etc && mount --bind {own}/lib /var/lib && "
             f'hostname {self.namespace} && PATH={own}/bin:$PATH exec {self.k3s} "$@"'
         )
         return ["ip", "netns", "exec", self.namespace, "unshare", "--mount", "--uts", "sh", "-c", mounts, "k3s", *arguments]
@@ -209,6 +210,55 @@ def refused(k3s: Path, tmp_path: Path, role: str, content: str) -> subprocess.Co
     return finished
 
 
+def start_with_credential_provider(k3s: Path, folder: Path, configuration: str) -> str:
+    """What an agent says that is stopped right after the kubelet's checks, by the address of its server."""
+    programs = folder / "bin"
+    programs.mkdir()
+    (programs / "ecr-credential-provider").write_text("#!/bin/sh\nexit 1\n")
+    (programs / "ecr-credential-provider").chmod(0o755)
+    (folder / "credentials.yaml").write_text(configuration)
+    keys = {
+        "server": "nowhere",
+        "token": TOKEN,
+        "image-credential-provider-bin-dir": str(programs),
+        "image-credential-provider-config": f"{folder}/credentials.yaml",
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(keys))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("K3S_")}
+    command = [str(k3s), "agent", "--config", f"{folder}/config.yaml", "--data-dir", f"{folder}/data"]
+    finished = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)
+    assert finished.returncode == 1
+    return finished.stderr
+
+
+def ecr_configuration() -> str:
+    """What the role registries places on a node."""
+    role = RenderedRole("registries", ansible_managed="managed", __k3s_host={"architecture": "arm64"})
+    return str(role.value("lookup('ansible.builtin.template', 'credential_provider.yaml.j2')"))
+
+
+def test_the_kubelet_takes_our_credential_provider(k3s: Path, tmp_path: Path) -> None:
+    """By its own code, which reads strictly (kubernetes v1.34.1, pkg/credentialprovider/plugin)."""
+    said = start_with_credential_provider(k3s, tmp_path, ecr_configuration())
+    assert "image credential provider bin dir and configuration file found" in said and 'server \\"nowhere\\" is not https://HOST:PORT' in said
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("matchImages:", "matchImage:", "unknown field"),
+        ("defaultCacheDuration: 12h", "defaultCacheDuration: 12 hours", "time: unknown unit"),
+        ("credentialprovider.kubelet.k8s.io/v1", "credentialprovider.kubelet.k8s.io/v2", "Unsupported value"),
+        ("name: ecr-credential-provider", "name: docker-credential-ecr-login", "did not exist"),
+    ],
+)
+def test_another_credential_provider_stops_it(k3s: Path, tmp_path: Path, before: str, after: str, message: str) -> None:
+    configuration = ecr_configuration()
+    assert before in configuration
+    said = start_with_credential_provider(k3s, tmp_path, configuration.replace(before, after))
+    assert "kubelet exited: failed to register credential provider plugins" in said and message in said
+
+
 def test_version(k3s: Path) -> None:
     finished = subprocess.run([str(k3s), "--version"], check=True, capture_output=True, text=True)
     assert finished.stdout == f"k3s version {build.DEFAULT_VERSION} (double)\n"
@@ -332,6 +382,85 @@ def test_a_member_that_was_killed_is_unhealthy_and_a_member(cluster: list[Host])
     assert third.namespace not in first.kubectl("get", "nodes", "-o", "name")
     third.stop()
     shutil.rmtree(third.data)
+
+
+@needs_root
+def test_another_agent_token_stops_the_start_after_the_next(cluster: list[Host]) -> None:
+    """The first start with it writes server/cred/passwd and saves nothing; the way out is to save by telling the server token once more (k3s-io/k3s#8066)."""
+    stranger = cluster[3]
+    stranger.stop()
+    shutil.rmtree(stranger.data, ignore_errors=True)
+    settings = {"cluster_init": True, "token": TOKEN, "node_name": "alone"}
+    stranger.configure(**settings, agent_token="first-token-of-agents")
+
+    def starts() -> None:
+        stranger.start("server")
+        stranger.wait_ready()
+
+    def is_refused() -> None:
+        stranger.stop()
+        finished = stranger.call("server")
+        assert finished.returncode == 1
+        assert "/server/cred/passwd newer than datastore and could cause a cluster outage. Remove the file(s) from disk" in finished.stderr
+
+    starts()
+    stranger.configure(**settings, agent_token="second-token-of-agents")
+    stranger.stop()
+    starts()
+    is_refused()
+    is_refused()  # for good
+    passwd = stranger.data / "server/cred/passwd"
+    passwd.unlink()  # as the message says: that alone helps for one start
+    starts()
+    is_refused()
+    passwd.unlink()
+    starts()
+    told = stranger.call("token", "rotate", f"--token={TOKEN}", f"--new-token={TOKEN}")
+    assert told.returncode == 0, told.stderr
+    for name in ("one", "two"):  # a member that is killed right after a write may not know yet that it was committed, and its copy drops it
+        stranger.kubectl("create", "configmap", name)
+    for _start in range(2):
+        stranger.stop()
+        starts()
+    assert "second-token-of-agents" in passwd.read_text()
+    stranger.stop()
+    shutil.rmtree(stranger.data)
+
+
+@needs_root
+def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Host], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what that one has on disk, as releases before v1.32.3 do, or with etcd (k3s-io/k3s#11844); without `server` always with etcd."""
+    first, second, *_others = cluster
+
+    def rotate_on_second() -> None:
+        assert second.call("secrets-encrypt", "rotate-keys", seconds=120).returncode == 0
+        wait_until(lambda: "reencrypt_finished" in second.call("secrets-encrypt", "status").stdout, seconds=120, what="the secrets have the new key")
+
+    def again(host: Host) -> None:
+        host.stop()
+        host.start("server")
+        host.wait_ready()
+
+    first.kubectl("create", "secret", "generic", "of-the-test", "--from-literal=a=b")
+    rotate_on_second()
+    second.stop()
+    refused = second.call("server")
+    assert refused.returncode == 1
+    assert "cred/encryption-config.json" in refused.stderr and "newer than datastore and could cause a cluster outage" in refused.stderr
+    second.configure(token=TOKEN, secrets_encryption=True)
+    again(second)
+    again(first)  # names no server
+    for host in (first, second):
+        assert json.loads(host.kubectl("get", "secret", "of-the-test", "-o", "json"))["data"] == {"a": "Yg=="}
+    second.configure(server=f"https://{first.address}:6443", token=TOKEN, secrets_encryption=True)
+    monkeypatch.setenv("K3S_DOUBLE_BOOTSTRAP_FROM", "datastore")
+    again(first)
+    again(second)
+    wait_until(lambda: "All hashes match" in second.call("secrets-encrypt", "status").stdout, seconds=60, what="both have the key")
+    rotate_on_second()
+    again(second)
+    again(first)
+    assert json.loads(first.kubectl("get", "secret", "of-the-test", "-o", "json"))["data"] == {"a": "Yg=="}
 
 
 @needs_root

@@ -17,23 +17,32 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// bootstrapData are the files below server/ that all servers share: path → content. They are handed to a joining server, and
-// kept in etcd encrypted by the server token (facts §2: "also the PBKDF2 passphrase of the bootstrap data").
-type bootstrapData map[string][]byte
+// sharedFile is one file of the bootstrap data with the time it was last changed (k3s v1.36.3: pkg/bootstrap/bootstrap.go, File).
+type sharedFile struct {
+	Timestamp time.Time
+	Content   []byte
+}
 
-var bootstrapFiles = []string{
-	"tls/server-ca.crt", "tls/server-ca.key", "tls/client-ca.crt", "tls/client-ca.key", "tls/request-header-ca.crt", "tls/request-header-ca.key",
-	"tls/etcd/server-ca.crt", "tls/etcd/server-ca.key", "tls/etcd/peer-ca.crt", "tls/etcd/peer-ca.key", "tls/service.key",
-	"cred/encryption-config.json", "cred/encryption-state.json",
+// bootstrapData are the files below server/ that all servers share, by k3s's name of each (pkg/daemons/config/types.go,
+// ControlRuntimeBootstrap). They are handed to other servers, and kept in etcd encrypted by the server token.
+type bootstrapData map[string]sharedFile
+
+var bootstrapFiles = map[string]string{
+	"ServerCA": "tls/server-ca.crt", "ServerCAKey": "tls/server-ca.key", "ClientCA": "tls/client-ca.crt", "ClientCAKey": "tls/client-ca.key",
+	"RequestHeaderCA": "tls/request-header-ca.crt", "RequestHeaderCAKey": "tls/request-header-ca.key",
+	"ETCDServerCA": "tls/etcd/server-ca.crt", "ETCDServerCAKey": "tls/etcd/server-ca.key",
+	"ETCDPeerCA": "tls/etcd/peer-ca.crt", "ETCDPeerCAKey": "tls/etcd/peer-ca.key", "ServiceKey": "tls/service.key",
+	"PasswdFile": passwdFile, "EncryptionConfig": "cred/encryption-config.json", "EncryptionHash": "cred/encryption-state.json",
 }
 
 func readBootstrap(place places) (bootstrapData, error) {
 	data := bootstrapData{}
-	for _, name := range bootstrapFiles {
+	for key, name := range bootstrapFiles {
 		content, err := os.ReadFile(place.server(name))
 		if errors.Is(err, os.ErrNotExist) {
 			continue
@@ -41,22 +50,30 @@ func readBootstrap(place places) (bootstrapData, error) {
 		if err != nil {
 			return nil, err
 		}
-		data[name] = content
+		status, err := os.Stat(place.server(name))
+		if err != nil {
+			return nil, err
+		}
+		data[key] = sharedFile{status.ModTime(), content}
 	}
 	return data, nil
 }
 
+// write puts the files on disk with the times that they have in the data (k3s v1.36.3: WriteToDiskFromStorage).
 func (data bootstrapData) write(place places) error {
-	for _, name := range bootstrapFiles {
-		content, present := data[name]
-		if !present {
+	for key, file := range data {
+		name, known := bootstrapFiles[key]
+		if !known {
 			continue
 		}
 		mode := os.FileMode(0o600)
 		if filepath.Ext(name) == ".crt" {
 			mode = 0o644
 		}
-		if err := writeFile(place.server(name), content, mode); err != nil {
+		if err := writeFile(place.server(name), file.Content, mode); err != nil {
+			return err
+		}
+		if err := os.Chtimes(place.server(name), file.Timestamp, file.Timestamp); err != nil {
 			return err
 		}
 	}
@@ -72,17 +89,32 @@ func bootstrapKey(password string) string {
 	return bootstrapPrefix + hex.EncodeToString(sum[:])[:12]
 }
 
-// storeBootstrap writes the data under the password's key and removes those of other passwords, in one transaction.
-func storeBootstrap(ctx context.Context, client *clientv3.Client, data bootstrapData, password string) error {
+// saveBootstrap stores the files of this server's disk under the password's key. Where that key is there already, it changes nothing but
+// with override, and then removes those of other passwords (k3s v1.36.3: pkg/cluster/storage.go, Save and RotateBootstrapToken).
+func saveBootstrap(ctx context.Context, client *clientv3.Client, place places, password string, override bool) error {
+	stored, err := client.Get(ctx, bootstrapPrefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	if err != nil {
+		return err
+	}
+	if len(stored.Kvs) > 0 && !override {
+		for _, pair := range stored.Kvs {
+			if string(pair.Key) == bootstrapKey(password) {
+				logWarning("Bootstrap key already exists")
+				return nil
+			}
+		}
+		return fmt.Errorf("failed to save bootstrap data: %w", errOtherToken)
+	}
+	logInfo("Saving cluster bootstrap data to datastore")
+	data, err := readBootstrap(place)
+	if err != nil {
+		return err
+	}
 	sealed, err := data.seal(password)
 	if err != nil {
 		return err
 	}
 	key := bootstrapKey(password)
-	stored, err := client.Get(ctx, bootstrapPrefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
-	if err != nil {
-		return err
-	}
 	operations := []clientv3.Op{clientv3.OpPut(key, string(sealed))}
 	for _, pair := range stored.Kvs {
 		if string(pair.Key) != key {

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,11 +23,12 @@ import (
 // encryptionPoll is how often the API server looks for a changed configuration; a minute is its default.
 const encryptionPoll = 2 * time.Second
 
-// encryptionState is cred/encryption-state.json; the higher serial number is the newer configuration.
-type encryptionState struct {
-	Stage  string
-	Serial int
-}
+// encryptionState is cred/encryption-state.json.
+type encryptionState struct{ Stage string }
+
+// encryptionStage is the stage that this process is in, where it is none that is kept on disk (k3s v1.36.3: pkg/server/handlers/secrets-encrypt.go,
+// encryptionRotateKeys: "As this stage is not persisted, we do not write the annotation to file").
+var encryptionStage atomic.Value
 
 // prepareEncryption makes the API server's encryption configuration of a new cluster (facts §8).
 func prepareEncryption(all *settings, place places) error {
@@ -37,7 +39,10 @@ func prepareEncryption(all *settings, place places) error {
 	if place.hasData() && minorOf(Version) < 35 {
 		return errors.New("secrets-encryption can't be turned on for an existing cluster before v1.35 (k3s #13403)")
 	}
-	return writeEncryption(place, "start", []apiserverv1.Key{newEncryptionKey(all)}, all.text("secrets-encryption-provider"))
+	if err := writeEncryption(place, []apiserverv1.Key{newEncryptionKey(all)}, all.text("secrets-encryption-provider")); err != nil {
+		return err
+	}
+	return writeEncryptionState(place, "start")
 }
 
 func newEncryptionKey(all *settings) apiserverv1.Key {
@@ -46,8 +51,8 @@ func newEncryptionKey(all *settings) apiserverv1.Key {
 	return apiserverv1.Key{Name: all.text("secrets-encryption-provider") + "key-" + time.Now().UTC().Format("20060102150405.000000"), Secret: base64.StdEncoding.EncodeToString(content)}
 }
 
-// writeEncryption writes the configuration with the first key active, and the state with the next serial number.
-func writeEncryption(place places, stage string, keys []apiserverv1.Key, provider string) error {
+// writeEncryption writes the configuration with the first key active.
+func writeEncryption(place places, keys []apiserverv1.Key, provider string) error {
 	encrypting := apiserverv1.ProviderConfiguration{AESCBC: &apiserverv1.AESConfiguration{Keys: keys}}
 	if provider == "secretbox" {
 		encrypting = apiserverv1.ProviderConfiguration{Secretbox: &apiserverv1.SecretboxConfiguration{Keys: keys}}
@@ -63,15 +68,15 @@ func writeEncryption(place places, stage string, keys []apiserverv1.Key, provide
 	if err != nil {
 		return err
 	}
-	state, _ := readEncryptionState(place)
-	stateText, err := json.Marshal(encryptionState{stage, state.Serial + 1})
+	return writeFile(place.server("cred/encryption-config.json"), content, 0o600)
+}
+
+func writeEncryptionState(place places, stage string) error {
+	content, err := json.Marshal(encryptionState{stage})
 	if err != nil {
 		return err
 	}
-	if err := writeFile(place.server("cred/encryption-config.json"), content, 0o600); err != nil {
-		return err
-	}
-	return writeFile(place.server("cred/encryption-state.json"), stateText, 0o600)
+	return writeFile(place.server("cred/encryption-state.json"), content, 0o600)
 }
 
 func readEncryptionState(place places) (encryptionState, error) {
@@ -104,21 +109,20 @@ func readEncryption(place places) ([]apiserverv1.Key, string, error) {
 	return nil, "", errors.New("no keys")
 }
 
-// encryptionIsNewer tells whether this server has a newer configuration than the one in etcd.
-func encryptionIsNewer(place places, stored bootstrapData) bool {
-	var there encryptionState
-	_ = json.Unmarshal(stored["cred/encryption-state.json"], &there)
-	here, err := readEncryptionState(place)
-	return err == nil && here.Serial > there.Serial
-}
-
 // encryptionHash is the annotation by which k3s compares the servers: STAGE-HASH.
 func encryptionHash(place places) string {
 	content, err := os.ReadFile(place.server("cred/encryption-config.json"))
 	if err != nil {
 		return ""
 	}
-	state, _ := readEncryptionState(place)
 	sum := sha256.Sum256(content)
-	return fmt.Sprintf("%s-%s", state.Stage, hex.EncodeToString(sum[:]))
+	return fmt.Sprintf("%s-%s", currentEncryptionStage(place), hex.EncodeToString(sum[:]))
+}
+
+func currentEncryptionStage(place places) string {
+	if stage, set := encryptionStage.Load().(string); set && stage != "" {
+		return stage
+	}
+	state, _ := readEncryptionState(place)
+	return state.Stage
 }

@@ -59,7 +59,7 @@ func resetCluster(all *settings, host *host) error {
 	}
 	data, err := forceNewCluster(ctx, folder, name, secret.password)
 	if err == nil {
-		err = secret.checkAuthority(data["tls/server-ca.crt"])
+		err = secret.checkAuthority(data["ServerCA"].Content)
 	}
 	if err != nil {
 		if source != "" {
@@ -85,6 +85,8 @@ func resetCluster(all *settings, host *host) error {
 	logInfo("Managed etcd cluster membership has been reset, restart without --cluster-reset flag now. Backup and delete ${datadir}/server/db on each peer etcd server and rejoin the nodes")
 	return nil
 }
+
+var errNoBootstrap = errors.New("no bootstrap data found in etcd")
 
 // restoreSnapshot unpacks a snapshot beside the present data.
 func restoreSnapshot(ctx context.Context, all *settings, host *host, name, source string) (string, error) {
@@ -155,7 +157,7 @@ func forceNewCluster(ctx context.Context, folder, name, password string) (bootst
 	defer cancel()
 	data, err := fetchBootstrap(ctx, client, password)
 	if err == nil && data == nil {
-		err = errors.New("no bootstrap data found in etcd")
+		err = errNoBootstrap
 	}
 	return data, err
 }

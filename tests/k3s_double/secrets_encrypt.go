@@ -93,8 +93,7 @@ func (own *supervisor) encryptionStatus(writer http.ResponseWriter, request *htt
 		answer(writer, encryptionReport{})
 		return
 	}
-	state, _ := readEncryptionState(own.place)
-	report := encryptionReport{Enable: true, Stage: state.Stage, ActiveKey: keys[0].Name, HashMatch: true, KeyType: map[string]string{"aescbc": "AES-CBC", "secretbox": "XSalsa20-POLY1305"}[provider]}
+	report := encryptionReport{Enable: true, Stage: currentEncryptionStage(own.place), ActiveKey: keys[0].Name, HashMatch: true, KeyType: map[string]string{"aescbc": "AES-CBC", "secretbox": "XSalsa20-POLY1305"}[provider]}
 	for _, key := range keys[1:] {
 		report.InactiveKeys = append(report.InactiveKeys, key.Name)
 	}
@@ -119,7 +118,9 @@ func compareEncryption(ctx context.Context, clients kubernetes.Interface, place 
 	return nil
 }
 
-// rotateEncryptionKey makes a new key the active one and writes all Secrets anew; the other servers learn it at their next start.
+// rotateEncryptionKey makes a new key the active one and writes all Secrets anew; the other servers learn it at their next start. Only at the very end the
+// configuration is stored in etcd: what ends this process before leaves a key on this disk that nothing else has (pkg/server/handlers/secrets-encrypt.go before
+// k3s#13763 was mended; v1.36.3 stores the new key before it encrypts anything with it).
 func (own *supervisor) rotateEncryptionKey(writer http.ResponseWriter, request *http.Request) {
 	clients, ctx := own.withClient(writer, request)
 	if clients == nil {
@@ -133,36 +134,30 @@ func (own *supervisor) rotateEncryptionKey(writer http.ResponseWriter, request *
 		if err := compareEncryption(ctx, clients, own.place); err != nil {
 			return err
 		}
+		encryptionStage.Store("reencrypt_active")
 		fresh := newEncryptionKey(own.settings)
 		// Readable before it is written with, as k3s does it.
 		for _, order := range [][]apiserverv1.Key{append(keys[:len(keys):len(keys)], fresh), append([]apiserverv1.Key{fresh}, keys...)} {
-			if err := writeEncryption(own.place, "rotate_keys", order, provider); err != nil {
+			if err := writeEncryption(own.place, order, provider); err != nil {
 				return err
 			}
 			time.Sleep(2*encryptionPoll + time.Second) // until the API server has loaded it
 		}
-		if err := own.publishEncryption(ctx, clients); err != nil {
+		if err := own.markEncryption(ctx, clients); err != nil {
 			return err
 		}
 		go own.reencrypt(context.WithoutCancel(ctx), clients, []apiserverv1.Key{fresh}, provider)
 		return nil
 	}()
 	if err != nil {
+		encryptionStage.Store("")
 		http.Error(writer, err.Error(), http.StatusBadRequest)
 	}
 }
 
-// publishEncryption stores the configuration in etcd for the other servers, and its hash in this server's Node.
-func (own *supervisor) publishEncryption(ctx context.Context, clients *kubernetes.Clientset) error {
-	data, err := readBootstrap(own.place)
-	if err != nil {
-		return err
-	}
-	running := own.member.Load()
-	if err := storeBootstrap(ctx, running.client, data, own.secrets.Load().Server); err != nil {
-		return err
-	}
-	return markServer(ctx, clients, own.place, own.host, running.etcd.Config().Name)
+// markEncryption puts the configuration's hash on this server's Node.
+func (own *supervisor) markEncryption(ctx context.Context, clients *kubernetes.Clientset) error {
+	return markServer(ctx, clients, own.place, own.host, own.member.Load().etcd.Config().Name)
 }
 
 func (own *supervisor) reencrypt(ctx context.Context, clients *kubernetes.Clientset, keys []apiserverv1.Key, provider string) {
@@ -178,10 +173,17 @@ func (own *supervisor) reencrypt(ctx context.Context, clients *kubernetes.Client
 				return err
 			}
 		}
-		if err := writeEncryption(own.place, "reencrypt_finished", keys, provider); err != nil {
+		if err := writeEncryption(own.place, keys, provider); err != nil {
 			return err
 		}
-		return own.publishEncryption(ctx, clients)
+		if err := writeEncryptionState(own.place, "reencrypt_finished"); err != nil {
+			return err
+		}
+		if err := saveBootstrap(ctx, own.member.Load().client, own.place, *own.token.Load(), true); err != nil {
+			return err
+		}
+		encryptionStage.Store("")
+		return own.markEncryption(ctx, clients)
 	}()
 	if err != nil {
 		logError("reencrypting the secrets: %s", err)

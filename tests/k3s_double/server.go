@@ -89,10 +89,11 @@ func (own *server) run() error {
 	go waitForSignal(running)
 	running.waitVoter(ctx)
 	logInfo("etcd data store connection OK after %s", time.Since(started).Round(time.Millisecond))
-	if err := own.reconcileBootstrap(ctx, running); err != nil {
-		return err
+	// Stores them at the very first start, and nothing ever after (k3s v1.36.3: pkg/cluster/cluster.go, Start).
+	if err := saveBootstrap(ctx, running.client, own.place, own.secret.password, false); err != nil {
+		return fmt.Errorf("Shutdown request received: %w", err)
 	}
-	api := newAPIServer(own.settings, own.host, front) // after reconcileBootstrap: the encryption may have come with it
+	api := newAPIServer(own.settings, own.host, front)
 	failed := make(chan error, 3)
 	go func() { failed <- fmt.Errorf("kube-apiserver: %w", api.run(ctx)) }()
 	clients, err := own.waitReady(ctx, failed)
@@ -129,8 +130,11 @@ func (own *server) prepare(ctx context.Context) (*embed.Config, error) {
 	state := embed.ClusterStateFlagNew
 	switch {
 	case own.place.hasData():
-		// cluster-init and server are ignored (facts §1 "Once etcd data exists").
+		// It joins and begins nothing any more, but compares its files with those of the server that `server` names (reconcile.go).
 		logInfo("Managed etcd cluster bootstrap already complete and initialized")
+		if err := own.reconcile(ctx); err != nil {
+			return nil, err
+		}
 	case own.settings.has("server"):
 		if endpoints, err = own.join(ctx); err != nil {
 			return nil, err
@@ -151,6 +155,12 @@ func (own *server) prepare(ctx context.Context) (*embed.Config, error) {
 		return nil, err
 	} else if own.secret.authorityHash != "" && own.secret.authorityHash != hash {
 		return nil, fmt.Errorf("token CA hash does not match the Cluster CA certificate hash: %s != %s", own.secret.authorityHash, hash)
+	}
+	if err := ensureUsers(own.place, own.secrets); err != nil {
+		return nil, err
+	}
+	if err := writeTokens(own.place, own.secrets); err != nil {
+		return nil, err
 	}
 	if err := makeServerLeaves(own.place, own.host, own.settings.list("tls-san")); err != nil {
 		return nil, err
@@ -197,7 +207,7 @@ func (own *server) join(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("failed to get the etcd members from %s: %w", address, err)
 	}
 	logInfo("Joining the cluster of %s", address)
-	return information.EtcdEndpoints, data.write(own.place)
+	return information.EtcdEndpoints, reconcileFiles(own.place, data) // files of an earlier membership count here too
 }
 
 func (own *server) openFront() (*front, *supervisor, error) {
@@ -207,31 +217,10 @@ func (own *server) openFront() (*front, *supervisor, error) {
 	}
 	supervisor := &supervisor{settings: own.settings, host: own.host, place: own.place}
 	supervisor.secrets.Store(&own.secrets)
+	supervisor.token.Store(&own.secrets.Server)
 	supervisor.identify = &identifier{supervisor, front.clients}
 	front.supervisor = supervisor.handler()
 	return front, supervisor, front.listen(own.settings.text("https-listen-port"), own.settings.text("lb-server-port"))
-}
-
-// reconcileBootstrap compares with the data in etcd: another token is refused, newer shared files are taken over.
-func (own *server) reconcileBootstrap(ctx context.Context, running *member) error {
-	stored, err := fetchBootstrap(ctx, running.client, own.secret.password)
-	if err != nil {
-		return fmt.Errorf("starting kubernetes: preparing server: %w", err)
-	}
-	if stored != nil && !encryptionIsNewer(own.place, stored) {
-		if err := stored.write(own.place); err != nil {
-			return err
-		}
-	} else {
-		present, err := readBootstrap(own.place)
-		if err != nil {
-			return err
-		}
-		if err := storeBootstrap(ctx, running.client, present, own.secret.password); err != nil {
-			return err
-		}
-	}
-	return writeTokens(own.place, own.secrets)
 }
 
 // waitReady returns when /readyz answers 200, or when a part has failed.

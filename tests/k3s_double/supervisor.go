@@ -20,7 +20,8 @@ type supervisor struct {
 	settings *settings
 	host     *host
 	place    places
-	secrets  atomic.Pointer[passwords]
+	secrets  atomic.Pointer[passwords] // that it was started with: others count from the next start on
+	token    atomic.Pointer[string]    // the server token's password that the bootstrap data are encrypted by
 	member   atomic.Pointer[member]
 	clients  atomic.Pointer[kubernetes.Clientset] // nil until the API is ready
 	identify *identifier
@@ -119,13 +120,12 @@ func (own *supervisor) information(writer http.ResponseWriter, request *http.Req
 	answer(writer, own.describe())
 }
 
-// bootstrap hands out the shared keys: the server token is the right to them, TLS their envelope.
 func (own *supervisor) bootstrap(writer http.ResponseWriter, request *http.Request) {
 	if err := checkJoiningServer(request.Header.Get(headerVersion)); err != nil {
 		http.Error(writer, err.Error(), http.StatusPreconditionFailed)
 		return
 	}
-	data, err := readBootstrap(own.place)
+	data, err := own.serveBootstrap(request)
 	if err != nil {
 		http.Error(writer, err.Error(), http.StatusInternalServerError)
 		return

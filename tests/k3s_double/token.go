@@ -112,11 +112,7 @@ func serverPasswords(all *settings, place places) (token, passwords, error) {
 
 // writeTokens writes server/token, node-token and agent-token in the secure form (facts §2 Tokens).
 func writeTokens(place places, secrets passwords) error {
-	hash, err := readAuthorityHash(place.tls("server-ca.crt"))
-	if err != nil {
-		return err
-	}
-	if err := writeFile(place.server("token"), fmt.Appendf(nil, "K10%s::server:%s\n", hash, secrets.Server), 0o600); err != nil {
+	if err := writeServerToken(place, secrets.Server); err != nil {
 		return err
 	}
 	if err := link(place.server("token"), place.server("node-token")); err != nil {
@@ -125,7 +121,19 @@ func writeTokens(place places, secrets passwords) error {
 	if secrets.Agent == secrets.Server {
 		return link(place.server("token"), place.server("agent-token"))
 	}
+	hash, err := readAuthorityHash(place.tls("server-ca.crt"))
+	if err != nil {
+		return err
+	}
 	return writeFile(place.server("agent-token"), fmt.Appendf(nil, "K10%s::node:%s\n", hash, secrets.Agent), 0o600)
+}
+
+func writeServerToken(place places, password string) error {
+	hash, err := readAuthorityHash(place.tls("server-ca.crt"))
+	if err != nil {
+		return err
+	}
+	return writeFile(place.server("token"), fmt.Appendf(nil, "K10%s::server:%s\n", hash, password), 0o600)
 }
 
 func link(target, name string) error {

@@ -154,7 +154,8 @@ func requestRotation(ctx context.Context, place places, server, old, fresh strin
 	return nil
 }
 
-// rotateToken encrypts the bootstrap data in etcd by the new token: from then on a server with the old one can't start.
+// rotateToken takes another server token, or the same again, and saves this server's shared files under it (k3s v1.36.3: pkg/server/handlers/token.go,
+// tokenRotate): from then on a server with another token can't start. Of the tokens that this process lets others in by, it changes none.
 func (own *supervisor) rotateToken(writer http.ResponseWriter, request *http.Request) {
 	var asked rotation
 	running := own.member.Load()
@@ -167,23 +168,34 @@ func (own *supervisor) rotateToken(writer http.ResponseWriter, request *http.Req
 		if err != nil {
 			return err
 		}
-		if fresh.bootstrap || fresh.password == own.secrets.Load().Server {
-			return errors.New("the new token is a bootstrap token or the old one")
+		if fresh.bootstrap {
+			return errors.New("failed to normalize server token; must be in format K10<CA-HASH>::<USERNAME>:<PASSWORD> or <PASSWORD>")
 		}
-		data, err := readBootstrap(own.place)
+		users, err := readPasswd(own.place)
 		if err != nil {
 			return err
 		}
-		if err := storeBootstrap(request.Context(), running.client, data, fresh.password); err != nil {
+		old, found := users.users["server"]
+		if !found {
+			return errors.New("server token not found")
+		}
+		users.ensure("server", "k3s:server", fresh.password)
+		if agent, err := readToken(own.settings, "agent-token"); err != nil {
+			return err
+		} else if agent == "" && users.users["node"].password == old.password {
+			users.ensure("node", "k3s:agent", fresh.password)
+		}
+		if err := users.write(own.place); err != nil {
 			return err
 		}
-		changed := *own.secrets.Load()
-		if changed.Agent == changed.Server {
-			changed.Agent = fresh.password
+		if err := writeServerToken(own.place, fresh.password); err != nil {
+			return err
 		}
-		changed.Server = fresh.password
-		own.secrets.Store(&changed)
-		return writeTokens(own.place, changed)
+		if err := saveBootstrap(request.Context(), running.client, own.place, fresh.password, true); err != nil {
+			return err
+		}
+		own.token.Store(&fresh.password)
+		return nil
 	}()
 	if err != nil {
 		http.Error(writer, err.Error(), http.StatusInternalServerError)

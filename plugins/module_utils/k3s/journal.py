@@ -75,6 +75,20 @@ REMOVED_STEP = (
 
 KNOWN_CAUSES = (
     _known(
+        r"/cred/passwd newer than datastore and could cause a cluster outage",
+        "its tokens (server/cred/passwd) are newer than the copy of them in etcd, as after a change of the agents' token that was not stored",
+        "Have it stored: ansible-playbook rotate.yml -e what=repair.",
+        "k3s-io/k3s pkg/cluster/bootstrap.go (ReconcileBootstrapData); k3s-io/k3s#8066, rancher/rke2#5785",
+        final=True,
+    ),
+    _known(
+        r"newer than datastore and could cause a cluster outage",
+        "keys or certificates of it are newer than the copies of them in etcd, as when a rotation of the encryption key was cut off",
+        "Run: ansible-playbook rotate.yml -e what=repair. If that ends with this message, go back to the snapshot of before: restore.yml (docs/operations.md).",
+        "k3s-io/k3s pkg/cluster/bootstrap.go (ReconcileBootstrapData); k3s-io/k3s#13763",
+        final=True,
+    ),
+    _known(
         r"token CA hash does not match",
         "the token names the certificate authority of another cluster than the one it was about to join",
         "Compare the token with /var/lib/rancher/k3s/server/token of a live server. Where this host was in another cluster, clean it first:"
@@ -118,15 +132,6 @@ KNOWN_CAUSES = (
         final=True,
         names=r"critical configuration mismatched: ([\w-]+)",
         unnamed="a value",
-    ),
-    _known(
-        r"newer than datastore and could cause a cluster outage",
-        "files of this server ({names}) are newer than those that etcd has for all servers",
-        "Move the named files away on this host, and start k3s: it takes them from etcd. Then run site.yml again.",
-        "k3s-io/k3s pkg/cluster/bootstrap.go; k3s-io/k3s#8066; rancher/rke2#5785",
-        final=True,
-        names=r"((?:/\S+, )*/\S+) newer than datastore",
-        unnamed="see its journal",
     ),
     _known(
         r"flag provided but not defined",

@@ -16,7 +16,7 @@ from ansible.module_utils.urls import open_url
 
 from ..errors import PlatformError
 from ..host.commands import run_command
-from . import inputs, journal, paths, registry_probe
+from . import inputs, journal, paths, registry_probe, stored_tokens
 from .applied import was_applied
 from .certificates import NotACertificate, end_of_first
 from .kubectl import Kubectl, NotFound, host_kubectl
@@ -78,8 +78,10 @@ def run(parameters: dict[str, t.Any], _check_mode: bool, _hidden: set[str]) -> d
         "snapshots": snapshots() if server else None,
         "file_systems": file_systems(),
         "etcd_size": etcd_size() if server else None,
+        "tokens_unsaved": tokens_unsaved() if server else None,
         "runtime_classes": runtime_classes(host_kubectl()) if server else None,
         "charts": charts(host_kubectl()) if server else None,
+        "credential_provider": credential_provider(),
         "registries": {
             "missing_files": [path for path in parameters["registry_files"] if not os.path.isfile(path)],
             "endpoints": registry_probe.probe(parameters["registry_endpoints"], parameters["timeout"]),
@@ -190,6 +192,19 @@ def file_systems(root: str = "") -> list[dict[str, t.Any]]:
                 }
             )
     return found
+
+
+def credential_provider(root: str = "") -> bool:
+    """Whether the kubelet has a credential provider, as for Amazon ECR: its configuration and a program.
+
+    k3s gives it to the kubelet only if both are there at a start (k3s v1.35.1, pkg/daemons/agent/agent.go, ImageCredProvAvailable).
+    """
+    return os.path.isfile(root + paths.CREDENTIAL_PROVIDER_CONFIG) and bool(_existing((f"{paths.CREDENTIAL_PROVIDER_DIRECTORY}/*",), root))
+
+
+def tokens_unsaved() -> bool | None:
+    """Whether etcd lacks the tokens of this server, so that k3s refuses its next start; None where it cannot tell."""
+    return stored_tokens.unsaved(stored_tokens.reader(stored_tokens.api_port()))
 
 
 def etcd_size(url: str = ETCD_METRICS) -> dict[str, int] | None:

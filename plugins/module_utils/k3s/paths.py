@@ -17,6 +17,8 @@ CONFIG_DIRECTORY = "/etc/rancher/k3s"
 CONFIG = "/etc/rancher/k3s/config.yaml"
 CONFIG_DROP_INS = "/etc/rancher/k3s/config.yaml.d"
 JOIN_CONFIG = "/etc/rancher/k3s/config.yaml.d/join.yaml"
+JOIN_ASIDE = "/etc/rancher/k3s/config.yaml.d/join.yaml.whole"
+"""The file before the line `server` was taken out of it for one start; k3s reads only *.yaml and *.yml."""
 TOKEN = "/etc/rancher/k3s/token"  # noqa: S105 (a path)
 AGENT_TOKEN = "/etc/rancher/k3s/agent-token"  # noqa: S105 (a path)
 REGISTRIES = "/etc/rancher/k3s/registries.yaml"

@@ -135,7 +135,8 @@ def reset(
 def clear(identity: str, *, authority: str = "", is_inactive: Inactive = inactive, check_mode: bool = False) -> bool:
     """Take away this server's database, so that it joins the restored cluster as a new member; gives whether there was one to take away.
 
-    The database is renamed, not deleted: `finish` deletes it. Arguments and errors as of `reset`.
+    The tokens and the encryption key go with it: k3s refuses to join where they are newer than those of the snapshot, and brings the latter with the join
+    (k3s v1.36.3: pkg/cluster/bootstrap.go, ReconcileBootstrapData). All is renamed, not deleted: `finish` deletes it. Arguments and errors as of `reset`.
     """
     before = remembered()
     if before.get("identity") == identity and before.get("done") == "cleared":
@@ -152,6 +153,8 @@ def clear(identity: str, *, authority: str = "", is_inactive: Inactive = inactiv
     put_aside_another_cluster(authority)
     if os.path.isdir(DATABASE):
         shutil.rmtree(BEFORE, ignore_errors=True)
+        for path in glob.glob(f"{paths.SERVER_DIRECTORY}/cred/passwd") + glob.glob(f"{paths.SERVER_DIRECTORY}/cred/encryption-*.json"):
+            os.rename(path, f"{DATABASE}/{os.path.basename(path)}")
         os.rename(DATABASE, BEFORE)
     remember(identity, "cleared")
     return True

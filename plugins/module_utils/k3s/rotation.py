@@ -12,30 +12,30 @@ What is done is read from the host each time, so that a run that was cut off is 
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import datetime
 import glob
+import hashlib
 import json
 import os
 import re
 import secrets
-import ssl
 import time
 import typing as t
-import urllib.error
-import urllib.request
 
 from ..errors import PlatformError
 from ..host import whole_file
 from ..host.commands import TIMED_OUT, Completed, run_command
 from ..host.waiting import wait_for
-from . import certificates, inputs, paths
+from . import certificates, inputs, paths, stored_tokens
 from .journal import host_secrets
 from .service import Options, Service
-from .snapshot import SERVER_CA, SERVER_TOKEN, last_line, moment, password, tail
+from .snapshot import DIRECTORY, SERVER_TOKEN, last_line, moment, password, sha256, tail
+from .stored_tokens import Request, read_token
 
 NEXT = ".next"
+TOLD = ".told"
+"""Beside the staged server token, on the server that told the cluster: a digest of the tokens that etcd has by now."""
 TOKEN_FILES = {"server": paths.TOKEN, "agent": paths.AGENT_TOKEN}
 TOKEN_CHARACTERS = re.compile(r"[A-Za-z0-9._~+/=-]+")
 SHORTEST_TOKEN = 16
@@ -45,8 +45,6 @@ NEVER = 1_000_000
 AUTHORITY_SUFFIXES = ("-ca.crt", "-ca.nochain.crt")
 
 Run = t.Callable[[t.Sequence[str], float], Completed]
-Request = t.Callable[[str, bytes, str], None]
-"""Sends a body by PUT to a path of this server, with the server token's password."""
 
 
 def run_on_host(arguments: t.Sequence[str], seconds: float) -> Completed:
@@ -129,14 +127,21 @@ def certificates_module(params: dict[str, t.Any], check_mode: bool, hidden: set[
 
 
 def look_at_tokens(now: float) -> dict[str, t.Any]:
-    """Whether new tokens lie beside those in use, whether the cluster has the new server token already, and how many hours old the one in use is."""
+    """Whether new tokens lie beside those in use, whether the cluster has them already, and how many hours old the one in use is."""
     staged = [path for path in TOKEN_FILES.values() if os.path.exists(path + NEXT)]
     new = read_token(paths.TOKEN + NEXT)
+    told = bool(staged) and read_token(paths.TOKEN + TOLD) == digest_of_staged()
     try:
         age = (now - os.path.getmtime(paths.TOKEN)) / 3600
     except FileNotFoundError:
         age = float(NEVER)
-    return {"staged": bool(staged), "rotated": bool(new) and password(read_token(SERVER_TOKEN)) == new, "age": round(age, 3)}
+    rotated = told or (bool(new) and password(read_token(SERVER_TOKEN)) == new)
+    return {"staged": bool(staged), "server_staged": bool(new), "rotated": rotated, "age": round(age, 3)}
+
+
+def digest_of_staged() -> str:
+    """SHA-256 of the tokens that lie beside those in use."""
+    return hashlib.sha256("\n".join(read_token(path + NEXT) for path in TOKEN_FILES.values()).encode()).hexdigest()
 
 
 def begin_tokens(given: t.Mapping[str, str], *, minimum_age: float, now: float, check_mode: bool = False) -> tuple[bool, bool]:
@@ -190,29 +195,27 @@ def stage_tokens(new: t.Mapping[str, str], *, check_mode: bool = False) -> bool:
     return changed
 
 
-def rotate_server_token(request: Request, *, check_mode: bool = False) -> bool:
-    """Tell the cluster the staged server token; gives whether it was another one before. k3s encrypts the data for joining servers anew with it.
+def tell_tokens(request: Request, *, check_mode: bool = False) -> bool:
+    """Tell the cluster the staged tokens; gives whether it had others before. k3s stores them in etcd, encrypted with the server token.
 
-    Through the server's own interface, as `k3s token rotate` does it (k3s, pkg/cli/token/token.go), since that command takes tokens as arguments only.
+    Through the server's own interface, as `k3s token rotate` does it (k3s, pkg/cli/token/token.go), since that command takes tokens as arguments only. An
+    agents' token that is new alone goes the same way, with the server token that is in use: nothing else makes k3s store it (see stored_tokens.py).
 
     Raises:
         PlatformError: the server refused.
     """
-    new = read_token(paths.TOKEN + NEXT)
-    current = read_token(SERVER_TOKEN)
-    if not new:
-        return False  # only the agents' token is new
+    server, agent = read_token(paths.TOKEN + NEXT), read_token(paths.AGENT_TOKEN + NEXT)
+    if not server and not agent:
+        return False
+    current = password(read_token(SERVER_TOKEN))
     if not current:
         raise PlatformError(f"There is no token in {SERVER_TOKEN}.", next_step="Run it on a server that is ready.")
-    if password(current) == new:
+    digest = digest_of_staged()
+    if read_token(paths.TOKEN + TOLD) == digest:
         return False
     if not check_mode:
-        request("/v1-k3s/token", json.dumps({"newToken": new}).encode(), password(current))
-        # The server writes it when it has stored it (pkg/server/handlers/token.go).
-        if not wait_for(lambda: password(read_token(SERVER_TOKEN)) == new, seconds=30):
-            raise PlatformError(
-                "The server took the new token, but did not store it.", next_step="See `journalctl -u k3s -n 50` on that host, and run it again."
-            )
+        stored_tokens.save(request, server=server or current, agent=agent or password(read_token(paths.AGENT_TOKEN)))
+        write_token(paths.TOKEN + TOLD, digest)
     return True
 
 
@@ -239,7 +242,7 @@ def in_form_of(old: str, new: str) -> str:
 
 def finish_tokens(*, check_mode: bool = False) -> bool:
     """Remove the staged tokens, once all nodes run with them."""
-    left = [path + NEXT for path in TOKEN_FILES.values() if os.path.lexists(path + NEXT)]
+    left = [path for path in (paths.TOKEN + TOLD, *(path + NEXT for path in TOKEN_FILES.values())) if os.path.lexists(path)]
     if not check_mode:
         for path in left:
             os.unlink(path)
@@ -252,40 +255,8 @@ def request_restart(unit: str) -> None:
         os.unlink(inputs.record_path(unit))
 
 
-def read_token(path: str) -> str:
-    """Empty where there is none."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().strip()
-    except FileNotFoundError:
-        return ""
-
-
 def write_token(path: str, token: str) -> None:
     whole_file.write(path, f"{token}\n", durable=True)
-
-
-def local_server(port: int, *, seconds: float = 30) -> Request:
-    """Requests to the k3s of this host, which proves itself with the cluster's certificate authority."""
-
-    def request(path: str, body: bytes, secret: str) -> None:
-        credentials = base64.b64encode(f"server:{secret}".encode()).decode()
-        asked = urllib.request.Request(
-            f"https://127.0.0.1:{port}{path}", data=body, method="PUT", headers={"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
-        )
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=SERVER_CA)))
-        try:
-            with opener.open(asked, timeout=seconds):
-                return
-        except urllib.error.HTTPError as error:
-            said = error.read().decode("utf-8", "replace").strip()[:300]
-            raise PlatformError(f"The server refused: {error.code} {said}", next_step="See `journalctl -u k3s -n 50` on that host.") from error
-        except OSError as error:
-            raise PlatformError(
-                f"The server does not answer on port {port}: {error}.", next_step="See `systemctl status k3s` on that host, and run it again."
-            ) from error
-
-    return request
 
 
 def tokens_module(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
@@ -304,9 +275,20 @@ def tokens_module(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) 
     elif step == "rotate":
         # In check mode nothing was staged before.
         foretold = check_mode and not os.path.exists(paths.TOKEN + NEXT)
-        changed = foretold or rotate_server_token(local_server(params["port"]), check_mode=check_mode)
+        changed = foretold or tell_tokens(stored_tokens.writer(params["port"]), check_mode=check_mode)
     elif step == "activate":
         changed = activate_tokens(unit, check_mode=check_mode)
+    elif step == "release":
+        return stored_tokens.release(check_mode=check_mode)
+    elif step == "check":
+        return {"changed": False, "unsaved": stored_tokens.unsaved(stored_tokens.reader(params["port"])) is True}
+    elif step == "save":
+        changed = True
+        if not check_mode:
+            current = password(read_token(SERVER_TOKEN))
+            stored_tokens.save(stored_tokens.writer(params["port"]), server=current, agent=password(read_token(paths.AGENT_TOKEN)))
+    elif step == "settle":
+        changed = stored_tokens.settle(check_mode=check_mode)
     else:
         changed = finish_tokens(check_mode=check_mode)
     return {"changed": changed}
@@ -369,15 +351,53 @@ def key_age(name: str, now: float) -> float:
     return now - made.timestamp()
 
 
+def check_snapshot(name: str, *, directory: str = "", run: Run = run_on_host) -> None:
+    """The snapshot that a rotation falls back on: there, not empty, readable to its end, and known to k3s.
+
+    Raises:
+        PlatformError: it is not.
+    """
+    path = os.path.join(directory or DIRECTORY, name)
+    try:
+        size = os.path.getsize(path)
+        sha256(path)
+    except OSError as error:
+        size = 0
+        problem = f"it cannot be read ({error.strerror})"
+    else:
+        problem = "" if size else "it is empty"
+    if not problem:
+        listed = run([paths.K3S_PROGRAM, "etcd-snapshot", "ls", *([f"--etcd-snapshot-dir={directory}"] if directory else [])], 120)
+        if listed.exit_code != 0 or name not in listed.output:
+            problem = f"k3s does not list it: {last_line(listed)}"
+    if problem:
+        raise PlatformError(
+            f"The snapshot {path} is no way back from a rotation of the encryption key: {problem}",
+            next_step="Mend what keeps k3s from taking snapshots (see `k3s etcd-snapshot ls` there), then run it again. Nothing was rotated.",
+        )
+
+
 def rotate_encryption_key(
-    *, minimum_age: float, timeout: float, check_mode: bool = False, run: Run = run_on_host, now: t.Callable[[], float] = time.time
+    *,
+    minimum_age: float,
+    timeout: float,
+    snapshot: str = "",
+    snapshot_directory: str = "",
+    check_mode: bool = False,
+    run: Run = run_on_host,
+    now: t.Callable[[], float] = time.time,
 ) -> dict[str, t.Any]:
     """Let k3s make a new key and encrypt all secrets with it, unless the key is younger than `minimum_age` seconds; the module's result.
 
     The servers must be restarted one by one afterwards; `restart_needed` tells whether some still have to.
 
+    Args:
+        snapshot: name of the snapshot that was taken before. Older k3s stores the new key in etcd at the very end: a server that ends before has the only copy
+            of it (k3s-io/k3s #13763).
+        snapshot_directory: where it lies; k3s's own directory where empty.
+
     Raises:
-        PlatformError: encryption is off, somebody else is rotating by hand, or it does not come to its end.
+        PlatformError: encryption is off, somebody else is rotating by hand, there is no snapshot, or it does not come to its end.
     """
     status = encryption_status(run)
     if not status["enable"]:
@@ -394,9 +414,18 @@ def rotate_encryption_key(
     if status["stage"] in AT_REST and key_age(status["activekey"], now()) >= minimum_age:
         if not status["hashmatch"]:
             # An earlier rotation is not finished: k3s refuses a new one until all servers were restarted.
-            return {"changed": False, "rotated": False, "restart_needed": True, "unfinished": True, "key": status["activekey"], "stage": status["stage"]}
+            return {
+                "changed": False,
+                "rotated": False,
+                "restart_needed": True,
+                "unfinished": True,
+                "found": state_of(status),
+                "key": status["activekey"],
+                "stage": status["stage"],
+            }
         rotated = True
         if not check_mode:
+            check_snapshot(snapshot, directory=snapshot_directory, run=run)
             completed = run([paths.K3S_PROGRAM, "secrets-encrypt", "rotate-keys"], timeout)
             # The command waits for the whole work and gives up after 70 s, while the server goes on (k3s, pkg/cli/secretsencrypt).
             if completed.exit_code not in (0, TIMED_OUT) and not went_on(run):
@@ -405,6 +434,7 @@ def rotate_encryption_key(
                     next_step="See `k3s secrets-encrypt status` and `journalctl -u k3s -n 50` on that host.",
                     facts={"output": tail(completed)},
                 )
+    found = "" if rotated else state_of(status)
     if not check_mode and (rotated or status["stage"] in WORKING):
         status = wait_for_reencryption(timeout, run)
     return {
@@ -412,9 +442,20 @@ def rotate_encryption_key(
         "rotated": rotated,
         "restart_needed": rotated or not status["hashmatch"],
         "unfinished": False,
+        "found": found,
         "key": status["activekey"],
         "stage": status["stage"],
     }
+
+
+def state_of(status: t.Mapping[str, t.Any]) -> str:
+    """What an earlier rotation has left, as a sentence; empty where it left nothing."""
+    if status["stage"] in WORKING:
+        return f"An earlier rotation is at work (stage {status['stage']}): k3s still encrypts secrets with the key {status['activekey']}."
+    if not status["hashmatch"]:
+        why = f": {status['hasherror']}" if status["hasherror"] else ""
+        return f"An earlier rotation has made the key {status['activekey']}, and not all servers run with it{why}."
+    return ""
 
 
 def went_on(run: Run) -> bool:
@@ -443,4 +484,10 @@ def wait_for_reencryption(timeout: float, run: Run) -> dict[str, t.Any]:
 def encryption_module(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     """What the module k3s_encryption_key does; its documentation says what the parameters and the result mean."""
     hidden.update(host_secrets())
-    return rotate_encryption_key(minimum_age=params["minimum_age"] * 3600, timeout=params["timeout"], check_mode=check_mode)
+    return rotate_encryption_key(
+        minimum_age=params["minimum_age"] * 3600,
+        timeout=params["timeout"],
+        snapshot=params["snapshot"] or "",
+        snapshot_directory=params["snapshot_directory"] or "",
+        check_mode=check_mode,
+    )

@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import socket
 import time
 import typing as t
 
 from ..errors import PlatformError
+from ..host import whole_file
 from ..host.commands import Completed, run_command
 from ..host.waiting import wait_for
 from . import inputs, journal, node_state, paths
@@ -22,6 +24,7 @@ PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaem
 FINAL_AFTER_LOOKS = 3
 """A cause that stays is believed once so many looks in a row have found it: its message may be the last word of an attempt before."""
 JOURNAL_BEFORE_SECONDS = 120
+SERVER_LINE = re.compile(r"^[\"']?server[\"']?[ \t]*:.*\n?", re.MULTILINE)
 JOURNAL_LINES = 200
 
 Command = t.Callable[..., Completed]
@@ -39,6 +42,7 @@ class Options:
     gate: bool = True
     gate_timeout: float = 60
     pending: bool = False
+    alone: bool = False
 
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
@@ -52,6 +56,7 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
         gate=parameters["gate"],
         gate_timeout=parameters["gate_timeout"],
         pending=parameters["pending"],
+        alone=parameters["alone"],
     )
     secrets = journal.host_secrets()
     hidden.update(secret for secret in secrets if len(secret) >= 6)
@@ -104,9 +109,12 @@ class Service:
         if action in {"start", "restart"}:
             self._refuse_removed()
         if not check_mode:
+            if self.options.alone and action in {"start", "restart"}:
+                self._leave_out_server()
             self._do(action, now, enable=enable)
             if self.options.state != "stopped" and self.options.wait:
                 self._wait(now["InvocationID"] if action == "restart" else "", began, acted=bool(action))
+                self._put_server_back()
         left = inputs.stale(self.unit, root=self._root) if not check_mode and self.options.state != "stopped" and self.options.wait else []
         result: dict[str, t.Any] = {
             "changed": bool(action) or enable,
@@ -177,6 +185,34 @@ class Service:
             self._systemctl("stop", f"{self.unit}.service", seconds=self.options.timeout)
         elif action:
             self._systemctl(action, "--no-block", f"{self.unit}.service")
+
+    def _leave_out_server(self) -> None:
+        """Take the line `server` out of join.yaml until k3s works.
+
+        A server with data compares its shared files with those of the server that is named there, on some releases with what that one has on disk, and without
+        the line with its own copy of etcd (k3s v1.36.3: pkg/cluster/bootstrap.go, Bootstrap).
+        """
+        file, aside = self._root + paths.JOIN_CONFIG, self._root + paths.JOIN_ASIDE
+        with contextlib.suppress(FileNotFoundError):
+            with open(file, encoding="utf-8") as opened:
+                text = opened.read()
+            without = SERVER_LINE.sub("", text)
+            if without != text:
+                whole_file.write(aside, text, durable=True)
+                whole_file.write(file, without, durable=True)
+
+    def _put_server_back(self) -> None:
+        """Also what a run that was cut off has left. Where site.yml has named a server since, that one stays."""
+        file, aside = self._root + paths.JOIN_CONFIG, self._root + paths.JOIN_ASIDE
+        if self.unit != paths.SERVER_UNIT or not os.path.exists(aside):
+            return
+        present = ""
+        with contextlib.suppress(FileNotFoundError), open(file, encoding="utf-8") as opened:
+            present = opened.read()
+        if SERVER_LINE.search(present):
+            os.unlink(aside)
+        else:
+            os.replace(aside, file)
 
     def _systemctl(self, *arguments: str, seconds: float = 60) -> None:
         completed = self._command(["systemctl", *arguments], seconds=seconds)

@@ -74,9 +74,11 @@ def host(name: str) -> Host:
             "etcd_size": {"bytes": 10**8, "quota": 2 * 10**9} if server else None,
             "runtime_classes": [SPIN] if server else None,
             "charts": [] if server else None,
+            "credential_provider": True,
             "registries": {"problems": [], "missing_files": [], "endpoints": []},
         },
         clock=0.1,
+        ecr_registry="123456789012.dkr.ecr.us-east-1.amazonaws.com",
     )
 
 
@@ -118,6 +120,12 @@ def set_node(name: str, key: str, value: t.Any, *, into: dict[str, Host] | None 
     return changed
 
 
+def test_tokens_that_etcd_does_not_have() -> None:
+    assert found(set_in("server-1", "diagnosis.tokens_unsaved", True)) == [("error", "server-1", "tokens-not-stored")]
+    for unknown in (False, None):
+        assert found(set_in("server-1", "diagnosis.tokens_unsaved", unknown)) == []
+
+
 def test_a_healthy_cluster() -> None:
     findings = diagnose(list(hosts().values()), LIMITS)
     assert [finding.line() for finding in findings] == ["INFO    cluster: 3 servers, 3 voters (3 up), 0 learners; 1 more may fail [quorum]"]
@@ -150,6 +158,7 @@ OF_ONE_HOST: list[tuple[str, t.Any, tuple[str, str]]] = [
     ("diagnosis.registries.endpoints", [{"url": "https://x", "state": "distrusted", "detail": "self-signed"}], (ERROR, "registry-distrusted")),
     ("diagnosis.registries.endpoints", [{"url": "https://x", "state": "unreachable", "detail": "refused"}], (WARNING, "registry-unreachable")),
     ("diagnosis.registries.endpoints", [{"url": "https://x", "state": "failing", "detail": "HTTP 503"}], (WARNING, "registry-unreachable")),
+    ("diagnosis.credential_provider", False, (ERROR, "registry-login-missing")),
     ("diagnosis.snapshots", {"directory": "/s", "count": 0, "newest": None}, (WARNING, "snapshots-none")),
     ("diagnosis.snapshots", {"directory": "/s", "count": 1, "newest": NOW - 25 * 3600}, (WARNING, "snapshots-old")),
     ("diagnosis.etcd_size", {"bytes": 76, "quota": 100}, (WARNING, "etcd-size")),
@@ -167,6 +176,10 @@ OF_ONE_HOST: list[tuple[str, t.Any, tuple[str, str]]] = [
 def test_one_host(path: str, value: t.Any, expected: tuple[str, str]) -> None:
     severity, check = expected
     assert found(set_in("server-2", path, value)) == [(severity, "server-2", check)]
+
+
+def test_nodes_need_no_login_for_another_registry() -> None:
+    assert found(set_in("server-2", "ecr_registry", "", into=set_in("server-2", "diagnosis.credential_provider", False))) == []
 
 
 OF_ONE_NODE: list[tuple[str, str, t.Any, tuple[str, str]]] = [

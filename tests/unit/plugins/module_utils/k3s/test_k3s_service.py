@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.host.commands import Completed
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import inputs, paths
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import inputs, journal, paths
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.kubectl import Kubectl
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.service import Options, Service
 
@@ -145,6 +145,55 @@ def test_all_of_a_stopped_cluster_start_without_waiting(host: Host) -> None:
     host.after_start = [{"ActiveState": "activating", "SubState": "start"}]
     assert host.manage(wait=False)["started"] is True
     assert host.manage(wait=False)["changed"] is False
+
+
+JOIN = "token-file: /etc/rancher/k3s/token\nserver: https://10.0.0.1:6443\nnode-label:\n- server=no\n"
+
+
+def test_a_server_that_starts_alone_names_no_server_until_it_works(host: Host) -> None:
+    """Its join.yaml is as before afterwards, also where an earlier run was cut off."""
+    join, aside = (host.root / path[1:] for path in (paths.JOIN_CONFIG, paths.JOIN_ASIDE))
+    host.write(paths.JOIN_CONFIG, JOIN)
+    host.running().write(paths.CONFIG, "a: 2")
+    assert host.manage(alone=True, check_mode=True)["restarted"] and join.read_text() == JOIN
+    seen = []
+    command = host.command
+
+    def look(arguments: list[str], **options: t.Any) -> Completed:
+        if arguments[1] == "restart":
+            seen.append(join.read_text())
+        return command(arguments, **options)
+
+    host.command = look  # type: ignore[method-assign]
+    assert host.manage(alone=True)["restarted"]
+    assert seen == ["token-file: /etc/rancher/k3s/token\nnode-label:\n- server=no\n"]
+    assert join.read_text() == JOIN and not aside.exists()
+    assert host.manage(alone=True)["changed"] is False, "join.yaml asks for no restart"
+    aside.write_text(JOIN)
+    join.write_text(seen[0])
+    assert host.manage()["changed"] is False and join.read_text() == JOIN and not aside.exists()
+    aside.write_text(JOIN)
+    join.write_text("server: https://10.0.0.2:6443\n")
+    host.manage()
+    assert join.read_text() == "server: https://10.0.0.2:6443\n" and not aside.exists(), "site.yml has named another server since"
+
+
+def test_where_it_does_not_start_alone_it_stays_so_for_its_next_try(host: Host) -> None:
+    host.write(paths.JOIN_CONFIG, JOIN)
+    host.api = NOT_READY
+    with pytest.raises(PlatformError):
+        host.manage(alone=True)
+    assert "server: https" not in (host.root / paths.JOIN_CONFIG[1:]).read_text()
+    host.api = Completed(0, "ok", "")
+    host.manage(alone=True)
+    assert (host.root / paths.JOIN_CONFIG[1:]).read_text() == JOIN
+
+
+def test_files_that_are_newer_than_in_etcd_have_a_way_out() -> None:
+    fatal = 'level=fatal msg="{}/cred/{} newer than datastore and could cause a cluster outage. Remove the file(s) from disk"'
+    for files, step in (("passwd", "what=repair"), ("encryption-config.json, /x/cred/encryption-state.json", "restore.yml")):
+        known = journal.known_cause(fatal.format(paths.SERVER_DIRECTORY, files))
+        assert known is not None and known.final and step in known.next_step and "what=repair" in known.next_step
 
 
 def test_stopping(host: Host) -> None:

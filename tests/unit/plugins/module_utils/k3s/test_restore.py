@@ -168,6 +168,17 @@ def test_clear_renames_the_database_once(host: Path) -> None:
     assert (host / "server" / "db").exists()
 
 
+def test_clear_takes_tokens_and_encryption_key_with_the_database(host: Path) -> None:
+    """k3s refuses to join where they are newer than those of the snapshot."""
+    files = host / "server" / "cred"
+    files.mkdir()
+    for name in ("passwd", "encryption-config.json", "encryption-state.json", "admin.kubeconfig"):
+        (files / name).write_text(name, encoding="utf-8")
+    restore.clear(IDENTITY, is_inactive=lambda _unit: True)
+    assert [path.name for path in files.iterdir()] == ["admin.kubeconfig"]
+    assert (host / "server" / "db.before-restore" / "passwd").exists()
+
+
 def test_clear_leaves_a_server_without_a_database_alone(host: Path) -> None:
     (host / "server" / "db" / "etcd" / "member").rmdir()
     (host / "server" / "db" / "etcd").rmdir()
@@ -227,11 +238,11 @@ def test_admit_forgets_gone_nodes_and_passwords_and_distrusts_old_members(host: 
 def test_a_program_that_an_earlier_run_left_behind_is_waited_for(tmp_path: Path) -> None:
     lock, log = str(tmp_path / "run" / "lock"), tmp_path / "log"
     slow = [sys.executable, "-c", f"import time; open({str(log)!r}, 'a').write('a'); time.sleep(0.5); open({str(log)!r}, 'a').write('b')"]
-    first = threading.Thread(target=restore.run_alone, args=(slow, 10), kwargs={"lock": lock})
+    first = threading.Thread(target=restore.run_alone, args=(slow, 60), kwargs={"lock": lock})
     first.start()
     while not log.exists() or not log.read_text(encoding="utf-8"):
         time.sleep(0.01)
-    completed = restore.run_alone([sys.executable, "-c", f"print(open({str(log)!r}).read())"], 10, lock=lock)
+    completed = restore.run_alone([sys.executable, "-c", f"print(open({str(log)!r}).read())"], 60, lock=lock)
     first.join()
     assert completed.exit_code == 0 and completed.output.strip() == "ab"
 

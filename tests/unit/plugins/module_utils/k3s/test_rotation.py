@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.host.commands import TIMED_OUT, Completed
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import inputs, paths, rotation
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import inputs, paths, rotation, stored_tokens
 
 OLD, NEW, NEW_AGENT = "old-password-0123456789", "new-password-0123456789", "new-agent-password-0123456789"
 SECURE = f"K10{'a' * 64}::server:"
@@ -29,10 +29,14 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(paths, "AGENT_TOKEN", str(tmp_path / "agent-token"))
     monkeypatch.setattr(rotation, "TOKEN_FILES", {"server": str(tmp_path / "token"), "agent": str(tmp_path / "agent-token")})
     monkeypatch.setattr(rotation, "SERVER_TOKEN", str(tmp_path / "server-token"))
+    monkeypatch.setattr(stored_tokens, "SERVER_TOKEN", str(tmp_path / "server-token"))
+    monkeypatch.setattr(stored_tokens, "PASSWD", str(tmp_path / "passwd"))
+    monkeypatch.setattr(stored_tokens, "ASIDE", str(tmp_path / "passwd.before-repair"))
     monkeypatch.setattr(inputs, "record_path", lambda unit: str(tmp_path / f"{unit}.inputs"))
     (tmp_path / "token").write_text(f"{SECURE}{OLD}\n", encoding="utf-8")
     (tmp_path / "agent-token").write_text("old-agent-password\n", encoding="utf-8")
     (tmp_path / "server-token").write_text(f"{SECURE}{OLD}\n", encoding="utf-8")
+    (tmp_path / "passwd").write_text(f"{OLD},server,server,k3s:server\nold-agent-password,node,node,k3s:agent\n", encoding="utf-8")
     (tmp_path / "k3s.inputs").write_text("…", encoding="utf-8")
     return tmp_path
 
@@ -42,14 +46,24 @@ def now(host: Path, *, hours: float = 1000) -> float:
 
 
 class Cluster:
-    """The server's own interface, as far as `k3s token rotate` uses it."""
+    """The server's own interface, as far as `k3s token rotate` uses it, and what it stores in etcd; it lets in with the token of its start."""
 
     def __init__(self, host: Path) -> None:
         self.host, self.asked = host, []  # type: ignore[var-annotated]
+        self.stored: dict[str, tuple[str, str]] = {}
+        self.secret = OLD
 
     def __call__(self, path: str, body: bytes, secret: str) -> None:
+        if secret != self.secret:
+            raise stored_tokens.NotAuthorized("401", next_step="")
+        new = json.loads(body)["newToken"]
+        users = stored_tokens.users_of((self.host / "passwd").read_text(encoding="utf-8"))
+        if users["server"][0] != new:
+            users["server"] = (new, "k3s:server")
+            (self.host / "passwd").write_text(stored_tokens.text_of(users), encoding="utf-8")
+        (self.host / "server-token").write_text(f"{SECURE}{new}\n", encoding="utf-8")
         self.asked.append((path, secret))
-        (self.host / "server-token").write_text(f"{SECURE}{json.loads(body)['newToken']}\n", encoding="utf-8")
+        self.stored = users
 
 
 def test_tokens_from_beginning_to_end(host: Path) -> None:
@@ -57,15 +71,17 @@ def test_tokens_from_beginning_to_end(host: Path) -> None:
     assert rotation.begin_tokens(given, minimum_age=24, now=now(host)) == (True, True)
     assert stat.S_IMODE((host / "token.next").stat().st_mode) == 0o600
     cluster = Cluster(host)
-    assert rotation.rotate_server_token(cluster) is True
+    assert rotation.tell_tokens(cluster) is True
     assert cluster.asked == [("/v1-k3s/token", OLD)]
+    # Both are in etcd before any server starts with them: what a start writes, k3s does not store.
+    assert {user: entry[0] for user, entry in cluster.stored.items()} == {"server": NEW, "node": NEW_AGENT}
     assert rotation.activate_tokens("k3s") is True
     # The secure form pins the cluster's authority, so it is kept.
     assert (host / "token").read_text(encoding="utf-8") == f"{SECURE}{NEW}\n"
     assert (host / "agent-token").read_text(encoding="utf-8") == f"{NEW_AGENT}\n"
     assert not (host / "k3s.inputs").exists()
     assert rotation.finish_tokens() is True and rotation.finish_tokens() is False
-    assert not list(host.glob("*.next"))
+    assert not list(host.glob("*.next")) and not list(host.glob("*.told"))
 
 
 def test_a_second_run_after_any_step_does_only_what_is_left(host: Path) -> None:
@@ -75,8 +91,8 @@ def test_a_second_run_after_any_step_does_only_what_is_left(host: Path) -> None:
     assert len(chosen.strip()) == 64 and (host / "agent-token.next").exists()
     assert rotation.begin_tokens({"server": "", "agent": ""}, minimum_age=24, now=now(host)) == (False, True)
     assert (host / "token.next").read_text(encoding="utf-8") == chosen
-    rotation.rotate_server_token(cluster)
-    assert rotation.rotate_server_token(cluster) is False and len(cluster.asked) == 1
+    rotation.tell_tokens(cluster)
+    assert rotation.tell_tokens(cluster) is False and len(cluster.asked) == 1
     rotation.activate_tokens("k3s")
     (host / "k3s.inputs").touch()  # k3s was restarted
     assert rotation.activate_tokens("k3s") is False and (host / "k3s.inputs").exists()
@@ -92,7 +108,19 @@ def test_tokens_that_are_in_use_already_are_not_rotated(host: Path) -> None:
     assert rotation.begin_tokens({"server": OLD, "agent": "old-agent-password"}, minimum_age=0, now=now(host)) == (False, False)
     assert rotation.begin_tokens({"server": OLD, "agent": NEW_AGENT}, minimum_age=0, now=now(host)) == (True, True)
     assert not (host / "token.next").exists() and (host / "agent-token.next").exists()
-    assert rotation.rotate_server_token(Cluster(host)) is False  # only the agents' is new
+    cluster = Cluster(host)
+    assert rotation.tell_tokens(cluster) is True and rotation.tell_tokens(cluster) is False
+    assert {user: entry[0] for user, entry in cluster.stored.items()} == {"server": OLD, "node": NEW_AGENT}, "the agents' token alone is stored as well"
+
+
+def test_telling_that_was_cut_off_is_done_again(host: Path) -> None:
+    """The server has the new token by then, and still lets in with the one of its start."""
+    rotation.begin_tokens({"server": NEW, "agent": NEW_AGENT}, minimum_age=0, now=now(host))
+    cluster = Cluster(host)
+    rotation.tell_tokens(cluster)
+    (host / "token.told").unlink()
+    assert rotation.look_at_tokens(now(host))["rotated"] is True
+    assert rotation.tell_tokens(cluster) is True and cluster.asked == [("/v1-k3s/token", OLD)] * 2
 
 
 @pytest.mark.parametrize("token", ["short", "K10abcdefghijklmnop", "with a space 0123456789", "with:colon:0123456789"])
@@ -108,16 +136,16 @@ def test_check_mode_writes_nothing(host: Path) -> None:
     rotation.write_token(str(host / "token.next"), NEW)
     before["token.next"] = f"{NEW}\n"
     cluster = Cluster(host)
-    assert rotation.rotate_server_token(cluster, check_mode=True) is True and cluster.asked == []
+    assert rotation.tell_tokens(cluster, check_mode=True) is True and cluster.asked == []
     assert rotation.activate_tokens("k3s", check_mode=True) is True and rotation.finish_tokens(check_mode=True) is True
     assert {path.name: path.read_text(encoding="utf-8") for path in host.iterdir()} == before
 
 
 def test_look_tells_where_a_rotation_goes_on(host: Path) -> None:
-    assert rotation.look_at_tokens(now(host, hours=2)) == {"staged": False, "rotated": False, "age": 2.0}
+    assert rotation.look_at_tokens(now(host, hours=2)) == {"staged": False, "server_staged": False, "rotated": False, "age": 2.0}
     rotation.stage_tokens({"server": NEW, "agent": ""})
     assert rotation.look_at_tokens(now(host))["staged"] is True
-    rotation.rotate_server_token(Cluster(host))
+    rotation.tell_tokens(Cluster(host))
     assert rotation.look_at_tokens(now(host))["rotated"] is True
 
 
@@ -133,6 +161,8 @@ class Encryption:
 
     def __call__(self, arguments: t.Sequence[str], _seconds: float) -> Completed:
         self.asked.append(arguments[2])
+        if arguments[1] == "etcd-snapshot":
+            return Completed(0, f"Name Location Size Created\n{SNAPSHOT} file:///x 1 2026\n", "")
         if arguments[2] == "rotate-keys":
             return self.rotation
         stage = self.stages.pop(0) if len(self.stages) > 1 else self.stages[0]
@@ -141,10 +171,20 @@ class Encryption:
 
 
 MOMENT = 1795331712.0  # 2026-11-22T07:15:12Z
+SNAPSHOT = "wasmfaas-server1-1795331000"
+
+
+@pytest.fixture(autouse=True)
+def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The one that was taken before."""
+    monkeypatch.setattr(rotation, "DIRECTORY", str(tmp_path))
+    file = tmp_path / SNAPSHOT
+    file.write_bytes(b"database")
+    return file
 
 
 def rotate(cluster: Encryption, **changes: t.Any) -> dict[str, t.Any]:
-    options: dict[str, t.Any] = {"minimum_age": 24 * HOUR, "timeout": 5, "run": cluster, "now": lambda: MOMENT, **changes}
+    options: dict[str, t.Any] = {"minimum_age": 24 * HOUR, "timeout": 5, "snapshot": SNAPSHOT, "run": cluster, "now": lambda: MOMENT, **changes}
     return rotation.rotate_encryption_key(**options)
 
 
@@ -152,7 +192,8 @@ def test_an_old_key_is_rotated_and_waited_for() -> None:
     cluster = Encryption("start", "reencrypt_active", "reencrypt_finished", key="AES-CBC aescbckey-2026-11-01T00:00:00Z")
     result = rotate(cluster)
     assert result["rotated"] and result["restart_needed"] and result["stage"] == "reencrypt_finished"
-    assert cluster.asked == ["status", "rotate-keys", "status", "status"]
+    assert cluster.asked == ["status", "ls", "rotate-keys", "status", "status"]
+    assert result["found"] == ""
 
 
 def test_a_young_key_is_left_alone() -> None:
@@ -181,6 +222,31 @@ def test_the_command_gives_up_before_the_server_does() -> None:
     cluster = Encryption("start", "reencrypt_active", "reencrypt_finished", rotation=Completed(1, "", "Error: context deadline exceeded"))
     assert rotate(cluster)["rotated"]
     assert rotate(Encryption("start", "reencrypt_finished", rotation=Completed(TIMED_OUT, "", "")))["rotated"]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"), [("missing", "cannot be read"), ("empty", "it is empty"), ("unknown", "does not list it"), ("none", "cannot be read")]
+)
+def test_without_a_snapshot_of_before_nothing_is_rotated(snapshot: Path, change: str, problem: str) -> None:
+    """A server that ends in the middle has the only copy of the key (k3s-io/k3s#13763)."""
+    name = {"unknown": "other", "none": ""}.get(change, SNAPSHOT)
+    if change == "missing":
+        snapshot.unlink()
+    elif change == "empty":
+        snapshot.write_bytes(b"")
+    elif change == "unknown":
+        (snapshot.parent / "other").write_bytes(b"database")
+    cluster = Encryption("start")
+    with pytest.raises(PlatformError, match=problem) as raised:
+        rotate(cluster, snapshot=name)
+    assert "rotate-keys" not in cluster.asked and "Nothing was rotated" in raised.value.next_step
+
+
+def test_what_an_earlier_rotation_has_left_is_said() -> None:
+    assert "is at work (stage reencrypt_active)" in rotate(Encryption("reencrypt_active", "reencrypt_finished"))["found"]
+    assert "not all servers run with it" in rotate(Encryption("reencrypt_finished", hashmatch=False))["found"]
+    assert "not all servers run with it" in rotate(Encryption("reencrypt_finished", key="AES-CBC aescbckey-2026-11-22T07:00:00Z", hashmatch=False))["found"]
+    assert rotate(Encryption("reencrypt_finished", key="AES-CBC aescbckey-2026-11-22T07:00:00Z"))["found"] == ""
 
 
 def test_what_cannot_be_rotated_says_why() -> None:

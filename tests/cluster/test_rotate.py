@@ -1,0 +1,161 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""rotate.yml on three servers and an agent: what it leaves must outlast a power cut, and what keeps servers from starting has a way out.
+
+One cluster for all tests of this file, in their order.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import concurrent.futures
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import hosts
+
+from .cluster import Cluster, condition
+from .conftest import NAMES, cluster_of
+from .test_cut_off import CALLBACK
+
+SERVERS = NAMES[:3]
+WAIT_SECONDS = 240.0
+REFUSED = "server/cred/passwd newer than datastore and could cause a cluster outage"
+REPAIR = "rotate.yml -e what=repair"
+NOW = ("-e", "rotate_minimum_age=0")
+
+
+@pytest.fixture(scope="module")
+def cluster(environment: hosts.Environment, k3s: Path, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: environment.wipe(name, boot=False), NAMES))
+    environment.boot(*NAMES)
+    made = cluster_of(environment, k3s, tmp_path_factory.mktemp("rotate"))
+    made.variables |= {"k3s_server_config": {"secrets-encryption": True}, "k3s_backup_directory": str(made.directory / "backups")}
+    made.play("site.yml").succeeded()
+    environment.run("server1", "k3s kubectl create secret generic of-the-test --from-literal=a=b")
+    return made
+
+
+def until(what: str, holds: collections.abc.Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_SECONDS
+    while not holds():
+        assert time.monotonic() < end, what
+        time.sleep(1)
+
+
+def shown(cluster: Cluster, server: str, command: str) -> str:
+    return cluster.environment.run(server, f"{command} 2>&1 || true").stdout
+
+
+def come_back(cluster: Cluster) -> None:
+    """All servers are ready and voters, and each reads a Secret."""
+    for server in SERVERS:
+        until(f"{server} is ready", lambda server=server: shown(cluster, server, "k3s kubectl get --raw /readyz") == "ok")  # type: ignore[misc]
+    until("all are voters", lambda: all(condition(cluster.nodes("server1")[server], "EtcdIsVoter") == "True" for server in SERVERS))
+    for server in SERVERS:
+        assert cluster.kubectl(server, "get", "secret", "of-the-test")["data"] == {"a": "Yg=="}
+
+
+def power_cut(cluster: Cluster) -> None:
+    """Of all servers at once; they boot by themselves."""
+    for server in SERVERS:
+        cluster.environment.kill(server)
+    cluster.environment.boot(*SERVERS)
+
+
+def restart(cluster: Cluster, *servers: str) -> None:
+    for server in servers:
+        cluster.environment.run(server, "systemctl restart k3s")
+        come_back(cluster)
+
+
+def outlasts(cluster: Cluster) -> None:
+    """A power cut of all servers, then a restart of one of them."""
+    power_cut(cluster)
+    come_back(cluster)
+    restart(cluster, "server2")
+
+
+def served_from(cluster: Cluster, source: str) -> None:
+    """What the stand-in's servers give each other (tests/k3s_double/reconcile.go); until the next boot, from their next start on."""
+    for server in SERVERS:
+        cluster.environment.run(server, f"systemctl set-environment K3S_DOUBLE_BOOTSTRAP_FROM={source}")
+
+
+def give_agent_token(cluster: Cluster, token: str) -> None:
+    """By hand, as releases of this collection before 1.1 did it: each server starts with it once, and etcd does not get it."""
+    for server in SERVERS:
+        cluster.environment.run(server, f"umask 077; echo {token} > /etc/rancher/k3s/agent-token")
+    restart(cluster, *SERVERS)
+
+
+def refuses(cluster: Cluster, server: str) -> bool:
+    return REFUSED in shown(cluster, server, "journalctl --boot -u k3s -o cat --no-pager | grep level=fatal | tail -n 1")
+
+
+def test_new_tokens_outlast_a_power_cut(cluster: Cluster) -> None:
+    cluster.play("rotate.yml", "-e", "what=tokens", *NOW).succeeded()
+    outlasts(cluster)
+    assert condition(cluster.nodes("server1")["agent1"], "Ready") == "True"
+    cluster.play("rotate.yml", "-e", "what=tokens").unchanged()
+    cluster.play("site.yml").unchanged()
+
+
+def test_a_new_encryption_key_reaches_all_servers(cluster: Cluster) -> None:
+    cluster.play("rotate.yml", "-e", "what=encryption-key", *NOW).succeeded()
+    come_back(cluster)
+    for server in SERVERS:
+        files = shown(cluster, server, "ls /etc/rancher/k3s/config.yaml.d; grep ^server: /etc/rancher/k3s/config.yaml.d/join.yaml")
+        assert files.split()[0] == "join.yaml" and "server: https://" in files and "whole" not in files
+        assert json.loads(shown(cluster, server, "k3s secrets-encrypt status --output json") or "{}").get("hashmatch", True)
+    outlasts(cluster)
+    assert list((cluster.directory / "backups").iterdir()), "the way back, of before"
+    cluster.play("rotate.yml", "-e", "what=encryption-key").unchanged()
+
+
+def test_a_rotation_that_was_cut_off_goes_on(cluster: Cluster) -> None:
+    """The cluster has the new tokens, no server is set to them, and one of them starts anew just then."""
+    tasks = cluster.directory / "tasks"
+    environment = {**CALLBACK, "CUT_OFF_TASKS": str(tasks), "CUT_OFF_NAME": "Put them into use at each server's next start"}
+    assert cluster.play("rotate.yml", "-e", "what=tokens", *NOW, environment=environment).exit_code == -signal.SIGKILL
+    cluster.environment.run("server3", "systemctl restart --no-block k3s")
+    until("server3 is stopped by its old token", lambda: "level=fatal" in shown(cluster, "server3", "journalctl --since=-60s -u k3s -o cat --no-pager"))
+    until("it does not pass by itself", lambda: refuses(cluster, "server3") or "different token" in shown(cluster, "server3", "journalctl -n 5 -u k3s -o cat"))
+    cluster.play("rotate.yml", "-e", "what=tokens", *NOW).succeeded()
+    outlasts(cluster)
+    cluster.play("rotate.yml", "-e", "what=tokens").unchanged()
+
+
+def test_site_yml_mends_a_server_that_is_stuck(cluster: Cluster) -> None:
+    """The first restart with an agents' token that was changed by hand is well, the second is not."""
+    served_from(cluster, "datastore")
+    give_agent_token(cluster, "another-token-of-the-agents")
+    doctor = cluster.play("doctor.yml")
+    assert doctor.exit_code != 0 and "[tokens-not-stored]" in doctor.output and REPAIR in doctor.output
+    cluster.environment.run("server2", "systemctl restart --no-block k3s")
+    until("server2 is refused", lambda: refuses(cluster, "server2"))
+    doctor = cluster.play("doctor.yml")
+    assert "server/cred/passwd" in doctor.output and "[k3s-not-running]" in doctor.output and REPAIR in doctor.output
+    cluster.play("site.yml").succeeded()
+    outlasts(cluster)
+    assert "tokens-not-stored" not in cluster.play("doctor.yml").output
+    cluster.play("site.yml", "-e", "k3s_agent_token=only-for-a-new-cluster").unchanged()
+
+
+def test_a_cluster_of_which_no_server_starts_is_repaired(cluster: Cluster) -> None:
+    give_agent_token(cluster, "a-third-token-of-the-agents")
+    power_cut(cluster)
+    until("none of them starts", lambda: all(refuses(cluster, server) for server in SERVERS))
+    doctor = cluster.play("doctor.yml")
+    assert doctor.exit_code != 0 and doctor.output.count(REPAIR) >= len(SERVERS)
+    cluster.play("rotate.yml", "-e", "what=repair").succeeded()
+    outlasts(cluster)
+    cluster.play("rotate.yml", "-e", "what=repair").unchanged()
+    cluster.play("rotate.yml", "-e", "what=tokens", *NOW).succeeded()  # which gives the agents theirs
+    assert condition(cluster.nodes("server1")["agent1"], "Ready") == "True"
