@@ -375,6 +375,12 @@ def test_a_member_that_was_killed_is_unhealthy_and_a_member(cluster: list[Host])
     third.stop()
     wait_until(lambda: first.condition(third, "EtcdIsVoter") == "False Unhealthy", seconds=60, what="its member is unhealthy")
     first.kubectl("delete", "node", third.namespace, "--timeout=60s")
+    # It boots with what it has: the others tell it, and only the start after that would let it join again.
+    third.start("server")
+    wait_until((third.data / "server/db/etcd/tombstone").exists, seconds=60, what="it knows that it was removed")
+    assert third.process is not None and third.process.poll() is None
+    assert third.namespace not in first.kubectl("get", "nodes", "-o", "name")
+    third.stop()
     shutil.rmtree(third.data)
 
 
