@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import os
 import shutil
 import typing as t
 from pathlib import Path
@@ -50,6 +51,12 @@ class RealPart:
         """The folder with programs and files for the present sources; None where it is not built yet."""
         directory = go_build.cache_directory(self.name.replace("_", "-")) / go_build.digest(self.sources)
         return directory if directory.is_dir() else None
+
+    def why_not(self) -> str:
+        """Why a test may not use it: it is not built, and building it takes longer than the tests that need it. Empty if it may."""
+        if self.built() or os.environ.get("WASMFAAS_BUILD") == "all":
+            return ""
+        return f"{self.name} is not built; `make test-full` builds it (about {self.minutes} minutes)"
 
     def build(self) -> Path:
         """The same, built where it is missing.
