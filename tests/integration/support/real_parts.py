@@ -169,8 +169,11 @@ class SpinOperator:
         return ""
 
     def stop(self) -> None:
-        """End it, and take its webhooks away, without which no SpinApp can be written any more."""
+        """End it, and remove its webhooks, which would refuse every SpinApp from then on; once is enough."""
         client = self.control_plane.client()
-        for configuration in self._webhooks:
-            client.delete(type(from_dict(configuration)), configuration["metadata"]["name"])
-        self.server.stop()
+        try:
+            while self._webhooks:
+                configuration = self._webhooks.pop()
+                client.delete(type(from_dict(configuration)), configuration["metadata"]["name"])
+        finally:
+            self.server.stop()
