@@ -43,6 +43,7 @@ from .support.deployment import Result
 from .support.function_project import FunctionProject
 from .support.gateway import TLS_PORT
 from .support.playbooks import Playbooks, extra
+from .support.real_parts import SPIN_OPERATOR, PartMissingError
 from .support.request_path import Load, RequestPath, host_of, let_pods_drain, request_path, why_not
 from .support.servers import REPOSITORY, wait_until
 
@@ -55,6 +56,10 @@ MESSAGE = {"message": "Hello, world!"}
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[RequestPath]:
+    try:
+        SPIN_OPERATOR.build()
+    except PartMissingError as error:
+        pytest.skip(str(error))
     with request_path(tmp_path_factory.mktemp("request_path")) as running:
         let_pods_drain(running.control_plane, DRAIN_SECONDS)
         yield running  # the functions end with the cluster

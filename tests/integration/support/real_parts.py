@@ -25,6 +25,10 @@ SOURCES = REPOSITORY / "tests" / "real_parts"
 BUILD_SECONDS = 3600.0
 
 
+class PartMissingError(ServerError):
+    """What a part is built from is not available here; the message is the reason that a test may give for being skipped."""
+
+
 @dataclasses.dataclass(frozen=True)
 class RealPart:
     """A Go module of tests/real_parts.
@@ -62,7 +66,8 @@ class RealPart:
         """The same, built where it is missing.
 
         Raises:
-            ServerError: there is no Go of the version in go.mod, a module is not available, or the build failed.
+            PartMissingError: there is no Go of the version in go.mod, or a module is not available.
+            ServerError: the build failed.
         """
         cache = go_build.cache_directory(self.name.replace("_", "-"))
         directory = cache / go_build.digest(self.sources)
@@ -71,6 +76,10 @@ class RealPart:
                 partial = directory.with_suffix(".partial")
                 shutil.rmtree(partial, ignore_errors=True)
                 partial.mkdir()
+                try:
+                    go_build.go(self.sources, "list", "-deps", *self.programs, seconds=BUILD_SECONDS)
+                except go_build.BuildError as error:
+                    raise PartMissingError(f"{self.name} cannot be built here: {error}") from error
                 try:
                     for package, program in self.programs.items():
                         go_build.build(self.sources, partial / program, packages=[package], seconds=BUILD_SECONDS)
