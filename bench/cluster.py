@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Deployments to a cluster: the real API server and registry on loopback, with the stand-in for SpinKube behind them."""
+"""Deployments to a cluster: the real API server and registry on loopback, with the real SpinKube operator and a played kubelet behind them."""
 
 from __future__ import annotations
 
