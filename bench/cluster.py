@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Deployments to a cluster: the real API server and registry on loopback, with the stand-in for SpinKube behind them."""
+"""Deployments to a cluster: the real API server and registry on loopback, with the real SpinKube operator and a played kubelet behind them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ import time
 import typing as t
 from pathlib import Path
 
-from lightkube.resources.admissionregistration_v1 import ValidatingWebhookConfiguration
-
 from tests.integration.support.certificates import CertificateAuthority
 from tests.integration.support.control_plane import ControlPlane, HTTPRoute, SpinApp
 from tests.integration.support.deployment import Deployment
 from tests.integration.support.function_project import FunctionProject
+from tests.integration.support.real_parts import SPIN_OPERATOR, SpinOperator
 from tests.integration.support.registries import Registry
 from tests.integration.support.servers import build
 from tests.integration.support.spinkube import SpinkubeStandIn
@@ -45,22 +44,24 @@ pathlib.Path("app.wasm").write_bytes(pathlib.Path("base.bin").read_bytes() + b"\
 
 
 @contextlib.contextmanager
-def cluster(folder: Path) -> t.Iterator[Deployment]:
+def cluster(folder: Path) -> t.Iterator[tuple[Deployment, SpinOperator]]:
     programs = build()
     with contextlib.ExitStack() as stack:
         authority = CertificateAuthority(folder / "authority")
         plane = ControlPlane(programs, folder / "control_plane")
         stack.callback(plane.stop)
         plane.prepare()
+        operator = SpinOperator(SPIN_OPERATOR.build(), plane, folder, authority)
+        stack.callback(operator.stop)
         stand_in = SpinkubeStandIn(programs, plane, folder, authorities=[authority.certificate_file])
         stack.callback(stand_in.stop)
         registry = Registry(programs, folder / "registry")
         stack.callback(registry.stop)
-        yield Deployment(plane, stand_in, registry, folder / "home")
+        yield Deployment(plane, stand_in, registry, folder / "home"), operator
 
 
 def measure() -> list[Row]:
-    with tempfile.TemporaryDirectory() as temporary, cluster(Path(temporary)) as deployment:
+    with tempfile.TemporaryDirectory() as temporary, cluster(Path(temporary)) as (deployment, operator):
         folder = Path(temporary)
         project = FunctionProject(folder / "project", "measured")
         for index in range(PROJECT_FILES):
@@ -68,7 +69,7 @@ def measure() -> list[Row]:
         deployment.deploy(project)
         rows = no_op(deployment, project, folder)
         rows += changed(deployment, folder)
-        rows += among_many(deployment, project, folder)
+        rows += among_many(deployment, operator, project, folder)
         return rows
 
 
@@ -141,13 +142,12 @@ def _by_hand(deployment: Deployment, project: FunctionProject, result: dict[str,
     return time.monotonic() - started
 
 
-def among_many(deployment: Deployment, project: FunctionProject, folder: Path) -> list[Row]:
+def among_many(deployment: Deployment, operator: SpinOperator, project: FunctionProject, folder: Path) -> list[Row]:
     command = _module(deployment, project, folder)
     (alone,) = hyperfine(command)
-    deployment.stand_in.stop()  # the functions to be added need no pods to be read
+    operator.stop()  # the functions to be added need no pods to be read
+    deployment.stand_in.stop()
     client = deployment.control_plane.client()
-    for configuration in client.list(ValidatingWebhookConfiguration):
-        client.delete(ValidatingWebhookConfiguration, configuration.metadata.name)
     app = client.get(SpinApp, project.name, namespace="default")
     route = client.get(HTTPRoute, project.name, namespace="default")
     for index in range(FUNCTIONS):

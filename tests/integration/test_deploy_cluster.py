@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Deploys functions to a real Kubernetes API server, with the stand-in for SpinKube behind it and a real registry beside it."""
+"""Deploys functions to a real Kubernetes API server, with the real SpinKube operator and a played kubelet behind it and a real registry beside it."""
 
 from __future__ import annotations
 

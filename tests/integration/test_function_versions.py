@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Canary, promotion, rollback, hosts, quotas and logs on a real Kubernetes API server; stand-in for SpinKube behind it, real registry beside it."""
+"""Canary, promotion, rollback, hosts, quotas and logs on a real Kubernetes API server with the real SpinKube operator; the kubelet is played."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Requests on their real way: Envoy, run by Contour from the objects in the real API, to functions that the local runtime runs in pods with addresses
-of their own. Played are the operator, the scheduler and kubelet, KEDA and its interceptor (tests/servers/README.md)."""
+of their own. The SpinKube operator is the real one, and so is KEDA where it is built. Played are scheduler and kubelet (tests/servers/README.md)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import collections.abc
 import json
 import shutil
 import ssl
-import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +20,15 @@ import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.connection import ConnectionOptions
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import HTTP_ROUTE, SCALED_OBJECT, SPIN_APP
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import (
+    DEPLOYMENT,
+    HORIZONTAL_POD_AUTOSCALER,
+    HTTP_ROUTE,
+    INTERCEPTOR_ROUTE,
+    SCALED_OBJECT,
+    SPIN_APP,
+    Kind,
+)
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_version_module import run as run_version
 from lightkube import ApiError
@@ -29,12 +36,14 @@ from lightkube.resources.apps_v1 import Deployment as KubernetesDeployment
 from lightkube.resources.core_v1 import Pod
 from lightkube.types import PatchType
 
+from .support import keda
 from .support.certificates import CertificateAuthority
 from .support.control_plane import GATEWAY_NAME, GATEWAY_NAMESPACE, Gateway, HTTPRoute, SpinApp
 from .support.deployment import Result
 from .support.function_project import FunctionProject
 from .support.gateway import TLS_PORT
 from .support.playbooks import Playbooks, extra
+from .support.real_parts import SPIN_OPERATOR, PartMissingError
 from .support.request_path import Load, RequestPath, host_of, let_pods_drain, request_path, why_not
 from .support.servers import REPOSITORY, wait_until
 
@@ -47,6 +56,10 @@ MESSAGE = {"message": "Hello, world!"}
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[RequestPath]:
+    try:
+        SPIN_OPERATOR.build()
+    except PartMissingError as error:
+        pytest.skip(str(error))
     with request_path(tmp_path_factory.mktemp("request_path")) as running:
         let_pods_drain(running.control_plane, DRAIN_SECONDS)
         yield running  # the functions end with the cluster
@@ -377,10 +390,14 @@ def _route(name: str, namespace: str, host: str, backend: dict[str, t.Any]) -> d
     }
 
 
-# ---- scale to zero: KEDA and its HTTP add-on are played, all else of the way is real
+# ---- scaling, by the real KEDA with its HTTP add-on
 
 
-def test_a_request_wakes_a_function_that_sleeps(path: RequestPath, hello: Hello, api: KubernetesApi) -> None:
+@pytest.fixture(scope="module")
+def scaling(path: RequestPath) -> RequestPath:
+    """The same with the ReferenceGrant of role keda."""
+    if reason := keda.why_not():
+        pytest.skip(reason)
     path.control_plane.apply(
         {
             "apiVersion": "gateway.networking.k8s.io/v1beta1",
@@ -392,14 +409,73 @@ def test_a_request_wakes_a_function_that_sleeps(path: RequestPath, hello: Hello,
             },
         }
     )
-    deployed = path.deployment.deploy(hello.project, autoscale={"min": 0, "max": 2, "cooldown_seconds": 1})
-    assert api.get(SCALED_OBJECT, "default", deployed["name"]) is not None
-    wait_until(lambda: not pods_of(path, deployed), seconds=40, what="no pod is left")
-    begun = time.monotonic()
-    answer = path.deployment.call(deployed)
+    return path
+
+
+SLEEPY = {"min": 0, "max": 2, "cooldown_seconds": 1}
+
+
+def test_a_request_wakes_a_function_that_sleeps(scaling: RequestPath, hello: Hello, api: KubernetesApi) -> None:
+    deployed = scaling.deployment.deploy(hello.project, autoscale=SLEEPY)
+    # KEDA looks every 30 s whether there is something to do.
+    wait_until(lambda: not pods_of(scaling, deployed), seconds=120, what="no pod is left")
+    for check_mode in (True, False):
+        again = scaling.deployment.deploy(hello.project, check_mode=check_mode, autoscale=SLEEPY)
+        assert again["changed"] is False, again
+    assert not pods_of(scaling, deployed), "a run that changes nothing wakes nobody"
+    answer = scaling.deployment.call(deployed)
     assert (answer.status_code, answer.json()) == (200, MESSAGE)
-    assert time.monotonic() - begun > 0.5, "a process was started for it"
-    assert len(pods_of(path, deployed)) == 1
+    assert answer.headers["X-KEDA-HTTP-Cold-Start"] == "true"
+    assert len(pods_of(scaling, deployed)) == 1
+    assert scaling.deployment.call(deployed).headers["X-KEDA-HTTP-Cold-Start"] == "false"
+    scaled = api.get(SCALED_OBJECT, "default", deployed["name"]) or {}
+    assert {one["type"]: one["status"] for one in scaled["status"]["conditions"]}["Ready"] == "True"
+
+
+def test_a_new_version_of_a_function_that_sleeps_is_seen_to_answer(scaling: RequestPath, hello: Hello, api: KubernetesApi) -> None:
+    deployed = scaling.deployment.deploy(hello.project, autoscale=SLEEPY)
+
+    def scaler_of_keda() -> str:
+        """It carries the function's labels, and is KEDA's all the same."""
+        return str(((api.get(HORIZONTAL_POD_AUTOSCALER, "default", f"keda-hpa-{deployed['name']}") or {}).get("metadata") or {}).get("uid", ""))
+
+    scaler = wait_until(scaler_of_keda, seconds=60, what="KEDA has made its own scaler")
+    wait_until(lambda: not pods_of(scaling, deployed), seconds=120, what="no pod is left")
+    again = scaling.deployment.deploy(hello.version("2"), autoscale=SLEEPY)
+    assert (again["changed"], again["image"] != deployed["image"]) == (True, True)
+    assert scaling.deployment.call(again).status_code == 200
+    assert scaler_of_keda() == scaler, "a deployment does not delete it"
+
+
+def test_what_a_function_scales_by_can_be_changed(scaling: RequestPath, hello: Hello, api: KubernetesApi) -> None:
+    """KEDA's webhook refuses a ScaledObject while the Deployment has a HorizontalPodAutoscaler of somebody else."""
+    by_processor = {"autoscale": {"min": 1, "max": 3, "target_cpu_percent": 70}, "cpu": "10m"}
+    by_requests = {"autoscale": {"min": 1, "max": 3, "target_requests_per_second": 50}}
+    for options, kind, other in (
+        (by_processor, HORIZONTAL_POD_AUTOSCALER, SCALED_OBJECT),
+        (by_requests, SCALED_OBJECT, HORIZONTAL_POD_AUTOSCALER),
+        (by_processor, HORIZONTAL_POD_AUTOSCALER, SCALED_OBJECT),
+    ):
+        deployed = scaling.deployment.deploy(hello.project, **options)
+        name = deployed["name"]
+        assert deployed["changed"] is True
+        assert scaling.deployment.call(deployed).status_code == 200
+        assert api.get(kind, "default", name) is not None
+        wait_gone(api, other, name)
+        assert scaling.deployment.deploy(hello.project, **options)["changed"] is False
+
+
+def test_a_function_that_scales_by_requests_goes_as_a_whole(scaling: RequestPath, hello: Hello, api: KubernetesApi) -> None:
+    name = scaling.deployment.deploy(hello.project, autoscale=SLEEPY)["name"]
+    wait_until(lambda: api.get(HORIZONTAL_POD_AUTOSCALER, "default", f"keda-hpa-{name}"), seconds=60, what="KEDA has made its own scaler")
+    assert scaling.deployment.delete(name)["changed"] is True
+    for kind in (SPIN_APP, SCALED_OBJECT, INTERCEPTOR_ROUTE, HTTP_ROUTE, DEPLOYMENT):
+        wait_gone(api, kind, name)
+    wait_gone(api, HORIZONTAL_POD_AUTOSCALER, f"keda-hpa-{name}")
+
+
+def wait_gone(api: KubernetesApi, kind: Kind, name: str) -> None:
+    wait_until(lambda: api.get(kind, "default", name) is None, seconds=60, what=f"{kind.kind} {name} is gone")
 
 
 # ---- faults

@@ -444,54 +444,6 @@ def test_weights_and_grants(control_plane: ControlPlane, cluster: Client, spinku
     assert answered == {"default", "user1"}
 
 
-def test_scale_to_zero_and_back(control_plane: ControlPlane, cluster: Client, spinkube_stand_in: SpinkubeStandIn, registry: Registry, name: str) -> None:
-    image = HandMadeArtifact(name).push(registry, f"functions/{name}")
-    application = spin_app(name, image, enableAutoscaling=True)
-    del application["spec"]["replicas"]
-    proxy = {"name": "keda-add-ons-http-interceptor-proxy", "namespace": "keda", "port": 8080}
-    trigger = {"type": "external-push", "metadata": {"scalerAddress": "keda-add-ons-http-external-scaler.keda:9090", "interceptorRoute": name}}
-    control_plane.apply(
-        application,
-        {
-            "apiVersion": "gateway.networking.k8s.io/v1beta1",
-            "kind": "ReferenceGrant",
-            "metadata": {"name": "default", "namespace": "keda"},
-            "spec": {
-                "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "default"}],
-                "to": [{"group": "", "kind": "Service"}],
-            },
-        },
-        http_route(name, f"{name}.test", [proxy]),
-        {
-            "apiVersion": "http.keda.sh/v1beta1",
-            "kind": "InterceptorRoute",
-            "metadata": {"name": name, "namespace": "default"},
-            "spec": {
-                "target": {"service": name, "port": 80},
-                "rules": [{"hosts": [f"{name}.test"]}],
-                "scalingMetric": {"concurrency": {"targetValue": 10}},
-            },
-        },
-        {
-            "apiVersion": "keda.sh/v1alpha1",
-            "kind": "ScaledObject",
-            "metadata": {"name": name, "namespace": "default"},
-            "spec": {"scaleTargetRef": {"name": name}, "minReplicaCount": 0, "maxReplicaCount": 5, "cooldownPeriod": 3, "triggers": [trigger]},
-        },
-    )
-
-    def scaled_to_zero() -> bool:
-        try:
-            spec = cluster.get(Deployment, name, namespace="default").spec
-        except ApiError:
-            return False
-        return spec is not None and spec.replicas == 0 and not pods_of(cluster, name)
-
-    wait_until(scaled_to_zero, seconds=30, what="no pod is left after the cool-down period")
-    assert spinkube_stand_in.get(f"{name}.test").json()["image"] == image
-    wait_until(scaled_to_zero, seconds=30, what="no pod is left again")
-
-
 def test_the_node_tells_the_shim_version_and_keeps_to_it(control_plane: ControlPlane, cluster: Client, registry: Registry, name: str) -> None:
     node = cluster.get(Node, NODE)
     assert node.metadata and node.metadata.labels

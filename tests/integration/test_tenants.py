@@ -129,6 +129,8 @@ def test_a_tenant_deploys_with_its_kubeconfig_and_its_removal_leaves_nothing(
     assert administrator.get(SPIN_APP, "tenant-a", project.name) is not None
 
     assert deployment.delete(project.name, **given)["changed"] is True
+    # The operator keeps an executor while a function of any namespace names one of its name.
+    deployment.deploy(FunctionProject(tmp_path / "other", f"{project.name}-elsewhere"))
     removed = run({"name": "tenant-a", "state": "absent"})
     assert removed.exit_code == 0 and removed.changed > 0, removed.output
     assert of_tenant(administrator, "tenant-a") == [] and not file.exists()

@@ -32,6 +32,8 @@ _UNKNOWN_SECRET = "<a new Secret>"  # noqa: S105 (stands in a diff for the name 
 _OPTIONAL_KINDS = (HTTP_ROUTE, INTERCEPTOR_ROUTE, SCALED_OBJECT, HORIZONTAL_POD_AUTOSCALER)
 _DELETE_TIMEOUT_SECONDS = 60
 _ROUTE_TIMEOUT_SECONDS = 10.0
+_SCALER_TIMEOUT_SECONDS = 20.0
+_SCALED_ALREADY = "is already managed by the hpa"
 _DRAIN_SECONDS = 3.0
 """How long a backend lives on after it left the route: no condition tells that every proxy knows, and that the requests in work are answered."""
 
@@ -202,7 +204,28 @@ class ClusterTarget:
     def _apply(self, objects: list[Object], good: Object) -> None:
         for wanted_object in objects:
             kind = BY_NAME[wanted_object["kind"]]
-            self._api.apply(kind, with_last_good(wanted_object, good) if kind is SPIN_APP else self._shared(wanted_object))
+            if kind is SCALED_OBJECT:
+                self._apply_scaled_object(wanted_object)
+            else:
+                self._api.apply(kind, with_last_good(wanted_object, good) if kind is SPIN_APP else self._shared(wanted_object))
+
+    def _apply_scaled_object(self, wanted_object: Object) -> None:
+        """Apply a ScaledObject; the function's HorizontalPodAutoscaler goes first.
+
+        KEDA's webhook refuses a ScaledObject while an autoscaler of somebody else has the Deployment, and learns of its deletion a moment later
+        (KEDA v2.20.2: apis/keda/v1alpha1/scaledobject_webhook.go, verifyHpas).
+        """
+        import tenacity
+
+        replaced = list(self._owned((HORIZONTAL_POD_AUTOSCALER,)))
+        for kind, name in replaced:
+            self._api.delete(kind, self._namespace, name)
+        tenacity.Retrying(
+            retry=tenacity.retry_if_exception(lambda error: bool(replaced) and isinstance(error, PlatformError) and _SCALED_ALREADY in error.cause),
+            wait=tenacity.wait_exponential(multiplier=0.05, max=1),
+            stop=tenacity.stop_after_delay(_SCALER_TIMEOUT_SECONDS),
+            reraise=True,
+        )(lambda: self._api.apply(SCALED_OBJECT, wanted_object))
 
     def _wait(self, objects: list[Object]) -> LiveFunction:
         if not self._settings.wait:
@@ -289,7 +312,10 @@ class ClusterTarget:
                 self._api.delete(kind, self._namespace, name)
 
     def _owned(self, kinds: tuple[Kind, ...], name: str | None = None) -> t.Iterator[tuple[Kind, str]]:
-        """The objects of the function, or of its canary's `name`, of these kinds."""
+        """The objects of the function, or of its canary's `name`, of these kinds.
+
+        What another object owns goes with that one: KEDA puts the labels of a ScaledObject on the HorizontalPodAutoscaler that it makes.
+        """
         for kind in kinds:
             try:
                 found = self._api.list(kind, self._namespace, labels=labels(name or self._name))
@@ -299,7 +325,7 @@ class ClusterTarget:
                 if kind not in _OPTIONAL_KINDS or _had(self._canary if name else self._spin_app, kind):
                     raise
                 continue  # who writes a kind may list it, which `_check` sees to; so there is nothing of it
-            yield from ((kind, item["metadata"]["name"]) for item in found)
+            yield from ((kind, item["metadata"]["name"]) for item in found if not item["metadata"].get("ownerReferences"))
 
     def _end_canary(self, route: Object) -> None:
         """Lead all requests to the function, and remove its canary once none is on its way there."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import os
 import shutil
 import typing as t
 from pathlib import Path
@@ -22,6 +23,10 @@ from .servers import REPOSITORY, Server, ServerError, answers, free_port, wait_u
 
 SOURCES = REPOSITORY / "tests" / "real_parts"
 BUILD_SECONDS = 3600.0
+
+
+class PartMissingError(ServerError):
+    """What a part is built from is not available here; the message is the reason that a test may give for being skipped."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +56,18 @@ class RealPart:
         directory = go_build.cache_directory(self.name.replace("_", "-")) / go_build.digest(self.sources)
         return directory if directory.is_dir() else None
 
+    def why_not(self) -> str:
+        """Why a test may not use it: it is not built, and building it takes longer than the tests that need it. Empty if it may."""
+        if self.built() or os.environ.get("WASMFAAS_BUILD") == "all":
+            return ""
+        return f"{self.name} is not built; `make test-full` builds it (about {self.minutes} minutes)"
+
     def build(self) -> Path:
         """The same, built where it is missing.
 
         Raises:
-            ServerError: there is no Go of the version in go.mod, a module is not available, or the build failed.
+            PartMissingError: there is no Go of the version in go.mod, or a module is not available.
+            ServerError: the build failed.
         """
         cache = go_build.cache_directory(self.name.replace("_", "-"))
         directory = cache / go_build.digest(self.sources)
@@ -64,6 +76,10 @@ class RealPart:
                 partial = directory.with_suffix(".partial")
                 shutil.rmtree(partial, ignore_errors=True)
                 partial.mkdir()
+                try:
+                    go_build.go(self.sources, "list", "-deps", *self.programs, seconds=BUILD_SECONDS)
+                except go_build.BuildError as error:
+                    raise PartMissingError(f"{self.name} cannot be built here: {error}") from error
                 try:
                     for package, program in self.programs.items():
                         go_build.build(self.sources, partial / program, packages=[package], seconds=BUILD_SECONDS)
@@ -162,8 +178,11 @@ class SpinOperator:
         return ""
 
     def stop(self) -> None:
-        """End it, and take its webhooks away, without which no SpinApp can be written any more."""
+        """End it, and remove its webhooks, which would refuse every SpinApp from then on; once is enough."""
         client = self.control_plane.client()
-        for configuration in self._webhooks:
-            client.delete(type(from_dict(configuration)), configuration["metadata"]["name"])
-        self.server.stop()
+        try:
+            while self._webhooks:
+                configuration = self._webhooks.pop()
+                client.delete(type(from_dict(configuration)), configuration["metadata"]["name"])
+        finally:
+            self.server.stop()

@@ -22,12 +22,14 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.local.installati
 from lightkube.generic_resource import create_global_resource
 from lightkube.resources.core_v1 import Pod
 
-from . import gateway, pod_network
+from . import gateway, keda, pod_network
+from .certificates import CertificateAuthority
 from .control_plane import RUNTIME_CLASS, ControlPlane
 from .deployment import Deployment, Result
 from .function_project import FunctionProject
 from .gateway import ContourGateway, GatewayProgram
 from .pod_network import ContainerRuntime, PodNetwork
+from .real_parts import SPIN_OPERATOR, SpinOperator
 from .registries import Registry
 from .servers import REPOSITORY, build, wait_until
 from .spinkube import SpinkubeStandIn
@@ -78,7 +80,7 @@ class RequestPath:
 
 @contextlib.contextmanager
 def request_path(folder: Path) -> collections.abc.Iterator[RequestPath]:
-    """Start all parts with their data in `folder`, and stop them. Start-up: about 12 s once all is built."""
+    """Start all parts with their data in `folder`, and stop them; KEDA only where `keda.why_not` says nothing. Start-up: about 20 s once all is built."""
     programs, program = build(), GatewayProgram()
     installation = install(REPOSITORY / "roles" / "local_runtime" / "files")
     with contextlib.ExitStack() as stack:
@@ -91,31 +93,15 @@ def request_path(folder: Path) -> collections.abc.Iterator[RequestPath]:
         stack.callback(runtime.stop)
         registry = Registry(programs, folder / "registry")
         stack.callback(registry.stop)
-        interceptor = f"{network.gateway}:8081"
-        stand_in = SpinkubeStandIn(programs, plane, folder, container_runtime=runtime.socket, interceptor_address=interceptor)
+        authority = CertificateAuthority(folder / "authority")
+        stack.callback(SpinOperator(SPIN_OPERATOR.build(), plane, folder, authority).stop)
+        stand_in = SpinkubeStandIn(programs, plane, folder, container_runtime=runtime.socket)
         stack.callback(stand_in.stop)
-        _lead_to_interceptor(plane, network.gateway, 8081)
+        if not keda.why_not():
+            stack.callback(keda.Keda(plane, folder, authority, network).stop)
         entrance = ContourGateway(program, plane, folder / "gateway", network.gateway)
         stack.callback(entrance.stop)
         yield RequestPath(plane, stand_in, registry, entrance, network, GatewayDeployment(plane, stand_in, registry, folder / "home", entrance))
-
-
-def _lead_to_interceptor(plane: ControlPlane, address: str, port: int) -> None:
-    """The way from KEDA's Service to where its interceptor is played."""
-    plane.apply(
-        {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {
-                "name": "interceptor",
-                "namespace": "keda",
-                "labels": {"kubernetes.io/service-name": "keda-add-ons-http-interceptor-proxy", "endpointslice.kubernetes.io/managed-by": "tests"},
-            },
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
-            "ports": [{"name": "proxy", "port": port, "protocol": "TCP"}],
-        }
-    )
 
 
 def drain_policy(seconds: int) -> list[dict[str, t.Any]]:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stand-in for SpinKube, kubelet, Gateway and KEDA (tests/servers/cmd/spinkube_stand_in)."""
+"""The stand-in for kubelet, containerd, Spin shim and Gateway (tests/servers/cmd/spinkube_stand_in)."""
 
 from __future__ import annotations
 
@@ -29,19 +29,17 @@ class SpinkubeStandIn:
         authorities: collections.abc.Iterable[Path] = (),
         shim_version: str = "0.25.1",
         container_runtime: Path | None = None,
-        interceptor_address: str = "",
     ) -> None:
         """Start it.
 
         Args:
             container_runtime: socket of a `ContainerRuntime`: pods are then processes, not played.
-            interceptor_address: HOST:PORT where KEDA's interceptor is played too, for a Gateway that is not played here.
         """
         self.front_port = free_port()
         self.front_url = f"http://127.0.0.1:{self.front_port}"
         arguments = ["--kubeconfig", str(control_plane.kubeconfig), "--front-port", str(self.front_port), "--gateway-class", GATEWAY_CLASS]
         arguments += ["--shim-version", shim_version, "--shim-version-key", SHIM_VERSION_LABEL, "--node-name", NODE]
-        arguments += ["--interceptor-address", interceptor_address, "--container-runtime", str(container_runtime or "")]
+        arguments += ["--container-runtime", str(container_runtime or "")]
         for file in authorities:
             arguments += ["--registry-authority", str(file)]
         self.server = Server([str(programs.path("spinkube_stand_in")), *arguments], log=directory / "spinkube_stand_in.log")

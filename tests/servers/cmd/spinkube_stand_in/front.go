@@ -14,8 +14,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -32,9 +30,6 @@ type front struct {
 	client   client.Client
 	node     *kubelet
 	settings settings
-
-	lock     sync.Mutex
-	requests map[types.NamespacedName]time.Time // last request, by ScaledObject
 }
 
 func (f *front) ServeHTTP(writer http.ResponseWriter, request *http.Request) {

@@ -5,7 +5,7 @@
 // Command spinkube_stand_in plays, against a real API server and real controllers, what a test machine cannot run:
 //
 //   - scheduler, kubelet, containerd and the Spin shim of one node (kubelet.go, pull.go, artifact.go), pod logs (kubelet_api.go),
-//   - the Gateway, KEDA's interceptor and scaler, and the functions' answers over HTTP (front.go, gateway.go, keda.go).
+//   - the Gateway, KEDA's interceptor, and the functions' answers over HTTP (front.go, gateway.go, interceptor.go).
 //
 // No WebAssembly is run. The operator beside it is the real one (tests/real_parts/spin_operator).
 package main
@@ -52,7 +52,6 @@ type settings struct {
 	gatewayClass       string
 	gatewayAddress     string
 	interceptorService string
-	interceptorAddress string
 	containerRuntime   string
 	authorities        stringList
 	plainHTTP          stringList
@@ -79,7 +78,6 @@ func main() {
 	flags.StringVar(&s.gatewayClass, "gateway-class", "traefik", "GatewayClass whose Gateways the front plays")
 	flags.StringVar(&s.gatewayAddress, "gateway-address", "127.0.0.1", "address in the Gateways' status")
 	flags.StringVar(&s.interceptorService, "interceptor-service", "keda/keda-add-ons-http-interceptor-proxy", "NAMESPACE/NAME of the Service behind which the front plays KEDA's interceptor")
-	flags.StringVar(&s.interceptorAddress, "interceptor-address", "", "HOST:PORT where KEDA's interceptor is played for another program's Gateway; empty: only behind the front")
 	flags.StringVar(&s.containerRuntime, "container-runtime", "", "Unix socket of a container runtime that runs pods as processes; empty: pods are played")
 	flags.Var(&s.authorities, "registry-authority", "PEM file of a certificate authority for registries; may be repeated")
 	flags.Var(&s.plainHTTP, "plain-http-registry", "HOST:PORT of a registry without TLS that is not on the loopback address; may be repeated")
@@ -125,11 +123,10 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	node := &kubelet{client: manager.GetClient(), recorder: manager.GetEventRecorderFor("kubelet"), store: store, settings: s, runtime: newContainerRuntime(s.containerRuntime), pods: map[types.UID]*runningPod{}}
-	entrance := &front{client: manager.GetClient(), node: node, settings: s, requests: map[types.NamespacedName]time.Time{}}
+	entrance := &front{client: manager.GetClient(), node: node, settings: s}
 	for _, setup := range []func(ctrl.Manager) error{
 		node.setup,
 		(&gatewayStatus{client: manager.GetClient(), settings: s}).setup,
-		(&scaler{client: manager.GetClient(), front: entrance}).setup,
 	} {
 		if err := setup(manager); err != nil {
 			return err
@@ -165,10 +162,6 @@ func run(ctx context.Context, s settings) error {
 	}
 	server := &http.Server{Handler: entrance, ReadHeaderTimeout: 10 * time.Second}
 	go func() { failed <- server.Serve(listener) }()
-	if s.interceptorAddress != "" {
-		interceptor := &http.Server{Addr: s.interceptorAddress, Handler: http.HandlerFunc(entrance.serveInterceptor), ReadHeaderTimeout: 10 * time.Second}
-		go func() { failed <- interceptor.ListenAndServe() }()
-	}
 	logger.Info("ready", "front", listener.Addr().String(), "kubelet", address.String())
 	select {
 	case <-ctx.Done():

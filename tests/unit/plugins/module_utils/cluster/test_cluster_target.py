@@ -22,7 +22,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds im
     SECRET,
     SPIN_APP,
 )
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.objects import LAST_GOOD
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.objects import LAST_GOOD, labels
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.settings import Autoscale, ClusterSettings
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.target import ClusterTarget, _projected, list_functions, live_function
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
@@ -139,6 +139,28 @@ def test_change_of_the_scaling_leaves_nothing_of_the_old_one(api: t.Any, wanted:
         by_requests = after is not None and after.by_requests
         expected = [by_requests, by_requests, after is not None and not by_requests]
         assert [api.names(kind) == ["hello"] for kind in kinds] == expected
+
+
+def test_scaler_that_keda_made_is_left_to_keda(api: t.Any, wanted: t.Any) -> None:
+    """It carries the labels of the ScaledObject, and so the function's."""
+    settings = dataclasses.replace(SETTINGS, autoscale=Autoscale(0, 5, target_concurrency=5))
+    target(api, settings).deploy(wanted())
+    owner = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "hello", "uid": "1"}
+    metadata = {"name": "keda-hpa-hello", "namespace": "user1", "labels": labels("hello"), "ownerReferences": [owner]}
+    api.put(HORIZONTAL_POD_AUTOSCALER, {"metadata": metadata, "spec": {}})
+    target(api, settings).deploy(wanted(image=OTHER_IMAGE))
+    assert api.names(HORIZONTAL_POD_AUTOSCALER) == ["keda-hpa-hello"]
+
+
+def test_scaled_object_is_applied_once_the_other_scaler_is_gone(api: t.Any, wanted: t.Any) -> None:
+    """KEDA's webhook refuses it before, and sees a deletion a moment late."""
+    target(api, dataclasses.replace(SETTINGS, autoscale=Autoscale(1, 5, target_cpu_percent=50))).deploy(wanted())
+    api.calls.clear()
+    refusal = "the workload 'hello' of type 'apps/v1.Deployment' is already managed by the hpa 'hello'"
+    api.fail_on["apply", "ScaledObject"] = PlatformError(refusal, next_step="")
+    target(api, dataclasses.replace(SETTINGS, autoscale=Autoscale(1, 5, target_concurrency=5))).deploy(wanted())
+    scalers = [(verb, kind) for verb, kind, _name in api.calls if kind in ("ScaledObject", "HorizontalPodAutoscaler")]
+    assert scalers == [("delete", "HorizontalPodAutoscaler"), ("apply", "ScaledObject"), ("apply", "ScaledObject")]
 
 
 def test_fields_that_others_own_are_no_difference(api: t.Any, wanted: t.Any) -> None:

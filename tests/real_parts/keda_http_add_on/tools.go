@@ -1,0 +1,14 @@
+// Copyright: (c) 2026, the wasmfaas.platform authors
+// GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//go:build tools
+
+// Package tools names the programs whose versions go.mod pins.
+package tools
+
+import (
+	_ "github.com/kedacore/http-add-on/interceptor"
+	_ "github.com/kedacore/http-add-on/operator"
+	_ "github.com/kedacore/http-add-on/scaler"
+)
