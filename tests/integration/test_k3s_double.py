@@ -338,6 +338,7 @@ def test_another_agent_token_stops_the_start_after_the_next(cluster: list[Host])
 
 
 @needs_root
+<<<<<<< HEAD
 def test_a_server_logs_the_faults_of_others_as_errors(cluster: list[Host]) -> None:
     """An agent with an old password, and one of a name that is taken (k3s v1.35.5: pkg/util/apierrors.go, pkg/server/auth/auth.go)."""
     first, _second, agent, stranger = cluster
@@ -361,11 +362,11 @@ def test_a_server_logs_the_faults_of_others_as_errors(cluster: list[Host]) -> No
 @needs_root
 def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Host], monkeypatch: pytest.MonkeyPatch) -> None:
     """With what that one has on disk, as releases before v1.32.3 do, or with etcd (k3s-io/k3s#11844); without `server` always with etcd."""
+=======
+def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Host]) -> None:
+    """With what that one has on disk, as before v1.32.3, and later where it cannot read etcd, as here without a majority (k3s-io/k3s#11844)."""
+>>>>>>> e7df72d660fae93f3131c11d9a56dbe9bdef91b4
     first, second, *_others = cluster
-
-    def rotate_on_second() -> None:
-        assert second.call("secrets-encrypt", "rotate-keys", seconds=120).returncode == 0
-        wait_until(lambda: "reencrypt_finished" in second.call("secrets-encrypt", "status").stdout, seconds=120, what="the secrets have the new key")
 
     def again(host: Host) -> None:
         host.stop()
@@ -373,7 +374,9 @@ def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Ho
         host.wait_ready()
 
     first.kubectl("create", "secret", "generic", "of-the-test", "--from-literal=a=b")
-    rotate_on_second()
+    assert second.call("secrets-encrypt", "rotate-keys", seconds=120).returncode == 0
+    wait_until(lambda: "reencrypt_finished" in second.call("secrets-encrypt", "status").stdout, seconds=120, what="the secrets have the new key")
+    second.kubectl("create", "configmap", "after-the-key")  # what is written last, a copy of a member that was killed may lack
     second.stop()
     refused = second.call("server")
     assert refused.returncode == 1
@@ -384,14 +387,8 @@ def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Ho
     for host in (first, second):
         assert json.loads(host.kubectl("get", "secret", "of-the-test", "-o", "json"))["data"] == {"a": "Yg=="}
     second.configure(server=f"https://{first.address}:6443", token=TOKEN, secrets_encryption=True)
-    monkeypatch.setenv("K3S_DOUBLE_BOOTSTRAP_FROM", "datastore")
-    again(first)
     again(second)
     wait_until(lambda: "All hashes match" in second.call("secrets-encrypt", "status").stdout, seconds=60, what="both have the key")
-    rotate_on_second()
-    again(second)
-    again(first)
-    assert json.loads(first.kubectl("get", "secret", "of-the-test", "-o", "json"))["data"] == {"a": "Yg=="}
 
 
 @needs_root

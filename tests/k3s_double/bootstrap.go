@@ -22,7 +22,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// sharedFile is one file of the bootstrap data with the time it was last changed (k3s v1.35.5: pkg/bootstrap/bootstrap.go, File).
+// sharedFile is one file of the bootstrap data with the time it was last changed (k3s v1.36.3: pkg/bootstrap/bootstrap.go, File).
 type sharedFile struct {
 	Timestamp time.Time
 	Content   []byte
@@ -59,7 +59,7 @@ func readBootstrap(place places) (bootstrapData, error) {
 	return data, nil
 }
 
-// write puts the files on disk with the times that they have in the data (k3s v1.35.5: WriteToDiskFromStorage).
+// write puts the files on disk with the times that they have in the data (k3s v1.36.3: WriteToDiskFromStorage).
 func (data bootstrapData) write(place places) error {
 	for key, file := range data {
 		name, known := bootstrapFiles[key]
@@ -90,7 +90,7 @@ func bootstrapKey(password string) string {
 }
 
 // saveBootstrap stores the files of this server's disk under the password's key. Where that key is there already, it changes nothing but
-// with override, and then removes those of other passwords (k3s v1.35.5: pkg/cluster/storage.go, Save and RotateBootstrapToken).
+// with override, and then removes those of other passwords (k3s v1.36.3: pkg/cluster/storage.go, Save and RotateBootstrapToken).
 func saveBootstrap(ctx context.Context, client *clientv3.Client, place places, password string, override bool) error {
 	stored, err := client.Get(ctx, bootstrapPrefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	if err != nil {

@@ -26,7 +26,7 @@ const encryptionPoll = 2 * time.Second
 // encryptionState is cred/encryption-state.json.
 type encryptionState struct{ Stage string }
 
-// encryptionStage is the stage that this process is in, where it is none that is kept on disk (k3s v1.35.5: pkg/server/handlers/secrets-encrypt.go,
+// encryptionStage is the stage that this process is in, where it is none that is kept on disk (k3s v1.36.3: pkg/server/handlers/secrets-encrypt.go,
 // encryptionRotateKeys: "As this stage is not persisted, we do not write the annotation to file").
 var encryptionStage atomic.Value
 

@@ -16,7 +16,7 @@ const passwdFile = "cred/passwd"
 
 type passwdEntry struct{ password, role string }
 
-// passwd is that file (k3s v1.35.5: pkg/passwd/passwd.go). Like there, its lines have no order, so that two servers with the same users may have different files.
+// passwd is that file (k3s v1.36.3: pkg/passwd/passwd.go). Like there, its lines have no order, so that two servers with the same users may have different files.
 type passwd struct {
 	changed bool
 	users   map[string]passwdEntry
@@ -75,7 +75,7 @@ func (own *passwd) write(place places) error {
 	return writeFile(place.server(passwdFile), content.Bytes(), 0o600)
 }
 
-// ensureUsers has the file say what the settings say, at each start after reconciling (k3s v1.35.5: pkg/daemons/control/deps, genUsers). Nothing saves it.
+// ensureUsers has the file say what the settings say, at each start after reconciling (k3s v1.36.3: pkg/daemons/control/deps, genUsers). Nothing saves it.
 func ensureUsers(place places, secrets passwords) error {
 	users, err := readPasswd(place)
 	if err != nil {

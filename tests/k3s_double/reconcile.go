@@ -16,15 +16,16 @@ import (
 	"time"
 )
 
-// timeSkew is by how much a file must be newer than its copy to count as that (k3s v1.35.5: pkg/cluster/bootstrap.go, systemTimeSkew).
+// timeSkew is by how much a file must be newer than its copy to count as that (k3s v1.36.3: pkg/cluster/bootstrap.go, systemTimeSkew).
 const timeSkew = 3 * time.Second
 
 // bootstrapSource says what GET /v1-k3s/server-bootstrap serves: "datastore", as k3s does since v1.32.3 (k3s#11844), or "disk", as it did before, and
 // still does when it cannot read its datastore. The stricter one is the default: a server that names another one then gets what that one has on disk.
 func bootstrapSource() string { return firstOf(os.Getenv("K3S_DOUBLE_BOOTSTRAP_FROM"), "disk") }
 
-// reconcile is what a server that has data does first at each start (k3s v1.35.5: pkg/cluster/bootstrap.go, Bootstrap): it compares the shared files with
-// those of the server that `server` names, and only where it cannot get them, with those in its own copy of etcd.
+// reconcile is what a server that has data does first at each start (k3s v1.36.3: pkg/cluster/bootstrap.go, Bootstrap): it compares the shared files with
+// those of the server that `server` names, and only where it cannot get them, with those in its own copy of etcd. (k3s v1.34 starts a temporary etcd for that,
+// v1.36.3 reads the copy directly.)
 func (own *server) reconcile(ctx context.Context) error {
 	if own.settings.has("server") && own.settings.text("server") != "" {
 		data, err := own.askServer(ctx)
@@ -72,7 +73,7 @@ func (own *server) askServer(ctx context.Context) (bootstrapData, error) {
 }
 
 // reconcileFiles takes over what is newer in the data or missing on disk, and refuses to start where a file on disk is newer
-// (k3s v1.35.5: pkg/cluster/bootstrap.go, ReconcileBootstrapData and isNewerFile).
+// (k3s v1.36.3: pkg/cluster/bootstrap.go, ReconcileBootstrapData and isNewerFile).
 func reconcileFiles(place places, data bootstrapData) error {
 	for _, folder := range []string{place.server("cred"), place.tls(), place.tls("etcd")} {
 		if entries, err := os.ReadDir(folder); err != nil || len(entries) == 0 {

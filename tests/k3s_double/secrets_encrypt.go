@@ -119,8 +119,8 @@ func compareEncryption(ctx context.Context, clients kubernetes.Interface, place 
 }
 
 // rotateEncryptionKey makes a new key the active one and writes all Secrets anew; the other servers learn it at their next start. Only at the very end the
-// configuration is stored in etcd: what ends this process before leaves a key on this disk that nothing else has (k3s v1.35.5:
-// pkg/server/handlers/secrets-encrypt.go, reencryptAndRemoveKey; k3s#13763).
+// configuration is stored in etcd: what ends this process before leaves a key on this disk that nothing else has (pkg/server/handlers/secrets-encrypt.go before
+// k3s#13763 was mended; v1.36.3 stores the new key before it encrypts anything with it).
 func (own *supervisor) rotateEncryptionKey(writer http.ResponseWriter, request *http.Request) {
 	clients, ctx := own.withClient(writer, request)
 	if clients == nil {

@@ -89,7 +89,7 @@ func (own *server) run() error {
 	go waitForSignal(running)
 	running.waitVoter(ctx)
 	logInfo("etcd data store connection OK after %s", time.Since(started).Round(time.Millisecond))
-	// Stores them at the very first start, and nothing ever after (k3s v1.35.5: pkg/cluster/cluster.go, Start).
+	// Stores them at the very first start, and nothing ever after (k3s v1.36.3: pkg/cluster/cluster.go, Start).
 	if err := saveBootstrap(ctx, running.client, own.place, own.secret.password, false); err != nil {
 		return fmt.Errorf("Shutdown request received: %w", err)
 	}

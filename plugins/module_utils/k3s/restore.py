@@ -136,7 +136,7 @@ def clear(identity: str, *, authority: str = "", is_inactive: Inactive = inactiv
     """Take away this server's database, so that it joins the restored cluster as a new member; gives whether there was one to take away.
 
     The tokens and the encryption key go with it: k3s refuses to join where they are newer than those of the snapshot, and brings the latter with the join
-    (k3s v1.35.5: pkg/cluster/bootstrap.go, ReconcileBootstrapData). All is renamed, not deleted: `finish` deletes it. Arguments and errors as of `reset`.
+    (k3s v1.36.3: pkg/cluster/bootstrap.go, ReconcileBootstrapData). All is renamed, not deleted: `finish` deletes it. Arguments and errors as of `reset`.
     """
     before = remembered()
     if before.get("identity") == identity and before.get("done") == "cleared":

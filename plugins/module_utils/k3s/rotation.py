@@ -392,8 +392,8 @@ def rotate_encryption_key(
     The servers must be restarted one by one afterwards; `restart_needed` tells whether some still have to.
 
     Args:
-        snapshot: name of the snapshot that was taken before. k3s stores the new key in etcd at the very end: a server that ends before has the only copy of it
-            (k3s-io/k3s #13763).
+        snapshot: name of the snapshot that was taken before. Older k3s stores the new key in etcd at the very end: a server that ends before has the only copy
+            of it (k3s-io/k3s #13763).
         snapshot_directory: where it lies; k3s's own directory where empty.
 
     Raises:

@@ -190,7 +190,7 @@ class Service:
         """Take the line `server` out of join.yaml until k3s works.
 
         A server with data compares its shared files with those of the server that is named there, on some releases with what that one has on disk, and without
-        the line with its own copy of etcd (k3s v1.35.5: pkg/cluster/bootstrap.go, Bootstrap).
+        the line with its own copy of etcd (k3s v1.36.3: pkg/cluster/bootstrap.go, Bootstrap).
         """
         file, aside = self._root + paths.JOIN_CONFIG, self._root + paths.JOIN_ASIDE
         with contextlib.suppress(FileNotFoundError):

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The tokens that k3s keeps for all servers together: in server/cred/passwd of each, and a copy in etcd.
 
-At each start k3s compares the two and refuses to start where the file differs and is newer (k3s v1.35.5: pkg/cluster/bootstrap.go, ReconcileBootstrapData).
+At each start k3s compares the two and refuses to start where the file differs and is newer (k3s v1.36.3: pkg/cluster/bootstrap.go, ReconcileBootstrapData).
 It rewrites the file whenever a server starts with another agent token, but saves it in etcd only at the first start of a cluster and when it is told the server
 token (pkg/daemons/control/deps, genUsers; pkg/cluster/storage.go, Save; pkg/server/handlers/token.go, tokenRotate). So the file has to hold the new tokens
 before the server token is told, on the server that is told, and must be the same on all servers afterwards.
@@ -37,7 +37,7 @@ ASIDE = f"{PASSWD}.before-repair"
 """Where `release` puts the file that k3s refused to start with. While it is there, etcd does not have the tokens of the servers."""
 BOOTSTRAP = "/v1-k3s/server-bootstrap"
 TIME_SKEW = 3
-"""Seconds by which a file must be newer than its copy to count as that (k3s v1.35.5: pkg/cluster/bootstrap.go, systemTimeSkew)."""
+"""Seconds by which a file must be newer than its copy to count as that (k3s v1.36.3: pkg/cluster/bootstrap.go, systemTimeSkew)."""
 JOURNAL_LINES = "200"
 STOP_SECONDS = 90.0
 FATAL = re.compile(r'level=fatal msg="([^\n]*)')
@@ -62,7 +62,7 @@ def run_on_host(arguments: t.Sequence[str], seconds: float) -> Completed:
 
 
 def users_of(text: str) -> dict[str, tuple[str, str]]:
-    """Password and role by user. A line is `PASSWORD,USER,USER,ROLE` (k3s v1.35.5: pkg/passwd/passwd.go); the lines have no order."""
+    """Password and role by user. A line is `PASSWORD,USER,USER,ROLE` (k3s v1.36.3: pkg/passwd/passwd.go); the lines have no order."""
     records = [record for record in csv.reader(io.StringIO(text)) if len(record) > 1]
     return {record[1]: (record[0], record[3] if len(record) > 3 else "") for record in records}
 
@@ -218,7 +218,7 @@ T = t.TypeVar("T")
 def with_passwords(ask: t.Callable[[str], T]) -> T:
     """Ask with the server token that k3s has on disk, and where that is not the one it was started with, with that of its settings.
 
-    A server lets in with the token of its start: it reads the file once (k3s v1.35.5: pkg/authenticator), also after it was told another one.
+    A server lets in with the token of its start: it reads the file once (k3s v1.36.3: pkg/authenticator), also after it was told another one.
 
     Raises:
         PlatformError: it takes neither, or cannot be asked.
