@@ -338,7 +338,6 @@ def test_another_agent_token_stops_the_start_after_the_next(cluster: list[Host])
 
 
 @needs_root
-<<<<<<< HEAD
 def test_a_server_logs_the_faults_of_others_as_errors(cluster: list[Host]) -> None:
     """An agent with an old password, and one of a name that is taken (k3s v1.35.5: pkg/util/apierrors.go, pkg/server/auth/auth.go)."""
     first, _second, agent, stranger = cluster
@@ -360,12 +359,8 @@ def test_a_server_logs_the_faults_of_others_as_errors(cluster: list[Host]) -> No
 
 
 @needs_root
-def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Host], monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what that one has on disk, as releases before v1.32.3 do, or with etcd (k3s-io/k3s#11844); without `server` always with etcd."""
-=======
 def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Host]) -> None:
     """With what that one has on disk, as before v1.32.3, and later where it cannot read etcd, as here without a majority (k3s-io/k3s#11844)."""
->>>>>>> e7df72d660fae93f3131c11d9a56dbe9bdef91b4
     first, second, *_others = cluster
 
     def again(host: Host) -> None:
