@@ -13,7 +13,7 @@ import sys
 import time
 
 from ansible_collections.wasmfaas.platform.tests.hosts import k3s_binary, rootfs, unavailable
-from ansible_collections.wasmfaas.platform.tests.integration.support import gateway, helm_program, real_parts, servers
+from ansible_collections.wasmfaas.platform.tests.integration.support import gateway, helm_program, keda, real_parts, servers
 from ansible_collections.wasmfaas.platform.tests.observability import tools
 
 
@@ -30,6 +30,8 @@ PROGRAMS: dict[str, collections.abc.Callable[[], object]] = {
     "contour": gateway.GatewayProgram,
     "helm": helm_program.build,
     "opentelemetry collector": tools.collector,
+    "KEDA HTTP add-on": keda.KEDA_HTTP_ADD_ON.build,
+    "KEDA": keda.KEDA.build,
 }
 
 
