@@ -121,9 +121,11 @@ func (own *supervisor) information(writer http.ResponseWriter, request *http.Req
 }
 
 func (own *supervisor) bootstrap(writer http.ResponseWriter, request *http.Request) {
-	if err := checkJoiningServer(request.Header.Get(headerVersion)); err != nil {
-		http.Error(writer, err.Error(), http.StatusPreconditionFailed)
-		return
+	if release := request.Header.Get(headerVersion); release != "" { // who only asks, with the server token, is no server that joins
+		if err := checkJoiningServer(release); err != nil {
+			http.Error(writer, err.Error(), http.StatusPreconditionFailed)
+			return
+		}
 	}
 	data, err := own.serveBootstrap(request)
 	if err != nil {
