@@ -41,9 +41,16 @@ demo: $(RUNTIME_STAMP) $(COLLECTION) ## deploy a function on this machine, call 
 	@.venv/bin/python scripts/demo.py
 
 .PHONY: test
-test: setup-test ## run everything
-	@$(MAKE) --jobs=2 --output-sync=target lint sanity
-	@$(MAKE) units pytest
+test: setup-test ## run every kind of test; all of it, also where a part fails
+	@.venv/bin/python scripts/run_tests.py
+
+.PHONY: test-full
+test-full: setup-test ## the same with every fault on every server, every boundary between tasks, and programs that take long to build
+	@WASMFAAS_TESTS=full .venv/bin/python scripts/run_tests.py
+
+.PHONY: programs
+programs: setup-test ## build the programs that the tests run
+	@PYTHONPATH=$(CURDIR)/.ansible/collections .venv/bin/python -m tests.programs
 
 .PHONY: test-unit
 test-unit: setup-test ## test the parts without servers
@@ -86,13 +93,13 @@ sanity: setup-test ## run ansible-test sanity
 	.venv/bin/python scripts/run_ansible_test.py sanity
 
 .PHONY: units
-units: setup-test ## run the unit tests as ansible-test does
+units: setup-test ## run the unit tests as ansible-test does; part of test-full, since pytest runs them too
 	.venv/bin/python scripts/run_ansible_test.py units
 
-# One run, so that its last line counts all of them; two files at a time, since those that use servers and hosts wait most of the time.
+# Two parts at a time (tests/conftest.py), since those that use servers and hosts wait most of the time.
 .PHONY: pytest
 pytest: setup-test
-	.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	.venv/bin/pytest --numprocesses 2 --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: setup-test ## measure; writes the table of docs/performance.md

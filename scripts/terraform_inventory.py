@@ -44,7 +44,9 @@ def inventory(outputs: dict[str, t.Any]) -> dict[str, t.Any]:
     for name, host in outputs["inventory"]["value"]["hosts"].items():
         groups.setdefault(host["group"], {"hosts": {}})["hosts"][name] = host["variables"]
         groups.setdefault(f"k3s_{host['role']}", {"children": {}})["children"][host["group"]] = {}
-    return {"all": {"vars": {"aws_cluster": outputs["cluster"]["value"]}, "children": groups}}
+    # As in inventories/aws/localhost.yml.
+    controller = {"localhost": {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}}
+    return {"all": {"hosts": controller, "vars": {"aws_cluster": outputs["cluster"]["value"]}, "children": groups}}
 
 
 if __name__ == "__main__":

@@ -206,7 +206,7 @@ variable "node_groups" {
     The fleet, by name of the group. Labels, taints, tags for the autoscaler, inventory groups and costs are all made from this map.
     `server`: runs k3s server (one group). `elastic`: a scaling group whose machines join by themselves; else `size` machines that keep name, address and
     volume, for Ansible. `spot`: interruptible, at a third to a half of the price. `instance_types`: the preferred one first, all of one size. `minimum`, `maximum`: of
-    an elastic group. `zones`: how many zones it spreads over (null: all). `data_volume_gib`: a volume for /var/lib/rancher that outlives the machine.
+    an elastic group. `zones`: how many zones it spreads over (null: all). `data_volume_gib`: a volume for /var/lib/rancher that outlives the machine, of 12 GiB or more.
     `ingress`: takes the traffic of the public load balancer. `permissions`: see modules/identity. `metadata_hop_limit`: 1 keeps pods away from the role of the machine.
   EOT
   type = map(object({
@@ -236,7 +236,7 @@ variable "node_groups" {
       elastic         = false
       instance_types  = ["t4g.medium"]
       size            = 3
-      data_volume_gib = 10
+      data_volume_gib = 16
       permissions     = ["registry_pull", "snapshots", "cloud_controller", "ebs_csi", "cluster_autoscaler", "termination_handler"]
     }
     observability = {
@@ -355,6 +355,11 @@ variable "node_groups" {
   }
 
   validation {
+    condition     = alltrue([for group in var.node_groups : contains(group.permissions, "registry_pull")])
+    error_message = "node_groups: permissions of each group must include registry_pull: its nodes pull functions and the platform's images from ECR."
+  }
+
+  validation {
     condition     = alltrue([for group in var.node_groups : group.metadata_hop_limit >= 1 && group.metadata_hop_limit <= 2])
     error_message = "node_groups: metadata_hop_limit must be 2 (pods may use the role of the machine) or 1 (they can't)."
   }
@@ -362,6 +367,13 @@ variable "node_groups" {
   validation {
     condition     = alltrue([for group in var.node_groups : group.root_volume_gib >= 10 && group.data_volume_gib >= 0 && (group.data_volume_gib == 0 || !group.elastic)])
     error_message = "node_groups: root_volume_gib must be 10 or more; data_volume_gib is for groups that are not elastic, whose machines keep it."
+  }
+
+  validation {
+    # site.yml asks for 10 GiB free below /var/lib/rancher (k3s_minimum_disk_gib). An empty ext4 has 7 % less than its volume; a root volume also holds the system.
+    # tests/terraform/test_minimums.py compares both with the plan.
+    condition     = alltrue([for group in var.node_groups : group.data_volume_gib > 0 ? group.data_volume_gib >= 12 : group.root_volume_gib >= 14])
+    error_message = "node_groups: the volume with /var/lib/rancher is too small for k3s and its images, and site.yml would refuse the machines: data_volume_gib must be 12 or more, or without a data volume root_volume_gib 14 or more."
   }
 
   validation {

@@ -1,12 +1,65 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible's own importer of collections comes first: once Python's has imported a module of ours, Ansible finds none of our filters, and no role renders."""
+"""What holds for all tests: how they are shared out to two processes, and the record of how long each file took.
+
+Ansible's own importer of collections comes first: once Python's has imported a module of ours, Ansible finds none of our filters, and no role renders.
+"""
 
 from __future__ import annotations
 
+import collections
+import json
+import os
+import typing as t
 from pathlib import Path
 
+import pytest
 from ansible.plugins.loader import init_plugin_loader
 
-init_plugin_loader([str(Path(__file__).resolve().parents[1] / ".ansible/collections")])
+PROJECT = Path(__file__).resolve().parents[1]
+RECORD_VARIABLE = "WASMFAAS_TEST_RECORD"
+SCENARIOS = "tests/molecule/test_scenarios.py"
+
+init_plugin_loader([str(PROJECT / ".ansible/collections")])
+
+
+def part_of(node_id: str) -> str:
+    """What is run by one process and measured as one part: a file, and each scenario by itself.
+
+    Tests of a file share servers and hosts; scenarios share nothing, and are the longest.
+    """
+    return node_id if node_id.startswith(SCENARIOS) else node_id.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: t.Any) -> t.Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Parts(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return part_of(nodeid)
+
+    return Parts(config, log)
+
+
+class Record:
+    """Seconds by part, and the number of outcomes, written as JSON for scripts/run_tests.py."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.seconds: collections.Counter[str] = collections.Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[part_of(report.nodeid)] += report.duration
+
+    def pytest_terminal_summary(self, terminalreporter: t.Any) -> None:
+        outcomes = {name: len(terminalreporter.stats.get(name, [])) for name in ("passed", "failed", "error", "skipped")}
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.file.write_text(json.dumps({"seconds": self.seconds, "outcomes": outcomes}, indent=1), encoding="utf-8")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Taken out, since tests run pytest too.
+    if file := os.environ.pop(RECORD_VARIABLE, ""):
+        config.pluginmanager.register(Record(Path(file)))

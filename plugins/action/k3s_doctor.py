@@ -16,6 +16,7 @@ from ansible.utils.display import Display
 from ansible_collections.wasmfaas.platform.plugins.module_utils.documented_arguments import documented_arguments
 from ansible_collections.wasmfaas.platform.plugins.module_utils.host import whole_file
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import diagnosis
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import ecr
 from ansible_collections.wasmfaas.platform.plugins.modules.k3s_doctor import DOCUMENTATION
 
 COLOURS = {diagnosis.ERROR: constants.COLOR_ERROR, diagnosis.WARNING: constants.COLOR_WARN, diagnosis.INFO: constants.COLOR_OK}
@@ -77,7 +78,14 @@ def _host(name: str, role: str, variables: t.Any) -> diagnosis.Host:
         cluster=node.get("cluster"),
         diagnosis=dict(read),
         clock=(node.get("clock") or {}).get("offset"),
+        ecr_registry=_ecr_registry(variables),
     )
+
+
+def _ecr_registry(variables: t.Any) -> str:
+    """Registry of Amazon ECR that the inventory's `registry` names, unless it says that nodes need no login there (roles/registries)."""
+    registry, login = (variables.get(name, "") for name in ("registry", "registries_ecr_login"))
+    return ecr.host_in(registry) if isinstance(registry, str) and str(login).lower() not in ("false", "no") else ""
 
 
 def _reason(result: t.Any) -> str:

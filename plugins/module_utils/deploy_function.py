@@ -48,6 +48,7 @@ class DeployRequest:
         shim_version: to check against where no target says it.
         build_timeout_seconds: for one component's commands.
         cache_directory: keeps Python environments and downloads between runs.
+        outputs_directory: keeps what earlier builds wrote while a build runs.
         log_directory: keeps each function's build log.
         check_mode: say what would be done, and do nothing.
     """
@@ -55,6 +56,7 @@ class DeployRequest:
     source: Path
     namespace: str
     cache_directory: Path
+    outputs_directory: Path
     log_directory: Path
     shim_version: str
     name: str | None = None
@@ -231,7 +233,7 @@ def _pushed_earlier(registry: Registry, name: str, digest: str, shim_version: t.
 def _build_and_pack(request: DeployRequest, result: DeployResult, manifest: Manifest, shim_version: str, work_directory: Path, stages: Stages) -> Artifact:
     from .artifact.composition import compose
     from .artifact.pack import pack
-    from .build.components import BuildOptions, build_components
+    from .build.components import BuildOptions, built_components
     from .compatibility.check import check
     from .compatibility.webassembly import read_binary
     from .manifest.files import expand_files
@@ -243,24 +245,40 @@ def _build_and_pack(request: DeployRequest, result: DeployResult, manifest: Mani
         return fetch(url, digest, downloads)
 
     log_file = request.log_directory / request.namespace / f"{result.name}.build.log"
-    with stages("build"):
-        build_components(manifest, BuildOptions(request.cache_directory, log_file, request.build_timeout_seconds))
+    options = BuildOptions(request.cache_directory, request.outputs_directory, log_file, request.build_timeout_seconds)
+    with stages("build"), built_components(manifest, options) as warnings:
+        result.warnings.extend(warnings)
         sources = {}
         for component in manifest.components.values():
             source = component.source
             path = download(source.url, source.digest) if isinstance(source, RemoteSource) else manifest.folder / source.path
             read_binary(path, key=f"spin.toml: component.{component.id}.source")
-            sources[component.id] = compose(manifest, component, path, work_directory=work_directory, fetch=download)
+            composed = compose(manifest, component, path, work_directory=work_directory, fetch=download)
+            sources[component.id] = composed if isinstance(source, RemoteSource) or composed != path else _copy(path, work_directory / f"{component.id}.wasm")
         if source_digest(manifest) != result.source_digest:
             result.warnings.append(
                 f"The build changed files of {manifest.folder} that count as its source, so the next run builds again. "
                 "Keep such files in version control as the build leaves them (lock files), or name them in .gitignore (outputs)."
             )
     with stages("compatibility"):
-        minimum_spin_version = check(manifest, sources, shim_version=shim_version)
+        compatibility = check(manifest, sources, shim_version=shim_version)
+        result.warnings.extend(compatibility.warnings)
     with stages("artifact"):
         files = {component.id: expand_files(manifest, component) for component in manifest.components.values()}
-        return pack(manifest, sources, files, minimum_spin_version=minimum_spin_version, work_directory=work_directory)
+        return pack(manifest, sources, files, minimum_spin_version=compatibility.minimum_spin_version, work_directory=work_directory)
+
+
+def _copy(path: Path, copy: Path) -> Path:
+    """Copy a Wasm file, as the next run's build takes its place while this one still uploads it; raises PlatformError."""
+    import shutil
+
+    try:
+        shutil.copyfile(path, copy)
+    except OSError as error:
+        raise PlatformError(
+            f"{path} cannot be copied to {copy}: {error.strerror}.", next_step="see that the disk has room (`df -h`, TMPDIR), then deploy again."
+        ) from error
+    return copy
 
 
 def _push(registry: Registry, name: str, digest: str, artifact: Artifact, stages: Stages) -> str:

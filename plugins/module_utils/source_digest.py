@@ -84,7 +84,7 @@ def _inputs(manifest: Manifest) -> list[str]:
             if "path" in dependency:
                 declared.add(os.path.normpath(dependency["path"]))
         for mount in component.files:
-            folder = _output_folder(os.path.join(mount.source if isinstance(mount, FilesMount) else mount, "*")) if component.build else None
+            folder = output_folder(os.path.join(mount.source if isinstance(mount, FilesMount) else mount, "*")) if component.build else None
             if folder:
                 output_folders.add(folder)
                 continue
@@ -96,13 +96,13 @@ def _inputs(manifest: Manifest) -> list[str]:
                 continue  # a build may write it; packing finds out
             declared.update(os.path.relpath(file.source, real_folder) for file in files)
     declared -= outputs
-    output_folders |= {folder for output in outputs if (folder := _output_folder(output))}
+    output_folders |= {folder for output in outputs if (folder := output_folder(output))}
     found = set(_walk(manifest.folder, outputs, output_folders))
     existing = {path for path in declared if os.path.lexists(manifest.folder / path)}
     return sorted(found | existing)
 
 
-def _output_folder(output: str) -> str | None:
+def output_folder(output: str) -> str | None:
     """The outermost folder of `output` that is named like a build's: `dist` of `dist/x.wasm`."""
     parts = Path(os.path.normpath(output)).parts
     for index, part in enumerate(parts[:-1]):

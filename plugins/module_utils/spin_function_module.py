@@ -62,6 +62,7 @@ def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[st
         source=Path(parameters["source"]),
         namespace=parameters["namespace"],
         cache_directory=cache_directory(parameters["cache_directory"]),
+        outputs_directory=state / "outputs",
         log_directory=state / "logs",
         shim_version=parameters["shim_version"] or DEFAULT_SHIM_VERSION,
         name=parameters["name"],

@@ -101,6 +101,10 @@ etcd_size:
   returned: success
   type: dict
   sample: {bytes: 20480000, quota: 2147483648}
+credential_provider:
+  description: Whether the kubelet has a credential provider, as for Amazon ECR.
+  returned: success
+  type: bool
 tokens_unsaved:
   description: Whether etcd lacks the tokens of this server, so that k3s would refuse its next start; nothing on an agent, or where it cannot be told.
   returned: success

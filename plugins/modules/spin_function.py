@@ -210,6 +210,8 @@ options:
     description:
       - Version of containerd-shim-spin that the function must run on.
       - The label C(wasmfaas.dev/containerd-shim-spin) of the cluster's nodes is read where it is missing, then V(0.25.1) is used.
+      - A component that uses an interface (C(wasi:), C(spin:), C(fermyon:)) that this shim lacks is refused. With a version later than those that this
+        collection knows (0.25), what a later one may have is let through with a warning.
     type: str
   wait:
     description: Whether to wait until the function answers, and to undo the deployment if it does not. Without it nothing is undone.
@@ -227,7 +229,9 @@ options:
     description: Keeps Python environments and downloads between builds. C(${XDG_CACHE_HOME:-~/.cache}/wasmfaas) is used where it is missing.
     type: path
   state_directory:
-    description: Keeps build logs, and local functions with their data. C(${XDG_STATE_HOME:-~/.local/state}/wasmfaas) is used where it is missing.
+    description:
+      - Keeps build logs, local functions with their data, and earlier build output while a build runs.
+      - C(${XDG_STATE_HOME:-~/.local/state}/wasmfaas) is used where it is missing.
     type: path
   runtime_directory:
     description: Where the role C(local_runtime) installed the runtime of O(target=local).

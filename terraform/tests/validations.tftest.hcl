@@ -546,6 +546,19 @@ run "hop_limit_over_two" {
   expect_failures = [var.node_groups]
 }
 
+run "nodes_that_can_not_pull" {
+  command = plan
+
+  variables {
+    node_groups = {
+      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      workers = { maximum = 1, instance_types = ["t4g.xlarge"], permissions = ["registry_push"] }
+    }
+  }
+
+  expect_failures = [var.node_groups]
+}
+
 run "root_volume_too_small" {
   command = plan
 
@@ -557,6 +570,42 @@ run "root_volume_too_small" {
   }
 
   expect_failures = [var.node_groups]
+}
+
+run "root_volume_too_small_for_k3s" {
+  command = plan
+
+  variables {
+    node_groups = {
+      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      workers = { maximum = 1, instance_types = ["t4g.xlarge"], root_volume_gib = 13 }
+    }
+  }
+
+  expect_failures = [var.node_groups]
+}
+
+run "data_volume_too_small_for_k3s" {
+  command = plan
+
+  variables {
+    node_groups = {
+      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true, data_volume_gib = 11 }
+    }
+  }
+
+  expect_failures = [var.node_groups]
+}
+
+run "smallest_volumes" {
+  command = plan
+
+  variables {
+    node_groups = {
+      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true, root_volume_gib = 10, data_volume_gib = 12 }
+      workers = { maximum = 1, instance_types = ["t4g.xlarge"], root_volume_gib = 14 }
+    }
+  }
 }
 
 run "data_volume_of_elastic_group" {

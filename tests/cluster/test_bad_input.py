@@ -10,6 +10,8 @@ import typing as t
 
 import pytest
 
+from tests.extent import only_in_full
+
 from .cluster import Cluster
 from .conftest import NAMES, VERSION
 
@@ -43,18 +45,24 @@ WRONG: dict[str, tuple[dict[str, t.Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
+PLAYED_ALWAYS = ("no version", "wrong checksum")
+IN_UNIT_TESTS = "three faults in one message, below; each alone in tests/unit/plugins/module_utils/k3s (test_k3s_plan.py, test_k3s_configuration.py)"
+
+
+@pytest.mark.parametrize("case", [name if name in PLAYED_ALWAYS else pytest.param(name, marks=only_in_full(IN_UNIT_TESTS)) for name in WRONG])
 def test_variable_is_refused_before_a_host_is_touched(cluster: Cluster, case: str) -> None:
     variables, message = WRONG[case]
     cluster.variables |= variables
     refused(cluster, message)
 
 
+@only_in_full("in one message with others, below")
 def test_even_number_of_servers_is_refused(cluster: Cluster) -> None:
     cluster.groups = {"k3s_server/control_plane": ["server1", "server2"], "k3s_agent/worker_wasm": ["agent1"]}
     refused(cluster, r"2 servers.*(odd|3|1)")
 
 
+@only_in_full("tests/unit/plugins/module_utils/k3s/test_k3s_plan.py")
 def test_two_hosts_of_one_name_are_refused(cluster: Cluster) -> None:
     cluster.variables |= {"k3s_node_name": "twin"}
     refused(cluster, r"twin")

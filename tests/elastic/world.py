@@ -118,6 +118,9 @@ class World:
         group = {"inventory_group": "worker_wasm", "architecture": k3s_binary.architecture(), "labels": LABELS, "taints": TAINTS}
         elastic = {"scaling_group": f"{CLUSTER}-{GROUP}", "bundle_parameter": BUNDLE_PARAMETER, "token_parameter": TOKEN_PARAMETER}
         fleet = {"control-plane": {**group, "inventory_group": "control_plane", "labels": {}, "taints": []}, GROUP: {**group, **elastic}}
+        # Placed and run by nobody here: no image comes from a registry.
+        credential_provider = self.folder / "ecr-credential-provider"
+        credential_provider.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
         variables = {
             **k3s_binary.inventory(self.folder / "programs", k3s_binary.selected())["all"]["vars"],
             "k3s_cgroup_v1_allowed": True,  # the machines that run the tests have nothing newer
@@ -126,6 +129,9 @@ class World:
             "platform_components": [],  # what runs on the cluster is another matter
             # As in inventories/aws.
             "aws_cluster": {"name": CLUSTER, "region": REGION, "api": {"address": address}, "buckets": {"bundles": BUCKET}, "node_groups": fleet},
+            "registry": f"123456789012.dkr.ecr.{REGION}.amazonaws.com/{CLUSTER}",
+            "registries_ecr_login": True,
+            "registries_ecr_credential_provider": {k3s_binary.architecture(): str(credential_provider)},
             "k3s_node_address": "{{ private_ip | default('') }}",
             "k3s_node_labels": "{{ aws_cluster.node_groups[node_group | default('control-plane')].labels }}",
             "k3s_node_taints": "{{ aws_cluster.node_groups[node_group | default('control-plane')].taints }}",

@@ -23,6 +23,7 @@ from .support.fixtures import (
     registry_with_token_auth,
     server_directory,
     server_programs,
+    spin_operator,
     spinkube_stand_in,
     token_server,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "registry_with_token_auth",
     "server_directory",
     "server_programs",
+    "spin_operator",
     "spinkube_stand_in",
     "token_server",
 ]

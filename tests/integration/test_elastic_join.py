@@ -12,9 +12,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import paths
 from ansible_collections.wasmfaas.platform.tests.elastic import Fault, World, render
 from ansible_collections.wasmfaas.platform.tests.elastic.user_data import Configuration, render_by_terraform
-from ansible_collections.wasmfaas.platform.tests.elastic.world import BUCKET, BUNDLE_PARAMETER, GROUP, LABELS, TAINTS, TOKEN_PARAMETER, ZONE
+from ansible_collections.wasmfaas.platform.tests.elastic.world import BUCKET, BUNDLE_PARAMETER, GROUP, LABELS, SERVER, TAINTS, TOKEN_PARAMETER, ZONE
 from ansible_collections.wasmfaas.platform.tests.hosts import unavailable
 
 _reason = unavailable()
@@ -106,6 +107,11 @@ def test_joins(world: World) -> None:
     assert shown("stat -c %a /etc/rancher/k3s/agent-token /etc/rancher/k3s/config.yaml /usr/local/bin/containerd-shim-spin-v2") == "600\n600\n755"
     assert shown("cat /proc/sys/vm/overcommit_memory /proc/sys/kernel/panic") == "1\n10", "settings of the bundle are in force"
     assert "max-pods=250" in shown("cat /etc/rancher/k3s/config.yaml")
+    # The login to ECR, there and on a host of the inventory, is there when k3s starts for the first time.
+    files = f"stat -c %a {paths.CREDENTIAL_PROVIDER_DIRECTORY}/ecr-credential-provider {paths.CREDENTIAL_PROVIDER_CONFIG}"
+    assert shown(files) == world.hosts.run(SERVER, files).stdout.strip() == "755\n644"
+    found = "journalctl --no-pager -u {} | grep -c 'image credential provider bin dir and configuration file found'"
+    assert int(shown(found.format("k3s-agent"))) == 1 <= int(world.hosts.run(SERVER, found.format("k3s")).stdout)
     secret = world.parameter(TOKEN_PARAMETER).rpartition(":")[2]
     assert secret not in world.console() and secret not in shown("journalctl --no-pager") and "role-secret" not in shown("journalctl --no-pager")
     # The cluster's other playbooks take it for what it is.

@@ -84,6 +84,34 @@ def test_an_example_is_built_and_runs_on_the_pinned_shim(name: str, tmp_path: Pa
     assert {key: second[key] for key in ("digest", "source_digest")} == {key: first[key] for key in ("digest", "source_digest")}
 
 
+def test_j2w_that_fails_with_exit_code_0_pushes_nothing_of_its_last_build(tmp_path: Path) -> None:
+    """bytecodealliance/ComponentizeJS#113, with a project as users have it: nothing but the product looks after the old output."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm, which hello-js is built with, is not installed")
+    folder = copy_of("hello-js", tmp_path)
+    plain = "j2w --input build/bundle.js --output dist/hello-js.wasm"
+    (folder / "package.json").write_text((folder / "package.json").read_text().replace("node build.mjs && j2w", "j2w"))
+    assert f'"build": "{plain}"' in (folder / "package.json").read_text()
+    for name in ("build", "dist"):  # j2w makes no directory
+        (folder / name).mkdir()
+    (folder / ".gitignore").unlink()
+    handler = 'addEventListener("fetch", (event) => event.respondWith(new Response("hi")));\n'
+    (folder / "build" / "bundle.js").write_text(handler)
+    first = push(folder, tmp_path / "images", tmp_path / "state")
+    output = (folder / "dist" / "hello-js.wasm").read_bytes()
+
+    (folder / "build" / "bundle.js").write_text(f"{handler}(\n")
+    with pytest.raises(PlatformError, match=r"npm run build` ended with exit code 0 but wrote no dist/hello-js\.wasm") as raised:
+        push(folder, tmp_path / "images", tmp_path / "state")
+    assert raised.value.stage == "build"
+    assert "SyntaxError" in raised.value.cause
+    assert (folder / "dist" / "hello-js.wasm").read_bytes() == output
+
+    (folder / "build" / "bundle.js").write_text(f"{handler}// corrected\n")
+    again = push(folder, tmp_path / "images", tmp_path / "state")
+    assert again["changed"] is True and again["source_digest"] != first["source_digest"]
+
+
 def test_hello_python_is_deployed_to_a_cluster(deployment: Deployment, tmp_path: Path) -> None:
     project = FunctionProject.existing(copy_of("hello-python", tmp_path), "hello-python")
     options: dict[str, t.Any] = {"cache_directory": str(USER_CACHE)}

@@ -25,6 +25,7 @@ from .support.servers import wait_until
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.k3s_double import build
+from tests.unit.roles.role_rendering import RenderedRole
 
 TOKEN = "sesame-of-the-tests"
 NETWORK = "10.97.3"
@@ -209,6 +210,55 @@ def refused(k3s: Path, tmp_path: Path, role: str, content: str) -> subprocess.Co
     return finished
 
 
+def start_with_credential_provider(k3s: Path, folder: Path, configuration: str) -> str:
+    """What an agent says that is stopped right after the kubelet's checks, by the address of its server."""
+    programs = folder / "bin"
+    programs.mkdir()
+    (programs / "ecr-credential-provider").write_text("#!/bin/sh\nexit 1\n")
+    (programs / "ecr-credential-provider").chmod(0o755)
+    (folder / "credentials.yaml").write_text(configuration)
+    keys = {
+        "server": "nowhere",
+        "token": TOKEN,
+        "image-credential-provider-bin-dir": str(programs),
+        "image-credential-provider-config": f"{folder}/credentials.yaml",
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(keys))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("K3S_")}
+    command = [str(k3s), "agent", "--config", f"{folder}/config.yaml", "--data-dir", f"{folder}/data"]
+    finished = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)
+    assert finished.returncode == 1
+    return finished.stderr
+
+
+def ecr_configuration() -> str:
+    """What the role registries places on a node."""
+    role = RenderedRole("registries", ansible_managed="managed", __k3s_host={"architecture": "arm64"})
+    return str(role.value("lookup('ansible.builtin.template', 'credential_provider.yaml.j2')"))
+
+
+def test_the_kubelet_takes_our_credential_provider(k3s: Path, tmp_path: Path) -> None:
+    """By its own code, which reads strictly (kubernetes v1.34.1, pkg/credentialprovider/plugin)."""
+    said = start_with_credential_provider(k3s, tmp_path, ecr_configuration())
+    assert "image credential provider bin dir and configuration file found" in said and 'server \\"nowhere\\" is not https://HOST:PORT' in said
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("matchImages:", "matchImage:", "unknown field"),
+        ("defaultCacheDuration: 12h", "defaultCacheDuration: 12 hours", "time: unknown unit"),
+        ("credentialprovider.kubelet.k8s.io/v1", "credentialprovider.kubelet.k8s.io/v2", "Unsupported value"),
+        ("name: ecr-credential-provider", "name: docker-credential-ecr-login", "did not exist"),
+    ],
+)
+def test_another_credential_provider_stops_it(k3s: Path, tmp_path: Path, before: str, after: str, message: str) -> None:
+    configuration = ecr_configuration()
+    assert before in configuration
+    said = start_with_credential_provider(k3s, tmp_path, configuration.replace(before, after))
+    assert "kubelet exited: failed to register credential provider plugins" in said and message in said
+
+
 def test_version(k3s: Path) -> None:
     finished = subprocess.run([str(k3s), "--version"], check=True, capture_output=True, text=True)
     assert finished.stdout == f"k3s version {build.DEFAULT_VERSION} (double)\n"
@@ -295,6 +345,46 @@ def test_a_new_host_of_an_old_name_is_refused(cluster: list[Host]) -> None:
 
 
 @needs_root
+def test_a_server_logs_the_faults_of_others_as_errors(cluster: list[Host]) -> None:
+    """An agent with an old password, and one of a name that is taken (k3s v1.35.5: pkg/util/apierrors.go, pkg/server/auth/auth.go)."""
+    first, _second, agent, stranger = cluster
+    stranger.configure(server=f"https://{first.address}:6443", token="an-old-one")
+    stranger.start("agent")
+    wait_until(lambda: "failed to retrieve configuration from server: not authorized" in stranger.log, seconds=60, what="the token is refused")
+    assert stranger.process is not None and stranger.process.poll() is None
+    stranger.stop()
+    errors = [line for line in first.log.splitlines() if " level=error " in line]
+    for expected in (
+        rf"Failed to authenticate request from {stranger.address}:\d+: invalid username/password combination",
+        rf"Sending HTTP/\d\.\d 401 response to {stranger.address}:\d+: not authorized",
+        rf"Sending HTTP/\d\.\d 403 response to {stranger.address}:\d+: unable to verify password for node {agent.namespace}: hash does not match",
+    ):
+        assert any(re.search(expected, line) for line in errors), (expected, errors)
+    known = journal.known_cause(first.log)
+    assert known is None or not known.final, "this server is well"
+    shutil.rmtree(stranger.data)
+
+
+@needs_root
+def test_a_member_that_was_killed_is_unhealthy_and_a_member(cluster: list[Host]) -> None:
+    first, _second, _agent, third = cluster
+    third.configure(server=f"https://{first.address}:6443", token=TOKEN, secrets_encryption=True)
+    third.start("server")
+    third.wait_ready()
+    wait_until(lambda: first.condition(third, "EtcdIsVoter") == "True MemberNotLearner", seconds=60, what="the third server is a voter")
+    third.stop()
+    wait_until(lambda: first.condition(third, "EtcdIsVoter") == "False Unhealthy", seconds=60, what="its member is unhealthy")
+    first.kubectl("delete", "node", third.namespace, "--timeout=60s")
+    # It boots with what it has: the others tell it, and only the start after that would let it join again.
+    third.start("server")
+    wait_until((third.data / "server/db/etcd/tombstone").exists, seconds=60, what="it knows that it was removed")
+    assert third.process is not None and third.process.poll() is None
+    assert third.namespace not in first.kubectl("get", "nodes", "-o", "name")
+    third.stop()
+    shutil.rmtree(third.data)
+
+
+@needs_root
 def test_another_agent_token_stops_the_start_after_the_next(cluster: list[Host]) -> None:
     """The first start with it writes server/cred/passwd and saves nothing; the way out is to save by telling the server token once more (k3s-io/k3s#8066)."""
     stranger = cluster[3]
@@ -329,7 +419,7 @@ def test_another_agent_token_stops_the_start_after_the_next(cluster: list[Host])
     assert told.returncode == 0, told.stderr
     for name in ("one", "two"):  # a member that is killed right after a write may not know yet that it was committed, and its copy drops it
         stranger.kubectl("create", "configmap", name)
-    for _ in range(2):
+    for _start in range(2):
         stranger.stop()
         starts()
     assert "second-token-of-agents" in passwd.read_text()
@@ -384,19 +474,6 @@ def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Ho
     second.configure(server=f"https://{first.address}:6443", token=TOKEN, secrets_encryption=True)
     again(second)
     wait_until(lambda: "All hashes match" in second.call("secrets-encrypt", "status").stdout, seconds=60, what="both have the key")
-
-
-@needs_root
-def test_a_member_that_was_killed_is_unhealthy_and_a_member(cluster: list[Host]) -> None:
-    first, _second, _agent, third = cluster
-    third.configure(server=f"https://{first.address}:6443", token=TOKEN, secrets_encryption=True)
-    third.start("server")
-    third.wait_ready()
-    wait_until(lambda: first.condition(third, "EtcdIsVoter") == "True MemberNotLearner", seconds=60, what="the third server is a voter")
-    third.stop()
-    wait_until(lambda: first.condition(third, "EtcdIsVoter") == "False Unhealthy", seconds=60, what="its member is unhealthy")
-    first.kubectl("delete", "node", third.namespace, "--timeout=60s")
-    shutil.rmtree(third.data)
 
 
 @needs_root

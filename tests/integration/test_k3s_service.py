@@ -44,7 +44,11 @@ server)
     exec sleep infinity ;;
 esac
 """
-UNIT = f"""[Service]
+TEMPLATE = Path(__file__).resolve().parents[2] / "roles/k3s/templates/k3s.service.j2"
+CONDITIONS = "\n".join(line for line in TEMPLATE.read_text(encoding="utf-8").splitlines() if line.startswith("Condition"))
+UNIT = f"""[Unit]
+{CONDITIONS}
+[Service]
 Type=notify
 NotifyAccess=all
 {inputs.exec_start_pre("k3s")}
@@ -150,3 +154,20 @@ def test_restart_waits_for_the_other_servers(server: Server) -> None:
     server.environment.run("one", "rm /run/nodes.json")
     assert server.changed(config="d: 4") == 1
     assert server.process() != process
+
+
+def test_a_server_that_the_cluster_removed_does_not_start(server: Server) -> None:
+    """Not at a boot, not by systemd after its process has ended, and not by the module, which says why."""
+    server.changed()
+    tombstone = "/var/lib/rancher/k3s/server/db/etcd/tombstone"
+    server.environment.run("one", f"mkdir -p {tombstone.rpartition('/')[0]}; touch {tombstone}")
+    for way in ("systemctl kill --signal=KILL k3s", "systemctl start k3s"):
+        server.environment.run("one", f"{way}; timeout 60 sh -c 'until systemctl show -p ActiveState k3s | grep -q =inactive; do sleep 0.5; done'")
+    shown = server.environment.run("one", "systemctl show -p ActiveState -p ConditionResult k3s").stdout
+    assert sorted(shown.split()) == ["ActiveState=inactive", "ConditionResult=no"]
+    refused = server.site()
+    text = " ".join(refused.output.split())
+    assert refused.exit_code != 0
+    assert "k3s on one is not started: the cluster removed this server" in text and "remove-node.yml -e node=one" in text
+    server.environment.run("one", "rm -r /var/lib/rancher/k3s/server/db")  # with it, this module would wait for a vote that nobody plays here
+    assert server.changed() == 1

@@ -163,7 +163,7 @@ def test_the_deployment_is_the_operators(control_plane: ControlPlane, cluster: C
         ({"replicas": 0}, "replicas must be > 0"),
         ({"replicas": 2, "enableAutoscaling": True}, "replicas cannot be set when autoscaling is enabled"),
         ({"executor": "absent"}, "executor does not exist in namespace"),
-        ({"invocationLimits": {"memory": "128Mi"}, "resources": {"limits": {"memory": "64Mi"}}}, "more than the memory limit"),
+        ({"invocationLimits": {"memory": "128Mi"}, "resources": {"limits": {"memory": "64Mi"}}}, "cannot be greater than the memory limit"),
     ],
 )
 @pytest.mark.usefixtures("cluster")

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	kubeletapis "k8s.io/kubelet/pkg/apis"
+	"k8s.io/kubernetes/pkg/credentialprovider/plugin"
 )
 
 // checkServerSettings refuses what this stand-in does not have, instead of doing something else.
@@ -51,9 +52,29 @@ func checkHost(all *settings) error {
 			return err
 		}
 	}
+	if err := checkCredentialProvider(all); err != nil {
+		return err
+	}
 	if all.flag("protect-kernel-defaults") {
 		return checkKernel()
 	}
+	return nil
+}
+
+// checkCredentialProvider is what the kubelet does with its credential providers as it starts, by its own code: strict reading, validation, and that each program
+// is there. k3s gives it the two flags if one is a directory and the other is none (k3s v1.35.1: pkg/daemons/agent/agent.go, ImageCredProvAvailable).
+func checkCredentialProvider(all *settings) error {
+	programs, config := all.text("image-credential-provider-bin-dir"), all.text("image-credential-provider-config")
+	if info, err := os.Stat(programs); err != nil || !info.IsDir() {
+		return nil
+	}
+	if info, err := os.Stat(config); err != nil || info.IsDir() {
+		return nil
+	}
+	if err := plugin.RegisterCredentialProviderPlugins(config, programs, nil, nil); err != nil {
+		return fmt.Errorf("kubelet exited: failed to register credential provider plugins: %w", err)
+	}
+	logInfo("Kubelet image credential provider bin dir and configuration file found.")
 	return nil
 }
 

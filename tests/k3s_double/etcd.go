@@ -86,12 +86,13 @@ func startEtcd(place places, configuration *embed.Config) (*member, error) {
 		return nil, err
 	}
 	go func() {
+		var failed error
 		select {
-		case err := <-etcd.Err():
-			if err != nil {
-				logFatal("etcd failed: %s", err)
-			}
+		case failed = <-etcd.Err(): // also what follows from its stopping: its listeners end with "server is stopping"
 		case <-etcd.Server.StopNotify():
+		}
+		select {
+		case <-etcd.Server.StoppingNotify():
 			// etcd stops by itself only when it learns that the cluster removed it. k3s stays active with a dead API; only the leader of
 			// the controllers ends, since it loses its lease (k3s v1.35.5: pkg/daemons/executor/etcd.go ETCD; k3s-io/k3s#4023).
 			if !stopping.Load() {
@@ -99,6 +100,10 @@ func startEtcd(place places, configuration *embed.Config) (*member, error) {
 					logFatal("Failed to write tombstone file to %s: %s", place.etcd("tombstone"), err)
 				}
 				logInfo("This node has been removed from the cluster - please restart k3s to rejoin the cluster")
+			}
+		default:
+			if failed != nil {
+				logFatal("etcd failed: %s", failed)
 			}
 		}
 	}()

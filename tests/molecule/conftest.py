@@ -18,5 +18,5 @@ def pytest_terminal_summary(terminalreporter: t.Any) -> None:
     if reports:
         terminalreporter.section(f"molecule scenarios (k3s: {origin()})")
     for report in reports:
-        name = report.nodeid.partition("[")[2].rstrip("]")
+        name = report.nodeid.partition("[")[2].partition("]")[0]
         terminalreporter.write_line(f"{name}: {report.outcome} in {report.duration:.0f} s")

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ansible_collections.wasmfaas.platform.tests.extent import only_in_full
 from ansible_collections.wasmfaas.platform.tests.hosts import Environment, unavailable
 from ansible_collections.wasmfaas.platform.tests.integration.support import platform_stand_in
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted(path.parent.name for path in PROJECT.glob("molecule/*/molecule.yml"))
+SINGLE = "`ha` plays the same steps, and in `airgap` the server runs Wasm too"
 SECONDS = 1800
 LINES_SHOWN = 120
 DIRECTORY = PROJECT / ".ansible/molecule"
@@ -25,7 +27,7 @@ _reason = unavailable()
 pytestmark = pytest.mark.skipif(bool(_reason), reason=_reason or "hosts can be made")
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("scenario", [pytest.param(name, marks=only_in_full(SINGLE)) if name == "single" else name for name in SCENARIOS])
 def test_scenario(scenario: str) -> None:
     if scenario == "platform" and (missing := platform_stand_in.unavailable()):
         pytest.skip(missing)

@@ -55,7 +55,9 @@ def test_default_fleet_is_within_its_budget() -> None:
     done = subprocess.run([sys.executable, str(PROJECT / "scripts/cost.py")], capture_output=True, text=True, check=True)
     lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
     assert set(cost.BUDGET) <= set(lines) and "OVER" not in done.stdout
-    assert lines["control-plane"].split() == ["control-plane", "3", "t4g.medium", "21.11", "21.11", "21"]
+    assert lines["control-plane"].split() == ["control-plane", "3", "t4g.medium", "21.44", "21.44", "21"]
+    guide = (PROJECT / "docs/aws.md").read_text(encoding="utf-8")
+    assert f"${float(lines['all'].split()[1]):.0f} for 7 days of the default fleet" in guide, "docs/aws.md names another sum than `make cost`"
 
 
 def test_sums() -> None:

@@ -20,7 +20,8 @@ from pathlib import Path
 import botocore.exceptions
 import pytest
 import yaml
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import config_check, configuration
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import config_check, configuration, plan_problems
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan_hosts import Host
 
 from .fleet import Fleet, many_machines
 from .policies import check_narrow
@@ -107,7 +108,7 @@ def desired(fleet: Fleet, offline: Path) -> dict[str, dict[str, t.Any]]:
 def test_inventory_by_tags_equals_inventory_of_outputs(fleet: Fleet, offline: Path) -> None:
     by_tags, by_outputs = fleet.inventory(INVENTORY), fleet.inventory(offline)
     ours = {name for host in yaml.safe_load(offline.read_text(encoding="utf-8"))["all"]["children"]["control_plane"]["hosts"].values() for name in host}
-    assert len(by_tags["_meta"]["hostvars"]) == 5
+    assert len(set(by_tags["_meta"]["hostvars"]) - {"localhost"}) == 5
     assert _hosts(by_tags, ours) == _hosts(by_outputs, ours)
     assert _groups(by_tags) == _groups(by_outputs)
 
@@ -148,6 +149,17 @@ def test_configuration_of_k3s_is_aws_and_hardening_together(desired: dict[str, d
     # No Wasm on the machines of the control plane and of observability.
     assert all(not [label for label in entry["k3s_desired"]["labels"] if "runtime" in label] for entry in desired.values())
     assert {entry["k3s_desired"]["labels"]["wasmfaas.dev/group"] for entry in desired.values()} == {"control-plane", "observability"}
+
+
+def test_nodes_can_pull_the_functions(desired: dict[str, dict[str, t.Any]]) -> None:
+    """The inventory's registry is Terraform's, in ECR: the plan finds no fault with it, and the deployer's `registry` is what nodes log in to."""
+    hosts = [Host(name, entry["k3s_desired"]["role"], desired=entry["k3s_desired"]) for name, entry in desired.items()]
+    assert plan_problems.login_problems(hosts) == []
+    for entry in desired.values():
+        login = entry["k3s_desired"]["registries_login"]
+        assert login["ecr"] is True
+        assert entry["aws_cluster"]["registry"]["functions"] == login["images_from"][0]
+        assert any(place.startswith(f"{entry['aws_cluster']['registry']['host']}/") for place in login["images_from"][1:]), "public images come through ECR"
 
 
 @pytest.mark.parametrize(
@@ -270,18 +282,19 @@ def _groups(inventory: dict[str, t.Any]) -> dict[str, list[str]]:
 
 
 def _desired(fleet: Fleet, source: Path, folder: Path) -> dict[str, dict[str, t.Any]]:
-    """What the roles wasm_shims and k3s make of each host's variables, by their own tasks; none of these looks at a host."""
+    """What the roles wasm_shims, registries and k3s make of each host's variables, by their own tasks; none of these looks at a host."""
     names = ("aws_cluster", "k3s_desired", "provider_id")
     content = f"{{{{ dict({names!r} | zip([{', '.join(names)}])) | to_json }}}}"
     tasks = [
         {"import_role": {"name": "wasm_shims", "tasks_from": "plan"}},
+        {"import_role": {"name": "registries", "tasks_from": "plan"}},
         {"import_role": {"name": "k3s", "tasks_from": "desired"}},
         {"copy": {"dest": f"{folder}/{{{{ inventory_hostname }}}}.json", "content": content}},
     ]
     variables = {"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": sys.executable}
     folder.mkdir()
     playbook = folder / "playbook.yml"
-    playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
+    playbook.write_text(yaml.safe_dump([{"hosts": "k3s_server:k3s_agent", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
     environment = {"ANSIBLE_ROLES_PATH": str(PROJECT / "roles")}
     fleet.ansible("ansible-playbook", (source,), str(playbook), "-e", json.dumps(variables), environment=environment)
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}

@@ -52,6 +52,14 @@ def test_the_list_of_actions_without_resource_has_no_other(policies: dict[str, d
     assert used == WITHOUT_RESOURCE
 
 
+def test_kubelets_may_pull_functions_and_mirrored_images(policies: dict[str, dict[str, t.Any]]) -> None:
+    """What a pull from ECR needs (docs.aws.amazon.com/AmazonECR, repository-policies); that each group has it is a validation in variables.tf."""
+    token, pull, _mirror = policies["registry_pull"]["statements"]
+    assert token["Action"] == ["ecr:GetAuthorizationToken"] and token["Resource"] == ["*"]
+    assert set(pull["Action"]) == {"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
+    assert [resource.partition(":repository/")[2] for resource in pull["Resource"]] == ["demo/functions/*", "demo-quay/*"]
+
+
 def test_what_changes_anything_is_bound_to_the_cluster(policies: dict[str, dict[str, t.Any]]) -> None:
     """By its name in the resource, or by a tag."""
     reading = re.compile(r"\w+:(Describe|Get|List|BatchGet|BatchCheck)|ssm:UpdateInstanceInformation")  # what a machine says of itself

@@ -12,7 +12,9 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
+import types
 import typing as t
 from pathlib import Path
 
@@ -33,40 +35,72 @@ def run_command(command: t.Sequence[str], folder: Path, environment: dict[str, s
         OSError, ValueError: it can't be started, or the log can't be written.
     """
     last_lines: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,  # so that its children end with it
-    )
-    if process.stdout is None:
-        raise AssertionError("stdout is a pipe")
-    ended = False
-    try:
-        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        rest = ""
-        for data in _output(process, process.stdout.fileno(), deadline):
-            text = decoder.decode(data)
-            log.write(text)
-            log.flush()
-            *lines, rest = (rest + text).split("\n")
-            last_lines.extend(line[-_LONGEST_LINE:] for line in lines)
-            rest = rest[-_LONGEST_LINE:]
-        if rest:
-            last_lines.append(rest)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=max(0.1, deadline - time.monotonic()))
-            ended = True
-    finally:
-        if not ended:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        process.stdout.close()
+    with _held_interrupts() as deliver_interrupts:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that its children end with it
+        )
+        if process.stdout is None:
+            raise AssertionError("stdout is a pipe")
+        ended = False
+        try:
+            deliver_interrupts()
+            last_lines.extend(_lines(process, process.stdout.fileno(), log, deadline))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=max(0.1, deadline - time.monotonic()))
+                ended = True
+        finally:
+            if not ended:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            process.stdout.close()
     return (process.returncode if ended else None), "\n".join(last_lines)
+
+
+@contextlib.contextmanager
+def _held_interrupts() -> t.Iterator[t.Callable[[], None]]:
+    """Hold back Ctrl-C and what else Python handles until the given function is called: raised inside of Popen, it would leave a process that nobody ends."""
+    came: list[tuple[int, types.FrameType | None]] = []
+    handlers: dict[int, t.Callable[[int, types.FrameType | None], t.Any]] = {}
+    if threading.current_thread() is threading.main_thread():  # only there Python runs handlers
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if callable(handler):
+                handlers[number] = handler
+                signal.signal(number, lambda received, frame: came.append((received, frame)))
+
+    def deliver() -> None:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        while came:
+            number, frame = came.pop(0)
+            handlers[number](number, frame)
+
+    try:
+        yield deliver
+    finally:
+        deliver()
+
+
+def _lines(process: subprocess.Popen[bytes], descriptor: int, log: t.TextIO, deadline: float) -> t.Iterator[str]:
+    """The ends of the lines that the process writes, each as soon as it is whole; all of its output goes to the log at once."""
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    rest = ""
+    for data in _output(process, descriptor, deadline):
+        text = decoder.decode(data)
+        log.write(text)
+        log.flush()
+        *lines, rest = (rest + text).split("\n")
+        yield from (line[-_LONGEST_LINE:] for line in lines)
+        rest = rest[-_LONGEST_LINE:]
+    if rest:
+        yield rest
 
 
 def _output(process: subprocess.Popen[bytes], descriptor: int, deadline: float) -> t.Iterator[bytes]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -15,6 +16,7 @@ from ..errors import PlatformError
 from ..manifest.model import Component, LocalSource, Manifest
 from .command import run_command
 from .order import build_order
+from .outputs import EarlierOutputs, Output, absolute, built_outputs, is_in_version_control
 from .python_environment import python_environment
 
 _NO_SPACE = ("No space left on device", "ENOSPC")
@@ -26,28 +28,50 @@ class BuildOptions:
 
     Attributes:
         cache_directory: keeps Python environments between builds.
+        outputs_directory: keeps what earlier builds wrote while a build runs; never a cache, as it may hold the only copy.
         log_file: gets each command's output line by line while it runs.
         timeout_seconds: for all commands of one component together.
     """
 
     cache_directory: Path
+    outputs_directory: Path
     log_file: Path
     timeout_seconds: float = 1800
 
 
-def build_components(manifest: Manifest, options: BuildOptions) -> None:
+@dataclasses.dataclass(frozen=True)
+class _LastCommand:
+    """The last command of a component's build, which ended with exit code 0."""
+
+    command: str
+    output: str  # its last lines
+
+
+@contextlib.contextmanager
+def built_components(manifest: Manifest, options: BuildOptions) -> t.Iterator[list[str]]:
     """Run the build commands of all components, dependencies first; the first failure ends it.
+
+    What the builds wrote is there inside of the context: after it, another run may build the same project.
+
+    Yields:
+        Warnings.
 
     Raises:
         PlatformError: a command fails, runs too long, or leaves no output (its facts hold `command`, `exit_code`, `output` and `log_file`),
             or the log can't be written.
     """
-    components = build_order(manifest)
+    with contextlib.ExitStack() as stack:
+        with _told_as_errors(options):
+            outputs = built_outputs(manifest)
+            earlier = stack.enter_context(EarlierOutputs(outputs, options.outputs_directory))
+            warnings = _build(manifest, outputs, earlier, options)
+        yield warnings
+
+
+@contextlib.contextmanager
+def _told_as_errors(options: BuildOptions) -> t.Iterator[None]:
     try:
-        options.log_file.parent.mkdir(parents=True, exist_ok=True)
-        with open(options.log_file, "w", encoding="utf-8", errors="replace") as log:
-            for component in components:
-                _build_component(manifest, component, options, log)
+        yield
     except OSError as error:
         place = error.filename or options.log_file
         raise PlatformError(
@@ -56,7 +80,21 @@ def build_components(manifest: Manifest, options: BuildOptions) -> None:
         ) from error
 
 
-def _build_component(manifest: Manifest, component: Component, options: BuildOptions, log: t.TextIO) -> None:
+def _build(manifest: Manifest, outputs: dict[Path, Output], earlier: EarlierOutputs, options: BuildOptions) -> list[str]:
+    """Build all components, and see that they wrote their outputs; gives warnings."""
+    options.log_file.parent.mkdir(parents=True, exist_ok=True)
+    last: dict[str, _LastCommand] = {}
+    warnings: list[str] = []
+    with open(options.log_file, "w", encoding="utf-8", errors="replace") as log:
+        for component in build_order(manifest):
+            needed = {absolute(manifest, dependency["path"]) for dependency in component.dependencies.values() if "path" in dependency}
+            warnings += _see_outputs([output for output in outputs.values() if output.path in needed and output.component.id in last], earlier, last, options)
+            last[component.id] = _build_component(manifest, component, options, log)
+    # Only now, as the command of one component may build all of a workspace.
+    return warnings + _see_outputs(outputs.values(), earlier, last, options)
+
+
+def _build_component(manifest: Manifest, component: Component, options: BuildOptions, log: t.TextIO) -> _LastCommand:
     if component.build is None:
         raise AssertionError(f"component {component.id} has no build")
     folder = (manifest.folder / component.build.workdir).resolve()
@@ -65,6 +103,7 @@ def _build_component(manifest: Manifest, component: Component, options: BuildOpt
         raise PlatformError(f"{key}.workdir: {folder} is not a folder.", next_step="correct `workdir`.")
     environment = _environment(python_environment(folder, options.cache_directory, log))
     deadline = time.monotonic() + options.timeout_seconds
+    command = output = ""
     for command in component.build.commands:
         log.write(f"$ {command}\n")
         log.flush()
@@ -81,12 +120,36 @@ def _build_component(manifest: Manifest, component: Component, options: BuildOpt
                 next_step=_advice(exit_code, output, folder, command, options.log_file),
                 facts={"command": command, "exit_code": exit_code, "output": output, "log_file": str(options.log_file)},
             )
-    if isinstance(component.source, LocalSource) and not (manifest.folder / component.source.path).is_file():
-        raise PlatformError(
-            f"{key}: the commands ended well but wrote no {component.source.path}.",
-            next_step=f"correct `component.{component.id}.source` to the file that the build writes (log: {options.log_file}).",
-            facts={"log_file": str(options.log_file)},
-        )
+    return _LastCommand(command, output)
+
+
+def _see_outputs(outputs: t.Iterable[Output], earlier: EarlierOutputs, last: dict[str, _LastCommand], options: BuildOptions) -> list[str]:
+    """Refuse an output that no build wrote; gives warnings about files that may be outputs or given ones, and were not written."""
+    warnings: list[str] = []
+    for output in outputs:
+        if earlier.is_written(output.path):
+            continue
+        there = earlier.was_there(output.path)
+        if there and (not output.is_source or is_in_version_control(output.path) or earlier.is_untouched(output.path)):
+            earlier.put_back(output.path)
+            warnings.append(f"spin.toml: {output.key}: the build did not write {output.path}, so the file that was there before is deployed.")
+        elif output.is_source:
+            raise _no_output(output, last[output.component.id], options, there=there)
+    return warnings
+
+
+def _no_output(output: Output, last: _LastCommand, options: BuildOptions, *, there: bool) -> PlatformError:
+    name, component = output.path.name, output.component
+    path = component.source.path if isinstance(component.source, LocalSource) else name
+    before = f" The {name} of an earlier build is not deployed, and stays where it was." if there else ""
+    skipped = f"; if the build skips what it takes for up to date, have it look for {name} as well" if there else ""
+    return PlatformError(
+        f"spin.toml: component.{component.id}.build: `{last.command}` ended with exit code 0 but wrote no {path}.{before}"
+        f" Its last lines:\n{last.output or '(no output)'}",
+        next_step=f"correct what its last lines name (whole log: {options.log_file}), or `component.{component.id}.source` to the file that the build"
+        f" writes{skipped}.",
+        facts={"command": last.command, "exit_code": 0, "output": last.output, "log_file": str(options.log_file)},
+    )
 
 
 def _environment(virtual_environment: Path | None) -> dict[str, str]:

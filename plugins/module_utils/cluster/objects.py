@@ -128,7 +128,8 @@ def _spin_app_spec(wanted: WantedFunction, settings: ClusterSettings, secret_nam
         # A pod gets requests only once it answers; the CRD's own default waits 10 s before it asks.
         pods["checks"] = {
             "readiness": {
-                "httpGet": {"path": settings.probe_path or HEALTH_PATH},
+                # Without the empty list the operator's webhook writes null here, which the API server refuses: see stored.py.
+                "httpGet": {"path": settings.probe_path or HEALTH_PATH, "httpHeaders": []},
                 "initialDelaySeconds": 1,
                 "periodSeconds": 1,
                 "timeoutSeconds": 1,

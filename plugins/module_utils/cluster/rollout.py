@@ -11,12 +11,24 @@ import time
 import typing as t
 
 from ..errors import PlatformError
+from ..registry import ecr
 from .api import KubernetesApi, Object
 from .kinds import DEPLOYMENT, POD
 from .objects import REVISION
 
-HOPELESS = frozenset({"CrashLoopBackOff", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+HOPELESS = frozenset({"ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"})
 """Reasons of a waiting container that do not go away by waiting: each comes only after a try that failed."""
+
+CRASHES = frozenset({"CrashLoopBackOff", "RunContainerError"})
+"""Reasons of a waiting container that ended, or whose process could not be started; the kubelet starts it again."""
+
+HOPELESS_RESTARTS = 3
+"""From which restart on a container that crashes is given up. Several pods of a fresh artifact that start on one node at the same moment collide in the shim
+(exit code 137, `Failed to read Spin app manifest`): the kubelet says CrashLoopBackOff within 2 s, and the second or third restart works (seen with
+containerd-shim-spin 0.24.0 on containerd 2.2.9 and kubelet 1.34.1). The kubelet restarts at once, after 10 s, and after 20 s."""
+
+LITTLE_MEMORY_BYTES = 96 << 20
+"""Functions start with this memory limit, and never with 32 MiB (seen with the same versions; Python uses 91 MiB at its peak, JavaScript 105 MiB)."""
 
 REFUSED_SECONDS = 10.0
 """How long the pods may be refused without any progress: in a larger rollout old pods go meanwhile and make room, of which the condition still tells later."""
@@ -52,7 +64,7 @@ def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float)
         reason = _unfinished(deployment, revision, replicas)
         if reason and deployment is not None:
             for pod in _pods(api, namespace, name, revision):
-                if problem := _hopeless(pod):
+                if problem := _problem(pod, only_hopeless=True):
                     raise _failure(api, namespace, name, revision, problem)
             refusal = _refusal(deployment)
             if (reason, bool(refusal)) != seen:  # not its text, which names another pod each time
@@ -108,13 +120,23 @@ def _pods(api: KubernetesApi, namespace: str, name: str, revision: str) -> list[
     return [pod for pod in pods if (pod["metadata"].get("annotations") or {}).get(REVISION) == revision]
 
 
-def _hopeless(pod: Object) -> str:
+def _problem(pod: Object, *, only_hopeless: bool = False) -> str:
+    """Why a container of the pod does not run; empty where it does. `only_hopeless`: only what does not pass by itself."""
     for container in pod.get("status", {}).get("containerStatuses") or []:
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") in HOPELESS:
-            ended = (container.get("lastState") or {}).get("terminated") or {}
-            exit_code = f", exit code {ended['exitCode']}" if "exitCode" in ended else ""
-            return f"pod {pod['metadata']['name']} is in {waiting['reason']}{exit_code}"
+        state = container.get("state") or {}
+        waiting = state.get("waiting") or {}
+        reason = waiting.get("reason", "")
+        restarts = int(container.get("restartCount", 0))
+        if only_hopeless and reason not in HOPELESS and not (reason in CRASHES and restarts >= HOPELESS_RESTARTS):
+            continue
+        now_ended = state.get("terminated") or {}
+        ended = now_ended or (container.get("lastState") or {}).get("terminated") or {}
+        if reason not in HOPELESS and not ended and reason not in CRASHES:
+            continue
+        times = f" after {restarts} restart{'s' if restarts > 1 else ''}" if restarts else ""
+        exit_code = f", exit code {ended['exitCode']}" if "exitCode" in ended else ""
+        what = f"is in {reason}" if reason in HOPELESS | CRASHES else "crashed"
+        return f"pod {pod['metadata']['name']} {what}{times}{exit_code}"
     return ""
 
 
@@ -127,23 +149,63 @@ def _refusal(deployment: Object) -> str:
 
 
 def _failure(api: KubernetesApi, namespace: str, name: str, revision: str, problem: str) -> PlatformError:
-    pods: list[str] = []
+    pods: list[Object] = []
     events: list[str] = []
     with contextlib.suppress(PlatformError):  # whoever may not read events is still told the problem itself
-        pods = [pod["metadata"]["name"] for pod in _pods(api, namespace, name, revision)]
-        events = api.events_of(namespace, {name, *pods})
-    log = api.pod_log(namespace, pods[0]) if pods else ""
-    detail = f"; last event: {events[-1]}" if events else ""
+        pods = _pods(api, namespace, name, revision)
+        events = api.events_of(namespace, {name, *(pod["metadata"]["name"] for pod in pods)})
+    troubled = [(pod, text) for pod in pods if (text := _problem(pod))]
+    troubled.sort(key=lambda entry: entry[1] != problem)  # first the pod that the problem is about
+    shown = [*(pod for pod, _text in troubled), *pods]
+    log = api.pod_log(namespace, shown[0]["metadata"]["name"]) if shown else ""
+    if troubled and not any(text in problem for _pod, text in troubled):
+        problem += f"; {troubled[0][1]}"
+    event = _telling(events)
+    detail = f"; last event: {event}" if event else ""
     if log.strip():
         detail += f"; last line of its log: {log.strip().splitlines()[-1]}"
     return PlatformError(
         f"the function does not come up: {problem}{detail}.",
-        next_step=_advice(problem, events, name, namespace),
-        facts={"events": events[-20:], "pod_log": log, "pods": pods},
+        next_step=_advice(problem, events, name, namespace, _memory_limit(shown[:1])),
+        facts={"events": events[-20:], "pod_log": log, "pods": [pod["metadata"]["name"] for pod in pods]},
     )
 
 
-def _advice(problem: str, events: list[str], name: str, namespace: str) -> str:
+def _telling(events: list[str]) -> str:
+    """The last event that says why: warnings before others, and those of a failed probe, which only says that the function is not ready, last."""
+    warnings = [event for event in events if event.startswith("Warning ")]
+    causes = [event for event in warnings if not event.startswith("Warning Unhealthy ")]
+    return next((found[-1] for found in (causes, warnings, events) if found), "")
+
+
+def _memory_limit(pods: list[Object]) -> int | None:
+    """The memory limit in bytes of the container of the first of these pods; None without one."""
+    for pod in pods:
+        for container in (pod.get("spec") or {}).get("containers") or []:
+            quantity = str(((container.get("resources") or {}).get("limits") or {}).get("memory", ""))
+            if match := re.fullmatch(r"(\d+(?:\.\d+)?)([kMGT]i?|Ki)?", quantity):
+                base = 1024 if match[2] and match[2].endswith("i") else 1000
+                return int(float(match[1]) * base ** (" KMGT".index(match[2][0].upper()) if match[2] else 0))
+    return None
+
+
+def _crash_advice(problem: str, memory_limit: int | None) -> str:
+    node_log = "the node's /var/lib/rancher/k3s/agent/containerd/containerd.log"
+    if "exit code 137" not in problem:
+        return f"read the log; where it is empty the cause is in {node_log}."
+    limit = f"the limit is {memory_limit / (1 << 20):.0f} MiB" if memory_limit is not None else "there is no limit"
+    if memory_limit is not None and memory_limit < LITTLE_MEMORY_BYTES:
+        return (
+            f"give it more memory ({limit}, and functions need 96 MiB and more to start), as in `-e memory=128Mi`. If it still ends with exit code 137,"
+            f" the shim could not run it, and the cause is in {node_log}."
+        )
+    return (
+        f"exit code 137 means that the shim could not run it, or that its memory was too little ({limit}); Kubernetes does not tell which."
+        f" The shim's error is in {node_log}. If there is none, give it more memory with `-e memory=…`."
+    )
+
+
+def _advice(problem: str, events: list[str], name: str, namespace: str, memory_limit: int | None) -> str:
     text = " ".join((problem, *events))
     if "exceeded quota" in problem or "failed quota" in problem:
         return _quota_advice(problem, namespace)
@@ -151,17 +213,19 @@ def _advice(problem: str, events: list[str], name: str, namespace: str) -> str:
         return f"lower the Pod Security level that namespace {namespace} enforces (label pod-security.kubernetes.io/enforce): Spin's pods fit `baseline`."
     if "usage per Container" in problem or "usage per Pod" in problem:
         return f"give `memory`, `cpu` or `resources` that fit the LimitRange: `kubectl describe limitranges -n {namespace}`."
+    if ("ImagePull" in text or "ErrImage" in text) and (registry := ecr.host_in(text)):
+        return (
+            f"see that the nodes can log in to {registry}: `registries_ecr_login: true` in the inventory, then `ansible-playbook wasmfaas.platform.site`;"
+            " and that the role of their machines may read it (roles/registries/README.md)."
+        )
     if "ImagePull" in text or "ErrImage" in text or "InvalidImageName" in text:
         return "see that the nodes reach the registry and may read from it (`-e image_pull_secrets=[NAME]`, registries.yaml on the nodes)."
     if "no runtime for" in text:
         return "install the shim on the nodes (`ansible-playbook site.yml`), or let the RuntimeClass choose the nodes that have it."
     if "operator has" in problem:
         return f"see that the SpinKube operator runs and that namespace {namespace} has the executor: `kubectl get spinappexecutors -n {namespace}`."
-    if "CrashLoopBackOff" in text:
-        return (
-            "read the log; where it is empty the cause stands in the node's /var/lib/rancher/k3s/agent/containerd/containerd.log"
-            " (exit code 137 is no lack of memory there)."
-        )
+    if "CrashLoopBackOff" in text or "exit code" in problem:
+        return _crash_advice(problem, memory_limit)
     if "FailedScheduling" in text or "Insufficient" in text:
         return "no node has room for the pods: add a worker_wasm host, or lower `resources.requests`."
     return f"`kubectl describe pods -n {namespace} -l core.spinkube.dev/app-name={name}` shows more."

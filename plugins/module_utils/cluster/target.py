@@ -24,6 +24,7 @@ from .objects import MANAGED_BY, SETTINGS_DIGEST, SOURCE_DIGEST, URL, function_o
 from .rollout import wait_for_rollout
 from .settings import ClusterSettings
 from .shim_version import shim_version_of_nodes
+from .stored import in_spelling_of
 from .url import FunctionAddress, function_address
 from .versions import described, earlier_states, last_good, next_good, with_last_good
 
@@ -95,6 +96,11 @@ class ClusterTarget:
         return Difference(before, after)
 
     def _objects(self, wanted: WantedFunction, secret_name: str | None) -> list[Object]:
+        if unknown := [name for name in self._settings.components if name not in wanted.manifest.components]:
+            raise PlatformError(
+                f"components: {wanted.manifest.path.name} has no component {', '.join(unknown)}, only {', '.join(wanted.manifest.components)}.",
+                next_step="correct the name, or leave `components` out to have all.",
+            )
         address = self._address if wanted.has_http_trigger else FunctionAddress("")
         return function_objects(wanted, self._settings, address.url, secret_name, address.listener)
 
@@ -489,7 +495,7 @@ def _note(before: dict[str, t.Any], after: dict[str, t.Any], kind: Kind, live: O
     if not shown["spec"].get("image", True):
         shown["spec"] = {**shown["spec"], "image": "<known after the build>"}
     if live is not None:
-        before[kind.kind] = _projected(live, shown)
+        before[kind.kind] = _projected(in_spelling_of(live, shown) if kind is SPIN_APP else live, shown)
     after[kind.kind] = shown
 
 

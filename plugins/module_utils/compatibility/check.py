@@ -5,17 +5,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import re
 from pathlib import Path
 
 from ..errors import PlatformError
 from ..manifest.model import Manifest
-from .spin_versions import COMPATIBLE_WITHIN_MINOR, HOST_NAMESPACES, HTTP_HANDLER_EXPORTS, INTERFACES, SPIN_OF_SHIM, TRIGGERS_OF_SHIM
+from .spin_versions import COMPATIBLE_WITHIN_MINOR, HANDLER_EXPORTS, HOST_NAMESPACES, HTTP_HANDLER_EXPORTS, INTERFACES, SPIN_OF_SHIM, TRIGGERS_OF_SHIM
 from .webassembly import WebAssemblyBinary, read_binary
 
 OLDEST_SPIN = "1.0.0"
 _SHOWN_FINDINGS = 4  # a component built for a newer Spin has dozens, which all say the same; the facts hold all
+
+
+LATER = "+"
+"""After a version in the annotation of an artifact: an interface is newer than that Spin, which is the newest one known."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Compatibility:
+    """What `check` found in an application that it lets pass.
+
+    Attributes:
+        minimum_spin_version: the first Spin version that gives all interfaces in use, as in `4.0.0`; `4.1.0+` for one later than that. The artifact
+            carries it for `check_pushed`.
+        warnings: of what could not be checked.
+    """
+
+    minimum_spin_version: str
+    warnings: tuple[str, ...] = ()
 
 
 def spin_version_of_shim(shim_version: str) -> str:
@@ -23,11 +42,8 @@ def spin_version_of_shim(shim_version: str) -> str:
 
     Raises PlatformError for what is no version or older than the table. A shim newer than the table is taken for the newest one in it.
     """
-    match = re.fullmatch(r"v?(\d+)\.(\d+)(\.\d+)?([-+].*)?", shim_version)
-    if match is None:
-        raise PlatformError(f"shim_version: {shim_version!r} is not a version.", next_step="write it as in `0.25.1`.")
-    wanted = (int(match[1]), int(match[2]))
-    known = {(int(major), int(minor)): spin for (major, minor), spin in ((key.split("."), value) for key, value in SPIN_OF_SHIM.items())}
+    wanted = _shim_numbers(shim_version)
+    known = {_numbers(shim): spin for shim, spin in SPIN_OF_SHIM.items()}
     if wanted > max(known):
         return known[max(known)]
     if wanted not in known:
@@ -35,11 +51,15 @@ def spin_version_of_shim(shim_version: str) -> str:
     return known[wanted]
 
 
-def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) -> str:
+def is_newer_than_known(shim_version: str) -> bool:
+    """Whether the table says nothing of this shim; raises PlatformError for what is no version."""
+    return _shim_numbers(shim_version) > max(map(_numbers, SPIN_OF_SHIM))
+
+
+def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) -> Compatibility:
     """Refuse components and triggers that containerd-shim-spin `shim_version` cannot run.
 
-    Returns:
-        The first Spin version that gives all interfaces in use; the artifact carries it for `check_pushed`.
+    Of a shim newer than the table nothing is refused that a later Spin may have.
 
     Args:
         manifest: the application.
@@ -53,45 +73,55 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
     known = ", ".join(sorted(TRIGGERS_OF_SHIM))
     foreign = [trigger for trigger in manifest.triggers if trigger.type not in TRIGGERS_OF_SHIM]
     findings = [f"trigger {trigger.id}: containerd-shim-spin has no trigger type {trigger.type!r}, only {known}" for trigger in foreign]
-    needed: list[tuple[int, ...]] = []
-    oldest = OLDEST_SPIN
+    later: list[str] = []
+    needed: list[str] = []
     for identifier, path in sources.items():
         binary = read_binary(path, key=f"component.{identifier}.source")
+        if not binary.is_component:
+            continue
         handles_http = any(trigger.component == identifier and trigger.type == "http" and not _is_wagi(trigger.settings) for trigger in manifest.triggers)
-        if handles_http and binary.is_component:
+        if handles_http:
             findings += _missing_handler(identifier, binary)
-        for direction, names in (("imports", binary.imports), ("exports", binary.exports)):
-            for name in names if binary.is_component else ():
-                since, until = _host_versions(name)
-                if since is None or (direction == "exports" and not name.startswith(HTTP_HANDLER_EXPORTS)):
-                    if direction == "imports" and ":" in name and not name.startswith(HOST_NAMESPACES):
-                        findings.append(f"component {identifier} imports {name}, which neither Spin nor one of its `dependencies` provides")
-                    continue
-                oldest = max(oldest, since, key=_numbers)
-                if _numbers(spin) < _numbers(since):
-                    findings.append(f"component {identifier} {direction} {name}, which Spin has from {since} on")
-                    needed.append(_numbers(since))
-                elif until is not None and _numbers(spin) >= _numbers(until):
-                    findings.append(f"component {identifier} {direction} {name}, which Spin had from {since} to before {until}")
-    if findings:
-        more = f"; and {len(findings) - _SHOWN_FINDINGS} more" if len(findings) > _SHOWN_FINDINGS else ""
+        used = [("imports", name) for name in binary.imports if ":" in name]
+        used += [("exports", name) for name in binary.exports if name.partition("@")[0] in HANDLER_EXPORTS]
+        for direction, name in used:
+            what = f"component {identifier} {direction} {name}"
+            if not name.startswith(HOST_NAMESPACES):
+                findings.append(f"{what}, which neither Spin nor one of its `dependencies` provides")
+                continue
+            since, until = _host_versions(name)
+            needed.append(since or _NEWEST_SPIN + LATER)
+            if since is None:
+                later.append(f"{what}, which no Spin version known here has ({_newest_known(name)})")
+            elif _numbers(spin) < _numbers(since):
+                later.append(f"{what}, which Spin has from {since} on")
+            elif until is not None and _numbers(spin) >= _numbers(until):
+                findings.append(f"{what}, which Spin had from {since} to before {until}")
+    minimum = max(needed, key=_order, default=OLDEST_SPIN)
+    newer = is_newer_than_known(shim_version)
+    refused = findings if newer else findings + later
+    if refused:
         raise PlatformError(
-            f"containerd-shim-spin {shim_version} (Spin {spin}) cannot run this application: {'; '.join(findings[:_SHOWN_FINDINGS])}{more}.",
-            next_step=_advice(needed),
-            facts={"shim_version": shim_version, "spin_version": spin, "findings": findings},
+            f"containerd-shim-spin {shim_version} (Spin {spin}{' or later' if newer else ''}) cannot run this application: {_shortened(refused)}.",
+            next_step=_advice(minimum, spin) if later and not newer else _WITH_ANOTHER_SDK,
+            facts={"shim_version": shim_version, "spin_version": spin, "findings": refused},
         )
-    return oldest
+    warning = f"containerd-shim-spin {shim_version} is newer than this collection knows, so it was not checked whether it runs this: {_shortened(later)}."
+    return Compatibility(minimum, (warning,) if later else ())
 
 
 def check_pushed(minimum_spin_version: str, *, shim_version: str) -> None:
     """Refuse an artifact that was pushed earlier, from what `check` had found in it; raises PlatformError."""
     spin = spin_version_of_shim(shim_version)
     # The annotation comes from a registry, so it may hold anything.
-    if re.fullmatch(r"\d+(\.\d+)*", minimum_spin_version, re.ASCII) and _numbers(spin) < _numbers(minimum_spin_version):
+    if not re.fullmatch(r"\d+(\.\d+)*\+?", minimum_spin_version, re.ASCII) or is_newer_than_known(shim_version):
+        return
+    if _order(spin) < _order(minimum_spin_version):
+        minimum = minimum_spin_version.removesuffix(LATER)
+        has = f"that came to Spin after {minimum}" if minimum_spin_version.endswith(LATER) else f"that Spin has from {minimum} on"
         raise PlatformError(
-            f"containerd-shim-spin {shim_version} (Spin {spin}) cannot run this application:"
-            f" its components use interfaces that Spin has from {minimum_spin_version} on.",
-            next_step=_advice([_numbers(minimum_spin_version)]),
+            f"containerd-shim-spin {shim_version} (Spin {spin}) cannot run this application: its components use interfaces {has}.",
+            next_step=_advice(minimum_spin_version, spin),
             facts={"shim_version": shim_version, "spin_version": spin},
         )
 
@@ -118,16 +148,51 @@ def _host_versions(name: str) -> tuple[str | None, str | None]:
     return None, None
 
 
+def _newest_known(name: str) -> str:
+    """Which version of the interface `name` the newest Spin has, in words."""
+    interface, package = name.partition("@")[0], name.partition("/")[0]
+    rows = [(pattern, since) for pattern, (since, until) in INTERFACES.items() if until is None and pattern.startswith(f"{package}/")]
+    rows = [row for row in rows if fnmatch.fnmatchcase(interface, row[0].partition("@")[0])]
+    if not rows:
+        return f"none has {package}"
+    version, since = max(((pattern.partition("@")[2], since) for pattern, since in rows), key=lambda row: (_numbers(row[1]), row[0]))
+    return f"the newest is {package}@{version} in Spin {since}" if version else f"the newest is {package} without a version"
+
+
+def _shim_numbers(shim_version: str) -> tuple[int, ...]:
+    """Major and minor version."""
+    match = re.fullmatch(r"v?(\d+)\.(\d+)(\.\d+)?([-+].*)?", shim_version)
+    if match is None:
+        raise PlatformError(f"shim_version: {shim_version!r} is not a version.", next_step="write it as in `0.25.1`.")
+    return (int(match[1]), int(match[2]))
+
+
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def _advice(needed: list[tuple[int, ...]]) -> str:
-    if needed:
-        for shim, spin in reversed(SPIN_OF_SHIM.items()):
-            if _numbers(spin) >= max(needed):
-                return (
-                    f"install containerd-shim-spin {shim} or later on the nodes, or build with an older SDK "
-                    "(Python: spin-sdk 3.4.1 with componentize-py 0.17.2 makes a WASI p2 component, for shims from 0.21 on)."
-                )
-    return "build the component with an SDK for the Spin version of the nodes."
+def _order(minimum_spin_version: str) -> tuple[tuple[int, ...], bool]:
+    return _numbers(minimum_spin_version.removesuffix(LATER)), minimum_spin_version.endswith(LATER)
+
+
+def _shortened(findings: list[str]) -> str:
+    more = f"; and {len(findings) - _SHOWN_FINDINGS} more" if len(findings) > _SHOWN_FINDINGS else ""
+    return "; ".join(findings[:_SHOWN_FINDINGS]) + more
+
+
+_NEWEST_SPIN = max((since for since, _until in INTERFACES.values()), key=_numbers)
+_WITH_ANOTHER_SDK = "build the component with an SDK for the Spin version of the nodes."
+
+
+def _advice(minimum: str, spin: str) -> str:
+    """What to do where the nodes have Spin `spin`, and `minimum` is needed (as `Compatibility.minimum_spin_version`)."""
+    older = "spin-sdk 3.4.1 with componentize-py 0.17.2 makes a WASI p2 component, for shims from 0.21 on"
+    older += "; 4.0.0 with 0.23.0 one for shims from 0.25 on" if _numbers(spin) >= (4, 0, 0) else ""
+    shim = next((shim for shim, has in reversed(SPIN_OF_SHIM.items()) if _order(has) >= _order(minimum)), None)
+    if shim:
+        return f"install containerd-shim-spin {shim} or later on the nodes, or build with an older SDK (Python: {older})."
+    newest = next(iter(SPIN_OF_SHIM))
+    return (
+        f"build with an older SDK (Python: {older}). If the nodes have a containerd-shim-spin later than {newest}, the newest one that this collection knows,"
+        " say which with `-e shim_version=VERSION`: what such a one may have is not refused."
+    )

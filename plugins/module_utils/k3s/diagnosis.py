@@ -75,6 +75,7 @@ CHECKS = frozenset(
         "registries-file",
         "registries-file-missing",
         "registry-distrusted",
+        "registry-login-missing",
         "registry-unreachable",
         "restart-pending",
         "role-differs",
@@ -120,6 +121,7 @@ class Host:
         cluster: `cluster` of k3s_node_info, None but for a server whose API answers.
         diagnosis: result of k3s_node_diagnosis.
         clock: seconds by which its clock is ahead of the controller's, None where it was not measured.
+        ecr_registry: registry of Amazon ECR that functions come from and that nodes are to log in to; "" for another one.
     """
 
     name: str
@@ -132,6 +134,7 @@ class Host:
     cluster: dict[str, t.Any] | None = None
     diagnosis: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     clock: float | None = None
+    ecr_registry: str = ""
 
     @property
     def k3s(self) -> dict[str, t.Any]:
@@ -399,6 +402,17 @@ def _registries(host: Host, _limits: Limits) -> t.Iterator[Finding]:
             )
 
 
+def _login(host: Host, _limits: Limits) -> t.Iterator[Finding]:
+    if host.ecr_registry and host.diagnosis.get("credential_provider") is False and _active(host):
+        yield Finding(
+            ERROR,
+            host.name,
+            "registry-login-missing",
+            f"functions come from {host.ecr_registry}, and this node has no login for Amazon ECR: they end in ImagePullBackOff",
+            f"Set registries_ecr_login: true in the inventory, then {SITE}; or false, where pods bring credentials of their own",
+        )
+
+
 def _snapshots(host: Host, limits: Limits) -> t.Iterator[Finding]:
     snapshots = host.diagnosis.get("snapshots")
     if snapshots is None or not host.k3s.get("has_data"):
@@ -447,7 +461,7 @@ def _etcd(host: Host, _limits: Limits) -> t.Iterator[Finding]:
         )
 
 
-HOST_CHECKS = (_service, _inputs, _tokens, _configuration, _machine, _certificates, _secrets, _registries, _snapshots, _etcd)
+HOST_CHECKS = (_service, _inputs, _tokens, _configuration, _machine, _certificates, _secrets, _registries, _login, _snapshots, _etcd)
 
 
 # --- several hosts -------------------------------------------------------------------------------------------------

@@ -134,15 +134,6 @@ KNOWN_CAUSES = (
         unnamed="a value",
     ),
     _known(
-        r"newer than datastore and could cause a cluster outage",
-        "files of this server ({names}) are newer than those that etcd has for all servers",
-        "Move the named files away on this host, and start k3s: it takes them from etcd. Then run site.yml again.",
-        "k3s-io/k3s pkg/cluster/bootstrap.go; k3s-io/k3s#8066; rancher/rke2#5785",
-        final=True,
-        names=r"((?:/\S+, )*/\S+) newer than datastore",
-        unnamed="see its journal",
-    ),
-    _known(
         r"flag provided but not defined",
         "its configuration has a key that k3s does not know: {names}",
         "Take the key out of k3s_agent_config or k3s_server_config (an agent takes no key of a server, a version none of a later one), and run site.yml again.",

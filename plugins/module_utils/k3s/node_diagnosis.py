@@ -81,6 +81,7 @@ def run(parameters: dict[str, t.Any], _check_mode: bool, _hidden: set[str]) -> d
         "tokens_unsaved": tokens_unsaved() if server else None,
         "runtime_classes": runtime_classes(host_kubectl()) if server else None,
         "charts": charts(host_kubectl()) if server else None,
+        "credential_provider": credential_provider(),
         "registries": {
             "missing_files": [path for path in parameters["registry_files"] if not os.path.isfile(path)],
             "endpoints": registry_probe.probe(parameters["registry_endpoints"], parameters["timeout"]),
@@ -191,6 +192,14 @@ def file_systems(root: str = "") -> list[dict[str, t.Any]]:
                 }
             )
     return found
+
+
+def credential_provider(root: str = "") -> bool:
+    """Whether the kubelet has a credential provider, as for Amazon ECR: its configuration and a program.
+
+    k3s gives it to the kubelet only if both are there at a start (k3s v1.35.1, pkg/daemons/agent/agent.go, ImageCredProvAvailable).
+    """
+    return os.path.isfile(root + paths.CREDENTIAL_PROVIDER_CONFIG) and bool(_existing((f"{paths.CREDENTIAL_PROVIDER_DIRECTORY}/*",), root))
 
 
 def tokens_unsaved() -> bool | None:

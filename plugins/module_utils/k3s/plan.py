@@ -74,7 +74,7 @@ def make_plan(hosts: t.Sequence[Host], settings: Settings) -> dict[str, t.Any]:
     gone = gone_nodes(hosts, cluster)
     problems += checks.clock_problems(hosts, settings) + version_problems(play, cluster, settings)
     problems += quorum_problems(play, actions, cluster, gone, settings) + count_problems(hosts, actions, cluster, gone, settings)
-    problems += prune_problems(hosts, cluster, gone, settings)
+    problems += prune_problems(hosts, cluster, gone, settings) + checks.login_problems(play)
     configs, found = configurations(play, hosts, cluster)
     raise_if_any(problems + found)
     plans = {host.name: host_plan(host, actions[host.name], configs[host.name], cluster, hosts, settings) for host in play}

@@ -28,6 +28,7 @@ class LocalSettings:
     port: int | None
     probe_path: str
     wait_timeout: float
+    shim_version: str = DEFAULT_SHIM_VERSION
 
 
 _CLUSTER_ONLY = (
@@ -42,7 +43,14 @@ def local_settings(parameters: dict[str, t.Any], state: Path) -> LocalSettings:
     if given:
         raise PlatformError(f"{', '.join(given)}: has no effect with target=local.", next_step="leave it out, or deploy to a cluster with `-e target=cluster`.")
     directory = parameters["runtime_directory"]
-    return LocalSettings(state / "functions", Path(directory) if directory else None, parameters["port"], parameters["probe_path"], parameters["wait_timeout"])
+    return LocalSettings(
+        state / "functions",
+        Path(directory) if directory else None,
+        parameters["port"],
+        parameters["probe_path"],
+        parameters["wait_timeout"],
+        parameters["shim_version"] or DEFAULT_SHIM_VERSION,
+    )
 
 
 class LocalTarget:
@@ -67,8 +75,8 @@ class LocalTarget:
         return live_function(function) if function else None
 
     def shim_version(self) -> str:
-        # What runs here must run on a cluster as well, so the check is that of the version the collection installs.
-        return DEFAULT_SHIM_VERSION
+        # What runs here must run on a cluster as well, so without an option the check is that of the version the collection installs.
+        return self._settings.shim_version
 
     def check(self, wanted: WantedFunction) -> None:
         """Nothing here can be refused before the build."""

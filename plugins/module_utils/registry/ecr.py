@@ -37,6 +37,12 @@ def parse_host(host: str) -> EcrHost | None:
     return EcrHost(host, match["account"], match["region"]) if match else None
 
 
+def host_in(text: str) -> str:
+    """The first ECR registry that a text names, as an image or an error does; "" where it names none."""
+    match = re.search(rf"(?<![\w.-]){_HOST.pattern}(?![\w.-]*\w)", text)
+    return match[0] if match else ""
+
+
 class ElasticContainerRegistry:
     """The two calls that a push needs from AWS."""
 

@@ -173,6 +173,26 @@ class ControlPlane:
                 "subjects": [{"kind": "ServiceAccount", **named}],
             },
         )
+        return self._kubeconfig_of(user, namespace)
+
+    def kubeconfig_with_role(self, user: str, rules: list[dict[str, t.Any]]) -> Path:
+        """As `kubeconfig_for`, in all namespaces and for what is in none: what a controller of the platform has."""
+        named = {"name": user, "namespace": "kube-system"}
+        self.apply(
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named},
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": user}, "rules": rules},
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "ClusterRoleBinding",
+                "metadata": {"name": user},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": user},
+                "subjects": [{"kind": "ServiceAccount", **named}],
+            },
+        )
+        return self._kubeconfig_of(user, "kube-system")
+
+    def _kubeconfig_of(self, user: str, namespace: str) -> Path:
+        """A kubeconfig, mode 0600, of a ServiceAccount."""
         request = ServiceAccountToken(metadata=ObjectMeta(), spec=TokenRequestSpec(audiences=[], expirationSeconds=36000))
         token = self.client().create(request, user, namespace=namespace)
         assert token.status is not None

@@ -14,6 +14,7 @@ from .certificates import CertificateAuthority
 from .control_plane import ControlPlane
 from .definitions import DefinitionsMissingError, definition_files
 from .faulty_proxy import FaultyProxy
+from .real_parts import SPIN_OPERATOR, SpinOperator
 from .registries import PASSWORD, USERNAME, Registry
 from .servers import Programs, build
 from .spinkube import SpinkubeStandIn
@@ -25,6 +26,7 @@ __all__ = [
     "FaultyProxy",
     "Programs",
     "Registry",
+    "SpinOperator",
     "SpinkubeStandIn",
     "TokenServerStandIn",
     "certificate_authority",
@@ -36,6 +38,7 @@ __all__ = [
     "registry_with_token_auth",
     "server_directory",
     "server_programs",
+    "spin_operator",
     "spinkube_stand_in",
     "token_server",
 ]
@@ -61,7 +64,7 @@ def certificate_authority(server_directory: Path) -> CertificateAuthority:
 
 @pytest.fixture(scope="session")
 def control_plane(server_programs: Programs, server_directory: Path) -> collections.abc.Iterator[ControlPlane]:
-    """A prepared control plane, see `ControlPlane.prepare`; without SpinKube's stand-in, SpinApps stay what they are."""
+    """A prepared control plane, see `ControlPlane.prepare`; without `spin_operator`, SpinApps stay what they are."""
     try:
         definition_files()
     except DefinitionsMissingError as error:
@@ -75,10 +78,25 @@ def control_plane(server_programs: Programs, server_directory: Path) -> collecti
 
 
 @pytest.fixture(scope="session")
+def spin_operator(server_directory: Path, control_plane: ControlPlane, certificate_authority: CertificateAuthority) -> collections.abc.Iterator[SpinOperator]:
+    """The real SpinKube operator with its webhooks, beside `control_plane`; the first session on a machine builds it, about 3 minutes."""
+    operator = SpinOperator(SPIN_OPERATOR.build(), control_plane, server_directory, certificate_authority)
+    try:
+        yield operator
+    finally:
+        operator.stop()
+
+
+@pytest.fixture(scope="session")
 def spinkube_stand_in(
-    server_programs: Programs, server_directory: Path, control_plane: ControlPlane, certificate_authority: CertificateAuthority
+    server_programs: Programs,
+    server_directory: Path,
+    control_plane: ControlPlane,
+    spin_operator: SpinOperator,
+    certificate_authority: CertificateAuthority,
 ) -> collections.abc.Iterator[SpinkubeStandIn]:
-    """SpinKube, kubelet, Gateway and KEDA, played beside `control_plane`. It trusts `certificate_authority` for registries."""
+    """Kubelet, Gateway and KEDA, played beside `control_plane` with its real operator. It trusts `certificate_authority` for registries."""
+    assert spin_operator.server.process.poll() is None
     stand_in = SpinkubeStandIn(server_programs, control_plane, server_directory, authorities=[certificate_authority.certificate_file])
     try:
         yield stand_in

@@ -53,5 +53,8 @@ HELM_CHART_DEFINITION = ("pkg", "crds", "yaml", "generated", "helm.cattle.io_hel
 """Where HELM_CONTROLLER has the definition of HelmChart."""
 
 HELM_CONTROLLER = Module("github.com/k3s-io/helm-controller", "v0.17.7", "h1:9hzzLE4YeCHmpAn2Y/A4DjqYAQtQxnbsQSkBx6qTJrc=")
+KEDA = Module("github.com/kedacore/keda/v2", "v2.20.2", "h1:SR60v8uIcelbveS8n/1jcl8tLdBBIbHMxmdOHw8tKqA=")
+KEDA_HTTP_ADD_ON = Module("github.com/kedacore/http-add-on", "v0.15.0", "h1:6xqqvzFB/Yw9zBSsPD/T6DBTaOj6N4/NqbAs26E5XGA=")
 PROMETHEUS_OPERATOR = Module("github.com/prometheus-operator/prometheus-operator", "v0.93.1", "h1:4Juk8v93RdG1DSGD/mGp+SeQKPmnlLIj2iq3blLZgFY=")
 GATEWAY_API = Module("sigs.k8s.io/gateway-api", "v1.5.1", "h1:RqVRIlkhLhUO8wOHKTLnTJA6o/1un4po4/6M1nRzdd0=")
+SPIN_OPERATOR = Module("github.com/spinkube/spin-operator", "v0.6.1", "h1:JpWkv8H5UJSsRACpOeoco2UksdJ2XlenzKD86oDqzn4=")

@@ -52,6 +52,7 @@ def test_tenants_have_the_same_executor() -> None:
         operator, tenant = RenderedRole("spin_operator", **variables), RenderedRole("tenant", **variables)
         assert tenant.value("__tenant_executor_spec") == operator.value("__spin_operator_executor_spec")
         assert tenant.value("tenant_executor") == operator.value("spin_operator_executor")
+    assert "installDefaultCACerts" not in operator.value("__spin_operator_executor_spec")["deploymentConfig"], "the operator drops false when it writes back"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1"
 )
 
-// What the shim does with an image that containerd has pulled: facts/spin.md §2.3, §2.4 and §11.
+// What the shim does with an image that containerd has pulled: the rules of containerd-shim-spin v0.24.0 (src/{source,engine,utils,trigger}.rs) and Spin (crates/locked-app).
 
 const (
 	manifestMediaType  = "application/vnd.oci.image.manifest.v1+json"
@@ -298,7 +298,7 @@ func (i *image) checkContent(reference contentReference, mediaType string) error
 	return nil
 }
 
-// checkWorlds refuses WASI p3 components on a shim with Spin 3: facts/spin.md §4.7 and §8.
+// checkWorlds refuses WASI p3 components on a shim with Spin 3: Spin 4.0.1 (crates/http/src/trigger.rs) came with shim 0.25.
 func (i *image) checkWorlds(application *lockedApplication, shimVersion string) error {
 	if !olderThan(shimVersion, 0, 25) {
 		return nil

@@ -14,6 +14,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -22,7 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 )
 
-// KEDA with its HTTP add-on, facts/spin.md §4.5: an InterceptorRoute finds the application of a host, a ScaledObject of
+// KEDA with its HTTP add-on 0.15.0 (pkg/k8s/scaledobject.go, scaler/handlers.go): an InterceptorRoute finds the application of a host, a ScaledObject of
 // type external-push that names it scales the Deployment between its minimum and 1. No load is measured.
 
 var (
@@ -206,4 +207,20 @@ func scaleTo(ctx context.Context, c client.Client, object *unstructured.Unstruct
 	}
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"replicas":`+strconv.Itoa(int(target))+`}}`))
 	return c.SubResource("scale").Patch(ctx, &deployment, patch, client.FieldOwner("keda"))
+}
+
+func newObject(kind schema.GroupVersionKind) *unstructured.Unstructured {
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(kind)
+	return object
+}
+
+func newObjectList(kind schema.GroupVersionKind) *unstructured.UnstructuredList {
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(schema.GroupVersionKind{Group: kind.Group, Version: kind.Version, Kind: kind.Kind + "List"})
+	return list
+}
+
+func decode(object *unstructured.Unstructured, into any) error {
+	return runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, into)
 }

@@ -12,7 +12,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"math/big"
 	"net"
 	"net/http"
@@ -46,28 +45,28 @@ func (k *kubelet) serveLog(writer http.ResponseWriter, request *http.Request) {
 	_, _ = writer.Write([]byte(text))
 }
 
-// listenTLS serves the kubelet API and the operator's webhook with a certificate made for this start, and returns its
-// address and that certificate as PEM. The API server does not check a kubelet's certificate unless it is told to.
-func listenTLS(ctx context.Context, handler http.Handler, failed chan<- error) (*net.TCPAddr, []byte, error) {
+// listenTLS serves the kubelet API with a certificate made for this start, and returns its address. The API server does not
+// check a kubelet's certificate unless it is told to.
+func listenTLS(ctx context.Context, handler http.Handler, failed chan<- error) (*net.TCPAddr, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "spinkube_stand_in"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().AddDate(0, 1, 0), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().AddDate(0, 1, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go func() { failed <- server.Serve(listener) }()
 	go func() { <-ctx.Done(); server.Close() }()
-	return listener.Addr().(*net.TCPAddr), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}), nil
+	return listener.Addr().(*net.TCPAddr), nil
 }

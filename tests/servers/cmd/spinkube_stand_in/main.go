@@ -4,11 +4,10 @@
 
 // Command spinkube_stand_in plays, against a real API server and real controllers, what a test machine cannot run:
 //
-//   - the SpinKube operator v0.6.1 with its validating webhook (operator.go, webhook.go),
 //   - scheduler, kubelet, containerd and the Spin shim of one node (kubelet.go, pull.go, artifact.go), pod logs (kubelet_api.go),
 //   - the Gateway, KEDA's interceptor and scaler, and the functions' answers over HTTP (front.go, gateway.go, keda.go).
 //
-// No WebAssembly is run. "facts/spin.md" in comments is the project's collection of facts, read in the tools' sources.
+// No WebAssembly is run. The operator beside it is the real one (tests/real_parts/spin_operator).
 package main
 
 import (
@@ -34,7 +33,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
@@ -127,7 +125,6 @@ func run(ctx context.Context, s settings) error {
 	node := &kubelet{client: manager.GetClient(), recorder: manager.GetEventRecorderFor("kubelet"), store: store, settings: s, runtime: newContainerRuntime(s.containerRuntime), pods: map[types.UID]*runningPod{}}
 	entrance := &front{client: manager.GetClient(), node: node, settings: s, requests: map[types.NamespacedName]time.Time{}}
 	for _, setup := range []func(ctrl.Manager) error{
-		(&operator{client: manager.GetClient(), recorder: manager.GetEventRecorderFor("spinapp-controller")}).setup,
 		node.setup,
 		(&gatewayStatus{client: manager.GetClient(), settings: s}).setup,
 		(&scaler{client: manager.GetClient(), front: entrance}).setup,
@@ -144,16 +141,12 @@ func run(ctx context.Context, s settings) error {
 	}
 	secured := http.NewServeMux()
 	secured.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", node.serveLog)
-	secured.Handle(webhookPath, &admission.Webhook{Handler: &spinAppValidator{client: direct}})
-	address, certificate, err := listenTLS(ctx, secured, failed)
+	address, err := listenTLS(ctx, secured, failed)
 	if err != nil {
 		return err
 	}
 	if err := node.registerNode(ctx, direct, int32(address.Port)); err != nil {
 		return fmt.Errorf("node: %w", err)
-	}
-	if err := registerWebhook(ctx, direct, address.String(), certificate); err != nil {
-		return fmt.Errorf("webhook: %w", err)
 	}
 	go func() { failed <- manager.Start(ctx) }()
 	if !manager.GetCache().WaitForCacheSync(ctx) {

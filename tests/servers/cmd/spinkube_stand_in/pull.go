@@ -28,7 +28,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// imageStore plays containerd's image store: facts/spin.md §2.5.
+// imageStore plays containerd's image store: containerd 2 (core/images/mediatypes.go, core/unpack/unpacker.go, internal/cri/server/helpers.go).
 type imageStore struct {
 	transport http.RoundTripper
 	plainHTTP []string // registries, host:port, that may be spoken to without TLS, as in k3s's registries.yaml
@@ -207,7 +207,7 @@ func (s *imageStore) blob(repository name.Repository, wanted v1.Descriptor, keep
 	return head, nil
 }
 
-// worldSearch looks for the names of the HTTP worlds in a stream (facts/spin.md §8): no parser, a name is enough.
+// worldSearch looks for the names of the HTTP worlds in a stream (spin v4.0.2: crates/http/src/trigger.rs): no parser, a name is enough.
 type worldSearch struct {
 	p2, p3 bool
 	tail   []byte

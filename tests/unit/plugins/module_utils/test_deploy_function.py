@@ -149,7 +149,7 @@ def folder(make_project: t.Any, wasm: t.Any) -> Path:
 @pytest.fixture
 def deploy(folder: Path, target: TargetStub, tmp_path: Path) -> Deploy:
     def run(*, registry: str = "registry", **changes: t.Any) -> DeployResult:
-        request = DeployRequest(folder, "user1", tmp_path / "cache", tmp_path / "logs", "0.25.1")
+        request = DeployRequest(folder, "user1", tmp_path / "cache", tmp_path / "outputs", tmp_path / "logs", "0.25.1")
         location = parse_registry(f"oci:{tmp_path / registry}")
         stages = changes.pop("stages", None) or Stages()
         return deploy_function(dataclasses.replace(request, **changes), Registry(location, lambda: open_store(location)), lambda _name: target, stages)
@@ -368,3 +368,31 @@ def test_target_that_needs_the_artifact_gets_it_from_the_disk(deploy: Deploy, ta
     target.function = None
     assert deploy().digest == first.digest
     assert builds(tmp_path) == 2
+
+
+def test_build_that_fails_with_exit_code_0_deploys_nothing(deploy: Deploy, target: TargetStub, folder: Path) -> None:
+    """The Wasm of the build before lies there still."""
+    first = deploy()
+    target.wanted = None
+    manifest = (folder / "spin.toml").read_text()
+    (folder / "spin.toml").write_text(manifest.replace("cp prepared.wasm app.wasm", "echo SyntaxError >&2"))
+    with pytest.raises(PlatformError, match=r"exit code 0 but wrote no app\.wasm.* Its last lines:\nSyntaxError") as caught:
+        deploy()
+    assert caught.value.stage == "build"
+    assert target.wanted is None
+    (folder / "spin.toml").write_text(manifest)
+    assert deploy(registry="another").digest == first.digest
+
+
+def test_artifact_stays_whole_while_another_run_builds_the_same_project(deploy: Deploy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment to several clusters builds in one folder several times, and each build takes the output of the one before away."""
+    from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.image_layout import ImageLayoutStore
+
+    real = ImageLayoutStore.push
+
+    def push(self: t.Any, *arguments: t.Any, **options: t.Any) -> t.Any:
+        (folder / "app.wasm").unlink()
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(ImageLayoutStore, "push", push)
+    assert deploy().digest

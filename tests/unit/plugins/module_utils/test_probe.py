@@ -103,7 +103,7 @@ def test_function_that_stays_ill_is_told_with_its_last_answer(serve: t.Any) -> N
     started = time.monotonic()
     with pytest.raises(PlatformError, match=f"{url}{HEALTH_PATH} answers 500 Internal Server Error") as caught:
         probe(url, timeout_seconds=0.5)
-    assert 0.4 < time.monotonic() - started < 5
+    assert 0.4 < time.monotonic() - started < 60
     assert len(server.requests) > 2
     assert caught.value.facts["status"] == 500
     assert caught.value.facts["body"].startswith("no database")
@@ -115,7 +115,7 @@ def test_port_that_nobody_listens_on_is_told(free_port: int) -> None:
     started = time.monotonic()
     with pytest.raises(PlatformError, match=r"can't be reached: .*[Cc]onnection refused") as caught:
         probe(f"http://127.0.0.1:{free_port}", timeout_seconds=0.3)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
     assert caught.value.facts["url"].endswith(HEALTH_PATH)
 
 
@@ -139,13 +139,13 @@ def test_server_that_comes_up_later_is_waited_for(free_port: int, monkeypatch: p
 
     monkeypatch.setattr(socket, "create_connection", connect)
     results: list[int] = []
-    thread = threading.Thread(target=lambda: results.append(probe(f"http://127.0.0.1:{free_port}", timeout_seconds=20).attempts))
+    thread = threading.Thread(target=lambda: results.append(probe(f"http://127.0.0.1:{free_port}", timeout_seconds=120).attempts))
     thread.start()
-    assert refused.wait(timeout=10)
+    assert refused.wait(timeout=60)
     with http.server.HTTPServer(("127.0.0.1", free_port), Once) as server:
-        server.timeout = 10
+        server.timeout = 60
         server.handle_request()
-        thread.join(timeout=20)
+        thread.join(timeout=120)
     assert results and results[0] > 1
 
 
@@ -157,26 +157,26 @@ def test_server_that_accepts_and_says_nothing_is_given_up(monkeypatch: pytest.Mo
         started = time.monotonic()
         with pytest.raises(PlatformError, match=r"can't be reached: .*timed out"):
             probe(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout_seconds=0.5)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 60
 
 
 def test_answer_without_an_end_is_not_read_to_its_end(serve: t.Any) -> None:
     """A probe_path may be an event stream."""
-    stopped = threading.Event()
+    stopped, said_all = threading.Event(), threading.Event()
 
     def endless(request: http.server.BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         request.end_headers()
-        for _line in range(200):  # 10 s: a test that fails is to end all the same
+        for _line in range(2000):  # 100 s: a test that fails is to end all the same
             if stopped.wait(0.05):
                 return
             request.wfile.write(b"data: x\n\n")
+        said_all.set()
 
     server = serve(endless)
-    started = time.monotonic()
     try:
-        assert probe(f"http://127.0.0.1:{server.port}", timeout_seconds=5).status == 200
-        assert time.monotonic() - started < 4
+        assert probe(f"http://127.0.0.1:{server.port}", timeout_seconds=90).status == 200
+        assert not said_all.is_set()
     finally:
         stopped.set()
 

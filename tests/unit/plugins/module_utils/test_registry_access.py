@@ -231,4 +231,4 @@ def handshake(access: t.Mapping[str, t.Any], path: Path, name: str) -> str | Non
             return connection.version()
     finally:
         client_end.close()
-        server.join(timeout=10)
+        server.join(timeout=60)

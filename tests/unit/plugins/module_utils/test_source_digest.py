@@ -372,7 +372,7 @@ def test_pipe_and_socket_are_not_read(folder: Path, digest: Digest) -> None:
         found: list[str] = []
         thread = threading.Thread(target=lambda: found.append(digest()), daemon=True)
         thread.start()
-        thread.join(timeout=20)
+        thread.join(timeout=60)
     assert found and found[0] != before
 
 
@@ -412,12 +412,12 @@ def test_whoever_stops_listening_does_not_wait_for_a_large_file(tmp_path: Path) 
     """As after Ctrl-C."""
     (tmp_path / "small").write_bytes(b"x")
     with (tmp_path / "large").open("wb") as stream:
-        stream.truncate(60_000_000_000)  # takes no room, but a minute to read
+        stream.truncate(1_000_000_000_000)  # takes no room, but many minutes to read
     lines = _hash_files(tmp_path, ["small", "large"])
     assert next(lines).startswith(b"file small")
     begun = time.monotonic()
     t.cast("t.Generator[bytes]", lines).close()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60
 
 
 def test_five_hundred_files_are_read_each(make_project: t.Callable[..., Manifest]) -> None:

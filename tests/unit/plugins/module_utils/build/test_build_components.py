@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import collections.abc
-import contextlib
 import os
 import signal
+import subprocess
 import threading
 import time
 import tracemalloc
@@ -17,11 +17,16 @@ from pathlib import Path
 
 import psutil
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.build.components import BuildOptions, build_components
+from ansible_collections.wasmfaas.platform.plugins.module_utils.build.components import BuildOptions, built_components
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Build, Component, LocalSource, Manifest, RemoteSource
 
 Run = collections.abc.Callable[..., Path]
+
+
+def build_all(manifest: Manifest, options: BuildOptions) -> list[str]:
+    with built_components(manifest, options) as warnings:
+        return warnings
 
 
 @pytest.fixture
@@ -31,8 +36,8 @@ def run(tmp_path: Path) -> Run:
     def build(*commands: str, workdir: str = ".", timeout: float = 60, source: str = "app.wasm", log_file: Path | None = None) -> Path:
         (tmp_path / "project").mkdir(exist_ok=True)
         component = Component(id="c", source=LocalSource(source), build=Build(commands, workdir))
-        options = BuildOptions(tmp_path / "cache", log_file or tmp_path / "logs" / "c.log", timeout)
-        build_components(Manifest(tmp_path / "project" / "spin.toml", "a", (), {"c": component}), options)
+        options = BuildOptions(tmp_path / "cache", tmp_path / "outputs", log_file or tmp_path / "logs" / "c.log", timeout)
+        build_all(Manifest(tmp_path / "project" / "spin.toml", "a", (), {"c": component}), options)
         return options.log_file
 
     return build
@@ -83,12 +88,12 @@ def test_end_by_a_signal_is_a_failure(run: Run) -> None:
 def test_log_grows_while_the_command_runs(run: Run, tmp_path: Path) -> None:
     """The command itself waits until it sees its output in the log."""
     log = tmp_path / "logs" / "c.log"
-    run(f'echo early; until grep -q "^early" "{log}"; do sleep 0.02; done; touch app.wasm', timeout=20)
+    run(f'echo early; until grep -q "^early" "{log}"; do sleep 0.02; done; touch app.wasm', timeout=120)
     assert "early\n" in log.read_text()
 
 
 def test_no_output_file_is_told(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(PlatformError, match=r"ended well but wrote no dist/app\.wasm") as caught:
+    with pytest.raises(PlatformError, match=r"`true` ended with exit code 0 but wrote no dist/app\.wasm") as caught:
         run("true", source="dist/app.wasm")
     assert "component.c.source" in caught.value.next_step
 
@@ -100,7 +105,7 @@ def test_folder_is_no_output_file(run: Run) -> None:
 
 def test_component_with_a_remote_source_may_build_other_things(tmp_path: Path) -> None:
     component = Component(id="c", source=RemoteSource("https://example.com/a.wasm", "sha256:1"), build=Build(("mkdir dist",)))
-    build_components(Manifest(tmp_path / "spin.toml", "a", (), {"c": component}), BuildOptions(tmp_path / "cache", tmp_path / "log"))
+    build_all(Manifest(tmp_path / "spin.toml", "a", (), {"c": component}), BuildOptions(tmp_path / "cache", tmp_path / "outputs", tmp_path / "log"))
     assert (tmp_path / "dist").is_dir()
 
 
@@ -115,33 +120,42 @@ def test_components_build_in_order_and_the_first_failure_ends_it(tmp_path: Path)
         component("d", "touch d.wasm"),
     ]
     with pytest.raises(PlatformError, match=r"component\.c\.build"):
-        build_components(Manifest(tmp_path / "spin.toml", "a", (), {one.id: one for one in components}), BuildOptions(tmp_path / "cache", tmp_path / "log"))
+        build_all(
+            Manifest(tmp_path / "spin.toml", "a", (), {one.id: one for one in components}),
+            BuildOptions(tmp_path / "cache", tmp_path / "outputs", tmp_path / "log"),
+        )
     assert (tmp_path / "a.wasm").read_text() == "b\n"
     assert not (tmp_path / "d.wasm").exists()
 
 
-def _await_end(process_id: int) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(process_id).wait(timeout=10)
+def _ends(process_id: int) -> bool:
+    """Whether it ends within a minute. One that nobody has waited for yet has ended too: not every first process of a machine waits for strays at once."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if psutil.Process(process_id).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def test_time_out_ends_the_command_with_all_its_children(run: Run, tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(PlatformError, match=r"did not end within 1 s and was stopped") as caught:
         run("echo begun; sleep 600 & echo $! > child; (trap '' TERM HUP INT; sleep 600 & echo $! > grandchild; wait) & wait", timeout=1)
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 120  # and not the 600 s that its children sleep
     assert caught.value.facts["exit_code"] is None
     assert "begun" in caught.value.facts["output"]
     assert "build_timeout" in caught.value.next_step
     for name in ("child", "grandchild"):
-        process_id = int((tmp_path / "project" / name).read_text())
-        _await_end(process_id)
-        assert not psutil.pid_exists(process_id) or psutil.Process(process_id).status() == psutil.STATUS_ZOMBIE
+        assert _ends(int((tmp_path / "project" / name).read_text())), name
 
 
 def test_time_out_counts_for_all_commands_of_a_component_together(run: Run) -> None:
     with pytest.raises(PlatformError, match="did not end within 2 s"):
-        run(*(["sleep 0.9"] * 4), timeout=2)
+        run(*(["sleep 1"] * 60), timeout=2)
 
 
 def test_command_that_closed_its_output_is_stopped_in_time_too(run: Run) -> None:
@@ -153,7 +167,7 @@ def test_interrupt_ends_the_command_with_its_children(run: Run, tmp_path: Path) 
     child = tmp_path / "project" / "child"
 
     def interrupt() -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not (child.exists() and child.read_text()) and time.monotonic() < deadline:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
@@ -167,17 +181,37 @@ def test_interrupt_ends_the_command_with_its_children(run: Run, tmp_path: Path) 
     finally:
         thread.join()
         signal.signal(signal.SIGINT, before)
-    process_id = int(child.read_text())
-    _await_end(process_id)
-    assert not psutil.pid_exists(process_id)
+    assert _ends(int(child.read_text()))
+
+
+def test_interrupt_while_the_command_is_being_started_ends_it(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes when the process is there and Popen has not returned yet."""
+    started: list[int] = []
+    original = subprocess.Popen
+
+    def interrupted(*arguments: t.Any, **keywords: t.Any) -> t.Any:
+        process = original(*arguments, **keywords)
+        started.append(process.pid)
+        os.kill(os.getpid(), signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run("sleep 600")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert _ends(started[0])
 
 
 def test_daemon_that_the_command_leaves_behind_is_not_waited_for(run: Run, tmp_path: Path) -> None:
     """As Gradle's or sccache's, which keep the command's output open."""
     started = time.monotonic()
     try:
-        run("touch app.wasm; sleep 600 & echo $! > daemon", timeout=300)
-        assert time.monotonic() - started < 30
+        run("touch app.wasm; sleep 600 & echo $! > daemon", timeout=600)
+        assert time.monotonic() - started < 300
     finally:
         os.kill(int((tmp_path / "project" / "daemon").read_text()), signal.SIGKILL)
 

@@ -14,10 +14,15 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.build import python_environment as module
-from ansible_collections.wasmfaas.platform.plugins.module_utils.build.components import BuildOptions, build_components
+from ansible_collections.wasmfaas.platform.plugins.module_utils.build.components import BuildOptions, built_components
 from ansible_collections.wasmfaas.platform.plugins.module_utils.build.python_environment import python_environment
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Build, Component, LocalSource, Manifest
+
+
+def build_all(manifest: Manifest, options: BuildOptions) -> list[str]:
+    with built_components(manifest, options) as warnings:
+        return warnings
 
 
 def write_wheel(folder: Path, version: str = "1.0", answer: str = "42") -> Path:
@@ -51,15 +56,15 @@ def test_build_finds_the_packages_first_in_its_path_and_the_environment_is_kept(
     component = Component(
         id="c", source=LocalSource("app.wasm"), build=Build(("greet > app.wasm", "command -v python >> app.wasm; echo $VIRTUAL_ENV >> app.wasm"))
     )
-    manifest, options = Manifest(project / "spin.toml", "a", (), {"c": component}), BuildOptions(tmp_path / "cache", tmp_path / "log")
-    build_components(manifest, options)
+    manifest, options = Manifest(project / "spin.toml", "a", (), {"c": component}), BuildOptions(tmp_path / "cache", tmp_path / "outputs", tmp_path / "log")
+    build_all(manifest, options)
     greeting, python, environment = (project / "app.wasm").read_text().splitlines()
     assert greeting == "42"
     assert python == f"{environment}/bin/python"
     assert Path(environment).is_relative_to(tmp_path / "cache" / "python-environments")
     assert "Successfully installed greeter-1.0" in (tmp_path / "log").read_text()
     (Path(environment) / "mark").touch()
-    build_components(manifest, options)
+    build_all(manifest, options)
     assert (Path(environment) / "mark").exists()
     assert "pip install" not in (tmp_path / "log").read_text()
 
@@ -156,4 +161,4 @@ def test_cache_that_cannot_be_written_is_told(project: Path, tmp_path: Path) -> 
     (tmp_path / "cache").write_text("a file")
     component = Component(id="c", source=LocalSource("app.wasm"), build=Build(("true",)))
     with pytest.raises(PlatformError, match=r"the build can't go on: .*cache"):
-        build_components(Manifest(project / "spin.toml", "a", (), {"c": component}), BuildOptions(tmp_path / "cache", tmp_path / "log"))
+        build_all(Manifest(project / "spin.toml", "a", (), {"c": component}), BuildOptions(tmp_path / "cache", tmp_path / "outputs", tmp_path / "log"))

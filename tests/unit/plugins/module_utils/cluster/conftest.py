@@ -98,9 +98,18 @@ class FakeKubernetesApi:
         if kind is SECRET:
             stored["data"] = {name: base64.b64encode(value.encode()).decode() for name, value in stored.pop("stringData").items()}
         self.put(kind, stored)
-        if kind is SPIN_APP and self.runs:
-            self._run(stored)
+        if kind is SPIN_APP:
+            self._pass_webhook(stored["spec"])
+            if self.runs:
+                self._run(stored)
         return stored
+
+    @staticmethod
+    def _pass_webhook(spec: Object) -> None:
+        """Refuse what the operator's mutating webhook turns into null (spin-operator v0.6.1: api/v1alpha1/spinapp_types.go)."""
+        for check in (spec.get("checks") or {}).values():
+            if "httpHeaders" not in check["httpGet"]:
+                raise PlatformError(f'spec.checks.{check}.httpGet.httpHeaders: must be of type array: "null"', next_step="send a list.")
 
     def _run(self, app: Object) -> None:
         name, namespace = app["metadata"]["name"], app["metadata"]["namespace"]
@@ -114,9 +123,10 @@ class FakeKubernetesApi:
             "status": {"observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, "availableReplicas": ready, "readyReplicas": ready},
         })  # fmt: skip
         waiting = {"waiting": {"reason": "CrashLoopBackOff"}} if crashes else {}
+        ended = {"terminated": {"exitCode": 137}} if crashes else {}
         self.put(POD, {
             "metadata": {"name": f"{name}-pod", "namespace": namespace, "labels": {"core.spinkube.dev/app-name": name}, "annotations": annotations},
-            "status": {"containerStatuses": [{"state": waiting, "lastState": {"terminated": {"exitCode": 137}}}]},
+            "status": {"containerStatuses": [{"state": waiting, "restartCount": 3 if crashes else 0, "lastState": ended}]},
         })  # fmt: skip
 
     def create(self, kind: Kind, item: Object) -> Object:

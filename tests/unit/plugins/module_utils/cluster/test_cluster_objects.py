@@ -58,7 +58,7 @@ def test_smallest_function(wanted: t.Any) -> None:
         "executor": "containerd-shim-spin",
         "checks": {
             "readiness": {
-                "httpGet": {"path": "/.well-known/spin/health"},
+                "httpGet": {"path": "/.well-known/spin/health", "httpHeaders": []},
                 "initialDelaySeconds": 1, "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 3, "successThreshold": 1,
             }
         },
@@ -103,7 +103,7 @@ def test_all_options_reach_the_spin_app(wanted: t.Any) -> None:
     assert spec["invocationLimits"] == {"memory": "64Mi"}
     assert spec["runtimeConfig"] == FULL.runtime_config
     assert spec["components"] == ["c"]
-    assert spec["checks"]["readiness"]["httpGet"] == {"path": "/ready"}
+    assert spec["checks"]["readiness"]["httpGet"] == {"path": "/ready", "httpHeaders": []}
     assert spec["replicas"] == 3
 
 

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster import rollout
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import DEPLOYMENT, POD
 from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.objects import REVISION
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.rollout import HOPELESS, _unfinished, wait_for_rollout
+from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.rollout import CRASHES, HOPELESS, HOPELESS_RESTARTS, _unfinished, wait_for_rollout
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 
 DONE = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
@@ -24,11 +24,22 @@ def deployment(status: dict[str, t.Any] | None = None, *, replicas: int | None =
     return {"metadata": {"name": "hello", "namespace": "user1", "generation": 2}, "spec": spec} | ({} if status is None else {"status": status})
 
 
-def pod(reason: str = "", *, revision: str = "r1", exit_code: int | None = None) -> dict[str, t.Any]:
-    ended = {} if exit_code is None else {"lastState": {"terminated": {"exitCode": exit_code}}}
+def pod(
+    reason: str = "", *, revision: str = "r1", exit_code: int | None = None, restarts: int = 0, name: str = "", memory: str | None = None, now: str = "waiting"
+) -> dict[str, t.Any]:
+    """`now`: what its container does; a `reason` is that of a waiting one."""
+    ended = {} if exit_code is None else {"terminated": {"exitCode": exit_code}}
+    limits = {} if memory is None else {"limits": {"memory": memory}}
+    state = {"waiting": {"waiting": {"reason": reason}} if reason else {"running": {}}, "terminated": ended}[now]
     return {
-        "metadata": {"name": f"hello-{revision}", "namespace": "user1", "labels": {"core.spinkube.dev/app-name": "hello"}, "annotations": {REVISION: revision}},
-        "status": {"containerStatuses": [{"state": {"waiting": {"reason": reason}} if reason else {"running": {}}, **ended}]},
+        "metadata": {
+            "name": name or f"hello-{revision}",
+            "namespace": "user1",
+            "labels": {"core.spinkube.dev/app-name": "hello"},
+            "annotations": {REVISION: revision},
+        },
+        "spec": {"containers": [{"name": "hello", "resources": limits}]},
+        "status": {"containerStatuses": [{"state": state, "restartCount": restarts, "lastState": ended if now == "waiting" else {}}]},
     }
 
 
@@ -102,6 +113,86 @@ def test_pod_that_can_not_start_ends_the_wait_at_once(fake_api: t.Any, reason: s
         wait(api, 600)
 
 
+@pytest.mark.parametrize("reason", sorted(CRASHES))
+def test_crash_is_hopeless_from_the_third_restart_on(fake_api: t.Any, reason: str) -> None:
+    api = fake_api()
+    api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 0}))
+    api.put(POD, pod(reason, exit_code=137, restarts=HOPELESS_RESTARTS))
+    with pytest.raises(PlatformError, match=f"pod hello-r1 is in {reason} after 3 restarts, exit code 137"):
+        wait(api, 600)
+
+
+@pytest.mark.parametrize("reason", sorted(CRASHES))
+def test_crash_that_may_pass_is_waited_for_and_told_at_the_end(fake_api: t.Any, reason: str) -> None:
+    """Several pods of a fresh artifact that start on one node at once collide in the shim; their second or third restart works."""
+    api = fake_api()
+    api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 1}))
+    api.put(POD, pod("", name="hello-a"))
+    api.put(POD, pod(reason, name="hello-b", exit_code=137, restarts=2))
+    error = failure(api)
+    assert f"1 of 2 pods are ready after 0.3 s; pod hello-b is in {reason} after 2 restarts, exit code 137" in error.cause
+    api.put(POD, pod("", name="hello-b", exit_code=137, restarts=3))
+    api.put(DEPLOYMENT, deployment(DONE))
+    assert wait(api) == deployment(DONE)
+
+
+def test_container_that_has_just_ended_is_told_at_the_end(fake_api: t.Any) -> None:
+    api = fake_api()
+    api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 0}))
+    api.put(POD, pod(exit_code=1, restarts=1, now="terminated"))
+    error = failure(api)
+    assert "after 0.3 s; pod hello-r1 crashed after 1 restart, exit code 1" in error.cause
+    assert "containerd.log" in error.next_step and "137" not in error.next_step
+
+
+def test_log_and_memory_are_those_of_the_pod_that_fails(fake_api: t.Any) -> None:
+    api = fake_api()
+    api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 1}))
+    api.put(POD, pod("", name="hello-a", memory="64Mi"))
+    api.put(POD, pod("CrashLoopBackOff", name="hello-b", exit_code=137, restarts=1, memory="1Gi"))
+    api.put(POD, pod("CrashLoopBackOff", name="hello-c", exit_code=137, restarts=4, memory="512Mi"))
+    api.pod_log = lambda _namespace, name: f"the log of {name}\n"
+    error = failure(api)
+    assert "pod hello-c is in CrashLoopBackOff after 4 restarts" in error.cause
+    assert error.facts["pod_log"] == "the log of hello-c\n"
+    assert "the limit is 512 MiB" in error.next_step
+
+
+@pytest.mark.parametrize(
+    ("memory", "advice"),
+    [
+        ("64Mi", "give it more memory (the limit is 64 MiB, and functions need 96 MiB and more to start)"),
+        ("32000Ki", "give it more memory (the limit is 31 MiB"),
+        ("0.05Gi", "give it more memory (the limit is 51 MiB"),
+        ("67108864", "give it more memory (the limit is 64 MiB"),
+        ("50M", "give it more memory (the limit is 48 MiB"),
+        ("96Mi", "exit code 137 means that the shim could not run it, or that its memory was too little (the limit is 96 MiB)"),
+        ("1Gi", "its memory was too little (the limit is 1024 MiB)"),
+        (None, "its memory was too little (there is no limit)"),
+        ("odd", "its memory was too little (there is no limit)"),
+    ],
+)
+def test_exit_code_137_is_too_little_memory_or_an_error_of_the_shim(fake_api: t.Any, memory: str | None, advice: str) -> None:
+    api = fake_api()
+    api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 0}))
+    api.put(POD, pod("CrashLoopBackOff", exit_code=137, restarts=3, memory=memory))
+    error = failure(api)
+    assert advice in error.next_step
+    assert "containerd.log" in error.next_step and "memory=" in error.next_step
+
+
+def test_event_that_tells_why_is_shown_before_a_later_one(fake_api: t.Any) -> None:
+    api = fake_api()
+    api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 0}))
+    api.put(POD, pod())
+    api.events = ["Normal Pulled Pod/h: 1", "Warning FailedMount Pod/h: 2", "Warning Unhealthy Pod/h: 3", "Normal Created Pod/h: 4"]
+    assert "last event: Warning FailedMount Pod/h: 2" in failure(api).cause
+    api.events = ["Normal Pulled Pod/h: 1", "Warning Unhealthy Pod/h: 3", "Normal Created Pod/h: 4"]
+    assert "last event: Warning Unhealthy Pod/h: 3" in failure(api).cause
+    api.events = ["Normal Pulled Pod/h: 1", "Normal Created Pod/h: 4"]
+    assert "last event: Normal Created Pod/h: 4" in failure(api).cause
+
+
 @pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing", "ErrImagePull"])
 def test_pod_that_may_still_start_is_waited_for(fake_api: t.Any, reason: str) -> None:
     api = fake_api()
@@ -118,24 +209,29 @@ def test_pods_of_earlier_revisions_and_ended_crashes_do_not_count(fake_api: t.An
     assert "1 of 2 pods are ready" in failure(api).cause
 
 
-def test_trap_7_crash_points_at_the_log_of_the_node_and_not_at_memory(fake_api: t.Any) -> None:
+def test_trap_7_crash_points_at_the_log_of_the_node(fake_api: t.Any) -> None:
     api = fake_api()
     api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 0}))
-    api.put(POD, pod("CrashLoopBackOff", exit_code=137))
+    api.put(POD, pod("CrashLoopBackOff", exit_code=137, restarts=3))
     api.events = ["Normal Pulled Pod/hello-r1: pulled", "Warning BackOff Pod/hello-r1: restarting failed container"]
     api.log = "starting\nError: no handler\n"
     error = failure(api)
-    assert "CrashLoopBackOff, exit code 137" in error.cause
+    assert "CrashLoopBackOff after 3 restarts, exit code 137" in error.cause
     assert "last event: Warning BackOff Pod/hello-r1" in error.cause
     assert error.cause.endswith("last line of its log: Error: no handler.")
     assert "containerd.log" in error.next_step
     assert error.facts == {"events": api.events, "pod_log": api.log, "pods": ["hello-r1"]}
 
 
+ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+
+
 @pytest.mark.parametrize(
     ("reason", "event", "advice"),
     [
         ("ImagePullBackOff", "Failed to pull image", "image_pull_secrets"),
+        ("ImagePullBackOff", 'Failed to pull image "registry.example.com/hello"', "image_pull_secrets"),
+        ("ImagePullBackOff", f'Failed to pull image "{ECR}/wasmfaas/hello@sha256:aa": 401', f"can log in to {ECR}: `registries_ecr_login: true`"),
         ("", 'FailedCreatePodSandBox: no runtime for "spin" is configured', "install the shim"),
         ("", "FailedScheduling: 0/3 nodes are available: 3 Insufficient cpu", "add a worker_wasm host"),
         ("", "something else", "kubectl describe pods -n user1 -l core.spinkube.dev/app-name=hello"),

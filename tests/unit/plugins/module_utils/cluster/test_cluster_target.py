@@ -74,6 +74,17 @@ def test_first_deployment_makes_all_and_remembers_it_as_good(api: t.Any, wanted:
     assert api.names(LEASE) == []
 
 
+def test_unknown_component_is_refused_before_anything_is_written(api: t.Any, wanted: t.Any) -> None:
+    """The shim would end with exit code 137 (SPIN_COMPONENTS_TO_RETAIN)."""
+    known = list(wanted().manifest.components)
+    settings = dataclasses.replace(SETTINGS, components=(*known, "gone", "lost"))
+    for call in (target(api, settings).check, target(api, settings).difference, target(api, settings).deploy):
+        with pytest.raises(PlatformError, match=rf"components: .* has no component gone, lost, only {', '.join(known)}\."):
+            call(wanted())
+    assert api.calls == []
+    target(api, dataclasses.replace(SETTINGS, components=tuple(known))).deploy(wanted())
+
+
 def test_second_deployment_differs_in_nothing_and_writes_nothing(api: t.Any, wanted: t.Any) -> None:
     for settings in (SETTINGS, dataclasses.replace(SETTINGS, autoscale=Autoscale(0, 5, target_concurrency=5)), dataclasses.replace(SETTINGS, replicas=2)):
         function = wanted(plain={"a": "1"}, secret={"token": "s"})
@@ -142,6 +153,22 @@ def test_fields_that_others_own_are_no_difference(api: t.Any, wanted: t.Any) -> 
     route["spec"]["parentRefs"][0] |= {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
     api.put(HTTP_ROUTE, route)
     assert not target(api).difference(wanted())
+
+
+def test_what_the_webhook_respells_is_no_difference(api: t.Any, wanted: t.Any) -> None:
+    """The operator writes quantities in Kubernetes' own spelling."""
+    settings = dataclasses.replace(SETTINGS, resources={"limits": {"cpu": "0.5", "memory": "1024Mi"}, "requests": {"cpu": 1}})
+    function = wanted()
+    target(api, settings).deploy(function)
+    changed = app(api)
+    changed["spec"]["resources"] = {"limits": {"cpu": "500m", "memory": "1Gi"}, "requests": {"cpu": "1"}}
+    api.put(SPIN_APP, changed)
+    assert not target(api, settings).difference(function)
+    changed["spec"]["resources"]["limits"]["memory"] = "1025Mi"
+    api.put(SPIN_APP, changed)
+    difference = target(api, settings).difference(function)
+    assert difference.before["SpinApp"]["spec"]["resources"] == {"limits": {"cpu": "0.5", "memory": "1025Mi"}, "requests": {"cpu": 1}}
+    assert difference.after["SpinApp"]["spec"]["resources"] == settings.resources
 
 
 def test_our_fields_that_somebody_changed_are_a_difference(api: t.Any, wanted: t.Any) -> None:

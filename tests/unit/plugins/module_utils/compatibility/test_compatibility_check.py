@@ -10,7 +10,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.compatibility.check import OLDEST_SPIN, check, check_pushed, spin_version_of_shim
+from ansible_collections.wasmfaas.platform.plugins.module_utils.compatibility.check import OLDEST_SPIN, Compatibility, check, check_pushed, spin_version_of_shim
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Component, LocalSource, Manifest, Trigger
 from hypothesis import given
@@ -37,7 +37,9 @@ def checked(tmp_path: Path, wasm: t.Any) -> Check:
         (tmp_path / "c.wasm").write_bytes(wasm.component(imports=imports, exports=exports) if binary is None else binary)
         triggers = (Trigger("the-trigger", trigger, "c", settings or {"route": "/..."}),)
         manifest = Manifest(tmp_path / "spin.toml", "a", triggers, {"c": Component(id="c", source=LocalSource("c.wasm"))})
-        return check(manifest, {"c": tmp_path / "c.wasm"}, shim_version=shim)
+        found = check(manifest, {"c": tmp_path / "c.wasm"}, shim_version=shim)
+        assert not found.warnings
+        return found.minimum_spin_version
 
     return run
 
@@ -170,7 +172,9 @@ def test_unreadable_component_is_refused_with_its_key(checked: Check) -> None:
         checked("0.25.1", binary=b"nothing")
 
 
-@pytest.mark.parametrize(("minimum", "shim"), [("2.2.0", "0.12.0"), ("4.0.0", "0.25.1"), ("", "0.12.0"), ("3.6.0", "0.24.0"), ("3.10.0", "0.25.0")])
+@pytest.mark.parametrize(
+    ("minimum", "shim"), [("2.2.0", "0.12.0"), ("4.0.0", "0.25.1"), ("", "0.12.0"), ("3.6.0", "0.24.0"), ("3.10.0", "0.25.0"), ("3.6.3+", "0.25.0")]
+)
 def test_pushed_artifact_that_fits(minimum: str, shim: str) -> None:
     assert check_pushed(minimum, shim_version=shim) is None
 
@@ -181,7 +185,7 @@ def test_pushed_artifact_that_is_too_new_is_refused_with_both_versions() -> None
     assert "0.25 or later" in caught.value.next_step
 
 
-@pytest.mark.parametrize("annotation", ["later", "4.0.0-rc1", "4..0", "٤.0.0"])
+@pytest.mark.parametrize("annotation", ["later", "4.0.0-rc1", "4..0", "٤.0.0", "+", "4.0.0++"])
 def test_annotation_that_somebody_else_wrote_is_passed_over(annotation: str) -> None:
     assert check_pushed(annotation, shim_version="0.12.0") is None
 
@@ -190,3 +194,105 @@ def test_what_no_shim_has_yet_is_told_without_a_version_to_install() -> None:
     with pytest.raises(PlatformError) as caught:
         check_pushed("9.0.0", shim_version="0.25.1")
     assert "install containerd-shim-spin" not in caught.value.next_step
+
+
+# ---- what the table does not know
+
+
+def check_file(path: Path, shim: str) -> Compatibility:
+    triggers = (Trigger("the-trigger", "http", "c", {"route": "/..."}),)
+    return check(Manifest(path.parent / "spin.toml", "a", triggers, {"c": Component(id="c", source=LocalSource("c.wasm"))}), {"c": path}, shim_version=shim)
+
+
+@pytest.mark.parametrize("shim", ["0.25.1", "0.24.0"])
+def test_component_of_the_newest_python_sdk_is_refused_by_shims_that_lack_its_interfaces(checked: Check, shim: str) -> None:
+    """What spin-sdk 5.0.0 with componentize-py 0.25.1 makes (its imports shortened): WASI 0.3.0, which is in Spin 4.1."""
+    imports = ["wasi:io/poll@0.2.9", "wasi:http/types@0.3.0-rc-2026-03-15", "wasi:http/types@0.3.0", "wasi:cli/stdout@0.3.0", "spin:mysql/mysql@3.0.0"]
+    with pytest.raises(PlatformError, match=r"component c imports wasi:http/types@0\.3\.0, which Spin has from 4\.1\.0 on") as caught:
+        checked(shim, imports=imports, exports=["exports", "wasi:http/handler@0.3.0"])
+    assert "component c exports wasi:http/handler@0.3.0, which Spin has from 4.1.0 on" in caught.value.facts["findings"]
+    assert "install containerd-shim-spin" not in caught.value.next_step, "no shim known here has it"
+    assert "-e shim_version=VERSION" in caught.value.next_step and "later than 0.25" in caught.value.next_step
+    assert "spin-sdk 3.4.1" in caught.value.next_step
+    assert ("4.0.0 with 0.23.0" in caught.value.next_step) is (shim == "0.25.1")
+
+
+@pytest.mark.parametrize(
+    ("name", "newest"),
+    [
+        ("wasi:http/types@0.4.0", "the newest is wasi:http@0.3 in Spin 4.1.0"),
+        ("wasi:http/types@0.3.0-rc-2027-01-01", "the newest is wasi:http@0.3 in Spin 4.1.0"),
+        ("wasi:http/types", "the newest is wasi:http@0.3 in Spin 4.1.0"),
+        ("wasi:io/poll@0.3.0", "the newest is wasi:io@0.2 in Spin 2.2.0"),
+        ("wasi:nn/graph@0.2.0", "none has wasi:nn"),
+        ("wasi:keyvalue/store@0.2.0", "the newest is wasi:keyvalue@0.2.0-draft2 in Spin 3.0.0"),
+        ("spin:postgres/postgres@5.0.0", "the newest is spin:postgres@4.2.0 in Spin 4.0.0"),
+        ("spin:redis/redis", "the newest is spin:redis@3.0.0 in Spin 4.0.0"),
+        ("spin:queue/queue@1.0.0", "none has spin:queue"),
+        ("fermyon:spin/llm@3.0.0", "the newest is fermyon:spin@2.0.0 in Spin 2.0.0"),
+        ("fermyon:cloud/thing", "none has fermyon:cloud"),
+        ("spin:lonely", "none has spin:lonely"),
+    ],
+)
+def test_interface_that_no_known_spin_has_is_refused_with_the_newest(checked: Check, name: str, newest: str) -> None:
+    with pytest.raises(PlatformError) as caught:
+        checked("0.25.1", imports=[name])
+    assert caught.value.facts["findings"] == [f"component c imports {name}, which no Spin version known here has ({newest})"]
+    assert "-e shim_version=VERSION" in caught.value.next_step
+
+
+@pytest.mark.parametrize("name", ["wasi:http/handler@0.4.0", "wasi:http/incoming-handler", "fermyon:spin/inbound-http@9.0.0"])
+def test_handler_that_no_known_spin_calls_is_refused(checked: Check, name: str) -> None:
+    with pytest.raises(PlatformError, match=f"component c exports {name}, which no Spin version known here has"):
+        checked("0.25.1", exports=[name])
+
+
+def test_exports_that_spin_does_not_call_may_be_anything(checked: Check) -> None:
+    assert checked("0.25.1", exports=[P2, "wasi:cli/run@9.0.0", "spin:new/thing@1.0.0", "exports"]) == "2.2.0"
+
+
+@pytest.mark.parametrize(
+    ("trigger", "name", "minimum"),
+    [
+        ("sqs", "fermyon:spin-sqs/sqs-types@2.0.0", "2.0.0"),
+        ("sqs", "spin:sqs/sqs-types@3.0.0", "4.0.0"),
+        ("mqtt", "spin:mqtt-trigger/spin-mqtt-types", "2.0.0"),
+        ("mqtt", "spin:mqtt-trigger/spin-mqtt-types@3.0.0", "4.0.0"),
+    ],
+)
+def test_types_of_the_shims_other_triggers_are_known(checked: Check, trigger: str, name: str, minimum: str) -> None:
+    assert checked("0.25.1", imports=[name], exports=["handle-message"], trigger=trigger, settings={}) == minimum
+
+
+def test_redis_handlers_are_known(checked: Check) -> None:
+    assert checked("0.25.1", exports=["spin:redis/inbound-redis@3.0.0"], trigger="redis", settings={"channel": "x"}) == "4.0.0"
+    with pytest.raises(PlatformError, match=r"exports spin:redis/inbound-redis@3\.0\.0, which Spin has from 4\.0\.0 on"):
+        checked("0.24.0", exports=["spin:redis/inbound-redis@3.0.0"], trigger="redis", settings={"channel": "x"})
+
+
+@pytest.mark.parametrize(
+    ("imports", "minimum"),
+    [(["wasi:http/types@0.3.0"], "4.1.0"), (["wasi:http/types@0.3.7"], "4.1.0"), (["wasi:http/types@0.4.0", "wasi:cli/exit@0.3.0"], "4.1.0+")],
+)
+def test_shim_that_is_newer_than_the_table_gets_a_warning(tmp_path: Path, wasm: t.Any, imports: list[str], minimum: str) -> None:
+    (tmp_path / "c.wasm").write_bytes(wasm.component(imports=imports, exports=[P2]))
+    found = check_file(tmp_path / "c.wasm", "0.26.0")
+    assert found.minimum_spin_version == minimum
+    assert len(found.warnings) == 1
+    assert "containerd-shim-spin 0.26.0 is newer than this collection knows" in found.warnings[0]
+    assert imports[0] in found.warnings[0]
+
+
+def test_shim_that_is_newer_than_the_table_runs_no_draft_that_spin_dropped(tmp_path: Path, wasm: t.Any) -> None:
+    (tmp_path / "c.wasm").write_bytes(wasm.component(imports=["wasi:http/types@0.3.0-rc-2026-01-06", "wasi:http/types@0.4.0"], exports=[P2]))
+    with pytest.raises(PlatformError, match=r"Spin 4\.0\.1 or later.*Spin had from 3\.6\.0 to before 4\.0\.0") as caught:
+        check_file(tmp_path / "c.wasm", "0.26.0")
+    assert len(caught.value.facts["findings"]) == 1
+
+
+@pytest.mark.parametrize(("minimum", "says"), [("4.1.0", r"that Spin has from 4\.1\.0 on"), ("4.1.0+", r"that came to Spin after 4\.1\.0")])
+def test_pushed_artifact_that_is_newer_than_the_table_is_refused_by_known_shims(minimum: str, says: str) -> None:
+    with pytest.raises(PlatformError, match=says) as caught:
+        check_pushed(minimum, shim_version="0.25.1")
+    assert "-e shim_version=VERSION" in caught.value.next_step
+    assert check_pushed(minimum, shim_version="0.26.0") is None

@@ -131,7 +131,7 @@ def test_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=refused, daemon=True)
     thread.start()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert errors
 
 

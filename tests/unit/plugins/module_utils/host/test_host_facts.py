@@ -104,7 +104,7 @@ def test_no_answer_ends_in_time() -> None:
             waiting.connect_ex(address)
         started = time.monotonic()
         found = facts.connections([f"127.0.0.1:{address[1]}"] * 2, seconds=0.3)
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 60  # and not the two minutes after which the kernel gives up
     assert found == {f"127.0.0.1:{address[1]}": "filtered"}
 
 

@@ -74,9 +74,11 @@ def host(name: str) -> Host:
             "etcd_size": {"bytes": 10**8, "quota": 2 * 10**9} if server else None,
             "runtime_classes": [SPIN] if server else None,
             "charts": [] if server else None,
+            "credential_provider": True,
             "registries": {"problems": [], "missing_files": [], "endpoints": []},
         },
         clock=0.1,
+        ecr_registry="123456789012.dkr.ecr.us-east-1.amazonaws.com",
     )
 
 
@@ -156,6 +158,7 @@ OF_ONE_HOST: list[tuple[str, t.Any, tuple[str, str]]] = [
     ("diagnosis.registries.endpoints", [{"url": "https://x", "state": "distrusted", "detail": "self-signed"}], (ERROR, "registry-distrusted")),
     ("diagnosis.registries.endpoints", [{"url": "https://x", "state": "unreachable", "detail": "refused"}], (WARNING, "registry-unreachable")),
     ("diagnosis.registries.endpoints", [{"url": "https://x", "state": "failing", "detail": "HTTP 503"}], (WARNING, "registry-unreachable")),
+    ("diagnosis.credential_provider", False, (ERROR, "registry-login-missing")),
     ("diagnosis.snapshots", {"directory": "/s", "count": 0, "newest": None}, (WARNING, "snapshots-none")),
     ("diagnosis.snapshots", {"directory": "/s", "count": 1, "newest": NOW - 25 * 3600}, (WARNING, "snapshots-old")),
     ("diagnosis.etcd_size", {"bytes": 76, "quota": 100}, (WARNING, "etcd-size")),
@@ -173,6 +176,10 @@ OF_ONE_HOST: list[tuple[str, t.Any, tuple[str, str]]] = [
 def test_one_host(path: str, value: t.Any, expected: tuple[str, str]) -> None:
     severity, check = expected
     assert found(set_in("server-2", path, value)) == [(severity, "server-2", check)]
+
+
+def test_nodes_need_no_login_for_another_registry() -> None:
+    assert found(set_in("server-2", "ecr_registry", "", into=set_in("server-2", "diagnosis.credential_provider", False))) == []
 
 
 OF_ONE_NODE: list[tuple[str, str, t.Any, tuple[str, str]]] = [

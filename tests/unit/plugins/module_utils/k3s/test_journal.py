@@ -65,7 +65,7 @@ REFUSALS = (
                 "Error: preparing server: failed to reconcile with local datastore: /var/lib/rancher/k3s/server/cred/passwd newer than datastore and could"
                 " cause a cluster outage. Remove the file(s) from disk and restart to be recreated from datastore."
             ),
-            "(/var/lib/rancher/k3s/server/cred/passwd) are newer",
+            "its tokens (server/cred/passwd) are newer",
         ),
         (fatal("Error: flag provided but not defined: -tls-san"), "does not know: tls-san"),
         (fatal("member aa has already been bootstrapped"), "data of another start"),

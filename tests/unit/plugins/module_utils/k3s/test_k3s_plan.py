@@ -483,6 +483,49 @@ def test_each_fault_of_a_new_inventory_is_refused(change: t.Callable[[World], Wo
     assert len(found) == 1, found
 
 
+ECR = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+
+
+def login(**given: t.Any) -> dict[str, t.Any]:
+    """What roles/registries/tasks/plan.yml says, with a registry of Amazon ECR."""
+    match_images = ["*.dkr.ecr.*.amazonaws.com", "*.dkr.ecr.*.amazonaws.com.cn", "*.dkr.ecr-fips.*.amazonaws.com"]
+    said = {"ecr": False, "ecr_decided": False, "ecr_match_images": match_images, "configured": [], "images_from": [f"{ECR}/wasmfaas", "mirror.gcr.io"]}
+    return {"registries_login": said | given}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, f"images come from {ECR}, and the nodes have no login for Amazon ECR"),
+        ({"images_from": ["", "registry.example.com/x", f"docker://{ECR}/x"]}, f"images come from {ECR}, and"),
+        ({"ecr": True, "ecr_match_images": ["*.dkr.ecr.eu-central-1.amazonaws.com"]}, f"images come from {ECR}, for which registries_ecr_match_images lets no"),
+        ({"ecr": True, "ecr_match_images": ["*.amazonaws.com"]}, "lets no node log in -> add"),
+    ],
+)
+def test_functions_that_no_node_could_pull_are_told_before(given: dict[str, t.Any], said: str) -> None:
+    (found,) = World(3, 1, **login(**given)).problems()
+    assert said in found
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"ecr": True},
+        {"ecr": True, "images_from": [f"{ECR.replace('us-east-1', 'cn-north-1')}.cn/x", f"{ECR.replace('ecr', 'ecr-fips')}/x"]},
+        {"ecr_decided": True},
+        {"configured": [ECR]},
+        {"images_from": ["registry.example.com/x", "192.0.2.11:30500/functions", "", "oci:/var/tmp/layout", f"{ECR}.example.com/x"]},
+    ],
+)
+def test_logins_that_let_nodes_pull(given: dict[str, t.Any]) -> None:
+    assert World(3, 1, **login(**given)).plan()["hosts"]
+
+
+def test_a_login_on_some_hosts_only_is_refused() -> None:
+    (found,) = World(3, 1, **login(ecr=True)).wants("a1", **login(ecr_decided=True)).problems()
+    assert "a1: registries_ecr_login is not true there, and is on other hosts -> set it once" in found
+
+
 def test_all_faults_come_in_one_message() -> None:
     world = World(2, 2).machine("s1", cgroup="v1").wants("s2", config={"tls-sans": "x"}).lose("a1").machine("a2", architecture="mips")
     world.wants("a1", config={"disabel": "y"})

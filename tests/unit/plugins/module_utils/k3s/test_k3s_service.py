@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.host.commands import Completed
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import inputs, paths
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import inputs, journal, paths
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.kubectl import Kubectl
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.service import Options, Service
 

@@ -108,6 +108,15 @@ def test_installed_unit(tmp_path: Path) -> None:
     assert node_diagnosis.installed_unit(str(tmp_path)) == "k3s-agent"
 
 
+def test_a_credential_provider_is_its_configuration_and_a_program(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    assert node_diagnosis.credential_provider(root) is False
+    write(tmp_path, paths.CREDENTIAL_PROVIDER_CONFIG)
+    assert node_diagnosis.credential_provider(root) is False
+    write(tmp_path, f"{paths.CREDENTIAL_PROVIDER_DIRECTORY}/ecr-credential-provider")
+    assert node_diagnosis.credential_provider(root) is True
+
+
 def test_file_systems(tmp_path: Path) -> None:
     [root] = node_diagnosis.file_systems(str(tmp_path))
     assert root["path"] == "/" and 0 < root["bytes_free"] <= root["bytes"]

@@ -238,11 +238,11 @@ def test_admit_forgets_gone_nodes_and_passwords_and_distrusts_old_members(host: 
 def test_a_program_that_an_earlier_run_left_behind_is_waited_for(tmp_path: Path) -> None:
     lock, log = str(tmp_path / "run" / "lock"), tmp_path / "log"
     slow = [sys.executable, "-c", f"import time; open({str(log)!r}, 'a').write('a'); time.sleep(0.5); open({str(log)!r}, 'a').write('b')"]
-    first = threading.Thread(target=restore.run_alone, args=(slow, 10), kwargs={"lock": lock})
+    first = threading.Thread(target=restore.run_alone, args=(slow, 60), kwargs={"lock": lock})
     first.start()
     while not log.exists() or not log.read_text(encoding="utf-8"):
         time.sleep(0.01)
-    completed = restore.run_alone([sys.executable, "-c", f"print(open({str(log)!r}).read())"], 10, lock=lock)
+    completed = restore.run_alone([sys.executable, "-c", f"print(open({str(log)!r}).read())"], 60, lock=lock)
     first.join()
     assert completed.exit_code == 0 and completed.output.strip() == "ab"
 

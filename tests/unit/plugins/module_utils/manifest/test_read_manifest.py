@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import time
+import tomllib
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -265,11 +267,17 @@ def test_a_component_without_a_trigger_is_allowed(tmp_path: Path) -> None:
     assert "b" in read(tmp_path, MINIMAL + '[component.b]\nsource = "b.wasm"\n').components
 
 
-def test_it_is_fast(tmp_path: Path) -> None:
+def test_reading_takes_a_bounded_multiple_of_parsing_the_same_text(tmp_path: Path) -> None:
     read(tmp_path, EVERYTHING)
-    seconds = []
-    for _time in range(10):
-        start = time.perf_counter()
-        read_manifest(tmp_path)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.010
+    text = (tmp_path / "spin.toml").read_text()
+
+    def least(work: t.Callable[[], object]) -> float:
+        """Processor time, in seconds, of the quickest of ten: what else the machine does is not in it."""
+        taken = []
+        for _time in range(10):
+            begun = time.process_time()
+            work()
+            taken.append(time.process_time() - begun)
+        return min(taken)
+
+    assert least(lambda: read_manifest(tmp_path)) < 20 * least(lambda: tomllib.loads(text))

@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What `make test` does: every step, whatever another one came to, and at the end what failed and where the time went.
+
+Programs of the tests are built beside lint and sanity, two steps at a time; the tests follow when all three have ended.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+OUTPUT = PROJECT / "tests/output"
+RECORD = OUTPUT / "tests.json"
+FULL = os.environ.get("WASMFAAS_TESTS") == "full"
+BESIDE_EACH_OTHER = ("programs", "sanity", "lint", *(["units"] if FULL else []))
+TESTS = "pytest"
+LONGEST = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """A step that ended; `seconds`: how long it took."""
+
+    name: str
+    exit_code: int
+    seconds: float
+
+
+def main() -> int:
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    RECORD.unlink(missing_ok=True)
+    begun = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        ended = list(pool.map(run_quietly, BESIDE_EACH_OTHER))
+    ended.append(run(TESTS))
+    print("\n".join(summary(ended, record(), time.monotonic() - begun)), flush=True)
+    return int(any(step.exit_code for step in ended))
+
+
+def run_quietly(name: str) -> Ended:
+    """`make NAME`; its output is printed when it has ended, so that two steps do not mix theirs."""
+    log = OUTPUT / f"{name}.log"
+    with log.open("wb") as output:
+        ended = run(name, output)
+    print(f"--- make {name}\n{log.read_text(errors='replace')}", end="", flush=True)
+    return ended
+
+
+def run(name: str, output: t.BinaryIO | None = None) -> Ended:
+    begun = time.monotonic()
+    environment = {**os.environ, "WASMFAAS_TEST_RECORD": str(RECORD)} if name == TESTS else None
+    step = subprocess.run(["make", name], cwd=PROJECT, env=environment, stdout=output, stderr=subprocess.STDOUT if output else None, check=False)
+    return Ended(name, step.returncode, time.monotonic() - begun)
+
+
+def record() -> dict[str, t.Any]:
+    """What tests/conftest.py wrote; without anything where pytest did not get so far."""
+    try:
+        return dict(json.loads(RECORD.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {"seconds": {}, "outcomes": {}}
+
+
+def summary(ended: list[Ended], recorded: dict[str, t.Any], seconds: float) -> list[str]:
+    """Lines: the steps, the longest parts, and last the number of outcomes."""
+    steps = {f"make {step.name}": step.seconds for step in ended if step.name != TESTS}
+    parts = sorted({**steps, **recorded["seconds"]}.items(), key=lambda part: -part[1])
+    outcomes = recorded["outcomes"]
+    failed = [f"make {step.name}" for step in ended if step.exit_code]
+    return [
+        "",
+        f"The {LONGEST} longest parts (two run at a time):",
+        *(f"{took:7.0f} s  {part}" for part, took in parts[:LONGEST]),
+        "",
+        *(f"make {step.name}: {'ended with ' + str(step.exit_code) if step.exit_code else 'ok'}, {step.seconds:.0f} s" for step in ended),
+        f"{'FAILED: ' + ', '.join(failed) if failed else 'Everything passed'}, {seconds / 60:.0f} min",
+        f"{outcomes.get('passed', 0)} passed, {outcomes.get('failed', 0) + outcomes.get('error', 0)} failed, {outcomes.get('skipped', 0)} skipped",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Controllers of the platform as they are released, built from their Go modules (tests/real_parts) and started beside a control plane."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import shutil
+import typing as t
+from pathlib import Path
+
+import yaml
+from lightkube import ApiError
+from lightkube.codecs import from_dict
+
+from . import go_build
+from .certificates import CertificateAuthority
+from .control_plane import ControlPlane, SpinApp
+from .servers import REPOSITORY, Server, ServerError, answers, free_port, wait_until
+
+SOURCES = REPOSITORY / "tests" / "real_parts"
+BUILD_SECONDS = 3600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class RealPart:
+    """A Go module of tests/real_parts.
+
+    Attributes:
+        name: of its folder there, and with dashes of its folder in the cache.
+        module: path of the module that it is about.
+        programs: names of the programs by their packages.
+        files: what is kept of the module beside the programs: files and folders, by the name that they get.
+        minutes: roughly what the first build takes on 2 cores.
+    """
+
+    name: str
+    module: str
+    programs: dict[str, str]
+    files: dict[str, str]
+    minutes: int
+
+    @property
+    def sources(self) -> Path:
+        return SOURCES / self.name
+
+    def built(self) -> Path | None:
+        """The folder with programs and files for the present sources; None where it is not built yet."""
+        directory = go_build.cache_directory(self.name.replace("_", "-")) / go_build.digest(self.sources)
+        return directory if directory.is_dir() else None
+
+    def build(self) -> Path:
+        """The same, built where it is missing.
+
+        Raises:
+            ServerError: there is no Go of the version in go.mod, a module is not available, or the build failed.
+        """
+        cache = go_build.cache_directory(self.name.replace("_", "-"))
+        directory = cache / go_build.digest(self.sources)
+        with go_build.locked(cache):
+            if not directory.is_dir():
+                partial = directory.with_suffix(".partial")
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.mkdir()
+                try:
+                    for package, program in self.programs.items():
+                        go_build.build(self.sources, partial / program, packages=[package], seconds=BUILD_SECONDS)
+                    module = Path(go_build.go(self.sources, "list", "-m", "-f", "{{.Dir}}", self.module, seconds=60).strip())
+                except go_build.BuildError as error:
+                    raise ServerError(str(error)) from error
+                for source, name in self.files.items():
+                    _copy(module / source, partial / name)
+                partial.rename(directory)
+                go_build.forget_all_but(cache, 2)
+        return directory
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Content alone: files of Go's module cache are read-only, and a cache of ours must be removable."""
+    if source.is_dir():
+        target.mkdir()
+        for entry in source.iterdir():
+            _copy(entry, target / entry.name)
+    else:
+        target.write_bytes(source.read_bytes())
+
+
+SPIN_OPERATOR = RealPart(
+    "spin_operator",
+    "github.com/spinkube/spin-operator",
+    {".": "spin_operator"},
+    {"config/webhook/manifests.yaml": "webhooks.yaml", "config/rbac/role.yaml": "role.yaml"},
+    minutes=3,
+)
+
+
+def webhook_configurations(manifests: Path, *, url: str, authority: Path, prefix: str) -> list[dict[str, t.Any]]:
+    """The webhook configurations of a file of kubebuilder's, for webhooks outside of the cluster.
+
+    Args:
+        url: where they answer, without a path.
+        authority: PEM file of the authority that signed their certificate.
+        prefix: of the configurations' names.
+    """
+    bundle = base64.b64encode(authority.read_bytes()).decode()
+    found = []
+    for configuration in filter(None, yaml.safe_load_all(manifests.read_text())):
+        configuration["metadata"] = {"name": f"{prefix}-{configuration['metadata']['name']}"}
+        for webhook in configuration["webhooks"]:
+            webhook["clientConfig"] = {"url": url + webhook["clientConfig"]["service"]["path"], "caBundle": bundle}
+        found.append(configuration)
+    return found
+
+
+class SpinOperator:
+    """spin-operator with its webhooks beside a control plane. Start-up: about 2 s.
+
+    It has the rights that its chart gives it, and no more.
+    """
+
+    def __init__(self, programs: Path, control_plane: ControlPlane, directory: Path, authority: CertificateAuthority) -> None:
+        """Start it and register its webhooks.
+
+        Args:
+            programs: folder of `SPIN_OPERATOR.build()`.
+            directory: for its key and log; it may exist.
+        """
+        self.control_plane = control_plane
+        keys = directory / "spin_operator_keys"
+        keys.mkdir(parents=True)
+        certificate, key = authority.issue("spin_operator")
+        (keys / "tls.crt").symlink_to(certificate.resolve())
+        (keys / "tls.key").symlink_to(key.resolve())
+        port, health = free_port(), f"127.0.0.1:{free_port()}"
+        kubeconfig = control_plane.kubeconfig_with_role("spin-operator", yaml.safe_load((programs / "role.yaml").read_text())["rules"])
+        self.server = Server(
+            [
+                str(programs / "spin_operator"), f"--kubeconfig={kubeconfig}", f"--webhook-port={port}", f"--webhook-keys={keys}",
+                f"--health-probe-bind-address={health}",
+            ],
+            log=directory / "spin_operator.log",
+        )  # fmt: skip
+        self.server.wait_ready(lambda: answers(f"http://{health}/readyz"), seconds=60)
+        self._webhooks = webhook_configurations(
+            programs / "webhooks.yaml", url=f"https://127.0.0.1:{port}", authority=authority.certificate_file, prefix="spin"
+        )
+        control_plane.apply(*self._webhooks)
+        # The API server watches the configurations, and so asks the webhooks only a moment later.
+        wait_until(lambda: "Required value" not in self._refusal({}), seconds=60, what="the API server asks the operator's mutating webhook")
+        wait_until(lambda: "does not exist" in self._refusal({"executor": "none"}), seconds=60, what="the API server asks the operator's validating webhook")
+
+    def _refusal(self, spec: dict[str, t.Any]) -> str:
+        """Why a SpinApp is refused; empty where it would be taken."""
+        metadata = {"name": "never-made", "namespace": "default"}
+        app = SpinApp({"apiVersion": "core.spinkube.dev/v1alpha1", "kind": "SpinApp", "metadata": metadata, "spec": {"image": "none", "replicas": 1, **spec}})
+        try:
+            self.control_plane.client().apply(app, dry_run=True)
+        except ApiError as error:
+            return str(error)
+        return ""
+
+    def stop(self) -> None:
+        """End it, and take its webhooks away, without which no SpinApp can be written any more."""
+        client = self.control_plane.client()
+        for configuration in self._webhooks:
+            client.delete(type(from_dict(configuration)), configuration["metadata"]["name"])
+        self.server.stop()

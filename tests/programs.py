@@ -1,0 +1,51 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes what the tests run, one program after the other, into ~/.cache/wasmfaas: `python -m tests.programs`. What is there is not built again.
+
+A test that needs a program builds it itself where it is missing; this does it beside the checks of `make test` that need none.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import sys
+import time
+
+from ansible_collections.wasmfaas.platform.tests.hosts import k3s_binary, rootfs, unavailable
+from ansible_collections.wasmfaas.platform.tests.integration.support import gateway, helm_program, real_parts, servers
+from ansible_collections.wasmfaas.platform.tests.observability import tools
+
+
+def root_file_system() -> object:
+    return unavailable() or rootfs.rootfs()
+
+
+PROGRAMS: dict[str, collections.abc.Callable[[], object]] = {
+    "test servers": servers.build,
+    "stand-in of k3s": lambda: k3s_binary.stand_in(k3s_binary.STAND_IN_VERSION),
+    "stand-in of k3s, the version to upgrade to": lambda: k3s_binary.stand_in(k3s_binary.STAND_IN_UPGRADE_VERSION),
+    "spin-operator": real_parts.SPIN_OPERATOR.build,
+    "root file system of the test hosts": root_file_system,
+    "contour": gateway.GatewayProgram,
+    "helm": helm_program.build,
+    "opentelemetry collector": tools.collector,
+}
+
+
+def main() -> int:
+    failed = False
+    for name, build in PROGRAMS.items():
+        begun = time.monotonic()
+        try:
+            build()
+        except Exception as error:  # the tests that need it say so too; the others are built all the same
+            failed = True
+            print(f"{name}: not built: {error}", file=sys.stderr, flush=True)
+        else:
+            print(f"{name}: there after {time.monotonic() - begun:.0f} s", flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
