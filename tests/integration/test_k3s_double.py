@@ -428,27 +428,6 @@ def test_another_agent_token_stops_the_start_after_the_next(cluster: list[Host])
 
 
 @needs_root
-def test_a_server_logs_the_faults_of_others_as_errors(cluster: list[Host]) -> None:
-    """An agent with an old password, and one of a name that is taken (k3s v1.35.5: pkg/util/apierrors.go, pkg/server/auth/auth.go)."""
-    first, _second, agent, stranger = cluster
-    stranger.configure(server=f"https://{first.address}:6443", token="an-old-one")
-    stranger.start("agent")
-    wait_until(lambda: "failed to retrieve configuration from server: not authorized" in stranger.log, seconds=60, what="the token is refused")
-    assert stranger.process is not None and stranger.process.poll() is None
-    stranger.stop()
-    errors = [line for line in first.log.splitlines() if " level=error " in line]
-    for expected in (
-        rf"Failed to authenticate request from {stranger.address}:\d+: invalid username/password combination",
-        rf"Sending HTTP/\d\.\d 401 response to {stranger.address}:\d+: not authorized",
-        rf"Sending HTTP/\d\.\d 403 response to {stranger.address}:\d+: unable to verify password for node {agent.namespace}: hash does not match",
-    ):
-        assert any(re.search(expected, line) for line in errors), (expected, errors)
-    known = journal.known_cause(first.log)
-    assert known is None or not known.final, "this server is well"
-    shutil.rmtree(stranger.data)
-
-
-@needs_root
 def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Host]) -> None:
     """With what that one has on disk, as before v1.32.3, and later where it cannot read etcd, as here without a majority (k3s-io/k3s#11844)."""
     first, second, *_others = cluster
