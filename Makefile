@@ -96,10 +96,10 @@ sanity: setup-test ## run ansible-test sanity
 units: setup-test ## run the unit tests as ansible-test does; part of test-full, since pytest runs them too
 	.venv/bin/python scripts/run_ansible_test.py units
 
-# Two parts at a time (tests/conftest.py), since those that use servers and hosts wait most of the time.
+# Three parts at a time (tests/conftest.py) for two cores, since those that use servers and hosts wait half of the time.
 .PHONY: pytest
 pytest: setup-test
-	.venv/bin/pytest --numprocesses 2 --no-loadscope-reorder $(PYTEST_ARGS)
+	.venv/bin/pytest --numprocesses 3 --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: setup-test ## measure; writes the table of docs/performance.md

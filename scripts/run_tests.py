@@ -79,7 +79,7 @@ def summary(ended: list[Ended], recorded: dict[str, t.Any], seconds: float) -> l
     failed = [f"make {step.name}" for step in ended if step.exit_code]
     return [
         "",
-        f"The {LONGEST} longest parts (two run at a time):",
+        f"The {LONGEST} longest parts (three run at a time):",
         *(f"{took:7.0f} s  {part}" for part, took in parts[:LONGEST]),
         "",
         *(f"make {step.name}: {'ended with ' + str(step.exit_code) if step.exit_code else 'ok'}, {step.seconds:.0f} s" for step in ended),

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What holds for all tests: how they are shared out to two processes, and the record of how long each file took.
+"""What holds for all tests: how they are shared out to the processes, and the record of how long each file took.
 
 Ansible's own importer of collections comes first: once Python's has imported a module of ours, Ansible finds none of our filters, and no role renders.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import json
 import os
+import signal
 import typing as t
 from pathlib import Path
 
@@ -22,6 +23,10 @@ RECORD_VARIABLE = "WASMFAAS_TEST_RECORD"
 SCENARIOS = "tests/molecule/test_scenarios.py"
 
 init_plugin_loader([str(PROJECT / ".ansible/collections")])
+
+# A background job of a shell begins with SIGINT ignored, and so would every program that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def part_of(node_id: str) -> str:

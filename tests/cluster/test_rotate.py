@@ -87,7 +87,7 @@ def served_from(cluster: Cluster, source: str) -> None:
 
 
 def give_agent_token(cluster: Cluster, token: str) -> None:
-    """By hand, as releases of this collection before 1.1 did it: each server starts with it once, and etcd does not get it."""
+    """By hand, in the file: each server starts with it once, and etcd does not get it."""
     for server in SERVERS:
         cluster.environment.run(server, f"umask 077; echo {token} > /etc/rancher/k3s/agent-token")
     restart(cluster, *SERVERS)

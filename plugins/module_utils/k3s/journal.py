@@ -89,6 +89,13 @@ KNOWN_CAUSES = (
         final=True,
     ),
     _known(
+        r"no bootstrap data found in datastore",
+        "the very first start of this cluster ended before k3s had stored its keys in etcd",
+        "Nothing is lost, as there was no cluster yet: clean the host with reset.yml, and run site.yml again.",
+        "k3s-io/k3s pkg/cluster/storage.go (v1.36.3)",
+        final=True,
+    ),
+    _known(
         r"token CA hash does not match",
         "the token names the certificate authority of another cluster than the one it was about to join",
         "Compare the token with /var/lib/rancher/k3s/server/token of a live server. Where this host was in another cluster, clean it first:"

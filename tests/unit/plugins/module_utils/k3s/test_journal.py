@@ -67,6 +67,10 @@ REFUSALS = (
             ),
             "its tokens (server/cred/passwd) are newer",
         ),
+        (
+            fatal("Error: preparing server: no bootstrap data found in datastore - check server token value and verify datastore integrity"),
+            "ended before k3s had stored its keys",
+        ),
         (fatal("Error: flag provided but not defined: -tls-san"), "does not know: tls-san"),
         (fatal("member aa has already been bootstrapped"), "data of another start"),
         (line("error", "x509: certificate has expired or is not yet valid: current time 2020"), "clock"),
