@@ -45,7 +45,7 @@ test: setup-test ## run every kind of test; all of it, also where a part fails
 	@.venv/bin/python scripts/run_tests.py
 
 .PHONY: test-full
-test-full: setup-test ## the same with every fault on every server, every boundary between tasks, and programs that take long to build
+test-full: setup-test ## the same with every fault on every server and every boundary between tasks
 	@WASMFAAS_TESTS=full .venv/bin/python scripts/run_tests.py
 
 .PHONY: programs
