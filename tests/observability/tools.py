@@ -26,18 +26,14 @@ def collector() -> Path:
     Raises:
         ToolError: it does not build.
     """
-    cache = go_build.cache_directory("collector")
-    directory = cache / go_build.digest(COLLECTOR_SOURCES)
-    with go_build.locked(cache):
-        if not (directory / "collector").exists():
-            directory.mkdir(exist_ok=True)
-            try:
-                go_build.build(COLLECTOR_SOURCES, directory / "partial", seconds=COLLECTOR_SECONDS)
-            except go_build.BuildError as error:
-                raise ToolError(str(error)) from error
-            (directory / "partial").rename(directory / "collector")
-            go_build.forget_all_but(cache, 2)
-    return directory / "collector"
+
+    def fill(directory: Path) -> None:
+        go_build.build(COLLECTOR_SOURCES, directory / "collector", seconds=COLLECTOR_SECONDS)
+
+    try:
+        return go_build.filled_once("collector", go_build.digest(COLLECTOR_SOURCES), fill, kept=2) / "collector"
+    except go_build.BuildError as error:
+        raise ToolError(str(error)) from error
 
 
 def promtool() -> Path:

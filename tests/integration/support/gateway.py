@@ -45,23 +45,18 @@ class GatewayProgram:
     """Contour as a program, and the definitions of its kinds; from the cache, or built into it (about 4 minutes on 2 cores the first time)."""
 
     def __init__(self) -> None:
-        cache = go_build.cache_directory("test-gateway")
-        directory = cache / go_build.digest(SOURCES)
-        with go_build.locked(cache):
-            if not directory.is_dir():
-                partial = directory.with_suffix(".partial")
-                shutil.rmtree(partial, ignore_errors=True)
-                partial.mkdir()
-                try:
-                    go_build.build(SOURCES, f"{partial}/", packages=[f"{_MODULE}/cmd/contour"], seconds=BUILD_SECONDS)
-                    module = Path(go_build.go(SOURCES, "list", "-m", "-f", "{{.Dir}}", _MODULE, seconds=60).strip())
-                except go_build.BuildError as error:
-                    raise ServerError(str(error)) from error
-                (partial / "definitions.yaml").write_bytes((module / "examples" / "contour" / "01-crds.yaml").read_bytes())
-                partial.rename(directory)
-                go_build.forget_all_but(cache, 2)  # each is 60 MB
+        try:
+            directory = go_build.filled_once("test-gateway", go_build.digest(SOURCES), self._build_into, kept=2)  # each is 60 MB
+        except go_build.BuildError as error:
+            raise ServerError(str(error)) from error
         self.program = directory / "contour"
         self.definitions = directory / "definitions.yaml"
+
+    @staticmethod
+    def _build_into(directory: Path) -> None:
+        go_build.build(SOURCES, f"{directory}/", packages=[f"{_MODULE}/cmd/contour"], seconds=BUILD_SECONDS)
+        module = Path(go_build.go(SOURCES, "list", "-m", "-f", "{{.Dir}}", _MODULE, seconds=60).strip())
+        (directory / "definitions.yaml").write_bytes((module / "examples" / "contour" / "01-crds.yaml").read_bytes())
 
 
 class ContourGateway:

@@ -48,6 +48,25 @@ def digest(sources: Path, *, patterns: collections.abc.Sequence[str] = ("*.go", 
     return found.hexdigest()[:24]
 
 
+def filled_once(name: str, key: str, fill: collections.abc.Callable[[Path], None], *, kept: int) -> Path:
+    """The folder `key` in the cache `name`: as it is, or filled by `fill`, which gets an empty folder that takes the name once it is whole.
+
+    Args:
+        kept: how many folders, the newest, stay in this cache.
+    """
+    cache = cache_directory(name)
+    directory = cache / key
+    with locked(cache):
+        if not directory.is_dir():
+            partial = directory.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            fill(partial)
+            partial.rename(directory)
+            forget_all_but(cache, kept)
+    return directory
+
+
 def forget_all_but(cache: Path, count: int) -> None:
     """Remove all folders of the cache but the `count` newest."""
     for path in sorted((path for path in cache.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)[:-count]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import shutil
 import typing as t
 from pathlib import Path
 
@@ -68,28 +67,21 @@ class RealPart:
             PartMissingError: there is no Go of the version in go.mod, or a module is not available.
             ServerError: the build failed.
         """
-        cache = go_build.cache_directory(self.name.replace("_", "-"))
-        directory = cache / go_build.digest(self.sources)
-        with go_build.locked(cache):
-            if not directory.is_dir():
-                partial = directory.with_suffix(".partial")
-                shutil.rmtree(partial, ignore_errors=True)
-                partial.mkdir()
-                try:
-                    go_build.go(self.sources, "list", "-deps", *self.programs, seconds=BUILD_SECONDS)
-                except go_build.BuildError as error:
-                    raise PartMissingError(f"{self.name} cannot be built here: {error}") from error
-                try:
-                    for package, program in self.programs.items():
-                        go_build.build(self.sources, partial / program, packages=[package], seconds=BUILD_SECONDS)
-                    module = Path(go_build.go(self.sources, "list", "-m", "-f", "{{.Dir}}", self.module, seconds=60).strip())
-                except go_build.BuildError as error:
-                    raise ServerError(str(error)) from error
-                for source, name in self.files.items():
-                    _copy(module / source, partial / name)
-                partial.rename(directory)
-                go_build.forget_all_but(cache, 2)
-        return directory
+        return go_build.filled_once(self.name.replace("_", "-"), go_build.digest(self.sources), self._build_into, kept=2)
+
+    def _build_into(self, directory: Path) -> None:
+        try:
+            go_build.go(self.sources, "list", "-deps", *self.programs, seconds=BUILD_SECONDS)
+        except go_build.BuildError as error:
+            raise PartMissingError(f"{self.name} cannot be built here: {error}") from error
+        try:
+            for package, program in self.programs.items():
+                go_build.build(self.sources, directory / program, packages=[package], seconds=BUILD_SECONDS)
+            module = Path(go_build.go(self.sources, "list", "-m", "-f", "{{.Dir}}", self.module, seconds=60).strip())
+        except go_build.BuildError as error:
+            raise ServerError(str(error)) from error
+        for source, name in self.files.items():
+            _copy(module / source, directory / name)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -50,20 +49,10 @@ def build() -> Programs:
     Raises:
         ServerError: there is no Go of the version in go.mod, or the build failed.
     """
-    cache = go_build.cache_directory("test-servers")
-    directory = cache / go_build.digest(SOURCES)
-    with go_build.locked(cache):
-        if not directory.is_dir():
-            partial = directory.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            try:
-                _build_into(partial)
-            except go_build.BuildError as error:
-                raise ServerError(str(error)) from error
-            partial.rename(directory)
-            go_build.forget_all_but(cache, 3)  # each is 190 MB
-    return Programs(directory)
+    try:
+        return Programs(go_build.filled_once("test-servers", go_build.digest(SOURCES), _build_into, kept=3))  # each is 190 MB
+    except go_build.BuildError as error:
+        raise ServerError(str(error)) from error
 
 
 def _build_into(directory: Path) -> None:
