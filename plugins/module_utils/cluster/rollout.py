@@ -15,6 +15,7 @@ from ..registry import ecr
 from .api import KubernetesApi, Object
 from .kinds import DEPLOYMENT, POD
 from .objects import REVISION
+from .stored import quantity
 
 HOPELESS = frozenset({"ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"})
 """Reasons of a waiting container that do not go away by waiting: each comes only after a try that failed."""
@@ -182,10 +183,9 @@ def _memory_limit(pods: list[Object]) -> int | None:
     """The memory limit in bytes of the container of the first of these pods; None without one."""
     for pod in pods:
         for container in (pod.get("spec") or {}).get("containers") or []:
-            quantity = str(((container.get("resources") or {}).get("limits") or {}).get("memory", ""))
-            if match := re.fullmatch(r"(\d+(?:\.\d+)?)([kMGT]i?|Ki)?", quantity):
-                base = 1024 if match[2] and match[2].endswith("i") else 1000
-                return int(float(match[1]) * base ** (" KMGT".index(match[2][0].upper()) if match[2] else 0))
+            limit = quantity(((container.get("resources") or {}).get("limits") or {}).get("memory"))
+            if limit is not None:
+                return int(limit)
     return None
 
 

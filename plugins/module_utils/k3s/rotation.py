@@ -25,12 +25,12 @@ import typing as t
 
 from ..errors import PlatformError
 from ..host import whole_file
-from ..host.commands import TIMED_OUT, Completed, run_command
+from ..host.commands import TIMED_OUT
 from ..host.waiting import wait_for
 from . import certificates, inputs, paths, stored_tokens
 from .journal import host_secrets
 from .service import Options, Service
-from .snapshot import DIRECTORY, SERVER_TOKEN, last_line, moment, password, sha256, tail
+from .snapshot import DIRECTORY, SERVER_TOKEN, Run, last_line, moment, password, run_on_host, sha256, tail
 from .stored_tokens import Request, read_token
 
 NEXT = ".next"
@@ -43,12 +43,6 @@ TOKEN_BYTES = 32
 NEVER = 1_000_000
 """Hours, for what was never made."""
 AUTHORITY_SUFFIXES = ("-ca.crt", "-ca.nochain.crt")
-
-Run = t.Callable[[t.Sequence[str], float], Completed]
-
-
-def run_on_host(arguments: t.Sequence[str], seconds: float) -> Completed:
-    return run_command(arguments, seconds=seconds)
 
 
 # --- Certificates -----------------------------------------------------------------------------------------------------------------------------------

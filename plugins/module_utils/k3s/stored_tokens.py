@@ -27,10 +27,9 @@ import urllib.request
 
 from ..errors import PlatformError
 from ..host import whole_file
-from ..host.commands import Completed, run_command
 from ..host.waiting import wait_for
 from . import config_values, paths
-from .snapshot import SERVER_CA, SERVER_TOKEN, password
+from .snapshot import SERVER_CA, SERVER_TOKEN, Run, password, run_on_host
 
 PASSWD = f"{paths.SERVER_DIRECTORY}/cred/passwd"
 ASIDE = f"{PASSWD}.before-repair"
@@ -43,7 +42,6 @@ STOP_SECONDS = 90.0
 FATAL = re.compile(r'level=fatal msg="([^\n]*)')
 REFUSED = re.compile(r"(/\S+(?:, /\S+)*) newer than datastore and could cause a cluster outage")
 
-Run = t.Callable[[t.Sequence[str], float], Completed]
 Request = t.Callable[[str, bytes, str], None]
 """Sends a body by PUT to a path of this server, with the server token's password."""
 Reader = t.Callable[[str, str], bytes]
@@ -52,10 +50,6 @@ Reader = t.Callable[[str, str], bytes]
 
 class NotAuthorized(PlatformError):
     """The server does not take this password."""
-
-
-def run_on_host(arguments: t.Sequence[str], seconds: float) -> Completed:
-    return run_command(arguments, seconds=seconds)
 
 
 # --- The file ---------------------------------------------------------------------------------------------------------------------------------------
