@@ -75,7 +75,8 @@ def _text(logs: list[ContainerLog]) -> list[str]:
         return ["no replicas"]
     text = []
     for log in logs:
-        about = [log.state, *([f"restarted {log.restarts} times"] if log.restarts else []), *([f"on {log.node}"] if log.node else [])]
+        times = "once" if log.restarts == 1 else f"{log.restarts} times"
+        about = [log.state, *([f"restarted {times}"] if log.restarts else []), *([f"on {log.node}"] if log.node else [])]
         if log.previous:
             about += ["its run before" + (f", which ended with exit code {log.exit_code}" if log.exit_code is not None else "")]
         text += [f"==> {log.pod} ({', '.join(about)}) <==", *(log.lines or ["(nothing)"])]

@@ -101,11 +101,11 @@ def test_run_before_a_crash_comes_first(api: t.Any) -> None:
     assert module._text(logs) == [
         "==> hello-a (waiting: CrashLoopBackOff, restarted 3 times, on worker-1, its run before, which ended with exit code 137) <==",
         "hello-a before",
-        "==> hello-b (not ready, restarted 1 times, on worker-1, its run before, which ended with exit code 1) <==",
+        "==> hello-b (not ready, restarted once, on worker-1, its run before, which ended with exit code 1) <==",
         "hello-b before",
-        "==> hello-b (not ready, restarted 1 times, on worker-1) <==",
+        "==> hello-b (not ready, restarted once, on worker-1) <==",
         "hello-b now",
-        "==> hello-c (running, restarted 1 times, on worker-1) <==",
+        "==> hello-c (running, restarted once, on worker-1) <==",
         "hello-c now",
     ]
 
