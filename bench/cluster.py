@@ -82,13 +82,28 @@ def no_op(deployment: Deployment, project: FunctionProject, folder: Path) -> lis
     empty = folder / "empty.yml"
     empty.write_text("- hosts: localhost\n  gather_facts: false\n  tasks: []\n")
     variables = folder / "variables.json"
-    names = ("registry", "registry_plain_http", "domain", "probe_address", "kubeconfig", "cache_directory", "state_directory")
-    variables.write_text(json.dumps({"src": str(project.folder), **{name: deployment.parameters(project)[name] for name in names}}))
+    names = (
+        "registry",
+        "registry_plain_http",
+        "domain",
+        "probe_address",
+        "kubeconfig",
+        "cache_directory",
+        "state_directory",
+    )
+    variables.write_text(
+        json.dumps({"src": str(project.folder), **{name: deployment.parameters(project)[name] for name in names}})
+    )
     inventory = ["-i", "inventories/single"]
     deploy = [ANSIBLE_PLAYBOOK, *inventory, "deploy-function.yml", "-e", f"@{variables}"]
     play, base = hyperfine(deploy, [ANSIBLE_PLAYBOOK, *inventory, str(empty)])
     return [
-        Row(f"No-op deployment, {PROJECT_FILES} files: the module as a process", f"{module:.2f} s", "≤ 0.5 s", module <= 0.5),
+        Row(
+            f"No-op deployment, {PROJECT_FILES} files: the module as a process",
+            f"{module:.2f} s",
+            "≤ 0.5 s",
+            module <= 0.5,
+        ),
         Row(
             "No-op deployment: whole `ansible-playbook` to that of an empty play",
             f"{play / base:.2f} × ({play:.2f} s to {base:.2f} s)",
@@ -122,23 +137,47 @@ def changed(deployment: Deployment, folder: Path) -> list[Row]:
     ]
 
 
-def _by_hand(deployment: Deployment, project: FunctionProject, result: dict[str, t.Any], folder: Path, skopeo: str, kubectl: str) -> float:
+def _by_hand(
+    deployment: Deployment, project: FunctionProject, result: dict[str, t.Any], folder: Path, skopeo: str, kubectl: str
+) -> float:
     """The same blobs to an empty repository, the same objects under another name; waits for nothing."""
     folder.mkdir()
     copy = ["--src-tls-verify=false", "--dest-tls-verify=false", "--quiet"]
     subprocess.run([skopeo, "copy", *copy, f"docker://{result['image']}", f"oci:{folder}/layout:x"], check=True)
     kubeconfig = ["--kubeconfig", str(deployment.control_plane.kubeconfig)]
-    listed = subprocess.run([kubectl, *kubeconfig, "get", "spinapp,httproute", project.name, "-o", "json"], check=True, capture_output=True, text=True).stdout
+    listed = subprocess.run(
+        [kubectl, *kubeconfig, "get", "spinapp,httproute", project.name, "-o", "json"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     items = json.loads(listed)["items"]
     for item in items:
         metadata = item["metadata"]
-        item["metadata"] = {"name": f"by-hand-{folder.name}", "namespace": metadata["namespace"], "labels": metadata["labels"]}
+        item["metadata"] = {
+            "name": f"by-hand-{folder.name}",
+            "namespace": metadata["namespace"],
+            "labels": metadata["labels"],
+        }
         item.pop("status", None)
     objects = folder / "objects.json"
     objects.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     started = time.monotonic()
-    subprocess.run([skopeo, "copy", *copy, f"oci:{folder}/layout:x", f"docker://{deployment.registry.host}/by-hand/{folder.name}:x"], check=True)
-    subprocess.run([kubectl, *kubeconfig, "apply", "--server-side", "--force-conflicts", "-f", str(objects)], check=True, capture_output=True)
+    subprocess.run(
+        [
+            skopeo,
+            "copy",
+            *copy,
+            f"oci:{folder}/layout:x",
+            f"docker://{deployment.registry.host}/by-hand/{folder.name}:x",
+        ],
+        check=True,
+    )
+    subprocess.run(
+        [kubectl, *kubeconfig, "apply", "--server-side", "--force-conflicts", "-f", str(objects)],
+        check=True,
+        capture_output=True,
+    )
     return time.monotonic() - started
 
 
@@ -154,9 +193,20 @@ def among_many(deployment: Deployment, operator: SpinOperator, project: Function
         for kind, pattern in ((SpinApp, app), (HTTPRoute, route)):
             copied = {key: dict(pattern["metadata"].get(key) or {}) for key in ("labels", "annotations")}
             metadata = {"name": f"many-{index}", "namespace": "user1", **copied}
-            client.create(kind({"apiVersion": pattern["apiVersion"], "kind": pattern["kind"], "metadata": metadata, "spec": pattern["spec"]}))
+            client.create(
+                kind(
+                    {
+                        "apiVersion": pattern["apiVersion"],
+                        "kind": pattern["kind"],
+                        "metadata": metadata,
+                        "spec": pattern["spec"],
+                    }
+                )
+            )
     (among,) = hyperfine(command)
-    (info,) = hyperfine(module_command("spin_function_info", {"kubeconfig": str(deployment.control_plane.kubeconfig)}, folder), runs=5)
+    (info,) = hyperfine(
+        module_command("spin_function_info", {"kubeconfig": str(deployment.control_plane.kubeconfig)}, folder), runs=5
+    )
     return [
         Row(f"`spin_function_info` with {FUNCTIONS} functions", f"{info:.2f} s", "≤ 2 s", info <= 2),
         Row(

@@ -11,8 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.parse import read_manifest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.source_digest import source_digest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.parse import read_manifest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.source_digest import source_digest
 
 from .measure import Row
 
@@ -37,11 +37,18 @@ def measure() -> list[Row]:
         ours, theirs = [], []
         for _round in range(4):  # by turns; the first, which may read from the disk, does not count
             started = time.monotonic()
-            subprocess.run(["sh", "-c", "find . -type f -print0 | xargs -0 sha256sum"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                ["sh", "-c", "find . -type f -print0 | xargs -0 sha256sum"],
+                cwd=folder,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
             theirs.append(time.monotonic() - started)
             started = time.monotonic()
             source_digest(read_manifest(folder))
             ours.append(time.monotonic() - started)
         our, their = min(ours[1:]), min(theirs[1:])
     result = f"{their / our:.2f} × ({1 / our:.2f} GB/s to {1 / their:.2f} GB/s)"
-    return [Row("Source digest of 1 GB in 1,000 files: speed to that of `sha256sum`", result, "≥ 0.5 ×", their / our >= 0.5)]
+    return [
+        Row("Source digest of 1 GB in 1,000 files: speed to that of `sha256sum`", result, "≥ 0.5 ×", their / our >= 0.5)
+    ]

@@ -45,8 +45,18 @@ def measure() -> list[Entry]:
         f"k3s {k3s.version}: {k3s.origin}. Load average just before: {before}."
     )
     return [
-        Row("Machine of a scaling group: from boot to Ready", f"{ready:.1f} s", f"≤ {READY_SECONDS:.0f} s", ready <= READY_SECONDS),
-        Row("The same to `site.yml` adding the host by SSH", f"{ready / added:.2f} × ({ready:.1f} s to {added:.1f} s)", f"≤ {RATIO} ×", ready / added <= RATIO),
+        Row(
+            "Machine of a scaling group: from boot to Ready",
+            f"{ready:.1f} s",
+            f"≤ {READY_SECONDS:.0f} s",
+            ready <= READY_SECONDS,
+        ),
+        Row(
+            "The same to `site.yml` adding the host by SSH",
+            f"{ready / added:.2f} × ({ready:.1f} s to {added:.1f} s)",
+            f"≤ {RATIO} ×",
+            ready / added <= RATIO,
+        ),
         note,
     ]
 

@@ -28,8 +28,15 @@ from .site import FORKS, Run, Site, booted, connections, load, site, write_hosts
 
 ROUNDS = 2
 SERVERS, AGENTS = ("server1", "server2", "server3"), ("agent1", "agent2")
-PYTHON_PACKAGES = ("ansible==12.3.0", "netaddr==1.3.0")  # the collections of k3s-ansible's collections/requirements.yml, and its README's requirement
-HOST_PACKAGES = ("distro-info-data", "python-apt-common", "python3-apt")  # its package_facts needs python3-apt, as Debian's own images have it
+PYTHON_PACKAGES = (
+    "ansible==12.3.0",
+    "netaddr==1.3.0",
+)  # the collections of k3s-ansible's collections/requirements.yml, and its README's requirement
+HOST_PACKAGES = (
+    "distro-info-data",
+    "python-apt-common",
+    "python3-apt",
+)  # its package_facts needs python3-apt, as Debian's own images have it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +67,14 @@ def measure() -> list[Entry]:
             playbook = sites[name](folder)
             pair = Pair(playbook.run(), playbook.run())
             results[name].append(pair)
-            print(f"round {round_ + 1}: {playbook.name} {pair.first.seconds:.1f} s, {pair.second.seconds:.1f} s", file=sys.stderr)
+            print(
+                f"round {round_ + 1}: {playbook.name} {pair.first.seconds:.1f} s, {pair.second.seconds:.1f} s",
+                file=sys.stderr,
+            )
     ours, theirs = results["ours"], results["theirs"]
-    commit = subprocess.run(["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    commit = subprocess.run(
+        ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
     conditions = (
         f"Both on the same {len(SERVERS)} servers and {len(AGENTS)} agents, blank before each first run, by turns, {ROUNDS} rounds with {FORKS} "
         f"forks; medians, with the lowest and the highest. k3s {k3s.version}: {k3s.origin.partition(' /')[0]}. k3s-ansible{f' at {commit}' if commit else ''} "
@@ -70,7 +82,12 @@ def measure() -> list[Entry]:
         f"{', '.join(HOST_PACKAGES)} for it. Load average of the machine just before: {before}."
     )
     return [
-        _row("First run, blank hosts", [pair.first.seconds for pair in ours], [pair.first.seconds for pair in theirs], 1.0),
+        _row(
+            "First run, blank hosts",
+            [pair.first.seconds for pair in ours],
+            [pair.first.seconds for pair in theirs],
+            1.0,
+        ),
         _row("Second run", [pair.second.seconds for pair in ours], [pair.second.seconds for pair in theirs], 0.5),
         conditions,
         _tasks(ours[-1], theirs[-1]),
@@ -95,7 +112,18 @@ def _libraries() -> Path:
     with locked(cache):
         if not libraries.is_dir():
             partial = libraries.with_suffix(".partial")
-            call = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-deps", "--target", str(partial), *PYTHON_PACKAGES]
+            call = [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--disable-pip-version-check",
+                "--quiet",
+                "--no-deps",
+                "--target",
+                str(partial),
+                *PYTHON_PACKAGES,
+            ]
             _prepare(call, cache)
             partial.rename(libraries)
     return libraries
@@ -118,7 +146,11 @@ def _prepare(command: list[str], folder: Path) -> None:
 
 def _make_blank(hosts: Environment, packages: Path) -> None:
     names = (*SERVERS, *AGENTS)
-    archive = subprocess.run(["tar", "-c", "-C", str(packages), *(file.name for file in packages.glob("*.deb"))], stdout=subprocess.PIPE, check=True).stdout
+    archive = subprocess.run(
+        ["tar", "-c", "-C", str(packages), *(file.name for file in packages.glob("*.deb"))],
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
     # The first line of Debian's .bashrc for other users: k3s-ansible adds `k3s completion` to root's, which else ran at every command over SSH.
     prepare = "base64 -d | tar -x -C /tmp && dpkg --install /tmp/*.deb && sed -i '1i case $- in *i*) ;; *) return ;; esac' /root/.bashrc"
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -127,7 +159,9 @@ def _make_blank(hosts: Environment, packages: Path) -> None:
         list(pool.map(lambda name: hosts.run(name, prepare, stdin=base64.b64encode(archive).decode()), names))
 
 
-def _their_site(hosts: Environment, folder: Path, checkout: Path, install_script: Path, binary: Path, libraries: Path) -> Site:
+def _their_site(
+    hosts: Environment, folder: Path, checkout: Path, install_script: Path, binary: Path, libraries: Path
+) -> Site:
     airgap = folder / "airgap"
     airgap.mkdir()
     (airgap / "k3s").symlink_to(binary)
@@ -140,7 +174,14 @@ def _their_site(hosts: Environment, folder: Path, checkout: Path, install_script
         "kubeconfig": str(folder / "kubeconfig.yml"),  # else it would write to ~/.kube/config of who measures
     }
     hosts_file = write_hosts(hosts, folder, {"k3s_cluster/server": SERVERS, "k3s_cluster/agent": AGENTS}, variables)
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "playbooks/site.yml", "-i", str(hosts_file), "--forks", str(FORKS)]
+    command = [
+        str(Path(sys.executable).parent / "ansible-playbook"),
+        "playbooks/site.yml",
+        "-i",
+        str(hosts_file),
+        "--forks",
+        str(FORKS),
+    ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     environment |= {**connections(folder), "ANSIBLE_HOME": str(folder / "ansible"), "PYTHONPATH": str(libraries)}
     return Site("k3s-ansible", command, checkout, environment)
@@ -149,11 +190,28 @@ def _their_site(hosts: Environment, folder: Path, checkout: Path, install_script
 def _row(what: str, ours: list[float], theirs: list[float], goal: float) -> Row:
     our, their = statistics.median(ours), statistics.median(theirs)
     spread = f"{our:.1f} s ({min(ours):.1f} – {max(ours):.1f}) to {their:.1f} s ({min(theirs):.1f} – {max(theirs):.1f})"
-    return Row(f"{what}: `site.yml` to that of k3s-ansible", f"{our / their:.2f} × = {spread}", f"≤ {goal} ×", our <= goal * their)
+    return Row(
+        f"{what}: `site.yml` to that of k3s-ansible",
+        f"{our / their:.2f} × = {spread}",
+        f"≤ {goal} ×",
+        our <= goal * their,
+    )
 
 
 def _tasks(ours: Pair, theirs: Pair) -> Table:
-    columns = ("tasks run (of these changed)", "first run, `site.yml`", "k3s-ansible", "second run, `site.yml`", "k3s-ansible")
+    columns = (
+        "tasks run (of these changed)",
+        "first run, `site.yml`",
+        "k3s-ansible",
+        "second run, `site.yml`",
+        "k3s-ansible",
+    )
     runs = (ours.first, theirs.first, ours.second, theirs.second)
     kinds = {"first server": SERVERS[0], "another server": SERVERS[1], "agent": AGENTS[0]}
-    return Table(columns, tuple((kind, *(f"{run.tasks[host].run} ({run.tasks[host].changed})" for run in runs)) for kind, host in kinds.items()))
+    return Table(
+        columns,
+        tuple(
+            (kind, *(f"{run.tasks[host].run} ({run.tasks[host].changed})" for run in runs))
+            for kind, host in kinds.items()
+        ),
+    )

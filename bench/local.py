@@ -22,7 +22,15 @@ def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as temporary:
         result_file = Path(temporary) / "result.json"
         common = ["-e", "name=bench-hello", "-e", f"state_directory={temporary}/state"]
-        playbook = [ANSIBLE_PLAYBOOK, "deploy-function.yml", "-e", "src=examples/functions/hello-python", "-e", f"result_file={result_file}", *common]
+        playbook = [
+            ANSIBLE_PLAYBOOK,
+            "deploy-function.yml",
+            "-e",
+            "src=examples/functions/hello-python",
+            "-e",
+            f"result_file={result_file}",
+            *common,
+        ]
         subprocess.run(playbook, cwd=REPOSITORY, env=environment(), check=True, capture_output=True)
         try:
             url = json.loads(result_file.read_text())["url"]

@@ -60,14 +60,37 @@ def program(name: str, package: str) -> str:
 
 def environment() -> dict[str, str]:
     """The environment in which the collection is found and which README's commands have."""
-    return {**os.environ, "ANSIBLE_HOME": str(REPOSITORY / ".ansible"), "PYTHONPATH": str(REPOSITORY / ".ansible" / "collections")}
+    return {
+        **os.environ,
+        "ANSIBLE_HOME": str(REPOSITORY / ".ansible"),
+        "PYTHONPATH": str(REPOSITORY / ".ansible" / "collections"),
+    }
 
 
-def hyperfine(*commands: list[str], runs: int = 10, warmup: int = 2, variables: dict[str, str] | None = None) -> list[float]:
+def hyperfine(
+    *commands: list[str], runs: int = 10, warmup: int = 2, variables: dict[str, str] | None = None
+) -> list[float]:
     """The median wall time of each command in seconds, all measured in one run of hyperfine; `variables` are the whole environment, if not `environment()`."""
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
-        call = [program("hyperfine", "hyperfine"), "--style", "none", "--runs", str(runs), "--warmup", str(warmup), "--export-json", report.name, "-N"]
-        subprocess.run([*call, *(_quoted(command) for command in commands)], cwd=REPOSITORY, env=variables or environment(), check=True, capture_output=True)
+        call = [
+            program("hyperfine", "hyperfine"),
+            "--style",
+            "none",
+            "--runs",
+            str(runs),
+            "--warmup",
+            str(warmup),
+            "--export-json",
+            report.name,
+            "-N",
+        ]
+        subprocess.run(
+            [*call, *(_quoted(command) for command in commands)],
+            cwd=REPOSITORY,
+            env=variables or environment(),
+            check=True,
+            capture_output=True,
+        )
         return [float(result["median"]) for result in json.load(report)["results"]]
 
 
@@ -80,7 +103,9 @@ def _quoted(command: list[str]) -> str:
 def module_command(name: str, parameters: dict[str, t.Any], folder: Path) -> list[str]:
     """How to run a module as a program of its own, as Ansible does on the machine, but for the packing into one file."""
     arguments = folder / f"{name}-{len(list(folder.iterdir()))}.json"
-    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {key: value for key, value in parameters.items() if value is not None}}))
+    arguments.write_text(
+        json.dumps({"ANSIBLE_MODULE_ARGS": {key: value for key, value in parameters.items() if value is not None}})
+    )
     return [sys.executable, "-m", MODULE + name, str(arguments)]
 
 

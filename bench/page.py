@@ -38,9 +38,17 @@ SECTIONS = {
 
 def rendered(entries: collections.abc.Sequence[Entry]) -> str:
     """Markdown: the rows of all parts as one table, then tables and paragraphs in their order."""
-    rows = [(row.what, row.result, row.goal, "" if row.met is None else "yes" if row.met else "**no**") for row in entries if isinstance(row, Row)]
+    rows = [
+        (row.what, row.result, row.goal, "" if row.met is None else "yes" if row.met else "**no**")
+        for row in entries
+        if isinstance(row, Row)
+    ]
     blocks = [_table(("what", "result", "goal", "reached"), rows)] if rows else []
-    blocks += [entry if isinstance(entry, str) else _table(entry.columns, entry.lines) for entry in entries if not isinstance(entry, Row)]
+    blocks += [
+        entry if isinstance(entry, str) else _table(entry.columns, entry.lines)
+        for entry in entries
+        if not isinstance(entry, Row)
+    ]
     return "\n\n".join(blocks)
 
 
@@ -57,4 +65,6 @@ def write(section: Section, text: str) -> None:
 
 
 def _table(columns: tuple[str, ...], lines: collections.abc.Iterable[tuple[str, ...]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, *lines)).replace("\n", "\n|" + "---|" * len(columns) + "\n", 1)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, *lines)).replace(
+        "\n", "\n|" + "---|" * len(columns) + "\n", 1
+    )

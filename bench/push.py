@@ -55,4 +55,6 @@ def measure() -> list[Row]:
         finally:
             registry.stop()
     megabytes = float(re.findall(r"[\d.]+", output)[-1])
-    return [Row("Memory of a push with a layer of 500 MB, above idle", f"{megabytes:.0f} MB", "< 100 MB", megabytes < 100)]
+    return [
+        Row("Memory of a push with a layer of 500 MB, above idle", f"{megabytes:.0f} MB", "< 100 MB", megabytes < 100)
+    ]

@@ -45,7 +45,11 @@ def measure() -> list[Entry]:
         raise NotMeasuredError(reason)
     with tempfile.TemporaryDirectory() as temporary, request_path(Path(temporary)) as path:
         folder = Path(temporary) / "hello-python"
-        shutil.copytree(REPOSITORY / "examples" / "functions" / "hello-python", folder, ignore=shutil.ignore_patterns("__pycache__", "*.wasm"))
+        shutil.copytree(
+            REPOSITORY / "examples" / "functions" / "hello-python",
+            folder,
+            ignore=shutil.ignore_patterns("__pycache__", "*.wasm"),
+        )
         project = FunctionProject.existing(folder, "hello-python")
         result = path.deployment.deploy(project)
         rows: list[Entry] = added_by_ingress(path, result)
@@ -87,7 +91,12 @@ def added_by_ingress(path: RequestPath, result: dict[str, t.Any]) -> list[Entry]
             "≤ 2 ms",
             added <= 2,
         ),
-        Row("The same, p99", f"{p99['gateway'] - p99['pod']:.2f} ms ({p99['gateway']:.2f} ms to {p99['pod']:.2f} ms)", "", None),
+        Row(
+            "The same, p99",
+            f"{p99['gateway'] - p99['pod']:.2f} ms ({p99['gateway']:.2f} ms to {p99['pod']:.2f} ms)",
+            "",
+            None,
+        ),
     ]
 
 
@@ -130,7 +139,14 @@ def updates(path: RequestPath, built: Path) -> list[Entry]:
         failed = load.total - load.outcomes["200"]
         goal, met = ("0", failed == 0) if with_pause else ("", None)
         pause = f"pods pause {DRAIN_SECONDS} s before their end" if with_pause else "without the pause"
-        rows.append(Row(f"{UPDATES} updates under load, {UPDATE_RATE} requests/s, {pause}: failed requests", f"{failed} of {load.total}", goal, met))
+        rows.append(
+            Row(
+                f"{UPDATES} updates under load, {UPDATE_RATE} requests/s, {pause}: failed requests",
+                f"{failed} of {load.total}",
+                goal,
+                met,
+            )
+        )
     let_pods_drain(path.control_plane, DRAIN_SECONDS)
     return rows
 
@@ -146,7 +162,14 @@ def first_requests(path: RequestPath, built: Path) -> list[Entry]:
             client.get(path.gateway.url, headers={"Host": host_of(result)}).raise_for_status()
             seconds.append(time.perf_counter() - begun)
     worst = max(seconds) * 1000
-    return [Row(f"First request after a deployment, the slowest of {DEPLOYMENTS} new functions", f"{worst:.0f} ms", "≤ 100 ms", worst <= 100)]
+    return [
+        Row(
+            f"First request after a deployment, the slowest of {DEPLOYMENTS} new functions",
+            f"{worst:.0f} ms",
+            "≤ 100 ms",
+            worst <= 100,
+        )
+    ]
 
 
 def among_many(path: RequestPath, built: Path) -> list[Entry]:
@@ -237,7 +260,14 @@ def _new_route(path: RequestPath, function: str, number: int) -> float:
     metadata = {"name": f"route-{number}", "namespace": "default"}
     begun = time.monotonic()
     client.create(
-        HTTPRoute.from_dict({"apiVersion": pattern.apiVersion, "kind": pattern.kind, "metadata": metadata, "spec": {**pattern.spec, "hostnames": [host]}})
+        HTTPRoute.from_dict(
+            {
+                "apiVersion": pattern.apiVersion,
+                "kind": pattern.kind,
+                "metadata": metadata,
+                "spec": {**pattern.spec, "hostnames": [host]},
+            }
+        )
     )
     while path.gateway.get(host).status_code != 200:
         if time.monotonic() > begun + 60:

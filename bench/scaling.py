@@ -28,17 +28,35 @@ def measure() -> list[Entry]:
             playbook.run()
             (seconds[size],) = hyperfine(playbook.command, runs=RUNS, warmup=1, variables=playbook.environment)
             print(f"{size} hosts: {seconds[size]:.1f} s", file=sys.stderr)
-    slope = statistics.linear_regression([size / FORKS for size in SIZES], [seconds[size] / seconds[FORKS] for size in SIZES]).slope
+    slope = statistics.linear_regression(
+        [size / FORKS for size in SIZES], [seconds[size] / seconds[FORKS] for size in SIZES]
+    ).slope
     lines = [
-        (str(size), str(_servers(size)), str(FORKS), f"{size / FORKS:.1f}", f"{seconds[size]:.1f} s", f"{seconds[size] / seconds[FORKS]:.2f}") for size in SIZES
+        (
+            str(size),
+            str(_servers(size)),
+            str(FORKS),
+            f"{size / FORKS:.1f}",
+            f"{seconds[size]:.1f} s",
+            f"{seconds[size] / seconds[FORKS]:.2f}",
+        )
+        for size in SIZES
     ]
     definition = (
         f"The slope is that of the least-squares line through the last column over hosts/forks: 1 means that each further batch of {FORKS} hosts costs as much "
         f"as a whole run on {FORKS} hosts. Medians of {RUNS} runs (hyperfine); the hosts share this machine's cores. Load average just before: {before}."
     )
     return [
-        Row(f"Second run of `site.yml` on {SIZES[0]} to {SIZES[-1]} hosts: slope in hosts/forks", f"{slope:.2f}", "≤ 1.2", slope <= 1.2),
-        Table(("hosts", "of these servers", "forks", "hosts/forks", "second run", "to that of hosts = forks"), tuple(lines)),
+        Row(
+            f"Second run of `site.yml` on {SIZES[0]} to {SIZES[-1]} hosts: slope in hosts/forks",
+            f"{slope:.2f}",
+            "≤ 1.2",
+            slope <= 1.2,
+        ),
+        Table(
+            ("hosts", "of these servers", "forks", "hosts/forks", "second run", "to that of hosts = forks"),
+            tuple(lines),
+        ),
         definition,
     ]
 

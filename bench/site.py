@@ -63,7 +63,14 @@ class Site:
         """
         started = time.monotonic()
         done = subprocess.run(
-            self.command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS, check=False
+            self.command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
         )
         seconds = time.monotonic() - started
         if done.returncode:
@@ -71,7 +78,13 @@ class Site:
             log.parent.mkdir(exist_ok=True)
             log.write_text(done.stdout)
             raise NotMeasuredError(f"{self.name} failed, see {log.relative_to(REPOSITORY)}")
-        return Run(seconds, {host: Tasks(int(ok), int(skipped), int(changed)) for host, ok, changed, skipped in _RECAP.findall(done.stdout)})
+        return Run(
+            seconds,
+            {
+                host: Tasks(int(ok), int(skipped), int(changed))
+                for host, ok, changed, skipped in _RECAP.findall(done.stdout)
+            },
+        )
 
 
 @contextlib.contextmanager
@@ -79,7 +92,9 @@ def booted(names: collections.abc.Sequence[str]) -> t.Iterator[Environment]:
     """Blank hosts of these names."""
     if reason := unavailable():
         raise NotMeasuredError(reason)
-    directory = Path(tempfile.mkdtemp(prefix="wasmfaas-bench-", dir="/var/tmp"))  # Overlays need a disk, which /tmp may not be.
+    directory = Path(
+        tempfile.mkdtemp(prefix="wasmfaas-bench-", dir="/var/tmp")
+    )  # Overlays need a disk, which /tmp may not be.
     made = Environment(directory / "hosts")
     try:
         Environment.create(made.directory, names)
@@ -91,7 +106,9 @@ def booted(names: collections.abc.Sequence[str]) -> t.Iterator[Environment]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def site(hosts: Environment, folder: Path, servers: collections.abc.Sequence[str], agents: collections.abc.Sequence[str]) -> Site:
+def site(
+    hosts: Environment, folder: Path, servers: collections.abc.Sequence[str], agents: collections.abc.Sequence[str]
+) -> Site:
     """This project's site.yml. `folder` is for its inventory and its connections: a new one where hosts are new."""
     variables = {
         **k3s_binary.inventory(folder, k3s_binary.selected())["all"]["vars"],
@@ -100,20 +117,27 @@ def site(hosts: Environment, folder: Path, servers: collections.abc.Sequence[str
         "k3s_kubeconfig": str(folder / "kubeconfig.yml"),
         "platform_components": [],  # charts need images
     }
-    hosts_file = write_hosts(hosts, folder, {"k3s_server/control_plane": servers, "k3s_agent/worker_wasm": agents}, variables)
+    hosts_file = write_hosts(
+        hosts, folder, {"k3s_server/control_plane": servers, "k3s_agent/worker_wasm": agents}, variables
+    )
     command = [ANSIBLE_PLAYBOOK, "site.yml", "-i", str(hosts_file), "--forks", str(FORKS)]
     variables_of_process = {**environment(), **connections(folder), "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")}
     return Site("site.yml", command, REPOSITORY, variables_of_process)
 
 
 def write_hosts(
-    hosts: Environment, folder: Path, groups: collections.abc.Mapping[str, collections.abc.Sequence[str]], variables: collections.abc.Mapping[str, t.Any]
+    hosts: Environment,
+    folder: Path,
+    groups: collections.abc.Mapping[str, collections.abc.Sequence[str]],
+    variables: collections.abc.Mapping[str, t.Any],
 ) -> Path:
     """An inventory in `folder`."""
     content = inventory(hosts, groups)
     content["all"]["vars"].update(variables)
     # The first value of an option counts: no host is killed here, and a busy machine may be silent for longer than the test hosts' 8 s.
-    content["all"]["vars"]["ansible_ssh_common_args"] = f"-o ServerAliveInterval=30 {content['all']['vars']['ansible_ssh_common_args']}"
+    content["all"]["vars"]["ansible_ssh_common_args"] = (
+        f"-o ServerAliveInterval=30 {content['all']['vars']['ansible_ssh_common_args']}"
+    )
     path = folder / "hosts.json"
     path.write_text(json.dumps(content))
     return path

@@ -69,7 +69,12 @@ def _measure(folder: Path) -> list[Entry]:
     return [
         Row("`terraform plan`, default fleet, nothing there yet", str(first), "≤ 10 s", first.wall <= 10),
         Row("`terraform plan`, default fleet, all there, no change", str(second), "≤ 10 s", second.wall <= 10),
-        Row("`terraform plan` of one data source: what Terraform and the provider take by themselves", str(floor), "", None),
+        Row(
+            "`terraform plan` of one data source: what Terraform and the provider take by themselves",
+            str(floor),
+            "",
+            None,
+        ),
         Row(f"`ansible-inventory --list`, {MACHINES} elastic machines", str(listed), "≤ 5 s", listed.wall <= 5),
         f"Medians of {ROUNDS}. The provider finds the moto server by AWS_ENDPOINT_URL. Load average of the machine just before: {before:.1f}.",
     ]

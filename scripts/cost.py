@@ -27,7 +27,13 @@ PROJECT = Path(__file__).resolve().parent.parent
 PRICES = PROJECT / "scripts/prices"
 HOURS_PER_MONTH = 730
 # Dollars for seven days, from and to: what the fleet was designed for, with one machine in each elastic group.
-BUDGET = {"control-plane": (21, 21), "observability": (27, 27), "worker-wasm": (13, 13), "worker-build": (14, 27), "worker-backend": (4, 4)}
+BUDGET = {
+    "control-plane": (21, 21),
+    "observability": (27, 27),
+    "worker-wasm": (13, 13),
+    "worker-build": (14, 27),
+    "worker-backend": (4, 4),
+}
 BUDGET_DAYS = 7
 
 
@@ -51,7 +57,9 @@ def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description="What the fleet of terraform/ costs.")
     parser.add_argument("--days", type=float, default=BUDGET_DAYS)
-    parser.add_argument("--var-file", type=Path, help="variables of your own; default: terraform/terraform.tfvars if there is one")
+    parser.add_argument(
+        "--var-file", type=Path, help="variables of your own; default: terraform/terraform.tfvars if there is one"
+    )
     parser.add_argument("--prices", type=Path, help="prices of your own, in the form of scripts/prices/us-east-1.yml")
     arguments = parser.parse_args()
     try:
@@ -68,11 +76,21 @@ def read_variables(var_file: Path | None) -> dict[str, t.Any]:
     """The root's variables with their defaults, as Terraform itself sees them; needs no provider and no state. Errors: CostError."""
     program = shutil.which("terraform")
     if not program:
-        raise CostError("terraform, which reads the fleet, is not in PATH. Next: https://developer.hashicorp.com/terraform/install")
+        raise CostError(
+            "terraform, which reads the fleet, is not in PATH. Next: https://developer.hashicorp.com/terraform/install"
+        )
     own = var_file or PROJECT / "terraform/terraform.tfvars"
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(PROJECT / "terraform/variables.tf", folder)
-        names = ("node_groups", "region", "private_nodes", "nat_gateway_per_zone", "zone_count", "availability_zones", "api_endpoint")
+        names = (
+            "node_groups",
+            "region",
+            "private_nodes",
+            "nat_gateway_per_zone",
+            "zone_count",
+            "availability_zones",
+            "api_endpoint",
+        )
         expression = f"jsonencode({{{', '.join(f'{name} = var.{name}' for name in names)}}})"
         options = [f"-var-file={own.resolve()}"] if var_file or own.exists() else []
         command = [program, f"-chdir={folder}", "console", *options]
@@ -111,9 +129,20 @@ def group_rows(variables: dict[str, t.Any], prices: dict[str, t.Any], days: floa
         hour = prices["hour"][instance_type]
         hours = days * 24
         address = 0 if variables["private_nodes"] else prices["public_address_hour"] * hours
-        volumes = (group["root_volume_gib"] + group["data_volume_gib"]) * prices["gp3_gib_month"] * hours / HOURS_PER_MONTH
+        volumes = (
+            (group["root_volume_gib"] + group["data_volume_gib"]) * prices["gp3_gib_month"] * hours / HOURS_PER_MONTH
+        )
         on_demand, spot = (machines * (hour[kind] * hours + address + volumes) for kind in ("on_demand", "spot"))
-        rows.append(Row(name, machines, instance_type, on_demand, spot if group["elastic"] else None, spot if group["spot"] else on_demand))
+        rows.append(
+            Row(
+                name,
+                machines,
+                instance_type,
+                on_demand,
+                spot if group["elastic"] else None,
+                spot if group["spot"] else on_demand,
+            )
+        )
     return rows
 
 
@@ -121,24 +150,41 @@ def shared_rows(variables: dict[str, t.Any], prices: dict[str, t.Any], days: flo
     """What is there once, whatever the groups are."""
     hours = days * 24
     zones = len(variables["availability_zones"]) or variables["zone_count"]
-    rows = [(f"public load balancer, {zones} addresses", hours * (prices["load_balancer_hour"] + zones * prices["public_address_hour"]))]
+    rows = [
+        (
+            f"public load balancer, {zones} addresses",
+            hours * (prices["load_balancer_hour"] + zones * prices["public_address_hour"]),
+        )
+    ]
     if variables["api_endpoint"] == "dns":
         rows.append(("private DNS zone of the API", prices["hosted_zone_month"] * hours / HOURS_PER_MONTH))
     else:
         rows.append(("private load balancer of the API", hours * prices["load_balancer_hour"]))
     if variables["private_nodes"]:
         count = zones if variables["nat_gateway_per_zone"] else 1
-        rows.append((f"{count} NAT gateway(s) with address", count * hours * (prices["nat_gateway_hour"] + prices["public_address_hour"])))
+        rows.append(
+            (
+                f"{count} NAT gateway(s) with address",
+                count * hours * (prices["nat_gateway_hour"] + prices["public_address_hour"]),
+            )
+        )
     return rows
 
 
 def report(variables: dict[str, t.Any], prices: dict[str, t.Any], days: float) -> str:
     """The tables, as text."""
     rows, shared = group_rows(variables, prices, days), shared_rows(variables, prices, days)
-    table = [[row.group, row.machines, row.instance_type, row.on_demand, row.spot, row.cost, _budget(row, days)] for row in rows]
+    table = [
+        [row.group, row.machines, row.instance_type, row.on_demand, row.spot, row.cost, _budget(row, days)]
+        for row in rows
+    ]
     table += [[name, None, None, None, None, cost, None] for name, cost in shared]
     total = sum(row.cost for row in rows) + sum(cost for name, cost in shared)
-    resting = total - sum(row.cost for row in rows if variables["node_groups"][row.group]["elastic"] and variables["node_groups"][row.group]["minimum"] == 0)
+    resting = total - sum(
+        row.cost
+        for row in rows
+        if variables["node_groups"][row.group]["elastic"] and variables["node_groups"][row.group]["minimum"] == 0
+    )
     table.append(["all", None, None, None, None, total, None])
     headers = ["", "machines", "type", "on demand $", "spot $ (est.)", f"{days:g} days $", "budget $"]
     return "\n".join(
@@ -156,7 +202,10 @@ def report(variables: dict[str, t.Any], prices: dict[str, t.Any], days: float) -
 def private_difference(variables: dict[str, t.Any], prices: dict[str, t.Any], days: float) -> str:
     """What the other position of the switch `private_nodes` would cost more or less."""
     other = variables | {"private_nodes": not variables["private_nodes"]}
-    totals = [sum(row.cost for row in group_rows(v, prices, days)) + sum(cost for name, cost in shared_rows(v, prices, days)) for v in (variables, other)]
+    totals = [
+        sum(row.cost for row in group_rows(v, prices, days)) + sum(cost for name, cost in shared_rows(v, prices, days))
+        for v in (variables, other)
+    ]
     difference = totals[1] - totals[0]
     kind = "private machines behind NAT" if other["private_nodes"] else "public machines"
     compared = "more" if difference > 0 else "less"

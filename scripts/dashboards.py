@@ -32,7 +32,9 @@ GROUP = "label_wasmfaas_dev_group"
 # Selectors of what is chosen above a dashboard. Traefik's routes are named <namespace>-<function>.
 ROUTE = 'route=~"$namespace-$function"'
 DEPLOYMENT = 'namespace=~"$namespace", deployment=~"$function"'
-POD_OF_FUNCTION = f'on (namespace, pod) group_left ({FUNCTION}) kube_pod_labels{{namespace=~"$namespace", {FUNCTION}=~"$function"}}'
+POD_OF_FUNCTION = (
+    f'on (namespace, pod) group_left ({FUNCTION}) kube_pod_labels{{namespace=~"$namespace", {FUNCTION}=~"$function"}}'
+)
 NEW_POD = "on (namespace, pod) (time() - kube_pod_created < 3600)"
 GROUP_OF_NODE = f"on (node) group_left ({GROUP}) kube_node_labels"
 
@@ -85,19 +87,43 @@ FUNCTIONS = Dashboard(
         (
             "Requests at the ingress",
             (
-                Panel("Requests per second", one(f"sum by (route) (wasmfaas:route_requests:rate5m{{{ROUTE}}})", "{{route}}"), "reqps"),
-                Panel("Share that failed (5xx)", one(f"wasmfaas:route_errors:ratio5m{{{ROUTE}}}", "{{route}}"), "percentunit", maximum=1),
+                Panel(
+                    "Requests per second",
+                    one(f"sum by (route) (wasmfaas:route_requests:rate5m{{{ROUTE}}})", "{{route}}"),
+                    "reqps",
+                ),
+                Panel(
+                    "Share that failed (5xx)",
+                    one(f"wasmfaas:route_errors:ratio5m{{{ROUTE}}}", "{{route}}"),
+                    "percentunit",
+                    maximum=1,
+                ),
                 Panel(
                     "Duration",
                     tuple(
-                        (quantile(share, f"wasmfaas:route_request_duration_seconds_bucket:rate5m{{{ROUTE}}}", "route"), f"{{{{route}}}} p{round(share * 100)}")
+                        (
+                            quantile(
+                                share, f"wasmfaas:route_request_duration_seconds_bucket:rate5m{{{ROUTE}}}", "route"
+                            ),
+                            f"{{{{route}}}} p{round(share * 100)}",
+                        )
                         for share in (0.5, 0.95, 0.99)
                     ),
                     "s",
                     description="From the ingress's first byte to its last, with the wait for a cold start.",
                 ),
-                Panel("Requests by status", one(f"sum by (code) (wasmfaas:route_requests:rate5m{{{ROUTE}}})", "{{code}}"), "reqps", "stacked"),
-                Panel("Requests by method", one(f"sum by (method) (wasmfaas:route_requests:rate5m{{{ROUTE}}})", "{{method}}"), "reqps", "stacked"),
+                Panel(
+                    "Requests by status",
+                    one(f"sum by (code) (wasmfaas:route_requests:rate5m{{{ROUTE}}})", "{{code}}"),
+                    "reqps",
+                    "stacked",
+                ),
+                Panel(
+                    "Requests by method",
+                    one(f"sum by (method) (wasmfaas:route_requests:rate5m{{{ROUTE}}})", "{{method}}"),
+                    "reqps",
+                    "stacked",
+                ),
                 Panel(
                     "Requests in Spin, by component",
                     one(
@@ -152,7 +178,10 @@ FUNCTIONS = Dashboard(
                 ),
                 Panel(
                     "Cold starts in the last hour",
-                    one(f"ceil(changes((wasmfaas:function_replicas:available{{{DEPLOYMENT}}} > bool 0)[1h:30s]) / 2)", "{{namespace}}/{{deployment}}"),
+                    one(
+                        f"ceil(changes((wasmfaas:function_replicas:available{{{DEPLOYMENT}}} > bool 0)[1h:30s]) / 2)",
+                        "{{namespace}}/{{deployment}}",
+                    ),
                     description="How often a function without a replica got its first.",
                 ),
                 Panel(
@@ -185,7 +214,18 @@ FUNCTIONS = Dashboard(
                 ),
             ),
         ),
-        ("Logs", (Panel("Output", one('{k8s_namespace_name=~"$namespace", service_name=~"$function"}'), kind="logs", width=24, height=12),)),
+        (
+            "Logs",
+            (
+                Panel(
+                    "Output",
+                    one('{k8s_namespace_name=~"$namespace", service_name=~"$function"}'),
+                    kind="logs",
+                    width=24,
+                    height=12,
+                ),
+            ),
+        ),
     ),
     FUNCTION_VARIABLES,
 )
@@ -200,7 +240,10 @@ COLD_START = Dashboard(
             tuple(
                 Panel(
                     title,
-                    one(f"avg by (namespace, {FUNCTION}) ((({expression}) and {NEW_POD}) * {POD_OF_FUNCTION})", f"{{{{namespace}}}}/{{{{{FUNCTION}}}}}"),
+                    one(
+                        f"avg by (namespace, {FUNCTION}) ((({expression}) and {NEW_POD}) * {POD_OF_FUNCTION})",
+                        f"{{{{namespace}}}}/{{{{{FUNCTION}}}}}",
+                    ),
                     "s",
                     description=description,
                 )
@@ -241,7 +284,10 @@ COLD_START = Dashboard(
                 ),
                 Panel(
                     "Pulling an artifact, 95th percentile",
-                    one(quantile(0.95, "rate(kubelet_image_pull_duration_seconds_bucket[15m])", "image_size_in_bytes"), "{{image_size_in_bytes}}"),
+                    one(
+                        quantile(0.95, "rate(kubelet_image_pull_duration_seconds_bucket[15m])", "image_size_in_bytes"),
+                        "{{image_size_in_bytes}}",
+                    ),
                     "s",
                     description="By size class of what is pulled.",
                 ),
@@ -289,7 +335,10 @@ COLD_START = Dashboard(
                 ),
                 Panel(
                     "Functions that KEDA keeps awake",
-                    one('max by (namespace, scaledObject) (keda_scaler_active{namespace=~"$namespace"})', "{{namespace}}/{{scaledObject}}"),
+                    one(
+                        'max by (namespace, scaledObject) (keda_scaler_active{namespace=~"$namespace"})',
+                        "{{namespace}}/{{scaledObject}}",
+                    ),
                     width=12,
                 ),
                 Panel(
@@ -334,21 +383,39 @@ INGRESS = Dashboard(
                 Panel(
                     "Duration",
                     tuple(
-                        (quantile(share, "rate(traefik_entrypoint_request_duration_seconds_bucket[$__rate_interval])", ""), f"p{round(share * 100)}")
+                        (
+                            quantile(
+                                share, "rate(traefik_entrypoint_request_duration_seconds_bucket[$__rate_interval])", ""
+                            ),
+                            f"p{round(share * 100)}",
+                        )
                         for share in (0.5, 0.95, 0.99)
                     ),
                     "s",
                 ),
-                Panel("Open connections", one("sum by (entrypoint, protocol) (traefik_open_connections)", "{{entrypoint}} {{protocol}}")),
+                Panel(
+                    "Open connections",
+                    one("sum by (entrypoint, protocol) (traefik_open_connections)", "{{entrypoint}} {{protocol}}"),
+                ),
                 Panel(
                     "Bytes per second",
                     (
-                        ("sum by (entrypoint) (rate(traefik_entrypoint_requests_bytes_total[$__rate_interval]))", "{{entrypoint}} in"),
-                        ("sum by (entrypoint) (rate(traefik_entrypoint_responses_bytes_total[$__rate_interval]))", "{{entrypoint}} out"),
+                        (
+                            "sum by (entrypoint) (rate(traefik_entrypoint_requests_bytes_total[$__rate_interval]))",
+                            "{{entrypoint}} in",
+                        ),
+                        (
+                            "sum by (entrypoint) (rate(traefik_entrypoint_responses_bytes_total[$__rate_interval]))",
+                            "{{entrypoint}} out",
+                        ),
                     ),
                     "Bps",
                 ),
-                Panel("The ten busiest routes", one("topk(10, sum by (route) (wasmfaas:route_requests:rate5m))", "{{route}}"), "reqps"),
+                Panel(
+                    "The ten busiest routes",
+                    one("topk(10, sum by (route) (wasmfaas:route_requests:rate5m))", "{{route}}"),
+                    "reqps",
+                ),
             ),
         ),
         (
@@ -359,7 +426,10 @@ INGRESS = Dashboard(
                     one("min by (cn, sans) (traefik_tls_certs_not_after - time()) / 86400", "{{cn}} {{sans}}"),
                     "d",
                 ),
-                Panel("New configurations in five minutes", one("sum by (pod) (increase(traefik_config_reloads_total[5m]))", "{{pod}}")),
+                Panel(
+                    "New configurations in five minutes",
+                    one("sum by (pod) (increase(traefik_config_reloads_total[5m]))", "{{pod}}"),
+                ),
                 Panel(
                     "CPU and memory",
                     (
@@ -370,7 +440,18 @@ INGRESS = Dashboard(
                 ),
             ),
         ),
-        ("Access log", (Panel("Requests", one('{k8s_namespace_name="wasmfaas-system", service_name="traefik"}'), kind="logs", width=24, height=12),)),
+        (
+            "Access log",
+            (
+                Panel(
+                    "Requests",
+                    one('{k8s_namespace_name="wasmfaas-system", service_name="traefik"}'),
+                    kind="logs",
+                    width=24,
+                    height=12,
+                ),
+            ),
+        ),
     ),
 )
 
@@ -390,16 +471,26 @@ CLUSTER = Dashboard(
                     height=5,
                     description="Without loss of the quorum.",
                 ),
-                Panel("etcd without a leader", one('count(etcd_server_has_leader{job="kube-etcd"} == 0) or vector(0)'), kind="stat", width=4, height=5),
+                Panel(
+                    "etcd without a leader",
+                    one('count(etcd_server_has_leader{job="kube-etcd"} == 0) or vector(0)'),
+                    kind="stat",
+                    width=4,
+                    height=5,
+                ),
                 Panel(
                     "Newest snapshot",
-                    one("time() - max(k3s_etcd_snapshot_file_created_seconds and on (name) k3s_etcd_snapshot_file_ready == 1)"),
+                    one(
+                        "time() - max(k3s_etcd_snapshot_file_created_seconds and on (name) k3s_etcd_snapshot_file_ready == 1)"
+                    ),
                     "s",
                     "stat",
                     4,
                     5,
                 ),
-                Panel("k3s' next certificate to end", one("min(k3s_certificate_expiration_seconds)"), "s", "stat", 4, 5),
+                Panel(
+                    "k3s' next certificate to end", one("min(k3s_certificate_expiration_seconds)"), "s", "stat", 4, 5
+                ),
                 Panel(
                     "cert-manager's next",
                     one("min(certmanager_certificate_expiration_timestamp_seconds) - time()"),
@@ -408,7 +499,9 @@ CLUSTER = Dashboard(
                     4,
                     5,
                 ),
-                Panel("Pods that wait", one('sum(kube_pod_status_phase{phase="Pending"})'), kind="stat", width=4, height=5),
+                Panel(
+                    "Pods that wait", one('sum(kube_pod_status_phase{phase="Pending"})'), kind="stat", width=4, height=5
+                ),
             ),
         ),
         (
@@ -416,19 +509,37 @@ CLUSTER = Dashboard(
             (
                 Panel(
                     "Wait for the disk (WAL), 99th percentile",
-                    one(quantile(0.99, 'rate(etcd_disk_wal_fsync_duration_seconds_bucket{job="kube-etcd"}[$__rate_interval])', "node"), "{{node}}"),
+                    one(
+                        quantile(
+                            0.99,
+                            'rate(etcd_disk_wal_fsync_duration_seconds_bucket{job="kube-etcd"}[$__rate_interval])',
+                            "node",
+                        ),
+                        "{{node}}",
+                    ),
                     "s",
                     description="Above 10 ms etcd gets slow, above half a second it loses leaders.",
                 ),
                 Panel(
                     "Commit to the database, 99th percentile",
-                    one(quantile(0.99, 'rate(etcd_disk_backend_commit_duration_seconds_bucket{job="kube-etcd"}[$__rate_interval])', "node"), "{{node}}"),
+                    one(
+                        quantile(
+                            0.99,
+                            'rate(etcd_disk_backend_commit_duration_seconds_bucket{job="kube-etcd"}[$__rate_interval])',
+                            "node",
+                        ),
+                        "{{node}}",
+                    ),
                     "s",
                 ),
                 Panel(
                     "To other members, 99th percentile",
                     one(
-                        quantile(0.99, 'rate(etcd_network_peer_round_trip_time_seconds_bucket{job="kube-etcd"}[$__rate_interval])', "node, To"),
+                        quantile(
+                            0.99,
+                            'rate(etcd_network_peer_round_trip_time_seconds_bucket{job="kube-etcd"}[$__rate_interval])',
+                            "node, To",
+                        ),
                         "{{node}} {{To}}",
                     ),
                     "s",
@@ -442,7 +553,10 @@ CLUSTER = Dashboard(
                     ),
                     "bytes",
                 ),
-                Panel("New leaders in an hour", one('increase(etcd_server_leader_changes_seen_total{job="kube-etcd"}[1h])', "{{node}}")),
+                Panel(
+                    "New leaders in an hour",
+                    one('increase(etcd_server_leader_changes_seen_total{job="kube-etcd"}[1h])', "{{node}}"),
+                ),
                 Panel("Proposals that wait", one('etcd_server_proposals_pending{job="kube-etcd"}', "{{node}}")),
             ),
         ),
@@ -458,16 +572,34 @@ CLUSTER = Dashboard(
                 Panel(
                     "Duration, 99th percentile",
                     one(
-                        quantile(0.99, 'rate(apiserver_request_duration_seconds_bucket{job="apiserver", verb!~"WATCH|CONNECT"}[$__rate_interval])', "verb"),
+                        quantile(
+                            0.99,
+                            'rate(apiserver_request_duration_seconds_bucket{job="apiserver", verb!~"WATCH|CONNECT"}[$__rate_interval])',
+                            "verb",
+                        ),
                         "{{verb}}",
                     ),
                     "s",
                 ),
                 Panel(
-                    "In work", one('sum by (instance, request_kind) (apiserver_current_inflight_requests{job="apiserver"})', "{{instance}} {{request_kind}}")
+                    "In work",
+                    one(
+                        'sum by (instance, request_kind) (apiserver_current_inflight_requests{job="apiserver"})',
+                        "{{instance}} {{request_kind}}",
+                    ),
                 ),
-                Panel("k3s: CPU", one('rate(process_cpu_seconds_total{job="apiserver"}[$__rate_interval])', "{{instance}}"), "none", width=12),
-                Panel("k3s: memory", one('process_resident_memory_bytes{job="apiserver"}', "{{instance}}"), "bytes", width=12),
+                Panel(
+                    "k3s: CPU",
+                    one('rate(process_cpu_seconds_total{job="apiserver"}[$__rate_interval])', "{{instance}}"),
+                    "none",
+                    width=12,
+                ),
+                Panel(
+                    "k3s: memory",
+                    one('process_resident_memory_bytes{job="apiserver"}', "{{instance}}"),
+                    "bytes",
+                    width=12,
+                ),
             ),
         ),
         (
@@ -477,7 +609,10 @@ CLUSTER = Dashboard(
                 Panel(
                     "Dropped by the collector, per second",
                     tuple(
-                        (f"sum by (node) (rate(otelcol_exporter_{kind}_{signal}_total[$__rate_interval]))", f"{{{{node}}}} {name}")
+                        (
+                            f"sum by (node) (rate(otelcol_exporter_{kind}_{signal}_total[$__rate_interval]))",
+                            f"{{{{node}}}} {name}",
+                        )
                         for signal, name in (("log_records", "logs"), ("spans", "spans"), ("metric_points", "metrics"))
                         for kind in ("enqueue_failed", "send_failed")
                     ),
@@ -487,7 +622,10 @@ CLUSTER = Dashboard(
                     (
                         ("sum(rate(otelcol_receiver_accepted_log_records_total[$__rate_interval]))", "log lines"),
                         ("sum(rate(otelcol_receiver_accepted_spans_total[$__rate_interval]))", "spans"),
-                        ("sum(rate(prometheus_tsdb_head_samples_appended_total[$__rate_interval]))", "samples of metrics"),
+                        (
+                            "sum(rate(prometheus_tsdb_head_samples_appended_total[$__rate_interval]))",
+                            "samples of metrics",
+                        ),
                     ),
                 ),
             ),
@@ -503,10 +641,14 @@ NODES = Dashboard(
         (
             "Nodes",
             (
-                Panel("Nodes by group", one(f"count by ({GROUP}) (kube_node_labels)", f"{{{{{GROUP}}}}}"), kind="stacked"),
+                Panel(
+                    "Nodes by group", one(f"count by ({GROUP}) (kube_node_labels)", f"{{{{{GROUP}}}}}"), kind="stacked"
+                ),
                 Panel(
                     "Not ready",
-                    one('sum by (node) (kube_node_status_condition{condition="Ready", status!="true"}) > 0', "{{node}}"),
+                    one(
+                        'sum by (node) (kube_node_status_condition{condition="Ready", status!="true"}) > 0', "{{node}}"
+                    ),
                 ),
                 Panel(
                     "Requested, of what can be: memory",
@@ -542,7 +684,10 @@ NODES = Dashboard(
                 ),
                 Panel(
                     "Disk in use",
-                    one('1 - node_filesystem_avail_bytes{mountpoint="/"} / node_filesystem_size_bytes{mountpoint="/"}', "{{node}}"),
+                    one(
+                        '1 - node_filesystem_avail_bytes{mountpoint="/"} / node_filesystem_size_bytes{mountpoint="/"}',
+                        "{{node}}",
+                    ),
                     "percentunit",
                     maximum=1,
                 ),
@@ -555,8 +700,14 @@ NODES = Dashboard(
                 Panel(
                     "Network per second",
                     (
-                        ('sum by (node) (rate(node_network_receive_bytes_total{device!~"lo|veth.*|cni.*|flannel.*"}[$__rate_interval]))', "{{node}} in"),
-                        ('sum by (node) (rate(node_network_transmit_bytes_total{device!~"lo|veth.*|cni.*|flannel.*"}[$__rate_interval]))', "{{node}} out"),
+                        (
+                            'sum by (node) (rate(node_network_receive_bytes_total{device!~"lo|veth.*|cni.*|flannel.*"}[$__rate_interval]))',
+                            "{{node}} in",
+                        ),
+                        (
+                            'sum by (node) (rate(node_network_transmit_bytes_total{device!~"lo|veth.*|cni.*|flannel.*"}[$__rate_interval]))',
+                            "{{node}} out",
+                        ),
                     ),
                     "Bps",
                 ),
@@ -572,18 +723,30 @@ NODES = Dashboard(
                         ("cluster_autoscaler_node_group_max_count", "{{node_group}} at most"),
                     ),
                 ),
-                Panel("Pods that find no node", one("sum by (type) (cluster_autoscaler_unschedulable_pods_count)", "{{type}}")),
+                Panel(
+                    "Pods that find no node",
+                    one("sum by (type) (cluster_autoscaler_unschedulable_pods_count)", "{{type}}"),
+                ),
                 Panel(
                     "Nodes started and stopped in an hour",
                     (
                         ("sum(increase(cluster_autoscaler_scaled_up_nodes_total[1h]))", "started"),
-                        ("sum by (reason) (increase(cluster_autoscaler_scaled_down_nodes_total[1h]))", "stopped: {{reason}}"),
-                        ("sum by (reason) (increase(cluster_autoscaler_failed_scale_ups_total[1h]))", "not to be had: {{reason}}"),
+                        (
+                            "sum by (reason) (increase(cluster_autoscaler_scaled_down_nodes_total[1h]))",
+                            "stopped: {{reason}}",
+                        ),
+                        (
+                            "sum by (reason) (increase(cluster_autoscaler_failed_scale_ups_total[1h]))",
+                            "not to be had: {{reason}}",
+                        ),
                     ),
                 ),
                 Panel(
                     "What the termination handler did, in an hour",
-                    one('sum by (node_action, node_status) (increase(actions_total{job="node-termination-handler"}[1h]))', "{{node_action}}: {{node_status}}"),
+                    one(
+                        'sum by (node_action, node_status) (increase(actions_total{job="node-termination-handler"}[1h]))',
+                        "{{node_action}}: {{node_status}}",
+                    ),
                     width=12,
                     description="Interruptions of spot machines, rebalances, machines that the scaling group ends.",
                 ),
@@ -605,7 +768,14 @@ COST = Dashboard(
         (
             "By group",
             (
-                Panel("Now, per hour", one(f"sum(kube_node_labels * on ({GROUP}) group_left () wasmfaas:node_price:per_hour)"), "none", "stat", 6, 5),
+                Panel(
+                    "Now, per hour",
+                    one(f"sum(kube_node_labels * on ({GROUP}) group_left () wasmfaas:node_price:per_hour)"),
+                    "none",
+                    "stat",
+                    6,
+                    5,
+                ),
                 Panel(
                     "If it stayed so, per month",
                     one(f"730 * sum(kube_node_labels * on ({GROUP}) group_left () wasmfaas:node_price:per_hour)"),
@@ -616,7 +786,9 @@ COST = Dashboard(
                 ),
                 Panel(
                     "In the time shown",
-                    one(f"sum(sum_over_time(sum by ({GROUP}) (kube_node_labels * on ({GROUP}) group_left () wasmfaas:node_price:per_hour)[$__range:5m])) / 12"),
+                    one(
+                        f"sum(sum_over_time(sum by ({GROUP}) (kube_node_labels * on ({GROUP}) group_left () wasmfaas:node_price:per_hour)[$__range:5m])) / 12"
+                    ),
                     "none",
                     "stat",
                     6,
@@ -625,7 +797,10 @@ COST = Dashboard(
                 Panel("Nodes", one("count(kube_node_labels)"), "none", "stat", 6, 5),
                 Panel(
                     "Per hour",
-                    one(f"sum by ({GROUP}) (kube_node_labels * on ({GROUP}) group_left () wasmfaas:node_price:per_hour)", f"{{{{{GROUP}}}}}"),
+                    one(
+                        f"sum by ({GROUP}) (kube_node_labels * on ({GROUP}) group_left () wasmfaas:node_price:per_hour)",
+                        f"{{{{{GROUP}}}}}",
+                    ),
                     "none",
                     "stacked",
                     12,
@@ -690,11 +865,22 @@ def files() -> dict[Path, str]:
 
 def text(dashboard: Dashboard) -> str:
     """A dashboard as Grafana's JSON."""
-    made = build.Dashboard(dashboard.title).uid(f"wasmfaas-{dashboard.name}").description(dashboard.description).tags(["wasmfaas"]).readonly()
+    made = (
+        build.Dashboard(dashboard.title)
+        .uid(f"wasmfaas-{dashboard.name}")
+        .description(dashboard.description)
+        .tags(["wasmfaas"])
+        .readonly()
+    )
     made = made.timezone("browser").time("now-3h", "now").refresh("1m").tooltip(DashboardCursorSync.CROSSHAIR)
     for name, query in dashboard.variables:
         variable = build.QueryVariable(name).label(name).datasource(PROMETHEUS).query(query)
-        made = made.with_variable(variable.multi(True).include_all(True).refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.ALPHABETICAL_ASC))
+        made = made.with_variable(
+            variable.multi(True)
+            .include_all(True)
+            .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+            .sort(VariableSort.ALPHABETICAL_ASC)
+        )
     for heading, panels in dashboard.rows:
         made = made.with_row(build.Row(heading))
         for panel in panels:
@@ -703,14 +889,22 @@ def text(dashboard: Dashboard) -> str:
 
 
 def _panel(panel: Panel) -> t.Any:
-    made: t.Any = _visualisation(panel).title(panel.title).description(panel.description).span(panel.width).height(panel.height)
+    made: t.Any = (
+        _visualisation(panel).title(panel.title).description(panel.description).span(panel.width).height(panel.height)
+    )
     made = made.datasource(LOKI if panel.kind == "logs" else PROMETHEUS)
     for number, (expression, legend) in enumerate(panel.queries):
         identifier = chr(ord("A") + number)
         if panel.kind == "logs":
             made = made.with_target(loki.Dataquery().expr(expression).ref_id(identifier))
             continue
-        query = prometheus.Dataquery().expr(expression).legend_format(legend or "__auto").ref_id(identifier).datasource(PROMETHEUS)
+        query = (
+            prometheus.Dataquery()
+            .expr(expression)
+            .legend_format(legend or "__auto")
+            .ref_id(identifier)
+            .datasource(PROMETHEUS)
+        )
         if panel.kind == "table":
             query = query.instant().format(PromQueryFormat.TABLE)
         made = made.with_target(query.exemplar(True) if "histogram_quantile" in expression else query)
@@ -728,7 +922,9 @@ def _visualisation(panel: Panel) -> t.Any:
     made = timeseries.Panel().unit(panel.unit).min(0).legend(legend)
     if panel.maximum is not None:
         made = made.max(panel.maximum)
-    return made.stacking(StackingConfig().mode(StackingMode.NORMAL)).fill_opacity(30) if panel.kind == "stacked" else made
+    return (
+        made.stacking(StackingConfig().mode(StackingMode.NORMAL)).fill_opacity(30) if panel.kind == "stacked" else made
+    )
 
 
 if __name__ == "__main__":

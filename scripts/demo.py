@@ -25,7 +25,9 @@ WARM_REQUESTS = 20
 
 def main() -> None:
     """Deploy, call, deploy again; leaves with a message where one of them does not do what it promises."""
-    _step("1. Deploy a function in Python. The first time installs the local runtime and builds the function, which takes a minute or two.")
+    _step(
+        "1. Deploy a function in Python. The first time installs the local runtime and builds the function, which takes a minute or two."
+    )
     first, first_seconds = _deploy()
 
     _step(f"2. Call it: curl {first['url']}")
@@ -34,7 +36,9 @@ def main() -> None:
     _step("3. Deploy it again. Nothing has changed, so nothing is built, pushed or restarted.")
     again, again_seconds = _deploy()
     if again["changed"]:
-        sys.exit("The second deployment reports a change; that is a bug. Run `make demo` again with ANSIBLE_VERBOSITY=2 and file what it prints.")
+        sys.exit(
+            "The second deployment reports a change; that is a bug. Run `make demo` again with ANSIBLE_VERBOSITY=2 and file what it prints."
+        )
 
     _step("Done")
     rows = {
@@ -78,7 +82,9 @@ def _call(url: str) -> None:
     print(f"HTTP {answer.status_code}, {answer.headers.get('content-type', 'no content type')}\n")
     print("\n".join(f"    {line}" for line in answer.text.rstrip().splitlines()))
     first, *warm = milliseconds
-    print(f"\nfirst request {first:.1f} ms, the next {len(warm)}: median {statistics.median(warm):.1f} ms, slowest {max(warm):.1f} ms")
+    print(
+        f"\nfirst request {first:.1f} ms, the next {len(warm)}: median {statistics.median(warm):.1f} ms, slowest {max(warm):.1f} ms"
+    )
 
 
 def _step(title: str) -> None:

@@ -54,18 +54,34 @@ def pages() -> dict[str, str]:
 
 def _documentation(kind: str) -> dict[str, t.Any]:
     program = str(Path(sys.executable).parent / "ansible-doc")
-    listed = subprocess.run([program, "--json", "--list", "--type", kind, COLLECTION], cwd=PROJECT, check=True, capture_output=True, text=True)
+    listed = subprocess.run(
+        [program, "--json", "--list", "--type", kind, COLLECTION],
+        cwd=PROJECT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     names = [name for name in json.loads(listed.stdout) if name.startswith(f"{COLLECTION}.")]
     if not names:
         return {}
-    shown = subprocess.run([program, "--json", "--type", kind, *names], cwd=PROJECT, check=True, capture_output=True, text=True)
+    shown = subprocess.run(
+        [program, "--json", "--type", kind, *names], cwd=PROJECT, check=True, capture_output=True, text=True
+    )
     documentation: dict[str, t.Any] = json.loads(shown.stdout)
     return documentation
 
 
 def _plugin_page(full_name: str, kind: str, entry: dict[str, t.Any]) -> tuple[str, str]:
     doc = entry["doc"]
-    lines = [f"# {full_name} ({kind})", "", NOTE, "", f"{_text(doc['short_description'])}.", "", *_bullets(doc["description"])]
+    lines = [
+        f"# {full_name} ({kind})",
+        "",
+        NOTE,
+        "",
+        f"{_text(doc['short_description'])}.",
+        "",
+        *_bullets(doc["description"]),
+    ]
     if doc.get("requirements"):
         lines += ["", "## Requirements", "", *_bullets(doc["requirements"])]
     lines += _options(doc.get("options", {}))
@@ -77,7 +93,14 @@ def _plugin_page(full_name: str, kind: str, entry: dict[str, t.Any]) -> tuple[st
     if entry.get("examples"):
         lines += ["", "## Examples", "", "```yaml", entry["examples"].strip(), "```"]
     if entry.get("return"):
-        lines += ["", "## Return values", "", "| name | type | returned | |", "|---|---|---|---|", *_return_rows(entry["return"])]
+        lines += [
+            "",
+            "## Return values",
+            "",
+            "| name | type | returned | |",
+            "|---|---|---|---|",
+            *_return_rows(entry["return"]),
+        ]
     return "\n".join([*lines, ""]), _text(doc["short_description"])
 
 
@@ -87,19 +110,35 @@ def _role_page(full_name: str, entry: dict[str, t.Any]) -> tuple[str, str]:
     for name, point in sorted(entry_points.items(), key=lambda item: (item[0] != "main", item[0])):
         if name != "main":
             lines += ["", f"# Entry point {name}"]
-        lines += ["", f"{_text(point['short_description'])}.", "", *_bullets(point.get("description", [])), *_options(point.get("options", {}))]
+        lines += [
+            "",
+            f"{_text(point['short_description'])}.",
+            "",
+            *_bullets(point.get("description", [])),
+            *_options(point.get("options", {})),
+        ]
     first = entry_points.get("main") or next(iter(entry_points.values()))
     return "\n".join([*lines, ""]), _text(first["short_description"])
 
 
 def _options(options: Options) -> list[str]:
-    return ["", "## Options", "", "| option | type | default | |", "|---|---|---|---|", *_option_rows(options)] if options else []
+    return (
+        ["", "## Options", "", "| option | type | default | |", "|---|---|---|---|", *_option_rows(options)]
+        if options
+        else []
+    )
 
 
 def _option_rows(options: Options, prefix: str = "") -> t.Iterator[str]:
     for name, option in sorted(options.items(), key=lambda item: (not item[1].get("required", False), item[0])):
         kind = f"list of {option['elements']}" if option.get("elements") else option.get("type", "str")
-        default = "**required**" if option.get("required") else f"`{_value(option['default'])}`" if option.get("default") not in (None, "") else ""
+        default = (
+            "**required**"
+            if option.get("required")
+            else f"`{_value(option['default'])}`"
+            if option.get("default") not in (None, "")
+            else ""
+        )
         text = _list(option["description"])
         if option.get("choices"):
             text = [*text, f"One of {', '.join(f'C({choice})' for choice in option['choices'])}."]
@@ -112,13 +151,21 @@ def _option_rows(options: Options, prefix: str = "") -> t.Iterator[str]:
 def _return_rows(values: Options, prefix: str = "") -> t.Iterator[str]:
     for name, value in values.items():
         kind = f"list of {value['elements']}" if value.get("elements") else value["type"]
-        sample = f"<br>Such as `{_value(value['sample'])}`." if isinstance(value.get("sample"), (str, int, float)) else ""
+        sample = (
+            f"<br>Such as `{_value(value['sample'])}`." if isinstance(value.get("sample"), (str, int, float)) else ""
+        )
         yield f"| `{prefix}{name}` | {kind} | {value.get('returned', '')} | {_cell(_list(value['description']))}{sample} |"
-        yield from _return_rows(value.get("contains") or {}, f"{prefix}{name}{'[]' if value['type'] == 'list' else ''}.")
+        yield from _return_rows(
+            value.get("contains") or {}, f"{prefix}{name}{'[]' if value['type'] == 'list' else ''}."
+        )
 
 
 def _value(value: t.Any) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n").removesuffix("\n...") if not isinstance(value, str) else value
+    return (
+        yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n").removesuffix("\n...")
+        if not isinstance(value, str)
+        else value
+    )
 
 
 def _bullets(texts: str | list[str]) -> list[str]:

@@ -38,17 +38,35 @@ def main() -> int:
     command, *arguments = sys.argv[1:]
     copy_project()
     with pip_bootstrap():
-        run = subprocess.run([Path(sys.executable).parent / "ansible-test", command, *ARGUMENTS[command], "--color", "no", *arguments], cwd=COPY, check=False)
+        run = subprocess.run(
+            [Path(sys.executable).parent / "ansible-test", command, *ARGUMENTS[command], "--color", "no", *arguments],
+            cwd=COPY,
+            check=False,
+        )
     return run.returncode
 
 
 def copy_project() -> None:
     """Make COPY equal to the working tree, without what git ignores. Files keep their time, so that ansible-test and mypy caches hold."""
-    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=PROJECT, check=True, capture_output=True)
-    wanted = {name for name in listed.stdout.decode().split("\0") if name and ((PROJECT / name).is_file() or (PROJECT / name).is_symlink())}
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT,
+        check=True,
+        capture_output=True,
+    )
+    wanted = {
+        name
+        for name in listed.stdout.decode().split("\0")
+        if name and ((PROJECT / name).is_file() or (PROJECT / name).is_symlink())
+    }
     for path in list(COPY.rglob("*")):
         relative = path.relative_to(COPY)
-        if (path.is_file() or path.is_symlink()) and relative.parts[0] != ".git" and str(relative) not in wanted and relative.parts[:2] != ("tests", "output"):
+        if (
+            (path.is_file() or path.is_symlink())
+            and relative.parts[0] != ".git"
+            and str(relative) not in wanted
+            and relative.parts[:2] != ("tests", "output")
+        ):
             path.unlink()
     for name in wanted:
         source, target = PROJECT / name, COPY / name
@@ -58,7 +76,10 @@ def copy_project() -> None:
         if source.is_symlink():
             target.symlink_to(source.readlink())
             continue
-        if target.exists() and (target.stat().st_mtime_ns, target.stat().st_size) == (source.stat().st_mtime_ns, source.stat().st_size):
+        if target.exists() and (target.stat().st_mtime_ns, target.stat().st_size) == (
+            source.stat().st_mtime_ns,
+            source.stat().st_size,
+        ):
             continue
         shutil.copy2(source, target)
     if not (COPY / ".git").exists():

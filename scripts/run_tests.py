@@ -59,7 +59,14 @@ def run_quietly(name: str) -> Ended:
 def run(name: str, output: t.BinaryIO | None = None) -> Ended:
     begun = time.monotonic()
     environment = {**os.environ, "WASMFAAS_TEST_RECORD": str(RECORD)} if name == TESTS else None
-    step = subprocess.run(["make", name], cwd=PROJECT, env=environment, stdout=output, stderr=subprocess.STDOUT if output else None, check=False)
+    step = subprocess.run(
+        ["make", name],
+        cwd=PROJECT,
+        env=environment,
+        stdout=output,
+        stderr=subprocess.STDOUT if output else None,
+        check=False,
+    )
     return Ended(name, step.returncode, time.monotonic() - begun)
 
 
@@ -82,7 +89,10 @@ def summary(ended: list[Ended], recorded: dict[str, t.Any], seconds: float) -> l
         f"The {LONGEST} longest parts (three run at a time):",
         *(f"{took:7.0f} s  {part}" for part, took in parts[:LONGEST]),
         "",
-        *(f"make {step.name}: {'ended with ' + str(step.exit_code) if step.exit_code else 'ok'}, {step.seconds:.0f} s" for step in ended),
+        *(
+            f"make {step.name}: {'ended with ' + str(step.exit_code) if step.exit_code else 'ok'}, {step.seconds:.0f} s"
+            for step in ended
+        ),
         f"{'FAILED: ' + ', '.join(failed) if failed else 'Everything passed'}, {seconds / 60:.0f} min",
         f"{outcomes.get('passed', 0)} passed, {outcomes.get('failed', 0) + outcomes.get('error', 0)} failed, {outcomes.get('skipped', 0)} skipped",
     ]

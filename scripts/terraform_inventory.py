@@ -25,7 +25,9 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    print("---\n# Made by scripts/terraform_inventory.py from `terraform output -json`; make it again after each apply.")
+    print(
+        "---\n# Made by scripts/terraform_inventory.py from `terraform output -json`; make it again after each apply."
+    )
     yaml.dump(made, sys.stdout, Dumper=IndentedDumper, sort_keys=True, allow_unicode=True, width=160)
     return 0
 
@@ -45,7 +47,9 @@ def inventory(outputs: dict[str, t.Any]) -> dict[str, t.Any]:
         groups.setdefault(host["group"], {"hosts": {}})["hosts"][name] = host["variables"]
         groups.setdefault(f"k3s_{host['role']}", {"children": {}})["children"][host["group"]] = {}
     # As in inventories/aws/localhost.yml.
-    controller = {"localhost": {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}}
+    controller = {
+        "localhost": {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    }
     return {"all": {"hosts": controller, "vars": {"aws_cluster": outputs["cluster"]["value"]}, "children": groups}}
 
 

@@ -65,7 +65,9 @@ class Record:
                 log.write(f"=== {report.nodeid} ({report.when})\n{report.longreprtext}\n")
 
     def pytest_terminal_summary(self, terminalreporter: t.Any) -> None:
-        outcomes = {name: len(terminalreporter.stats.get(name, [])) for name in ("passed", "failed", "error", "skipped")}
+        outcomes = {
+            name: len(terminalreporter.stats.get(name, [])) for name in ("passed", "failed", "error", "skipped")
+        }
         self.file.write_text(json.dumps({"seconds": self.seconds, "outcomes": outcomes}, indent=1), encoding="utf-8")
 
 

@@ -13,7 +13,13 @@ import sys
 import time
 
 from ansible_collections.wasmfaas.platform.tests.hosts import k3s_binary, rootfs, unavailable
-from ansible_collections.wasmfaas.platform.tests.integration.support import gateway, helm_program, keda, real_parts, servers
+from ansible_collections.wasmfaas.platform.tests.integration.support import (
+    gateway,
+    helm_program,
+    keda,
+    real_parts,
+    servers,
+)
 from ansible_collections.wasmfaas.platform.tests.observability import tools
 
 

@@ -13,7 +13,7 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import backup
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.recovery import backup
 
 SNAPSHOT_OPTIONS = {"name": "name", "keep_on_server": "keep", "snapshot_directory": "directory", "timeout": "timeout"}
 
@@ -61,17 +61,31 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             options["stage_for"] = user
         taken = self._execute_module("wasmfaas.platform.k3s_snapshot", module_args=options, task_vars=task_vars)
         if taken.get("failed"):
-            raise PlatformError(str(taken.get("cause") or taken.get("msg")), next_step=str(taken.get("next_step") or "See the output of the task."))
+            raise PlatformError(
+                str(taken.get("cause") or taken.get("msg")),
+                next_step=str(taken.get("next_step") or "See the output of the task."),
+            )
         if self._task.check_mode:
-            return {"changed": True, "backup": {}, "removed": [], "summary": f"would be kept in {arguments['directory']}"}
+            return {
+                "changed": True,
+                "backup": {},
+                "removed": [],
+                "summary": f"would be kept in {arguments['directory']}",
+            }
         seconds = backup.now()
         folder = backup.begin(arguments["directory"], seconds=seconds)
         try:
             self.transfer(taken["files"], folder, arguments["fetch"])
         finally:
             if taken["staged"]:
-                self._execute_module("ansible.builtin.file", module_args={"path": taken["staged"], "state": "absent"}, task_vars=task_vars)
-        described = backup.described(taken, node=arguments["node"], nodes=arguments["nodes"], config=arguments["config"])
+                self._execute_module(
+                    "ansible.builtin.file",
+                    module_args={"path": taken["staged"], "state": "absent"},
+                    task_vars=task_vars,
+                )
+        described = backup.described(
+            taken, node=arguments["node"], nodes=arguments["nodes"], config=arguments["config"]
+        )
         made = backup.finish(folder, described, seconds=seconds)
         removed = backup.prune(arguments["directory"], arguments["keep"], made.authority)
         return {"changed": True, "backup": made.described(), "removed": removed, "summary": backup.summary(made)}
@@ -81,7 +95,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         said = self._low_level_execute_command("id -un", sudoable=False)
         user: str = said["stdout"].strip().splitlines()[-1] if said["stdout"].strip() else ""
         if said["rc"] != 0 or not user:
-            raise PlatformError("The user of the connection could not be found out.", next_step="See that `ssh HOST id -un` works.")
+            raise PlatformError(
+                "The user of the connection could not be found out.", next_step="See that `ssh HOST id -un` works."
+            )
         return user
 
     def transfer(self, files: dict[str, str], folder: str, with_snapshot: bool) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.wasmfaas.platform.plugins.module_utils.download.charts import chart_from_artifacts
-from ansible_collections.wasmfaas.platform.plugins.module_utils.download.definitions import read_definitions
+from ansible_collections.wasmfaas.platform.plugins.module_utils.charts.download import chart_from_artifacts
+from ansible_collections.wasmfaas.platform.plugins.module_utils.download.custom_resource_definitions import (
+    read_definitions,
+)
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 
 MODULE = "wasmfaas.platform.k3s_charts"
@@ -34,7 +36,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             arguments["sources"] = self._sources(arguments, self._folder("k3s_artifacts", variables))
             definitions, missing = self._definitions(arguments, variables)
         except PlatformError as error:
-            return {"failed": True, "changed": False, "msg": str(error), "cause": error.cause, "next_step": error.next_step}
+            return {
+                "failed": True,
+                "changed": False,
+                "msg": str(error),
+                "cause": error.cause,
+                "next_step": error.next_step,
+            }
         arguments["objects"] = [*definitions, *(arguments.get("objects") or [])]
         arguments["definitions"] = []
         result: dict[str, t.Any] = self._execute_module(MODULE, module_args=arguments, task_vars=variables)
@@ -70,13 +78,21 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
                 return base64.b64encode(file.read()).decode()
         except (AnsibleError, OSError) as error:
             raise PlatformError(
-                f"{path}, the archive of the chart {name}, can't be read on this machine: {error}.", next_step=f"Correct platform_charts.{name}.content."
+                f"{path}, the archive of the chart {name}, can't be read on this machine: {error}.",
+                next_step=f"Correct platform_charts.{name}.content.",
             ) from error
 
-    def _definitions(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> tuple[list[dict[str, t.Any]], list[str]]:
+    def _definitions(
+        self, arguments: dict[str, t.Any], variables: dict[str, t.Any]
+    ) -> tuple[list[dict[str, t.Any]], list[str]]:
         """The objects in the option `definitions`, and the files that a check does not download."""
         entries = arguments.get("definitions") or []
         if not entries or (arguments.get("state") == "absent" and not arguments.get("remove_definitions")):
             return [], []
         folders = {key: self._folder(key, variables) for key in ("k3s_cache_directory", "k3s_artifacts")}
-        return read_definitions(entries, cache=folders["k3s_cache_directory"], artifacts=folders["k3s_artifacts"], check_mode=self._task.check_mode)
+        return read_definitions(
+            entries,
+            cache=folders["k3s_cache_directory"],
+            artifacts=folders["k3s_artifacts"],
+            check_mode=self._task.check_mode,
+        )

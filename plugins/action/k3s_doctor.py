@@ -15,11 +15,15 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.wasmfaas.platform.plugins.module_utils.documented_arguments import documented_arguments
 from ansible_collections.wasmfaas.platform.plugins.module_utils.host import whole_file
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import diagnosis
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.doctor import diagnosis
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import ecr
 from ansible_collections.wasmfaas.platform.plugins.modules.k3s_doctor import DOCUMENTATION
 
-COLOURS = {diagnosis.ERROR: constants.COLOR_ERROR, diagnosis.WARNING: constants.COLOR_WARN, diagnosis.INFO: constants.COLOR_OK}
+COLOURS = {
+    diagnosis.ERROR: constants.COLOR_ERROR,
+    diagnosis.WARNING: constants.COLOR_WARN,
+    diagnosis.INFO: constants.COLOR_OK,
+}
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type information
@@ -39,7 +43,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             version=str(variables.get("k3s_version") or ""),
         )
         findings = diagnosis.diagnose(hosts, limits)
-        errors, warnings = (sum(finding.severity == severity for finding in findings) for severity in (diagnosis.ERROR, diagnosis.WARNING))
+        errors, warnings = (
+            sum(finding.severity == severity for finding in findings)
+            for severity in (diagnosis.ERROR, diagnosis.WARNING)
+        )
         result.update(
             changed=False,
             findings=[dataclasses.asdict(finding) for finding in findings],

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Gives what k3s_node_info found on all hosts to the decisions in module_utils/k3s/lifecycle.py."""
+"""Gives what k3s_node_info found on all hosts to the decisions in module_utils/k3s/plan/lifecycle.py."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import lifecycle
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.inventory import AGENTS_GROUP, SERVERS_GROUP, group_members, host_of
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan_hosts import Host
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan import lifecycle
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.hosts import Host
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.inventory import (
+    AGENTS_GROUP,
+    SERVERS_GROUP,
+    group_members,
+    host_of,
+)
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type information
@@ -26,7 +31,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         _validation, arguments = self.validate_argument_spec(
             argument_spec={
-                "purpose": {"type": "str", "required": True, "choices": ["serve", "change_all", "remove", "reset", "restore"]},
+                "purpose": {
+                    "type": "str",
+                    "required": True,
+                    "choices": ["serve", "change_all", "remove", "reset", "restore"],
+                },
                 "servers_group": {"type": "str", "default": SERVERS_GROUP},
                 "agents_group": {"type": "str", "default": AGENTS_GROUP},
                 "nodes": {"type": "list", "elements": "str", "default": []},
@@ -52,7 +61,13 @@ def decide(cluster: lifecycle.Cluster, arguments: dict[str, t.Any]) -> dict[str,
     if purpose == "reset":
         return lifecycle.reset(cluster, arguments["confirm"])
     if purpose == "restore":
-        return lifecycle.restore(cluster, arguments["backup"], arguments["confirm"], identity=arguments["identity"], chosen=arguments["restore_host"])
+        return lifecycle.restore(
+            cluster,
+            arguments["backup"],
+            arguments["confirm"],
+            identity=arguments["identity"],
+            chosen=arguments["restore_host"],
+        )
     return lifecycle.change_all(cluster) if purpose == "change_all" else lifecycle.serve(cluster)
 
 

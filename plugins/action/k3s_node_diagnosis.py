@@ -10,7 +10,7 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import paths
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.registry_trust import RegistryFile, examine
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.config.registry_trust import RegistryFile, examine
 
 MODULE = "wasmfaas.platform.k3s_node_diagnosis"
 
@@ -37,7 +37,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         context, shown = self._play_context, self._play_context.no_log
         context.no_log = True
         try:
-            read = self._execute_module("ansible.legacy.slurp", module_args={"src": paths.REGISTRIES}, task_vars=task_vars)
+            read = self._execute_module(
+                "ansible.legacy.slurp", module_args={"src": paths.REGISTRIES}, task_vars=task_vars
+            )
         finally:
             context.no_log = shown
         if read.get("failed"):

@@ -9,8 +9,8 @@ import time
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.inventory import group_members, peer_of
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.reach import clock_difference, connections
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.inventory import group_members, peer_of
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.reach import clock_difference, connections
 
 
 class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no type information

@@ -9,9 +9,14 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.inventory import AGENTS_GROUP, SERVERS_GROUP, group_members, host_of
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan import make_plan
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan_hosts import Settings
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.cluster_plan import make_plan
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.hosts import Settings
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.inventory import (
+    AGENTS_GROUP,
+    SERVERS_GROUP,
+    group_members,
+    host_of,
+)
 
 
 class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no type information

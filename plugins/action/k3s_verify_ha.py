@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.wasmfaas.platform.plugins.module_utils.documented_arguments import documented_arguments
 from ansible_collections.wasmfaas.platform.plugins.module_utils.host import whole_file
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import high_availability
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.verify_ha import high_availability
 from ansible_collections.wasmfaas.platform.plugins.modules.k3s_verify_ha import DOCUMENTATION
 
 
@@ -31,7 +31,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
     def _judge(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         from tabulate import tabulate
 
-        outcome = high_availability.judge(arguments["plan"], arguments["report"], arguments["failures"], gap_limit=arguments["gap_limit"])
+        outcome = high_availability.judge(
+            arguments["plan"], arguments["report"], arguments["failures"], gap_limit=arguments["gap_limit"]
+        )
         summary = high_availability.summary(outcome.document)
         display = Display()
         for line in tabulate(outcome.rows, headers=high_availability.HEADINGS, tablefmt="plain").splitlines():
@@ -40,7 +42,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             display.display(f"Not as it should be: {problem}")
         display.display(summary)
         if arguments["file"] and not self._task.check_mode:
-            whole_file.write(arguments["file"], json.dumps(outcome.document, ensure_ascii=False, indent=2) + "\n", mode=None)
+            whole_file.write(
+                arguments["file"], json.dumps(outcome.document, ensure_ascii=False, indent=2) + "\n", mode=None
+            )
         return {"changed": False, "document": outcome.document, "passed": not outcome.problems, "msg": summary}
 
 
@@ -48,7 +52,9 @@ def _plan(variables: dict[str, t.Any], arguments: dict[str, t.Any]) -> dict[str,
     groups, hostvars = variables["groups"], variables["hostvars"]
     servers = groups.get(arguments["servers_group"]) or []
     agents = [name for name in groups.get(arguments["agents_group"]) or [] if name not in servers]
-    hosts = [_host(name, "server", hostvars[name]) for name in servers] + [_host(name, "agent", hostvars[name]) for name in agents]
+    hosts = [_host(name, "server", hostvars[name]) for name in servers] + [
+        _host(name, "agent", hostvars[name]) for name in agents
+    ]
     wishes = high_availability.Wishes(
         confirmed=arguments["confirmed"],
         faults=arguments["faults"],
@@ -60,7 +66,12 @@ def _plan(variables: dict[str, t.Any], arguments: dict[str, t.Any]) -> dict[str,
     planned = high_availability.plan(hosts, wishes)
     if planned["problems"]:
         listed = "\n".join(f"{number}. {problem}" for number, problem in enumerate(planned["problems"], 1))
-        return {"failed": True, "changed": False, "problems": planned["problems"], "msg": f"Nothing was done to the cluster:\n{listed}"}
+        return {
+            "failed": True,
+            "changed": False,
+            "problems": planned["problems"],
+            "msg": f"Nothing was done to the cluster:\n{listed}",
+        }
     return {"changed": False, **planned}
 
 

@@ -32,7 +32,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             sources: dict[str, str] = {}
             arguments["files"] = [self._prepared(entry, sources) for entry in arguments.get("files") or []]
         except PlatformError as error:
-            return {"failed": True, "changed": False, "msg": str(error), "cause": error.cause, "next_step": error.next_step}
+            return {
+                "failed": True,
+                "changed": False,
+                "msg": str(error),
+                "cause": error.cause,
+                "next_step": error.next_step,
+            }
         result: dict[str, t.Any] = self._execute_module(MODULE, module_args=arguments, task_vars=task_vars)
         transfers = result.pop("transfers", [])
         result.pop("invocation", None)
@@ -48,12 +54,19 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
 
     def _prepared(self, entry: t.Any, sources: dict[str, str]) -> t.Any:
         """The entry for the module: with the content of a small text, else with checksum and size, and its file noted in `sources`."""
-        if not isinstance(entry, dict) or not entry.get("source") or not entry.get("path") or entry.get("state") == "absent":
+        if (
+            not isinstance(entry, dict)
+            or not entry.get("source")
+            or not entry.get("path")
+            or entry.get("state") == "absent"
+        ):
             return entry
         prepared = {key: value for key, value in entry.items() if key != "source"}
         path = str(entry["path"])
         if entry.get("content") is not None:
-            raise PlatformError(f"{path} has both content and source; nothing was changed.", next_step="Leave one of them out.")
+            raise PlatformError(
+                f"{path} has both content and source; nothing was changed.", next_step="Leave one of them out."
+            )
         try:
             found = self._find_needle("files", entry["source"])
             real = self._loader.get_real_file(found)
@@ -76,7 +89,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         return {**prepared, "sha256": digest, "size": size}
 
     def _transferred(
-        self, files: list[dict[str, t.Any]], transfers: list[dict[str, str]], sources: dict[str, str], task_vars: dict[str, t.Any] | None
+        self,
+        files: list[dict[str, t.Any]],
+        transfers: list[dict[str, str]],
+        sources: dict[str, str],
+        task_vars: dict[str, t.Any] | None,
     ) -> dict[str, t.Any]:
         """Transfer, and let the module put everything in its place."""
         for transfer in transfers:
@@ -86,9 +103,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
                 raise
             except AnsibleError as error:
                 step = "See whether the connection allows transfers (sftp or scp), and whether there is space; the file in place was not touched."
-                return {"failed": True, "msg": f"{transfer['path']} could not be transferred: {error} Next: {step}", "next_step": step}
+                return {
+                    "failed": True,
+                    "msg": f"{transfer['path']} could not be transferred: {error} Next: {step}",
+                    "next_step": step,
+                }
         paths = {transfer["path"] for transfer in transfers}
-        arguments = {"files": [entry for entry in files if entry["path"] in paths], "phase": "finish", "staged": transfers}
+        arguments = {
+            "files": [entry for entry in files if entry["path"] in paths],
+            "phase": "finish",
+            "staged": transfers,
+        }
         finished: dict[str, t.Any] = self._execute_module(MODULE, module_args=arguments, task_vars=task_vars)
         return finished
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.wasmfaas.platform.plugins.module_utils.elastic.plan import ElasticGroup, plan_groups
+from ansible_collections.wasmfaas.platform.plugins.module_utils.autoscaled.plan import ElasticGroup, plan_groups
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.inventory import host_of
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.inventory import host_of
 
 
 class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no type information
@@ -29,7 +29,9 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no type info
         groups = []
         for name in variables["ansible_play_hosts"]:
             given = hosts[name]["node_bundle_group"]
-            group = ElasticGroup(str(given["architecture"]), dict(given.get("labels") or {}), list(given.get("taints") or []))
+            group = ElasticGroup(
+                str(given["architecture"]), dict(given.get("labels") or {}), list(given.get("taints") or [])
+            )
             groups.append((host_of(name, "agent", hosts[name], in_play=True), group))
         try:
             plan = plan_groups(groups)

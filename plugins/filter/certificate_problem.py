@@ -9,13 +9,15 @@ import datetime
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.certificate import problem
+from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.certificate import problem
 
 
 def certificate_problem(certificate: str, names: list[str], key: str | None = None, days: int = 0) -> str:
     """Why the certificate can't serve the names; see certificate_problem.yml."""
     if not isinstance(certificate, str):
-        raise AnsibleFilterError(f"certificate_problem: takes a certificate in PEM form, not a {type(certificate).__name__}.")
+        raise AnsibleFilterError(
+            f"certificate_problem: takes a certificate in PEM form, not a {type(certificate).__name__}."
+        )
     return problem(certificate, key, names, days=int(days), now=datetime.datetime.now(datetime.UTC))
 
 

@@ -15,10 +15,14 @@ def image_registry(registry: str, replacements: dict[str, str] | None) -> str:
     if not isinstance(registry, str) or not registry or "/" in registry:
         raise AnsibleFilterError(f"image_registry: takes the name of a registry such as quay.io, not {registry!r}.")
     if not isinstance(replacements, (dict, type(None))):
-        raise AnsibleFilterError(f"image_registry: the replacements are a dictionary, not a {type(replacements).__name__}.")
+        raise AnsibleFilterError(
+            f"image_registry: the replacements are a dictionary, not a {type(replacements).__name__}."
+        )
     replacement = (replacements or {}).get(registry, registry)
     if not isinstance(replacement, str) or not replacement or "://" in replacement:
-        raise AnsibleFilterError(f"image_registry: {registry} is replaced by {replacement!r}, which is no registry: write HOST or HOST/PATH, without https://.")
+        raise AnsibleFilterError(
+            f"image_registry: {registry} is replaced by {replacement!r}, which is no registry: write HOST or HOST/PATH, without https://."
+        )
     return replacement.rstrip("/")
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.configuration import layered
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.config.configuration import layered
 
 
 def k3s_config(layers: list[dict[str, t.Any]]) -> dict[str, t.Any]:
     """One dictionary of all; see k3s_config.yml."""
     if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
-        raise AnsibleFilterError("k3s_config: takes a list of dictionaries, such as [k3s_config, k3s_server_config, k3s_node_config].")
+        raise AnsibleFilterError(
+            "k3s_config: takes a list of dictionaries, such as [k3s_config, k3s_server_config, k3s_node_config]."
+        )
     return layered(layers)
 
 

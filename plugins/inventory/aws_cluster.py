@@ -70,7 +70,9 @@ def _read(region: str, cluster_name: str) -> dict[str, t.Any]:
         import boto3
         import botocore.exceptions
     except ImportError as error:
-        raise AnsibleParserError(f"The Python that runs Ansible has no {error.name}. Next: pip install boto3.") from error
+        raise AnsibleParserError(
+            f"The Python that runs Ansible has no {error.name}. Next: pip install boto3."
+        ) from error
     name = f"/wasmfaas/{cluster_name}/cluster"
     try:
         found = boto3.client("ssm", region_name=region).get_parameter(Name=name)["Parameter"]["Value"]
@@ -81,5 +83,7 @@ def _read(region: str, cluster_name: str) -> dict[str, t.Any]:
                 f"There is no parameter {name} in {region}. Next: run `terraform apply`, or name the region and cluster_name of that run here; "
                 "AWS_PROFILE chooses the account."
             ) from error
-        raise AnsibleParserError(f"The parameter {name} can't be read in {region}: {error}. Next: check `aws sts get-caller-identity`.") from error
+        raise AnsibleParserError(
+            f"The parameter {name} can't be read in {region}: {error}. Next: check `aws sts get-caller-identity`."
+        ) from error
     return cluster

@@ -28,13 +28,19 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible has no type inf
     def run(self, terms: list[t.Any], variables: t.Any = None, **_options: t.Any) -> list[str]:
         """All sentences about the named roles, in their order."""
         replaced: Variables = {}
-        return [sentence for role in self._flatten(terms) for sentence in self._role(str(role), dict(variables or {}), replaced)]
+        return [
+            sentence
+            for role in self._flatten(terms)
+            for sentence in self._role(str(role), dict(variables or {}), replaced)
+        ]
 
     def _role(self, role: str, given: Variables, replaced: Variables) -> list[str]:
         """`replaced` has what goes instead of variables that can't be used, so that all others are still looked at; what is found here is added to it."""
         path = ROLES / role
         if not (path / "meta/argument_specs.yml").is_file():
-            raise AnsibleError(f"role_problems: there is no role {role} with argument specifications. Next: correct the name.")
+            raise AnsibleError(
+                f"role_problems: there is no role {role} with argument specifications. Next: correct the name."
+            )
         names = [*self._dependencies(path), role]
         defaults = self._files(names, "defaults/main.yml")
         known = {**defaults, **given, **self._files(names, "vars/main.yml")}

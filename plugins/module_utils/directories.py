@@ -16,4 +16,8 @@ def cache_directory(given: str | None) -> Path:
 
 def state_directory(given: str | None) -> Path:
     """What lasts, such as the data of local functions: `${XDG_STATE_HOME:-~/.local/state}/wasmfaas`, or what was given."""
-    return Path(given) if given else Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "wasmfaas"
+    return (
+        Path(given)
+        if given
+        else Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "wasmfaas"
+    )

@@ -57,7 +57,11 @@ def _list_problems(name: str, option: Option, value: t.Any) -> t.Iterator[str]:
     if not isinstance(value, collections.abc.Sequence):
         yield f"{name}: is no list. Next: write it as [one, two]."
         return
-    element: Option = {"type": option.get("elements", "raw"), "options": option.get("options"), "no_log": option.get("no_log")}
+    element: Option = {
+        "type": option.get("elements", "raw"),
+        "options": option.get("options"),
+        "no_log": option.get("no_log"),
+    }
     for number, entry in enumerate(value, start=1):
         known = entry.get("name") if isinstance(entry, collections.abc.Mapping) else None
         yield from _value_problems(f"{name}, {known or f'entry {number}'}", element, entry)
@@ -109,7 +113,11 @@ for _kind in ("str", "path"):
 
 def _shown(option: Option, value: t.Any) -> str:
     """The value where it is short and no secret."""
-    return f"'{value}'" if isinstance(value, (str, int, float)) and not option.get("no_log") and len(str(value)) <= 80 else "what it has"
+    return (
+        f"'{value}'"
+        if isinstance(value, (str, int, float)) and not option.get("no_log") and len(str(value)) <= 80
+        else "what it has"
+    )
 
 
 def _either(names: t.Sequence[str]) -> str:

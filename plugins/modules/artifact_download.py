@@ -117,7 +117,7 @@ programs:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.download.programs import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.download.binaries import run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
 
 

@@ -132,7 +132,7 @@ summary:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.backup import inform
+from ..module_utils.k3s.recovery.backup import inform
 from ..module_utils.module_run import run_module
 
 

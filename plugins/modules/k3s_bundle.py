@@ -79,7 +79,7 @@ size:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.bundle import run
+from ..module_utils.download.air_gap_bundle import run
 from ..module_utils.module_run import run_module
 
 

@@ -73,7 +73,7 @@ ends:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.rotation import certificates_module
+from ..module_utils.k3s.recovery.rotation import certificates_module
 from ..module_utils.module_run import run_module
 
 

@@ -199,7 +199,7 @@ facts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.charts import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.charts.component import run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.paths import K3S_PROGRAM
 from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
 

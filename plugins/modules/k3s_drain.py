@@ -64,7 +64,7 @@ RETURN = r"""
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.drain import run
+from ..module_utils.k3s.nodes.drain import run
 from ..module_utils.module_run import run_module
 
 

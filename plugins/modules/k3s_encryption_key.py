@@ -83,7 +83,7 @@ stage:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.rotation import encryption_module
+from ..module_utils.k3s.recovery.rotation import encryption_module
 from ..module_utils.module_run import run_module
 
 

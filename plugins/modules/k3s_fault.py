@@ -98,7 +98,7 @@ active:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.fault import run
+from ..module_utils.k3s.verify_ha.fault import run
 from ..module_utils.module_run import run_module
 
 

@@ -121,7 +121,7 @@ workers:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.load import run
+from ..module_utils.k3s.verify_ha.load import run
 from ..module_utils.module_run import run_module
 
 

@@ -71,7 +71,7 @@ authority:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.load_access import run
+from ..module_utils.k3s.verify_ha.load_access import run
 from ..module_utils.module_run import run_module
 
 

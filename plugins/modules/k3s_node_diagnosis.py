@@ -130,7 +130,7 @@ registries:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.node_diagnosis import run
+from ..module_utils.k3s.doctor.node_diagnosis import run
 from ..module_utils.module_run import run_module
 
 

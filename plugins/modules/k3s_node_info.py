@@ -182,7 +182,7 @@ clock:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.node_info import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.host.node_info import run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
 
 
@@ -196,7 +196,10 @@ def main() -> None:
                 type="list",
                 elements="dict",
                 default=[],
-                options=dict(protocol=dict(type="str", choices=["tcp", "udp"], default="tcp"), port=dict(type="int", required=True)),
+                options=dict(
+                    protocol=dict(type="str", choices=["tcp", "udp"], default="tcp"),
+                    port=dict(type="int", required=True),
+                ),
             ),
             disk_paths=dict(type="list", elements="path", default=["/var/lib/rancher", "/usr/local/bin"]),
             cluster=dict(type="bool", default=True),

@@ -57,7 +57,7 @@ RETURN = r"""
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.node_ready import run
+from ..module_utils.k3s.nodes.node_ready import run
 from ..module_utils.module_run import run_module
 
 

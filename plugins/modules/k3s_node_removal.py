@@ -88,8 +88,8 @@ forgotten:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.nodes.removal import run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.paths import K3S_PROGRAM
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.removal import run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
 
 

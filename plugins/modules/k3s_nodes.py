@@ -103,13 +103,17 @@ ready:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.nodes import EFFECTS, run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.nodes.labels_and_taints import EFFECTS, run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.paths import K3S_PROGRAM
 from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
 
 
 def main() -> None:
-    taint = dict(key=dict(type="str", required=True, no_log=False), value=dict(type="str"), effect=dict(type="str", choices=list(EFFECTS), required=True))
+    taint = dict(
+        key=dict(type="str", required=True, no_log=False),
+        value=dict(type="str"),
+        effect=dict(type="str", choices=list(EFFECTS), required=True),
+    )
     module = AnsibleModule(
         argument_spec=dict(
             nodes=dict(

@@ -85,8 +85,8 @@ changed_objects:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.objects import run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.paths import K3S_PROGRAM
+from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.objects import run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
 
 

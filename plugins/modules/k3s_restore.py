@@ -89,7 +89,7 @@ in_progress:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.restore import step
+from ..module_utils.k3s.recovery.restore import step
 from ..module_utils.module_run import run_module
 
 

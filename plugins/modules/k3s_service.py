@@ -126,8 +126,8 @@ seconds:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.host.service import run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.paths import K3S_PROGRAM
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.service import run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
 
 

@@ -82,7 +82,7 @@ seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.settled import run
+from ..module_utils.k3s.nodes.settled import run
 from ..module_utils.module_run import run_module
 
 

@@ -124,7 +124,7 @@ removed:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.snapshot import take
+from ..module_utils.k3s.recovery.snapshot import take
 from ..module_utils.module_run import run_module
 
 

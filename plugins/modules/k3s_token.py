@@ -103,14 +103,29 @@ needed:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.rotation import tokens_module
+from ..module_utils.k3s.recovery.rotation import tokens_module
 from ..module_utils.module_run import run_module
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
-            step=dict(type="str", required=True, choices=["look", "begin", "stage", "rotate", "activate", "finish", "release", "check", "save", "settle"]),
+            step=dict(
+                type="str",
+                required=True,
+                choices=[
+                    "look",
+                    "begin",
+                    "stage",
+                    "rotate",
+                    "activate",
+                    "finish",
+                    "release",
+                    "check",
+                    "save",
+                    "settle",
+                ],
+            ),
             unit=dict(type="str", choices=["k3s", "k3s-agent"], default="k3s"),
             server_token=dict(type="str", no_log=True),
             agent_token=dict(type="str", no_log=True),

@@ -56,12 +56,14 @@ removed:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.uninstall import run
+from ..module_utils.k3s.host.uninstall import run
 from ..module_utils.module_run import run_module
 
 
 def main() -> None:
-    run_module(AnsibleModule(argument_spec={"only_stop": {"type": "bool", "default": False}}, supports_check_mode=True), run)
+    run_module(
+        AnsibleModule(argument_spec={"only_stop": {"type": "bool", "default": False}}, supports_check_mode=True), run
+    )
 
 
 if __name__ == "__main__":

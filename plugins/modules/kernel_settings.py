@@ -66,7 +66,12 @@ def main() -> None:
         supports_check_mode=True,
     )
 
-    run_module(module, lambda params, check_mode, hidden: Kernel(params["file_name"]).ensure(params["modules"], params["sysctls"], check_mode=check_mode))
+    run_module(
+        module,
+        lambda params, check_mode, hidden: Kernel(params["file_name"]).ensure(
+            params["modules"], params["sysctls"], check_mode=check_mode
+        ),
+    )
 
 
 if __name__ == "__main__":

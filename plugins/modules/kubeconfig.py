@@ -78,14 +78,16 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s import kubeconfig
+from ..module_utils.k3s.recovery import kubeconfig
 from ..module_utils.module_run import run_module
 
 
 def run(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     path = Path(params["path"])
     server = kubeconfig.server_in_use(path, params["servers"])
-    content = kubeconfig.keep_user(path, kubeconfig.for_controller(params["content"], name=params["name"], server=server))
+    content = kubeconfig.keep_user(
+        path, kubeconfig.for_controller(params["content"], name=params["name"], server=server)
+    )
     changed = kubeconfig.ensure(path, content, check_mode=check_mode)
     if params["merge_into"]:
         other = Path(params["merge_into"])

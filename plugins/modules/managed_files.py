@@ -161,7 +161,9 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run impor
 
 
 def main() -> None:
-    ownership = dict(mode=dict(type="raw"), owner=dict(type="str", default="root"), group=dict(type="str", default="root"))
+    ownership = dict(
+        mode=dict(type="raw"), owner=dict(type="str", default="root"), group=dict(type="str", default="root")
+    )
     module = AnsibleModule(
         argument_spec=dict(
             files=dict(
@@ -180,9 +182,19 @@ def main() -> None:
                     **ownership,
                 ),
             ),
-            directories=dict(type="list", elements="dict", default=[], options=dict(path=dict(type="str", required=True), **ownership)),
+            directories=dict(
+                type="list",
+                elements="dict",
+                default=[],
+                options=dict(path=dict(type="str", required=True), **ownership),
+            ),
             phase=dict(type="str", choices=["compare", "finish"], default="compare"),
-            staged=dict(type="list", elements="dict", default=[], options=dict(path=dict(type="str", required=True), staged=dict(type="str", required=True))),
+            staged=dict(
+                type="list",
+                elements="dict",
+                default=[],
+                options=dict(path=dict(type="str", required=True), staged=dict(type="str", required=True)),
+            ),
         ),
         supports_check_mode=True,
     )

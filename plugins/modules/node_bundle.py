@@ -152,7 +152,7 @@ size:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.elastic.publish import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.autoscaled.publish import run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
 
 

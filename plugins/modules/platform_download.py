@@ -68,7 +68,7 @@ versions:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.download.charts import run
+from ..module_utils.charts.download import run
 from ..module_utils.module_run import run_module
 
 

@@ -73,7 +73,7 @@ machines:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.elastic.refresh import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.autoscaled.refresh import run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
 
 

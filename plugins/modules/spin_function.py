@@ -364,9 +364,9 @@ facts:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.arguments import kubernetes_auth_arguments
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_module import run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_module import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.arguments import kubernetes_auth_arguments
 
 
 def argument_spec() -> dict[str, t.Any]:
@@ -437,7 +437,11 @@ def argument_spec() -> dict[str, t.Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec=argument_spec(),
-        required_if=[("state", "present", ("source",)), ("state", "pushed", ("source", "registry")), ("state", "absent", ("name",))],
+        required_if=[
+            ("state", "present", ("source",)),
+            ("state", "pushed", ("source", "registry")),
+            ("state", "absent", ("name",)),
+        ],
         mutually_exclusive=[("replicas", "autoscale"), ("replicas", "load")],
         supports_check_mode=True,
     )

@@ -77,12 +77,38 @@ class Cluster:
         path.write_text(json.dumps(content), encoding="utf-8")
         return path
 
-    def play(self, playbook: str, *arguments: str, environment: collections.abc.Mapping[str, str] | None = None, seconds: float = 600) -> Run:
+    def play(
+        self,
+        playbook: str,
+        *arguments: str,
+        environment: collections.abc.Mapping[str, str] | None = None,
+        seconds: float = 600,
+    ) -> Run:
         """Run one of the playbooks of the repository's root, such as `site.yml`."""
-        command = [str(Path(sys.executable).parent / "ansible-playbook"), playbook, "-i", str(self.inventory), *arguments]
-        given = {**os.environ, "ANSIBLE_HOME": str(REPOSITORY / ".ansible"), "ANSIBLE_NOCOLOR": "1", **(environment or {})}
+        command = [
+            str(Path(sys.executable).parent / "ansible-playbook"),
+            playbook,
+            "-i",
+            str(self.inventory),
+            *arguments,
+        ]
+        given = {
+            **os.environ,
+            "ANSIBLE_HOME": str(REPOSITORY / ".ansible"),
+            "ANSIBLE_NOCOLOR": "1",
+            **(environment or {}),
+        }
         given["PATH"] = f"{Path(sys.executable).parent}:{given['PATH']}"
-        finished = subprocess.run(command, cwd=REPOSITORY, env=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False)
+        finished = subprocess.run(
+            command,
+            cwd=REPOSITORY,
+            env=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
         return Run(finished.returncode, finished.stdout)
 
     def kubectl(self, server: str, *arguments: str) -> t.Any:

@@ -41,7 +41,10 @@ WRONG: dict[str, tuple[dict[str, t.Any], str]] = {
     "disk too small": ({"k3s_minimum_disk_gib": 100_000}, r"GiB"),
     "wrong checksum": ({"k3s_checksums": {VERSION: {"amd64": "0" * 64, "arm64": "0" * 64}}}, r"(?i)sha256|checksum"),
     "no version": ({"k3s_version": "latest"}, r"latest.*v1\."),
-    "label that the kubelet refuses": ({"k3s_node_labels": {"node-role.kubernetes.io/worker": ["x"]}}, r"k3s_node_labels"),
+    "label that the kubelet refuses": (
+        {"k3s_node_labels": {"node-role.kubernetes.io/worker": ["x"]}},
+        r"k3s_node_labels",
+    ),
 }
 
 
@@ -49,7 +52,9 @@ PLAYED_ALWAYS = ("no version", "wrong checksum")
 IN_UNIT_TESTS = "three faults in one message, below; each alone in tests/unit/plugins/module_utils/k3s (test_k3s_plan.py, test_k3s_configuration.py)"
 
 
-@pytest.mark.parametrize("case", [name if name in PLAYED_ALWAYS else pytest.param(name, marks=only_in_full(IN_UNIT_TESTS)) for name in WRONG])
+@pytest.mark.parametrize(
+    "case", [name if name in PLAYED_ALWAYS else pytest.param(name, marks=only_in_full(IN_UNIT_TESTS)) for name in WRONG]
+)
 def test_variable_is_refused_before_a_host_is_touched(cluster: Cluster, case: str) -> None:
     variables, message = WRONG[case]
     cluster.variables |= variables

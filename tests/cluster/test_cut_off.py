@@ -44,7 +44,9 @@ def converges(cluster: Cluster) -> None:
     nodes = cluster.nodes("server1")
     assert {name: condition(node, "Ready") for name, node in nodes.items()} == {"server1": "True", "agent1": "True"}
     assert nodes["agent1"]["metadata"]["labels"]["wasmfaas.dev/runtime-spin"] == "true"
-    assert "cluster-init" not in cluster.environment.run("server1", "cat /etc/rancher/k3s/config.yaml.d/join.yaml").stdout
+    assert (
+        "cluster-init" not in cluster.environment.run("server1", "cat /etc/rancher/k3s/config.yaml.d/join.yaml").stdout
+    )
 
 
 @pytest.mark.parametrize("name", AFTER_A_CHANGE)

@@ -17,7 +17,12 @@ echo '{USER} ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/{USER}
 
 
 def test_a_cluster_is_made_and_kept_by_a_user_with_sudo(blank: Cluster) -> None:
-    cluster = Cluster(blank.environment, blank.directory, {"k3s_server/control_plane": ["server1"], "k3s_agent/worker_wasm": ["agent1"]}, blank.variables)
+    cluster = Cluster(
+        blank.environment,
+        blank.directory,
+        {"k3s_server/control_plane": ["server1"], "k3s_agent/worker_wasm": ["agent1"]},
+        blank.variables,
+    )
     for name in ("server1", "agent1"):
         cluster.environment.run(name, MAKE_USER)
     cluster.variables["ansible_user"] = USER

@@ -35,7 +35,10 @@ def cluster(environment: hosts.Environment, k3s: Path, tmp_path_factory: pytest.
         list(pool.map(lambda name: environment.wipe(name, boot=False), NAMES))
     environment.boot(*NAMES)
     made = cluster_of(environment, k3s, tmp_path_factory.mktemp("rotate"))
-    made.variables |= {"k3s_server_config": {"secrets-encryption": True}, "k3s_backup_directory": str(made.directory / "backups")}
+    made.variables |= {
+        "k3s_server_config": {"secrets-encryption": True},
+        "k3s_backup_directory": str(made.directory / "backups"),
+    }
     made.play("site.yml").succeeded()
     environment.run("server1", "k3s kubectl create secret generic of-the-test --from-literal=a=b")
     return made
@@ -55,8 +58,13 @@ def shown(cluster: Cluster, server: str, command: str) -> str:
 def come_back(cluster: Cluster) -> None:
     """All servers are ready and voters, and each reads a Secret."""
     for server in SERVERS:
-        until(f"{server} is ready", lambda server=server: shown(cluster, server, "k3s kubectl get --raw /readyz") == "ok")  # type: ignore[misc]
-    until("all are voters", lambda: all(condition(cluster.nodes("server1")[server], "EtcdIsVoter") == "True" for server in SERVERS))
+        until(
+            f"{server} is ready", lambda server=server: shown(cluster, server, "k3s kubectl get --raw /readyz") == "ok"
+        )  # type: ignore[misc]
+    until(
+        "all are voters",
+        lambda: all(condition(cluster.nodes("server1")[server], "EtcdIsVoter") == "True" for server in SERVERS),
+    )
     for server in SERVERS:
         assert cluster.kubectl(server, "get", "secret", "of-the-test")["data"] == {"a": "Yg=="}
 
@@ -94,7 +102,9 @@ def give_agent_token(cluster: Cluster, token: str) -> None:
 
 
 def refuses(cluster: Cluster, server: str) -> bool:
-    return REFUSED in shown(cluster, server, "journalctl --boot -u k3s -o cat --no-pager | grep level=fatal | tail -n 1")
+    return REFUSED in shown(
+        cluster, server, "journalctl --boot -u k3s -o cat --no-pager | grep level=fatal | tail -n 1"
+    )
 
 
 def test_new_tokens_outlast_a_power_cut(cluster: Cluster) -> None:
@@ -109,7 +119,9 @@ def test_a_new_encryption_key_reaches_all_servers(cluster: Cluster) -> None:
     cluster.play("rotate.yml", "-e", "what=encryption-key", *NOW).succeeded()
     come_back(cluster)
     for server in SERVERS:
-        files = shown(cluster, server, "ls /etc/rancher/k3s/config.yaml.d; grep ^server: /etc/rancher/k3s/config.yaml.d/join.yaml")
+        files = shown(
+            cluster, server, "ls /etc/rancher/k3s/config.yaml.d; grep ^server: /etc/rancher/k3s/config.yaml.d/join.yaml"
+        )
         assert files.split()[0] == "join.yaml" and "server: https://" in files and "whole" not in files
     outlasts(cluster)
     assert list((cluster.directory / "backups").iterdir()), "the way back, of before"
@@ -123,7 +135,11 @@ def test_site_yml_mends_a_server_that_is_stuck(cluster: Cluster) -> None:
     until("server2 is refused", lambda: refuses(cluster, "server2"))
     doctor = cluster.play("doctor.yml")
     assert doctor.exit_code != 0 and doctor.output.count(REPAIR) >= len(SERVERS)
-    assert "[tokens-not-stored]" in doctor.output and "[k3s-not-running]" in doctor.output and "server/cred/passwd" in doctor.output
+    assert (
+        "[tokens-not-stored]" in doctor.output
+        and "[k3s-not-running]" in doctor.output
+        and "server/cred/passwd" in doctor.output
+    )
     cluster.play("site.yml").succeeded()
     outlasts(cluster)
 
@@ -141,7 +157,11 @@ def test_a_cluster_of_which_no_server_starts_is_repaired(cluster: Cluster) -> No
 
 def test_a_rotation_that_was_cut_off_goes_on(cluster: Cluster) -> None:
     """The cluster has the new tokens, no server is set to them, and one of them starts anew just then."""
-    environment = {**CALLBACK, "CUT_OFF_TASKS": str(cluster.directory / "tasks"), "CUT_OFF_NAME": "Put them into use at each server's next start"}
+    environment = {
+        **CALLBACK,
+        "CUT_OFF_TASKS": str(cluster.directory / "tasks"),
+        "CUT_OFF_NAME": "Put them into use at each server's next start",
+    }
     assert cluster.play("rotate.yml", "-e", "what=tokens", *NOW, environment=environment).exit_code == -signal.SIGKILL
     cluster.environment.run("server3", "systemctl restart --no-block k3s")
     until("server3 is refused", lambda: refuses(cluster, "server3"))

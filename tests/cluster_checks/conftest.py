@@ -77,7 +77,11 @@ def load_scenario() -> Scenario:
     if not sources:
         raise pytest.UsageError("these checks are part of the molecule scenarios: make molecule SCENARIO=single")
     inventories = tuple(source for source in sources.split(":") if source)
-    command = ["ansible-inventory", "--list", *(part for inventory in inventories for part in ("--inventory", inventory))]
+    command = [
+        "ansible-inventory",
+        "--list",
+        *(part for inventory in inventories for part in ("--inventory", inventory)),
+    ]
     listed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT).stdout)
 
     def members(group: str) -> list[str]:
@@ -105,7 +109,12 @@ def recap(output: str) -> dict[str, dict[str, int]]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     scenario = load_scenario()
-    for fixture, names in (("server", scenario.servers), ("agent", scenario.agents), ("node", scenario.hosts), ("wasm_node", scenario.wasm_hosts)):
+    for fixture, names in (
+        ("server", scenario.servers),
+        ("agent", scenario.agents),
+        ("node", scenario.hosts),
+        ("wasm_node", scenario.wasm_hosts),
+    ):
         if fixture in metafunc.fixturenames:
             metafunc.parametrize(fixture, names, indirect=True)
 

@@ -32,13 +32,19 @@ def test_nodes_are_those_of_the_inventory_and_ready(scenario: Scenario, nodes: d
 
 
 def test_every_server_is_a_voter_of_etcd(scenario: Scenario, nodes: dict[str, Node]) -> None:
-    assert {name: _conditions(nodes[name]).get("EtcdIsVoter") for name in scenario.servers} == dict.fromkeys(scenario.servers, "True")
+    assert {name: _conditions(nodes[name]).get("EtcdIsVoter") for name in scenario.servers} == dict.fromkeys(
+        scenario.servers, "True"
+    )
     assert [name for name in scenario.agents if "EtcdIsVoter" in _conditions(nodes[name])] == []
 
 
 def test_nodes_run_the_version_of_the_inventory(scenario: Scenario, nodes: dict[str, Node]) -> None:
     expected = {name: scenario.variables[name]["k3s_version"] for name in scenario.hosts}
-    assert {name: node.status.nodeInfo.kubeletVersion for name, node in nodes.items() if node.status and node.status.nodeInfo} == expected
+    assert {
+        name: node.status.nodeInfo.kubeletVersion
+        for name, node in nodes.items()
+        if node.status and node.status.nodeInfo
+    } == expected
 
 
 def test_labels_and_taints_are_those_of_the_inventory(scenario: Scenario, nodes: dict[str, Node]) -> None:
@@ -48,13 +54,19 @@ def test_labels_and_taints_are_those_of_the_inventory(scenario: Scenario, nodes:
         assert node.spec
         wanted = scenario.variables[name]
         labels = node.metadata.labels or {}
-        assert {key: labels.get(key) for key in wanted.get("k3s_node_labels", {})} == wanted.get("k3s_node_labels", {}), name
+        assert {key: labels.get(key) for key in wanted.get("k3s_node_labels", {})} == wanted.get(
+            "k3s_node_labels", {}
+        ), name
         taints = [{"key": taint.key, "value": taint.value, "effect": taint.effect} for taint in node.spec.taints or []]
         assert [taint for taint in wanted.get("k3s_node_taints", []) if taint not in taints] == [], name
 
 
 def test_only_nodes_with_the_shim_carry_its_label(scenario: Scenario, nodes: dict[str, Node]) -> None:
-    labelled = [name for name, node in nodes.items() if node.metadata and (node.metadata.labels or {}).get("wasmfaas.dev/runtime-spin") == "true"]
+    labelled = [
+        name
+        for name, node in nodes.items()
+        if node.metadata and (node.metadata.labels or {}).get("wasmfaas.dev/runtime-spin") == "true"
+    ]
     assert sorted(labelled) == sorted(scenario.wasm_hosts)
 
 
@@ -78,7 +90,12 @@ def test_services_run_and_start_at_boot(scenario: Scenario, node: t.Any) -> None
 
 def test_k3s_knows_every_key_of_its_configuration(node: t.Any) -> None:
     """A server only warns of a key that it does not know, and goes on without it (k3s v1.35.5: pkg/configfilearg/parser.go)."""
-    assert node.check_output("journalctl --no-pager --output=cat --unit=k3s.service --unit=k3s-agent.service | grep -F 'Unknown flag' || true") == ""
+    assert (
+        node.check_output(
+            "journalctl --no-pager --output=cat --unit=k3s.service --unit=k3s-agent.service | grep -F 'Unknown flag' || true"
+        )
+        == ""
+    )
 
 
 def test_nothing_failed_to_start(node: t.Any) -> None:
@@ -104,4 +121,6 @@ def test_check_mode_finds_nothing_to_do(scenario: Scenario) -> None:
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     numbers = recap(done.stdout)
     assert set(scenario.hosts) <= set(numbers)
-    assert {host: result["changed"] for host, result in numbers.items()} == dict.fromkeys(numbers, 0), done.stdout[-4000:]
+    assert {host: result["changed"] for host, result in numbers.items()} == dict.fromkeys(numbers, 0), done.stdout[
+        -4000:
+    ]

@@ -48,7 +48,16 @@ KINDS = {
     "spin_operator": {"spinapps.core.spinkube.dev", "spinappexecutors.core.spinkube.dev"},
     "ingress": {
         f"{kind}.gateway.networking.k8s.io"
-        for kind in ("gatewayclasses", "gateways", "httproutes", "grpcroutes", "tlsroutes", "referencegrants", "backendtlspolicies", "listenersets")
+        for kind in (
+            "gatewayclasses",
+            "gateways",
+            "httproutes",
+            "grpcroutes",
+            "tlsroutes",
+            "referencegrants",
+            "backendtlspolicies",
+            "listenersets",
+        )
     },
     "keda": {"scaledobjects.keda.sh", "interceptorroutes.http.keda.sh"},
     "observability": {"prometheusrules.monitoring.coreos.com", "podmonitors.monitoring.coreos.com"},
@@ -106,7 +115,9 @@ def test_charts_are_those_of_the_parts_and_installed(parts: list[str], api: ligh
 
 def test_objects_of_the_parts_are_there_to_stay(parts: list[str], api: lightkube.Client) -> None:
     found = [api.get(Namespace, NAMESPACES[part]) for part in parts]
-    found += [api.get(kind, name, namespace=namespace) for part in parts for kind, name, namespace in OBJECTS.get(part, [])]
+    found += [
+        api.get(kind, name, namespace=namespace) for part in parts for kind, name, namespace in OBJECTS.get(part, [])
+    ]
     assert [entry.metadata.name for entry in found if entry.metadata and entry.metadata.deletionTimestamp] == []
 
 
@@ -134,7 +145,10 @@ def test_executor_sends_traces_to_the_collector(parts: list[str], api: lightkube
         pytest.skip("the scenario has no executor, or nothing that takes its traces")
     deployment = api.get(SpinAppExecutor, "containerd-shim-spin", namespace="default").spec["deploymentConfig"]
     assert deployment["runtimeClassName"] == "wasmtime-spin-v2"
-    assert deployment["otel"]["exporter_otlp_traces_endpoint"] == "http://opentelemetry-collector.observability:4318/v1/traces"
+    assert (
+        deployment["otel"]["exporter_otlp_traces_endpoint"]
+        == "http://opentelemetry-collector.observability:4318/v1/traces"
+    )
 
 
 def test_alerts_are_there_with_their_runbooks(parts: list[str], api: lightkube.Client) -> None:
@@ -143,7 +157,10 @@ def test_alerts_are_there_with_their_runbooks(parts: list[str], api: lightkube.C
     groups = api.get(PrometheusRule, "wasmfaas", namespace="observability").spec["groups"]
     alerts = {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
     assert {"EtcdQuorumAtRisk", "CertificateEnds", "BackupTooOld", "FunctionFailing", "NodeGroupAtLimit"} <= set(alerts)
-    pages = {name: PROJECT / "docs/runbooks" / rule["annotations"]["runbook_url"].rpartition("/")[2] for name, rule in alerts.items()}
+    pages = {
+        name: PROJECT / "docs/runbooks" / rule["annotations"]["runbook_url"].rpartition("/")[2]
+        for name, rule in alerts.items()
+    }
     assert [name for name, page in pages.items() if not page.is_file()] == []
     secret = api.get(Secret, "alertmanager-configuration", namespace="observability")
     read = yaml.safe_load(base64.b64decode((secret.data or {})["alertmanager.yaml"]))
@@ -153,13 +170,18 @@ def test_alerts_are_there_with_their_runbooks(parts: list[str], api: lightkube.C
 def test_dashboards_are_those_of_the_repository(parts: list[str], api: lightkube.Client) -> None:
     if "observability" not in parts:
         pytest.skip("the scenario has no observability")
-    files = {file.name: json.loads(file.read_text(encoding="utf-8")) for file in PROJECT.glob("roles/observability/files/dashboards/*.json")}
+    files = {
+        file.name: json.loads(file.read_text(encoding="utf-8"))
+        for file in PROJECT.glob("roles/observability/files/dashboards/*.json")
+    }
     assert files
     data = api.get(ConfigMap, "grafana-dashboards", namespace="observability").data or {}
     assert {name: json.loads(text) for name, text in data.items()} == files
 
 
-def test_second_run_reads_each_object_once_and_writes_nothing(parts: list[str], scenario: Scenario, api: lightkube.Client) -> None:
+def test_second_run_reads_each_object_once_and_writes_nothing(
+    parts: list[str], scenario: Scenario, api: lightkube.Client
+) -> None:
     runs = _platform_plays((scenario.directory / "ansible.log").read_text(encoding="utf-8", errors="replace"))
     if len(runs) < 2:
         pytest.skip("site.yml ran only once")
@@ -168,22 +190,45 @@ def test_second_run_reads_each_object_once_and_writes_nothing(parts: list[str], 
     gets = collections.Counter(request for request in requests if request.verb == "get")
     # Otherwise it is not this run that we see.
     seen = {(request.resource, request.name) for request in gets}
-    assert {("namespaces", NAMESPACES[part]) for part in parts} | {("helmcharts", chart) for part in parts for chart in CHARTS[part]} <= seen
+    assert {("namespaces", NAMESPACES[part]) for part in parts} | {
+        ("helmcharts", chart) for part in parts for chart in CHARTS[part]
+    } <= seen
     assert [request for request in requests if request.verb not in ("get", "list")] == []
     # After an object that is not there, such as one of earlier settings, kubectl looks whether its namespace is.
-    absent = collections.Counter(("namespaces", request.namespace) for request in requests if request.verb == "get" and request.answer == 404)
-    assert {request: count for request, count in gets.items() if count > 1 + absent[request.resource, request.name]} == {}
+    absent = collections.Counter(
+        ("namespaces", request.namespace) for request in requests if request.verb == "get" and request.answer == 404
+    )
+    assert {
+        request: count for request, count in gets.items() if count > 1 + absent[request.resource, request.name]
+    } == {}
     # Whether what charts run is still ready is seen by lists, where charts are: what functions there are makes no difference.
     charts = collections.Counter(chart.spec["targetNamespace"] for chart in api.list(HelmChart, namespace="*"))
-    lists = collections.Counter(request for request in requests if request.verb == "list" and (request.resource, request.namespace) not in PACKAGED_INGRESS)
-    assert {request: count for request, count in lists.items() if request.resource not in WORKLOADS or count > charts[request.namespace]} == {}
+    lists = collections.Counter(
+        request
+        for request in requests
+        if request.verb == "list" and (request.resource, request.namespace) not in PACKAGED_INGRESS
+    )
+    assert {
+        request: count
+        for request, count in lists.items()
+        if request.resource not in WORKLOADS or count > charts[request.namespace]
+    } == {}
 
 
 def _platform_plays(log: str) -> list[tuple[datetime.datetime, datetime.datetime]]:
     """Begin and end of each time that site.yml came to the platform, from Ansible's log, whose times are local ones."""
-    lines = re.findall(r"^(\d+-\d+-\d+ \d+:\d+:\d+),(\d+) p=(\d+) .*\| (PLAY (?:\[(.*)\] \*|RECAP).*)$", log, re.MULTILINE)
-    plays = [(datetime.datetime.fromisoformat(f"{seconds}.{thousandths}").astimezone(), process, name) for seconds, thousandths, process, _line, name in lines]
-    return [(began, ended) for (began, process, name), (ended, next_process, _next) in itertools.pairwise(plays) if name == PLAY and process == next_process]
+    lines = re.findall(
+        r"^(\d+-\d+-\d+ \d+:\d+:\d+),(\d+) p=(\d+) .*\| (PLAY (?:\[(.*)\] \*|RECAP).*)$", log, re.MULTILINE
+    )
+    plays = [
+        (datetime.datetime.fromisoformat(f"{seconds}.{thousandths}").astimezone(), process, name)
+        for seconds, thousandths, process, _line, name in lines
+    ]
+    return [
+        (began, ended)
+        for (began, process, name), (ended, next_process, _next) in itertools.pairwise(plays)
+        if name == PLAY and process == next_process
+    ]
 
 
 def _requests(server: t.Any, began: datetime.datetime, ended: datetime.datetime) -> list[Request]:
@@ -191,7 +236,13 @@ def _requests(server: t.Any, began: datetime.datetime, ended: datetime.datetime)
     lines = server.check_output(f"""grep -F '"userAgent":"kubectl/' {AUDIT_LOG}""").splitlines()
     events = [event for event in map(json.loads, lines) if "objectRef" in event]
     return [
-        Request(event["verb"], target.get("resource", ""), target.get("namespace", ""), target.get("name", ""), answer=event["responseStatus"]["code"])
+        Request(
+            event["verb"],
+            target.get("resource", ""),
+            target.get("namespace", ""),
+            target.get("name", ""),
+            answer=event["responseStatus"]["code"],
+        )
         for event in events
         for target in [event["objectRef"]]
         if began <= datetime.datetime.fromisoformat(event["requestReceivedTimestamp"]) <= ended

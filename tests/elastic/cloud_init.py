@@ -16,7 +16,9 @@ SCRIPT = pathlib.Path("/var/lib/cloud/instance/scripts/part-001")
 
 
 def main() -> None:
-    wanted = urllib.request.Request(f"{SERVICE}/api/token", method="PUT", headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"})
+    wanted = urllib.request.Request(
+        f"{SERVICE}/api/token", method="PUT", headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"}
+    )
     token = urllib.request.urlopen(wanted, timeout=10).read().decode()
     wanted = urllib.request.Request(f"{SERVICE}/user-data", headers={"X-aws-ec2-metadata-token": token})
     user_data = urllib.request.urlopen(wanted, timeout=10).read()

@@ -53,7 +53,10 @@ def render_by_terraform(configuration: Configuration, terraform: str, folder: Pa
         "group": configuration.group,
         "labels": configuration.labels,
         "taints": [{"key": part[1], "value": part[2], "effect": part[3]} for part in parts if part],
-        "join": {key: getattr(configuration, key) for key in ("bucket", "bundle_parameter", "token_parameter", "server", "seconds")},
+        "join": {
+            key: getattr(configuration, key)
+            for key in ("bucket", "bundle_parameter", "token_parameter", "server", "seconds")
+        },
         # Not in the user data.
         "image_id": "",
         "instance_types": ["t4g.xlarge"],

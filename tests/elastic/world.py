@@ -78,12 +78,16 @@ class World:
 
     def __enter__(self) -> World:
         with contextlib.ExitStack() as stack:
-            self.folder = Path(tempfile.mkdtemp(prefix="wasmfaas-elastic-", dir="/var/tmp"))  # overlays need a disk, which /tmp may not be
+            self.folder = Path(
+                tempfile.mkdtemp(prefix="wasmfaas-elastic-", dir="/var/tmp")
+            )  # overlays need a disk, which /tmp may not be
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.hosts = Environment.create(self.folder / "hosts", [SERVER, MACHINE])
             stack.callback(self.hosts.destroy)
             self.moto: Moto = stack.enter_context(moto_server(self.folder / "moto.log"))
-            self.s3, self.ssm = (Gateway(self.hosts.network.gateway, target_of(self.moto.url)) for _service in ("s3", "ssm"))
+            self.s3, self.ssm = (
+                Gateway(self.hosts.network.gateway, target_of(self.moto.url)) for _service in ("s3", "ssm")
+            )
             for gateway in (self.s3, self.ssm):
                 stack.callback(gateway.close)
             self._metadata = self.folder / "metadata.json"
@@ -94,7 +98,9 @@ class World:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: types.TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: types.TracebackType | None
+    ) -> None:
         self._stack.close()
 
     def _start_metadata_service(self) -> subprocess.Popen[bytes]:
@@ -104,7 +110,19 @@ class World:
         subprocess.run([*inside, f"{METADATA_ADDRESS}/32", "dev", network.bridge], check=True)
         subprocess.run([*inside, f"{network.gateway.rpartition('.')[0]}.2/24", "dev", network.bridge], check=True)
         program = str(Path(__file__).with_name("metadata_service.py"))
-        return subprocess.Popen(["ip", "netns", "exec", network.namespace, sys.executable, program, METADATA_ADDRESS, "80", str(self._metadata)])
+        return subprocess.Popen(
+            [
+                "ip",
+                "netns",
+                "exec",
+                network.namespace,
+                sys.executable,
+                program,
+                METADATA_ADDRESS,
+                "80",
+                str(self._metadata),
+            ]
+        )
 
     def _made_by_terraform(self) -> None:
         self.moto.client("s3").create_bucket(Bucket=BUCKET)
@@ -115,9 +133,21 @@ class World:
 
     def _cluster(self) -> Cluster:
         address = self.hosts.host(SERVER).address
-        group = {"inventory_group": "worker_wasm", "architecture": k3s_binary.architecture(), "labels": LABELS, "taints": TAINTS}
-        elastic = {"scaling_group": f"{CLUSTER}-{GROUP}", "bundle_parameter": BUNDLE_PARAMETER, "token_parameter": TOKEN_PARAMETER}
-        fleet = {"control-plane": {**group, "inventory_group": "control_plane", "labels": {}, "taints": []}, GROUP: {**group, **elastic}}
+        group = {
+            "inventory_group": "worker_wasm",
+            "architecture": k3s_binary.architecture(),
+            "labels": LABELS,
+            "taints": TAINTS,
+        }
+        elastic = {
+            "scaling_group": f"{CLUSTER}-{GROUP}",
+            "bundle_parameter": BUNDLE_PARAMETER,
+            "token_parameter": TOKEN_PARAMETER,
+        }
+        fleet = {
+            "control-plane": {**group, "inventory_group": "control_plane", "labels": {}, "taints": []},
+            GROUP: {**group, **elastic},
+        }
         # Placed and run by nobody here: no image comes from a registry.
         credential_provider = self.folder / "ecr-credential-provider"
         credential_provider.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
@@ -128,7 +158,13 @@ class World:
             "k3s_kubeconfig": str(self.folder / "kubeconfig.yml"),
             "platform_components": [],  # what runs on the cluster is another matter
             # As in inventories/aws.
-            "aws_cluster": {"name": CLUSTER, "region": REGION, "api": {"address": address}, "buckets": {"bundles": BUCKET}, "node_groups": fleet},
+            "aws_cluster": {
+                "name": CLUSTER,
+                "region": REGION,
+                "api": {"address": address},
+                "buckets": {"bundles": BUCKET},
+                "node_groups": fleet,
+            },
             "registry": f"123456789012.dkr.ecr.{REGION}.amazonaws.com/{CLUSTER}",
             "registries_ecr_login": True,
             "registries_ecr_credential_provider": {k3s_binary.architecture(): str(credential_provider)},
@@ -136,7 +172,13 @@ class World:
             "k3s_node_labels": "{{ aws_cluster.node_groups[node_group | default('control-plane')].labels }}",
             "k3s_node_taints": "{{ aws_cluster.node_groups[node_group | default('control-plane')].taints }}",
             "k3s_server_config": {"disable-cloud-controller": True, "disable": ["traefik", "servicelb"]},
-            "k3s_agent_config": {"kubelet-arg": ["max-pods=250", "cloud-provider=external", "provider-id={{ provider_id | default('') }}"]},
+            "k3s_agent_config": {
+                "kubelet-arg": [
+                    "max-pods=250",
+                    "cloud-provider=external",
+                    "provider-id={{ provider_id | default('') }}",
+                ]
+            },
             "node_bundle_aws_endpoint": self.moto.url,
         }
         return Cluster(t.cast("t.Any", self.hosts), self.folder, {"k3s_server/control_plane": [SERVER]}, variables)
@@ -145,7 +187,9 @@ class World:
 
     def site(self, *arguments: str, playbook: str = "site.yml") -> t.Any:
         """site.yml for the one server; publishes for the group worker-wasm."""
-        return self.cluster.play(playbook, *arguments, environment={**CREDENTIALS, "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "cp")})
+        return self.cluster.play(
+            playbook, *arguments, environment={**CREDENTIALS, "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "cp")}
+        )
 
     def node(self, name: str) -> dict[str, t.Any] | None:
         return self.cluster.nodes(SERVER).get(name)
@@ -177,7 +221,13 @@ class World:
         self.hosts.wipe(MACHINE, boot=False)
         instance = f"i-{secrets.token_hex(8)}0"
         host = self.hosts.host(MACHINE)
-        role = {"Code": "Success", "AccessKeyId": "ASIATEST", "SecretAccessKey": "role-secret", "Token": "role-session", "Expiration": "2099-01-01T00:00:00Z"}
+        role = {
+            "Code": "Success",
+            "AccessKeyId": "ASIATEST",
+            "SecretAccessKey": "role-secret",
+            "Token": "role-session",
+            "Expiration": "2099-01-01T00:00:00Z",
+        }
         answers = {
             "user-data": render(self.configuration(seconds)),
             "meta-data/instance-id": instance,
@@ -189,7 +239,10 @@ class World:
             "meta-data/iam/security-credentials/demo-worker-wasm": json.dumps(role),
         }
         self._metadata.write_text(json.dumps({host.address: answers}))
-        environment = "\n".join(f"Environment={name}={gateway.url}" for name, gateway in (("JOIN_S3_URL", self.s3), ("JOIN_SSM_URL", self.ssm)))
+        environment = "\n".join(
+            f"Environment={name}={gateway.url}"
+            for name, gateway in (("JOIN_S3_URL", self.s3), ("JOIN_SSM_URL", self.ssm))
+        )
         unit = "etc/systemd/system/cloud-final.service"
         files = {
             unit: CLOUD_INIT_UNIT.format(environment=environment),
@@ -216,7 +269,9 @@ class World:
             if node is not None and condition(node, "Ready") == "True":
                 return node
             if time.monotonic() > end:
-                raise AssertionError(f"{instance} is not Ready after {seconds:.0f} s: {self.journal()}\n{self.console()[-3000:]}")
+                raise AssertionError(
+                    f"{instance} is not Ready after {seconds:.0f} s: {self.journal()}\n{self.console()[-3000:]}"
+                )
             time.sleep(0.1)
 
     def await_end(self, *, seconds: float = 120) -> End:
@@ -224,7 +279,9 @@ class World:
         end = time.monotonic() + seconds
         while self.hosts.running(MACHINE):
             if time.monotonic() > end:
-                raise AssertionError(f"The machine did not power off within {seconds:.0f} s: {self.journal()}\n{self.console()[-3000:]}")
+                raise AssertionError(
+                    f"The machine did not power off within {seconds:.0f} s: {self.journal()}\n{self.console()[-3000:]}"
+                )
             time.sleep(0.2)
         return End(
             console=self.console(),
@@ -242,7 +299,15 @@ class World:
 
     def journal(self) -> list[str]:
         """What join-cluster wrote there, on or off."""
-        command = ["journalctl", "--directory", str(self.upper / "var/log/journal"), "--identifier=join-cluster", "--output=cat", "--no-pager", "--quiet"]
+        command = [
+            "journalctl",
+            "--directory",
+            str(self.upper / "var/log/journal"),
+            "--identifier=join-cluster",
+            "--output=cat",
+            "--no-pager",
+            "--quiet",
+        ]
         return subprocess.run(command, check=False, capture_output=True, text=True).stdout.splitlines()
 
     @property

@@ -18,4 +18,15 @@ from .errors import HostsError
 from .inventory import inventory, write_inventory
 from .machine import unavailable
 
-__all__ = ["MAXIMUM_HOSTS", "Environment", "Host", "HostSpecification", "HostsError", "environments", "inventory", "prune", "unavailable", "write_inventory"]
+__all__ = [
+    "MAXIMUM_HOSTS",
+    "Environment",
+    "Host",
+    "HostSpecification",
+    "HostsError",
+    "environments",
+    "inventory",
+    "prune",
+    "unavailable",
+    "write_inventory",
+]

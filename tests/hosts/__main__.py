@@ -42,7 +42,9 @@ def size(text: str) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    main_parser = argparse.ArgumentParser(prog="python -m tests.hosts", description="Real Linux hosts on this machine, for tests.")
+    main_parser = argparse.ArgumentParser(
+        prog="python -m tests.hosts", description="Real Linux hosts on this machine, for tests."
+    )
     commands = main_parser.add_subparsers(dest="command", required=True, metavar="command")
     commands.add_parser("check", help="say why hosts can't be made here; exit code 0 where they can")
     commands.add_parser("rootfs", help="build the root file system and print where it is")
@@ -50,19 +52,33 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("prune", help="remove what is left of environments whose state directory is gone")
 
     with_state = argparse.ArgumentParser(add_help=False)
-    with_state.add_argument("--state", type=Path, required=True, metavar="DIRECTORY", help="where the environment is, on a disk")
-    create = commands.add_parser("create", parents=[with_state], help="make hosts and boot them; those that are there stay")
-    create.add_argument("--data-size", type=size, default=0, metavar="SIZE", help="give each a disk of its own at /var/lib/rancher")
+    with_state.add_argument(
+        "--state", type=Path, required=True, metavar="DIRECTORY", help="where the environment is, on a disk"
+    )
+    create = commands.add_parser(
+        "create", parents=[with_state], help="make hosts and boot them; those that are there stay"
+    )
+    create.add_argument(
+        "--data-size", type=size, default=0, metavar="SIZE", help="give each a disk of its own at /var/lib/rancher"
+    )
     create.add_argument("hosts", nargs="+", metavar="name")
     commands.add_parser("destroy", parents=[with_state], help="end all hosts and remove all that was made for them")
     commands.add_parser("list", parents=[with_state], help="print the hosts as JSON")
-    inventory = commands.add_parser("inventory", parents=[with_state], help="write an Ansible inventory that says how to reach the hosts")
-    inventory.add_argument("--group", action="append", default=[], metavar="PARENT/GROUP=name,name", help="none: all hosts, without groups")
+    inventory = commands.add_parser(
+        "inventory", parents=[with_state], help="write an Ansible inventory that says how to reach the hosts"
+    )
+    inventory.add_argument(
+        "--group", action="append", default=[], metavar="PARENT/GROUP=name,name", help="none: all hosts, without groups"
+    )
     inventory.add_argument("--output", type=Path, required=True, metavar="FILE")
     for name, text in _ACTIONS.items():
         action = commands.add_parser(name, parents=[with_state], help=text)
         action.add_argument("hosts", nargs="+", metavar="name")
-    clock = commands.add_parser("clock", parents=[with_state], help="set the clock off by so many seconds for programs that start from now on; 0 = right")
+    clock = commands.add_parser(
+        "clock",
+        parents=[with_state],
+        help="set the clock off by so many seconds for programs that start from now on; 0 = right",
+    )
     clock.add_argument("hosts", nargs=1, metavar="name")
     clock.add_argument("seconds", type=float)
     for name, text in (("run", "run a shell command over SSH"), ("console", "run a shell command without the network")):
@@ -100,13 +116,26 @@ def _general(options: argparse.Namespace) -> int:
 
 def _with_state(options: argparse.Namespace, environment: Environment) -> int:
     if options.command == "create":
-        Environment.create(options.state, [HostSpecification(name, data_size=options.data_size) for name in options.hosts])
+        Environment.create(
+            options.state, [HostSpecification(name, data_size=options.data_size) for name in options.hosts]
+        )
     elif options.command == "destroy":
         environment.destroy()
     elif options.command == "list":
-        print(json.dumps([{**dataclasses.asdict(host), "running": environment.running(host.name)} for host in environment.hosts()], indent=2))
+        print(
+            json.dumps(
+                [
+                    {**dataclasses.asdict(host), "running": environment.running(host.name)}
+                    for host in environment.hosts()
+                ],
+                indent=2,
+            )
+        )
     elif options.command == "inventory":
-        groups = {group: [name for name in names.split(",") if name] for group, _equals, names in (item.partition("=") for item in options.group)}
+        groups = {
+            group: [name for name in names.split(",") if name]
+            for group, _equals, names in (item.partition("=") for item in options.group)
+        }
         write_inventory(environment, groups, options.output)
     elif options.command in {"run", "console"}:
         call = environment.run if options.command == "run" else environment.console

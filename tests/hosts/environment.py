@@ -103,7 +103,9 @@ class Environment:
         environment = cls(directory)
         environment.directory.mkdir(parents=True, exist_ok=True)
         if (kind := file_system(environment.directory)) in {"overlayfs", "overlay"}:
-            raise HostsError(f"{environment.directory} is on {kind}, which can't hold the upper layer of another: name a directory on a disk")
+            raise HostsError(
+                f"{environment.directory} is on {kind}, which can't hold the upper layer of another: name a directory on a disk"
+            )
         rootfs()  # before the lock: it can take minutes
         with environment._changing(make=True) as state:
             check_specifications(specifications, state.hosts)
@@ -227,7 +229,11 @@ class Environment:
         The kernel has one real-time clock for all hosts. This is libfaketime in the environment of SSH sessions: Python, the shell and all others
         that link the C library see it; services, Go programs (k3s) and the times of files don't. Open SSH connections are closed.
         """
-        setting = f"SetEnv LD_PRELOAD=$library FAKETIME={float(seconds):+.3f} FAKETIME_DONT_FAKE_MONOTONIC=1" if seconds else ""
+        setting = (
+            f"SetEnv LD_PRELOAD=$library FAKETIME={float(seconds):+.3f} FAKETIME_DONT_FAKE_MONOTONIC=1"
+            if seconds
+            else ""
+        )
         self.console(
             name,
             f"library=$(echo /usr/lib/*/faketime/libfaketime.so.1); echo \"{setting}\" > {_CLOCK_FILE}; systemctl reload ssh; pkill -f '^sshd: root' || true",
@@ -237,7 +243,9 @@ class Environment:
         if not host.cut:
             wait_until(lambda: _answers(host.address), f"{name} answers again", seconds=30)
 
-    def run(self, name: str, command: str, *, check: bool = True, timeout: float = 120.0, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    def run(
+        self, name: str, command: str, *, check: bool = True, timeout: float = 120.0, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         """Run a shell command as root over SSH.
 
         Raises:
@@ -246,7 +254,9 @@ class Environment:
         arguments = ["ssh", *self.ssh_arguments(), f"root@{self.host(name).address}", command]
         return _run(name, command, arguments, check=check, timeout=timeout, stdin=stdin)
 
-    def console(self, name: str, command: str, *, check: bool = True, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+    def console(
+        self, name: str, command: str, *, check: bool = True, timeout: float = 120.0
+    ) -> subprocess.CompletedProcess[str]:
         """Run a shell command as root by the console: also on a host that is cut off or frozen (the command itself is not)."""
         init = self.host(name).supervisor.init()
         if not init:
@@ -258,7 +268,13 @@ class Environment:
         """What `ssh` needs to reach any of the hosts: this environment's key and host keys, nothing of the user's."""
         options = {"UserKnownHostsFile": str(self.known_hosts), "StrictHostKeyChecking": "yes", "IdentitiesOnly": "yes"}
         options |= {"BatchMode": "yes", "ConnectTimeout": "10"}
-        return ["-F", "none", "-i", str(self.key), *(part for key, value in options.items() for part in ("-o", f"{key}={value}"))]
+        return [
+            "-F",
+            "none",
+            "-i",
+            str(self.key),
+            *(part for key, value in options.items() for part in ("-o", f"{key}={value}")),
+        ]
 
     # --- inside
 
@@ -312,7 +328,13 @@ class Environment:
                 remove_leftovers(identifier)
 
     def _machine(self, state: _State, host: Host) -> Machine:
-        return Machine(f"{state.network.identifier}-{host.index}", host.hostname, self.directory / "hosts" / host.name, state.network, host.data_size)
+        return Machine(
+            f"{state.network.identifier}-{host.index}",
+            host.hostname,
+            self.directory / "hosts" / host.name,
+            state.network,
+            host.data_size,
+        )
 
     def _make_key(self) -> None:
         if not self.key.exists():
@@ -337,12 +359,27 @@ class Environment:
         (machine.upper / "root").chmod(0o700)
         (machine.upper / "root/.ssh").chmod(0o700)
         (machine.upper / "etc/ssh").mkdir(parents=True, exist_ok=True)
-        call(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"root@{host.hostname}", "-f", str(machine.upper / "etc/ssh/ssh_host_ed25519_key")])
+        call(
+            [
+                "ssh-keygen",
+                "-q",
+                "-t",
+                "ed25519",
+                "-N",
+                "",
+                "-C",
+                f"root@{host.hostname}",
+                "-f",
+                str(machine.upper / "etc/ssh/ssh_host_ed25519_key"),
+            ]
+        )
 
     def _write_known_hosts(self, state: _State) -> None:
         lines = []
         for host in state.hosts.values():
-            kind, key, *_comment = (self._machine(state, host).upper / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()
+            kind, key, *_comment = (
+                (self._machine(state, host).upper / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()
+            )
             lines.append(f"{host.address} {kind} {key}\n")
         self.known_hosts.write_text("".join(lines))
 
@@ -364,7 +401,9 @@ class Environment:
         end = time.monotonic() + BOOT_SECONDS
         while True:
             if not host.supervisor.alive():
-                raise HostsError(f"{host.name} did not boot. The end of {machine.console_log}:\n{machine.end_of_console()}")
+                raise HostsError(
+                    f"{host.name} did not boot. The end of {machine.console_log}:\n{machine.end_of_console()}"
+                )
             if host.cut and state.network.attached(machine.interface):  # systemd-nspawn attaches it
                 state.network.detach(machine.interface)
                 return
@@ -372,7 +411,9 @@ class Environment:
                 return
             if time.monotonic() > end:
                 end_of_log = f"The end of {machine.console_log}:\n{machine.end_of_console()}"
-                raise HostsError(f"{host.name} does not answer at {host.address}:22 after {BOOT_SECONDS:.0f} s. {end_of_log}")
+                raise HostsError(
+                    f"{host.name} does not answer at {host.address}:22 after {BOOT_SECONDS:.0f} s. {end_of_log}"
+                )
             time.sleep(0.1)
 
     def _off(self, state: _State, host: Host) -> None:
@@ -413,12 +454,16 @@ def remove_leftovers(identifier: str) -> None:
     network.remove()
 
 
-def check_specifications(specifications: collections.abc.Sequence[HostSpecification], present: collections.abc.Mapping[str, Host]) -> None:
+def check_specifications(
+    specifications: collections.abc.Sequence[HostSpecification], present: collections.abc.Mapping[str, Host]
+) -> None:
     """Raise HostsError where a name is no DNS label or comes twice, a host there is of another kind, or there would be too many."""
     names = [specification.name for specification in specifications]
     for specification in specifications:
         if not _HOST_NAME.fullmatch(specification.name):
-            raise HostsError(f"{specification.name!r} can't be a host's name: small letters, digits and hyphens, 63 at most")
+            raise HostsError(
+                f"{specification.name!r} can't be a host's name: small letters, digits and hyphens, 63 at most"
+            )
         if names.count(specification.name) > 1:
             raise HostsError(f"{specification.name} is named twice")
         if specification.name in present and present[specification.name].data_size != specification.data_size:
@@ -451,13 +496,17 @@ def _answers(address: str) -> bool:
     return False
 
 
-def _run(name: str, command: str, arguments: list[str], *, check: bool, timeout: float, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def _run(
+    name: str, command: str, arguments: list[str], *, check: bool, timeout: float, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
     try:
         done = subprocess.run(arguments, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired as error:
         raise HostsError(f"{name}: {command} did not end within {timeout:.0f} s") from error
     if check and done.returncode:
-        raise HostsError(f"{name}: {command} ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-2000:]}")
+        raise HostsError(
+            f"{name}: {command} ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-2000:]}"
+        )
     return done
 
 
@@ -471,6 +520,8 @@ def _raise_inotify() -> int:
 
 
 def _restore_inotify(before: int) -> None:
-    if before and not networks.owners():  # other hosts need it still, and who comes last of all can't know what it was: then it stays
+    if (
+        before and not networks.owners()
+    ):  # other hosts need it still, and who comes last of all can't know what it was: then it stays
         with contextlib.suppress(OSError):
             _INOTIFY.write_text(str(before))

@@ -14,7 +14,13 @@ class HostsError(Exception):
     """A test host could not do what was asked; the message says which, why, and what to do where that is known."""
 
 
-def call(command: collections.abc.Sequence[str], *, stdin: str | None = None, timeout: float = 120.0, allowed: tuple[int, ...] = (0,)) -> str:
+def call(
+    command: collections.abc.Sequence[str],
+    *,
+    stdin: str | None = None,
+    timeout: float = 120.0,
+    allowed: tuple[int, ...] = (0,),
+) -> str:
     """Standard output of `command`.
 
     Raises:
@@ -27,11 +33,15 @@ def call(command: collections.abc.Sequence[str], *, stdin: str | None = None, ti
     except subprocess.TimeoutExpired as error:
         raise HostsError(f"{' '.join(command)} did not end within {timeout:.0f} s") from error
     if done.returncode not in allowed:
-        raise HostsError(f"{' '.join(command)} ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-2000:]}")
+        raise HostsError(
+            f"{' '.join(command)} ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-2000:]}"
+        )
     return done.stdout
 
 
-def wait_until(condition: collections.abc.Callable[[], bool], what: str, *, seconds: float, every: float = 0.05) -> None:
+def wait_until(
+    condition: collections.abc.Callable[[], bool], what: str, *, seconds: float, every: float = 0.05
+) -> None:
     """Ask `condition` again and again until it holds.
 
     Raises:

@@ -15,7 +15,9 @@ from .environment import Environment
 from .errors import HostsError
 
 
-def inventory(environment: Environment, groups: collections.abc.Mapping[str, collections.abc.Sequence[str]]) -> dict[str, t.Any]:
+def inventory(
+    environment: Environment, groups: collections.abc.Mapping[str, collections.abc.Sequence[str]]
+) -> dict[str, t.Any]:
     """An inventory of the hosts in `groups`: group -> names of hosts. `k3s_server/control_plane` is the group control_plane, a child of k3s_server.
     Without groups it holds all hosts, for use beside another inventory that sorts them.
 
@@ -52,7 +54,9 @@ def inventory(environment: Environment, groups: collections.abc.Mapping[str, col
     return {"all": content}
 
 
-def write_inventory(environment: Environment, groups: collections.abc.Mapping[str, collections.abc.Sequence[str]], path: Path) -> None:
+def write_inventory(
+    environment: Environment, groups: collections.abc.Mapping[str, collections.abc.Sequence[str]], path: Path
+) -> None:
     """Write `inventory` as YAML."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(inventory(environment, groups), sort_keys=False))

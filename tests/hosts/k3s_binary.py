@@ -65,14 +65,20 @@ def selected(*, upgrade: bool = False, environment: t.Mapping[str, str] | None =
     """
     environment = os.environ if environment is None else environment
     infix = "UPGRADE_" if upgrade else ""
-    real = [name for name in ("K3S_BINARY", "K3S_VERSION", "K3S_UPGRADE_BINARY", "K3S_UPGRADE_VERSION") if environment.get(name)]
+    real = [
+        name
+        for name in ("K3S_BINARY", "K3S_VERSION", "K3S_UPGRADE_BINARY", "K3S_UPGRADE_VERSION")
+        if environment.get(name)
+    ]
     if path := environment.get(f"K3S_{infix}BINARY"):
         binary = Path(path).resolve()
         return K3s(version_of(binary), binary, f"real binary {binary}")
     if version := environment.get(f"K3S_{infix}VERSION"):
         return K3s(version, None, "real binary, downloaded")
     if real:
-        raise HostsError(f"{real[0]} names a real k3s: name the other one too, by K3S_{infix}BINARY or K3S_{infix}VERSION")
+        raise HostsError(
+            f"{real[0]} names a real k3s: name the other one too, by K3S_{infix}BINARY or K3S_{infix}VERSION"
+        )
     version = STAND_IN_UPGRADE_VERSION if upgrade else STAND_IN_VERSION
     return K3s(version, stand_in(version), "stand-in of tests/k3s_double")
 
@@ -114,10 +120,17 @@ def inventory(directory: Path, k3s: K3s) -> dict[str, t.Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.hosts.k3s_binary", description="Which k3s the test hosts get.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.hosts.k3s_binary", description="Which k3s the test hosts get."
+    )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--version", help="print the path of a binary of this version")
-    what.add_argument("--inventory", type=Path, metavar="FILE", help="write the roles' variables; the shim's stand-in goes into the folder above FILE's")
+    what.add_argument(
+        "--inventory",
+        type=Path,
+        metavar="FILE",
+        help="write the roles' variables; the shim's stand-in goes into the folder above FILE's",
+    )
     parser.add_argument("--upgrade", action="store_true", help="of the release that the upgrade goes to")
     options = parser.parse_args(arguments)
     try:
@@ -126,7 +139,9 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             k3s = selected(upgrade=options.upgrade)
             options.inventory.parent.mkdir(parents=True, exist_ok=True)
-            options.inventory.write_text(yaml.safe_dump(inventory(options.inventory.resolve().parent.parent / "programs", k3s)))
+            options.inventory.write_text(
+                yaml.safe_dump(inventory(options.inventory.resolve().parent.parent / "programs", k3s))
+            )
             print(f"k3s {k3s.version}: {k3s.origin}")
     except HostsError as error:
         print(f"Error: {error}", file=sys.stderr)

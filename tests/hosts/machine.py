@@ -67,7 +67,11 @@ class Supervisor:
             if self.alive():
                 os.kill(self.process, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
-            wait_until(lambda: not self.alive() or os.waitpid(self.process, os.WNOHANG)[0] != 0, f"the end of process {self.process}", seconds=60)
+            wait_until(
+                lambda: not self.alive() or os.waitpid(self.process, os.WNOHANG)[0] != 0,
+                f"the end of process {self.process}",
+                seconds=60,
+            )
         wait_until(lambda: not self.alive(), f"the end of process {self.process}", seconds=60)
 
     def init(self) -> int:
@@ -157,9 +161,22 @@ class Machine:
             str(self.image) if self.data_size else "", str(self.directory / "data"), *nspawn,
         ]  # fmt: skip
         # The kernel settings of the network have a namespace, all others not: see OWN_SETTINGS in rootfs.py.
-        environment = {**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network", "SYSTEMD_NSPAWN_LOCK": "0", "SYSTEMD_LOG_COLOR": "0"}
+        environment = {
+            **os.environ,
+            "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+            "SYSTEMD_NSPAWN_LOCK": "0",
+            "SYSTEMD_LOG_COLOR": "0",
+        }
         with self.console_log.open("ab") as log:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment, cwd="/")
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=environment,
+                cwd="/",
+            )
         process.returncode = 0  # this object shall not warn that the host outlives it
         return Supervisor(process.pid, _started(process.pid))
 
@@ -172,16 +189,24 @@ class Machine:
         """Stop or continue all processes of the host at once, those that it forks at this moment too."""
         payload = self.control_group / "payload"
         (payload / "cgroup.freeze").write_text("1" if frozen else "0")
-        wait_until(lambda: f"frozen {int(frozen)}" in (payload / "cgroup.events").read_text(), f"{self.hostname} frozen={frozen}", seconds=10)
+        wait_until(
+            lambda: f"frozen {int(frozen)}" in (payload / "cgroup.events").read_text(),
+            f"{self.hostname} frozen={frozen}",
+            seconds=10,
+        )
 
     def power_off(self, supervisor: Supervisor) -> None:
         """All processes end at once, nothing is shut down; returns when also the mounts and the network link are gone."""
         if init := supervisor.init():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(init, signal.SIGKILL)  # the end of a process 1 is the end of all processes in its namespace, frozen ones too
+                os.kill(
+                    init, signal.SIGKILL
+                )  # the end of a process 1 is the end of all processes in its namespace, frozen ones too
         supervisor.kill()
         wait_until(self._kill_processes, f"the end of all processes of {self.hostname}", seconds=60)
-        self.network.remove_interface(self.interface)  # the kernel would remove it with the host's network namespace, but in its own time
+        self.network.remove_interface(
+            self.interface
+        )  # the kernel would remove it with the host's network namespace, but in its own time
         self.remove_control_group()
 
     def _kill_processes(self) -> bool:
@@ -198,8 +223,14 @@ class Machine:
     def remove_control_group(self) -> None:
         for hierarchy in (_unified(), _unified().parent / "systemd"):
             group = hierarchy / _GROUP / self.name
-            for directory in [*sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True), group] if group.is_dir() else ():
-                with contextlib.suppress(OSError):  # what is not empty is still in use, and the caller has seen to it that nothing is
+            for directory in (
+                [*sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True), group]
+                if group.is_dir()
+                else ()
+            ):
+                with contextlib.suppress(
+                    OSError
+                ):  # what is not empty is still in use, and the caller has seen to it that nothing is
                     directory.rmdir()
             with contextlib.suppress(OSError):
                 group.parent.rmdir()  # the last one

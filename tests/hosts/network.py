@@ -70,7 +70,9 @@ class Network:
         call(["ip", "-n", self.namespace, "link", "set", interface, "nomaster"])
 
     def attached(self, interface: str) -> bool:
-        return self.namespace_path.exists() and "master" in call(["ip", "-n", self.namespace, "-o", "link", "show", "dev", interface], allowed=(0, 1))
+        return self.namespace_path.exists() and "master" in call(
+            ["ip", "-n", self.namespace, "-o", "link", "show", "dev", interface], allowed=(0, 1)
+        )
 
     def remove_interface(self, interface: str) -> None:
         """Both its ends, where it is still there."""
@@ -98,12 +100,42 @@ def create(identifier: str, owner: str) -> Network:
             for file in ("iptables", "ip6tables", "arptables"):
                 path = f"/proc/sys/net/bridge/bridge-nf-call-{file}"
                 call(["nsenter", f"--net={network.namespace_path}", "sh", "-c", f"[ ! -e {path} ] || echo 0 > {path}"])
-            call(["ip", "link", "add", network.link, "type", "veth", "peer", "name", "machine", "netns", network.namespace])
+            call(
+                [
+                    "ip",
+                    "link",
+                    "add",
+                    network.link,
+                    "type",
+                    "veth",
+                    "peer",
+                    "name",
+                    "machine",
+                    "netns",
+                    network.namespace,
+                ]
+            )
             call(["ip", "link", "set", network.link, "alias", (_LABEL + owner)[:255]])
             call(["ip", "address", "add", f"{network.gateway}/24", "dev", network.link])
             # An address of its own: else it takes the least of its ports', another one when that host goes, and what hosts then send to the old one is lost.
             address = f"02:{os.urandom(5).hex(':')}"
-            call(["ip", *namespace, "link", "add", _BRIDGE, "address", address, "type", "bridge", "forward_delay", "0", "stp_state", "0"])
+            call(
+                [
+                    "ip",
+                    *namespace,
+                    "link",
+                    "add",
+                    _BRIDGE,
+                    "address",
+                    address,
+                    "type",
+                    "bridge",
+                    "forward_delay",
+                    "0",
+                    "stp_state",
+                    "0",
+                ]
+            )
             call(["ip", *namespace, "link", "set", "machine", "master", _BRIDGE, "up"])
             call(["ip", *namespace, "link", "set", _BRIDGE, "up"])
             call(["ip", "link", "set", network.link, "up"])

@@ -84,8 +84,23 @@ WantedBy=sysinit.target
     "etc/apt/sources.list": "",  # no network; and the mirror that made this is nobody else's business
     "etc/resolv.conf": "",
 }
-_MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "console-getty.service", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer")
-_UNUSED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/cache/apt", "var/lib/apt/lists", "var/log/bootstrap.log")
+_MASKED = (
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "console-getty.service",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+)
+_UNUSED = (
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/info",
+    "var/cache/apt",
+    "var/lib/apt/lists",
+    "var/log/bootstrap.log",
+)
 
 
 def cache() -> Path:
@@ -123,10 +138,14 @@ def _bootstrap(directory: Path) -> None:
     log = directory.with_suffix(".log")
     command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(directory), *_mirror()]
     with log.open("w") as output:
-        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False, timeout=3600)
+        done = subprocess.run(
+            command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False, timeout=3600
+        )
     if done.returncode:
         end = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise HostsError(f"debootstrap ended with {done.returncode}. WASMFAAS_DEBIAN_MIRROR=URL names another mirror. The end of {log}:\n{end}")
+        raise HostsError(
+            f"debootstrap ended with {done.returncode}. WASMFAAS_DEBIAN_MIRROR=URL names another mirror. The end of {log}:\n{end}"
+        )
     log.unlink()
 
 
@@ -135,7 +154,9 @@ def _mirror() -> list[str]:
     if named := os.environ.get("WASMFAAS_DEBIAN_MIRROR"):
         return [named]
     with contextlib.suppress(HostsError):
-        for line in call(["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]).splitlines():
+        for line in call(
+            ["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]
+        ).splitlines():
             release, _space, address = line.partition(" ")
             if release == SUITE:
                 return [address]
@@ -161,5 +182,10 @@ def _finish(root: Path) -> None:
     (root / "var/cache/apt/archives/partial").mkdir(parents=True)
     (root / "var/lib/apt/lists/partial").mkdir(parents=True)
     # Every host has its own.
-    for name in ("etc/machine-id", "var/lib/dbus/machine-id", "etc/hostname", *(str(path.relative_to(root)) for path in root.glob("etc/ssh/ssh_host_*"))):
+    for name in (
+        "etc/machine-id",
+        "var/lib/dbus/machine-id",
+        "etc/hostname",
+        *(str(path.relative_to(root)) for path in root.glob("etc/ssh/ssh_host_*")),
+    ):
         (root / name).unlink(missing_ok=True)

@@ -16,10 +16,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.wasmfaas.platform.plugins.module_utils.charts import (
+    component,
+    helm_controller,
+    helm_program,
+)
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import charts, charts_controller, charts_helm, node_diagnosis
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.kubectl import host_kubectl
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.workloads import Patience
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.doctor import node_diagnosis
+from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.kubectl import host_kubectl
+from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.workloads import Patience
 
 from .support.audit import Requests
 from .support.control_plane import ControlPlane
@@ -29,8 +34,18 @@ from .support.module_files import HELM_CHART_DEFINITION, HELM_CONTROLLER, PROMET
 from .support.playbooks import Playbooks
 from .support.servers import Programs, wait_until
 
-pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed")
-QUICK = Patience(pull_seconds=1, quota_seconds=1, configuration_seconds=1, restarts=3, job_restarts=3, running_restarts=2, running_seconds=5)
+pytestmark = pytest.mark.skipif(
+    shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed"
+)
+QUICK = Patience(
+    pull_seconds=1,
+    quota_seconds=1,
+    configuration_seconds=1,
+    restarts=3,
+    job_restarts=3,
+    running_restarts=2,
+    running_seconds=5,
+)
 _numbers = itertools.count(1)
 
 
@@ -47,7 +62,12 @@ def web_chart(values: dict[str, t.Any]) -> list[Object]:
     name = labels["application"]
     return [
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec},
-        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"selector": labels, "ports": [{"port": 80}]}},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name},
+            "spec": {"selector": labels, "ports": [{"port": 80}]},
+        },
     ]
 
 
@@ -56,9 +76,19 @@ def agent_chart(_values: dict[str, t.Any]) -> list[Object]:
     made = []
     for kind, name in (("DaemonSet", "agent"), ("StatefulSet", "store")):
         labels = {"application": name}
-        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": name, "image": "example.com/agent:1"}]}}
+        template = {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"name": name, "image": "example.com/agent:1"}]},
+        }
         spec: Object = {"selector": {"matchLabels": labels}, "template": template}
-        made.append({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name}, "spec": spec if kind == "DaemonSet" else {**spec, "serviceName": name}})
+        made.append(
+            {
+                "apiVersion": "apps/v1",
+                "kind": kind,
+                "metadata": {"name": name},
+                "spec": spec if kind == "DaemonSet" else {**spec, "serviceName": name},
+            }
+        )
     return made
 
 
@@ -85,11 +115,23 @@ class Cluster:
 
     def objects(self) -> list[Object]:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key", "namespace": self.namespace}, "stringData": {"key": "a-secret-value"}}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "key", "namespace": self.namespace},
+            "stringData": {"key": "a-secret-value"},
+        }
         return [namespace, secret]
 
     def after(self) -> list[Object]:
-        return [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "after", "namespace": self.namespace}, "data": {"key": "value"}}]
+        return [
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "after", "namespace": self.namespace},
+                "data": {"key": "value"},
+            }
+        ]
 
     def parameters(self, **changes: t.Any) -> dict[str, t.Any]:
         given = {
@@ -108,7 +150,7 @@ class Cluster:
         return {**given, **changes}
 
     def run(self, *, check_mode: bool = False, **changes: t.Any) -> dict[str, t.Any]:
-        return charts.run(self.parameters(**changes), check_mode, set())
+        return component.run(self.parameters(**changes), check_mode, set())
 
     def helm_chart(self, name: str = "") -> Object:
         found = self.api.get(f"/apis/helm.cattle.io/v1/namespaces/kube-system/helmcharts/{name or self.chart}")
@@ -125,31 +167,45 @@ class Cluster:
             names = [chart["metadata"]["name"] for chart in self.api.list("/apis/helm.cattle.io/v1/helmcharts")]
             for name in names:
                 self.api.delete(f"/apis/helm.cattle.io/v1/namespaces/kube-system/helmcharts/{name}")
-            wait_until(lambda: not self.api.list("/apis/helm.cattle.io/v1/helmcharts"), seconds=30, what="the HelmCharts are gone")
+            wait_until(
+                lambda: not self.api.list("/apis/helm.cattle.io/v1/helmcharts"),
+                seconds=30,
+                what="the HelmCharts are gone",
+            )
         self.api.delete(f"/api/v1/namespaces/{self.namespace}")
         self.api.close()
 
 
 @pytest.fixture(scope="module")
-def plane(server_programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[ControlPlane]:
+def plane(
+    server_programs: Programs, tmp_path_factory: pytest.TempPathFactory
+) -> collections.abc.Iterator[ControlPlane]:
     try:
         definition = HELM_CONTROLLER.folder(*HELM_CHART_DEFINITION)
     except ModuleMissingError as error:
         pytest.skip(str(error))
-    made = ControlPlane(server_programs, tmp_path_factory.mktemp("charts") / "plane", definitions=[definition], audit=True)
+    made = ControlPlane(
+        server_programs, tmp_path_factory.mktemp("charts") / "plane", definitions=[definition], audit=True
+    )
     yield made
     made.stop()
 
 
 @pytest.fixture(scope="module")
-def stand_in(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[HelmControllerStandIn]:
-    made = HelmControllerStandIn(plane.directory / "data" / "controller-manager.kubeconfig", tmp_path_factory.mktemp("helm"), dict(CHARTS))
+def stand_in(
+    plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> collections.abc.Iterator[HelmControllerStandIn]:
+    made = HelmControllerStandIn(
+        plane.directory / "data" / "controller-manager.kubeconfig", tmp_path_factory.mktemp("helm"), dict(CHARTS)
+    )
     yield made
     made.stop()
 
 
 @pytest.fixture
-def cluster(plane: ControlPlane, stand_in: HelmControllerStandIn, monkeypatch: pytest.MonkeyPatch) -> collections.abc.Iterator[Cluster]:
+def cluster(
+    plane: ControlPlane, stand_in: HelmControllerStandIn, monkeypatch: pytest.MonkeyPatch
+) -> collections.abc.Iterator[Cluster]:
     monkeypatch.setattr(charts_controller, "Patience", lambda: QUICK)
     monkeypatch.setattr(charts_controller, "QUIET_SECONDS", 1.0)
     stand_in.installs.clear()
@@ -200,7 +256,9 @@ def test_the_second_run_reads_each_object_once_and_writes_nothing(cluster: Clust
     names = sorted(request.name for request in made if request.verb == "get")
     assert names == sorted([cluster.namespace, "key", cluster.chart, "after"])
     lists = sorted((request.resource, request.namespace) for request in made if request.verb == "list")
-    assert lists == [(kind, cluster.namespace) for kind in ("daemonsets", "deployments", "statefulsets")], "what runs is read by one list of each kind"
+    assert lists == [(kind, cluster.namespace) for kind in ("daemonsets", "deployments", "statefulsets")], (
+        "what runs is read by one list of each kind"
+    )
 
 
 def test_only_a_change_upgrades(cluster: Cluster) -> None:
@@ -215,7 +273,9 @@ def test_only_a_change_upgrades(cluster: Cluster) -> None:
     assert cluster.run(charts=changed)["changed_objects"] == foretold["changed_objects"]
     deployment = cluster.api.get(f"/apis/apps/v1/namespaces/{cluster.namespace}/deployments/web")
     assert deployment is not None
-    assert deployment["status"]["readyReplicas"] == 2, "it was not waited for the upgrade, but judged by the Job before it"
+    assert deployment["status"]["readyReplicas"] == 2, (
+        "it was not waited for the upgrade, but judged by the Job before it"
+    )
     assert cluster.run(charts=changed)["changed"] is False
     cluster.run(charts=changed, sources={cluster.chart: {**WEB, "version": "1.1.0"}})
     assert cluster.stand_in.installs == [cluster.chart] * 3
@@ -241,7 +301,11 @@ def test_several_charts_are_installed_at_once(cluster: Cluster) -> None:
     wanted = [*cluster.parameters()["charts"], {"name": other, "namespace": cluster.namespace, "values": {}}]
 
     def let_go() -> None:
-        wait_until(lambda: other in cluster.stand_in.installs, seconds=30, what="the second chart is installed while the first is not")
+        wait_until(
+            lambda: other in cluster.stand_in.installs,
+            seconds=30,
+            what="the second chart is installed while the first is not",
+        )
         cluster.stand_in.behaviour(cluster.chart).held = False
 
     helper = threading.Thread(target=let_go)
@@ -286,7 +350,11 @@ def test_all_is_taken_away_in_the_other_order(cluster: Cluster) -> None:
 
 
 def test_the_cluster_s_own_namespaces_stay(cluster: Cluster) -> None:
-    wanted: dict[str, t.Any] = {"objects": [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}}], "charts": [], "objects_after": []}
+    wanted: dict[str, t.Any] = {
+        "objects": [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}}],
+        "charts": [],
+        "objects_after": [],
+    }
     cluster.run(**wanted)
     assert cluster.run(**wanted, state="absent")["changed"] is False
     assert cluster.exists("/api/v1/namespaces/kube-system")
@@ -321,7 +389,12 @@ def test_definitions_stay_unless_asked_for(cluster: Cluster) -> None:
         "scope": "Cluster",
         "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
     }
-    definition = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": f"things.{group}"}, "spec": spec}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"things.{group}"},
+        "spec": spec,
+    }
     thing = {"apiVersion": f"{group}/v1", "kind": "Thing", "metadata": {"name": "one"}, "size": 1}
     wanted: dict[str, t.Any] = {"objects": [thing, definition], "charts": [], "objects_after": []}
     assert len(cluster.run(**wanted)["changed_objects"]) == 2
@@ -381,7 +454,7 @@ def test_an_upgrade_that_was_cut_off_is_waited_for(cluster: Cluster, monkeypatch
     def cut_off(*_arguments: object) -> None:
         raise CutOffError
 
-    monkeypatch.setattr(charts_controller.Controller, "_wait", cut_off)
+    monkeypatch.setattr(helm_controller.Controller, "_wait", cut_off)
     with pytest.raises(CutOffError):
         cluster.run(charts=changed)
     monkeypatch.undo()
@@ -448,7 +521,11 @@ def test_the_image_of_the_job_can_t_be_pulled(cluster: Cluster) -> None:
 @pytest.mark.parametrize(
     ("pods", "said", "step"),
     [
-        ("pull", r"can't pull the image example\.com/web:1: ImagePullBackOff: pull access denied", "platform_image_registries"),
+        (
+            "pull",
+            r"can't pull the image example\.com/web:1: ImagePullBackOff: pull access denied",
+            "platform_image_registries",
+        ),
         ("crash", r"its container web ended \d+ times, the last time with exit code 1", "last lines"),
         ("configuration", r'secret "missing" not found', "Secret"),
         ("unschedulable", r"1 Insufficient memory", "platform_node_selector"),
@@ -486,7 +563,9 @@ def test_a_quota_that_is_used_up(cluster: Cluster) -> None:
 
 def doctor_is_told(cluster: Cluster) -> list[tuple[str, bool, str]]:
     found = node_diagnosis.charts(host_kubectl(command=cluster.kubectl)) or []
-    return [(chart["namespace"], chart["lasting"], chart["last_line"]) for chart in found if chart["name"] == cluster.chart]
+    return [
+        (chart["namespace"], chart["lasting"], chart["last_line"]) for chart in found if chart["name"] == cluster.chart
+    ]
 
 
 @pytest.mark.parametrize(
@@ -502,7 +581,9 @@ def test_what_breaks_later_is_noticed_by_the_next_run(cluster: Cluster, pods: st
     behaviour = cluster.stand_in.behaviour(cluster.chart)
     behaviour.pods, behaviour.pod_lines = pods, ["panic: the disk is gone"]
     path = f"/apis/apps/v1/namespaces/{cluster.namespace}/deployments/web"
-    wait_until(lambda: not (cluster.api.get(path) or {})["status"].get("availableReplicas"), seconds=30, what="it breaks")
+    wait_until(
+        lambda: not (cluster.api.get(path) or {})["status"].get("availableReplicas"), seconds=30, what="it breaks"
+    )
     error = failing(cluster)
     assert "was installed before and does not run" in error.cause
     import re
@@ -532,7 +613,10 @@ def test_what_an_operator_makes_of_a_chart_s_objects_is_waited_for(cluster: Clus
     annotations = {"meta.helm.sh/release-name": cluster.chart, "meta.helm.sh/release-namespace": cluster.namespace}
     metadata: Object = {"name": "main", "annotations": annotations, "labels": {"app.kubernetes.io/managed-by": "Helm"}}
     path = f"/apis/monitoring.coreos.com/v1/namespaces/{cluster.namespace}/prometheuses/main"
-    made = cluster.api.apply(path, {"apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": metadata, "spec": {"replicas": 1}})
+    made = cluster.api.apply(
+        path,
+        {"apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": metadata, "spec": {"replicas": 1}},
+    )
     error = failing(cluster, timeout=3)
     assert "Prometheus main: its operator has made no pods of it" in error.cause
     assert "operator" in error.next_step
@@ -548,8 +632,17 @@ def test_what_an_operator_makes_of_a_chart_s_objects_is_waited_for(cluster: Clus
     assert "Prometheus main: ReconciliationFailed: no such Secret" in failing(cluster, timeout=3).cause
 
     labels = {"prometheus": "main", "release": f"operated-{cluster.number}"}
-    owner = {"apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "name": "main", "uid": made["metadata"]["uid"], "controller": True}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "prometheus", "image": "example.com/prometheus:1"}]}}
+    owner = {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "Prometheus",
+        "name": "main",
+        "uid": made["metadata"]["uid"],
+        "controller": True,
+    }
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "prometheus", "image": "example.com/prometheus:1"}]},
+    }
     operated: Object = {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
@@ -559,7 +652,12 @@ def test_what_an_operator_makes_of_a_chart_s_objects_is_waited_for(cluster: Clus
             "labels": {"app.kubernetes.io/managed-by": "prometheus-operator"},
             "ownerReferences": [owner],
         },
-        "spec": {"replicas": 1, "serviceName": "prometheus-operated", "selector": {"matchLabels": labels}, "template": template},
+        "spec": {
+            "replicas": 1,
+            "serviceName": "prometheus-operated",
+            "selector": {"matchLabels": labels},
+            "template": template,
+        },
     }
     behaviour = cluster.stand_in.behaviour(labels["release"])
     behaviour.pods, behaviour.pod_lines = "crash", ["opening storage failed: no space left on device"]
@@ -571,12 +669,19 @@ def test_what_an_operator_makes_of_a_chart_s_objects_is_waited_for(cluster: Clus
     assert "no space left on device" in error.cause
     behaviour.pods = "ready"
     assert "its operator has not taken its change up" in failing(cluster, timeout=10).cause
-    cluster.api.merge(f"{path}/status", {"status": {"conditions": [{**reconciled, "observedGeneration": made["metadata"]["generation"]}]}})
+    cluster.api.merge(
+        f"{path}/status",
+        {"status": {"conditions": [{**reconciled, "observedGeneration": made["metadata"]["generation"]}]}},
+    )
     cluster.run()
     assert cluster.run()["changed"] is False
     behaviour.pods = "crash"
     stateful = f"/apis/apps/v1/namespaces/{cluster.namespace}/statefulsets/prometheus-main"
-    wait_until(lambda: not (cluster.api.get(stateful) or {})["status"].get("readyReplicas"), seconds=30, what="Prometheus breaks")
+    wait_until(
+        lambda: not (cluster.api.get(stateful) or {})["status"].get("readyReplicas"),
+        seconds=30,
+        what="Prometheus breaks",
+    )
     assert "no space left on device" in failing(cluster).cause
 
 
@@ -611,19 +716,24 @@ def test_bad_input(cluster: Cluster) -> None:
 
 
 def test_neither_controller_nor_helm(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(charts_controller, "DEFINITION", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/none.example.com")
+    monkeypatch.setattr(
+        charts_controller, "DEFINITION", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/none.example.com"
+    )
     monkeypatch.setattr(charts_controller, "START_SECONDS", 0.0)
     kind = {"apiVersion": "none.example.com/v1", "kind": "HelmChart", "metadata": {"name": cluster.chart}}
-    monkeypatch.setattr(charts_controller.Controller, "objects", lambda _self, _charts: [kind])
+    monkeypatch.setattr(helm_controller.Controller, "objects", lambda _self, _charts: [kind])
     with pytest.raises(PlatformError, match=r"no kind HelmChart.* and there is no program helm"):
         cluster.run()
     assert cluster.run(state="absent")["changed"] is True
 
 
 def test_k3s_has_its_own_place_for_the_kubeconfig() -> None:
-    assert charts_helm.connection(["/usr/local/bin/k3s", "kubectl"]) == ["--kubeconfig=/etc/rancher/k3s/k3s.yaml"]
-    assert charts_helm.connection(["kubectl", "--kubeconfig", "/a", "--context=b"]) == ["--kubeconfig=/a", "--kube-context=b"]
-    assert charts_helm.connection(["kubectl"]) == []
+    assert helm_program.connection(["/usr/local/bin/k3s", "kubectl"]) == ["--kubeconfig=/etc/rancher/k3s/k3s.yaml"]
+    assert helm_program.connection(["kubectl", "--kubeconfig", "/a", "--context=b"]) == [
+        "--kubeconfig=/a",
+        "--kube-context=b",
+    ]
+    assert helm_program.connection(["kubectl"]) == []
 
 
 # As Ansible runs it
@@ -636,14 +746,18 @@ def test_module_in_a_playbook(cluster: Cluster, tmp_path: Path) -> None:
     archive = tmp_path / "web.tgz"
     archive.write_bytes(b"an archive from a file")
     cluster.stand_in.charts[hashlib.sha256(archive.read_bytes()).hexdigest()] = web_chart
-    parameters = cluster.parameters(sources={cluster.chart: {"content": str(archive)}, "other": {"content": "/nowhere"}})
+    parameters = cluster.parameters(
+        sources={cluster.chart: {"content": str(archive)}, "other": {"content": "/nowhere"}}
+    )
     try:
         definition = next(file for file in definition_files() if file.name.endswith("keda.sh_scaledobjects.yaml"))
     except DefinitionsMissingError as error:
         pytest.skip(str(error))
     task = {"wasmfaas.platform.k3s_charts": {**parameters, "definitions": [{"path": str(definition)}]}}
     playbook = tmp_path / "play.yml"
-    playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]), encoding="utf-8")
+    playbook.write_text(
+        yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]), encoding="utf-8"
+    )
     playbooks = Playbooks(tmp_path / "home")
     foretold = playbooks.run(str(playbook), "--check", "--diff", "-vvv")
     assert foretold.exit_code == 0, foretold.output

@@ -17,9 +17,9 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.charts import component, helm_program
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import charts, charts_helm
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.workloads import Patience, Workloads
+from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.workloads import Patience, Workloads
 
 from .support import go_build, helm_program
 from .support.audit import Requests
@@ -52,7 +52,9 @@ def archive(version: str = "1.0.0") -> str:
 class Cluster:
     """A part of a platform with one chart, of a name that no other test uses."""
 
-    def __init__(self, control_plane: ControlPlane, stand_in: HelmControllerStandIn, helm: Path, directory: Path) -> None:
+    def __init__(
+        self, control_plane: ControlPlane, stand_in: HelmControllerStandIn, helm: Path, directory: Path
+    ) -> None:
         self.control_plane = control_plane
         self.stand_in = stand_in
         self.helm = helm
@@ -66,7 +68,14 @@ class Cluster:
         self.chart = f"web-{next(_numbers)}"
         self.namespace = f"space-of-{self.chart}"
 
-    def run(self, *, check_mode: bool = False, values: dict[str, t.Any] | None = None, version: str = "1.0.0", **changes: t.Any) -> dict[str, t.Any]:
+    def run(
+        self,
+        *,
+        check_mode: bool = False,
+        values: dict[str, t.Any] | None = None,
+        version: str = "1.0.0",
+        **changes: t.Any,
+    ) -> dict[str, t.Any]:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
         given = {
             "objects": [namespace],
@@ -81,10 +90,19 @@ class Cluster:
             "state": "present",
             "remove_definitions": False,
         }
-        return charts.run({**given, **changes}, check_mode, set())
+        return component.run({**given, **changes}, check_mode, set())
 
     def release(self) -> Object:
-        command = [str(self.helm), f"--kubeconfig={self.control_plane.kubeconfig}", "status", self.chart, "-n", self.namespace, "-o", "json"]
+        command = [
+            str(self.helm),
+            f"--kubeconfig={self.control_plane.kubeconfig}",
+            "status",
+            self.chart,
+            "-n",
+            self.namespace,
+            "-o",
+            "json",
+        ]
         return dict(json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout))
 
     def deployment(self) -> Object:
@@ -102,21 +120,29 @@ def helm() -> Path:
 
 
 @pytest.fixture(scope="module")
-def plane(server_programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[ControlPlane]:
+def plane(
+    server_programs: Programs, tmp_path_factory: pytest.TempPathFactory
+) -> collections.abc.Iterator[ControlPlane]:
     made = ControlPlane(server_programs, tmp_path_factory.mktemp("helm") / "plane", audit=True)
     yield made
     made.stop()
 
 
 @pytest.fixture(scope="module")
-def stand_in(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[HelmControllerStandIn]:
-    made = HelmControllerStandIn(plane.directory / "data" / "controller-manager.kubeconfig", tmp_path_factory.mktemp("kubelet"), {})
+def stand_in(
+    plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> collections.abc.Iterator[HelmControllerStandIn]:
+    made = HelmControllerStandIn(
+        plane.directory / "data" / "controller-manager.kubeconfig", tmp_path_factory.mktemp("kubelet"), {}
+    )
     yield made
     made.stop()
 
 
 @pytest.fixture
-def cluster(plane: ControlPlane, stand_in: HelmControllerStandIn, helm: Path, tmp_path: Path) -> collections.abc.Iterator[Cluster]:
+def cluster(
+    plane: ControlPlane, stand_in: HelmControllerStandIn, helm: Path, tmp_path: Path
+) -> collections.abc.Iterator[Cluster]:
     made = Cluster(plane, stand_in, helm, tmp_path)
     yield made
     made.api.close()
@@ -136,10 +162,16 @@ def test_helm_installs_upgrades_on_change_only_and_uninstalls(cluster: Cluster) 
     assert not values.exists()
 
     requests = Requests(cluster.control_plane.audit_log)
-    assert cluster.run(values={"replicas": 1, "password": "a-secret-value"}) == {"changed": False, "changed_objects": [], "diff": []}
+    assert cluster.run(values={"replicas": 1, "password": "a-secret-value"}) == {
+        "changed": False,
+        "changed_objects": [],
+        "diff": [],
+    }
     made = [*requests.of("kubectl"), *requests.of("Helm")]
     assert [request for request in made if request.writes] == []
-    assert len([request for request in made if request.program == "Helm"]) <= 2, "its releases are listed, and the last one read"
+    assert len([request for request in made if request.program == "Helm"]) <= 2, (
+        "its releases are listed, and the last one read"
+    )
 
     changed = cluster.run(values={"replicas": 2})
     assert changed["changed_objects"] == [shown]
@@ -158,7 +190,15 @@ def test_helm_installs_upgrades_on_change_only_and_uninstalls(cluster: Cluster) 
 def test_what_others_did_to_the_release_is_undone(cluster: Cluster) -> None:
     cluster.run()
     cluster.run(values={"replicas": 2})
-    command = [str(cluster.helm), f"--kubeconfig={cluster.control_plane.kubeconfig}", "rollback", cluster.chart, "1", "-n", cluster.namespace]
+    command = [
+        str(cluster.helm),
+        f"--kubeconfig={cluster.control_plane.kubeconfig}",
+        "rollback",
+        cluster.chart,
+        "1",
+        "-n",
+        cluster.namespace,
+    ]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     assert cluster.run(values={"replicas": 2})["changed"] is True
     assert cluster.deployment()["spec"]["replicas"] == 2
@@ -179,11 +219,17 @@ def test_pods_that_do_not_run_are_shown(cluster: Cluster) -> None:
 
 
 def test_what_breaks_later_is_noticed_by_the_next_run(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(charts_helm, "Workloads", lambda kubectl: Workloads(kubectl, patience=Patience(running_seconds=5)))
+    monkeypatch.setattr(
+        charts_helm, "Workloads", lambda kubectl: Workloads(kubectl, patience=Patience(running_seconds=5))
+    )
     cluster.run()
     requests = Requests(cluster.control_plane.audit_log)
     assert cluster.run()["changed"] is False
-    assert sorted(request.resource for request in requests.of("kubectl") if request.verb == "list") == ["daemonsets", "deployments", "statefulsets"]
+    assert sorted(request.resource for request in requests.of("kubectl") if request.verb == "list") == [
+        "daemonsets",
+        "deployments",
+        "statefulsets",
+    ]
     behaviour = cluster.stand_in.behaviour(cluster.chart)
     behaviour.pods, behaviour.pod_lines = "crash", ["panic: the disk is gone"]
     wait_until(lambda: not cluster.deployment()["status"].get("availableReplicas"), seconds=30, what="it breaks")
@@ -220,7 +266,11 @@ def test_an_operation_that_was_cut_off_is_taken_up(cluster: Cluster, installed: 
         "-n",
         cluster.namespace,
     ]
-    process = subprocess.Popen([*command, "--create-namespace", "--wait", "--timeout=300s"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*command, "--create-namespace", "--wait", "--timeout=300s"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     path = f"/apis/apps/v1/namespaces/{cluster.namespace}/deployments/{cluster.chart}"
 
     def begun() -> bool:

@@ -22,7 +22,11 @@ CLUSTER: dict[str, t.Any] = {
     "region": "us-east-1",
     "api": {"address": "api.example.com", "port": 6443, "certificate_names": ["api.example.com", "198.51.100.11"]},
     "buckets": {"snapshots": "snapshots"},
-    "registry": {"host": "123456789012.dkr.ecr.us-east-1.amazonaws.com", "functions": "123456789012.dkr.ecr.us-east-1.amazonaws.com/wasmfaas", "mirrors": {}},
+    "registry": {
+        "host": "123456789012.dkr.ecr.us-east-1.amazonaws.com",
+        "functions": "123456789012.dkr.ecr.us-east-1.amazonaws.com/wasmfaas",
+        "mirrors": {},
+    },
     "node_groups": {"control-plane": {"labels": {}, "taints": []}},
 }
 
@@ -83,7 +87,9 @@ def run(tmp_path: Path, inventory: Path) -> t.Callable[[], tuple[PlaybookRun, st
     """Runs the steps; gives the run and what sudo was called with."""
     calls, programs = tmp_path / "calls", tmp_path / "programs"
     programs.mkdir()
-    (programs / "sudo").write_text(f'#!/bin/sh\necho "$*" >>{calls}\necho "a password is required" >&2\nexit 1\n', encoding="utf-8")
+    (programs / "sudo").write_text(
+        f'#!/bin/sh\necho "$*" >>{calls}\necho "a password is required" >&2\nexit 1\n', encoding="utf-8"
+    )
     (programs / "sudo").chmod(0o755)
     binary = tmp_path / "binary"
     binary.write_text("a program", encoding="utf-8")
@@ -98,10 +104,15 @@ def run(tmp_path: Path, inventory: Path) -> t.Callable[[], tuple[PlaybookRun, st
         k3s_cache_directory=str(tmp_path / "cache"),
     )
     # The tests may run as root, who needs no sudo to become root; that is set here to be no difference.
-    environment = {"PATH": f"{programs}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "ANSIBLE_BECOME_ALLOW_SAME_USER": "true"}
+    environment = {
+        "PATH": f"{programs}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "ANSIBLE_BECOME_ALLOW_SAME_USER": "true",
+    }
 
     def start() -> tuple[PlaybookRun, str]:
-        done = Playbooks(tmp_path / "home").run(str(playbook), *given, inventory=str(inventory), environment=environment)
+        done = Playbooks(tmp_path / "home").run(
+            str(playbook), *given, inventory=str(inventory), environment=environment
+        )
         return done, calls.read_text(encoding="utf-8") if calls.exists() else ""
 
     return start
@@ -112,11 +123,18 @@ def test_no_step_on_this_machine_asks_for_sudo(run: t.Callable[[], tuple[Playboo
     assert done.exit_code == 0, done.output
     assert calls == ""
     assert (inventory / "kubeconfig.yml").read_text(encoding="utf-8") == "of this cluster", "the one before is removed"
-    for step in ("Have the k3s binary on this machine", "Have the shims on this machine", "Remove the kubeconfig", "Read the functions"):
+    for step in (
+        "Have the k3s binary on this machine",
+        "Have the shims on this machine",
+        "Remove the kubeconfig",
+        "Read the functions",
+    ):
         assert step in done.output
 
 
-def test_an_inventory_that_says_become_would_be_noticed(run: t.Callable[[], tuple[PlaybookRun, str]], inventory: Path) -> None:
+def test_an_inventory_that_says_become_would_be_noticed(
+    run: t.Callable[[], tuple[PlaybookRun, str]], inventory: Path
+) -> None:
     """What inventories/aws said once: as a variable it counts over `become: false` of the tasks."""
     (inventory / "group_vars/all/own.yml").write_text("ansible_become: true\n", encoding="utf-8")
     done, calls = run()

@@ -13,9 +13,13 @@ import typing as t
 
 import httpx2
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.api import KubernetesApi
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.connection import ConnectionOptions
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import (
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info_module import (
+    run as run_info,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
     DEPLOYMENT,
     HORIZONTAL_POD_AUTOSCALER,
     HTTP_ROUTE,
@@ -27,10 +31,8 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds im
     SECRET,
     SPIN_APP,
 )
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.lock import deployment_lock
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.objects import LAST_GOOD, labels
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_info_module import run as run_info
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.lock import deployment_lock
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.objects import LAST_GOOD, labels
 
 from .support.control_plane import ControlPlane
 from .support.deployment import Deployment
@@ -61,7 +63,9 @@ def spec_of(api: KubernetesApi, name: str) -> dict[str, t.Any]:
 # the main path
 
 
-def test_a_function_answers_and_a_second_run_changes_nothing(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_a_function_answers_and_a_second_run_changes_nothing(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     first = deployment.deploy(project)
     assert first["changed"] is True
     assert first["url"] == f"http://{project.name}.default.127.0.0.1.nip.io"
@@ -74,12 +78,16 @@ def test_a_function_answers_and_a_second_run_changes_nothing(deployment: Deploym
     second = deployment.deploy(project)
     assert second["changed"] is False
     assert "build" not in second["stages"] and "apply" not in second["stages"]
-    assert {key: second[key] for key in ("url", "image", "digest", "source_digest")} == {key: first[key] for key in ("url", "image", "digest", "source_digest")}
+    assert {key: second[key] for key in ("url", "image", "digest", "source_digest")} == {
+        key: first[key] for key in ("url", "image", "digest", "source_digest")
+    }
     assert resource_versions(api, project.name) == before
     assert not [key for key in before if key.startswith("Lease/")]
 
 
-def test_check_mode_touches_nothing_and_tells_what_would_be_done(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_check_mode_touches_nothing_and_tells_what_would_be_done(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     planned = deployment.deploy(project, check_mode=True)
     assert planned["changed"] is True
     assert planned["diff"]["after"]["build"] == ["python3 build.py"]
@@ -98,7 +106,9 @@ def test_check_mode_touches_nothing_and_tells_what_would_be_done(deployment: Dep
     assert resource_versions(api, project.name) == before
 
 
-def test_a_changed_source_is_rolled_out_without_a_lost_request(deployment: Deployment, project: FunctionProject) -> None:
+def test_a_changed_source_is_rolled_out_without_a_lost_request(
+    deployment: Deployment, project: FunctionProject
+) -> None:
     first = deployment.deploy(project)
     project.write("second")
     statuses: list[int] = []
@@ -121,7 +131,9 @@ def test_a_changed_source_is_rolled_out_without_a_lost_request(deployment: Deplo
     assert set(statuses) == {200}
 
 
-def test_only_changed_settings_are_applied_without_a_build(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_only_changed_settings_are_applied_without_a_build(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     first = deployment.deploy(project)
     second = deployment.deploy(project, replicas=2)
     assert second["changed"] is True and second["digest"] == first["digest"]
@@ -131,7 +143,9 @@ def test_only_changed_settings_are_applied_without_a_build(deployment: Deploymen
     assert deployment.deploy(project, replicas=2)["changed"] is False
 
 
-def test_a_field_that_somebody_changed_is_put_back(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_a_field_that_somebody_changed_is_put_back(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     deployment.deploy(project)
     app = api.get(SPIN_APP, "default", project.name)
     assert app is not None
@@ -141,7 +155,9 @@ def test_a_field_that_somebody_changed_is_put_back(deployment: Deployment, proje
     assert spec_of(api, project.name)["replicas"] == 1
 
 
-def test_an_artifact_that_was_pushed_is_deployed_without_a_build(deployment: Deployment, project: FunctionProject) -> None:
+def test_an_artifact_that_was_pushed_is_deployed_without_a_build(
+    deployment: Deployment, project: FunctionProject
+) -> None:
     pushed = deployment.deploy(project, state="pushed")
     assert pushed["changed"] is True
     assert deployment.deploy(project, state="pushed")["changed"] is False
@@ -152,7 +168,10 @@ def test_an_artifact_that_was_pushed_is_deployed_without_a_build(deployment: Dep
 
 
 def test_delete_leaves_nothing(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
-    project.manifest(variables="token = { required = true, secret = true }", component_variables='variables = { token = "{{ token }}" }')
+    project.manifest(
+        variables="token = { required = true, secret = true }",
+        component_variables='variables = { token = "{{ token }}" }',
+    )
     deployment.deploy(project, variables={"token": "s3cret-value"})
     assert deployment.delete(project.name, check_mode=True)["changed"] is True
     assert api.get(SPIN_APP, "default", project.name) is not None
@@ -165,7 +184,9 @@ def test_delete_leaves_nothing(deployment: Deployment, project: FunctionProject,
 # variables and secrets
 
 
-def test_secret_variables_live_in_a_secret_and_nowhere_else(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_secret_variables_live_in_a_secret_and_nowhere_else(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     project.manifest(
         variables='token = { required = true, secret = true }\ngreeting = { default = "hi" }',
         component_variables='variables = { token = "{{ token }}", greeting = "{{ greeting }}" }',
@@ -176,7 +197,9 @@ def test_secret_variables_live_in_a_secret_and_nowhere_else(deployment: Deployme
     reference = variables["token"]["valueFrom"]["secretKeyRef"]
     secret = api.get(SECRET, "default", reference["name"])
     assert secret is not None and base64.b64decode(secret["data"]["token"]) == b"s3cret-value"
-    assert "s3cret-value" not in json.dumps([api.get(SPIN_APP, "default", project.name), api.get(DEPLOYMENT, "default", project.name), first])
+    assert "s3cret-value" not in json.dumps(
+        [api.get(SPIN_APP, "default", project.name), api.get(DEPLOYMENT, "default", project.name), first]
+    )
     assert deployment.deploy(project, variables={"token": "s3cret-value", "greeting": "hello"})["changed"] is False
 
     second = deployment.deploy(project, variables={"token": "another-value", "greeting": "hello"})
@@ -188,7 +211,9 @@ def test_secret_variables_live_in_a_secret_and_nowhere_else(deployment: Deployme
 # scaling
 
 
-def test_scaling_by_requests_needs_a_reference_grant_and_says_so(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_scaling_by_requests_needs_a_reference_grant_and_says_so(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     deployment.control_plane.create_namespace("without-grant")
     with pytest.raises(PlatformError, match="RefNotPermitted") as raised:
         deployment.deploy(project, namespace="without-grant", autoscale={"min": 1}, wait_timeout=5)
@@ -213,7 +238,9 @@ def reference_grant(control_plane: ControlPlane) -> None:
 
 
 @pytest.mark.usefixtures("reference_grant")
-def test_scaling_by_requests_makes_kedas_objects_and_goes_back_to_a_fixed_number(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_scaling_by_requests_makes_kedas_objects_and_goes_back_to_a_fixed_number(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     load = {"requests_per_second": 200.0, "service_time_seconds": 0.05, "concurrency": 4.0}
     deployment.deploy(project, autoscale={"min": 1}, load=load)
     scaled = api.get(SCALED_OBJECT, "default", project.name)
@@ -233,8 +260,12 @@ def test_scaling_by_requests_makes_kedas_objects_and_goes_back_to_a_fixed_number
     assert spec_of(api, project.name)["replicas"] == 1
 
 
-def test_scaling_by_cpu_needs_kubernetes_alone(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
-    deployment.deploy(project, autoscale={"min": 1, "max": 3, "target_cpu_percent": 70}, resources={"requests": {"cpu": "100m"}})
+def test_scaling_by_cpu_needs_kubernetes_alone(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
+    deployment.deploy(
+        project, autoscale={"min": 1, "max": 3, "target_cpu_percent": 70}, resources={"requests": {"cpu": "100m"}}
+    )
     scaler = api.get(HORIZONTAL_POD_AUTOSCALER, "default", project.name)
     assert scaler is not None and scaler["spec"]["maxReplicas"] == 3
 
@@ -267,7 +298,9 @@ def restarts(api: KubernetesApi, name: str) -> list[int]:
     return [container["restartCount"] for pod in pods for container in pod["status"].get("containerStatuses") or []]
 
 
-def test_replicas_of_a_fresh_artifact_that_collide_in_the_shim_come_up(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_replicas_of_a_fresh_artifact_that_collide_in_the_shim_come_up(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     """All but the first end once or twice with exit code 137, and the kubelet says CrashLoopBackOff; the next restart works."""
     first = deployment.deploy(project, replicas=8)
     assert first["changed"] is True and deployment.call(first).json()["image"] == first["image"]
@@ -278,7 +311,9 @@ def test_replicas_of_a_fresh_artifact_that_collide_in_the_shim_come_up(deploymen
     assert deployment.call(second).json()["image"] == second["image"] != first["image"]
 
 
-def test_a_first_version_that_does_not_come_up_leaves_nothing(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_a_first_version_that_does_not_come_up_leaves_nothing(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     project.manifest(behaviour="crash")
     with pytest.raises(PlatformError, match="nothing of it was left"):
         deployment.deploy(project)
@@ -294,18 +329,26 @@ def test_a_function_whose_probe_fails_is_undone(deployment: Deployment, project:
     assert deployment.call(first).json()["image"] == first["image"]
 
 
-def test_an_image_that_the_nodes_cannot_pull_is_told(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_an_image_that_the_nodes_cannot_pull_is_told(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     layout = deployment.home / "layout"
     with pytest.raises(PlatformError) as raised:
         deployment.deploy(project, registry=f"oci:{layout}", wait_timeout=30)
-    assert "ImagePull" in raised.value.cause or "InvalidImageName" in raised.value.cause or "ErrImage" in str(raised.value.facts)
+    assert (
+        "ImagePull" in raised.value.cause
+        or "InvalidImageName" in raised.value.cause
+        or "ErrImage" in str(raised.value.facts)
+    )
     assert resource_versions(api, project.name) == {}
 
 
 # compatibility
 
 
-def test_a_component_for_a_newer_spin_is_refused_before_anything_is_pushed(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_a_component_for_a_newer_spin_is_refused_before_anything_is_pushed(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     (project.folder / "base.bin").write_bytes(component("wasi:http/handler@0.3.0-rc-2026-03-15"))
     with pytest.raises(PlatformError) as raised:
         deployment.deploy(project, shim_version="0.24.0")
@@ -317,23 +360,32 @@ def test_a_component_for_a_newer_spin_is_refused_before_anything_is_pushed(deplo
 @pytest.fixture
 def nodes_with_a_later_shim(deployment: Deployment, api: KubernetesApi) -> t.Iterator[None]:
     """Nodes whose shim is newer than what the collection knows."""
-    labels_of_node = [{"metadata": {"name": "wasm-node", "labels": {"wasmfaas.dev/containerd-shim-spin": version}}} for version in ("0.26.0", "0.25.1")]
+    labels_of_node = [
+        {"metadata": {"name": "wasm-node", "labels": {"wasmfaas.dev/containerd-shim-spin": version}}}
+        for version in ("0.26.0", "0.25.1")
+    ]
     later, before = ({"apiVersion": "v1", "kind": "Node", **node} for node in labels_of_node)
     deployment.control_plane.apply(later)
     yield
     deployment.control_plane.apply(before)
 
 
-def test_a_component_for_a_spin_that_no_known_shim_has_is_refused(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_a_component_for_a_spin_that_no_known_shim_has_is_refused(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     (project.folder / "base.bin").write_bytes(component("wasi:http/handler@0.3.0"))
-    with pytest.raises(PlatformError, match=r"exports wasi:http/handler@0\.3\.0, which Spin has from 4\.1\.0 on") as raised:
+    with pytest.raises(
+        PlatformError, match=r"exports wasi:http/handler@0\.3\.0, which Spin has from 4\.1\.0 on"
+    ) as raised:
         deployment.deploy(project)
     assert raised.value.stage == "compatibility" and "shim_version=VERSION" in raised.value.next_step
     assert httpx2.get(f"http://{deployment.registry.host}/v2/functions/{project.name}/tags/list").status_code == 404
 
 
 @pytest.mark.usefixtures("nodes_with_a_later_shim")
-def test_a_component_for_a_spin_that_no_known_shim_has_runs_on_a_later_one(deployment: Deployment, project: FunctionProject) -> None:
+def test_a_component_for_a_spin_that_no_known_shim_has_runs_on_a_later_one(
+    deployment: Deployment, project: FunctionProject
+) -> None:
     (project.folder / "base.bin").write_bytes(component("wasi:http/handler@0.3.0"))
     result = deployment.deploy(project)
     assert result["changed"] is True and "was not checked" in str(result["warnings"])
@@ -343,8 +395,12 @@ def test_a_component_for_a_spin_that_no_known_shim_has_runs_on_a_later_one(deplo
     assert raised.value.stage == "registry"
 
 
-def test_the_shim_version_of_the_nodes_is_found_out(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
-    assert [node["metadata"]["labels"].get("wasmfaas.dev/containerd-shim-spin") for node in api.list_nodes(NODE)] == ["0.25.1"]
+def test_the_shim_version_of_the_nodes_is_found_out(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
+    assert [node["metadata"]["labels"].get("wasmfaas.dev/containerd-shim-spin") for node in api.list_nodes(NODE)] == [
+        "0.25.1"
+    ]
     (project.folder / "base.bin").write_bytes(component("wasi:http/handler@0.3.0-rc-2026-03-15"))
     assert deployment.deploy(project)["changed"] is True
 
@@ -352,9 +408,14 @@ def test_the_shim_version_of_the_nodes_is_found_out(deployment: Deployment, proj
 # faults
 
 
-def test_two_deployments_at_once_end_with_one_of_them_whole(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_two_deployments_at_once_end_with_one_of_them_whole(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     deployment.deploy(project)
-    processes = [deployment.start(project, replicas=count, hostname=f"{count}.{project.name}.127.0.0.1.nip.io") for count in (2, 3)]
+    processes = [
+        deployment.start(project, replicas=count, hostname=f"{count}.{project.name}.127.0.0.1.nip.io")
+        for count in (2, 3)
+    ]
     results = [deployment.finish(process) for process in processes]
     assert [result.get("changed") for result in results] == [True, True], results
     route = api.get(HTTP_ROUTE, "default", project.name)
@@ -364,7 +425,9 @@ def test_two_deployments_at_once_end_with_one_of_them_whole(deployment: Deployme
     assert route["spec"]["hostnames"] == [f"{replicas}.{project.name}.127.0.0.1.nip.io"]
 
 
-def test_a_deployment_waits_for_the_lock_and_says_who_holds_it(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_a_deployment_waits_for_the_lock_and_says_who_holds_it(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     expected = pytest.raises(PlatformError, match="another deployment of this function is under way")
     with deployment_lock(api, "default", project.name, timeout_seconds=5), expected:
         deployment.deploy(project, wait_timeout=1)
@@ -404,12 +467,16 @@ def test_a_deployment_that_is_cut_off_converges_when_run_again(
     assert deployment.deploy(project)["changed"] is False
 
 
-def test_a_bad_version_that_was_cut_off_is_undone_by_the_next_failure(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_a_bad_version_that_was_cut_off_is_undone_by_the_next_failure(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     """The last good state outlives the process that knew it."""
     first = deployment.deploy(project)
     project.manifest(behaviour="never_ready")
     process = deployment.start(project)
-    wait_until(lambda: spec_of(api, project.name)["image"] != first["image"], seconds=30, what="the bad version is applied")
+    wait_until(
+        lambda: spec_of(api, project.name)["image"] != first["image"], seconds=30, what="the bad version is applied"
+    )
     process.kill()
     process.communicate(timeout=60)
     with pytest.raises(PlatformError, match="the previous version was put back"):
@@ -417,7 +484,9 @@ def test_a_bad_version_that_was_cut_off_is_undone_by_the_next_failure(deployment
     assert spec_of(api, project.name)["image"] == first["image"]
 
 
-def test_a_user_without_rights_gets_the_missing_right_named(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_a_user_without_rights_gets_the_missing_right_named(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     kubeconfig = deployment.control_plane.kubeconfig_for("nobody", rules=[])
     with pytest.raises(PlatformError) as raised:
         deployment.deploy(project, kubeconfig=str(kubeconfig))
@@ -427,7 +496,9 @@ def test_a_user_without_rights_gets_the_missing_right_named(deployment: Deployme
 
 
 @pytest.mark.usefixtures("reference_grant")
-def test_the_rights_that_the_documentation_names_are_enough(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_the_rights_that_the_documentation_names_are_enough(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     """docs/architecture.md, "What a cluster must offer"; the Gateway is in another namespace."""
     everything = ["get", "list", "create", "patch", "update", "delete"]
     rules = [
@@ -465,7 +536,9 @@ def test_the_rights_that_the_documentation_names_are_enough(deployment: Deployme
     assert deployment.delete(project.name, kubeconfig=str(kubeconfig))["changed"] is True
     for autoscale in ({"min": 1}, {"min": 1, "target_cpu_percent": 70}):
         with pytest.raises(PlatformError, match="forbidden") as raised:
-            deployment.deploy(project, kubeconfig=str(kubeconfig), autoscale=autoscale, resources={"requests": {"cpu": "100m"}})
+            deployment.deploy(
+                project, kubeconfig=str(kubeconfig), autoscale=autoscale, resources={"requests": {"cpu": "100m"}}
+            )
         assert "undone" not in raised.value.facts, "it is refused before anything is written"
     entitled = deployment.control_plane.kubeconfig_for("scaler", rules=[*rules, *scaling])
     deployment.control_plane.apply(
@@ -505,16 +578,27 @@ def test_an_api_server_that_does_not_answer_is_told(deployment: Deployment, proj
 
 def test_functions_are_listed(deployment: Deployment, project: FunctionProject) -> None:
     result = deployment.deploy(project)
-    parameters = {"name": project.name, "namespace": "default", "target": "cluster", "state_directory": None, **kubernetes_parameters(deployment)}
+    parameters = {
+        "name": project.name,
+        "namespace": "default",
+        "target": "cluster",
+        "state_directory": None,
+        **kubernetes_parameters(deployment),
+    }
     listed = run_info(parameters, False, set())
     (function,) = listed["functions"]
-    assert (function["status"], function["url"], function["image"], function["digest"]) == ("ready", result["url"], result["image"], result["digest"])
+    assert (function["status"], function["url"], function["image"], function["digest"]) == (
+        "ready",
+        result["url"],
+        result["image"],
+        result["digest"],
+    )
     assert function["details"]["managed"] is True
     assert any(project.name in line and result["url"] in line for line in listed["table"])
 
 
 def kubernetes_parameters(deployment: Deployment) -> dict[str, t.Any]:
-    from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.arguments import kubernetes_auth_arguments
+    from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.arguments import kubernetes_auth_arguments
 
     return {**dict.fromkeys(kubernetes_auth_arguments()), "kubeconfig": str(deployment.control_plane.kubeconfig)}
 
@@ -527,13 +611,21 @@ def test_a_build_that_rewrites_its_own_sources_is_warned_of(deployment: Deployme
     assert "warnings" not in deployment.deploy(project)
 
 
-def test_a_spinapp_that_somebody_else_deployed_is_put_back(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_a_spinapp_that_somebody_else_deployed_is_put_back(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     foreign = FunctionProject(project.folder.parent / "foreign", project.name)
     image = deployment.deploy(foreign, state="pushed")["image"]
     metadata = {"name": project.name, "namespace": "default"}
     spec = {"image": image, "executor": "containerd-shim-spin", "replicas": 1}
-    deployment.control_plane.apply({"apiVersion": SPIN_APP.api_version, "kind": "SpinApp", "metadata": metadata, "spec": spec})
-    wait_until(lambda: (api.get(DEPLOYMENT, "default", project.name) or {}).get("status", {}).get("availableReplicas"), seconds=30, what="it runs")
+    deployment.control_plane.apply(
+        {"apiVersion": SPIN_APP.api_version, "kind": "SpinApp", "metadata": metadata, "spec": spec}
+    )
+    wait_until(
+        lambda: (api.get(DEPLOYMENT, "default", project.name) or {}).get("status", {}).get("availableReplicas"),
+        seconds=30,
+        what="it runs",
+    )
     project.manifest(behaviour="crash")
     with pytest.raises(PlatformError, match="the previous version was put back"):
         deployment.deploy(project)

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.api import KubernetesApi
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.connection import ConnectionOptions
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import SPIN_APP_EXECUTOR
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import store
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import SPIN_APP_EXECUTOR
 
 from .support.deployment import Deployment, Result
 from .support.faulty_proxy import FaultyProxy
@@ -37,7 +37,9 @@ WRITES = "(?!GET|HEAD).*"
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same patience with registries in a tenth of the time."""
-    short = functools.partial(store.Timeouts, connect=1, transfer=1, commit=1, attempts=3, first_wait=0.05, total=10, longest_wait=3)
+    short = functools.partial(
+        store.Timeouts, connect=1, transfer=1, commit=1, attempts=3, first_wait=0.05, total=10, longest_wait=3
+    )
     monkeypatch.setattr(store, "Timeouts", short)
 
 
@@ -63,7 +65,9 @@ class Deployed:
         error = raised.value
         assert error.stage and error.cause and error.next_step
         assert str(error) == f"{error.stage}: {error.cause} Next: {error.next_step}"
-        assert "Traceback" not in str(error).replace(error.facts.get("output") or "\0", ""), "but for what the build itself wrote"
+        assert "Traceback" not in str(error).replace(error.facts.get("output") or "\0", ""), (
+            "but for what the build itself wrote"
+        )
         self.first_version_answers()
         return error
 
@@ -81,7 +85,9 @@ class Deployed:
 
 
 @pytest.fixture
-def deployed(deployment: Deployment, project: FunctionProject, through_proxy: dict[str, t.Any], faulty_proxy: FaultyProxy) -> Deployed:
+def deployed(
+    deployment: Deployment, project: FunctionProject, through_proxy: dict[str, t.Any], faulty_proxy: FaultyProxy
+) -> Deployed:
     """See `Deployed`; the second version has a new layer of 300 kB, and the proxy has counted nothing yet."""
     project.manifest(more='files = ["picture.bin"]')
     (project.folder / "picture.bin").write_bytes(os.urandom(1000))
@@ -111,7 +117,9 @@ def test_what_is_sent_to_the_registry(deployed: Deployed, faulty_proxy: FaultyPr
     (deployed.project.folder / "README.md").write_text("No part of the artifact, but of the source.\n")
     faulty_proxy.reset()
     assert deployed.deployment.deploy(deployed.project, state="pushed", **deployed.options)["changed"] is True
-    assert [path.partition("/manifests/")[2][:7] for _method, path in faulty_proxy.seen(WRITES)] == ["source-"], "the new tag and no blob"
+    assert [path.partition("/manifests/")[2][:7] for _method, path in faulty_proxy.seen(WRITES)] == ["source-"], (
+        "the new tag and no blob"
+    )
 
 
 @pytest.mark.usefixtures("impatient")
@@ -137,7 +145,9 @@ def test_a_registry_that_is_slow(deployed: Deployed, faulty_proxy: FaultyProxy) 
 
 @pytest.mark.parametrize(("status", "next_step"), [(401, "docker login"), (403, "right to push")])
 def test_a_registry_that_refuses(deployed: Deployed, faulty_proxy: FaultyProxy, status: int, next_step: str) -> None:
-    faulty_proxy.fail(WRITES, status=status, headers={"WWW-Authenticate": 'Basic realm="test"'} if status == 401 else {}, count=1000)
+    faulty_proxy.fail(
+        WRITES, status=status, headers={"WWW-Authenticate": 'Basic realm="test"'} if status == 401 else {}, count=1000
+    )
     error = deployed.fails()
     assert error.stage == "registry"
     assert faulty_proxy.host in error.cause and ("wants credentials" if status == 401 else "HTTP 403") in error.cause
@@ -181,7 +191,11 @@ def test_a_registry_that_limits_the_rate(deployed: Deployed, faulty_proxy: Fault
 def test_a_registry_with_errors(deployed: Deployed, faulty_proxy: FaultyProxy, status: int) -> None:
     faulty_proxy.fail("PUT", status=status, count=1000)
     error = deployed.fails()
-    assert error.stage == "registry" and f"HTTP {status} (UNAVAILABLE: made by FaultyProxy)" in error.cause and "run again" in error.next_step
+    assert (
+        error.stage == "registry"
+        and f"HTTP {status} (UNAVAILABLE: made by FaultyProxy)" in error.cause
+        and "run again" in error.next_step
+    )
     faulty_proxy.reset()
     faulty_proxy.fail("PUT", status=status, count=2)
     deployed.converges()
@@ -196,15 +210,27 @@ def _long_name(project: FunctionProject) -> None:
 
 
 BAD_PROJECTS: dict[str, tuple[t.Callable[[FunctionProject], object], str, str]] = {
-    "broken TOML": (lambda project: (project.folder / "spin.toml").write_text("[application\n"), r"spin\.toml:1: .*broken TOML", "Correct the TOML"),
-    "no spin.toml": (lambda project: (project.folder / "spin.toml").unlink(), r"no spin\.toml|spin\.toml.*(not|no such)", "spin.toml"),
+    "broken TOML": (
+        lambda project: (project.folder / "spin.toml").write_text("[application\n"),
+        r"spin\.toml:1: .*broken TOML",
+        "Correct the TOML",
+    ),
+    "no spin.toml": (
+        lambda project: (project.folder / "spin.toml").unlink(),
+        r"no spin\.toml|spin\.toml.*(not|no such)",
+        "spin.toml",
+    ),
     "name of 53 characters": (_long_name, "53 characters", "-e name=NAME"),
     "undeclared variable": (
         lambda project: project.manifest(component_variables='variables = { token = "{{ nowhere }}" }'),
         "nowhere",
         "variables",
     ),
-    "unknown key": (lambda project: project.manifest(more='sorce = "app.wasm"'), r"spin\.toml:\d+: component\.main\.sorce: unknown key", "source"),
+    "unknown key": (
+        lambda project: project.manifest(more='sorce = "app.wasm"'),
+        r"spin\.toml:\d+: component\.main\.sorce: unknown key",
+        "source",
+    ),
 }
 
 
@@ -306,7 +332,9 @@ def small_disk(tmp_path: Path) -> collections.abc.Iterator[SmallDisk]:
     folder.mkdir()
     if os.geteuid() != 0:
         pytest.skip("a small disk can be mounted by root only")
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)], capture_output=True, text=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
     if mounted.returncode != 0:
         pytest.skip(f"a small disk can't be mounted here: {mounted.stderr.strip()}")
     yield SmallDisk(folder)
@@ -324,7 +352,9 @@ def _fails_and_converges_with_room(deployed: Deployed, disk: SmallDisk, **option
     return error
 
 
-def test_the_disk_of_the_project_is_full(deployment: Deployment, small_disk: SmallDisk, through_proxy: dict[str, t.Any]) -> None:
+def test_the_disk_of_the_project_is_full(
+    deployment: Deployment, small_disk: SmallDisk, through_proxy: dict[str, t.Any]
+) -> None:
     project = FunctionProject(small_disk.folder / "project", "function-on-a-small-disk")
     first = deployment.deploy(project, **through_proxy)
     (project.folder / "app.wasm").unlink()
@@ -378,7 +408,9 @@ Reached = t.Callable[["subprocess.Popen[str]"], object]
 class Holds:
     """Each method makes the deployment stay in the stage of its name, and gives how to see from outside that it is there."""
 
-    def __init__(self, deployed: Deployed, registry: FaultyProxy, api: FaultyProxy, front: FaultyProxy, folder: Path) -> None:
+    def __init__(
+        self, deployed: Deployed, registry: FaultyProxy, api: FaultyProxy, front: FaultyProxy, folder: Path
+    ) -> None:
         self.project, self.name = deployed.project, deployed.project.name
         self.registry, self.api, self.front = registry, api, front
         self.large = folder / "large"  # read by the build, outside of the project
@@ -405,13 +437,20 @@ class Holds:
 
     def build(self) -> Reached:
         self.large.touch()
-        self.project.manifest(command=f"if test -e {shlex.quote(str(self.large))}; then sleep 600; fi; python3 build.py")
-        return lambda process: [child for child in psutil.Process(process.pid).children(recursive=True) if child.name() == "sleep"]
+        self.project.manifest(
+            command=f"if test -e {shlex.quote(str(self.large))}; then sleep 600; fi; python3 build.py"
+        )
+        return lambda process: [
+            child for child in psutil.Process(process.pid).children(recursive=True) if child.name() == "sleep"
+        ]
 
     def artifact(self) -> Reached:
         self.large.touch()
         size = f"$(if test -e {shlex.quote(str(self.large))}; then echo 8000000000; else echo 1000; fi)"
-        self.project.manifest(command=f"mkdir -p dist && truncate -s {size} dist/dump.bin && python3 build.py", more='files = ["dist/dump.bin"]')
+        self.project.manifest(
+            command=f"mkdir -p dist && truncate -s {size} dist/dump.bin && python3 build.py",
+            more='files = ["dist/dump.bin"]',
+        )
         return lambda process: _has_open(process, self.project.folder / "dist" / "dump.bin")
 
     def registry_upload(self) -> Reached:
@@ -428,7 +467,10 @@ class Holds:
 
     def rollout(self) -> Reached:
         self.project.manifest(behaviour="slow_start")
-        return lambda _process: self.api.count("PATCH", f".*/httproutes/{self.name}") and self.api.seen()[-1][1].endswith(f"/deployments/{self.name}")
+        return lambda _process: (
+            self.api.count("PATCH", f".*/httproutes/{self.name}")
+            and self.api.seen()[-1][1].endswith(f"/deployments/{self.name}")
+        )
 
     def probe(self) -> Reached:
         return self._request(self.front, "GET", "/.well-known/spin/health")
@@ -443,10 +485,22 @@ STAGES = [name for name in vars(Holds) if not name.startswith("_") and name != "
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_interrupted(deployed: Deployed, faulty_proxy: FaultyProxy, api_proxy: FaultyProxy, front_proxy: FaultyProxy, tmp_path: Path, stage: str) -> None:
+def test_interrupted(
+    deployed: Deployed,
+    faulty_proxy: FaultyProxy,
+    api_proxy: FaultyProxy,
+    front_proxy: FaultyProxy,
+    tmp_path: Path,
+    stage: str,
+) -> None:
     cluster = {"name": "test", "cluster": {"server": api_proxy.url}}
     context = {"name": "test", "context": {"cluster": "test", "user": "test"}}
-    kubeconfig = {"clusters": [cluster], "contexts": [context], "users": [{"name": "test", "user": {}}], "current-context": "test"}
+    kubeconfig = {
+        "clusters": [cluster],
+        "contexts": [context],
+        "users": [{"name": "test", "user": {}}],
+        "current-context": "test",
+    }
     path = write_json(tmp_path / "proxy.kubeconfig", {"apiVersion": "v1", "kind": "Config", **kubeconfig})
     holds = Holds(deployed, faulty_proxy, api_proxy, front_proxy, tmp_path)
     reached: Reached = getattr(holds, stage)()
@@ -454,7 +508,12 @@ def test_interrupted(deployed: Deployed, faulty_proxy: FaultyProxy, api_proxy: F
 
     process = deployed.deployment.start(deployed.project, **options)
     try:
-        wait_until(lambda: process.poll() is not None or reached(process), seconds=30, what=f"the deployment is at {stage}", interval=0.01)
+        wait_until(
+            lambda: process.poll() is not None or reached(process),
+            seconds=30,
+            what=f"the deployment is at {stage}",
+            interval=0.01,
+        )
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=10)

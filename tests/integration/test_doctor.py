@@ -39,7 +39,9 @@ def playbooks(tmp_path: Path) -> Playbooks:
 
 
 def test_hosts_that_are_gone_are_findings(playbooks: Playbooks, inventory: str, tmp_path: Path) -> None:
-    run = playbooks.run("doctor.yml", "-i", inventory, *extra(doctor_file=tmp_path / "findings.json"), inventory="local")
+    run = playbooks.run(
+        "doctor.yml", "-i", inventory, *extra(doctor_file=tmp_path / "findings.json"), inventory="local"
+    )
     assert run.exit_code == 2
     lines = re.findall(r"^(ERROR|WARNING|INFO) +(\S+): .* \[([a-z-]+)\]", run.output, re.MULTILINE)
     assert lines == [
@@ -51,7 +53,9 @@ def test_hosts_that_are_gone_are_findings(playbooks: Playbooks, inventory: str, 
     assert "4 errors, 0 warnings." in run.output and "Traceback" not in run.output
     written = json.loads((tmp_path / "findings.json").read_text())
     assert (written["errors"], written["warnings"]) == (4, 0)
-    assert [(finding["host"], finding["check"]) for finding in written["findings"]] == [(host, check) for _severity, host, check in lines]
+    assert [(finding["host"], finding["check"]) for finding in written["findings"]] == [
+        (host, check) for _severity, host, check in lines
+    ]
     assert all(finding["fix"] for finding in written["findings"])
 
 

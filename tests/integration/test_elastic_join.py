@@ -15,7 +15,16 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import paths
 from ansible_collections.wasmfaas.platform.tests.elastic import Fault, World, render
 from ansible_collections.wasmfaas.platform.tests.elastic.user_data import Configuration, render_by_terraform
-from ansible_collections.wasmfaas.platform.tests.elastic.world import BUCKET, BUNDLE_PARAMETER, GROUP, LABELS, SERVER, TAINTS, TOKEN_PARAMETER, ZONE
+from ansible_collections.wasmfaas.platform.tests.elastic.world import (
+    BUCKET,
+    BUNDLE_PARAMETER,
+    GROUP,
+    LABELS,
+    SERVER,
+    TAINTS,
+    TOKEN_PARAMETER,
+    ZONE,
+)
 from ansible_collections.wasmfaas.platform.tests.hosts import unavailable
 
 _reason = unavailable()
@@ -39,8 +48,12 @@ def test_site_yml_publishes_once(world: World) -> None:
     assert re.fullmatch(r"K10[0-9a-f]{64}::[^:]+:\S+", world.parameter(TOKEN_PARAMETER))
     keys = [entry["Key"] for entry in world.moto.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]]
     assert keys == [f"bundles/{GROUP}/{digest}.tar.gz"]
-    token = world.moto.client("ssm").describe_parameters(ParameterFilters=[{"Key": "Name", "Values": [TOKEN_PARAMETER]}])["Parameters"][0]
-    assert token["Type"] == "SecureString" and token["KeyId"].startswith("arn:aws:kms:"), "the key that Terraform gave it stays"
+    token = world.moto.client("ssm").describe_parameters(
+        ParameterFilters=[{"Key": "Name", "Values": [TOKEN_PARAMETER]}]
+    )["Parameters"][0]
+    assert token["Type"] == "SecureString" and token["KeyId"].startswith("arn:aws:kms:"), (
+        "the key that Terraform gave it stays"
+    )
     run = world.site("--diff", "-v").unchanged()
     assert world.parameter(TOKEN_PARAMETER).rpartition(":")[2] not in run.output
     assert world.parameter(BUNDLE_PARAMETER) == digest
@@ -51,10 +64,16 @@ def test_a_change_is_shown_before_it_is_published(world: World) -> None:
     digest = world.parameter(BUNDLE_PARAMETER)
     change = ("-e", json.dumps({"registries_mirrors": {"docker.io": {"endpoint": ["https://mirror.example.com"]}}}))
     run = world.site("--check", "--diff", *change, playbook="publish-bundles.yml").succeeded()
-    assert run.changed == 1 and f"-{BUNDLE_PARAMETER} = {digest}" in run.output and f"+s3://{BUCKET}/bundles/{GROUP}/" in run.output
+    assert (
+        run.changed == 1
+        and f"-{BUNDLE_PARAMETER} = {digest}" in run.output
+        and f"+s3://{BUCKET}/bundles/{GROUP}/" in run.output
+    )
     assert world.parameter(BUNDLE_PARAMETER) == digest
     refused = world.site("-e", "refresh=worker-wasn", playbook="publish-bundles.yml")
-    assert refused.exit_code != 0 and "No group of machines that join by themselves is called worker-wasn" in " ".join(refused.output.split())
+    assert refused.exit_code != 0 and "No group of machines that join by themselves is called worker-wasn" in " ".join(
+        refused.output.split()
+    )
 
 
 @needs_hosts
@@ -97,23 +116,38 @@ def test_joins(world: World) -> None:
     assert all(taints.count(taint) == 1 for taint in TAINTS)
     # The cloud controller's to take away, which this cluster has none of.
     assert "node.cloudprovider.kubernetes.io/uninitialized" in [taint["key"] for taint in taints]
-    world.hosts.console("machine", "for _ in $(seq 100); do test -e /var/lib/cloud/instance/boot-finished && break; sleep 0.1; done")
+    world.hosts.console(
+        "machine", "for _ in $(seq 100); do test -e /var/lib/cloud/instance/boot-finished && break; sleep 0.1; done"
+    )
     assert re.search(rf"^Joined demo as {GROUP} after [0-9.]+ s\.$", world.journal()[-1]), world.journal()
 
     def shown(command: str) -> str:
         return world.hosts.console("machine", command).stdout.strip()
 
     assert shown("systemctl is-enabled k3s-agent.service") == "enabled"
-    assert shown("stat -c %a /etc/rancher/k3s/agent-token /etc/rancher/k3s/config.yaml /usr/local/bin/containerd-shim-spin-v2") == "600\n600\n755"
-    assert shown("cat /proc/sys/vm/overcommit_memory /proc/sys/kernel/panic") == "1\n10", "settings of the bundle are in force"
+    assert (
+        shown(
+            "stat -c %a /etc/rancher/k3s/agent-token /etc/rancher/k3s/config.yaml /usr/local/bin/containerd-shim-spin-v2"
+        )
+        == "600\n600\n755"
+    )
+    assert shown("cat /proc/sys/vm/overcommit_memory /proc/sys/kernel/panic") == "1\n10", (
+        "settings of the bundle are in force"
+    )
     assert "max-pods=250" in shown("cat /etc/rancher/k3s/config.yaml")
     # The login to ECR, there and on a host of the inventory, is there when k3s starts for the first time.
-    files = f"stat -c %a {paths.CREDENTIAL_PROVIDER_DIRECTORY}/ecr-credential-provider {paths.CREDENTIAL_PROVIDER_CONFIG}"
+    files = (
+        f"stat -c %a {paths.CREDENTIAL_PROVIDER_DIRECTORY}/ecr-credential-provider {paths.CREDENTIAL_PROVIDER_CONFIG}"
+    )
     assert shown(files) == world.hosts.run(SERVER, files).stdout.strip() == "755\n644"
     found = "journalctl --no-pager -u {} | grep -c 'image credential provider bin dir and configuration file found'"
     assert int(shown(found.format("k3s-agent"))) == 1 <= int(world.hosts.run(SERVER, found.format("k3s")).stdout)
     secret = world.parameter(TOKEN_PARAMETER).rpartition(":")[2]
-    assert secret not in world.console() and secret not in shown("journalctl --no-pager") and "role-secret" not in shown("journalctl --no-pager")
+    assert (
+        secret not in world.console()
+        and secret not in shown("journalctl --no-pager")
+        and "role-secret" not in shown("journalctl --no-pager")
+    )
     # The cluster's other playbooks take it for what it is.
     run = world.site("-e", "prune=true").unchanged()
     assert instance not in run.output
@@ -125,9 +159,15 @@ def test_joins(world: World) -> None:
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("wrong checksum", r"s3://demo-bundles/bundles/worker-wasm/[0-9a-f]{64}\.tar\.gz has the sha256 [0-9a-f]{64}\. Run site\.yml again"),
+        (
+            "wrong checksum",
+            r"s3://demo-bundles/bundles/worker-wasm/[0-9a-f]{64}\.tar\.gz has the sha256 [0-9a-f]{64}\. Run site\.yml again",
+        ),
         ("missing token", rf"The parameter {TOKEN_PARAMETER} has no value yet\. site\.yml writes it\."),
-        ("token of another cluster", r"k3s runs, but the cluster has not let it in\. See `journalctl -u k3s-agent\.service`"),
+        (
+            "token of another cluster",
+            r"k3s runs, but the cluster has not let it in\. See `journalctl -u k3s-agent\.service`",
+        ),
         ("s3 slow", r"GET http://\S+ is too slow: \d+ bytes in \d+ s"),
         ("s3 denied", r"GET http://\S+ gives 403: .*AccessDenied"),
         ("s3 cut off", r"GET http://\S+ was cut off after \d+ bytes"),
@@ -145,7 +185,9 @@ def test_does_not_join(world: World, fault: str, reason: str) -> None:
     elif fault == "missing token":
         ssm.put_parameter(Name=TOKEN_PARAMETER, Value="unset", Type="SecureString", Overwrite=True)
     elif fault == "token of another cluster":
-        ssm.put_parameter(Name=TOKEN_PARAMETER, Value=f"K10{'0' * 64}::node:another", Type="SecureString", Overwrite=True)
+        ssm.put_parameter(
+            Name=TOKEN_PARAMETER, Value=f"K10{'0' * 64}::node:another", Type="SecureString", Overwrite=True
+        )
     world.s3.fault = {"s3 slow": Fault.SLOW, "s3 denied": Fault.DENIED, "s3 cut off": Fault.CUT}.get(fault, Fault.NONE)
     try:
         instance = world.launch(seconds=limit)
@@ -158,8 +200,14 @@ def test_does_not_join(world: World, fault: str, reason: str) -> None:
     line = rf"This machine did not join demo as {GROUP} within {limit} s: .*{reason}"
     assert re.fullmatch(line + ".*", end.journal[-1]), end.journal
     assert sum(text.startswith("This machine did not join") for text in end.journal) == 1
-    assert re.search(rf"^(\[[^]]*\] )?join-cluster: {line}", end.console.replace("\r", ""), re.MULTILINE), end.console[-3000:]
-    assert "Traceback" not in end.console and token.rpartition(":")[2] not in end.console and "role-secret" not in end.console
+    assert re.search(rf"^(\[[^]]*\] )?join-cluster: {line}", end.console.replace("\r", ""), re.MULTILINE), end.console[
+        -3000:
+    ]
+    assert (
+        "Traceback" not in end.console
+        and token.rpartition(":")[2] not in end.console
+        and "role-secret" not in end.console
+    )
     if fault not in ("s3 slow", "token of another cluster"):  # where one try lasts as long as the limit
         assert any(text.startswith("Not yet: ") for text in end.journal), end.journal
     assert not end.enabled and not end.token and world.node(instance) is None
@@ -182,7 +230,16 @@ def test_user_data_is_terraforms(tmp_path: Path) -> None:
         pytest.skip("terraform is not in PATH.")
     labels = LABELS | {"example.com/odd": "a.b-c_d"}
     parameters = (f"/wasmfaas/a<b>&c/groups/{GROUP}/{name}" for name in ("bundle", "token"))
-    configuration = Configuration("a<b>&c", GROUP, BUCKET, *parameters, "https://api.example.com:6443", 1800, labels, ["a=b:NoSchedule", "c=:NoExecute"])
+    configuration = Configuration(
+        "a<b>&c",
+        GROUP,
+        BUCKET,
+        *parameters,
+        "https://api.example.com:6443",
+        1800,
+        labels,
+        ["a=b:NoSchedule", "c=:NoExecute"],
+    )
     rendered = render(configuration)
     assert render_by_terraform(configuration, terraform, tmp_path) == rendered
     assert len(rendered.encode()) <= 16384

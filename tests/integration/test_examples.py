@@ -17,12 +17,12 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.compatibility.check import check
-from ansible_collections.wasmfaas.platform.plugins.module_utils.compatibility.webassembly import read_binary
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.parse import read_manifest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.source_digest import source_digest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_module import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.compatibility.check import check
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.compatibility.webassembly import read_binary
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.parse import read_manifest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.source_digest import source_digest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_module import run
 from ansible_collections.wasmfaas.platform.plugins.modules.spin_function import argument_spec
 
 from .support.deployment import Deployment
@@ -32,7 +32,9 @@ from .support.servers import REPOSITORY
 EXAMPLES = REPOSITORY / "examples" / "functions"
 USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wasmfaas"
 SHIM_VERSION = "0.25.1"
-MADE_BY_BUILDS = shutil.ignore_patterns("app.wasm", "dist", "build", "target", "node_modules", "__pycache__", ".pytest_cache")
+MADE_BY_BUILDS = shutil.ignore_patterns(
+    "app.wasm", "dist", "build", "target", "node_modules", "__pycache__", ".pytest_cache"
+)
 HANDLER = re.compile(r"wasi:http/incoming-handler@0\.2\.\d+")
 
 
@@ -70,18 +72,27 @@ def test_an_example_is_built_and_runs_on_the_pinned_shim(name: str, tmp_path: Pa
     assert first["image"].endswith(f"@{first['digest']}")
 
     manifest = read_manifest(folder)
-    sources = {component.id: manifest.folder / t.cast("t.Any", component.source).path for component in manifest.components.values()}
+    sources = {
+        component.id: manifest.folder / t.cast("t.Any", component.source).path
+        for component in manifest.components.values()
+    }
     for component, path in sources.items():
         binary = read_binary(path, key=component)
-        assert binary.is_component and [export for export in binary.exports if HANDLER.fullmatch(export)], binary.exports
+        assert binary.is_component and [export for export in binary.exports if HANDLER.fullmatch(export)], (
+            binary.exports
+        )
         assert not [name for name in (*binary.imports, *binary.exports) if name.startswith("wasi:") and "@0.3" in name]
     assert check(manifest, sources, shim_version=SHIM_VERSION)
     blob = json.loads((tmp_path / "images" / "blobs" / "sha256" / first["digest"].removeprefix("sha256:")).read_text())
     assert blob["annotations"]["org.opencontainers.image.title"] == name
 
     second = push(folder, tmp_path / "images", tmp_path / "state")
-    assert second["changed"] is False and "build" not in second["stages"], "what a build writes is no change of the source"
-    assert {key: second[key] for key in ("digest", "source_digest")} == {key: first[key] for key in ("digest", "source_digest")}
+    assert second["changed"] is False and "build" not in second["stages"], (
+        "what a build writes is no change of the source"
+    )
+    assert {key: second[key] for key in ("digest", "source_digest")} == {
+        key: first[key] for key in ("digest", "source_digest")
+    }
 
 
 def test_j2w_that_fails_with_exit_code_0_pushes_nothing_of_its_last_build(tmp_path: Path) -> None:
@@ -101,7 +112,9 @@ def test_j2w_that_fails_with_exit_code_0_pushes_nothing_of_its_last_build(tmp_pa
     output = (folder / "dist" / "hello-js.wasm").read_bytes()
 
     (folder / "build" / "bundle.js").write_text(f"{handler}(\n")
-    with pytest.raises(PlatformError, match=r"npm run build` ended with exit code 0 but wrote no dist/hello-js\.wasm") as raised:
+    with pytest.raises(
+        PlatformError, match=r"npm run build` ended with exit code 0 but wrote no dist/hello-js\.wasm"
+    ) as raised:
         push(folder, tmp_path / "images", tmp_path / "state")
     assert raised.value.stage == "build"
     assert "SyntaxError" in raised.value.cause
@@ -128,7 +141,9 @@ def test_the_manifest_is_valid_and_the_source_digest_stable(name: str, tmp_path:
     manifests = [read_manifest(copy) for copy in copies]
     assert [manifest.name for manifest in manifests] == [name, name]
     digests = [source_digest(manifest) for manifest in manifests]
-    assert digests[0] == digests[1] == source_digest(manifests[0]), "the same source has the same digest wherever it lies"
+    assert digests[0] == digests[1] == source_digest(manifests[0]), (
+        "the same source has the same digest wherever it lies"
+    )
     os.utime(copies[1] / "spin.toml", (0, 0))
     assert source_digest(manifests[1]) == digests[0]
     (copies[1] / "README.md").write_text("changed\n")
@@ -150,7 +165,9 @@ def test_the_examples_python_tests(name: str, tmp_path: Path) -> None:
     folder = copy_of(name, tmp_path)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    result = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     assert re.search(r"[1-9]\d* passed", result.stdout) and "failed" not in result.stdout
 
@@ -166,7 +183,10 @@ def test_the_javascript_examples_tests(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "command", "packages_from"),
-    [("hello-rust", ["cargo", "test", "--locked"], "index.crates.io"), ("hello-go", ["go", "test", "./greeting"], "proxy.golang.org")],
+    [
+        ("hello-rust", ["cargo", "test", "--locked"], "index.crates.io"),
+        ("hello-go", ["go", "test", "./greeting"], "proxy.golang.org"),
+    ],
     ids=["hello-rust", "hello-go"],
 )
 def test_the_compiled_examples_tests(name: str, command: list[str], packages_from: str, tmp_path: Path) -> None:
@@ -176,7 +196,14 @@ def test_the_compiled_examples_tests(name: str, command: list[str], packages_fro
         pytest.skip(f"{packages_from}, where {command[0]} gets its packages, can't be reached")
     folder = copy_of(name, tmp_path)
     # One place for the packages and what is compiled of them, kept between runs.
-    environment = {**os.environ, "CARGO_TARGET_DIR": str(USER_CACHE / "tests" / "cargo-target"), "GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "local"}
-    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    environment = {
+        **os.environ,
+        "CARGO_TARGET_DIR": str(USER_CACHE / "tests" / "cargo-target"),
+        "GOFLAGS": "-mod=mod",
+        "GOTOOLCHAIN": "local",
+    }
+    result = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     assert re.search(r"^ok\s|test result: ok\. [1-9]", result.stdout, re.MULTILINE), result.stdout

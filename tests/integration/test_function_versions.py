@@ -15,15 +15,28 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.api import KubernetesApi
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.arguments import kubernetes_auth_arguments
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.connection import ConnectionOptions
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import DEPLOYMENT, HTTP_ROUTE, LEASE, POD, SECRET, SPIN_APP
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.objects import labels
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_info_module import run as run_info
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_logs_module import run as run_logs
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_version_module import run as run_version
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info_module import (
+    run as run_info,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_logs_module import (
+    run as run_logs,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version_module import (
+    run as run_version,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.arguments import kubernetes_auth_arguments
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    LEASE,
+    POD,
+    SECRET,
+    SPIN_APP,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.objects import labels
 from lightkube.resources.core_v1 import ResourceQuota
 
 from .support.control_plane import GATEWAY_NAME, GATEWAY_NAMESPACE, ControlPlane
@@ -41,7 +54,9 @@ def api(deployment: Deployment) -> KubernetesApi:
     return KubernetesApi(ConnectionOptions(kubeconfig=str(deployment.control_plane.kubeconfig)))
 
 
-def change_version(deployment: Deployment, name: str, state: str, *, check_mode: bool = False, **options: t.Any) -> Result:
+def change_version(
+    deployment: Deployment, name: str, state: str, *, check_mode: bool = False, **options: t.Any
+) -> Result:
     """As promote-function.yml and rollback-function.yml; raises PlatformError."""
     parameters = {
         **dict.fromkeys(kubernetes_auth_arguments()),
@@ -52,8 +67,16 @@ def change_version(deployment: Deployment, name: str, state: str, *, check_mode:
 
 
 def listed(deployment: Deployment, name: str) -> dict[str, t.Any]:
-    parameters = {"name": name, "namespace": "default", "target": "cluster", "state_directory": None, **dict.fromkeys(kubernetes_auth_arguments())}
-    (function,) = run_info({**parameters, "kubeconfig": str(deployment.control_plane.kubeconfig)}, False, set())["functions"]
+    parameters = {
+        "name": name,
+        "namespace": "default",
+        "target": "cluster",
+        "state_directory": None,
+        **dict.fromkeys(kubernetes_auth_arguments()),
+    }
+    (function,) = run_info({**parameters, "kubeconfig": str(deployment.control_plane.kubeconfig)}, False, set())[
+        "functions"
+    ]
     return t.cast("dict[str, t.Any]", function)
 
 
@@ -107,7 +130,9 @@ def test_a_canary_gets_its_share_and_is_promoted_without_a_lost_request(
     before = versions_of_objects(api, project.name)
     planned = deployment.deploy(project, canary=25, check_mode=True)
     assert planned["changed"] is True and "as canary with 25 % of the requests" in planned["summary"]
-    assert [backend["weight"] for backend in planned["diff"]["after"]["HTTPRoute"]["spec"]["rules"][0]["backendRefs"]] == [75, 25]
+    assert [
+        backend["weight"] for backend in planned["diff"]["after"]["HTTPRoute"]["spec"]["rules"][0]["backendRefs"]
+    ] == [75, 25]
     assert versions_of_objects(api, project.name, f"{project.name}-canary") == before
 
     with called_all_the_time(deployment, first) as statuses:
@@ -117,12 +142,18 @@ def test_a_canary_gets_its_share_and_is_promoted_without_a_lost_request(
         assert set(answered) == {first["image"], canary["image"]}
         assert 25 <= answered[canary["image"]] <= 75, "25 %, give or take four standard deviations"
         written = versions_of_objects(api, project.name, f"{project.name}-canary")
-        assert written[f"SpinApp/{project.name}"] == before[f"SpinApp/{project.name}"], "the function itself is not touched"
+        assert written[f"SpinApp/{project.name}"] == before[f"SpinApp/{project.name}"], (
+            "the function itself is not touched"
+        )
         again = deployment.deploy(project, canary=25)
         assert again["changed"] is False and "build" not in again["stages"]
         assert versions_of_objects(api, project.name, f"{project.name}-canary") == written
         shown = listed(deployment, project.name)
-        assert (shown["image"], shown["details"]["canary"]["percent"], shown["details"]["canary"]["image"]) == (first["image"], 25, canary["image"])
+        assert (shown["image"], shown["details"]["canary"]["percent"], shown["details"]["canary"]["image"]) == (
+            first["image"],
+            25,
+            canary["image"],
+        )
 
         more = deployment.deploy(project, canary=100)
         assert more["changed"] is True and "build" not in more["stages"]
@@ -130,12 +161,20 @@ def test_a_canary_gets_its_share_and_is_promoted_without_a_lost_request(
 
         assert change_version(deployment, project.name, "promoted", check_mode=True)["changed"] is True
         promoted = change_version(deployment, project.name, "promoted")
-        assert (promoted["changed"], promoted["image"], promoted["details"]["status"]) == (True, canary["image"], "ready")
+        assert (promoted["changed"], promoted["image"], promoted["details"]["status"]) == (
+            True,
+            canary["image"],
+            "ready",
+        )
     assert len(statuses) > 30
     assert set(statuses) == {200}
     assert set(images(deployment, first, 20)) == {canary["image"]}
     assert api.get(SPIN_APP, "default", f"{project.name}-canary") is None
-    wait_until(lambda: api.get(DEPLOYMENT, "default", f"{project.name}-canary") is None, seconds=20, what="the canary's Deployment is gone")
+    wait_until(
+        lambda: api.get(DEPLOYMENT, "default", f"{project.name}-canary") is None,
+        seconds=20,
+        what="the canary's Deployment is gone",
+    )
 
     after = versions_of_objects(api, project.name)
     assert change_version(deployment, project.name, "promoted")["changed"] is False
@@ -144,7 +183,9 @@ def test_a_canary_gets_its_share_and_is_promoted_without_a_lost_request(
     assert versions_of_objects(api, project.name) == after
 
 
-def test_a_canary_is_undone_without_a_lost_request(deployment: Deployment, project: FunctionProject, api: KubernetesApi, first: Result) -> None:
+def test_a_canary_is_undone_without_a_lost_request(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi, first: Result
+) -> None:
     before = api.get(SPIN_APP, "default", project.name)
     with called_all_the_time(deployment, first) as statuses:
         canary = deployment.deploy(project, canary=50)
@@ -160,7 +201,9 @@ def test_a_canary_is_undone_without_a_lost_request(deployment: Deployment, proje
     assert change_version(deployment, project.name, "undone")["changed"] is False
 
 
-@pytest.mark.parametrize(("behaviour", "sign"), [("crash", "CrashLoopBackOff"), ("never_ready", "pods are not ready|pods are ready")])
+@pytest.mark.parametrize(
+    ("behaviour", "sign"), [("crash", "CrashLoopBackOff"), ("never_ready", "pods are not ready|pods are ready")]
+)
 def test_a_canary_that_does_not_come_up_leaves_the_function_alone(
     deployment: Deployment, project: FunctionProject, api: KubernetesApi, first: Result, behaviour: str, sign: str
 ) -> None:
@@ -175,14 +218,18 @@ def test_a_canary_that_does_not_come_up_leaves_the_function_alone(
     assert api.get(SPIN_APP, "default", f"{project.name}-canary") is None
 
 
-def test_replicas_of_a_canary_that_collide_in_the_shim_come_up(deployment: Deployment, project: FunctionProject, first: Result) -> None:
+def test_replicas_of_a_canary_that_collide_in_the_shim_come_up(
+    deployment: Deployment, project: FunctionProject, first: Result
+) -> None:
     canary = deployment.deploy(project, replicas=6, canary=50)
     assert canary["changed"] is True
     promoted = change_version(deployment, project.name, "promoted")
     assert promoted["image"] == canary["image"] != first["image"]
 
 
-def test_a_canary_that_was_cut_off_is_finished_by_the_next_run(deployment: Deployment, project: FunctionProject, api: KubernetesApi, first: Result) -> None:
+def test_a_canary_that_was_cut_off_is_finished_by_the_next_run(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi, first: Result
+) -> None:
     project.manifest(behaviour="slow_start")
     process = deployment.start(project, canary=50)
     wait_until(lambda: api.get(SPIN_APP, "default", f"{project.name}-canary"), seconds=30, what="the canary is applied")
@@ -197,7 +244,10 @@ def test_a_canary_that_was_cut_off_is_finished_by_the_next_run(deployment: Deplo
 
 
 def test_a_canary_with_secret_variables(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
-    project.manifest(variables="token = { required = true, secret = true }", component_variables='variables = { token = "{{ token }}" }')
+    project.manifest(
+        variables="token = { required = true, secret = true }",
+        component_variables='variables = { token = "{{ token }}" }',
+    )
     deployment.deploy(project, variables={"token": "old-value"})
     project.write("second")
     deployment.deploy(project, canary=10, variables={"token": "new-value"})
@@ -236,16 +286,22 @@ def test_a_rollback_brings_the_version_before_and_twice_the_one_that_was(
     assert (forth["image"], forth["details"]["replicas"]) == (second["image"], 2)
     assert change_version(deployment, project.name, "rolled_back", to=digest)["image"] == first["image"]
     assert [entry["digest"] for entry in listed(deployment, project.name)["details"]["earlier"]] == [second["digest"]]
-    assert deployment.deploy(project, replicas=2)["image"] == second["image"], "the source is deployed again when it is asked for"
+    assert deployment.deploy(project, replicas=2)["image"] == second["image"], (
+        "the source is deployed again when it is asked for"
+    )
 
 
 # hosts
 
 
-def test_a_host_of_another_namespace_is_refused_before_anything_changes(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_a_host_of_another_namespace_is_refused_before_anything_changes(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     taken = deployment.deploy(project, namespace="user1", hostname="shop.127.0.0.1.nip.io")
     other = FunctionProject(project.folder.parent / "other", f"{project.name}-other")
-    with pytest.raises(PlatformError, match=rf"the host shop\.127\.0\.0\.1\.nip\.io is taken by the HTTPRoute user1/{project.name}") as raised:
+    with pytest.raises(
+        PlatformError, match=rf"the host shop\.127\.0\.0\.1\.nip\.io is taken by the HTTPRoute user1/{project.name}"
+    ) as raised:
         deployment.deploy(other, hostname="shop.127.0.0.1.nip.io")
     assert raised.value.stage == "live_state", "before the build"
     assert not (other.folder / "app.wasm").exists()
@@ -266,7 +322,10 @@ def test_a_tenant_who_sees_only_his_own_routes_is_refused_as_well(
     assert versions_of_objects(api, other.name) == {}
     assert deployment.deploy(other, hostname="free2.127.0.0.1.nip.io", kubeconfig=tenant_kubeconfig)["changed"] is True
     other.write("second")
-    assert deployment.deploy(other, canary=50, hostname="free2.127.0.0.1.nip.io", kubeconfig=tenant_kubeconfig)["changed"] is True
+    assert (
+        deployment.deploy(other, canary=50, hostname="free2.127.0.0.1.nip.io", kubeconfig=tenant_kubeconfig)["changed"]
+        is True
+    )
     assert change_version(deployment, other.name, "promoted", kubeconfig=tenant_kubeconfig)["changed"] is True
     assert change_version(deployment, other.name, "rolled_back", kubeconfig=tenant_kubeconfig)["changed"] is True
 
@@ -316,7 +375,12 @@ def quota(control_plane: ControlPlane) -> collections.abc.Iterator[collections.a
 
     def limit(**hard: str) -> None:
         control_plane.apply(
-            {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "tenant", "namespace": "user1"}, "spec": {"hard": hard}},
+            {
+                "apiVersion": "v1",
+                "kind": "ResourceQuota",
+                "metadata": {"name": "tenant", "namespace": "user1"},
+                "spec": {"hard": hard},
+            },
         )
 
         def counts() -> bool:
@@ -340,7 +404,10 @@ def test_a_quota_is_named_with_what_to_do(
     assert raised.value.stage == "rollout"
     assert "exceeded quota: tenant, requested: pods=1, used: pods=1, limited: pods=1" in raised.value.cause
     assert "the previous version was put back" in raised.value.cause
-    assert "the ResourceQuota user1/tenant has no room" in raised.value.next_step and "one pod more" in raised.value.next_step
+    assert (
+        "the ResourceQuota user1/tenant has no room" in raised.value.next_step
+        and "one pod more" in raised.value.next_step
+    )
     assert deployment.call(first).json()["image"] == first["image"]
     with pytest.raises(PlatformError, match=r"exceeded quota: tenant.*the function itself was not touched"):
         deployment.deploy(project, namespace="user1", canary=10, wait_timeout=60)
@@ -349,14 +416,21 @@ def test_a_quota_is_named_with_what_to_do(
     assert deployment.deploy(project, namespace="user1")["changed"] is True
 
 
-def test_a_quota_of_memory_wants_memory_said(deployment: Deployment, project: FunctionProject, quota: collections.abc.Callable[..., None]) -> None:
+def test_a_quota_of_memory_wants_memory_said(
+    deployment: Deployment, project: FunctionProject, quota: collections.abc.Callable[..., None]
+) -> None:
     quota(**{"limits.memory": "256Mi"})
     with pytest.raises(PlatformError, match=r"failed quota: tenant: must specify limits\.memory") as raised:
         deployment.deploy(project, namespace="user1", wait_timeout=60)
     assert "give `memory`" in raised.value.next_step
-    result = deployment.deploy(project, namespace="user1", memory="64Mi", cpu="10m", invocation_limits={"memory": "32Mi"})
+    result = deployment.deploy(
+        project, namespace="user1", memory="64Mi", cpu="10m", invocation_limits={"memory": "32Mi"}
+    )
     (pod,) = [pod for pod in deployment_pods(deployment, project.name) if not pod["metadata"].get("deletionTimestamp")]
-    assert pod["spec"]["containers"][0]["resources"] == {"limits": {"memory": "64Mi"}, "requests": {"cpu": "10m", "memory": "64Mi"}}
+    assert pod["spec"]["containers"][0]["resources"] == {
+        "limits": {"memory": "64Mi"},
+        "requests": {"cpu": "10m", "memory": "64Mi"},
+    }
     assert {"name": "SPIN_MAX_INSTANCE_MEMORY", "value": str(32 * 2**20)} in pod["spec"]["containers"][0]["env"]
     assert deployment.call(result).status_code == 200
     with pytest.raises(PlatformError, match=r"invocation|memory"):
@@ -368,7 +442,9 @@ def deployment_pods(deployment: Deployment, name: str) -> list[dict[str, t.Any]]
     return api.list(POD, "user1", labels={"core.spinkube.dev/app-name": name})
 
 
-def test_a_quota_on_objects_is_named(deployment: Deployment, project: FunctionProject, api: KubernetesApi, quota: collections.abc.Callable[..., None]) -> None:
+def test_a_quota_on_objects_is_named(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi, quota: collections.abc.Callable[..., None]
+) -> None:
     quota(**{"count/httproutes.gateway.networking.k8s.io": "0"})
     with pytest.raises(PlatformError, match="exceeded quota: tenant") as raised:
         deployment.deploy(project, namespace="user1")
@@ -379,12 +455,23 @@ def test_a_quota_on_objects_is_named(deployment: Deployment, project: FunctionPr
 # TLS
 
 
-def test_tls_binds_the_route_to_the_listener_of_the_host(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
-    with pytest.raises(PlatformError, match=r"tls: the Gateway wasmfaas-system/wasmfaas has no HTTPS listener for .*none at all"):
+def test_tls_binds_the_route_to_the_listener_of_the_host(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
+    with pytest.raises(
+        PlatformError, match=r"tls: the Gateway wasmfaas-system/wasmfaas has no HTTPS listener for .*none at all"
+    ):
         deployment.deploy(project, tls=True)
     web = {"name": "web", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}
     certificate = {"mode": "Terminate", "certificateRefs": [{"kind": "Secret", "name": "wildcard"}]}
-    secure = {**web, "name": "websecure", "port": 443, "protocol": "HTTPS", "hostname": "*.default.127.0.0.1.nip.io", "tls": certificate}
+    secure = {
+        **web,
+        "name": "websecure",
+        "port": 443,
+        "protocol": "HTTPS",
+        "hostname": "*.default.127.0.0.1.nip.io",
+        "tls": certificate,
+    }
     gateway: dict[str, t.Any] = {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "Gateway",
@@ -399,7 +486,9 @@ def test_tls_binds_the_route_to_the_listener_of_the_host(deployment: Deployment,
         result = deployment.deploy(project, tls=True, wait=False)
         assert result["url"] == f"https://{project.name}.default.127.0.0.1.nip.io"
         route = api.get(HTTP_ROUTE, "default", project.name)
-        assert route is not None and [parent.get("sectionName") for parent in route["spec"]["parentRefs"]] == ["websecure"]
+        assert route is not None and [parent.get("sectionName") for parent in route["spec"]["parentRefs"]] == [
+            "websecure"
+        ]
         assert json.dumps(listed(deployment, project.name)).count("https://") == 1
     finally:
         deployment.control_plane.apply({**gateway, "spec": {**gateway["spec"], "listeners": [web]}})
@@ -408,17 +497,23 @@ def test_tls_binds_the_route_to_the_listener_of_the_host(deployment: Deployment,
 # logs, and all of it by playbook
 
 
-def test_logs_of_all_replicas_and_of_what_crashed(deployment: Deployment, project: FunctionProject, first: Result) -> None:
+def test_logs_of_all_replicas_and_of_what_crashed(
+    deployment: Deployment, project: FunctionProject, first: Result
+) -> None:
     result = deployment.deploy(project, replicas=2)
     for number in range(30):
         deployment.call(result, f"/call-{number}")
     logs = read_logs(deployment, project.name)["logs"]
     assert len(logs) == 2 and {log["state"] for log in logs} == {"running"}
-    assert sorted(line for log in logs for line in log["lines"] if "/call-" in line) == sorted(f"GET /call-{number}" for number in range(30))
+    assert sorted(line for log in logs for line in log["lines"] if "/call-" in line) == sorted(
+        f"GET /call-{number}" for number in range(30)
+    )
     few = read_logs(deployment, project.name, lines=3)
     assert [len(log["lines"]) for log in few["logs"]] == [3, 3]
     assert re.fullmatch(HEADER.format(pod=few["logs"][0]["pod"]), few["text"][0]), few["text"][0]
-    assert read_logs(deployment, project.name, since="1h")["logs"], "the API server takes it; the stand-in for the kubelet does not follow it"
+    assert read_logs(deployment, project.name, since="1h")["logs"], (
+        "the API server takes it; the stand-in for the kubelet does not follow it"
+    )
 
     project.manifest(behaviour="crash")
     assert deployment.deploy(project, wait=False)["changed"] is True
@@ -429,7 +524,14 @@ def test_logs_of_all_replicas_and_of_what_crashed(deployment: Deployment, projec
 
 
 def read_logs(deployment: Deployment, name: str, **options: t.Any) -> Result:
-    parameters = {"name": name, "namespace": "default", "lines": 100, "since": None, "target": "cluster", "state_directory": None}
+    parameters = {
+        "name": name,
+        "namespace": "default",
+        "lines": 100,
+        "since": None,
+        "target": "cluster",
+        "state_directory": None,
+    }
     kubeconfig = {**dict.fromkeys(kubernetes_auth_arguments()), "kubeconfig": str(deployment.control_plane.kubeconfig)}
     return run_logs({**parameters, **kubeconfig, **options}, False, set())
 
@@ -444,12 +546,26 @@ def test_logs_of_a_function_that_is_not_there(deployment: Deployment) -> None:
         read_logs(deployment, "nothing")
 
 
-def test_the_versions_of_a_function_by_playbook(deployment: Deployment, project: FunctionProject, tmp_path: Path) -> None:
-    project.manifest(variables="token = { required = true, secret = true }", component_variables='variables = { token = "{{ token }}" }')
+def test_the_versions_of_a_function_by_playbook(
+    deployment: Deployment, project: FunctionProject, tmp_path: Path
+) -> None:
+    project.manifest(
+        variables="token = { required = true, secret = true }",
+        component_variables='variables = { token = "{{ token }}" }',
+    )
     playbooks = Playbooks(tmp_path / "home")
     secret = "s3cret-value-that-was-logged"
-    cluster = [*extra(kubeconfig=deployment.control_plane.kubeconfig, probe_address=f"127.0.0.1:{deployment.stand_in.front_port}")]
-    registry = extra(registry=f"{deployment.registry.host}/functions", registry_plain_http=True, domain="127.0.0.1.nip.io", variables={"token": secret})
+    cluster = [
+        *extra(
+            kubeconfig=deployment.control_plane.kubeconfig, probe_address=f"127.0.0.1:{deployment.stand_in.front_port}"
+        )
+    ]
+    registry = extra(
+        registry=f"{deployment.registry.host}/functions",
+        registry_plain_http=True,
+        domain="127.0.0.1.nip.io",
+        variables={"token": secret},
+    )
     named = [*extra(name=project.name), *cluster]
     deploy = ["deploy-function.yml", *extra(src=project.folder), *registry, *cluster]
     deployment.remember(project.name)
@@ -464,19 +580,26 @@ def test_the_versions_of_a_function_by_playbook(deployment: Deployment, project:
 
     shown = playbooks.run("list-functions.yml", *named)
     assert re.search(
-        rf"default +{project.name} +ready +1/1 +20% [0-9a-f]{{12}} 1/1 +http://{project.name}\.default\S+ +[0-9a-f]{{12}} +\d+[smh]", shown.output
+        rf"default +{project.name} +ready +1/1 +20% [0-9a-f]{{12}} 1/1 +http://{project.name}\.default\S+ +[0-9a-f]{{12}} +\d+[smh]",
+        shown.output,
     ), shown.output
 
     planned = playbooks.run("promote-function.yml", *named, "--check", "--diff")
-    assert (planned.exit_code, planned.changed) == (0, 1) and re.search(r"^-\s+percent: 20$", planned.output, re.MULTILINE), planned.output
+    assert (planned.exit_code, planned.changed) == (0, 1) and re.search(
+        r"^-\s+percent: 20$", planned.output, re.MULTILINE
+    ), planned.output
     promoted = playbooks.run("promote-function.yml", *named)
     assert (promoted.exit_code, promoted.changed) == (0, 1), promoted.output
     assert promoted.result_line.startswith("promoted http://")
     undone = playbooks.run("promote-function.yml", *named, "-e", "undo=true")
-    assert (undone.exit_code, undone.changed) == (0, 0) and undone.result_line.startswith("unchanged, it has no canary: http://"), undone.output
+    assert (undone.exit_code, undone.changed) == (0, 0) and undone.result_line.startswith(
+        "unchanged, it has no canary: http://"
+    ), undone.output
 
     rolled_back = playbooks.run("rollback-function.yml", *named)
-    assert (rolled_back.exit_code, rolled_back.changed) == (0, 1) and rolled_back.result_line.startswith("rolled back http://"), rolled_back.output
+    assert (rolled_back.exit_code, rolled_back.changed) == (0, 1) and rolled_back.result_line.startswith(
+        "rolled back http://"
+    ), rolled_back.output
     shown = playbooks.run("list-functions.yml", *named)
     digest = re.search(r"EARLIER +AGE +IMAGE\W+([0-9a-f]{12})", shown.output)
     assert digest is not None, shown.output

@@ -13,7 +13,15 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.tests.hosts import Environment, HostsError, HostSpecification, environments, prune, unavailable, write_inventory
+from ansible_collections.wasmfaas.platform.tests.hosts import (
+    Environment,
+    HostsError,
+    HostSpecification,
+    environments,
+    prune,
+    unavailable,
+    write_inventory,
+)
 
 from .support.servers import REPOSITORY, wait_until
 
@@ -26,7 +34,9 @@ DATA = 256 * MEBIBYTE
 
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[Environment]:
-    environment = Environment.create(tmp_path_factory.mktemp("hosts") / "state", [HostSpecification("one", data_size=DATA), "two"])
+    environment = Environment.create(
+        tmp_path_factory.mktemp("hosts") / "state", [HostSpecification("one", data_size=DATA), "two"]
+    )
     identifier, directory = environment.network.identifier, environment.directory
     yield environment
     environment.destroy()
@@ -36,10 +46,27 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[
 
 def _traces(identifier: str, directory: Path) -> list[str]:
     """What is left of an environment: mounts, links, network namespaces, loop devices, control groups, processes."""
-    commands = (["ip", "-o", "link"], ["ip", "netns"], ["losetup", "--all"], ["ps", "-eo", "args"], ["cat", "/proc/mounts"])
+    commands = (
+        ["ip", "-o", "link"],
+        ["ip", "netns"],
+        ["losetup", "--all"],
+        ["ps", "-eo", "args"],
+        ["cat", "/proc/mounts"],
+    )
     groups = ["find", "/sys/fs/cgroup", "-name", f"{identifier}-*"]
-    lines = [line for command in (*commands, groups) for line in subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()]
-    return [line for line in lines if str(directory) in line or f"wf-{identifier}" in line or f"wasmfaas-{identifier}" in line or f"{identifier}-" in line]
+    lines = [
+        line
+        for command in (*commands, groups)
+        for line in subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    ]
+    return [
+        line
+        for line in lines
+        if str(directory) in line
+        or f"wf-{identifier}" in line
+        or f"wasmfaas-{identifier}" in line
+        or f"{identifier}-" in line
+    ]
 
 
 def _reaches(hosts: Environment, source: str, target: str) -> bool:
@@ -48,7 +75,10 @@ def _reaches(hosts: Environment, source: str, target: str) -> bool:
 
 
 def test_hosts_are_systems_of_their_own(hosts: Environment) -> None:
-    found = {name: hosts.run(name, "hostname; cat /etc/machine-id; systemctl is-system-running --wait").stdout.split() for name in ("one", "two")}
+    found = {
+        name: hosts.run(name, "hostname; cat /etc/machine-id; systemctl is-system-running --wait").stdout.split()
+        for name in ("one", "two")
+    }
     assert [found[name][0] for name in found] == ["one", "two"]
     assert found["one"][1] != found["two"][1]
     assert {name: lines[2] for name, lines in found.items()} == {"one": "running", "two": "running"}
@@ -77,11 +107,18 @@ def test_power_loss_keeps_the_disk(hosts: Environment) -> None:
     assert not hosts.running("one")
     assert not _reaches(hosts, "two", "one")
     hosts.boot("one")
-    assert hosts.run("one", "cat /root/system /var/lib/rancher/data; pgrep sleep || echo gone").stdout.split() == ["kept", "kept", "gone"]
+    assert hosts.run("one", "cat /root/system /var/lib/rancher/data; pgrep sleep || echo gone").stdout.split() == [
+        "kept",
+        "kept",
+        "gone",
+    ]
 
 
 def test_frozen_host_does_nothing_until_it_thaws(hosts: Environment) -> None:
-    hosts.run("two", "nohup sh -c 'while true; do date +%s%N > /run/beat; sleep 0.05; done' >/dev/null 2>&1 & until [ -s /run/beat ]; do sleep 0.05; done")
+    hosts.run(
+        "two",
+        "nohup sh -c 'while true; do date +%s%N > /run/beat; sleep 0.05; done' >/dev/null 2>&1 & until [ -s /run/beat ]; do sleep 0.05; done",
+    )
     hosts.freeze("two")
     beats = {hosts.console("two", "cat /run/beat").stdout for _attempt in range(3) if not time.sleep(0.1)}
     assert len(beats) == 1
@@ -100,7 +137,9 @@ def test_cut_host_reaches_nobody_also_after_a_boot(hosts: Environment) -> None:
     assert not _reaches(hosts, "two", "one")
     hosts.heal("two")
     # Nobody could see whether its sshd was up when it had booted.
-    wait_until(lambda: hosts.run("two", "echo healed", check=False).stdout == "healed\n", seconds=60, what="the host answers")
+    wait_until(
+        lambda: hosts.run("two", "echo healed", check=False).stdout == "healed\n", seconds=60, what="the host answers"
+    )
 
 
 def test_full_disk_is_the_hosts_only(hosts: Environment) -> None:
@@ -121,7 +160,9 @@ def test_wiped_host_is_a_new_one_at_the_old_address(hosts: Environment) -> None:
     hosts.wipe("one")
     after = hosts.host("one")
     assert (after.address, after.hostname) == (before.address, before.hostname)
-    assert hosts.run("one", "cat /etc/machine-id; ls /root/old /var/lib/rancher/old 2>/dev/null | wc -l").stdout.split() == [after.machine_id, "0"]
+    assert hosts.run(
+        "one", "cat /etc/machine-id; ls /root/old /var/lib/rancher/old 2>/dev/null | wc -l"
+    ).stdout.split() == [after.machine_id, "0"]
     assert after.machine_id != before.machine_id
     assert hosts.known_hosts.read_text() != key
 
@@ -138,13 +179,18 @@ def test_host_reboots_by_itself(hosts: Environment) -> None:
     before = hosts.run("two", "cat /proc/sys/kernel/random/boot_id").stdout
     hosts.run("two", "systemctl reboot", check=False)
     end = time.monotonic() + 30
-    while (after := hosts.run("two", "cat /proc/sys/kernel/random/boot_id", check=False, timeout=15).stdout) in {"", before}:
+    while (after := hosts.run("two", "cat /proc/sys/kernel/random/boot_id", check=False, timeout=15).stdout) in {
+        "",
+        before,
+    }:
         assert time.monotonic() < end
     assert after != before
 
 
 def test_ansible_reaches_the_hosts_by_the_inventory(hosts: Environment, tmp_path: Path) -> None:
-    write_inventory(hosts, {"k3s_server/control_plane": ["one"], "k3s_agent/worker_wasm": ["two"]}, tmp_path / "hosts.yml")
+    write_inventory(
+        hosts, {"k3s_server/control_plane": ["one"], "k3s_agent/worker_wasm": ["two"]}, tmp_path / "hosts.yml"
+    )
     arguments = ["k3s_agent", "-i", tmp_path / "hosts.yml", "-m", "ansible.builtin.command", "-a", "hostname"]
     command = [Path(sys.executable).parent / "ansible", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
@@ -175,8 +221,16 @@ def test_what_a_deleted_directory_leaves_is_pruned(hosts: Environment, tmp_path:
 
 def test_command_line(hosts: Environment) -> None:
     command = [sys.executable, "-m", "tests.hosts"]
-    listed = subprocess.run([*command, "list", "--state", str(hosts.directory)], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    listed = subprocess.run(
+        [*command, "list", "--state", str(hosts.directory)], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
     assert [(host["name"], host["running"]) for host in json.loads(listed.stdout)] == [("one", True), ("two", True)]
-    failed = subprocess.run([*command, "kill", "--state", str(hosts.directory), "three"], capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    failed = subprocess.run(
+        [*command, "kill", "--state", str(hosts.directory), "three"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+    )
     assert failed.returncode == 1
     assert failed.stderr == "Error: no test host is called three: there are one, two\n"

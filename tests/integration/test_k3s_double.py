@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import journal
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.host import journal
 
 from .support.servers import wait_until
 
@@ -36,7 +36,9 @@ needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or not all(shutil.which(program) for program in ("ip", "unshare", "mount")),
     reason="hosts are network and mount namespaces: needs root, ip, unshare and mount",
 )
-needs_stand_in = pytest.mark.skipif("K3S_BINARY" in os.environ, reason="K3S_BINARY names a real k3s, which is not so strict")
+needs_stand_in = pytest.mark.skipif(
+    "K3S_BINARY" in os.environ, reason="K3S_BINARY names a real k3s, which is not so strict"
+)
 pytestmark = [needs_stand_in]
 
 
@@ -79,16 +81,33 @@ class Host:
         for folder in ("etc", "work", "lib", "bin"):
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
         own = self.directory
-        work = tempfile.mkdtemp(dir=own / "work")  # the kernel takes some time to let go of that of a process that was killed
+        work = tempfile.mkdtemp(
+            dir=own / "work"
+        )  # the kernel takes some time to let go of that of a process that was killed
         mounts = (
             f"mount -t overlay overlay -o lowerdir=/etc,upperdir={own}/etc,workdir={work} /etc && mount --bind {own}/lib /var/lib && "
             f'hostname {self.namespace} && PATH={own}/bin:$PATH exec {self.k3s} "$@"'
         )
-        return ["ip", "netns", "exec", self.namespace, "unshare", "--mount", "--uts", "sh", "-c", mounts, "k3s", *arguments]
+        return [
+            "ip",
+            "netns",
+            "exec",
+            self.namespace,
+            "unshare",
+            "--mount",
+            "--uts",
+            "sh",
+            "-c",
+            mounts,
+            "k3s",
+            *arguments,
+        ]
 
     def call(self, *arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("K3S_", "KUBECONFIG"))}
-        return subprocess.run(self.command(*arguments), check=False, capture_output=True, text=True, timeout=seconds, env=environment)
+        return subprocess.run(
+            self.command(*arguments), check=False, capture_output=True, text=True, timeout=seconds, env=environment
+        )
 
     def start(self, role: str) -> None:
         with (self.directory / "log").open("ab") as log:
@@ -154,17 +173,30 @@ def cluster(hosts: list[Host]) -> list[Host]:
     first.configure(cluster_init=True, token=TOKEN, secrets_encryption=True, tls_san=["api.example"])
     first.start("server")
     first.wait_ready()
-    wait_until(lambda: first.condition(first, "EtcdIsVoter") == "True MemberNotLearner", seconds=60, what="the first server is a voter")
+    wait_until(
+        lambda: first.condition(first, "EtcdIsVoter") == "True MemberNotLearner",
+        seconds=60,
+        what="the first server is a voter",
+    )
     shim = agent.directory / "bin" / "containerd-shim-spin-v2"
     shim.parent.mkdir(parents=True)
     shim.write_text("#!/bin/sh\n")
     shim.chmod(0o755)
-    agent.configure(server=f"https://{first.address}:6443", token=TOKEN, node_label=["pool=wasm"], node_taint=["wasm=only:NoSchedule"])
+    agent.configure(
+        server=f"https://{first.address}:6443",
+        token=TOKEN,
+        node_label=["pool=wasm"],
+        node_taint=["wasm=only:NoSchedule"],
+    )
     agent.start("agent")
     second.configure(server=f"https://{first.address}:6443", token=TOKEN, secrets_encryption=True)
     second.start("server")
     second.wait_ready()
-    wait_until(lambda: first.condition(second, "EtcdIsVoter") == "True MemberNotLearner", seconds=60, what="the second server is a voter")
+    wait_until(
+        lambda: first.condition(second, "EtcdIsVoter") == "True MemberNotLearner",
+        seconds=60,
+        what="the second server is a voter",
+    )
     wait_until(lambda: first.condition(agent, "Ready").startswith("True"), seconds=60, what="the agent is ready")
     return hosts
 
@@ -180,7 +212,11 @@ def cluster(hosts: list[Host]) -> list[Host]:
         ("server", "cluster-reset: true", "belongs on the command line"),
         ("server", "write-kubeconfig-name: x", "new in 1.37"),
         ("server", "debug: true\ndebug: false", "already set"),
-        ("server", "cluster-init: true\nnode-label: ['node-role.kubernetes.io/worker=true']", "unknown 'kubernetes.io' or 'k8s.io' labels"),
+        (
+            "server",
+            "cluster-init: true\nnode-label: ['node-role.kubernetes.io/worker=true']",
+            "unknown 'kubernetes.io' or 'k8s.io' labels",
+        ),
         ("server", "cluster-init: true\nkubelet-arg: [no-such=1]", "unknown flag: --no-such"),
         ("server", "cluster-init: true\nnode-taint: [bad]", "is not KEY[=VALUE]:EFFECT"),
         ("agent", "server: https://127.0.0.1:6443", "--token is required"),
@@ -196,7 +232,10 @@ def test_settings_that_stop_it(k3s: Path, tmp_path: Path, role: str, content: st
 def test_a_server_skips_keys_that_it_does_not_know(k3s: Path, tmp_path: Path) -> None:
     """With a warning; the next fault of the file is what ends it (k3s v1.35.5: pkg/configfilearg/parser.go)."""
     finished = refused(k3s, tmp_path, "server", "cluster-int: true\ncluster-init: true\nnode-taint: [bad]")
-    assert "level=warning" in finished.stderr and "Unknown flag --cluster-int found in config.yaml, skipping" in finished.stderr
+    assert (
+        "level=warning" in finished.stderr
+        and "Unknown flag --cluster-int found in config.yaml, skipping" in finished.stderr
+    )
     assert "is not KEY[=VALUE]:EFFECT" in finished.stderr
 
 
@@ -240,7 +279,10 @@ def ecr_configuration() -> str:
 def test_the_kubelet_takes_our_credential_provider(k3s: Path, tmp_path: Path) -> None:
     """By its own code, which reads strictly (kubernetes v1.34.1, pkg/credentialprovider/plugin)."""
     said = start_with_credential_provider(k3s, tmp_path, ecr_configuration())
-    assert "image credential provider bin dir and configuration file found" in said and 'server \\"nowhere\\" is not https://HOST:PORT' in said
+    assert (
+        "image credential provider bin dir and configuration file found" in said
+        and 'server \\"nowhere\\" is not https://HOST:PORT' in said
+    )
 
 
 @pytest.mark.parametrize(
@@ -289,7 +331,9 @@ def test_files_are_private_and_tokens_stay_out_of_the_log(cluster: list[Host]) -
     secret = first.data / "server/token"
     assert [file.stat().st_mode & 0o777 for file in (kubeconfig, secret)] == [0o600, 0o600]
     assert secret.read_text().startswith("K10")
-    assert (first.data / "server/tls/server-ca.crt").read_bytes() == (second.data / "server/tls/server-ca.crt").read_bytes()
+    assert (first.data / "server/tls/server-ca.crt").read_bytes() == (
+        second.data / "server/tls/server-ca.crt"
+    ).read_bytes()
     assert not any(TOKEN in host.log for host in (first, second, agent))
 
 
@@ -304,7 +348,12 @@ for path in ("/ping", "/cacerts", "/readyz", "/v1-k3s/server-bootstrap"):
     except urllib.error.HTTPError as error:
         print(error.code)
 """
-    finished = subprocess.run(["ip", "netns", "exec", cluster[3].namespace, sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    finished = subprocess.run(
+        ["ip", "netns", "exec", cluster[3].namespace, sys.executable, "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     assert finished.stdout.split() == ["200", "200", "401", "403"]
 
 
@@ -315,7 +364,10 @@ for path in ("/ping", "/cacerts", "/readyz", "/v1-k3s/server-bootstrap"):
         ({"token": "wrong"}, "failed to validate server configuration: not authorized"),
         ({"token": f"K10{'0' * 64}::server:{TOKEN}"}, "token CA hash does not match"),
         ({"token": TOKEN, "secrets-encryption": False}, "critical configuration value mismatch"),
-        ({"token": TOKEN, "secrets-encryption": True, "cluster-cidr": "10.99.0.0/16"}, "critical configuration mismatched: ClusterIPRanges.slice[0]"),
+        (
+            {"token": TOKEN, "secrets-encryption": True, "cluster-cidr": "10.99.0.0/16"},
+            "critical configuration mismatched: ClusterIPRanges.slice[0]",
+        ),
     ],
 )
 def test_servers_that_may_not_join(cluster: list[Host], keys: dict[str, object], message: str) -> None:
@@ -334,13 +386,19 @@ def test_a_new_host_of_an_old_name_is_refused(cluster: list[Host]) -> None:
     stranger.configure(server=f"https://{first.address}:6443", token=TOKEN, node_name=agent.namespace)
     (stranger.directory / "log").unlink(missing_ok=True)
     stranger.start("agent")
-    wait_until(lambda: "Node password rejected, duplicate hostname" in stranger.log, seconds=60, what="the password is refused")
+    wait_until(
+        lambda: "Node password rejected, duplicate hostname" in stranger.log, seconds=60, what="the password is refused"
+    )
     known = journal.known_cause(stranger.log)
     assert known is not None and known.final and "under this node name" in known.cause
     assert stranger.process is not None and stranger.process.poll() is None, "it waits for ever"
     agent.stop()
     first.kubectl("delete", "node", agent.namespace)
-    wait_until(lambda: stranger.address in first.kubectl("get", "node", agent.namespace, "-o", "wide"), seconds=60, what="the new host has the name")
+    wait_until(
+        lambda: stranger.address in first.kubectl("get", "node", agent.namespace, "-o", "wide"),
+        seconds=60,
+        what="the new host has the name",
+    )
     stranger.stop()
 
 
@@ -350,7 +408,11 @@ def test_a_server_logs_the_faults_of_others_as_errors(cluster: list[Host]) -> No
     first, _second, agent, stranger = cluster
     stranger.configure(server=f"https://{first.address}:6443", token="an-old-one")
     stranger.start("agent")
-    wait_until(lambda: "failed to retrieve configuration from server: not authorized" in stranger.log, seconds=60, what="the token is refused")
+    wait_until(
+        lambda: "failed to retrieve configuration from server: not authorized" in stranger.log,
+        seconds=60,
+        what="the token is refused",
+    )
     assert stranger.process is not None and stranger.process.poll() is None
     stranger.stop()
     errors = [line for line in first.log.splitlines() if " level=error " in line]
@@ -371,9 +433,15 @@ def test_a_member_that_was_killed_is_unhealthy_and_a_member(cluster: list[Host])
     third.configure(server=f"https://{first.address}:6443", token=TOKEN, secrets_encryption=True)
     third.start("server")
     third.wait_ready()
-    wait_until(lambda: first.condition(third, "EtcdIsVoter") == "True MemberNotLearner", seconds=60, what="the third server is a voter")
+    wait_until(
+        lambda: first.condition(third, "EtcdIsVoter") == "True MemberNotLearner",
+        seconds=60,
+        what="the third server is a voter",
+    )
     third.stop()
-    wait_until(lambda: first.condition(third, "EtcdIsVoter") == "False Unhealthy", seconds=60, what="its member is unhealthy")
+    wait_until(
+        lambda: first.condition(third, "EtcdIsVoter") == "False Unhealthy", seconds=60, what="its member is unhealthy"
+    )
     first.kubectl("delete", "node", third.namespace, "--timeout=60s")
     # It boots with what it has: the others tell it, and only the start after that would let it join again.
     third.start("server")
@@ -401,7 +469,10 @@ def test_another_agent_token_stops_the_start_after_the_next(cluster: list[Host])
         stranger.stop()
         finished = stranger.call("server")
         assert finished.returncode == 1
-        assert "/server/cred/passwd newer than datastore and could cause a cluster outage. Remove the file(s) from disk" in finished.stderr
+        assert (
+            "/server/cred/passwd newer than datastore and could cause a cluster outage. Remove the file(s) from disk"
+            in finished.stderr
+        )
 
     starts()
     stranger.configure(**settings, agent_token="second-token-of-agents")
@@ -417,7 +488,10 @@ def test_another_agent_token_stops_the_start_after_the_next(cluster: list[Host])
     starts()
     told = stranger.call("token", "rotate", f"--token={TOKEN}", f"--new-token={TOKEN}")
     assert told.returncode == 0, told.stderr
-    for name in ("one", "two"):  # a member that is killed right after a write may not know yet that it was committed, and its copy drops it
+    for name in (
+        "one",
+        "two",
+    ):  # a member that is killed right after a write may not know yet that it was committed, and its copy drops it
         stranger.kubectl("create", "configmap", name)
     for _start in range(2):
         stranger.stop()
@@ -439,12 +513,21 @@ def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Ho
 
     first.kubectl("create", "secret", "generic", "of-the-test", "--from-literal=a=b")
     assert second.call("secrets-encrypt", "rotate-keys", seconds=120).returncode == 0
-    wait_until(lambda: "reencrypt_finished" in second.call("secrets-encrypt", "status").stdout, seconds=120, what="the secrets have the new key")
-    second.kubectl("create", "configmap", "after-the-key")  # what is written last, a copy of a member that was killed may lack
+    wait_until(
+        lambda: "reencrypt_finished" in second.call("secrets-encrypt", "status").stdout,
+        seconds=120,
+        what="the secrets have the new key",
+    )
+    second.kubectl(
+        "create", "configmap", "after-the-key"
+    )  # what is written last, a copy of a member that was killed may lack
     second.stop()
     refused = second.call("server")
     assert refused.returncode == 1
-    assert "cred/encryption-config.json" in refused.stderr and "newer than datastore and could cause a cluster outage" in refused.stderr
+    assert (
+        "cred/encryption-config.json" in refused.stderr
+        and "newer than datastore and could cause a cluster outage" in refused.stderr
+    )
     second.configure(token=TOKEN, secrets_encryption=True)
     again(second)
     again(first)  # names no server
@@ -452,7 +535,11 @@ def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Ho
         assert json.loads(host.kubectl("get", "secret", "of-the-test", "-o", "json"))["data"] == {"a": "Yg=="}
     second.configure(server=f"https://{first.address}:6443", token=TOKEN, secrets_encryption=True)
     again(second)
-    wait_until(lambda: "All hashes match" in second.call("secrets-encrypt", "status").stdout, seconds=60, what="both have the key")
+    wait_until(
+        lambda: "All hashes match" in second.call("secrets-encrypt", "status").stdout,
+        seconds=60,
+        what="both have the key",
+    )
 
 
 @needs_root
@@ -466,7 +553,11 @@ def test_a_snapshot_brings_back_what_was_deleted(cluster: list[Host]) -> None:
     first.kubectl("delete", "configmap", "kept")
     for host in (first, second):
         host.stop()
-    reset = ["server", "--cluster-reset", f"--cluster-reset-restore-path=/var/lib/rancher/k3s/server/db/snapshots/{snapshot.name}"]
+    reset = [
+        "server",
+        "--cluster-reset",
+        f"--cluster-reset-restore-path=/var/lib/rancher/k3s/server/db/snapshots/{snapshot.name}",
+    ]
     refused = first.call(*reset, "--token=wrong")
     assert "encrypted with different token" in refused.stderr
     done = first.call(*reset)
@@ -479,7 +570,11 @@ def test_a_snapshot_brings_back_what_was_deleted(cluster: list[Host]) -> None:
     shutil.rmtree(second.data / "server/db")
     second.start("server")
     second.wait_ready()
-    wait_until(lambda: first.condition(second, "EtcdIsVoter") == "True MemberNotLearner", seconds=60, what="the second server is a voter again")
+    wait_until(
+        lambda: first.condition(second, "EtcdIsVoter") == "True MemberNotLearner",
+        seconds=60,
+        what="the second server is a voter again",
+    )
 
 
 @needs_root
@@ -491,7 +586,11 @@ def test_a_deleted_server_joins_again_at_its_next_start(cluster: list[Host]) -> 
     first.kubectl("delete", "node", second.namespace, "--timeout=60s")
     tombstone = second.data / "server/db/etcd/tombstone"
     wait_until(tombstone.exists, seconds=60, what="the removed server knows it")
-    wait_until(lambda: "This node has been removed from the cluster - please restart k3s" in second.log, seconds=10, what="it says so")
+    wait_until(
+        lambda: "This node has been removed from the cluster - please restart k3s" in second.log,
+        seconds=10,
+        what="it says so",
+    )
     wait_until(first.is_ready, seconds=60, what="the other server answers alone")
     assert process.poll() is None
     assert second.kubectl("get", "--raw", "/readyz") != "ok"
@@ -501,7 +600,11 @@ def test_a_deleted_server_joins_again_at_its_next_start(cluster: list[Host]) -> 
     second.configure(server=f"https://{first.address}:6443", token=TOKEN, secrets_encryption=True)
     second.start("server")
     second.wait_ready()
-    wait_until(lambda: first.condition(second, "EtcdIsVoter") == "True MemberNotLearner", seconds=60, what="it is a voter again")
+    wait_until(
+        lambda: first.condition(second, "EtcdIsVoter") == "True MemberNotLearner",
+        seconds=60,
+        what="it is a voter again",
+    )
     assert len(list((second.data / "server/db").glob("etcd-backup-*"))) == 1
     assert annotation(first, second, "node-name") not in ("", member)
 
@@ -512,16 +615,24 @@ def test_the_annotation_that_removes_a_member_stays(cluster: list[Host]) -> None
     first, second, *_others = cluster
     member = annotation(first, second, "node-name")
     first.kubectl("annotate", "node", second.namespace, "etcd.k3s.cattle.io/remove=true")
-    wait_until(lambda: annotation(first, second, "removed-node-name") == member, seconds=60, what="the member is removed")
+    wait_until(
+        lambda: annotation(first, second, "removed-node-name") == member, seconds=60, what="the member is removed"
+    )
     assert annotation(first, second, "remove") == "true" and annotation(first, second, "node-name") == ""
-    wait_until(lambda: first.condition(second, "EtcdIsVoter") == "False NotAMember", seconds=60, what="the condition says so")
+    wait_until(
+        lambda: first.condition(second, "EtcdIsVoter") == "False NotAMember", seconds=60, what="the condition says so"
+    )
     second.stop()
     first.kubectl("delete", "node", second.namespace, "--timeout=60s")
 
 
 def annotation(seen_by: Host, host: Host, name: str) -> str:
     metadata = seen_by.node(host).get("metadata")
-    return str((metadata.get("annotations") or {}).get(f"etcd.k3s.cattle.io/{name}", "")) if isinstance(metadata, dict) else ""
+    return (
+        str((metadata.get("annotations") or {}).get(f"etcd.k3s.cattle.io/{name}", ""))
+        if isinstance(metadata, dict)
+        else ""
+    )
 
 
 @needs_root

@@ -16,14 +16,24 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import nodes, objects, removal
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.kubectl import ApiProblem, Conflict, Kubectl, NotFound, Unreachable, host_kubectl
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.nodes import labels_and_taints, removal
+from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes import objects
+from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.kubectl import (
+    ApiProblem,
+    Conflict,
+    Kubectl,
+    NotFound,
+    Unreachable,
+    host_kubectl,
+)
 
 from .support.control_plane import ControlPlane
 from .support.playbooks import PlaybookRun, Playbooks
 from .support.servers import wait_until, write_private
 
-pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed")
+pytestmark = pytest.mark.skipif(
+    shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed"
+)
 
 NODES = "/api/v1/nodes"
 MEMBER_FINALIZER = "wrangler.cattle.io/managed-etcd-controller"
@@ -39,14 +49,40 @@ class Cluster:
         self.kubectl: Kubectl = host_kubectl(str(program))
         self._made: list[str] = []
 
-    def node(self, *, server: bool = False, ready: str = "True", voter: str = "True", finalizers: collections.abc.Sequence[str] = (), **labels: str) -> str:
+    def node(
+        self,
+        *,
+        server: bool = False,
+        ready: str = "True",
+        voter: str = "True",
+        finalizers: collections.abc.Sequence[str] = (),
+        **labels: str,
+    ) -> str:
         """A new Node with these conditions; its name."""
         name = f"node-{next(_numbers)}"
-        metadata = {"name": name, "labels": {**(SERVER_LABELS if server else {}), **labels}, "finalizers": list(finalizers)}
+        metadata = {
+            "name": name,
+            "labels": {**(SERVER_LABELS if server else {}), **labels},
+            "finalizers": list(finalizers),
+        }
         self._create(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": metadata})
-        conditions = [{"type": "Ready", "status": ready, "reason": "Tested", "message": f"it is {ready}", "lastTransitionTime": "2026-11-22T00:00:00Z"}]
+        conditions = [
+            {
+                "type": "Ready",
+                "status": ready,
+                "reason": "Tested",
+                "message": f"it is {ready}",
+                "lastTransitionTime": "2026-11-22T00:00:00Z",
+            }
+        ]
         if server:
-            conditions.append({"type": "EtcdIsVoter", "status": voter, "reason": "MemberNotLearner" if voter == "True" else "MemberIsLearner"})
+            conditions.append(
+                {
+                    "type": "EtcdIsVoter",
+                    "status": voter,
+                    "reason": "MemberNotLearner" if voter == "True" else "MemberIsLearner",
+                }
+            )
         self._report(f"{NODES}/{name}", {"conditions": conditions})
         return name
 
@@ -58,8 +94,17 @@ class Cluster:
             {
                 "apiVersion": "v1",
                 "kind": "Pod",
-                "metadata": {"name": name, "namespace": "default", "labels": labels or {}, "ownerReferences": [self._owner()] if owned else []},
-                "spec": {"nodeName": node, "terminationGracePeriodSeconds": 0, "containers": [{"name": "main", "image": "none"}]},
+                "metadata": {
+                    "name": name,
+                    "namespace": "default",
+                    "labels": labels or {},
+                    "ownerReferences": [self._owner()] if owned else [],
+                },
+                "spec": {
+                    "nodeName": node,
+                    "terminationGracePeriodSeconds": 0,
+                    "containers": [{"name": "main", "image": "none"}],
+                },
             },
         )
         status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
@@ -71,8 +116,20 @@ class Cluster:
         name = f"budget-{next(_numbers)}"
         spec = {"minAvailable": minimum, "selector": {"matchLabels": labels}}
         path = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
-        self._create(path, {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name, "namespace": "default"}, "spec": spec})
-        wait_until(lambda: (self.kubectl.get(f"{path}/{name}").get("status") or {}).get("currentHealthy"), seconds=20, what=f"{name} has counted its pods")
+        self._create(
+            path,
+            {
+                "apiVersion": "policy/v1",
+                "kind": "PodDisruptionBudget",
+                "metadata": {"name": name, "namespace": "default"},
+                "spec": spec,
+            },
+        )
+        wait_until(
+            lambda: (self.kubectl.get(f"{path}/{name}").get("status") or {}).get("currentHealthy"),
+            seconds=20,
+            what=f"{name} has counted its pods",
+        )
         return name
 
     def exists(self, path: str) -> bool:
@@ -86,13 +143,28 @@ class Cluster:
         return self.kubectl.get(f"{NODES}/{name}")
 
     def remove(self, *names: str, check_mode: bool = False, **options: t.Any) -> dict[str, t.Any]:
-        defaults = {"k3s_program": str(self.program), "drain_timeout": 20, "force": False, "delete_unmanaged_pods": False, "wait": 20, "this_node": ""}
+        defaults = {
+            "k3s_program": str(self.program),
+            "drain_timeout": 20,
+            "force": False,
+            "delete_unmanaged_pods": False,
+            "wait": 20,
+            "this_node": "",
+        }
         return removal.run({**defaults, "nodes": list(names), **options}, check_mode, set())
 
     def reconcile(self, *wanted: dict[str, t.Any], check_mode: bool = False, wait_ready: int = 0) -> dict[str, t.Any]:
-        return nodes.run({"k3s_program": str(self.program), "nodes": list(wanted), "wait_ready": wait_ready}, check_mode, set())
+        return labels_and_taints.run(
+            {"k3s_program": str(self.program), "nodes": list(wanted), "wait_ready": wait_ready}, check_mode, set()
+        )
 
-    def apply(self, *wanted: dict[str, t.Any], check_mode: bool = False, state: str = "present", hidden: set[str] | None = None) -> dict[str, t.Any]:
+    def apply(
+        self,
+        *wanted: dict[str, t.Any],
+        check_mode: bool = False,
+        state: str = "present",
+        hidden: set[str] | None = None,
+    ) -> dict[str, t.Any]:
         self._made += [entry["__path"] for entry in wanted if "__path" in entry]
         given = [{key: value for key, value in entry.items() if key != "__path"} for entry in wanted]
         parameters = {"k3s_program": str(self.program), "objects": given, "state": state, "force_conflicts": True}
@@ -102,7 +174,10 @@ class Cluster:
         """Something that owns pods and that no controller works for: those of the control plane would delete them."""
         path = "/api/v1/namespaces/default/configmaps"
         if not self.exists(f"{path}/application"):
-            self._create(path, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "application", "namespace": "default"}})
+            self._create(
+                path,
+                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "application", "namespace": "default"}},
+            )
         uid = str(self.kubectl.get(f"{path}/application")["metadata"]["uid"])
         return {"apiVersion": "v1", "kind": "ConfigMap", "name": "application", "uid": uid, "controller": True}
 
@@ -133,7 +208,10 @@ class Cluster:
 @pytest.fixture
 def cluster(control_plane: ControlPlane, tmp_path: Path) -> collections.abc.Iterator[Cluster]:
     program = tmp_path / "k3s"
-    write_private(program, f'#!/bin/sh\n[ "$1" = kubectl ] || exit 64\nshift\nexec kubectl --kubeconfig={control_plane.kubeconfig} "$@"\n')
+    write_private(
+        program,
+        f'#!/bin/sh\n[ "$1" = kubectl ] || exit 64\nshift\nexec kubectl --kubeconfig={control_plane.kubeconfig} "$@"\n',
+    )
     program.chmod(0o700)
     made = Cluster(program)
     yield made
@@ -165,7 +243,7 @@ def test_labels_and_taints_come_stay_and_go(cluster: Cluster) -> None:
     assert "wasmfaas.dev/wasm" not in after["metadata"]["labels"]
     assert after["metadata"]["labels"]["theirs"] == "kept"
     assert taint not in after["spec"].get("taints", [])
-    assert nodes.MANAGED_TAINTS not in after["metadata"]["annotations"]
+    assert labels_and_taints.MANAGED_TAINTS not in after["metadata"]["annotations"]
 
 
 def test_taints_of_others_stay(cluster: Cluster) -> None:
@@ -195,14 +273,22 @@ def test_changes_of_others_in_the_meantime_are_not_lost(cluster: Cluster) -> Non
     try:
         wait_until(lambda: len(written) > 1, seconds=20, what="the other writer has begun")
         for number in range(3):
-            cluster.reconcile({"name": name, "labels": {f"ours-{number}": "set"}, "taints": [{"key": f"ours-{number}", "effect": "NoSchedule"}]})
+            cluster.reconcile(
+                {
+                    "name": name,
+                    "labels": {f"ours-{number}": "set"},
+                    "taints": [{"key": f"ours-{number}", "effect": "NoSchedule"}],
+                }
+            )
     finally:
         running.set()
         writer.join(30)
     labels = cluster.get(name)["metadata"]["labels"]
     assert {*written, "ours-2"} <= set(labels)
     assert "ours-1" not in labels
-    assert [taint["key"] for taint in cluster.get(name)["spec"]["taints"] if taint["key"].startswith("ours")] == ["ours-2"]
+    assert [taint["key"] for taint in cluster.get(name)["spec"]["taints"] if taint["key"].startswith("ours")] == [
+        "ours-2"
+    ]
 
 
 def test_a_change_of_what_we_change_is_seen(cluster: Cluster) -> None:
@@ -222,9 +308,12 @@ def test_a_change_of_what_we_change_is_seen(cluster: Cluster) -> None:
             return super().patch(path, patch, kind=kind)
 
     kubectl = Overtaken()
-    nodes.Nodes(kubectl).reconcile([{"name": name, "taints": [ours]}], wait_ready=0, check_mode=False)
+    labels_and_taints.Nodes(kubectl).reconcile([{"name": name, "taints": [ours]}], wait_ready=0, check_mode=False)
     assert kubectl.patches == 2
-    assert [taint for taint in cluster.get(name)["spec"]["taints"] if taint["key"] in {"ours", "theirs"}] == [theirs, ours]
+    assert [taint for taint in cluster.get(name)["spec"]["taints"] if taint["key"] in {"ours", "theirs"}] == [
+        theirs,
+        ours,
+    ]
 
 
 def test_refuses_what_the_api_refuses(cluster: Cluster) -> None:
@@ -255,7 +344,9 @@ def test_removes_a_node_its_pods_and_its_password(cluster: Cluster) -> None:
     pod = cluster.pod(name)
     password = f"/api/v1/namespaces/kube-system/secrets/{name}.node-password.k3s"
     metadata = {"name": f"{name}.node-password.k3s", "namespace": "kube-system"}
-    cluster.kubectl.create("/api/v1/namespaces/kube-system/secrets", {"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+    cluster.kubectl.create(
+        "/api/v1/namespaces/kube-system/secrets", {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+    )
 
     assert cluster.remove(name, check_mode=True) == {"changed": True, "removed": [name], "forgotten": [name]}
     assert cluster.exists(f"{NODES}/{name}")
@@ -271,7 +362,10 @@ def test_a_budget_that_blocks_is_named_and_the_node_takes_pods_again(cluster: Cl
     labels = {"application": f"shop-{name}"}
     pod = cluster.pod(name, labels=labels)
     budget = cluster.budget(labels, 1)
-    with pytest.raises(PlatformError, match=rf"default/{pod} \(kept by the PodDisruptionBudget default/{budget}, which wants 1 healthy and has 1\)") as caught:
+    with pytest.raises(
+        PlatformError,
+        match=rf"default/{pod} \(kept by the PodDisruptionBudget default/{budget}, which wants 1 healthy and has 1\)",
+    ) as caught:
         cluster.remove(name, drain_timeout=3)
     assert caught.value.facts == {"blocked": [f"default/{pod}"]}
     assert cluster.exists(f"/api/v1/namespaces/default/pods/{pod}")
@@ -298,7 +392,11 @@ def test_dead_node_needs_force(cluster: Cluster) -> None:
 
 
 def test_removal_that_breaks_the_quorum_is_refused(cluster: Cluster) -> None:
-    healthy, other, dead = cluster.node(server=True), cluster.node(server=True), cluster.node(server=True, ready="Unknown")
+    healthy, other, dead = (
+        cluster.node(server=True),
+        cluster.node(server=True),
+        cluster.node(server=True, ready="Unknown"),
+    )
     with pytest.raises(PlatformError, match=f"Without {healthy}, 1 of 2 etcd members would be healthy.*{dead}"):
         cluster.remove(healthy)
     assert not cluster.get(healthy)["spec"].get("unschedulable")
@@ -312,7 +410,11 @@ def test_removal_that_breaks_the_quorum_is_refused(cluster: Cluster) -> None:
 
 
 def test_dead_servers_go_before_healthy_ones(cluster: Cluster) -> None:
-    healthy, _other, dead = cluster.node(server=True), cluster.node(server=True), cluster.node(server=True, ready="Unknown")
+    healthy, _other, dead = (
+        cluster.node(server=True),
+        cluster.node(server=True),
+        cluster.node(server=True, ready="Unknown"),
+    )
     assert cluster.remove(healthy, dead, force=True)["removed"] == [dead, healthy]
 
 
@@ -325,7 +427,9 @@ def test_server_does_not_remove_itself(cluster: Cluster) -> None:
 
 def test_member_that_is_not_removed_keeps_its_node(cluster: Cluster) -> None:
     name = cluster.node(finalizers=[MEMBER_FINALIZER])
-    with pytest.raises(PlatformError, match=f"{name} is being deleted, but is still there after 1 s \\(kept by {MEMBER_FINALIZER}\\)"):
+    with pytest.raises(
+        PlatformError, match=f"{name} is being deleted, but is still there after 1 s \\(kept by {MEMBER_FINALIZER}\\)"
+    ):
         cluster.remove(name, wait=1)
 
 
@@ -333,7 +437,13 @@ def test_member_that_is_not_removed_keeps_its_node(cluster: Cluster) -> None:
 
 
 def _runtime_class(name: str, **selector: str) -> dict[str, t.Any]:
-    entry = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": "spin", "scheduling": {"nodeSelector": selector}}
+    entry = {
+        "apiVersion": "node.k8s.io/v1",
+        "kind": "RuntimeClass",
+        "metadata": {"name": name},
+        "handler": "spin",
+        "scheduling": {"nodeSelector": selector},
+    }
     return {**entry, "__path": f"/apis/node.k8s.io/v1/runtimeclasses/{name}"}
 
 
@@ -374,7 +484,12 @@ def test_a_list_may_define_what_it_uses(cluster: Cluster) -> None:
         "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
     }
     wanted = [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}, "__path": f"/api/v1/namespaces/{namespace}"},
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": namespace},
+            "__path": f"/api/v1/namespaces/{namespace}",
+        },
         {
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
@@ -383,7 +498,12 @@ def test_a_list_may_define_what_it_uses(cluster: Cluster) -> None:
             "__path": f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things.{group}",
         },
         {"apiVersion": f"{group}/v1", "kind": "Thing", "metadata": {"name": "one"}, "spec": {"size": 1}},
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key", "namespace": namespace}, "stringData": {"key": "a-secret-value"}},
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "key", "namespace": namespace},
+            "stringData": {"key": "a-secret-value"},
+        },
     ]
     hidden: set[str] = set()
     assert len(cluster.apply(*wanted, check_mode=True)["changed_objects"]) == 4
@@ -427,7 +547,9 @@ def test_what_the_api_answers_is_told_apart(cluster: Cluster) -> None:
     add = {"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}
     assert cluster.kubectl.patch(f"{NODES}/{name}", [add], kind="json")["metadata"]["labels"] == {"a": "b"}
     with pytest.raises(Conflict):
-        cluster.kubectl.patch(f"{NODES}/{name}", [{"op": "test", "path": "/metadata/labels/a", "value": "c"}], kind="json")
+        cluster.kubectl.patch(
+            f"{NODES}/{name}", [{"op": "test", "path": "/metadata/labels/a", "value": "c"}], kind="json"
+        )
 
 
 def test_modules_in_a_playbook(cluster: Cluster, tmp_path: Path) -> None:
@@ -436,12 +558,20 @@ def test_modules_in_a_playbook(cluster: Cluster, tmp_path: Path) -> None:
     cluster._made.append(wanted.pop("__path"))
     program = {"k3s_program": str(cluster.program)}
     tasks: list[dict[str, t.Any]] = [
-        {"wasmfaas.platform.k3s_nodes": {"nodes": [{"name": name, "labels": {"ours": "set"}}], "wait_ready": 10, **program}},
+        {
+            "wasmfaas.platform.k3s_nodes": {
+                "nodes": [{"name": name, "labels": {"ours": "set"}}],
+                "wait_ready": 10,
+                **program,
+            }
+        },
         {"wasmfaas.platform.k3s_objects": {"objects": [wanted], **program}},
         {"wasmfaas.platform.k3s_node_removal": {"nodes": ["nobody"], **program}},
     ]
     playbook = tmp_path / "play.yml"
-    playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
+    playbook.write_text(
+        yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]), encoding="utf-8"
+    )
     playbooks = Playbooks(tmp_path / "home")
 
     def run(*arguments: str) -> PlaybookRun:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import inputs
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.host import inputs
 from ansible_collections.wasmfaas.platform.tests.hosts import Environment, unavailable, write_inventory
 
 from .support.playbooks import PlaybookRun, Playbooks
@@ -45,7 +45,9 @@ server)
 esac
 """
 TEMPLATE = Path(__file__).resolve().parents[2] / "roles/k3s/templates/k3s.service.j2"
-CONDITIONS = "\n".join(line for line in TEMPLATE.read_text(encoding="utf-8").splitlines() if line.startswith("Condition"))
+CONDITIONS = "\n".join(
+    line for line in TEMPLATE.read_text(encoding="utf-8").splitlines() if line.startswith("Condition")
+)
 UNIT = f"""[Unit]
 {CONDITIONS}
 [Service]
@@ -59,7 +61,10 @@ RestartSec=10s
 WantedBy=multi-user.target
 """
 OTHER_SERVER = {
-    "metadata": {"name": "other", "labels": {"node-role.kubernetes.io/control-plane": "true", "node-role.kubernetes.io/etcd": "true"}},
+    "metadata": {
+        "name": "other",
+        "labels": {"node-role.kubernetes.io/control-plane": "true", "node-role.kubernetes.io/etcd": "true"},
+    },
     "status": {"conditions": [{"type": "Ready", "status": "Unknown"}, {"type": "EtcdIsVoter", "status": "True"}]},
 }
 
@@ -83,9 +88,19 @@ class Server:
         ]
         tasks = [
             {"wasmfaas.platform.managed_files": {"files": files}},
-            {"wasmfaas.platform.k3s_service": {"unit": "k3s", "node_name": "one", "timeout": 60, "gate_timeout": 2, **service}},
+            {
+                "wasmfaas.platform.k3s_service": {
+                    "unit": "k3s",
+                    "node_name": "one",
+                    "timeout": 60,
+                    "gate_timeout": 2,
+                    **service,
+                }
+            },
         ]
-        self.playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
+        self.playbook.write_text(
+            yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}]), encoding="utf-8"
+        )
         return self.playbooks.run(str(self.playbook), *options, inventory=str(self.inventory))
 
     def changed(self, *options: str, **arguments: t.Any) -> int:
@@ -162,12 +177,19 @@ def test_a_server_that_the_cluster_removed_does_not_start(server: Server) -> Non
     tombstone = "/var/lib/rancher/k3s/server/db/etcd/tombstone"
     server.environment.run("one", f"mkdir -p {tombstone.rpartition('/')[0]}; touch {tombstone}")
     for way in ("systemctl kill --signal=KILL k3s", "systemctl start k3s"):
-        server.environment.run("one", f"{way}; timeout 60 sh -c 'until systemctl show -p ActiveState k3s | grep -q =inactive; do sleep 0.5; done'")
+        server.environment.run(
+            "one",
+            f"{way}; timeout 60 sh -c 'until systemctl show -p ActiveState k3s | grep -q =inactive; do sleep 0.5; done'",
+        )
     shown = server.environment.run("one", "systemctl show -p ActiveState -p ConditionResult k3s").stdout
     assert sorted(shown.split()) == ["ActiveState=inactive", "ConditionResult=no"]
     refused = server.site()
     text = " ".join(refused.output.split())
     assert refused.exit_code != 0
-    assert "k3s on one is not started: the cluster removed this server" in text and "remove-node.yml -e node=one" in text
-    server.environment.run("one", "rm -r /var/lib/rancher/k3s/server/db")  # with it, this module would wait for a vote that nobody plays here
+    assert (
+        "k3s on one is not started: the cluster removed this server" in text and "remove-node.yml -e node=one" in text
+    )
+    server.environment.run(
+        "one", "rm -r /var/lib/rancher/k3s/server/db"
+    )  # with it, this module would wait for a vote that nobody plays here
     assert server.changed() == 1

@@ -59,7 +59,9 @@ def workbench() -> bytes:
         environment = CACHE / f"componentize-{hashlib.sha256(requirements).hexdigest()[:16]}"
         if not (environment / ".complete").exists():
             subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-            subprocess.run([environment / "bin" / "pip", "install", "--quiet", "-r", COMPONENTS / "requirements.txt"], check=True)
+            subprocess.run(
+                [environment / "bin" / "pip", "install", "--quiet", "-r", COMPONENTS / "requirements.txt"], check=True
+            )
             (environment / ".complete").touch()
         partial = result.with_suffix(".partial")
         search_path = f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"
@@ -77,7 +79,13 @@ class Application:
 
     blobs: dict[str, bytes] = dataclasses.field(default_factory=dict)
     locked: dict[str, t.Any] = dataclasses.field(
-        default_factory=lambda: {"spin_lock_version": 0, "metadata": {"name": "test", "version": "1.2.3"}, "variables": {}, "triggers": [], "components": []}
+        default_factory=lambda: {
+            "spin_lock_version": 0,
+            "metadata": {"name": "test", "version": "1.2.3"},
+            "variables": {},
+            "triggers": [],
+            "components": [],
+        }
     )
 
     def blob(self, content: bytes) -> str:
@@ -85,11 +93,25 @@ class Application:
         self.blobs[digest] = content
         return digest
 
-    def component(self, identifier: str, wasm: bytes, route: t.Any = "/...", *, files: dict[str, bytes] | None = None, **more: t.Any) -> Application:
+    def component(
+        self,
+        identifier: str,
+        wasm: bytes,
+        route: t.Any = "/...",
+        *,
+        files: dict[str, bytes] | None = None,
+        **more: t.Any,
+    ) -> Application:
         source = {"content_type": "application/wasm", "digest": self.blob(wasm)}
         mounted = [{"path": path, "digest": self.blob(content)} for path, content in (files or {}).items()]
         self.locked["components"].append({"id": identifier, "source": source, "files": mounted, **more})
-        self.locked["triggers"].append({"id": f"t-{identifier}", "trigger_type": "http", "trigger_config": {"component": identifier, "route": route}})
+        self.locked["triggers"].append(
+            {
+                "id": f"t-{identifier}",
+                "trigger_type": "http",
+                "trigger_config": {"component": identifier, "route": route},
+            }
+        )
         return self
 
     @property
@@ -131,9 +153,13 @@ def functions(tmp_path: Path, installed: installation.Installation) -> collectio
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, installed: installation.Installation, workbench: bytes) -> collections.abc.Iterator[LocalFunction]:
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, installed: installation.Installation, workbench: bytes
+) -> collections.abc.Iterator[LocalFunction]:
     """One function with everything granted, for tests that only ask it."""
-    made = Functions(tmp_path_factory.mktemp("shared") / ("long" * 25), installed)  # too long for a Unix socket's address
+    made = Functions(
+        tmp_path_factory.mktemp("shared") / ("long" * 25), installed
+    )  # too long for a Unix socket's address
     application = Application()
     application.locked["variables"] = {"greeting": {"default": "hi"}, "password": {"secret": True}}
     metadata = {
@@ -237,7 +263,11 @@ def test_routes_choose_the_component(shared: LocalFunction) -> None:
 
 def test_well_known_paths(shared: LocalFunction) -> None:
     assert ask(shared, "/.well-known/spin/health").body == b"OK"
-    assert ask(shared, "/.well-known/spin/info").json() == {"name": "test", "version": "1.2.3", "oci_image_digest": shared.digest}
+    assert ask(shared, "/.well-known/spin/info").json() == {
+        "name": "test",
+        "version": "1.2.3",
+        "oci_image_digest": shared.digest,
+    }
     assert ask(shared, "/.well-known/spin/other").status == 404
 
 
@@ -287,7 +317,9 @@ def test_interfaces_that_are_missing_say_so(shared: LocalFunction) -> None:
     assert "Redis is not in the local runtime: install Spin" in ask(shared, "/redis").json()["error"]
 
 
-def test_outgoing_requests_are_held_to_the_allowed_hosts(shared: LocalFunction, functions: Functions, workbench: bytes) -> None:
+def test_outgoing_requests_are_held_to_the_allowed_hosts(
+    shared: LocalFunction, functions: Functions, workbench: bytes
+) -> None:
     other = functions.start(Application().component("main", workbench, env={"VERSION": "other"}), "other")
     assert ask(shared, "/fetch", url=f"{other.url}/x").json()["environment"] == {"VERSION": "other"}
     denied = ask(other, "/fetch", url=f"{shared.url}/x")
@@ -325,8 +357,16 @@ def test_state_tells_what_runs(functions: Functions, workbench: bytes) -> None:
     application = Application().component("main", workbench)
     function = functions.start(application)
     assert functions.read() == function
-    assert function.alive and function.runtime == "jco" and function.digest == application.digest and function.log_file.is_file()
-    assert state.list_functions(functions.root, "default") == [function] and state.list_functions(functions.root, "elsewhere") == []
+    assert (
+        function.alive
+        and function.runtime == "jco"
+        and function.digest == application.digest
+        and function.log_file.is_file()
+    )
+    assert (
+        state.list_functions(functions.root, "default") == [function]
+        and state.list_functions(functions.root, "elsewhere") == []
+    )
 
 
 def test_first_request_is_answered_at_once(functions: Functions, workbench: bytes) -> None:
@@ -375,12 +415,16 @@ def test_a_request_under_way_ends_in_its_release(functions: Functions, workbench
         assert slow.result().json()["environment"] == {"VERSION": "1"}
 
 
-def test_another_version_of_the_runtime_takes_over_without_a_gap(functions: Functions, workbench: bytes, tmp_path: Path) -> None:
+def test_another_version_of_the_runtime_takes_over_without_a_gap(
+    functions: Functions, workbench: bytes, tmp_path: Path
+) -> None:
     function = functions.start(Application().component("main", workbench, env={"VERSION": "1"}))
     newer = tmp_path / "newer"
     shutil.copytree(functions.installed.runtime_directory, newer, symlinks=True)
     with Load(function) as load:
-        replaced = functions.start(Application().component("main", workbench, env={"VERSION": "2"}), runtime_directory=newer)
+        replaced = functions.start(
+            Application().component("main", workbench, env={"VERSION": "2"}), runtime_directory=newer
+        )
         wait_for(lambda: load.seen.get("2", 0) > 20)
         wait_for(lambda: state.process_started(function.process_id) is None)
     assert load.failures == []
@@ -390,9 +434,14 @@ def test_another_version_of_the_runtime_takes_over_without_a_gap(functions: Func
 
 def test_two_functions_side_by_side(functions: Functions, workbench: bytes) -> None:
     with ThreadPoolExecutor() as pool:
-        one, two = pool.map(lambda name: functions.start(Application().component("main", workbench, env={"VERSION": name}), name), ["one", "two"])
+        one, two = pool.map(
+            lambda name: functions.start(Application().component("main", workbench, env={"VERSION": name}), name),
+            ["one", "two"],
+        )
     assert one.port != two.port
-    assert ask(one, "/").json()["environment"] == {"VERSION": "one"} and ask(two, "/").json()["environment"] == {"VERSION": "two"}
+    assert ask(one, "/").json()["environment"] == {"VERSION": "one"} and ask(two, "/").json()["environment"] == {
+        "VERSION": "two"
+    }
     assert runtime.stop(functions.root, "default", "one")
     assert ask(two, "/").status == 200
 
@@ -403,7 +452,9 @@ def test_killed_processes_are_started_again(functions: Functions, workbench: byt
     function = functions.start(application)
     ask(function, "/set", key="a", value="1")
     backends = [process for process in functions.processes() if process != function.process_id]
-    for process in {"front": [function.process_id], "backend": backends, "all": [function.process_id, *backends]}[victim]:
+    for process in {"front": [function.process_id], "backend": backends, "all": [function.process_id, *backends]}[
+        victim
+    ]:
         os.kill(process, signal.SIGKILL)
     if victim != "backend":
         wait_for(lambda: not t.cast(LocalFunction, functions.read()).alive)
@@ -423,7 +474,9 @@ def test_a_killed_backend_comes_back_by_itself(functions: Functions, workbench: 
     assert t.cast(LocalFunction, functions.read()).alive
 
 
-def test_a_grown_backend_is_replaced_without_a_gap(functions: Functions, workbench: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_grown_backend_is_replaced_without_a_gap(
+    functions: Functions, workbench: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(runtime, "GROWTH_BYTES", 4 << 20)
     function = functions.start(Application().component("main", workbench, env={"VERSION": "1"}))
     before = functions.processes()
@@ -438,7 +491,11 @@ def test_another_process_with_the_same_id_is_not_ours(functions: Functions, work
     function = functions.start(Application().component("main", workbench))
     path = function.state_directory / "state.json"
     saved = json.loads(path.read_text())
-    for change in ({"process_id": os.getpid()}, {"process_started": saved["process_started"] + 1}, {"boot_id": "another"}):
+    for change in (
+        {"process_id": os.getpid()},
+        {"process_started": saved["process_started"] + 1},
+        {"boot_id": "another"},
+    ):
         path.write_text(json.dumps({**saved, **change}))
         assert not t.cast(LocalFunction, functions.read()).alive
     path.write_text(json.dumps(saved))
@@ -471,7 +528,10 @@ def test_data_lasts(functions: Functions, workbench: bytes) -> None:
 
 def test_secrets_stay_in_memory(shared: LocalFunction) -> None:
     for process in state.function_processes(shared.state_directory):
-        assert SECRET.encode() not in Path(f"/proc/{process}/cmdline").read_bytes() + Path(f"/proc/{process}/environ").read_bytes()
+        assert (
+            SECRET.encode()
+            not in Path(f"/proc/{process}/cmdline").read_bytes() + Path(f"/proc/{process}/environ").read_bytes()
+        )
     for path in shared.state_directory.rglob("*"):
         if path.is_file():
             assert SECRET.encode() not in path.read_bytes(), path
@@ -480,7 +540,9 @@ def test_secrets_stay_in_memory(shared: LocalFunction) -> None:
     assert stat.S_IMODE(shared.state_directory.stat().st_mode) == 0o700
 
 
-def test_the_callers_environment_stays_out(functions: Functions, workbench: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_callers_environment_stays_out(
+    functions: Functions, workbench: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-caller")
     function = functions.start(Application().component("main", workbench))
     for process in functions.processes():
@@ -516,7 +578,10 @@ def test_the_lock_tells_who_holds_it(functions: Functions) -> None:
             with state.lock(functions.root, "default", "hello", 0.1):
                 pass
 
-        with pytest.raises(PlatformError, match=f"Another deployment of default/hello .process {os.getpid()}. did not finish within 0.1 s"):
+        with pytest.raises(
+            PlatformError,
+            match=f"Another deployment of default/hello .process {os.getpid()}. did not finish within 0.1 s",
+        ):
             pool.submit(wait_in_vain).result()
     assert list(functions.root.rglob("*")) == []
 
@@ -552,16 +617,31 @@ def refused(workbench: bytes) -> dict[str, tuple[Application, str]]:
     wagi = {"component": "main", "route": "/", "executor": {"type": "wagi"}}
     route = {"component": "main", "route": "/a/*b"}
     return {
-        "trigger": (with_trigger(Application().component("main", workbench), trigger_type="redis"), "redis; without Spin"),
-        "executor": (with_trigger(Application().component("main", workbench), trigger_config=wagi), "executor wagi, which only Spin has"),
+        "trigger": (
+            with_trigger(Application().component("main", workbench), trigger_type="redis"),
+            "redis; without Spin",
+        ),
+        "executor": (
+            with_trigger(Application().component("main", workbench), trigger_config=wagi),
+            "executor wagi, which only Spin has",
+        ),
         "variable": (required, "required variable token"),
         "dependencies": (Application().component("main", workbench, dependencies={"a:b/c": {}}), "not composed"),
         "core module": (Application().component("main", CORE_MODULE), "first interface"),
         "no handler": (Application().component("main", EMPTY_COMPONENT), "exports no HTTP handler"),
         "no wasm": (Application().component("main", b"hello"), "no WebAssembly component"),
-        "route": (with_trigger(Application().component("main", workbench), trigger_config=route), "a wildcard has no name"),
-        "host": (Application().component("main", workbench, metadata={"allowed_outbound_hosts": ["example.com"]}), "has no scheme"),
-        "template": (Application().component("main", workbench, config={"a": "{{ unknown }}"}), 'unknown variable "unknown"'),
+        "route": (
+            with_trigger(Application().component("main", workbench), trigger_config=route),
+            "a wildcard has no name",
+        ),
+        "host": (
+            Application().component("main", workbench, metadata={"allowed_outbound_hosts": ["example.com"]}),
+            "has no scheme",
+        ),
+        "template": (
+            Application().component("main", workbench, config={"a": "{{ unknown }}"}),
+            'unknown variable "unknown"',
+        ),
         "file": (Application().component("main", workbench, files={"../../../stolen": b"x"}), "leaves its folder"),
     }
 
@@ -579,11 +659,16 @@ def test_a_failed_replacement_leaves_the_old_release(functions: Functions, workb
     good = Application().component("main", workbench, env={"VERSION": "1"})
     function = functions.start(good)
     with Load(function, threads=2) as load:
-        for bad in (Application().component("main", workbench, config={"a": "{{ unknown }}"}), Application().component("main", EMPTY_COMPONENT)):
+        for bad in (
+            Application().component("main", workbench, config={"a": "{{ unknown }}"}),
+            Application().component("main", EMPTY_COMPONENT),
+        ):
             with pytest.raises(PlatformError):
                 functions.start(bad)
         with pytest.raises(PlatformError, match="was not ready within"):
-            functions.start(Application().component("main", workbench, env={"VERSION": "2"}), ready_timeout_seconds=0.05)
+            functions.start(
+                Application().component("main", workbench, env={"VERSION": "2"}), ready_timeout_seconds=0.05
+            )
     assert load.failures == [] and set(load.seen) == {"1"}
     assert functions.read() == function
     wait_for(lambda: len(functions.processes()) == 2)
@@ -636,21 +721,35 @@ def spin_stub(tmp_path: Path) -> Path:
 
 
 def spin_application(**more: t.Any) -> Application:
-    metadata = {"key_value_stores": ["default", "other"], "databases": ["default", "second"], "allowed_outbound_hosts": ["https://example.com"]}
-    application = Application().component("main", CORE_MODULE, files={"a/b.txt": b"b"}, metadata=metadata, config={"token": "{{ token }}"}, **more)
-    application.locked["variables"] = {"token": {"secret": True}, "greeting": {"default": "hi", "description": "said first"}}
+    metadata = {
+        "key_value_stores": ["default", "other"],
+        "databases": ["default", "second"],
+        "allowed_outbound_hosts": ["https://example.com"],
+    }
+    application = Application().component(
+        "main", CORE_MODULE, files={"a/b.txt": b"b"}, metadata=metadata, config={"token": "{{ token }}"}, **more
+    )
+    application.locked["variables"] = {
+        "token": {"secret": True},
+        "greeting": {"default": "hi", "description": "said first"},
+    }
     return application
 
 
 def test_spin_runs_what_is_written_for_it(functions: Functions, spin_stub: Path) -> None:
-    function = functions.start(spin_application(env={"A": "b"}), runtime="auto", spin_executable=spin_stub, variables={"token": SECRET})
+    function = functions.start(
+        spin_application(env={"A": "b"}), runtime="auto", spin_executable=spin_stub, variables={"token": SECRET}
+    )
     assert function.runtime == "spin" and function.alive
     told = ask(function, "/anything").json()
     assert told["variables"] == {"token": SECRET}
     assert told["manifest"] == {
         "spin_manifest_version": 2,
         "application": {"name": "test", "version": "1.2.3"},
-        "variables": {"token": {"required": True, "secret": True}, "greeting": {"default": "hi", "description": "said first"}},
+        "variables": {
+            "token": {"required": True, "secret": True},
+            "greeting": {"default": "hi", "description": "said first"},
+        },
         "trigger": {"http": [{"id": "t-main", "component": "main", "route": "/..."}]},
         "component": {
             "main": {
@@ -672,10 +771,17 @@ def test_spin_runs_what_is_written_for_it(functions: Functions, spin_stub: Path)
     }
     for process in functions.processes():
         assert SECRET.encode() not in Path(f"/proc/{process}/cmdline").read_bytes()
-    replaced = functions.start(spin_application(env={"A": "c"}), runtime="auto", spin_executable=spin_stub, variables={"token": SECRET})
+    replaced = functions.start(
+        spin_application(env={"A": "c"}), runtime="auto", spin_executable=spin_stub, variables={"token": SECRET}
+    )
     assert ask(replaced, "/").json()["manifest"]["component"]["main"]["environment"] == {"A": "c"}
     with pytest.raises(PlatformError, match='"spin up" ended while it started') as caught:
-        functions.start(spin_application(env={"please-fail": "1"}), runtime="auto", spin_executable=spin_stub, variables={"token": SECRET})
+        functions.start(
+            spin_application(env={"please-fail": "1"}),
+            runtime="auto",
+            spin_executable=spin_stub,
+            variables={"token": SECRET},
+        )
     assert "Failed to instantiate component" in caught.value.facts["log"]
     assert ask(replaced, "/").json()["manifest"]["component"]["main"]["environment"] == {"A": "c"}
     assert runtime.stop(functions.root, "default", "hello") and functions.processes() == []

@@ -42,13 +42,18 @@ class Host:
         tasks = [
             {"wasmfaas.platform.managed_files": arguments, "register": "files"},
             {
-                "ansible.builtin.copy": {"content": "{{ files | to_json }}", "dest": str(self.directory / "result.json")},
+                "ansible.builtin.copy": {
+                    "content": "{{ files | to_json }}",
+                    "dest": str(self.directory / "result.json"),
+                },
                 "check_mode": False,
                 "changed_when": False,
             },
         ]
         playbook = self.directory / "play.yml"
-        playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
+        playbook.write_text(
+            yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]), encoding="utf-8"
+        )
         return playbook
 
     def run(self, *options: str, **arguments: t.Any) -> PlaybookRun:
@@ -65,7 +70,10 @@ class Host:
     def tree(self) -> dict[str, tuple[int, bytes | None]]:
         """Mode and content of all that is there; None for folders."""
         return {
-            str(path.relative_to(self.root)): (stat.S_IMODE(path.lstat().st_mode), path.read_bytes() if path.is_file() else None)
+            str(path.relative_to(self.root)): (
+                stat.S_IMODE(path.lstat().st_mode),
+                path.read_bytes() if path.is_file() else None,
+            )
             for path in sorted(self.root.rglob("*"))
         }
 
@@ -91,14 +99,29 @@ def test_all_at_once_and_then_nothing(host: Host, big: Path) -> None:
         "files": [
             {"path": f"{host.root}/config.yaml", "content": "key: value\n"},
             {"path": f"{host.root}/private/token", "content": SECRET, "secret": True},
-            {"path": f"{host.root}/bin/program", "source": str(big), "sha256": hashlib.sha256(BIG).hexdigest(), "mode": "0755"},
+            {
+                "path": f"{host.root}/bin/program",
+                "source": str(big),
+                "sha256": hashlib.sha256(BIG).hexdigest(),
+                "mode": "0755",
+            },
             {"path": f"{host.root}/text", "source": str(host.directory / "small.txt"), "mode": 0o640},
             {"path": f"{host.root}/old", "state": "absent"},
             {"path": f"{host.root}/never-there", "state": "absent"},
             *({"path": f"{host.root}/many/{number}", "content": f"{number}\n"} for number in range(50)),
         ],
     }
-    expected = ["private", "bin", "many", "config.yaml", "private/token", "bin/program", "text", "old", *(f"many/{number}" for number in range(50))]
+    expected = [
+        "private",
+        "bin",
+        "many",
+        "config.yaml",
+        "private/token",
+        "bin/program",
+        "text",
+        "old",
+        *(f"many/{number}" for number in range(50)),
+    ]
     before = host.tree()
     assert sorted(host.changed("--check", **wanted)) == sorted(expected)
     assert host.tree() == before, "check mode wrote files"
@@ -162,7 +185,11 @@ def test_source_may_be_missing_in_check_mode(host: Host) -> None:
     (host.root / "other").write_bytes(BIG)
     known = {"source": "/nowhere/at/all", "sha256": hashlib.sha256(BIG).hexdigest()}
     unknown = {"source": "/nowhere/at/all", "sha256": ""}
-    files = [{"path": f"{host.root}/same", **known}, {"path": f"{host.root}/new", **known}, {"path": f"{host.root}/other", **unknown}]
+    files = [
+        {"path": f"{host.root}/same", **known},
+        {"path": f"{host.root}/new", **known},
+        {"path": f"{host.root}/other", **unknown},
+    ]
     assert host.changed("--check", "--diff", files=files) == ["new", "other"]
     assert host.run(files=files).exit_code != 0
 
@@ -190,8 +217,16 @@ def test_refused_before_anything_is_touched(host: Host, big: Path, entry: dict[s
     (host.root / "folder").mkdir()
     (host.root / "file").write_text("kept", encoding="utf-8")
     before = host.tree()
-    filled = {key: value.format(root=host.root, big=big) if isinstance(value, str) else value for key, value in entry.items()}
-    finished = host.run(files=[{"path": f"{host.root}/first", "content": "first"}, filled, {"path": f"{host.root}/big", "source": str(big)}])
+    filled = {
+        key: value.format(root=host.root, big=big) if isinstance(value, str) else value for key, value in entry.items()
+    }
+    finished = host.run(
+        files=[
+            {"path": f"{host.root}/first", "content": "first"},
+            filled,
+            {"path": f"{host.root}/big", "source": str(big)},
+        ]
+    )
     assert finished.exit_code != 0
     assert said in " ".join(finished.output.split())
     assert "Next:" in finished.output
@@ -203,7 +238,10 @@ def test_too_little_space_is_refused_before_anything_is_touched(host: Host, smal
     with source.open("wb") as file:
         file.write(b"\0")
         file.truncate(64 * 2**20)
-    files = [{"path": f"{small_file_system}/first", "content": "first"}, {"path": f"{small_file_system}/huge", "source": str(source)}]
+    files = [
+        {"path": f"{small_file_system}/first", "content": "first"},
+        {"path": f"{small_file_system}/huge", "source": str(source)},
+    ]
     finished = host.run(files=files)
     assert finished.exit_code != 0
     assert "MiB free, but 80 MiB are needed; nothing was changed" in " ".join(finished.output.split())
@@ -215,7 +253,9 @@ def small_file_system(tmp_path: Path) -> collections.abc.Iterator[Path]:
     """A file system of 32 MiB of its own."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)], capture_output=True, text=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
     if mounted.returncode != 0:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
     yield folder

@@ -49,7 +49,12 @@ def validated(program: Path, directory: Path, configuration: dict[str, t.Any]) -
     (directory / "store").mkdir()
     write(directory / "collector.yml", configuration)
     write(directory / "here.yml", {"extensions": {"file_storage": {"directory": str(directory / "store")}}})
-    command = [str(program), "validate", f"--config=file:{directory / 'collector.yml'}", f"--config=file:{directory / 'here.yml'}"]
+    command = [
+        str(program),
+        "validate",
+        f"--config=file:{directory / 'collector.yml'}",
+        f"--config=file:{directory / 'here.yml'}",
+    ]
     environment = {**os.environ, "MY_POD_IP": "127.0.0.1", "OTEL_K8S_NODE_NAME": NODE}
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
 
@@ -58,7 +63,9 @@ def write(file: Path, content: t.Any) -> None:
     file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-@pytest.mark.parametrize("variables", [{}, {"observability_containerd_log_directory": ""}, {"observability_trace_percent": 12.5}])
+@pytest.mark.parametrize(
+    "variables", [{}, {"observability_containerd_log_directory": ""}, {"observability_trace_percent": 12.5}]
+)
 def test_the_collector_takes_the_configuration(program: Path, tmp_path: Path, variables: dict[str, t.Any]) -> None:
     finished = validated(program, tmp_path, values(**variables)["alternateConfig"])
     assert finished.returncode == 0, finished.stderr
@@ -66,7 +73,9 @@ def test_the_collector_takes_the_configuration(program: Path, tmp_path: Path, va
 
 def test_the_collector_refuses_what_is_wrong(program: Path, tmp_path: Path) -> None:
     configuration = values()["alternateConfig"]
-    configuration["processors"]["transform/names"]["log_statements"][0]["statements"][0] = 'set(attributes["service.name"], nothing["x"])'
+    configuration["processors"]["transform/names"]["log_statements"][0]["statements"][0] = (
+        'set(attributes["service.name"], nothing["x"])'
+    )
     finished = validated(program, tmp_path, configuration)
     assert finished.returncode != 0 and "transform/names" in finished.stderr
 
@@ -102,7 +111,9 @@ class Sink:
         return list(_records(self.bodies.get("/v1/traces", []), "resourceSpans", "scopeSpans", "spans"))
 
     def metrics(self) -> list[tuple[dict[str, str], dict[str, t.Any]]]:
-        return list(_records(self.bodies.get("/api/v1/otlp/v1/metrics", []), "resourceMetrics", "scopeMetrics", "metrics"))
+        return list(
+            _records(self.bodies.get("/api/v1/otlp/v1/metrics", []), "resourceMetrics", "scopeMetrics", "metrics")
+        )
 
 
 def _value(attribute: dict[str, t.Any]) -> str:
@@ -110,7 +121,9 @@ def _value(attribute: dict[str, t.Any]) -> str:
     return str(value)
 
 
-def _records(bodies: list[dict[str, t.Any]], resources: str, scopes: str, records: str) -> collections.abc.Iterator[tuple[dict[str, str], dict[str, t.Any]]]:
+def _records(
+    bodies: list[dict[str, t.Any]], resources: str, scopes: str, records: str
+) -> collections.abc.Iterator[tuple[dict[str, str], dict[str, t.Any]]]:
     for body in bodies:
         for resource in body[resources]:
             attributes = {entry["key"]: _value(entry) for entry in resource["resource"].get("attributes", [])}
@@ -135,13 +148,17 @@ class Agent:
         return self.pods / f"{pod}_{self.pod_uid}" / container / "0.log"
 
     def send(self, kind: t.Literal["traces", "metrics", "logs"], body: dict[str, t.Any]) -> None:
-        request = urllib.request.Request(f"{self.otlp}/v1/{kind}", json.dumps(body).encode(), {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"{self.otlp}/v1/{kind}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
         with urllib.request.urlopen(request, timeout=10) as response:
             assert response.status == 200
 
 
 @pytest.fixture(scope="module")
-def agent(program: Path, control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[Agent]:
+def agent(
+    program: Path, control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> collections.abc.Iterator[Agent]:
     directory = tmp_path_factory.mktemp("collector")
     (directory / "store").mkdir()
     chart = values()
@@ -156,11 +173,27 @@ def agent(program: Path, control_plane: ControlPlane, tmp_path_factory: pytest.T
     exporter = {**reader["pull"]["exporter"]["prometheus"], "host": "127.0.0.1", "port": metrics_port}
     to_sink = {"encoding": "json", "compression": "none"}
     here = {
-        "extensions": {"file_storage": {"directory": str(directory / "store")}, "health_check": {"endpoint": f"127.0.0.1:{health_port}"}},
+        "extensions": {
+            "file_storage": {"directory": str(directory / "store")},
+            "health_check": {"endpoint": f"127.0.0.1:{health_port}"},
+        },
         "receivers": {
-            "otlp": {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{grpc_port}"}, "http": {"endpoint": f"127.0.0.1:{http_port}"}}},
-            "file_log/pods": {"include": [f"{found.pods}/*/*/*.log"], "start_at": "beginning", "poll_interval": "100ms"},
-            "file_log/containerd": {"include": [f"{found.containerd}/containerd.log"], "start_at": "beginning", "poll_interval": "100ms"},
+            "otlp": {
+                "protocols": {
+                    "grpc": {"endpoint": f"127.0.0.1:{grpc_port}"},
+                    "http": {"endpoint": f"127.0.0.1:{http_port}"},
+                }
+            },
+            "file_log/pods": {
+                "include": [f"{found.pods}/*/*/*.log"],
+                "start_at": "beginning",
+                "poll_interval": "100ms",
+            },
+            "file_log/containerd": {
+                "include": [f"{found.containerd}/containerd.log"],
+                "start_at": "beginning",
+                "poll_interval": "100ms",
+            },
         },
         "processors": {"k8s_attributes": {"auth_type": "kubeConfig"}, "batch": {"timeout": "100ms"}},
         "exporters": {
@@ -191,7 +224,12 @@ def rights(control_plane: ControlPlane, rules: list[dict[str, t.Any]]) -> Path:
     """A kubeconfig with the rights of the chart's ClusterRole and no others."""
     kubeconfig = control_plane.kubeconfig_for("collector")
     control_plane.apply(
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "collector"}, "rules": rules},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": "collector"},
+            "rules": rules,
+        },
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRoleBinding",
@@ -213,7 +251,14 @@ def make_pod(control_plane: ControlPlane) -> str:
         "spec": {"nodeName": NODE, "containers": [{"name": "hello", "image": "example.com/hello:1"}]},
     }
     control_plane.apply(pod)
-    status = {"status": {"phase": "Running", "podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}], "startTime": "2026-11-22T10:00:00Z"}}
+    status = {
+        "status": {
+            "phase": "Running",
+            "podIP": "127.0.0.1",
+            "podIPs": [{"ip": "127.0.0.1"}],
+            "startTime": "2026-11-22T10:00:00Z",
+        }
+    }
     control_plane.client().patch(PodStatus, "hello-abc", status, namespace="shop")
     metadata = control_plane.client().get(Pod, "hello-abc", namespace="shop").metadata
     assert metadata is not None and metadata.uid is not None
@@ -236,16 +281,32 @@ def body_of(record: dict[str, t.Any]) -> str:
 
 def test_output_of_a_function_goes_under_its_name(agent: Agent) -> None:
     append(agent.container_log("shop_hello-abc", "hello"), "2026-11-22T10:00:00.000000000Z stderr F hello from wasm")
-    wait_until(lambda: any(body_of(record) == "hello from wasm" for _attributes, record in agent.sink.logs()), seconds=20, what="the line at Loki's stand-in")
+    wait_until(
+        lambda: any(body_of(record) == "hello from wasm" for _attributes, record in agent.sink.logs()),
+        seconds=20,
+        what="the line at Loki's stand-in",
+    )
     attributes = next(attributes for attributes, record in agent.sink.logs() if body_of(record) == "hello from wasm")
-    wanted = {"service.name": "hello", "service.namespace": "shop", "k8s.namespace.name": "shop", "k8s.pod.name": "hello-abc", "k8s.container.name": "hello"}
+    wanted = {
+        "service.name": "hello",
+        "service.namespace": "shop",
+        "k8s.namespace.name": "shop",
+        "k8s.pod.name": "hello-abc",
+        "k8s.container.name": "hello",
+    }
     assert {key: attributes.get(key) for key in wanted} == wanted
 
 
 def test_a_line_with_a_trace_id_becomes_a_log_of_that_trace(agent: Agent) -> None:
     line = json.dumps({"DownstreamStatus": 200, "TraceId": TRACE, "SpanId": SPAN}, separators=(",", ":"))
-    append(agent.container_log("wasmfaas-system_traefik-1", "traefik"), f"2026-11-22T10:00:00.000000000Z stdout F {line}")
-    wait_until(lambda: any(body_of(record) == line for _attributes, record in agent.sink.logs()), seconds=20, what="the line at Loki's stand-in")
+    append(
+        agent.container_log("wasmfaas-system_traefik-1", "traefik"), f"2026-11-22T10:00:00.000000000Z stdout F {line}"
+    )
+    wait_until(
+        lambda: any(body_of(record) == line for _attributes, record in agent.sink.logs()),
+        seconds=20,
+        what="the line at Loki's stand-in",
+    )
     record = next(record for _attributes, record in agent.sink.logs() if body_of(record) == line)
     assert (record["traceId"], record["spanId"]) == (TRACE, SPAN)
 
@@ -253,7 +314,11 @@ def test_a_line_with_a_trace_id_becomes_a_log_of_that_trace(agent: Agent) -> Non
 def test_a_line_that_only_looks_like_json_stays_as_it_is(agent: Agent) -> None:
     line = f'{{"TraceId":"{TRACE}" and then no more JSON'
     append(agent.container_log("shop_hello-abc", "hello"), f"2026-11-22T10:00:01.000000000Z stderr F {line}")
-    wait_until(lambda: any(body_of(record) == line for _attributes, record in agent.sink.logs()), seconds=20, what="the line at Loki's stand-in")
+    wait_until(
+        lambda: any(body_of(record) == line for _attributes, record in agent.sink.logs()),
+        seconds=20,
+        what="the line at Loki's stand-in",
+    )
     assert not next(record for _attributes, record in agent.sink.logs() if body_of(record) == line).get("traceId")
 
 
@@ -263,9 +328,19 @@ def test_of_containerds_log_only_what_went_wrong(agent: Agent) -> None:
         'time="2026-11-22T10:00:00Z" level=info msg="StartContainer"',
         'time="2026-11-22T10:00:01Z" level=error msg="unsupported import wasi:http"',
     )
-    wait_until(lambda: any("unsupported import" in body_of(record) for _attributes, record in agent.sink.logs()), seconds=20, what="containerd's line")
-    ours = [(attributes, body_of(record)) for attributes, record in agent.sink.logs() if attributes.get("service.name") == "containerd"]
-    assert [text for _attributes, text in ours] == ['time="2026-11-22T10:00:01Z" level=error msg="unsupported import wasi:http"']
+    wait_until(
+        lambda: any("unsupported import" in body_of(record) for _attributes, record in agent.sink.logs()),
+        seconds=20,
+        what="containerd's line",
+    )
+    ours = [
+        (attributes, body_of(record))
+        for attributes, record in agent.sink.logs()
+        if attributes.get("service.name") == "containerd"
+    ]
+    assert [text for _attributes, text in ours] == [
+        'time="2026-11-22T10:00:01Z" level=error msg="unsupported import wasi:http"'
+    ]
     assert ours[0][0]["k8s.node.name"] == NODE
 
 
@@ -274,34 +349,78 @@ def test_spans_of_spin_get_the_functions_name_and_health_checks_go(agent: Agent)
 
     def span(path: str, identifier: str) -> dict[str, t.Any]:
         times = {"startTimeUnixNano": str(now), "endTimeUnixNano": str(now + 1000)}
-        return {"traceId": TRACE, "spanId": identifier, "name": f"GET {path}", "kind": 2, "attributes": [named("url.path", path)], **times}
+        return {
+            "traceId": TRACE,
+            "spanId": identifier,
+            "name": f"GET {path}",
+            "kind": 2,
+            "attributes": [named("url.path", path)],
+            **times,
+        }
 
     spans = [span("/.well-known/spin/health", "b7ad6b7169203332"), span("/cart", SPAN)]
-    agent.send("traces", {"resourceSpans": [{"resource": {"attributes": [named("service.name", "spin")]}, "scopeSpans": [{"spans": spans}]}]})
+    agent.send(
+        "traces",
+        {
+            "resourceSpans": [
+                {"resource": {"attributes": [named("service.name", "spin")]}, "scopeSpans": [{"spans": spans}]}
+            ]
+        },
+    )
     wait_until(lambda: bool(agent.sink.spans()), seconds=20, what="the span at Tempo's stand-in")
     assert [record["name"] for _attributes, record in agent.sink.spans()] == ["GET /cart"]
     attributes = agent.sink.spans()[0][0]
-    assert (attributes["service.name"], attributes["service.namespace"], attributes["k8s.pod.name"]) == ("hello", "shop", "hello-abc")
+    assert (attributes["service.name"], attributes["service.namespace"], attributes["k8s.pod.name"]) == (
+        "hello",
+        "shop",
+        "hello-abc",
+    )
 
 
 def test_metrics_of_spin_say_which_replica_counted(agent: Agent) -> None:
-    point = {"asInt": "3", "timeUnixNano": str(time.time_ns()), "attributes": [named("app_id", "hello"), named("component_id", "web")]}
-    metric = {"name": "spin.request_count", "sum": {"dataPoints": [point], "aggregationTemporality": 2, "isMonotonic": True}}
-    agent.send("metrics", {"resourceMetrics": [{"resource": {"attributes": [named("service.name", "spin")]}, "scopeMetrics": [{"metrics": [metric]}]}]})
+    point = {
+        "asInt": "3",
+        "timeUnixNano": str(time.time_ns()),
+        "attributes": [named("app_id", "hello"), named("component_id", "web")],
+    }
+    metric = {
+        "name": "spin.request_count",
+        "sum": {"dataPoints": [point], "aggregationTemporality": 2, "isMonotonic": True},
+    }
+    agent.send(
+        "metrics",
+        {
+            "resourceMetrics": [
+                {"resource": {"attributes": [named("service.name", "spin")]}, "scopeMetrics": [{"metrics": [metric]}]}
+            ]
+        },
+    )
     wait_until(lambda: bool(agent.sink.metrics()), seconds=20, what="the metric at Prometheus' stand-in")
     attributes, record = agent.sink.metrics()[0]
     assert record["name"] == "spin.request_count"
-    assert (attributes["wasmfaas.function"], attributes["k8s.namespace.name"], attributes["k8s.pod.name"]) == ("hello", "shop", "hello-abc")
+    assert (attributes["wasmfaas.function"], attributes["k8s.namespace.name"], attributes["k8s.pod.name"]) == (
+        "hello",
+        "shop",
+        "hello-abc",
+    )
 
 
 def test_logs_that_spin_sends_besides_are_not_doubled(agent: Agent) -> None:
     def logs(scope: str, text: str) -> dict[str, t.Any]:
         record = {"body": {"stringValue": text}, "timeUnixNano": str(time.time_ns())}
-        return {"resourceLogs": [{"resource": {"attributes": []}, "scopeLogs": [{"scope": {"name": scope}, "logRecords": [record]}]}]}
+        return {
+            "resourceLogs": [
+                {"resource": {"attributes": []}, "scopeLogs": [{"scope": {"name": scope}, "logRecords": [record]}]}
+            ]
+        }
 
     agent.send("logs", logs("spin", "from spin"))
     agent.send("logs", logs("another", "from another"))
-    wait_until(lambda: any(body_of(record) == "from another" for _attributes, record in agent.sink.logs()), seconds=20, what="the log of another sender")
+    wait_until(
+        lambda: any(body_of(record) == "from another" for _attributes, record in agent.sink.logs()),
+        seconds=20,
+        what="the log of another sender",
+    )
     assert not any(body_of(record) == "from spin" for _attributes, record in agent.sink.logs())
 
 

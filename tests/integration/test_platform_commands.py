@@ -18,9 +18,15 @@ import pytest
 from ..unit.roles.role_rendering import RenderedRole
 from .support.control_plane import ControlPlane
 
-pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed")
+pytestmark = pytest.mark.skipif(
+    shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed"
+)
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
-STORAGE_CLASS = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "local-path", "annotations": {DEFAULT: "true"}}}
+STORAGE_CLASS = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "metadata": {"name": "local-path", "annotations": {DEFAULT: "true"}},
+}
 
 
 class Tasks:
@@ -38,10 +44,19 @@ class Tasks:
 
     def apply(self, *objects: dict[str, t.Any]) -> None:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-        subprocess.run([*self.kubectl, "apply", "--filename", "-"], input=text, text=True, check=True, capture_output=True, timeout=60)
+        subprocess.run(
+            [*self.kubectl, "apply", "--filename", "-"],
+            input=text,
+            text=True,
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
 
     def delete(self, *what: str) -> None:
-        subprocess.run([*self.kubectl, "delete", "--ignore-not-found", *what], check=True, capture_output=True, timeout=60)
+        subprocess.run(
+            [*self.kubectl, "delete", "--ignore-not-found", *what], check=True, capture_output=True, timeout=60
+        )
 
 
 @pytest.fixture
@@ -78,10 +93,18 @@ def test_cluster_without_local_path_has_no_default_to_change(tasks: Tasks) -> No
 
 def test_volumes_of_the_driver_are_found(tasks: Tasks) -> None:
     def volume(name: str, source: dict[str, t.Any]) -> dict[str, t.Any]:
-        spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "persistentVolumeReclaimPolicy": "Retain", **source}
+        spec = {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            **source,
+        }
         return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
 
-    tasks.apply(volume("ours", {"csi": {"driver": "ebs.csi.aws.com", "volumeHandle": "vol-1"}}), volume("other", {"hostPath": {"path": "/srv"}}))
+    tasks.apply(
+        volume("ours", {"csi": {"driver": "ebs.csi.aws.com", "volumeHandle": "vol-1"}}),
+        volume("other", {"hostPath": {"path": "/srv"}}),
+    )
     try:
         result = tasks.run("aws_integration", "uninstall.yml", "Look for volumes that need the CSI driver")
         assert sorted(result.stdout.splitlines()) == [" other", "ebs.csi.aws.com ours"]
@@ -93,7 +116,11 @@ def test_access_to_the_registry_is_read_or_is_not_there(tasks: Tasks) -> None:
     missing = tasks.run("function_registry", "access.yml", "Read what the cluster has")
     assert (missing.returncode, missing.stdout) == (0, "")
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "function-registry"}}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "function-registry-access", "namespace": "function-registry"}}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "function-registry-access", "namespace": "function-registry"},
+    }
     tasks.apply(namespace, {**secret, "stringData": {"access.json": '{"host": "192.0.2.11"}'}})
     try:
         found = tasks.run("function_registry", "access.yml", "Read what the cluster has")
@@ -104,7 +131,11 @@ def test_access_to_the_registry_is_read_or_is_not_there(tasks: Tasks) -> None:
 
 def test_functions_of_the_registry_are_found(tasks: Tasks, tmp_path: Path) -> None:
     name = "Look for functions that come from it"
-    app = {"apiVersion": "core.spinkube.dev/v1alpha1", "kind": "SpinApp", "metadata": {"name": "shop", "namespace": "default"}}
+    app = {
+        "apiVersion": "core.spinkube.dev/v1alpha1",
+        "kind": "SpinApp",
+        "metadata": {"name": "shop", "namespace": "default"},
+    }
     image = "192.0.2.11:30500/functions/shop@sha256:" + "0" * 64
     tasks.apply({**app, "spec": {"image": image, "executor": "containerd-shim-spin", "replicas": 1}})
     try:
@@ -113,6 +144,12 @@ def test_functions_of_the_registry_are_found(tasks: Tasks, tmp_path: Path) -> No
     finally:
         tasks.delete("spinapps.core.spinkube.dev", "shop", "--namespace", "default", "--wait=false")
     # Without SpinKube: what the task takes for "there are none".
-    other = subprocess.run([*tasks.kubectl, "get", "spinapps.example.com", "--all-namespaces"], capture_output=True, text=True, check=False, timeout=60)
+    other = subprocess.run(
+        [*tasks.kubectl, "get", "spinapps.example.com", "--all-namespaces"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert other.returncode != 0
     assert "doesn't have a resource type" in other.stderr

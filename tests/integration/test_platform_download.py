@@ -19,9 +19,9 @@ from pathlib import Path
 import httpx2
 import pytest
 import yaml
-from ansible_collections.wasmfaas.platform.plugins.module_utils.download import charts
+from ansible_collections.wasmfaas.platform.plugins.module_utils.charts import download as charts
+from ansible_collections.wasmfaas.platform.plugins.module_utils.download import air_gap_bundle
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import bundle
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import store
 
 from .support import platform_parts
@@ -56,7 +56,9 @@ def repository(tmp_path: Path) -> collections.abc.Iterator[Repository]:
     content = archive("keda", "2.20.2")
     (directory / "archives/keda-2.20.2.tgz").write_bytes(content)
     entry = {"version": "2.20.2", "urls": ["archives/keda-2.20.2.tgz"], "digest": hashlib.sha256(content).hexdigest()}
-    (directory / "index.yaml").write_text(yaml.safe_dump({"apiVersion": "v1", "entries": {"keda": [entry]}}), encoding="utf-8")
+    (directory / "index.yaml").write_text(
+        yaml.safe_dump({"apiVersion": "v1", "entries": {"keda": [entry]}}), encoding="utf-8"
+    )
     asked: list[str] = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
@@ -81,9 +83,18 @@ def push(registry: Registry, name: str, version: str, layer_type: str = charts.A
         place = httpx2.post(f"{registry.url}/v2/helm/{name}/blobs/uploads/").headers["Location"]
         httpx2.put(f"{place}{'&' if '?' in place else '?'}digest={digest}", content=data).raise_for_status()
         layers.append({"mediaType": media_type, "digest": digest, "size": len(data)})
-    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": layers[0], "layers": layers[1:]}
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": layers[0],
+        "layers": layers[1:],
+    }
     tag = version.replace("+", "_")
-    answer = httpx2.put(f"{registry.url}/v2/helm/{name}/manifests/{tag}", content=json.dumps(manifest), headers={"Content-Type": str(manifest["mediaType"])})
+    answer = httpx2.put(
+        f"{registry.url}/v2/helm/{name}/manifests/{tag}",
+        content=json.dumps(manifest),
+        headers={"Content-Type": str(manifest["mediaType"])},
+    )
     answer.raise_for_status()
     return content
 
@@ -126,7 +137,9 @@ def test_from_a_registry_once(registry: Registry, tmp_path: Path) -> None:
 
 
 def test_check_mode_fetches_nothing(repository: Repository, tmp_path: Path) -> None:
-    assert collect(tmp_path / "bundle", {"keda": {"repository": repository.url, "version": "2.20.2"}}, check_mode=True)["changed"]
+    assert collect(tmp_path / "bundle", {"keda": {"repository": repository.url, "version": "2.20.2"}}, check_mode=True)[
+        "changed"
+    ]
     assert repository.asked == []
     assert not (tmp_path / "bundle").exists()
 
@@ -134,12 +147,15 @@ def test_check_mode_fetches_nothing(repository: Repository, tmp_path: Path) -> N
 def test_folder_is_complete_for_the_other_side(repository: Repository, tmp_path: Path) -> None:
     own = tmp_path / "own.tgz"
     own.write_bytes(archive("traefik", "41.3.0"))
-    sources: dict[str, dict[str, str]] = {"keda": {"repository": repository.url, "version": "2.20.2"}, "traefik": {"content": str(own), "version": "41.3.0"}}
+    sources: dict[str, dict[str, str]] = {
+        "keda": {"repository": repository.url, "version": "2.20.2"},
+        "traefik": {"content": str(own), "version": "41.3.0"},
+    }
     folder = tmp_path / "bundle"
     collected = collect(folder, sources)
-    result = bundle.collect(str(folder), collected["programs"], collected["versions"], [])
+    result = air_gap_bundle.collect(str(folder), collected["programs"], collected["versions"], [])
     assert [file["name"] for file in result["files"]] == ["chart-keda", "chart-traefik"]
-    assert not bundle.collect(str(folder), collected["programs"], collected["versions"], [])["changed"]
+    assert not air_gap_bundle.collect(str(folder), collected["programs"], collected["versions"], [])["changed"]
     carried = folder.rename(tmp_path / "carried")
     own.unlink()
     for name, version in (("keda", "2.20.2"), ("traefik", "41.3.0")):
@@ -165,7 +181,10 @@ def test_what_was_not_collected_or_was_changed_is_named(repository: Repository, 
         ({"version": "9.9.9"}, r"has no chart keda 9\.9\.9; the newest that it has is 2\.20\.2"),
         ({"version": "2.20.2", "chart": "other"}, r"has no chart other 2\.20\.2; the newest that it has is none"),
         ({"repository": "", "version": "1"}, "no repository or no version"),
-        ({"content": "/nowhere/keda.tgz", "version": "1"}, "/nowhere/keda.tgz, the archive of the chart keda, can't be read"),
+        (
+            {"content": "/nowhere/keda.tgz", "version": "1"},
+            "/nowhere/keda.tgz, the archive of the chart keda, can't be read",
+        ),
     ],
 )
 def test_bad_source_is_named(repository: Repository, tmp_path: Path, source: dict[str, str], message: str) -> None:
@@ -205,7 +224,9 @@ def test_each_part_brings_the_charts_and_definitions_that_its_role_installs() ->
     installed: dict[str, set[str]] = {}
     for role, variant in platform_parts.variants():
         if role in known["__platform_charts_of"]:
-            installed.setdefault(role, set()).update(chart["name"] for call in platform_parts.calls(role, variant) for chart in call.charts)
+            installed.setdefault(role, set()).update(
+                chart["name"] for call in platform_parts.calls(role, variant) for chart in call.charts
+            )
     assert {role: set(names) for role, names in known["__platform_charts_of"].items()} == installed
     assert set().union(*installed.values()) == set(defaults["platform_charts"])
     named = {name for names in known["__platform_definitions_of"].values() for name in names}

@@ -63,13 +63,26 @@ def helm() -> str:
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
     file = tmp_path / "web.tgz"
-    file.write_bytes(chart_archive("web", "1.0.0", {"workload.yaml": WORKLOAD, "tests/check.yaml": TEST_POD}, {"image": {"registry": "ghcr.io", "tag": "1"}}))
+    file.write_bytes(
+        chart_archive(
+            "web",
+            "1.0.0",
+            {"workload.yaml": WORKLOAD, "tests/check.yaml": TEST_POD},
+            {"image": {"registry": "ghcr.io", "tag": "1"}},
+        )
+    )
     return file
 
 
 def listed(archive: Path, helm: str, *, check_mode: bool = False, **changes: t.Any) -> dict[str, t.Any]:
     parameters = {
-        "charts": [{"name": "web", "namespace": "shop", "values": {"image": {"tag": "2", "registry": "mirror.example.com/ghcr"}}}],
+        "charts": [
+            {
+                "name": "web",
+                "namespace": "shop",
+                "values": {"image": {"tag": "2", "registry": "mirror.example.com/ghcr"}},
+            }
+        ],
         "sources": {"web": {"content": str(archive), "version": "1.0.0"}},
         "directory": str(archive.parent / "bundle"),
         "image_registries": {"ghcr.io": "mirror.example.com/ghcr/", "docker.io": "mirror.example.com"},
@@ -92,7 +105,9 @@ def test_where_images_are_from_and_what_nodes_ask_for(archive: Path, helm: str) 
         (f"registry.k8s.io/sidecar@{DIGEST}", f"registry.k8s.io/sidecar@{DIGEST}"),
     ]
     assert found["without_mirror"] == ["docker.io", "quay.io", "registry.k8s.io"]
-    lines = [line for line in (folder / images.FILE).read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    lines = [
+        line for line in (folder / images.FILE).read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+    ]
     assert lines == [f"{image['source']} {image['name']}" for image in found["images"]]
     assert listed(archive, helm)["changed"] is False
     assert listed(archive, helm, check_mode=True)["changed"] is False
@@ -116,7 +131,8 @@ def test_the_real_chart_of_cert_manager_with_the_role_s_values(helm: str) -> Non
     (chart,) = images.read_charts(call.charts, {}, 0, state="absent")
     found = images.images_of(images.render(chart, str(folder), helm, "v1.36.4+k3s1"))
     assert {name.rpartition(":")[0] for name in found} >= {
-        f"mirror.example.com/quay/jetstack/cert-manager-{part}" for part in ("controller", "webhook", "cainjector", "acmesolver")
+        f"mirror.example.com/quay/jetstack/cert-manager-{part}"
+        for part in ("controller", "webhook", "cainjector", "acmesolver")
     }
     assert {images.source_of(name, registries).partition("/")[0] for name in found} == {"quay.io"}, found
 
@@ -128,7 +144,9 @@ def test_without_helm_nothing_is_written(archive: Path) -> None:
 
 
 def test_a_chart_that_can_t_be_rendered_or_is_not_there(archive: Path, helm: str) -> None:
-    archive.write_bytes(chart_archive("web", "1.0.0", {"workload.yaml": '{{ required "image.tag is required" .Values.none }}'}, {}))
+    archive.write_bytes(
+        chart_archive("web", "1.0.0", {"workload.yaml": '{{ required "image.tag is required" .Values.none }}'}, {})
+    )
     with pytest.raises(PlatformError, match=r"helm can't render the chart web: .*image\.tag is required") as caught:
         listed(archive, helm)
     assert "bundle_platform_images=false" in caught.value.next_step
@@ -140,19 +158,33 @@ def test_a_chart_that_can_t_be_rendered_or_is_not_there(archive: Path, helm: str
 
 def test_every_part_is_in_the_list(helm: str, tmp_path: Path) -> None:
     """The roles' own values, for charts that make an image's tag of them."""
-    known = yaml.safe_load((platform_parts.ROLES / "platform/vars/main.yml").read_text(encoding="utf-8"))["__platform_charts_of"]
+    known = yaml.safe_load((platform_parts.ROLES / "platform/vars/main.yml").read_text(encoding="utf-8"))[
+        "__platform_charts_of"
+    ]
     parts = [part for part in known if part != "aws_integration"]
     charts = [name for part in parts for name in known[part]]
-    template = (
-        'apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: "quay.io/NAME:{{ .Values | toJson | sha256sum | trunc 8 }}"}]}\n'
-    )
+    template = 'apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: "quay.io/NAME:{{ .Values | toJson | sha256sum | trunc 8 }}"}]}\n'
     for name in charts:
-        (tmp_path / f"{name}.tgz").write_bytes(chart_archive(name, "1.0.0", {"pod.yaml": template.replace("NAME", name)}, {"untouched": True}))
+        (tmp_path / f"{name}.tgz").write_bytes(
+            chart_archive(name, "1.0.0", {"pod.yaml": template.replace("NAME", name)}, {"untouched": True})
+        )
     inventory = tmp_path / "hosts.yml"
-    inventory.write_text("all: {hosts: {server-1: {ansible_connection: local}}}\nk3s_server: {hosts: {server-1: {}}}\n", encoding="utf-8")
+    inventory.write_text(
+        "all: {hosts: {server-1: {ansible_connection: local}}}\nk3s_server: {hosts: {server-1: {}}}\n", encoding="utf-8"
+    )
     role = {"name": "wasmfaas.platform.platform", "tasks_from": "bundle"}
     play = tmp_path / "play.yml"
-    play.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": [{"name": "Bundle", "ansible.builtin.import_role": role}]}]))
+    play.write_text(
+        yaml.safe_dump(
+            [
+                {
+                    "hosts": "all",
+                    "gather_facts": False,
+                    "tasks": [{"name": "Bundle", "ansible.builtin.import_role": role}],
+                }
+            ]
+        )
+    )
     overrides = {name: {"content": str(tmp_path / f"{name}.tgz"), "version": "1.0.0"} for name in charts}
     common = {
         "bundle": tmp_path / "bundle",
@@ -165,14 +197,29 @@ def test_every_part_is_in_the_list(helm: str, tmp_path: Path) -> None:
     run = playbooks.run(str(play), "-i", str(inventory), *extra(**common, bundle_helm=helm), inventory="local")
     assert run.exit_code == 0, run.output
     assert "Without internet these need a mirror in platform_image_registries: quay.io" in run.output
-    found = [line.split()[0] for line in (tmp_path / "bundle" / images.FILE).read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    found = [
+        line.split()[0]
+        for line in (tmp_path / "bundle" / images.FILE).read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    ]
     assert {image.rpartition(":")[0] for image in found} == {f"quay.io/{name}" for name in charts}
-    untouched = images.render(*images.read_charts([{"name": "keda", "namespace": "keda"}], {}, 0, state="absent"), str(tmp_path / "keda.tgz"), helm, "")
+    untouched = images.render(
+        *images.read_charts([{"name": "keda", "namespace": "keda"}], {}, 0, state="absent"),
+        str(tmp_path / "keda.tgz"),
+        helm,
+        "",
+    )
     assert untouched[0]["spec"]["containers"][0]["image"] not in found, "the role's values were not used"
     again = playbooks.run(str(play), "-i", str(inventory), *extra(**common, bundle_helm=helm), inventory="local")
     assert again.changed == 0, again.output
 
-    without = playbooks.run(str(play), "-i", str(inventory), *extra(**{**common, "bundle": tmp_path / "other"}, bundle_helm="no-such-helm"), inventory="local")
+    without = playbooks.run(
+        str(play),
+        "-i",
+        str(inventory),
+        *extra(**{**common, "bundle": tmp_path / "other"}, bundle_helm="no-such-helm"),
+        inventory="local",
+    )
     assert without.exit_code == 0, without.output
     assert "The platform's images are not listed, as there is no program helm here" in without.output
     assert not (tmp_path / "other" / images.FILE).exists()

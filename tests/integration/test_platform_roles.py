@@ -19,20 +19,33 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import charts
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.kubectl import host_kubectl
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.objects import KEPT_NAMESPACES, Objects, identity
+from ansible_collections.wasmfaas.platform.plugins.module_utils.charts import component
+from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.kubectl import host_kubectl
+from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.objects import (
+    KEPT_NAMESPACES,
+    Objects,
+    identity,
+)
 
 from .support import platform_parts
 from .support.audit import Requests
 from .support.control_plane import ControlPlane
 from .support.definitions import DefinitionsMissingError, definition_files
 from .support.helm_controller_stand_in import HelmControllerStandIn, Object, Render
-from .support.module_files import CERT_MANAGER, GATEWAY_API, HELM_CHART_DEFINITION, HELM_CONTROLLER, PROMETHEUS_OPERATOR, ModuleMissingError
+from .support.module_files import (
+    CERT_MANAGER,
+    GATEWAY_API,
+    HELM_CHART_DEFINITION,
+    HELM_CONTROLLER,
+    PROMETHEUS_OPERATOR,
+    ModuleMissingError,
+)
 from .support.playbooks import PlaybookRun, Playbooks, extra
 from .support.servers import Programs
 
-pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed")
+pytestmark = pytest.mark.skipif(
+    shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed"
+)
 
 NAMESPACES = {"tenant": ("keda", "wasmfaas-system")}
 """Of other roles, in which a role has objects."""
@@ -53,7 +66,9 @@ class Platform:
         self.command = ["kubectl", f"--kubeconfig={control_plane.kubeconfig}"]
 
     def run(self, call: platform_parts.Call, *, state: str = "present", check_mode: bool = False) -> dict[str, t.Any]:
-        sources = yaml.safe_load((platform_parts.ROLES / "platform/defaults/main.yml").read_text(encoding="utf-8"))["platform_charts"]
+        sources = yaml.safe_load((platform_parts.ROLES / "platform/defaults/main.yml").read_text(encoding="utf-8"))[
+            "platform_charts"
+        ]
         parameters = {
             "objects": [*definitions(call), *call.objects],
             "charts": call.charts,
@@ -67,7 +82,7 @@ class Platform:
             "state": state,
             "remove_definitions": False,
         }
-        return charts.run(parameters, check_mode, set())
+        return component.run(parameters, check_mode, set())
 
     def left(self, call: platform_parts.Call) -> list[str]:
         given = [entry for entry in (*call.objects, *call.objects_after) if not _is_there_already(entry)]
@@ -76,12 +91,19 @@ class Platform:
 
 
 def _helm_chart(name: str) -> Object:
-    return {"apiVersion": "helm.cattle.io/v1", "kind": "HelmChart", "metadata": {"name": name, "namespace": "kube-system"}}
+    return {
+        "apiVersion": "helm.cattle.io/v1",
+        "kind": "HelmChart",
+        "metadata": {"name": name, "namespace": "kube-system"},
+    }
 
 
 def _is_there_already(entry: Object) -> bool:
     """Definitions, which are there since the start and stay, and namespaces of the cluster itself."""
-    return bool(entry["kind"] == "CustomResourceDefinition" or (entry["kind"] == "Namespace" and entry["metadata"]["name"] in KEPT_NAMESPACES))
+    return bool(
+        entry["kind"] == "CustomResourceDefinition"
+        or (entry["kind"] == "Namespace" and entry["metadata"]["name"] in KEPT_NAMESPACES)
+    )
 
 
 @functools.cache
@@ -117,7 +139,9 @@ def platform(server_programs: Programs, tmp_path_factory: pytest.TempPathFactory
     except (ModuleMissingError, DefinitionsMissingError) as error:
         pytest.skip(str(error))
     plane = ControlPlane(server_programs, tmp_path_factory.mktemp("platform") / "plane", definitions=files, audit=True)
-    stand_in = HelmControllerStandIn(plane.directory / "data" / "controller-manager.kubeconfig", tmp_path_factory.mktemp("helm"), AnyChart())
+    stand_in = HelmControllerStandIn(
+        plane.directory / "data" / "controller-manager.kubeconfig", tmp_path_factory.mktemp("helm"), AnyChart()
+    )
     yield Platform(plane)
     try:
         stand_in.stop()
@@ -125,7 +149,9 @@ def platform(server_programs: Programs, tmp_path_factory: pytest.TempPathFactory
         plane.stop()
 
 
-@pytest.mark.parametrize(("role", "variant"), [pytest.param(*pair, id="-".join(pair)) for pair in platform_parts.variants()])
+@pytest.mark.parametrize(
+    ("role", "variant"), [pytest.param(*pair, id="-".join(pair)) for pair in platform_parts.variants()]
+)
 def test_what_a_role_applies_is_accepted_stays_and_goes(platform: Platform, role: str, variant: str) -> None:
     calls = platform_parts.calls(role, variant)
     for namespace in NAMESPACES.get(role, ()):
@@ -133,7 +159,12 @@ def test_what_a_role_applies_is_accepted_stays_and_goes(platform: Platform, role
     for call in calls:
         assert platform.run(call, check_mode=True)["changed"] is True
     for call in calls:
-        wanted = [*definitions(call), *call.objects, *call.objects_after, *(_helm_chart(chart["name"]) for chart in call.charts)]
+        wanted = [
+            *definitions(call),
+            *call.objects,
+            *call.objects_after,
+            *(_helm_chart(chart["name"]) for chart in call.charts),
+        ]
         first = platform.run(call)
         assert set(first["changed_objects"]) >= {identity(entry) for entry in wanted if not _is_there_already(entry)}
         requests = Requests(platform.control_plane.audit_log)
@@ -142,12 +173,18 @@ def test_what_a_role_applies_is_accepted_stays_and_goes(platform: Platform, role
         assert [request for request in made if request.writes] == []
         read = [(request.resource, request.namespace, request.name) for request in made if request.verb == "get"]
         # Of what is not there kubectl asks whether its namespace is there.
-        absent = collections.Counter(("namespaces", namespace, namespace) for entry in call.objects_absent if (namespace := entry["metadata"].get("namespace")))
+        absent = collections.Counter(
+            ("namespaces", namespace, namespace)
+            for entry in call.objects_absent
+            if (namespace := entry["metadata"].get("namespace"))
+        )
         assert len(read) >= len(wanted)
         assert max((collections.Counter(read) - absent).values()) == 1, "an object was read more than once"
         namespaces = {chart["namespace"] for chart in call.charts}
         lists = sorted((request.resource, request.namespace) for request in made if request.verb == "list")
-        assert lists == sorted((kind, namespace) for kind in ("daemonsets", "deployments", "statefulsets") for namespace in namespaces)
+        assert lists == sorted(
+            (kind, namespace) for kind in ("daemonsets", "deployments", "statefulsets") for namespace in namespaces
+        )
         assert platform.run(call, check_mode=True)["changed"] is False
     for call in reversed(calls):
         platform.run(call, state="absent")
@@ -157,7 +194,12 @@ def test_what_a_role_applies_is_accepted_stays_and_goes(platform: Platform, role
 
 def test_the_playbook_puts_parts_on_any_cluster_and_takes_them_away(platform: Platform, tmp_path: Path) -> None:
     playbooks = Playbooks(tmp_path / "home")
-    common = {"platform_hosts": "localhost", "platform_host": "localhost", "platform_kubectl": platform.command, "platform_chart_installer": "controller"}
+    common = {
+        "platform_hosts": "localhost",
+        "platform_host": "localhost",
+        "platform_kubectl": platform.command,
+        "platform_chart_installer": "controller",
+    }
 
     def run(*more: str, **variables: t.Any) -> PlaybookRun:
         return playbooks.run("platform.yml", *extra(**common, **variables), *more)
@@ -186,13 +228,19 @@ def test_the_playbook_puts_parts_on_any_cluster_and_takes_them_away(platform: Pl
 
 
 def test_checksums_of_definitions_are_those_of_the_tags() -> None:
-    known = yaml.safe_load((platform_parts.ROLES / "platform/defaults/main.yml").read_text(encoding="utf-8"))["platform_definitions"]
+    known = yaml.safe_load((platform_parts.ROLES / "platform/defaults/main.yml").read_text(encoding="utf-8"))[
+        "platform_definitions"
+    ]
     try:
         for entry in [entry for entries in known.values() for entry in entries]:
-            assert hashlib.sha256(definition_file(entry["url"]).read_bytes()).hexdigest() == entry["sha256"], entry["url"]
+            assert hashlib.sha256(definition_file(entry["url"]).read_bytes()).hexdigest() == entry["sha256"], entry[
+                "url"
+            ]
         gateway = {entry["url"].rpartition("/")[2] for entry in known["gateway-api"]}
         assert gateway == {
-            file.name for file in GATEWAY_API.folder("config", "crd", "standard").glob("gateway.networking.k8s.io_*.yaml") if "_vap_" not in file.name
+            file.name
+            for file in GATEWAY_API.folder("config", "crd", "standard").glob("gateway.networking.k8s.io_*.yaml")
+            if "_vap_" not in file.name
         }
     except (ModuleMissingError, DefinitionsMissingError) as error:
         pytest.skip(str(error))

@@ -22,9 +22,9 @@ from pathlib import Path
 import httpx2
 import psutil
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.api import KubernetesApi
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.connection import ConnectionOptions
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import SPIN_APP
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import SPIN_APP
 
 from .support.deployment import Deployment
 from .support.fixtures import Registry
@@ -34,10 +34,14 @@ from .support.servers import REPOSITORY, wait_until, write_private
 
 NAMESPACE = "user1"
 RESULT_KEYS = {"changed", "name", "namespace", "url", "image", "digest", "source_digest", "stages"}
-RESULT_LINE = r"(deployed|unchanged|pushed) \S+ sha256:[0-9a-f]{12} \(\d+\.\d\d s(: \w+ \d+\.\d\d s(, \w+ \d+\.\d\d s)*)?\)"
+RESULT_LINE = (
+    r"(deployed|unchanged|pushed) \S+ sha256:[0-9a-f]{12} \(\d+\.\d\d s(: \w+ \d+\.\d\d s(, \w+ \d+\.\d\d s)*)?\)"
+)
 SECRET = "s3cret-value-0f-a-variable"
 USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-needs_skopeo = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo, the second opinion, is not installed: apt-get install skopeo")
+needs_skopeo = pytest.mark.skipif(
+    shutil.which("skopeo") is None, reason="skopeo, the second opinion, is not installed: apt-get install skopeo"
+)
 
 
 @pytest.fixture
@@ -50,7 +54,9 @@ def cluster(deployment: Deployment, project: FunctionProject) -> list[str]:
     """The arguments that every deployment to the test cluster needs."""
     deployment.remember(project.name, namespace=NAMESPACE)
     return [
-        *extra(namespace=NAMESPACE, registry=f"docker://{deployment.registry.host}/functions", registry_plain_http=True),
+        *extra(
+            namespace=NAMESPACE, registry=f"docker://{deployment.registry.host}/functions", registry_plain_http=True
+        ),
         *extra(probe_address=f"127.0.0.1:{deployment.stand_in.front_port}", domain="127.0.0.1.nip.io"),
         *extra(kubeconfig=deployment.control_plane.kubeconfig),
     ]
@@ -69,7 +75,12 @@ def kubeconfig_of(deployment: Deployment) -> list[str]:
 
 
 def test_the_life_of_a_function(
-    playbooks: Playbooks, cluster: list[str], deployment: Deployment, project: FunctionProject, api: KubernetesApi, tmp_path: Path
+    playbooks: Playbooks,
+    cluster: list[str],
+    deployment: Deployment,
+    project: FunctionProject,
+    api: KubernetesApi,
+    tmp_path: Path,
 ) -> None:
     file = tmp_path / "results" / "deploy.json"
     deploy = ["deploy-function.yml", *extra(src=project.folder, result_file=file), *cluster]
@@ -77,7 +88,12 @@ def test_the_life_of_a_function(
 
     planned = playbooks.run(*deploy, "--check", "--diff")
     assert (planned.exit_code, planned.changed) == (0, 1), planned.output
-    for line in (r"-\s+source_digest: null", r"\+\s+SpinApp:", r"\+\s+replicas: 1", r"\+\s+build:\n\+\s+- python3 build\.py"):
+    for line in (
+        r"-\s+source_digest: null",
+        r"\+\s+SpinApp:",
+        r"\+\s+replicas: 1",
+        r"\+\s+build:\n\+\s+- python3 build\.py",
+    ):
         assert re.search(f"^{line}$", planned.output, re.MULTILINE), line
     assert planned.result_line.startswith("would be deployed ")
     assert api.get(SPIN_APP, NAMESPACE, project.name) is None and not (project.folder / "app.wasm").exists()
@@ -99,7 +115,9 @@ def test_the_life_of_a_function(
     assert second.result_line.startswith("unchanged ")
     again = json.loads(file.read_text())
     assert again["changed"] is False and "build" not in again["stages"]
-    assert {key: again[key] for key in RESULT_KEYS - {"changed", "stages"}} == {key: result[key] for key in RESULT_KEYS - {"changed", "stages"}}
+    assert {key: again[key] for key in RESULT_KEYS - {"changed", "stages"}} == {
+        key: result[key] for key in RESULT_KEYS - {"changed", "stages"}
+    }
 
     live = api.get(SPIN_APP, NAMESPACE, project.name)
     unchanged = playbooks.run(*deploy, "--check", "--diff")
@@ -128,9 +146,14 @@ def test_the_life_of_a_function(
 
 
 @needs_skopeo
-def test_what_was_pushed_is_read_by_skopeo(playbooks: Playbooks, cluster: list[str], project: FunctionProject, tmp_path: Path) -> None:
+def test_what_was_pushed_is_read_by_skopeo(
+    playbooks: Playbooks, cluster: list[str], project: FunctionProject, tmp_path: Path
+) -> None:
     file = tmp_path / "pushed.json"
-    pushes = [playbooks.run("deploy-function.yml", *extra(src=project.folder, state="pushed", result_file=file), *cluster) for _time in range(2)]
+    pushes = [
+        playbooks.run("deploy-function.yml", *extra(src=project.folder, state="pushed", result_file=file), *cluster)
+        for _time in range(2)
+    ]
     assert [(push.exit_code, push.changed) for push in pushes] == [(0, 1), (0, 0)], pushes[0].output
     result = json.loads(file.read_text())
     assert result["image"] in pushes[1].result_line and result["url"] == ""
@@ -153,12 +176,19 @@ def test_paths_are_the_users(playbooks: Playbooks, tmp_path: Path) -> None:
     """Relative ones are relative to where the user stands; `~` and blanks are fine."""
     project = FunctionProject(playbooks.home / "my functions" / "the shop", "shop")
     pushed = [*extra(state="pushed", registry=f"oci:{tmp_path}/an image layout")]
-    relative = playbooks.run("deploy-function.yml", *extra(src="the shop", result_file="result of it.json"), *pushed, folder=project.folder.parent)
+    relative = playbooks.run(
+        "deploy-function.yml",
+        *extra(src="the shop", result_file="result of it.json"),
+        *pushed,
+        folder=project.folder.parent,
+    )
     assert (relative.exit_code, relative.changed) == (0, 1), relative.output
     assert set(json.loads((project.folder.parent / "result of it.json").read_text())) == RESULT_KEYS
     here = playbooks.run("deploy-function.yml", "-e", "src=.", *pushed, folder=project.folder)
     assert (here.exit_code, here.changed) == (0, 0), here.output
-    of_home = playbooks.run("deploy-function.yml", *extra(src="~/my functions/the shop", result_file="~/result.json"), *pushed)
+    of_home = playbooks.run(
+        "deploy-function.yml", *extra(src="~/my functions/the shop", result_file="~/result.json"), *pushed
+    )
     assert (of_home.exit_code, of_home.changed) == (0, 0), of_home.output
     assert (playbooks.home / "result.json").exists()
     assert not list(REPOSITORY.glob("result*.json"))
@@ -170,22 +200,34 @@ def test_paths_are_the_users(playbooks: Playbooks, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "expected"),
     [
-        (lambda project: project.manifest(more='sorce = "app.wasm"'), r"manifest: spin\.toml:\d+: component\.main\.sorce: unknown key"),
-        (lambda project: project.manifest(command="echo the reason >&2; exit 3"), r"build: .*failed with exit code 3\. Its last lines:\s+the reason"),
+        (
+            lambda project: project.manifest(more='sorce = "app.wasm"'),
+            r"manifest: spin\.toml:\d+: component\.main\.sorce: unknown key",
+        ),
+        (
+            lambda project: project.manifest(command="echo the reason >&2; exit 3"),
+            r"build: .*failed with exit code 3\. Its last lines:\s+the reason",
+        ),
         (lambda project: shutil.rmtree(project.folder), r"manifest: .*spin\.toml"),
         (lambda project: project.manifest(behaviour="crash"), r"rollout: .*CrashLoopBackOff"),
     ],
     ids=["unknown key", "failing build", "no folder", "crashing function"],
 )
 def test_errors_are_readable(
-    playbooks: Playbooks, cluster: list[str], project: FunctionProject, spoil: t.Callable[[FunctionProject], None], expected: str
+    playbooks: Playbooks,
+    cluster: list[str],
+    project: FunctionProject,
+    spoil: t.Callable[[FunctionProject], None],
+    expected: str,
 ) -> None:
     spoil(project)
     run = playbooks.run("deploy-function.yml", *extra(src=project.folder), *cluster)
     assert run.exit_code == 2 and "failed=1" in run.output
     assert re.search(expected, run.output, re.DOTALL), run.output
     assert re.search(r"Next: \S", run.output)
-    assert re.search(r"^\s+stage: \w+$", run.output, re.MULTILINE) and re.search(r"^\s+next_step: ", run.output, re.MULTILINE)
+    assert re.search(r"^\s+stage: \w+$", run.output, re.MULTILINE) and re.search(
+        r"^\s+next_step: ", run.output, re.MULTILINE
+    )
     assert "Traceback" not in run.output
 
 
@@ -194,13 +236,17 @@ def test_no_source_at_all(playbooks: Playbooks, cluster: list[str]) -> None:
     assert run.exit_code == 2 and "source" in run.output and "Traceback" not in run.output
 
 
-def test_an_interrupt_from_the_keyboard(playbooks: Playbooks, cluster: list[str], deployment: Deployment, project: FunctionProject, tmp_path: Path) -> None:
+def test_an_interrupt_from_the_keyboard(
+    playbooks: Playbooks, cluster: list[str], deployment: Deployment, project: FunctionProject, tmp_path: Path
+) -> None:
     hold, file = tmp_path / "hold", tmp_path / "result.json"
     deploy = ["deploy-function.yml", *extra(src=project.folder, result_file=file), *cluster]
     assert playbooks.run(*deploy).exit_code == 0
     first = json.loads(file.read_text())
     hold.touch()
-    project.manifest(command=f"if test -e '{hold}'; then echo $$ > '{tmp_path}/process'; sleep 600; fi; python3 build.py")
+    project.manifest(
+        command=f"if test -e '{hold}'; then echo $$ > '{tmp_path}/process'; sleep 600; fi; python3 build.py"
+    )
     project.write("second")
     process = playbooks.start(*deploy)
     wait_until((tmp_path / "process").exists, seconds=60, what="the build runs")
@@ -263,7 +309,13 @@ def system_log() -> collections.abc.Iterator[t.Callable[[], str]]:
     if _has_listener(device):
         if shutil.which("journalctl") is None:
             pytest.skip("the system's log can't be read: there is no journalctl")
-        yield lambda: subprocess.run(["journalctl", "--no-pager", f"--since=@{started:.0f}"], check=True, capture_output=True, text=True).stdout
+        yield (
+            lambda: (
+                subprocess.run(
+                    ["journalctl", "--no-pager", f"--since=@{started:.0f}"], check=True, capture_output=True, text=True
+                ).stdout
+            )
+        )
         return
     if os.geteuid() != 0:
         pytest.skip("there is no system log, and only root can play one at /dev/log")
@@ -298,23 +350,46 @@ def system_log() -> collections.abc.Iterator[t.Callable[[], str]]:
 def _too_open(folder: Path, secret: str, *, given: Path) -> list[str]:
     """Files below `folder` that hold the secret and that others may read; `given` is where the user wrote it."""
     files = [file for file in folder.rglob("*") if file.is_file() and not file.is_symlink() and file != given]
-    return [f"{file} {file.stat().st_mode:o}" for file in files if secret.encode() in file.read_bytes() and file.stat().st_mode & 0o077]
+    return [
+        f"{file} {file.stat().st_mode:o}"
+        for file in files
+        if secret.encode() in file.read_bytes() and file.stat().st_mode & 0o077
+    ]
 
 
 def test_a_secret_variable_is_shown_nowhere(
-    playbooks: Playbooks, cluster: list[str], deployment: Deployment, project: FunctionProject, system_log: t.Callable[[], str], tmp_path: Path
+    playbooks: Playbooks,
+    cluster: list[str],
+    deployment: Deployment,
+    project: FunctionProject,
+    system_log: t.Callable[[], str],
+    tmp_path: Path,
 ) -> None:
     project.manifest(
         variables='token = { required = true, secret = true }\ngreeting = { default = "hi" }',
         component_variables='variables = { token = "{{ token }}", greeting = "{{ greeting }}" }',
     )
     file = tmp_path / "result.json"
-    given = write_private(playbooks.home / "shop.yml", json.dumps({"variables": {"token": SECRET, "greeting": "hello there"}}))
-    deploy = ["deploy-function.yml", *extra(src=project.folder, result_file=file), *cluster, "-e", f"@{given}", "-vvv", "--diff"]
+    given = write_private(
+        playbooks.home / "shop.yml", json.dumps({"variables": {"token": SECRET, "greeting": "hello there"}})
+    )
+    deploy = [
+        "deploy-function.yml",
+        *extra(src=project.folder, result_file=file),
+        *cluster,
+        "-e",
+        f"@{given}",
+        "-vvv",
+        "--diff",
+    ]
     with SeenArguments() as arguments:
         runs = [playbooks.run(*deploy, "--check"), playbooks.run(*deploy), playbooks.run(*deploy)]
         result = file.read_text()
-        project.manifest(behaviour="crash", variables="token = { required = true, secret = true }", component_variables='variables = { token = "{{ token }}" }')
+        project.manifest(
+            behaviour="crash",
+            variables="token = { required = true, secret = true }",
+            component_variables='variables = { token = "{{ token }}" }',
+        )
         given.write_text(json.dumps({"variables": {"token": SECRET}}))
         runs.append(playbooks.run(*deploy))
         project.manifest(component_variables='variables = { token = "{{ nowhere }}" }')
@@ -345,7 +420,10 @@ def test_the_password_of_a_registry_is_shown_nowhere(
     tmp_path: Path,
 ) -> None:
     password = registry_with_token_auth.password
-    given = write_private(playbooks.home / "registry.yml", json.dumps({"registry_username": registry_with_token_auth.username, "registry_password": password}))
+    given = write_private(
+        playbooks.home / "registry.yml",
+        json.dumps({"registry_username": registry_with_token_auth.username, "registry_password": password}),
+    )
     pushed = ["deploy-function.yml", *extra(src=project.folder, state="pushed"), "-e", f"@{given}", "-vvv"]
     by_token = extra(registry=f"{registry_with_token_auth.host}/team", registry_plain_http=True)
     by_authority = extra(registry=f"{registry_with_tls.host}/team", registry_ca_file=registry_with_tls.authority_file)
@@ -368,7 +446,11 @@ def test_the_password_of_a_registry_is_shown_nowhere(
 def test_a_function_on_this_machine(playbooks: Playbooks, tmp_path: Path) -> None:
     """The example hello-python: its real build, the real runtime."""
     folder = tmp_path / "hello"
-    shutil.copytree(REPOSITORY / "examples" / "functions" / "hello-python", folder, ignore=shutil.ignore_patterns("app.wasm", "__pycache__"))
+    shutil.copytree(
+        REPOSITORY / "examples" / "functions" / "hello-python",
+        folder,
+        ignore=shutil.ignore_patterns("app.wasm", "__pycache__"),
+    )
     (folder / "greeting.py").write_text((folder / "greeting.py").read_text().replace("Hello", "Good day"))
     state, file = tmp_path / "state", tmp_path / "result.json"
     where = extra(state_directory=state)
@@ -378,7 +460,11 @@ def test_a_function_on_this_machine(playbooks: Playbooks, tmp_path: Path) -> Non
         return playbooks.run(playbook, *extra(**variables), *where, inventory="local", environment=environment)
 
     def processes() -> list[psutil.Process]:
-        return [process for process in psutil.process_iter(["cmdline"]) if any(str(state) in word for word in process.info["cmdline"] or [])]
+        return [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if any(str(state) in word for word in process.info["cmdline"] or [])
+        ]
 
     try:
         first = run("deploy-function.yml", src=folder, name="hello", result_file=file)
@@ -396,5 +482,7 @@ def test_a_function_on_this_machine(playbooks: Playbooks, tmp_path: Path) -> Non
     assert (deleted.exit_code, deleted.changed) == (0, 1), deleted.output
     assert processes() == []
     left = [path.relative_to(state) for path in state.rglob("*") if path.is_file()]
-    assert {path.parts[0] for path in left if path.suffix != ".lock"} <= {"logs", "registry"}, "but for logs, the registry, and builds' empty lock files"
+    assert {path.parts[0] for path in left if path.suffix != ".lock"} <= {"logs", "registry"}, (
+        "but for logs, the registry, and builds' empty lock files"
+    )
     assert run("delete-function.yml", name="hello").changed == 0

@@ -30,7 +30,9 @@ def test_versions_are_those_of_the_platform(chart: str) -> None:
     charts = yaml.safe_load((ROOT / "roles/platform/defaults/main.yml").read_text(encoding="utf-8"))["platform_charts"]
     minor = re.match(r"v?(\d+\.\d+)\.", charts[chart]["version"])
     assert minor is not None and module.version.startswith(f"v{minor[1]}.")
-    required = re.search(rf"^(?:require )?\s*{re.escape(module.path)} (\S+)", (part.sources / "go.mod").read_text(), re.MULTILINE)
+    required = re.search(
+        rf"^(?:require )?\s*{re.escape(module.path)} (\S+)", (part.sources / "go.mod").read_text(), re.MULTILINE
+    )
     assert required is not None and required[1] == module.version
     assert f"{module.path} {module.version} {module.checksum}\n" in (part.sources / "go.sum").read_text()
 

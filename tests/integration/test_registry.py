@@ -21,19 +21,29 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.artifact.model import Artifact, Blob
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.artifact.model import Artifact, Blob
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.distribution import DistributionStore
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.ecr import EcrHost, ElasticContainerRegistry
-from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.model import AwsOptions, CredentialOptions, Store, Timeouts
-from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import DistributionLocation, parse_registry
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.model import (
+    AwsOptions,
+    CredentialOptions,
+    Store,
+    Timeouts,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import (
+    DistributionLocation,
+    parse_registry,
+)
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import open_store
 
 from .support.fixtures import FaultyProxy, Programs, Registry
 
 WASM = "application/vnd.wasm.content.layer.v1+wasm"
 QUICK = Timeouts(connect=2, transfer=2, commit=5, attempts=3, first_wait=0.1, total=10)
-needs_skopeo = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo, the second opinion, is not installed: apt-get install skopeo")
+needs_skopeo = pytest.mark.skipif(
+    shutil.which("skopeo") is None, reason="skopeo, the second opinion, is not installed: apt-get install skopeo"
+)
 
 
 def _blob(media_type: str, data: bytes) -> Blob:
@@ -42,12 +52,28 @@ def _blob(media_type: str, data: bytes) -> Blob:
 
 def _artifact(*layers: bytes | Blob) -> Artifact:
     blobs = [layer if isinstance(layer, Blob) else _blob(WASM, layer) for layer in layers]
-    blobs.append(_blob("application/vnd.fermyon.spin.application.v1+config", json.dumps([blob.digest for blob in blobs]).encode()))
+    blobs.append(
+        _blob(
+            "application/vnd.fermyon.spin.application.v1+config", json.dumps([blob.digest for blob in blobs]).encode()
+        )
+    )
     labels = {"com.fermyon.spin.lockedAppDigest": blobs[-1].digest}
-    config = json.dumps({"architecture": "wasm", "os": "wasip1", "config": {"Labels": labels}, "rootfs": {"type": "layers", "diff_ids": []}})
+    config = json.dumps(
+        {
+            "architecture": "wasm",
+            "os": "wasip1",
+            "config": {"Labels": labels},
+            "rootfs": {"type": "layers", "diff_ids": []},
+        }
+    )
     config_blob = _blob("application/vnd.oci.image.config.v1+json", config.encode())
     manifest = {"config": config_blob.descriptor(), "layers": [blob.descriptor() for blob in blobs], "schemaVersion": 2}
-    return Artifact(_blob("application/vnd.oci.image.manifest.v1+json", json.dumps(manifest, sort_keys=True).encode()), config_blob, tuple(blobs), {})
+    return Artifact(
+        _blob("application/vnd.oci.image.manifest.v1+json", json.dumps(manifest, sort_keys=True).encode()),
+        config_blob,
+        tuple(blobs),
+        {},
+    )
 
 
 @contextlib.contextmanager
@@ -142,7 +168,10 @@ def test_pushed_once_and_read_by_skopeo(registry: Registry) -> None:
             == (True, 4, first.uploaded_bytes)
         )
         assert first.image == f"{registry.host}/team/hello@{artifact.digest}"
-        assert not store.push("hello", artifact, tag="v1").changed and not store.plan("hello", artifact.digest, tag="v1").changed
+        assert (
+            not store.push("hello", artifact, tag="v1").changed
+            and not store.plan("hello", artifact.digest, tag="v1").changed
+        )
         assert store.has("hello", artifact.digest) and store.manifest("hello", "v1") == artifact.manifest.data
     raw = _skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{registry.host}/team/hello:v1")
     assert raw.encode() == artifact.manifest.data
@@ -173,10 +202,14 @@ def test_layout_and_registry_are_exchangeable_by_skopeo(registry: Registry, tmp_
     layout.push("hello", artifact, tag="v1")
     layout.push("other", other, tag="v1")
     assert json.loads(_skopeo("inspect", f"oci:{tmp_path}/images:hello:v1"))["Digest"] == artifact.digest
-    _skopeo("copy", "--dest-tls-verify=false", f"oci:{tmp_path}/images:hello:v1", f"docker://{registry.host}/team/hello:v1")
+    _skopeo(
+        "copy", "--dest-tls-verify=false", f"oci:{tmp_path}/images:hello:v1", f"docker://{registry.host}/team/hello:v1"
+    )
     with _opened(registry.host, plain_http=True) as store:
         assert not store.push("hello", artifact, tag="v1").changed
-    _skopeo("copy", "--src-tls-verify=false", f"docker://{registry.host}/team/hello:v1", f"oci:{tmp_path}/images:hello:v2")
+    _skopeo(
+        "copy", "--src-tls-verify=false", f"docker://{registry.host}/team/hello:v1", f"oci:{tmp_path}/images:hello:v2"
+    )
     assert not layout.push("hello", artifact, tag="v2").changed and not layout.push("other", other, tag="v1").changed
 
 
@@ -189,7 +222,9 @@ def _docker_config(folder: Path, content: dict[str, t.Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["registry_with_basic_auth", "registry_with_token_auth"])
-def test_credentials(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_credentials(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     registry: Registry = request.getfixturevalue(kind)
     artifact = _artifact(*(os.urandom(1000) for _time in range(6)))
 
@@ -200,7 +235,11 @@ def test_credentials(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch
     for credentials in (None, CredentialOptions(registry.username, "n0t-the-password")):
         with pytest.raises(PlatformError) as caught:
             push(credentials=credentials)
-        assert registry.host in caught.value.cause and f"docker login {registry.host}" in caught.value.next_step and "n0t-the-password" not in str(caught.value)
+        assert (
+            registry.host in caught.value.cause
+            and f"docker login {registry.host}" in caught.value.next_step
+            and "n0t-the-password" not in str(caught.value)
+        )
 
     assert push(credentials=CredentialOptions(registry.username, registry.password))
     entry = base64.b64encode(f"{registry.username}:{registry.password}".encode()).decode()
@@ -252,7 +291,9 @@ def test_connection_lost_always_then_run_again(registry: Registry) -> None:
     artifact = _artifact(os.urandom(8_000_000), b"small")
     proxy = CuttingProxy(registry.host, cuts=-1, after=1_000_000)
     with contextlib.closing(proxy), _opened(proxy.host, plain_http=True) as store:
-        with pytest.raises(PlatformError, match=f"{proxy.host}.* while uploading blob {artifact.layers[0].digest}") as caught:
+        with pytest.raises(
+            PlatformError, match=f"{proxy.host}.* while uploading blob {artifact.layers[0].digest}"
+        ) as caught:
             store.push("hello", artifact, tag="v1")
         assert "Run again" in caught.value.next_step and proxy.was_cut >= QUICK.attempts
     with _opened(registry.host, plain_http=True) as store:
@@ -288,12 +329,21 @@ def test_unreachable_and_slow() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         impatient = Timeouts(connect=0.5, transfer=0.2, attempts=2, first_wait=0.01)
-        with _opened(host, plain_http=True, timeouts=impatient) as store, pytest.raises(PlatformError, match=rf"{host} gave no answer in time \(0\.2 s"):
+        with (
+            _opened(host, plain_http=True, timeouts=impatient) as store,
+            pytest.raises(PlatformError, match=rf"{host} gave no answer in time \(0\.2 s"),
+        ):
             store.has("hello", "sha256:" + "0" * 64)
-    with _opened(host, plain_http=True, timeouts=impatient) as store, pytest.raises(PlatformError, match=f"Nothing listens at the registry {host}") as caught:
+    with (
+        _opened(host, plain_http=True, timeouts=impatient) as store,
+        pytest.raises(PlatformError, match=f"Nothing listens at the registry {host}") as caught,
+    ):
         store.has("hello", "sha256:" + "0" * 64)
     assert f"curl -v http://{host}/v2/" in caught.value.next_step
-    with _opened("nowhere.invalid", timeouts=impatient) as store, pytest.raises(PlatformError, match=r"'nowhere\.invalid' .* can't be resolved"):
+    with (
+        _opened("nowhere.invalid", timeouts=impatient) as store,
+        pytest.raises(PlatformError, match=r"'nowhere\.invalid' .* can't be resolved"),
+    ):
         store.has("hello", "sha256:" + "0" * 64)
 
 
@@ -324,11 +374,23 @@ print(json.dumps({"changed": result.changed, "above_idle": resident("VmHWM:") - 
 
 def _start_push(artifact: Artifact, registry: str) -> subprocess.Popen[str]:
     def fields(blob: Blob) -> dict[str, t.Any]:
-        return {**vars(blob), "data": blob.data.decode() if blob.data is not None else None, "path": str(blob.path) if blob.path else None}
+        return {
+            **vars(blob),
+            "data": blob.data.decode() if blob.data is not None else None,
+            "path": str(blob.path) if blob.path else None,
+        }
 
-    described = {"manifest": fields(artifact.manifest), "config": fields(artifact.config), "layers": [fields(blob) for blob in artifact.layers]}
+    described = {
+        "manifest": fields(artifact.manifest),
+        "config": fields(artifact.config),
+        "layers": [fields(blob) for blob in artifact.layers],
+    }
     process = subprocess.Popen(
-        [sys.executable, "-c", _PUSH, json.dumps(sys.path), registry], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", _PUSH, json.dumps(sys.path), registry],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdin is not None
     process.stdin.write(json.dumps(described))
@@ -418,9 +480,19 @@ def test_ecr_token_and_repository(aws: AwsOptions) -> None:
     assert credentials.username == "AWS" and credentials.password
     for _time in range(2):  # the second finds it there
         ecr.create_repository("functions/hello")
-    client = boto3.client("ecr", region_name="eu-west-1", endpoint_url=aws.endpoint_url, aws_access_key_id="test", aws_secret_access_key="test")
+    client = boto3.client(
+        "ecr",
+        region_name="eu-west-1",
+        endpoint_url=aws.endpoint_url,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
     (found,) = client.describe_repositories()["repositories"]
-    assert (found["repositoryName"], found["imageTagMutability"], found["imageScanningConfiguration"]) == ("functions/hello", "MUTABLE", {"scanOnPush": True})
+    assert (found["repositoryName"], found["imageTagMutability"], found["imageScanningConfiguration"]) == (
+        "functions/hello",
+        "MUTABLE",
+        {"scanOnPush": True},
+    )
     assert found["encryptionConfiguration"] == {"encryptionType": "AES256"}
 
 
@@ -429,9 +501,16 @@ def test_ecr_credentials_at_a_real_registry(registry_with_basic_auth: Registry, 
     location = DistributionLocation(registry_with_basic_auth.host, "team")
     ecr = ElasticContainerRegistry(ECR, aws)
     store = DistributionStore(
-        location, credentials_for=lambda repository: ecr.credentials(), create_repository=ecr.create_repository, plain_http=True, timeouts=QUICK
+        location,
+        credentials_for=lambda repository: ecr.credentials(),
+        create_repository=ecr.create_repository,
+        plain_http=True,
+        timeouts=QUICK,
     )
-    with contextlib.closing(store), pytest.raises(PlatformError, match=r"refuses the credentials from AWS \(eu-west-1\)"):
+    with (
+        contextlib.closing(store),
+        pytest.raises(PlatformError, match=r"refuses the credentials from AWS \(eu-west-1\)"),
+    ):
         store.push("hello", _artifact(b"x"), tag="v1")
 
 
@@ -440,12 +519,17 @@ def test_ecr_without_the_right(aws: AwsOptions, monkeypatch: pytest.MonkeyPatch)
     import botocore.exceptions
 
     def denied(self: object, operation: str, parameters: object) -> None:
-        raise botocore.exceptions.ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}, operation)
+        raise botocore.exceptions.ClientError(
+            {"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}, operation
+        )
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", denied)
     with pytest.raises(PlatformError, match="AWS refuses ecr:CreateRepository") as caught:
         ElasticContainerRegistry(ECR, aws).create_repository("functions/hello")
-    assert "`ecr:CreateRepository` on `arn:aws:ecr:eu-west-1:123456789012:repository/functions/hello`" in caught.value.next_step
+    assert (
+        "`ecr:CreateRepository` on `arn:aws:ecr:eu-west-1:123456789012:repository/functions/hello`"
+        in caught.value.next_step
+    )
     unreachable = AwsOptions(access_key="test", secret_key="test", endpoint_url="http://127.0.0.1:1")
     monkeypatch.undo()
     with pytest.raises(PlatformError, match="AWS could not be asked for ecr:GetAuthorizationToken"):

@@ -18,9 +18,13 @@ from pathlib import Path
 import httpx2
 import pytest
 import yaml
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.api import KubernetesApi
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.connection import ConnectionOptions
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import (
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version_module import (
+    run as run_version,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
     DEPLOYMENT,
     HORIZONTAL_POD_AUTOSCALER,
     HTTP_ROUTE,
@@ -29,8 +33,6 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds im
     SPIN_APP,
     Kind,
 )
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_version_module import run as run_version
 from lightkube import ApiError
 from lightkube.resources.apps_v1 import Deployment as KubernetesDeployment
 from lightkube.resources.core_v1 import Pod
@@ -99,10 +101,17 @@ command = "cp base.bin app.wasm"
 def example(path: RequestPath, tmp_path_factory: pytest.TempPathFactory) -> dict[str, t.Any]:
     """hello-python as README deploys it: with the real playbook, which builds it."""
     folder = tmp_path_factory.mktemp("example") / "hello-python"
-    shutil.copytree(REPOSITORY / "examples" / "functions" / "hello-python", folder, ignore=shutil.ignore_patterns("__pycache__", "*.wasm"))
+    shutil.copytree(
+        REPOSITORY / "examples" / "functions" / "hello-python",
+        folder,
+        ignore=shutil.ignore_patterns("__pycache__", "*.wasm"),
+    )
     result_file = folder.parent / "result.json"
     parameters = path.deployment.parameters()
-    where = {name: parameters[name] for name in ("registry", "registry_plain_http", "kubeconfig", "probe_address", "cache_directory")}
+    where = {
+        name: parameters[name]
+        for name in ("registry", "registry_plain_http", "kubeconfig", "probe_address", "cache_directory")
+    }
     arguments = ["deploy-function.yml", *extra(src=folder, result_file=result_file, **where)]
     playbooks = Playbooks(folder.parent / "home")
     first = playbooks.run(*arguments)
@@ -143,9 +152,13 @@ def digests_of(path: RequestPath, result: Result, count: int, *, connections: in
     """How many of `count` requests each artifact answered."""
 
     def call(number: int) -> list[str]:
-        with httpx2.Client(base_url=path.gateway.url, headers={"Host": host_of(result)}, trust_env=False, timeout=30) as client:
+        with httpx2.Client(
+            base_url=path.gateway.url, headers={"Host": host_of(result)}, trust_env=False, timeout=30
+        ) as client:
             share = range(number, count, connections)
-            return [client.get("/.well-known/spin/info").raise_for_status().json()["oci_image_digest"] for _request in share]
+            return [
+                client.get("/.well-known/spin/info").raise_for_status().json()["oci_image_digest"] for _request in share
+            ]
 
     with ThreadPoolExecutor(connections) as pool:
         return collections.Counter(digest for digests in pool.map(call, range(connections)) for digest in digests)
@@ -160,12 +173,18 @@ def pods_of(path: RequestPath, result: Result) -> list[Pod]:
 def wait_until_one_pod(path: RequestPath, result: Result) -> None:
     """Until the pods that an update leaves behind have ended, a canary's too, and with them what they still did."""
     canary = {**result, "name": f"{result['name']}-canary"}
-    wait_until(lambda: len(pods_of(path, result)) + len(pods_of(path, canary)) == 1, seconds=DRAIN_SECONDS + 60, what=f"one pod of {result['name']} is left")
+    wait_until(
+        lambda: len(pods_of(path, result)) + len(pods_of(path, canary)) == 1,
+        seconds=DRAIN_SECONDS + 60,
+        what=f"one pod of {result['name']} is left",
+    )
 
 
 def change_version(path: RequestPath, result: Result, state: str, **options: t.Any) -> Result:
     """As `promote-function.yml` and `rollback-function.yml`."""
-    return run_version({**path.deployment.parameters(), "name": result["name"], "state": state, "to": None, **options}, False, set())
+    return run_version(
+        {**path.deployment.parameters(), "name": result["name"], "state": state, "to": None, **options}, False, set()
+    )
 
 
 # ---- deploying
@@ -245,13 +264,17 @@ def test_rollback_brings_back_what_answered_before(path: RequestPath, hello: Hel
 
 
 @pytest.fixture
-def tls_listener(path: RequestPath, certificate_authority: CertificateAuthority) -> collections.abc.Iterator[dict[str, t.Any]]:
+def tls_listener(
+    path: RequestPath, certificate_authority: CertificateAuthority
+) -> collections.abc.Iterator[dict[str, t.Any]]:
     """The shared Gateway with a second listener, for TLS; gives the options with which a function uses it. Its certificate is for the namespace `default`."""
     certificate, key = certificate_authority.issue("functions", "*.default.functions.example")
     client = path.control_plane.client()
     data = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
     named = {"name": "functions-certificate", "namespace": GATEWAY_NAMESPACE}
-    path.control_plane.apply({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": named, "stringData": data})
+    path.control_plane.apply(
+        {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": named, "stringData": data}
+    )
     gateway: t.Any = client.get(Gateway, GATEWAY_NAME, namespace=GATEWAY_NAMESPACE)
     (web,) = gateway.spec["listeners"]
     secure = {
@@ -264,7 +287,13 @@ def tls_listener(path: RequestPath, certificate_authority: CertificateAuthority)
     }
 
     def listen(*listeners: dict[str, t.Any]) -> None:
-        client.patch(Gateway, GATEWAY_NAME, {"spec": {"listeners": listeners}}, namespace=GATEWAY_NAMESPACE, patch_type=PatchType.MERGE)
+        client.patch(
+            Gateway,
+            GATEWAY_NAME,
+            {"spec": {"listeners": listeners}},
+            namespace=GATEWAY_NAMESPACE,
+            patch_type=PatchType.MERGE,
+        )
 
     listen(web, secure)
     yield {
@@ -276,18 +305,24 @@ def tls_listener(path: RequestPath, certificate_authority: CertificateAuthority)
     listen(web)
 
 
-def test_tls_ends_at_the_gateway(path: RequestPath, hello: Hello, tls_listener: dict[str, t.Any], certificate_authority: CertificateAuthority) -> None:
+def test_tls_ends_at_the_gateway(
+    path: RequestPath, hello: Hello, tls_listener: dict[str, t.Any], certificate_authority: CertificateAuthority
+) -> None:
     deployed = path.deployment.deploy(hello.project, **tls_listener)
     host = f"{hello.project.name}.default.functions.example"
     assert deployed["url"] == f"https://{host}"
     context = ssl.create_default_context(cafile=certificate_authority.certificate_file)
-    with httpx2.Client(base_url=f"https://{path.gateway.address}:{TLS_PORT}", verify=context, trust_env=False) as client:
+    with httpx2.Client(
+        base_url=f"https://{path.gateway.address}:{TLS_PORT}", verify=context, trust_env=False
+    ) as client:
         answer = client.get("/", headers={"Host": host}, extensions={"sni_hostname": host})
     assert answer.json() == MESSAGE
     assert path.gateway.get(host).status_code == 404, "not without TLS"
 
 
-def test_a_certificate_for_another_host_is_named(path: RequestPath, hello: Hello, tls_listener: dict[str, t.Any]) -> None:
+def test_a_certificate_for_another_host_is_named(
+    path: RequestPath, hello: Hello, tls_listener: dict[str, t.Any]
+) -> None:
     before = path.deployment.deploy(hello.project)
     with pytest.raises(PlatformError) as raised:
         path.deployment.deploy(hello.project, hostname="shop.functions.example", wait_timeout=8, **tls_listener)
@@ -298,7 +333,9 @@ def test_a_certificate_for_another_host_is_named(path: RequestPath, hello: Hello
 # ---- tenants
 
 
-TENANT_RIGHTS: list[dict[str, t.Any]] = yaml.safe_load((REPOSITORY / "roles" / "tenant" / "vars" / "main.yml").read_text())["__tenant_rules"]
+TENANT_RIGHTS: list[dict[str, t.Any]] = yaml.safe_load(
+    (REPOSITORY / "roles" / "tenant" / "vars" / "main.yml").read_text()
+)["__tenant_rules"]
 
 
 @pytest.fixture(scope="module")
@@ -309,7 +346,12 @@ def tenants(path: RequestPath) -> dict[str, Path]:
         path.control_plane.create_namespace(namespace)
         found[namespace] = path.control_plane.kubeconfig_for("deployer", namespace=namespace, rules=TENANT_RIGHTS)
         named = {"name": f"gateway-of-{namespace}", "namespace": GATEWAY_NAMESPACE}
-        rule = {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["gateways"], "verbs": ["get"], "resourceNames": [GATEWAY_NAME]}
+        rule = {
+            "apiGroups": ["gateway.networking.k8s.io"],
+            "resources": ["gateways"],
+            "verbs": ["get"],
+            "resourceNames": [GATEWAY_NAME],
+        }
         path.control_plane.apply(
             {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": named, "rules": [rule]},
             {
@@ -325,25 +367,35 @@ def tenants(path: RequestPath) -> dict[str, Path]:
 
 @pytest.fixture
 def function_of_a(path: RequestPath, tenants: dict[str, Path], hello: Hello) -> Result:
-    deployed = path.deployment.deploy(hello.project, namespace="tenant-a", kubeconfig=str(tenants["tenant-a"]), shim_version="0.25.1")
+    deployed = path.deployment.deploy(
+        hello.project, namespace="tenant-a", kubeconfig=str(tenants["tenant-a"]), shim_version="0.25.1"
+    )
     assert path.deployment.call(deployed).status_code == 200
     return deployed
 
 
-def test_a_tenant_cannot_take_the_name_of_another(path: RequestPath, tenants: dict[str, Path], function_of_a: Result, hello: Hello) -> None:
+def test_a_tenant_cannot_take_the_name_of_another(
+    path: RequestPath, tenants: dict[str, Path], function_of_a: Result, hello: Hello
+) -> None:
     stolen = host_of(function_of_a)
     of_b: dict[str, t.Any] = {"namespace": "tenant-b", "kubeconfig": str(tenants["tenant-b"]), "shim_version": "0.25.1"}
     with pytest.raises(PlatformError, match="is taken") as raised:
         path.deployment.deploy(hello.version("of b"), hostname=stolen, **of_b)
     assert raised.value.next_step
     # Without the collection, by an object of his own: the older route keeps the host.
-    path.control_plane.client(tenants["tenant-b"]).create(HTTPRoute.from_dict(_route("theft", "tenant-b", stolen, {"name": "nothing", "port": 80})))
-    later = path.deployment.deploy(hello.project, **of_b)  # a route that is applied after it, so the gateway has seen both
+    path.control_plane.client(tenants["tenant-b"]).create(
+        HTTPRoute.from_dict(_route("theft", "tenant-b", stolen, {"name": "nothing", "port": 80}))
+    )
+    later = path.deployment.deploy(
+        hello.project, **of_b
+    )  # a route that is applied after it, so the gateway has seen both
     assert later["namespace"] == "tenant-b" and path.deployment.call(later).status_code == 200
     assert set(digests_of(path, function_of_a, 100)) == {function_of_a["digest"]}
 
 
-def test_a_tenant_cannot_lead_requests_to_the_service_of_another(path: RequestPath, tenants: dict[str, Path], function_of_a: Result) -> None:
+def test_a_tenant_cannot_lead_requests_to_the_service_of_another(
+    path: RequestPath, tenants: dict[str, Path], function_of_a: Result
+) -> None:
     client = path.control_plane.client(tenants["tenant-b"])
     backend = {"name": function_of_a["name"], "namespace": "tenant-a", "port": 80}
     client.create(HTTPRoute.from_dict(_route("spy", "tenant-b", "spy.example.com", backend)))
@@ -351,21 +403,34 @@ def test_a_tenant_cannot_lead_requests_to_the_service_of_another(path: RequestPa
     def refusal() -> set[str]:
         route: t.Any = client.get(HTTPRoute, "spy", namespace="tenant-b")
         parents = (route.status or {}).get("parents") or []
-        return {condition["reason"] for parent in parents for condition in parent["conditions"] if condition["status"] == "False"}
+        return {
+            condition["reason"]
+            for parent in parents
+            for condition in parent["conditions"]
+            if condition["status"] == "False"
+        }
 
-    wait_until(lambda: "RefNotPermitted" in refusal(), seconds=10, what="the gateway refuses the backend of another namespace")
+    wait_until(
+        lambda: "RefNotPermitted" in refusal(), seconds=10, what="the gateway refuses the backend of another namespace"
+    )
     assert path.gateway.get("spy.example.com").status_code >= 400
 
 
-def test_a_tenant_cannot_touch_the_objects_of_another(path: RequestPath, tenants: dict[str, Path], function_of_a: Result) -> None:
+def test_a_tenant_cannot_touch_the_objects_of_another(
+    path: RequestPath, tenants: dict[str, Path], function_of_a: Result
+) -> None:
     client = path.control_plane.client(tenants["tenant-b"])
     attempts: list[collections.abc.Callable[[], object]] = [
         lambda: client.get(SpinApp, function_of_a["name"], namespace="tenant-a"),
         lambda: list(client.list(SpinApp, namespace="tenant-a")),
-        lambda: client.patch(SpinApp, function_of_a["name"], {"spec": {"replicas": 3}}, namespace="tenant-a", patch_type=PatchType.MERGE),
+        lambda: client.patch(
+            SpinApp, function_of_a["name"], {"spec": {"replicas": 3}}, namespace="tenant-a", patch_type=PatchType.MERGE
+        ),
         lambda: client.delete(HTTPRoute, function_of_a["name"], namespace="tenant-a"),
         lambda: list(client.list(Pod, namespace="tenant-a")),
-        lambda: client.patch(Gateway, GATEWAY_NAME, {"spec": {"listeners": []}}, namespace=GATEWAY_NAMESPACE, patch_type=PatchType.MERGE),
+        lambda: client.patch(
+            Gateway, GATEWAY_NAME, {"spec": {"listeners": []}}, namespace=GATEWAY_NAMESPACE, patch_type=PatchType.MERGE
+        ),
     ]
     for attempt in attempts:
         with pytest.raises(ApiError) as raised:
@@ -432,12 +497,19 @@ def test_a_request_wakes_a_function_that_sleeps(scaling: RequestPath, hello: Hel
     assert {one["type"]: one["status"] for one in scaled["status"]["conditions"]}["Ready"] == "True"
 
 
-def test_a_new_version_of_a_function_that_sleeps_is_seen_to_answer(scaling: RequestPath, hello: Hello, api: KubernetesApi) -> None:
+def test_a_new_version_of_a_function_that_sleeps_is_seen_to_answer(
+    scaling: RequestPath, hello: Hello, api: KubernetesApi
+) -> None:
     deployed = scaling.deployment.deploy(hello.project, autoscale=SLEEPY)
 
     def scaler_of_keda() -> str:
         """It carries the function's labels, and is KEDA's all the same."""
-        return str(((api.get(HORIZONTAL_POD_AUTOSCALER, "default", f"keda-hpa-{deployed['name']}") or {}).get("metadata") or {}).get("uid", ""))
+        return str(
+            (
+                (api.get(HORIZONTAL_POD_AUTOSCALER, "default", f"keda-hpa-{deployed['name']}") or {}).get("metadata")
+                or {}
+            ).get("uid", "")
+        )
 
     scaler = wait_until(scaler_of_keda, seconds=60, what="KEDA has made its own scaler")
     wait_until(lambda: not pods_of(scaling, deployed), seconds=120, what="no pod is left")
@@ -465,9 +537,15 @@ def test_what_a_function_scales_by_can_be_changed(scaling: RequestPath, hello: H
         assert scaling.deployment.deploy(hello.project, **options)["changed"] is False
 
 
-def test_a_function_that_scales_by_requests_goes_as_a_whole(scaling: RequestPath, hello: Hello, api: KubernetesApi) -> None:
+def test_a_function_that_scales_by_requests_goes_as_a_whole(
+    scaling: RequestPath, hello: Hello, api: KubernetesApi
+) -> None:
     name = scaling.deployment.deploy(hello.project, autoscale=SLEEPY)["name"]
-    wait_until(lambda: api.get(HORIZONTAL_POD_AUTOSCALER, "default", f"keda-hpa-{name}"), seconds=60, what="KEDA has made its own scaler")
+    wait_until(
+        lambda: api.get(HORIZONTAL_POD_AUTOSCALER, "default", f"keda-hpa-{name}"),
+        seconds=60,
+        what="KEDA has made its own scaler",
+    )
     assert scaling.deployment.delete(name)["changed"] is True
     for kind in (SPIN_APP, SCALED_OBJECT, INTERCEPTOR_ROUTE, HTTP_ROUTE, DEPLOYMENT):
         wait_gone(api, kind, name)
@@ -493,8 +571,17 @@ def test_a_route_that_the_gateway_refuses_is_named(path: RequestPath, hello: Hel
     gateway: t.Any = client.get(Gateway, GATEWAY_NAME, namespace=GATEWAY_NAMESPACE)
 
     def allow(namespaces: str) -> None:
-        listeners = [{**listener, "allowedRoutes": {"namespaces": {"from": namespaces}}} for listener in gateway.spec["listeners"]]
-        client.patch(Gateway, GATEWAY_NAME, {"spec": {"listeners": listeners}}, namespace=GATEWAY_NAMESPACE, patch_type=PatchType.MERGE)
+        listeners = [
+            {**listener, "allowedRoutes": {"namespaces": {"from": namespaces}}}
+            for listener in gateway.spec["listeners"]
+        ]
+        client.patch(
+            Gateway,
+            GATEWAY_NAME,
+            {"spec": {"listeners": listeners}},
+            namespace=GATEWAY_NAMESPACE,
+            patch_type=PatchType.MERGE,
+        )
 
     before = path.deployment.deploy(hello.project)
     allow("Same")
@@ -508,7 +595,9 @@ def test_a_route_that_the_gateway_refuses_is_named(path: RequestPath, hello: Hel
     assert path.gateway.get("refused.example.com").status_code == 404
 
 
-def test_functions_answer_while_the_gateways_controller_and_the_api_are_down(path: RequestPath, hello: Hello, api: KubernetesApi) -> None:
+def test_functions_answer_while_the_gateways_controller_and_the_api_are_down(
+    path: RequestPath, hello: Hello, api: KubernetesApi
+) -> None:
     """Neither is on the way of a request; nor is anything of the role observability, which is not even there in these tests."""
     deployed = path.deployment.deploy(hello.project)
     path.gateway.stop_controller()
@@ -528,4 +617,6 @@ def test_functions_answer_while_the_gateways_controller_and_the_api_are_down(pat
         path.gateway.start_controller()
     assert api.get(HTTP_ROUTE, "default", deployed["name"]) is not None
     again = path.deployment.deploy(hello.version("3"))
-    wait_until(lambda: answers_again(path, again), seconds=60, what="the controller's new process leads to the new version")
+    wait_until(
+        lambda: answers_again(path, again), seconds=60, what="the controller's new process leads to the new version"
+    )

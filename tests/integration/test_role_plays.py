@@ -20,15 +20,38 @@ from .support.servers import REPOSITORY
 Variables = dict[str, t.Any]
 
 
-def play(role: str, directory: Path, groups: dict[str, dict[str, Variables]], variables: Variables, tasks: str = "check") -> subprocess.CompletedProcess[str]:
+def play(
+    role: str, directory: Path, groups: dict[str, dict[str, Variables]], variables: Variables, tasks: str = "check"
+) -> subprocess.CompletedProcess[str]:
     """Run tasks of a role that ask no host by ansible-playbook; `groups` has the variables of hosts, by group and name."""
-    hosts = {group: {"hosts": {host: {"ansible_connection": "local", **own} for host, own in members.items()}} for group, members in groups.items()}
-    (directory / "inventory.json").write_text(json.dumps({"all": {"children": hosts, "vars": variables}}), encoding="utf-8")
+    hosts = {
+        group: {"hosts": {host: {"ansible_connection": "local", **own} for host, own in members.items()}}
+        for group, members in groups.items()
+    }
+    (directory / "inventory.json").write_text(
+        json.dumps({"all": {"children": hosts, "vars": variables}}), encoding="utf-8"
+    )
     include = {"ansible.builtin.include_role": {"name": f"wasmfaas.platform.{role}", "tasks_from": tasks}}
-    (directory / "play.yml").write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": [include]}]), encoding="utf-8")
-    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(REPOSITORY / ".ansible/collections"), "ANSIBLE_INVENTORY_ENABLED": "ansible.builtin.yaml"}
-    command = [sys.executable, "-m", "ansible", "playbook", "-i", str(directory / "inventory.json"), str(directory / "play.yml")]
-    return subprocess.run(command, env=environment, cwd=directory, capture_output=True, text=True, check=False, timeout=120)
+    (directory / "play.yml").write_text(
+        yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": [include]}]), encoding="utf-8"
+    )
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(REPOSITORY / ".ansible/collections"),
+        "ANSIBLE_INVENTORY_ENABLED": "ansible.builtin.yaml",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "ansible",
+        "playbook",
+        "-i",
+        str(directory / "inventory.json"),
+        str(directory / "play.yml"),
+    ]
+    return subprocess.run(
+        command, env=environment, cwd=directory, capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 @pytest.mark.parametrize(("version", "code"), [("v1.36.4+k3s1", 0), ("v1.99.0+k3s1", 2)])
@@ -39,17 +62,28 @@ def test_aws_integration_is_let_pass_or_stopped(version: str, code: int, tmp_pat
         "vpc_id": "vpc-0123456789abcdef0",
         "interruption_queue": "https://sqs.eu-central-1.amazonaws.com/123456789012/shop-interruptions",
         "autoscaler_tags": ["k8s.io/cluster-autoscaler/enabled", "k8s.io/cluster-autoscaler/shop"],
-        "node_groups": {"control-plane": {"permissions": ["cloud_controller", "cluster_autoscaler", "ebs_csi", "termination_handler"]}},
+        "node_groups": {
+            "control-plane": {
+                "permissions": ["cloud_controller", "cluster_autoscaler", "ebs_csi", "termination_handler"]
+            }
+        },
     }
     servers = {f"server-{number}": {"node_group": "control-plane"} for number in (1, 2, 3)}
-    variables = {"aws_cluster": cluster, "k3s_server_config": {"disable-cloud-controller": True}, "k3s_version": version}
+    variables = {
+        "aws_cluster": cluster,
+        "k3s_server_config": {"disable-cloud-controller": True},
+        "k3s_version": version,
+    }
     result = play("aws_integration", tmp_path, {"k3s_server": servers}, variables)
     assert result.returncode == code, result.stdout + result.stderr
     assert ("is known for Kubernetes v1.99.0+k3s1" in result.stdout) == (code == 2)
 
 
 def test_function_registry_makes_its_files_once_and_keeps_them(tmp_path: Path) -> None:
-    plan = {"cluster": {"api_host": "server-1", "state": "new"}, "hosts": {"server-1": {"role": "server", "address": "192.0.2.11"}}}
+    plan = {
+        "cluster": {"api_host": "server-1", "state": "new"},
+        "hosts": {"server-1": {"role": "server", "address": "192.0.2.11"}},
+    }
     plan["hosts"]["server-2"] = {"role": "server", "address": "192.0.2.12"}
     hosts: dict[str, dict[str, Variables]] = {"k3s_server": {"server-1": {}, "server-2": {}}}
     variables = {"k3s_plan": plan, "function_registry_directory": str(tmp_path / "access")}
@@ -67,7 +101,10 @@ def test_function_registry_makes_its_files_once_and_keeps_them(tmp_path: Path) -
 
 def asked(directory: Path, **variables: t.Any) -> subprocess.CompletedProcess[str]:
     """The check of all parts, as site.yml runs it when it has planned."""
-    plan = {"cluster": {"api_host": "server-1", "state": "new"}, "hosts": {"server-1": {"role": "server", "address": "192.0.2.11"}}}
+    plan = {
+        "cluster": {"api_host": "server-1", "state": "new"},
+        "hosts": {"server-1": {"role": "server", "address": "192.0.2.11"}},
+    }
     return play("platform", directory, {"k3s_server": {"server-1": {}}}, {"k3s_plan": plan, **variables})
 
 
@@ -86,7 +123,16 @@ def test_defaults_of_all_parts_and_tenants_pass(tmp_path: Path) -> None:
 def test_all_that_is_wrong_with_all_parts_comes_in_one_message_before_anything_is_touched(tmp_path: Path) -> None:
     result = asked(
         tmp_path,
-        platform_components=["cert_manager", "spin_operator", "ingress", "keda", "observability", "aws_integration", "function_registry", "kedda"],
+        platform_components=[
+            "cert_manager",
+            "spin_operator",
+            "ingress",
+            "keda",
+            "observability",
+            "aws_integration",
+            "function_registry",
+            "kedda",
+        ],
         platform_components_removed=["cert_manager"],
         platform_only=[],
         platform_chart_overrides={"cert_manager": {"version": "v1.0.0"}},
@@ -126,9 +172,18 @@ def test_all_that_is_wrong_with_all_parts_comes_in_one_message_before_anything_i
     [
         ({"platform_components": "keda"}, "platform_components: 'keda' is text, and a list is needed."),
         ({"tenants": "user1"}, "tenants: 'user1' is text, and a list is needed."),
-        ({"platform_only": ["aws_integration"]}, "platform_only: aws_integration is neither to be had nor to be removed."),
-        ({"tenants": [{"name": "a", "hosts": "a.example.com"}]}, "tenants, a, hosts: 'a.example.com' is text, and a list is needed."),
-        ({"tenant_registry_credentials": "s3cret", "tenants": [{"name": "a"}]}, "tenant_registry_credentials: what it has is no dictionary."),
+        (
+            {"platform_only": ["aws_integration"]},
+            "platform_only: aws_integration is neither to be had nor to be removed.",
+        ),
+        (
+            {"tenants": [{"name": "a", "hosts": "a.example.com"}]},
+            "tenants, a, hosts: 'a.example.com' is text, and a list is needed.",
+        ),
+        (
+            {"tenant_registry_credentials": "s3cret", "tenants": [{"name": "a"}]},
+            "tenant_registry_credentials: what it has is no dictionary.",
+        ),
     ],
 )
 def test_one_thing_wrong_is_one_sentence(variables: Variables, beginning: str, tmp_path: Path) -> None:
@@ -155,8 +210,15 @@ def test_function_registry_says_why_the_cluster_does_not_answer_and_nothing_that
     script = tmp_path / "kubectl"
     script.write_text("#!/bin/sh\necho s3cret\necho 'connection refused' >&2\nexit 1\n", encoding="utf-8")
     script.chmod(0o755)
-    plan = {"cluster": {"api_host": "server-1", "state": "running"}, "hosts": {"server-1": {"role": "server", "address": "192.0.2.11"}}}
-    variables = {"k3s_plan": plan, "function_registry_directory": str(tmp_path / "access"), "platform_kubectl": [str(script)]}
+    plan = {
+        "cluster": {"api_host": "server-1", "state": "running"},
+        "hosts": {"server-1": {"role": "server", "address": "192.0.2.11"}},
+    }
+    variables = {
+        "k3s_plan": plan,
+        "function_registry_directory": str(tmp_path / "access"),
+        "platform_kubectl": [str(script)],
+    }
     variables["ansible_python_interpreter"] = sys.executable
     result = play("function_registry", tmp_path, {"k3s_server": {"server-1": {}}}, variables, "trust")
     printed = " ".join((result.stdout + result.stderr).split())

@@ -17,7 +17,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from ansible_collections.wasmfaas.platform.tests.integration.support.artifacts import LAYER_WASM, HandMadeArtifact, digest_of
+from ansible_collections.wasmfaas.platform.tests.integration.support.artifacts import (
+    LAYER_WASM,
+    HandMadeArtifact,
+    digest_of,
+)
 from ansible_collections.wasmfaas.platform.tests.integration.support.control_plane import (
     EXECUTOR,
     GATEWAY_NAME,
@@ -31,7 +35,11 @@ from ansible_collections.wasmfaas.platform.tests.integration.support.control_pla
 from ansible_collections.wasmfaas.platform.tests.integration.support.faulty_proxy import FaultyProxy
 from ansible_collections.wasmfaas.platform.tests.integration.support.registries import Registry
 from ansible_collections.wasmfaas.platform.tests.integration.support.servers import Programs, Server, wait_until
-from ansible_collections.wasmfaas.platform.tests.integration.support.spinkube import NODE, SHIM_VERSION_LABEL, SpinkubeStandIn
+from ansible_collections.wasmfaas.platform.tests.integration.support.spinkube import (
+    NODE,
+    SHIM_VERSION_LABEL,
+    SpinkubeStandIn,
+)
 from ansible_collections.wasmfaas.platform.tests.integration.support.token_server_stand_in import TokenServerStandIn
 from lightkube import ApiError, Client
 from lightkube.resources.apps_v1 import Deployment
@@ -102,7 +110,12 @@ def wait_reason(client: Client, name: str, reason: str, *, restarts: int = 0) ->
     def waiting() -> Pod | None:
         for pod in pods_of(client, name):
             for status in (pod.status and pod.status.containerStatuses) or []:
-                if status.state and status.state.waiting and status.state.waiting.reason == reason and status.restartCount >= restarts:
+                if (
+                    status.state
+                    and status.state.waiting
+                    and status.state.waiting.reason == reason
+                    and status.restartCount >= restarts
+                ):
                     return pod
         return None
 
@@ -113,7 +126,9 @@ def wait_reason(client: Client, name: str, reason: str, *, restarts: int = 0) ->
 
 def events_of(client: Client, pod: Pod) -> list[tuple[str, str, str]]:
     assert pod.metadata and pod.metadata.namespace
-    listed = client.list(Event, namespace=pod.metadata.namespace, fields={"involvedObject.name": str(pod.metadata.name)})
+    listed = client.list(
+        Event, namespace=pod.metadata.namespace, fields={"involvedObject.name": str(pod.metadata.name)}
+    )
     return [(str(event.type), str(event.reason), str(event.message)) for event in listed]
 
 
@@ -130,29 +145,48 @@ def test_a_valid_artifact_becomes_ready_and_answers(
     assert spinkube_stand_in.get(f"{name}.test", "/.well-known/spin/health").text == "OK"
     assert spinkube_stand_in.get("unknown.test").status_code == 404
     assert "GET /hello" in "".join(cluster.log(answer["pod"], namespace="default"))
-    conditions = {condition["type"]: condition["status"] for condition in status_of(cluster.get(SpinApp, name, namespace="default"))["conditions"]}
+    conditions = {
+        condition["type"]: condition["status"]
+        for condition in status_of(cluster.get(SpinApp, name, namespace="default"))["conditions"]
+    }
     assert conditions == {"Available": "True", "Progressing": "True"}
     route = cluster.get(HTTPRoute, name, namespace="default")
-    assert {c["type"]: c["status"] for c in status_of(route)["parents"][0]["conditions"]} == {"Accepted": "True", "ResolvedRefs": "True"}
+    assert {c["type"]: c["status"] for c in status_of(route)["parents"][0]["conditions"]} == {
+        "Accepted": "True",
+        "ResolvedRefs": "True",
+    }
 
 
-def test_the_deployment_is_the_operators(control_plane: ControlPlane, cluster: Client, registry: Registry, name: str) -> None:
+def test_the_deployment_is_the_operators(
+    control_plane: ControlPlane, cluster: Client, registry: Registry, name: str
+) -> None:
     image = HandMadeArtifact(name).push(registry, f"functions/{name}")
-    control_plane.apply(spin_app(name, image, variables=[{"name": "greeting", "value": "hi"}], podAnnotations={"a": "b"}))
+    control_plane.apply(
+        spin_app(name, image, variables=[{"name": "greeting", "value": "hi"}], podAnnotations={"a": "b"})
+    )
     wait_available(cluster, name)
     deployment = cluster.get(Deployment, name, namespace="default")
-    assert deployment.spec and deployment.spec.template.spec and deployment.spec.template.metadata and deployment.metadata
+    assert (
+        deployment.spec and deployment.spec.template.spec and deployment.spec.template.metadata and deployment.metadata
+    )
     container = deployment.spec.template.spec.containers[0]
     environment = {variable.name: variable.value for variable in container.env or []}
     assert environment == {"SPIN_VARIABLE_GREETING": "hi", "SPIN_HTTP_LISTEN_ADDR": "0.0.0.0:80"}
     assert container.command == ["/"]
-    assert deployment.spec.selector.matchLabels == {"core.spinkube.dev/app-name": name, f"core.spinkube.dev/app.{name}.status": "ready"}
+    assert deployment.spec.selector.matchLabels == {
+        "core.spinkube.dev/app-name": name,
+        f"core.spinkube.dev/app.{name}.status": "ready",
+    }
     assert deployment.spec.template.metadata.annotations == {"a": "b"}
-    assert {entry.manager for entry in deployment.metadata.managedFields or [] if entry.operation == "Apply"} == {"spin-operator"}
+    assert {entry.manager for entry in deployment.metadata.managedFields or [] if entry.operation == "Apply"} == {
+        "spin-operator"
+    }
     secrets = cluster.list(Secret, namespace="default", labels={"core.spinkube.dev/app-name": name})
     assert [str(secret.metadata and secret.metadata.name).rpartition("-")[0] for secret in secrets] == [name]
     cluster.delete(SpinApp, name, namespace="default")
-    wait_until(lambda: not pods_of(cluster, name), seconds=30, what="the garbage collector and the kubelet removed the pods")
+    wait_until(
+        lambda: not pods_of(cluster, name), seconds=30, what="the garbage collector and the kubelet removed the pods"
+    )
     with pytest.raises(ApiError, match="not found"):
         cluster.get(Service, name, namespace="default")
 
@@ -163,7 +197,10 @@ def test_the_deployment_is_the_operators(control_plane: ControlPlane, cluster: C
         ({"replicas": 0}, "replicas must be > 0"),
         ({"replicas": 2, "enableAutoscaling": True}, "replicas cannot be set when autoscaling is enabled"),
         ({"executor": "absent"}, "executor does not exist in namespace"),
-        ({"invocationLimits": {"memory": "128Mi"}, "resources": {"limits": {"memory": "64Mi"}}}, "cannot be greater than the memory limit"),
+        (
+            {"invocationLimits": {"memory": "128Mi"}, "resources": {"limits": {"memory": "64Mi"}}},
+            "cannot be greater than the memory limit",
+        ),
     ],
 )
 @pytest.mark.usefixtures("cluster")
@@ -244,7 +281,12 @@ def unknown_component(artifact: HandMadeArtifact) -> None:
     ],
 )
 def test_the_shim_dies_of(
-    control_plane: ControlPlane, cluster: Client, registry: Registry, name: str, break_it: collections.abc.Callable[[HandMadeArtifact], None], log: str
+    control_plane: ControlPlane,
+    cluster: Client,
+    registry: Registry,
+    name: str,
+    break_it: collections.abc.Callable[[HandMadeArtifact], None],
+    log: str,
 ) -> None:
     artifact = HandMadeArtifact(name)
     break_it(artifact)
@@ -257,22 +299,40 @@ def test_the_shim_dies_of(
     cluster.delete(SpinApp, name, namespace="default")
 
 
-def test_an_index_crashes_and_restarts_are_counted(control_plane: ControlPlane, cluster: Client, registry: Registry, name: str) -> None:
+def test_an_index_crashes_and_restarts_are_counted(
+    control_plane: ControlPlane, cluster: Client, registry: Registry, name: str
+) -> None:
     control_plane.apply(spin_app(name, HandMadeArtifact(name).push(registry, f"functions/{name}", index=True)))
     pod = wait_reason(cluster, name, "CrashLoopBackOff", restarts=1)
-    wait_until(lambda: any(event[:2] == ("Warning", "BackOff") for event in events_of(cluster, pod)), seconds=10, what="the event BackOff")
-    assert "/spin.toml: No such file" in "".join(cluster.log(str(pod.metadata and pod.metadata.name), namespace="default"))
+    wait_until(
+        lambda: any(event[:2] == ("Warning", "BackOff") for event in events_of(cluster, pod)),
+        seconds=10,
+        what="the event BackOff",
+    )
+    assert "/spin.toml: No such file" in "".join(
+        cluster.log(str(pod.metadata and pod.metadata.name), namespace="default")
+    )
 
 
-def test_pods_of_a_fresh_artifact_that_start_at_once_collide_and_then_work(control_plane: ControlPlane, cluster: Client, registry: Registry, name: str) -> None:
+def test_pods_of_a_fresh_artifact_that_start_at_once_collide_and_then_work(
+    control_plane: ControlPlane, cluster: Client, registry: Registry, name: str
+) -> None:
     image = HandMadeArtifact(name).push(registry, f"functions/{name}")
     control_plane.apply(spin_app(name, image, replicas=4))
     wait_available(cluster, name, replicas=4)
-    counts = [status.restartCount for pod in pods_of(cluster, name) for status in (pod.status and pod.status.containerStatuses) or []]
+    counts = [
+        status.restartCount
+        for pod in pods_of(cluster, name)
+        for status in (pod.status and pod.status.containerStatuses) or []
+    ]
     assert len(counts) == 4 and min(counts) == 0 and 0 < max(counts) < 3
     control_plane.apply(spin_app(f"{name}-again", image, replicas=4))
     wait_available(cluster, f"{name}-again", replicas=4)
-    again = [status.restartCount for pod in pods_of(cluster, f"{name}-again") for status in (pod.status and pod.status.containerStatuses) or []]
+    again = [
+        status.restartCount
+        for pod in pods_of(cluster, f"{name}-again")
+        for status in (pod.status and pod.status.containerStatuses) or []
+    ]
     assert again == [0] * 4, "the node has what the first one compiled"
 
 
@@ -289,10 +349,16 @@ def sizes(artifact: HandMadeArtifact) -> None:
 
 
 @pytest.mark.parametrize(
-    ("break_it", "message"), [(tar_layer, "mismatched image rootfs"), (difference_ids, "mismatched image rootfs"), (sizes, "size validation")]
+    ("break_it", "message"),
+    [(tar_layer, "mismatched image rootfs"), (difference_ids, "mismatched image rootfs"), (sizes, "size validation")],
 )
 def test_containerd_does_not_pull(
-    control_plane: ControlPlane, cluster: Client, registry: Registry, name: str, break_it: collections.abc.Callable[[HandMadeArtifact], None], message: str
+    control_plane: ControlPlane,
+    cluster: Client,
+    registry: Registry,
+    name: str,
+    break_it: collections.abc.Callable[[HandMadeArtifact], None],
+    message: str,
 ) -> None:
     artifact = HandMadeArtifact(name)
     break_it(artifact)
@@ -303,7 +369,11 @@ def test_containerd_does_not_pull(
         pytest.fail(f"the registry refused it: {error.response.text}")
     control_plane.apply(spin_app(name, image))
     pod = wait_reason(cluster, name, "ImagePullBackOff")
-    wait_until(lambda: any(e[1] == "Failed" and message in e[2] for e in events_of(cluster, pod)), seconds=10, what=f"an event that names: {message}")
+    wait_until(
+        lambda: any(e[1] == "Failed" and message in e[2] for e in events_of(cluster, pod)),
+        seconds=10,
+        what=f"an event that names: {message}",
+    )
     assert ("Warning", "Failed", "Error: ErrImagePull") in events_of(cluster, pod)
     cluster.delete(SpinApp, name, namespace="default")
 
@@ -316,14 +386,21 @@ def test_two_images_with_one_config_are_one_image_to_the_node(
         artifact.label = False
         artifact.config["config"] = {"Labels": {"test": name}}
         image = artifact.push(registry, f"functions/{name}-{part}")
-        control_plane.apply(spin_app(f"{name}-{part}", image), http_route(f"{name}-{part}", f"{name}-{part}.test", [{"name": f"{name}-{part}", "port": 80}]))
+        control_plane.apply(
+            spin_app(f"{name}-{part}", image),
+            http_route(f"{name}-{part}", f"{name}-{part}.test", [{"name": f"{name}-{part}", "port": 80}]),
+        )
         wait_available(cluster, f"{name}-{part}")
-    wait_until(lambda: spinkube_stand_in.get(f"{name}-two.test").status_code == 200, seconds=10, what="the second one answers")
+    wait_until(
+        lambda: spinkube_stand_in.get(f"{name}-two.test").status_code == 200, seconds=10, what="the second one answers"
+    )
     assert spinkube_stand_in.get(f"{name}-two.test").json()["function"] == f"{name}-one"
 
 
 @pytest.mark.parametrize("kind", ["registry_with_basic_auth", "registry_with_token_auth"])
-def test_pull_secrets_are_used(control_plane: ControlPlane, cluster: Client, name: str, kind: str, request: pytest.FixtureRequest) -> None:
+def test_pull_secrets_are_used(
+    control_plane: ControlPlane, cluster: Client, name: str, kind: str, request: pytest.FixtureRequest
+) -> None:
     registry: Registry = request.getfixturevalue(kind)
     image = f"{registry.host}/functions/{name}:latest"
     if kind == "registry_with_basic_auth":
@@ -333,14 +410,22 @@ def test_pull_secrets_are_used(control_plane: ControlPlane, cluster: Client, nam
         query = {"service": token_server.service, "scope": f"repository:functions/{name}:pull"}
         with httpx2.Client(trust_env=False) as client:
             assert client.get(token_server.url, params=query, auth=("nobody", "wrong")).status_code == 401
-            token = client.get(token_server.url, params=query, auth=(registry.username, registry.password)).json()["token"]
-            tags = client.get(f"{registry.url}/v2/functions/{name}/tags/list", headers={"Authorization": f"Bearer {token}"})
+            token = client.get(token_server.url, params=query, auth=(registry.username, registry.password)).json()[
+                "token"
+            ]
+            tags = client.get(
+                f"{registry.url}/v2/functions/{name}/tags/list", headers={"Authorization": f"Bearer {token}"}
+            )
         assert tags.status_code == 404, tags.text  # let in, and nothing is there
         return
     control_plane.apply(spin_app(name, image))
     pod = wait_reason(cluster, name, "ErrImagePull")
     assert "UNAUTHORIZED" in str(events_of(cluster, pod)) or "authentication required" in str(pod.status)
-    auths = {"auths": {registry.host: {"auth": base64.b64encode(f"{registry.username}:{registry.password}".encode()).decode()}}}
+    auths = {
+        "auths": {
+            registry.host: {"auth": base64.b64encode(f"{registry.username}:{registry.password}".encode()).decode()}
+        }
+    }
     data = {".dockerconfigjson": json.dumps(auths)}
     secret = {
         "apiVersion": "v1",
@@ -354,7 +439,9 @@ def test_pull_secrets_are_used(control_plane: ControlPlane, cluster: Client, nam
     assert len(pods_of(cluster, name)) >= 1
 
 
-def test_a_registry_with_a_private_authority_is_pulled_from(control_plane: ControlPlane, cluster: Client, registry_with_tls: Registry, name: str) -> None:
+def test_a_registry_with_a_private_authority_is_pulled_from(
+    control_plane: ControlPlane, cluster: Client, registry_with_tls: Registry, name: str
+) -> None:
     control_plane.apply(spin_app(name, HandMadeArtifact(name).push(registry_with_tls, f"functions/{name}")))
     wait_available(cluster, name)
     with pytest.raises(httpx2.ConnectError):
@@ -362,16 +449,30 @@ def test_a_registry_with_a_private_authority_is_pulled_from(control_plane: Contr
 
 
 @pytest.mark.parametrize("behaviour", ["never_ready", "crash", "http_500", "slow_start"])
-def test_behaviours(control_plane: ControlPlane, cluster: Client, spinkube_stand_in: SpinkubeStandIn, registry: Registry, name: str, behaviour: str) -> None:
+def test_behaviours(
+    control_plane: ControlPlane,
+    cluster: Client,
+    spinkube_stand_in: SpinkubeStandIn,
+    registry: Registry,
+    name: str,
+    behaviour: str,
+) -> None:
     artifact = HandMadeArtifact(name, environment={"STAND_IN_BEHAVIOUR": behaviour, "STAND_IN_START_SECONDS": "2"})
-    control_plane.apply(spin_app(name, artifact.push(registry, f"functions/{name}")), http_route(name, f"{name}.test", [{"name": name, "port": 80}]))
+    control_plane.apply(
+        spin_app(name, artifact.push(registry, f"functions/{name}")),
+        http_route(name, f"{name}.test", [{"name": name, "port": 80}]),
+    )
     if behaviour == "crash":
         pod = wait_reason(cluster, name, "CrashLoopBackOff")
-        assert "STAND_IN_BEHAVIOUR=crash" in "".join(cluster.log(str(pod.metadata and pod.metadata.name), namespace="default"))
+        assert "STAND_IN_BEHAVIOUR=crash" in "".join(
+            cluster.log(str(pod.metadata and pod.metadata.name), namespace="default")
+        )
         return
     if behaviour == "never_ready":
         wait_until(
-            lambda: any("Readiness probe failed" in str(events_of(cluster, pod)) for pod in pods_of(cluster, name)), seconds=20, what="the event Unhealthy"
+            lambda: any("Readiness probe failed" in str(events_of(cluster, pod)) for pod in pods_of(cluster, name)),
+            seconds=20,
+            what="the event Unhealthy",
         )
         assert spinkube_stand_in.get(f"{name}.test").status_code == 503
         return
@@ -414,7 +515,9 @@ def test_a_bad_update_leaves_the_old_pods(
     assert spinkube_stand_in.get(f"{name}.test").json()["image"] == old
 
 
-def test_weights_and_grants(control_plane: ControlPlane, cluster: Client, spinkube_stand_in: SpinkubeStandIn, registry: Registry, name: str) -> None:
+def test_weights_and_grants(
+    control_plane: ControlPlane, cluster: Client, spinkube_stand_in: SpinkubeStandIn, registry: Registry, name: str
+) -> None:
     image = HandMadeArtifact(name).push(registry, f"functions/{name}")
     control_plane.apply(spin_app(name, image), spin_app(name, image, namespace="user1"))
     backends = [{"name": name, "port": 80, "weight": 3}, {"name": name, "namespace": "user1", "port": 80, "weight": 1}]
@@ -444,7 +547,9 @@ def test_weights_and_grants(control_plane: ControlPlane, cluster: Client, spinku
     assert answered == {"default", "user1"}
 
 
-def test_the_node_tells_the_shim_version_and_keeps_to_it(control_plane: ControlPlane, cluster: Client, registry: Registry, name: str) -> None:
+def test_the_node_tells_the_shim_version_and_keeps_to_it(
+    control_plane: ControlPlane, cluster: Client, registry: Registry, name: str
+) -> None:
     node = cluster.get(Node, NODE)
     assert node.metadata and node.metadata.labels
     assert (node.metadata.labels["spin"], node.metadata.labels[SHIM_VERSION_LABEL]) == ("true", "0.25.1")
@@ -457,21 +562,39 @@ def test_the_node_tells_the_shim_version_and_keeps_to_it(control_plane: ControlP
     try:
         control_plane.apply(spin_app(name, image))
         pod = wait_reason(cluster, name, "CrashLoopBackOff")
-        assert "Expected component to export" in "".join(cluster.log(str(pod.metadata and pod.metadata.name), namespace="default"))
+        assert "Expected component to export" in "".join(
+            cluster.log(str(pod.metadata and pod.metadata.name), namespace="default")
+        )
     finally:
         cluster.patch(Node, NODE, {"metadata": {"labels": {SHIM_VERSION_LABEL: "0.25.1"}}})
     wait_available(cluster, name)
 
 
-def test_missing_secrets_and_handlers_are_told_as_kubelet_tells_them(control_plane: ControlPlane, cluster: Client, registry: Registry, name: str) -> None:
+def test_missing_secrets_and_handlers_are_told_as_kubelet_tells_them(
+    control_plane: ControlPlane, cluster: Client, registry: Registry, name: str
+) -> None:
     image = HandMadeArtifact(name).push(registry, f"functions/{name}")
     variables = [{"name": "token", "valueFrom": {"secretKeyRef": {"name": name, "key": "token"}}}]
     control_plane.apply(spin_app(name, image, variables=variables))
     pod = wait_reason(cluster, name, "CreateContainerConfigError")
     assert f'secret "{name}" not found' in str(pod.status)
-    control_plane.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "default"}, "stringData": {"token": "t"}})
+    control_plane.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": "default"},
+            "stringData": {"token": "t"},
+        }
+    )
     wait_available(cluster, name)
-    control_plane.apply({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": f"{name}-class"}, "handler": "spin-v2"})
+    control_plane.apply(
+        {
+            "apiVersion": "node.k8s.io/v1",
+            "kind": "RuntimeClass",
+            "metadata": {"name": f"{name}-class"},
+            "handler": "spin-v2",
+        }
+    )
     executor = {"createDeployment": True, "deploymentConfig": {"runtimeClassName": f"{name}-class"}}
     metadata = {"name": f"{name}-executor", "namespace": "default"}
     control_plane.apply(
@@ -479,7 +602,10 @@ def test_missing_secrets_and_handlers_are_told_as_kubelet_tells_them(control_pla
         spin_app(f"{name}-b", image, executor=f"{name}-executor"),
     )
     wait_until(
-        lambda: any('no runtime for "spin-v2" is configured' in str(events_of(cluster, found)) for found in pods_of(cluster, f"{name}-b")),
+        lambda: any(
+            'no runtime for "spin-v2" is configured' in str(events_of(cluster, found))
+            for found in pods_of(cluster, f"{name}-b")
+        ),
         seconds=20,
         what="the event FailedCreatePodSandBox",
     )
@@ -487,14 +613,23 @@ def test_missing_secrets_and_handlers_are_told_as_kubelet_tells_them(control_pla
 
 
 def test_the_gateway_has_an_address(cluster: Client) -> None:
-    wait_until(lambda: status_of(cluster.get(Gateway, GATEWAY_NAME, namespace=GATEWAY_NAMESPACE)).get("addresses"), seconds=10, what="the Gateway's status")
+    wait_until(
+        lambda: status_of(cluster.get(Gateway, GATEWAY_NAME, namespace=GATEWAY_NAMESPACE)).get("addresses"),
+        seconds=10,
+        what="the Gateway's status",
+    )
     gateway = cluster.get(Gateway, GATEWAY_NAME, namespace=GATEWAY_NAMESPACE)
     assert status_of(gateway)["addresses"][0]["value"] == "127.0.0.1"
-    assert {condition["type"]: condition["status"] for condition in status_of(gateway)["conditions"]} == {"Accepted": "True", "Programmed": "True"}
+    assert {condition["type"]: condition["status"] for condition in status_of(gateway)["conditions"]} == {
+        "Accepted": "True",
+        "Programmed": "True",
+    }
 
 
 def test_a_user_without_rights_is_refused(control_plane: ControlPlane, name: str) -> None:
-    kubeconfig = control_plane.kubeconfig_for(name, rules=[{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]}])
+    kubeconfig = control_plane.kubeconfig_for(
+        name, rules=[{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]}]
+    )
     assert kubeconfig.stat().st_mode & 0o777 == 0o600
     client = control_plane.client(kubeconfig)
     assert list(client.list(ConfigMap, namespace="default"))
@@ -504,7 +639,9 @@ def test_a_user_without_rights_is_refused(control_plane: ControlPlane, name: str
         client.get(SpinApp, name, namespace="default")
 
 
-def test_a_restart_keeps_the_objects(control_plane: ControlPlane, cluster: Client, spinkube_stand_in: SpinkubeStandIn, registry: Registry, name: str) -> None:
+def test_a_restart_keeps_the_objects(
+    control_plane: ControlPlane, cluster: Client, spinkube_stand_in: SpinkubeStandIn, registry: Registry, name: str
+) -> None:
     image = HandMadeArtifact(name).push(registry, f"functions/{name}")
     control_plane.apply(spin_app(name, image), http_route(name, f"{name}.test", [{"name": name, "port": 80}]))
     wait_available(cluster, name)
@@ -516,7 +653,11 @@ def test_a_restart_keeps_the_objects(control_plane: ControlPlane, cluster: Clien
     assert cluster.get(SpinApp, name, namespace="default").spec["image"] == image
     new = HandMadeArtifact(name, environment={"VERSION": "2"}).push(registry, f"functions/{name}")
     control_plane.apply(spin_app(name, new))
-    wait_until(lambda: spinkube_stand_in.get(f"{name}.test").json()["image"] == new, seconds=60, what="controllers and stand-in work again")
+    wait_until(
+        lambda: spinkube_stand_in.get(f"{name}.test").json()["image"] == new,
+        seconds=60,
+        what="controllers and stand-in work again",
+    )
 
 
 def test_the_proxy_counts_and_makes_faults(faulty_proxy: FaultyProxy, registry: Registry, name: str) -> None:
@@ -542,7 +683,14 @@ def test_the_proxy_counts_and_makes_faults(faulty_proxy: FaultyProxy, registry: 
         with pytest.raises(httpx2.TransportError):
             client.get(f"{behind}/blobs/{digest_of(content)}")
     assert faulty_proxy.count("PUT", ".*/blobs/uploads/.*") == 2
-    assert [method for method, _value in faulty_proxy.seen(path=".*/blobs/.*")] == ["POST", "PUT", "POST", "PUT", "GET", "GET"]
+    assert [method for method, _value in faulty_proxy.seen(path=".*/blobs/.*")] == [
+        "POST",
+        "PUT",
+        "POST",
+        "PUT",
+        "GET",
+        "GET",
+    ]
     faulty_proxy.refuse_connections()
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(f"{faulty_proxy.url}/v2/", trust_env=False)
@@ -560,16 +708,27 @@ def test_no_server_outlives_a_killed_session(server_programs: Programs, tmp_path
         "server = Server([sys.argv[2], 'serve', sys.argv[3]], log=Path(sys.argv[4]))\n"
         "print(server.process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    arguments = [str(Path(__file__).parent), str(server_programs.path("registry")), str(tmp_path / "config.yml"), str(tmp_path / "log")]
-    ended = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False, timeout=30)
+    arguments = [
+        str(Path(__file__).parent),
+        str(server_programs.path("registry")),
+        str(tmp_path / "config.yml"),
+        str(tmp_path / "log"),
+    ]
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False, timeout=30
+    )
     process = Path("/proc") / ended.stdout.strip()
-    wait_until(lambda: not process.exists() or " Z " in (process / "stat").read_text(), seconds=10, what="the registry ended")
+    wait_until(
+        lambda: not process.exists() or " Z " in (process / "stat").read_text(), seconds=10, what="the registry ended"
+    )
     assert ended.returncode == -9
 
 
 def test_stop_ends_the_process(server_programs: Programs, tmp_path: Path) -> None:
     (tmp_path / "config.yml").write_text("version: 0.1\nstorage: {inmemory: {}}\nhttp: {addr: '127.0.0.1:0'}\n")
-    server = Server([str(server_programs.path("registry")), "serve", str(tmp_path / "config.yml")], log=tmp_path / "log")
+    server = Server(
+        [str(server_programs.path("registry")), "serve", str(tmp_path / "config.yml")], log=tmp_path / "log"
+    )
     wait_until(lambda: "listening on" in server.log_tail(), seconds=10, what="the registry listens")
     server.stop()
     with pytest.raises(ProcessLookupError):

@@ -9,9 +9,14 @@ import typing as t
 import uuid
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.api import KubernetesApi
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.connection import ConnectionOptions
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import DEPLOYMENT, SECRET, SPIN_APP, SPIN_APP_EXECUTOR
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
+    DEPLOYMENT,
+    SECRET,
+    SPIN_APP,
+    SPIN_APP_EXECUTOR,
+)
 from lightkube import ApiError
 
 from .support.control_plane import EXECUTOR, RUNTIME_CLASS, ControlPlane, SpinApp, SpinAppExecutor
@@ -55,23 +60,35 @@ ALL_OPTIONS: dict[str, t.Any] = {
     "probe_path": "/ready",
     "variables": {"token": "hunter2"},
     "runtime_config": {
-        "keyValueStores": [{"name": "default", "type": "redis", "options": [{"name": "url", "value": "redis://r"}, {"name": "empty", "value": ""}]}],
+        "keyValueStores": [
+            {
+                "name": "default",
+                "type": "redis",
+                "options": [{"name": "url", "value": "redis://r"}, {"name": "empty", "value": ""}],
+            }
+        ],
         "sqliteDatabases": [{"name": "default", "type": "spin", "options": []}],
         "llmCompute": {"type": "spin"},
     },
 }
 
 
-def test_a_function_with_all_options_is_accepted_and_then_unchanged(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
+def test_a_function_with_all_options_is_accepted_and_then_unchanged(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
     """The operator writes each SpinApp back from its Go types: quantities are respelled, and a missing list would become null."""
     project.manifest(
-        variables='token = { required = true, secret = true }\nnothing = { default = "x" }', component_variables='variables = { t = "{{ token }}" }'
+        variables='token = { required = true, secret = true }\nnothing = { default = "x" }',
+        component_variables='variables = { t = "{{ token }}" }',
     )
     options = {**ALL_OPTIONS, "variables": {"token": "hunter2", "nothing": ""}}
     assert deployment.deploy(project, **options)["changed"] is True
     spec = found(api.get(SPIN_APP, "default", project.name))["spec"]
     assert spec["checks"]["readiness"]["httpGet"] == {"path": "/ready", "httpHeaders": []}
-    assert spec["resources"] == {"limits": {"cpu": "500m", "memory": "1Gi"}, "requests": {"cpu": "100m", "memory": "512Mi"}}, "as the webhook writes them"
+    assert spec["resources"] == {
+        "limits": {"cpu": "500m", "memory": "1Gi"},
+        "requests": {"cpu": "100m", "memory": "512Mi"},
+    }, "as the webhook writes them"
     assert {"name": "nothing", "value": ""} in spec["variables"]
     version = found(api.get(SPIN_APP, "default", project.name))["metadata"]["resourceVersion"]
     for check_mode in (True, False):
@@ -82,13 +99,21 @@ def test_a_function_with_all_options_is_accepted_and_then_unchanged(deployment: 
     assert found(api.get(SPIN_APP, "default", project.name))["metadata"]["resourceVersion"] == version
 
 
-def test_what_the_pods_get_is_what_was_asked_for(deployment: Deployment, project: FunctionProject, api: KubernetesApi) -> None:
-    project.manifest(variables="token = { required = true, secret = true }", component_variables='variables = { t = "{{ token }}" }')
+def test_what_the_pods_get_is_what_was_asked_for(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
+    project.manifest(
+        variables="token = { required = true, secret = true }", component_variables='variables = { t = "{{ token }}" }'
+    )
     deployment.deploy(project, **ALL_OPTIONS)
     made = found(api.get(DEPLOYMENT, "default", project.name))["spec"]
     assert made["replicas"] == 2
     pod = made["template"]["spec"]
-    assert (pod["runtimeClassName"], pod["serviceAccountName"], pod["imagePullSecrets"]) == (RUNTIME_CLASS, "default", [{"name": "none"}])
+    assert (pod["runtimeClassName"], pod["serviceAccountName"], pod["imagePullSecrets"]) == (
+        RUNTIME_CLASS,
+        "default",
+        [{"name": "none"}],
+    )
     (container,) = pod["containers"]
     assert (container["command"], container["ports"][0]["containerPort"]) == (["/"], 80)
     assert container["resources"]["limits"] == {"cpu": "500m", "memory": "1Gi"}
@@ -101,7 +126,9 @@ def test_what_the_pods_get_is_what_was_asked_for(deployment: Deployment, project
         "SPIN_MAX_INSTANCE_MEMORY": str(64 * 1024 * 1024),
         "SPIN_COMPONENTS_TO_RETAIN": "main",
     }
-    configuration = next(volume["secret"]["secretName"] for volume in pod["volumes"] if volume["name"] == "spin-runtime-config")
+    configuration = next(
+        volume["secret"]["secretName"] for volume in pod["volumes"] if volume["name"] == "spin-runtime-config"
+    )
     assert "runtime-config.toml" in found(api.get(SECRET, "default", configuration))["data"]
 
 
@@ -111,30 +138,43 @@ def test_a_probe_without_a_list_of_headers_is_refused(control_plane: ControlPlan
     spec = {"image": IMAGE, "executor": EXECUTOR, "replicas": 1, "checks": {"readiness": {"httpGet": {"path": "/"}}}}
     metadata = {"name": name, "namespace": "default"}
     with pytest.raises(ApiError, match=r'httpHeaders.*must be of type array: "null"'):
-        control_plane.client().apply(SpinApp({"apiVersion": SPIN_APP.api_version, "kind": "SpinApp", "metadata": metadata, "spec": spec}), dry_run=True)
+        control_plane.client().apply(
+            SpinApp({"apiVersion": SPIN_APP.api_version, "kind": "SpinApp", "metadata": metadata, "spec": spec}),
+            dry_run=True,
+        )
 
 
 REFUSED: list[tuple[dict[str, t.Any], str]] = [
     ({"replicas": 0}, "replicas must be > 0"),
     ({"enableAutoscaling": True}, "replicas cannot be set when autoscaling is enabled"),
     ({"executor": "none"}, "executor does not exist in namespace"),
-    ({"invocationLimits": {"memory": "1Gi"}, "resources": {"limits": {"memory": "64Mi"}}}, "invocation limit quantity cannot be greater"),
+    (
+        {"invocationLimits": {"memory": "1Gi"}, "resources": {"limits": {"memory": "64Mi"}}},
+        "invocation limit quantity cannot be greater",
+    ),
 ]
 
 
 @pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize(("change", "reason"), REFUSED)
-def test_what_the_validating_webhook_refuses(control_plane: ControlPlane, name: str, change: dict[str, t.Any], reason: str) -> None:
+def test_what_the_validating_webhook_refuses(
+    control_plane: ControlPlane, name: str, change: dict[str, t.Any], reason: str
+) -> None:
     """The rules that the module checks, or whose refusal it passes on."""
     spec = {"image": IMAGE, "executor": EXECUTOR, "replicas": 1, **change}
     metadata = {"name": name, "namespace": "default"}
     with pytest.raises(ApiError, match=reason):
-        control_plane.client().apply(SpinApp({"apiVersion": SPIN_APP.api_version, "kind": "SpinApp", "metadata": metadata, "spec": spec}), dry_run=True)
+        control_plane.client().apply(
+            SpinApp({"apiVersion": SPIN_APP.api_version, "kind": "SpinApp", "metadata": metadata, "spec": spec}),
+            dry_run=True,
+        )
 
 
 @pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize("authorities", [True, False])
-def test_an_executor_as_the_roles_write_it_stays_as_it_is(control_plane: ControlPlane, api: KubernetesApi, name: str, authorities: bool) -> None:
+def test_an_executor_as_the_roles_write_it_stays_as_it_is(
+    control_plane: ControlPlane, api: KubernetesApi, name: str, authorities: bool
+) -> None:
     """The executors of roles spin_operator and tenant: applied again they change nothing, and they go once no SpinApp names them."""
     specification = {
         "createDeployment": True,
@@ -145,7 +185,12 @@ def test_an_executor_as_the_roles_write_it_stays_as_it_is(control_plane: Control
         },
     }
     metadata = {"name": name, "namespace": "default"}
-    executor = {"apiVersion": SPIN_APP_EXECUTOR.api_version, "kind": "SpinAppExecutor", "metadata": metadata, "spec": specification}
+    executor = {
+        "apiVersion": SPIN_APP_EXECUTOR.api_version,
+        "kind": "SpinAppExecutor",
+        "metadata": metadata,
+        "spec": specification,
+    }
     control_plane.apply(executor)
 
     def held() -> dict[str, t.Any]:

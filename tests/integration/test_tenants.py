@@ -14,12 +14,21 @@ from pathlib import Path
 import httpx2
 import pytest
 import yaml
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.api import KubernetesApi
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.arguments import kubernetes_auth_arguments
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.connection import ConnectionOptions
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.kinds import HTTP_ROUTE, POD, SECRET, SPIN_APP, SPIN_APP_EXECUTOR, Kind
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_info_module import run as run_info
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info_module import (
+    run as run_info,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.arguments import kubernetes_auth_arguments
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
+    HTTP_ROUTE,
+    POD,
+    SECRET,
+    SPIN_APP,
+    SPIN_APP_EXECUTOR,
+    Kind,
+)
 
 from tests.k3s_double import build
 
@@ -67,7 +76,9 @@ def run(control_plane: ControlPlane, tmp_path: Path) -> collections.abc.Iterator
             "tenant_kubeconfig_directory": str(tmp_path / "tenants"),
             "tenant_api_url": control_plane.url,
         }
-        return playbooks.run(str(playbook), "-e", json.dumps({**given, **variables}), *arguments, folder=tmp_path, inventory="local")
+        return playbooks.run(
+            str(playbook), "-e", json.dumps({**given, **variables}), *arguments, folder=tmp_path, inventory="local"
+        )
 
     yield start
     if seen:
@@ -86,9 +97,23 @@ def api_of(tmp_path: Path, tenant: str) -> KubernetesApi:
 
 def of_tenant(administrator: KubernetesApi, tenant: str) -> list[str]:
     """All that is labelled the tenant's outside of its namespace."""
-    found = [f"{kind.kind}/{item['metadata']['name']}" for kind in CLUSTER_KINDS for item in administrator.list_nodes(kind) if labelled(item, tenant)]
+    found = [
+        f"{kind.kind}/{item['metadata']['name']}"
+        for kind in CLUSTER_KINDS
+        for item in administrator.list_nodes(kind)
+        if labelled(item, tenant)
+    ]
     grants = Kind("gateway.networking.k8s.io", "v1beta1", "ReferenceGrant", "referencegrants")
-    return sorted([*found, *(f"ReferenceGrant/{item['metadata']['name']}" for item in administrator.list(grants) if labelled(item, tenant))])
+    return sorted(
+        [
+            *found,
+            *(
+                f"ReferenceGrant/{item['metadata']['name']}"
+                for item in administrator.list(grants)
+                if labelled(item, tenant)
+            ),
+        ]
+    )
 
 
 def labelled(item: dict[str, t.Any], tenant: str) -> bool:
@@ -111,15 +136,28 @@ def test_a_tenant_deploys_with_its_kubeconfig_and_its_removal_leaves_nothing(
     assert file.stat().st_mtime_ns == before, "a run without changes makes no new token"
 
     given = {"namespace": "tenant-a", "kubeconfig": str(file)}
-    project.manifest(variables="token = { required = true, secret = true }", component_variables='variables = { token = "{{ token }}" }')
+    project.manifest(
+        variables="token = { required = true, secret = true }",
+        component_variables='variables = { token = "{{ token }}" }',
+    )
     options = {**given, "variables": {"token": "abracadabra"}}
     deployed = deployment.deploy(project, **options)
     assert deployed["changed"] is True and deployment.call(deployed).status_code == 200
     assert deployment.deploy(project, **options)["changed"] is False
     sleeping = {**options, "autoscale": {"min": 0, "max": 2, "target_concurrency": 5}}
-    assert deployment.deploy(project, **sleeping)["changed"] is True, "with the routes and the grant for the interceptor"
-    assert deployment.deploy(project, **{**options, "hostname": "shop.example.com"})["changed"] is True, "a host that is listed"
-    parameters = {"name": None, "namespace": "tenant-a", "target": "cluster", "state_directory": None, **dict.fromkeys(kubernetes_auth_arguments())}
+    assert deployment.deploy(project, **sleeping)["changed"] is True, (
+        "with the routes and the grant for the interceptor"
+    )
+    assert deployment.deploy(project, **{**options, "hostname": "shop.example.com"})["changed"] is True, (
+        "a host that is listed"
+    )
+    parameters = {
+        "name": None,
+        "namespace": "tenant-a",
+        "target": "cluster",
+        "state_directory": None,
+        **dict.fromkeys(kubernetes_auth_arguments()),
+    }
     (listed,) = run_info({**parameters, "kubeconfig": str(file)}, False, set())["functions"]
     assert listed["name"] == project.name
 
@@ -173,10 +211,20 @@ def test_two_tenants_reach_neither_each_others_objects_nor_hosts(
     )
     for names in hosts:
         spec = {"parentRefs": [{"name": "wasmfaas", "namespace": "wasmfaas-system"}], "hostnames": names}
-        assert "a route of tenant tenant-a must name hosts, each as in <function>.tenant-a.<domain>" in refused({"metadata": own, "spec": spec}, HTTP_ROUTE)
+        assert "a route of tenant tenant-a must name hosts, each as in <function>.tenant-a.<domain>" in refused(
+            {"metadata": own, "spec": spec}, HTTP_ROUTE
+        )
     interceptor = Kind("http.keda.sh", "v1beta1", "InterceptorRoute", "interceptorroutes")
-    for rules in ([{"hosts": ["b.example.com"]}], [{"hosts": ["x.tenant-a.example.com"]}, {"paths": [{"value": "/"}]}], []):
-        spec = {"target": {"service": "x", "port": 80}, "rules": rules, "scalingMetric": {"concurrency": {"targetValue": 1}}}
+    for rules in (
+        [{"hosts": ["b.example.com"]}],
+        [{"hosts": ["x.tenant-a.example.com"]}, {"paths": [{"value": "/"}]}],
+        [],
+    ):
+        spec = {
+            "target": {"service": "x", "port": 80},
+            "rules": rules,
+            "scalingMetric": {"concurrency": {"targetValue": 1}},
+        }
         assert "must name hosts" in refused({"metadata": own, "spec": spec}, interceptor)
 
     options = {"namespace": "tenant-a", "kubeconfig": str(tmp_path / "tenants/tenant-a.kubeconfig")}
@@ -186,7 +234,11 @@ def test_two_tenants_reach_neither_each_others_objects_nor_hosts(
     assert deployment.deploy(project, **options)["changed"] is True
 
     # Removing a tenant ends its credentials, and leaves the other's.
-    removed = run({"name": "tenant-a", "state": "absent"}, {"name": "tenant-b", "hosts": ["b.example.com"]}, tenant_remove_functions=True)
+    removed = run(
+        {"name": "tenant-a", "state": "absent"},
+        {"name": "tenant-b", "hosts": ["b.example.com"]},
+        tenant_remove_functions=True,
+    )
     assert removed.exit_code == 0, removed.output
     # The API server remembers for 10 s that a token was good.
     wait_until(lambda: unknown(one), seconds=30, what="the end of the tenant's token")
@@ -207,12 +259,20 @@ def test_pods_of_a_tenant_get_limits_and_no_rights_of_the_node(control_plane: Co
     container = {"name": "c", "image": "registry.example.com/c"}
 
     def create(spec: dict[str, t.Any]) -> httpx2.Response:
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "a-"}, "spec": {"containers": [container], **spec}}
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"generateName": "a-"},
+            "spec": {"containers": [container], **spec},
+        }
         url = f"{control_plane.url}/api/v1/namespaces/tenant-a/pods?dryRun=All"
         return httpx2.post(url, json=pod, verify=control_plane.administrator_tls(), trust_env=False)
 
     (answer,) = create({}).json()["spec"]["containers"]
-    assert answer["resources"] == {"limits": {"cpu": "1", "memory": "256Mi"}, "requests": {"cpu": "20m", "memory": "64Mi"}}
+    assert answer["resources"] == {
+        "limits": {"cpu": "1", "memory": "256Mi"},
+        "requests": {"cpu": "20m", "memory": "64Mi"},
+    }
     for spec in (
         {"hostNetwork": True},
         {"volumes": [{"name": "v", "hostPath": {"path": "/"}}]},
@@ -224,7 +284,9 @@ def test_pods_of_a_tenant_get_limits_and_no_rights_of_the_node(control_plane: Co
     assert big.status_code == 403 and "maximum memory usage per Container is 1Gi" in big.text
 
 
-def test_a_namespace_of_others_is_not_taken_and_not_removed(administrator: KubernetesApi, control_plane: ControlPlane, run: Run) -> None:
+def test_a_namespace_of_others_is_not_taken_and_not_removed(
+    administrator: KubernetesApi, control_plane: ControlPlane, run: Run
+) -> None:
     control_plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tenant-c"}})
     for state in ("present", "absent"):
         refused = run({"name": "tenant-c", "state": state})

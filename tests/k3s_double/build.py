@@ -46,7 +46,9 @@ def binary(version: str = DEFAULT_VERSION) -> Path:
             partial = directory / f"{version}.partial"
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            go_build.build(SOURCES, partial / "k3s", variables=_variables(version, found[1], found[2]), seconds=BUILD_SECONDS)
+            go_build.build(
+                SOURCES, partial / "k3s", variables=_variables(version, found[1], found[2]), seconds=BUILD_SECONDS
+            )
             partial.rename(directory / version)
             go_build.forget_all_but(cache, KEPT)
     return program
@@ -56,13 +58,20 @@ def _variables(version: str, major: str, minor: str) -> dict[str, str]:
     """What the linker sets: the version of k3s, and that of Kubernetes in /version, in the Nodes and in kubectl."""
     variables = {"main.Version": version}
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
-        variables |= {f"{package}.gitVersion": version, f"{package}.gitMajor": major, f"{package}.gitMinor": minor, f"{package}.gitTreeState": "clean"}
+        variables |= {
+            f"{package}.gitVersion": version,
+            f"{package}.gitMajor": major,
+            f"{package}.gitMinor": minor,
+            f"{package}.gitTreeState": "clean",
+        }
     return variables
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--version", default=DEFAULT_VERSION, help=f"what it says its version is (default {DEFAULT_VERSION})")
+    parser.add_argument(
+        "--version", default=DEFAULT_VERSION, help=f"what it says its version is (default {DEFAULT_VERSION})"
+    )
     print(binary(parser.parse_args().version))
 
 

@@ -27,13 +27,18 @@ _reason = unavailable()
 pytestmark = pytest.mark.skipif(bool(_reason), reason=_reason or "hosts can be made")
 
 
-@pytest.mark.parametrize("scenario", [pytest.param(name, marks=only_in_full(SINGLE)) if name == "single" else name for name in SCENARIOS])
+@pytest.mark.parametrize(
+    "scenario", [pytest.param(name, marks=only_in_full(SINGLE)) if name == "single" else name for name in SCENARIOS]
+)
 def test_scenario(scenario: str) -> None:
     if scenario == "platform" and (missing := platform_stand_in.unavailable()):
         pytest.skip(missing)
     code = run(scenario)
     text = log_of(scenario).read_text(errors="replace").splitlines()
-    assert code == 0, f"molecule test --scenario-name {scenario} ended with {code}. The end of {log_of(scenario)}:\n" + "\n".join(text[-LINES_SHOWN:])
+    assert code == 0, (
+        f"molecule test --scenario-name {scenario} ended with {code}. The end of {log_of(scenario)}:\n"
+        + "\n".join(text[-LINES_SHOWN:])
+    )
     assert not [line for line in text if "Missing playbook" in line], "molecule skipped a step that the scenario names"
     assert not (DIRECTORY / scenario / "hosts").exists(), "molecule left hosts behind"
 
@@ -46,7 +51,11 @@ def run(scenario: str) -> int:
     """Run a scenario to its end, or end it: its exit code."""
     log_of(scenario).parent.mkdir(parents=True, exist_ok=True)
     DIRECTORY.mkdir(parents=True, exist_ok=True)  # molecule names it as an inventory before create.yml makes it
-    environment = {**os.environ, "ANSIBLE_HOME": str(PROJECT / ".ansible"), "PATH": f"{PROJECT}/.venv/bin:{os.environ['PATH']}"}
+    environment = {
+        **os.environ,
+        "ANSIBLE_HOME": str(PROJECT / ".ansible"),
+        "PATH": f"{PROJECT}/.venv/bin:{os.environ['PATH']}",
+    }
     environment |= {"NO_COLOR": "1", "COLUMNS": "160"}
     with log_of(scenario).open("w") as output:
         process = subprocess.Popen(

@@ -23,7 +23,10 @@ LIMIT = 0.85
 
 # The fleet of terraform/variables.tf: nodes of a group, CPU in thousandths and memory in MiB. Of a machine's memory the kernel keeps some for itself;
 # a twentieth is our assumption.
-FLEET = {"control-plane": (3, "t4g.medium", 2000, round(4096 * 0.95)), "observability": (2, "t4g.large", 2000, round(8192 * 0.95))}
+FLEET = {
+    "control-plane": (3, "t4g.medium", 2000, round(4096 * 0.95)),
+    "observability": (2, "t4g.large", 2000, round(8192 * 0.95)),
+}
 
 # The role of each part, with the variant of platform_parts that it is rendered with.
 ROLES = {
@@ -55,7 +58,9 @@ class Container:
 def _sidecars(pod: str, names: tuple[str, ...], *, every_node: bool = False) -> tuple[Container, ...]:
     replicas: str | int = 1 if every_node else "controller.replicaCount"
     selector = "node.nodeSelector" if every_node else "controller.nodeSelector"
-    return tuple(Container(f"{pod}: {name}", f"sidecars.{name}.resources", replicas, selector, every_node) for name in names)
+    return tuple(
+        Container(f"{pod}: {name}", f"sidecars.{name}.resources", replicas, selector, every_node) for name in names
+    )
 
 
 CONTAINERS: dict[str, tuple[Container, ...]] = {
@@ -80,8 +85,15 @@ CONTAINERS: dict[str, tuple[Container, ...]] = {
     "kube-prometheus-stack": (
         Container("prometheus", "prometheus.prometheusSpec.resources", 1, "prometheus.prometheusSpec.nodeSelector"),
         # Beside Prometheus and beside Alertmanager.
-        Container("configuration reloaders", "prometheusOperator.prometheusConfigReloader.resources", 2, "prometheus.prometheusSpec.nodeSelector"),
-        Container("alertmanager", "alertmanager.alertmanagerSpec.resources", 1, "alertmanager.alertmanagerSpec.nodeSelector"),
+        Container(
+            "configuration reloaders",
+            "prometheusOperator.prometheusConfigReloader.resources",
+            2,
+            "prometheus.prometheusSpec.nodeSelector",
+        ),
+        Container(
+            "alertmanager", "alertmanager.alertmanagerSpec.resources", 1, "alertmanager.alertmanagerSpec.nodeSelector"
+        ),
         Container("operator", "prometheusOperator.resources", 1, "prometheusOperator.nodeSelector"),
         Container(
             "webhook's certificate (a job)",
@@ -90,7 +102,13 @@ CONTAINERS: dict[str, tuple[Container, ...]] = {
             "prometheusOperator.admissionWebhooks.patch.nodeSelector",
         ),
         Container("kube-state-metrics", "kube-state-metrics.resources", 1, "kube-state-metrics.nodeSelector"),
-        Container("node-exporter", "prometheus-node-exporter.resources", 1, "prometheus-node-exporter.nodeSelector", every_node=True),
+        Container(
+            "node-exporter",
+            "prometheus-node-exporter.resources",
+            1,
+            "prometheus-node-exporter.nodeSelector",
+            every_node=True,
+        ),
         Container("grafana", "grafana.resources", 1, "grafana.nodeSelector"),
     ),
     "loki": (Container("loki", "singleBinary.resources", "singleBinary.replicas", "singleBinary.nodeSelector"),),
@@ -154,11 +172,15 @@ def parts() -> tuple[Part, ...]:
 
 def _of_chart(role: str, chart: str, values: dict[str, t.Any]) -> list[Part]:
     if chart not in CONTAINERS:
-        raise BudgetError(f"{role}: which containers does the chart {chart} make? Add them to CONTAINERS in {Path(__file__).name}.")
+        raise BudgetError(
+            f"{role}: which containers does the chart {chart} make? Add them to CONTAINERS in {Path(__file__).name}."
+        )
     known = {container.resources for container in CONTAINERS[chart]}
     unknown = _ways_with_requests(values) - known
     if unknown:
-        raise BudgetError(f"{role}: {chart} asks for resources in {', '.join(sorted(unknown))}, which CONTAINERS in {Path(__file__).name} does not have.")
+        raise BudgetError(
+            f"{role}: {chart} asks for resources in {', '.join(sorted(unknown))}, which CONTAINERS in {Path(__file__).name} does not have."
+        )
     found = []
     for container in CONTAINERS[chart]:
         asked = _at(values, container.resources)
@@ -276,11 +298,25 @@ def document() -> str:
             f"| k3s | the process, with etcd and containerd | 1 | each node of {group} | {cpu:g} m | {memory:.0f} MiB | | |"
             for group, (cpu, memory) in K3S_PROCESS.items()
         ),
-        *(f"| k3s | {name} | 1 | any node | {cpu} m | {memory} MiB | | 170 MiB |" for name, (cpu, memory) in K3S_PODS.items() if name == "coredns"),
-        *(f"| k3s | {name} | 1 | any node | {cpu} m | {memory} MiB | | |" for name, (cpu, memory) in K3S_PODS.items() if name != "coredns"),
+        *(
+            f"| k3s | {name} | 1 | any node | {cpu} m | {memory} MiB | | 170 MiB |"
+            for name, (cpu, memory) in K3S_PODS.items()
+            if name == "coredns"
+        ),
+        *(
+            f"| k3s | {name} | 1 | any node | {cpu} m | {memory} MiB | | |"
+            for name, (cpu, memory) in K3S_PODS.items()
+            if name != "coredns"
+        ),
     ]
     for part in parts():
-        where = f"{'each node of ' if part.every_node else ''}{part.group}" if part.group else "each node" if part.every_node else "any node without a taint"
+        where = (
+            f"{'each node of ' if part.every_node else ''}{part.group}"
+            if part.group
+            else "each node"
+            if part.every_node
+            else "any node without a taint"
+        )
         lines.append(
             f"| {part.chart} | {part.name} | {part.count} | {where} | {part.cpu:g} m | {part.memory:g} MiB "
             f"| {f'{part.cpu_limit:g} m' if part.cpu_limit else ''} | {f'{part.memory_limit:g} MiB' if part.memory_limit else ''} |"

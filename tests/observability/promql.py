@@ -64,7 +64,9 @@ def parsed(expression: str) -> Expression:
             names = tuple(
                 label
                 for number, (label_kind, label) in enumerate(inside)
-                if label_kind == "name" and number + 1 < len(inside) and inside[number + 1][1] in {"=", "!=", "=~", "!~"}
+                if label_kind == "name"
+                and number + 1 < len(inside)
+                and inside[number + 1][1] in {"=", "!=", "=~", "!~"}
             )
             selectors.append(Selector(text, names))
         position += 1

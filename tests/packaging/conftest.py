@@ -30,9 +30,20 @@ class Installed:
         return run_program(self.work_directory, self.environment, program, *arguments)
 
 
-def run_program(directory: Path, environment: dict[str, str], program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run_program(
+    directory: Path, environment: dict[str, str], program: str, *arguments: str | Path
+) -> subprocess.CompletedProcess[str]:
     command = [Path(sys.executable).parent / program, *arguments]
-    return subprocess.run(command, cwd=directory, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
+    return subprocess.run(
+        command,
+        cwd=directory,
+        env=environment,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -46,10 +57,24 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     work_directory = base / "empty"
     work_directory.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    environment |= {"ANSIBLE_HOME": str(base / "home"), "ANSIBLE_COLLECTIONS_PATH": str(base / "collections"), "ANSIBLE_NOCOLOR": "1"}
+    environment |= {
+        "ANSIBLE_HOME": str(base / "home"),
+        "ANSIBLE_COLLECTIONS_PATH": str(base / "collections"),
+        "ANSIBLE_NOCOLOR": "1",
+    }
     built = run_program(PROJECT, environment, "ansible-galaxy", "collection", "build", "--output-path", base)
     assert built.returncode == 0, built.stdout
     (tarball,) = base.glob("wasmfaas-platform-*.tar.gz")
-    made = run_program(work_directory, environment, "ansible-galaxy", "collection", "install", "--offline", tarball, "--collections-path", base / "collections")
+    made = run_program(
+        work_directory,
+        environment,
+        "ansible-galaxy",
+        "collection",
+        "install",
+        "--offline",
+        tarball,
+        "--collections-path",
+        base / "collections",
+    )
     assert made.returncode == 0, made.stdout
     return Installed(tarball, base / "collections/ansible_collections/wasmfaas/platform", work_directory, environment)

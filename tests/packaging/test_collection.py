@@ -72,10 +72,23 @@ def test_without_a_cluster_in_the_inventory_a_playbook_fails(installed: Installe
 def test_playbooks_that_users_are_told_to_run_are_there() -> None:
     inside = "|".join(path.name for path in PLAYBOOKS if "_" in path.stem)  # in playbooks/: the entry point has hyphens
     told = re.compile(rf"ansible-playbook ([a-z_-]+\.yml)|(?<!playbooks/)\b({inside})\b")
-    pages = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("roles/**/*"), *PROJECT.glob("plugins/**/*.py")]
+    pages = [
+        *PROJECT.glob("*.md"),
+        *PROJECT.glob("docs/**/*.md"),
+        *PROJECT.glob("roles/**/*"),
+        *PROJECT.glob("plugins/**/*.py"),
+    ]
     known = {path.name for path in ENTRY_POINTS}
-    texts = {page: page.read_text(encoding="utf-8", errors="replace") for page in pages if page.is_file() and "node_modules" not in page.parts}
-    named = {(str(page.relative_to(PROJECT)), found[1] or found[2]) for page, text in texts.items() for found in told.finditer(text)}
+    texts = {
+        page: page.read_text(encoding="utf-8", errors="replace")
+        for page in pages
+        if page.is_file() and "node_modules" not in page.parts
+    }
+    named = {
+        (str(page.relative_to(PROJECT)), found[1] or found[2])
+        for page, text in texts.items()
+        for found in told.finditer(text)
+    }
     assert len(named) > 50
     assert sorted((page, name) for page, name in named if name not in known) == []
 
@@ -140,7 +153,9 @@ def test_playbooks_and_roles_pass_only_options_that_modules_have(installed: Inst
     tasks = [(file, task) for file in files for task in _tasks(yaml.safe_load(file.read_text(encoding="utf-8")))]
     calls = [(file, key, task[key] or {}) for file, task in tasks for key in task if key in options]
     assert len(calls) > len(MODULES)
-    assert [(file.name, key, unknown) for file, key, arguments in calls if (unknown := set(arguments) - options[key])] == []
+    assert [
+        (file.name, key, unknown) for file, key, arguments in calls if (unknown := set(arguments) - options[key])
+    ] == []
 
 
 def _tasks(entries: t.Any) -> t.Iterator[dict[str, t.Any]]:
@@ -153,8 +168,15 @@ def _tasks(entries: t.Any) -> t.Iterator[dict[str, t.Any]]:
 
 def test_every_variable_of_the_deploy_playbook_is_explained() -> None:
     page = "".join((PROJECT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/functions.md"))
-    arguments = [str(argument) for argument in _task_arguments("deploy_function", "wasmfaas.platform.spin_function").values()]
-    variables = set().union(*(jinja2.meta.find_undeclared_variables(jinja2.Environment(autoescape=True).parse(argument)) for argument in arguments))
+    arguments = [
+        str(argument) for argument in _task_arguments("deploy_function", "wasmfaas.platform.spin_function").values()
+    ]
+    variables = set().union(
+        *(
+            jinja2.meta.find_undeclared_variables(jinja2.Environment(autoescape=True).parse(argument))
+            for argument in arguments
+        )
+    )
     variables |= set(re.findall(r"lookup\('ansible.builtin.vars', '(\w+)'", "".join(arguments)))
     variables -= {"lookup", "omit", "local_runtime_directory"}  # the last is set by the role
     assert {"src", "name", "namespace", "registry", "variables"} <= variables
@@ -165,7 +187,9 @@ def test_every_variable_of_the_deploy_playbook_is_explained() -> None:
 def test_role_defaults_are_those_of_its_argument_specification(role: Path) -> None:
     """Ansible takes a default in the specification for documentation only: both places must say the same."""
     specifications = yaml.safe_load((role / "meta/argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]
-    documented = {name: option for entry in specifications.values() for name, option in entry.get("options", {}).items()}
+    documented = {
+        name: option for entry in specifications.values() for name, option in entry.get("options", {}).items()
+    }
     defaults_file = role / "defaults/main.yml"
     defaults = yaml.safe_load(defaults_file.read_text(encoding="utf-8")) or {} if defaults_file.exists() else {}
     assert sorted(documented) == sorted(defaults)
@@ -185,17 +209,29 @@ def test_lock_files_agree() -> None:
     for name in ("requirements.lock", "tests/unit/requirements.txt"):
         pins = _pins(name)
         assert len(pins) > 5
-        assert {package: versions for package, versions in pins.items() if not versions <= tested.get(package, set())} == {}, name
+        assert {
+            package: versions for package, versions in pins.items() if not versions <= tested.get(package, set())
+        } == {}, name
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-test.lock"])
 def test_lock_file_names_no_host(name: str) -> None:
-    assert re.findall(r"https?://\S+|--(?:extra-)?index-url.*", (PROJECT / name).read_text(encoding="utf-8").replace("--no-emit-index-url", "")) == []
+    assert (
+        re.findall(
+            r"https?://\S+|--(?:extra-)?index-url.*",
+            (PROJECT / name).read_text(encoding="utf-8").replace("--no-emit-index-url", ""),
+        )
+        == []
+    )
 
 
 def _documentation(module: Path) -> dict[str, t.Any]:
     for node in ast.parse(module.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "DOCUMENTATION":
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and node.targets[0].id == "DOCUMENTATION"
+        ):
             documentation: dict[str, t.Any] = yaml.safe_load(ast.literal_eval(node.value))
             return documentation
     raise AssertionError(f"{module} has no DOCUMENTATION")
@@ -231,6 +267,8 @@ def _script(name: str) -> t.Any:
 def _pins(name: str) -> dict[str, set[str]]:
     """Pinned versions by package; there may be one for each Python."""
     pins: dict[str, set[str]] = {}
-    for package, version in re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;]+)", (PROJECT / name).read_text(encoding="utf-8"), re.MULTILINE):
+    for package, version in re.findall(
+        r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;]+)", (PROJECT / name).read_text(encoding="utf-8"), re.MULTILINE
+    ):
         pins.setdefault(package, set()).add(version)
     return pins

@@ -37,7 +37,9 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[M
 
 
 @pytest.fixture(scope="session")
-def fleet_underway(terraform: Terraform, moto: Moto, tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[concurrent.futures.Future[Fleet]]:
+def fleet_underway(
+    terraform: Terraform, moto: Moto, tmp_path_factory: pytest.TempPathFactory
+) -> collections.abc.Iterator[concurrent.futures.Future[Fleet]]:
     """The default fleet, while the real provider applies it: a minute and a half, most of which it waits."""
     with concurrent.futures.ThreadPoolExecutor(max_workers=1) as executor:
         yield executor.submit(apply_fleet, terraform, moto, tmp_path_factory.mktemp("fleet"))

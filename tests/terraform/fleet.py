@@ -43,7 +43,11 @@ class Fleet:
         done = self.terraform.run(self.directory, "plan", "-json", "-detailed-exitcode", *arguments, expected=(0, 2))
         seconds = time.monotonic() - started
         messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        return [f"{m['change']['action']} {m['change']['resource']['addr']}" for m in messages if m["type"] == "planned_change"], seconds
+        return [
+            f"{m['change']['action']} {m['change']['resource']['addr']}"
+            for m in messages
+            if m["type"] == "planned_change"
+        ], seconds
 
     def apply(self, *arguments: str) -> str:
         """What it did, as `1 added, 0 changed, 1 destroyed`."""
@@ -54,10 +58,14 @@ class Fleet:
         """What `ansible-inventory --list` says."""
         return t.cast("dict[str, t.Any]", json.loads(self.ansible("ansible-inventory", sources, "--list")))
 
-    def ansible(self, program: str, sources: tuple[Path, ...], *arguments: str, environment: dict[str, str] | None = None) -> str:
+    def ansible(
+        self, program: str, sources: tuple[Path, ...], *arguments: str, environment: dict[str, str] | None = None
+    ) -> str:
         options = [part for source in sources for part in ("-i", str(source))]
         # A home of its own: nothing of the user's settings counts.
-        settings = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ANSIBLE_"))} | CREDENTIALS
+        settings = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ANSIBLE_"))
+        } | CREDENTIALS
         settings |= {
             "ANSIBLE_COLLECTIONS_PATH": f"{amazon_aws()}:{PROJECT / '.ansible/collections'}",
             "AWS_ENDPOINT_URL": self.moto.url,
@@ -94,10 +102,20 @@ def new_fleet(terraform: Terraform, moto: Moto, folder: Path) -> Fleet:
 def many_machines(moto: Moto, folder: Path, count: int = 200) -> collections.abc.Iterator[Path]:
     """As many machines of an elastic group, of another cluster than the fleet's, and the inventory that lists them: inventories/aws_elastic with its name."""
     ec2 = moto.client("ec2")
-    tags = {"wasmfaas:cluster": "large", "wasmfaas:join": "self", "wasmfaas:group": "worker-wasm", "wasmfaas:role": "agent", "wasmfaas:user": "ec2-user"}
+    tags = {
+        "wasmfaas:cluster": "large",
+        "wasmfaas:join": "self",
+        "wasmfaas:group": "worker-wasm",
+        "wasmfaas:role": "agent",
+        "wasmfaas:user": "ec2-user",
+    }
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    specification = [{"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}]
-    started = ec2.run_instances(ImageId=image, InstanceType="t4g.xlarge", MinCount=count, MaxCount=count, TagSpecifications=specification)["Instances"]
+    specification = [
+        {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+    ]
+    started = ec2.run_instances(
+        ImageId=image, InstanceType="t4g.xlarge", MinCount=count, MaxCount=count, TagSpecifications=specification
+    )["Instances"]
     try:
         source = folder / "elastic.aws_ec2.yml"
         text = (PROJECT / "inventories/aws_elastic/elastic.aws_ec2.yml").read_text(encoding="utf-8")
@@ -109,7 +127,11 @@ def many_machines(moto: Moto, folder: Path, count: int = 200) -> collections.abc
 
 def amazon_aws() -> Path:
     """A folder of collections with amazon.aws, in the cache. Skips the test if it can't be had."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "wasmfaas/collections" / ANSIBLE_PACKAGE.replace("==", "-")
+    cache = (
+        Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        / "wasmfaas/collections"
+        / ANSIBLE_PACKAGE.replace("==", "-")
+    )
     if cache.is_dir():
         return cache
     download = cache.with_name(f"{cache.name}.{os.getpid()}")
@@ -134,7 +156,9 @@ def amazon_aws() -> Path:
             pytest.skip(f"The collection amazon.aws can't be had: {done.stderr.strip()[-300:]}")
         (wheel,) = download.glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(download, [name for name in archive.namelist() if name.startswith("ansible_collections/amazon/aws/")])
+            archive.extractall(
+                download, [name for name in archive.namelist() if name.startswith("ansible_collections/amazon/aws/")]
+            )
         wheel.unlink()
         if not cache.is_dir():
             download.rename(cache)

@@ -48,14 +48,22 @@ def check_narrow(name: str, statements: list[dict[str, t.Any]]) -> None:
     """No action by pattern; every resource, but of actions that have none."""
     for statement in statements:
         assert set(statement) <= {"Action", "Resource", "Condition"}, (name, statement)
-        assert all(isinstance(statement[key], list) and statement[key] for key in ("Action", "Resource")), (name, statement)
+        assert all(isinstance(statement[key], list) and statement[key] for key in ("Action", "Resource")), (
+            name,
+            statement,
+        )
         assert not any("*" in action for action in statement["Action"]), (name, statement)
         if "*" in statement["Resource"]:
-            assert set(statement["Action"]) <= WITHOUT_RESOURCE, f"{name}: these can be narrowed: {set(statement['Action']) - WITHOUT_RESOURCE}"
+            assert set(statement["Action"]) <= WITHOUT_RESOURCE, (
+                f"{name}: these can be narrowed: {set(statement['Action']) - WITHOUT_RESOURCE}"
+            )
         else:
             assert all(resource.startswith("arn:aws:") for resource in statement["Resource"]), (name, statement)
             # Of the account and the region, of S3 and Route 53 of the one bucket or zone: none ends in a pattern over everything.
-            assert not any(resource.split(":", 5)[5].split("/")[0] == "*" for resource in statement["Resource"]), (name, statement)
+            assert not any(resource.split(":", 5)[5].split("/")[0] == "*" for resource in statement["Resource"]), (
+                name,
+                statement,
+            )
 
 
 def catalogue(program: str, folder: Path, variables: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:

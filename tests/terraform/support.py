@@ -27,7 +27,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 TERRAFORM = PROJECT / "terraform"
 REGION = "us-east-1"
 PROVIDER = "registry.terraform.io/hashicorp/aws"
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true"}
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 
 # What moto leaves out of its answers, so that a second plan would want it back. Everything else has to be right.
 MOTO_GAPS = {
@@ -60,7 +65,9 @@ class Terraform:
     program: str
     environment: dict[str, str]
 
-    def run(self, directory: Path, *arguments: str, expected: tuple[int, ...] = (0,), seconds: int = 900) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, directory: Path, *arguments: str, expected: tuple[int, ...] = (0,), seconds: int = 900
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [self.program, f"-chdir={directory}", *arguments],
             env=self.environment,
@@ -70,15 +77,26 @@ class Terraform:
             timeout=seconds,
             stdin=subprocess.DEVNULL,
         )
-        assert done.returncode in expected, f"terraform {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        assert done.returncode in expected, (
+            f"terraform {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        )
         return done
 
     def initialize(self, directory: Path) -> None:
         """Skips the test if the provider can't be had."""
         done = subprocess.run(
-            [self.program, f"-chdir={directory}", "init", "-no-color"], env=self.environment, capture_output=True, text=True, check=False, timeout=900
+            [self.program, f"-chdir={directory}", "init", "-no-color"],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
         )
-        if done.returncode and PROVIDER.rsplit("/", maxsplit=1)[-1] in done.stderr and ("Failed to query" in done.stderr or "Failed to install" in done.stderr):
+        if (
+            done.returncode
+            and PROVIDER.rsplit("/", maxsplit=1)[-1] in done.stderr
+            and ("Failed to query" in done.stderr or "Failed to install" in done.stderr)
+        ):
             pytest.skip(
                 f"Terraform's AWS provider can't be had here, neither from a mirror folder nor from the network: {' '.join(done.stderr.split())[:200]}…"
             )
@@ -101,7 +119,9 @@ def resources(directory: Path) -> dict[str, dict[str, t.Any]]:
     """Attributes by address, as in the state; `terraform show -json` says the same in five seconds."""
     state = json.loads((directory / "terraform.tfstate").read_text(encoding="utf-8"))
     return {
-        ".".join(filter(None, [entry.get("module"), entry["type"], entry["name"]])) + _index(instance): instance["attributes"]
+        ".".join(filter(None, [entry.get("module"), entry["type"], entry["name"]])) + _index(instance): instance[
+            "attributes"
+        ]
         for entry in state["resources"]
         if entry["mode"] == "managed"
         for instance in entry["instances"]
@@ -123,14 +143,20 @@ def find_terraform(directory: Path) -> Terraform:
     environment.setdefault("GOGC", "400")
     if folder := mirror():
         settings = directory / "terraform.rc"
-        settings.write_text(f'provider_installation {{\n  filesystem_mirror {{\n    path = "{folder}"\n  }}\n}}\n', encoding="utf-8")
+        settings.write_text(
+            f'provider_installation {{\n  filesystem_mirror {{\n    path = "{folder}"\n  }}\n}}\n', encoding="utf-8"
+        )
         environment["TF_CLI_CONFIG_FILE"] = str(settings)
     return Terraform(program, environment)
 
 
 def copy_configuration(directory: Path) -> Path:
     """A copy of terraform/ without what a user's own runs left there."""
-    return Path(shutil.copytree(TERRAFORM, directory, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars", "backend.tf")))
+    return Path(
+        shutil.copytree(
+            TERRAFORM, directory, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars", "backend.tf")
+        )
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,11 +166,15 @@ class Moto:
     url: str
 
     def client(self, service: str) -> t.Any:
-        return boto3.client(service, endpoint_url=self.url, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
+        return boto3.client(
+            service, endpoint_url=self.url, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test"
+        )
 
     def override(self, configuration: Path) -> None:
         """Make a copied configuration fit for it."""
-        (configuration / "provider_override.tf").write_text('provider "aws" {\n  s3_use_path_style = true\n}\n', encoding="utf-8")
+        (configuration / "provider_override.tf").write_text(
+            'provider "aws" {\n  s3_use_path_style = true\n}\n', encoding="utf-8"
+        )
         for name, text in MOTO_GAPS.items():
             (configuration / name).write_text(text, encoding="utf-8")
 

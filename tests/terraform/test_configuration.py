@@ -56,12 +56,16 @@ def test_each_validated_variable_has_a_run() -> None:
     text = (TERRAFORM / "tests/validations.tftest.hcl").read_text(encoding="utf-8")
     for name, block in terraform_docs.blocks(TERRAFORM / "variables.tf", "variable").items():
         runs = len(re.findall(rf"expect_failures = \[var\.{name}\]", text))
-        assert runs >= len(block.get("validation", [])), f"{name} has {len(block['validation'])} validations and {runs} runs"
+        assert runs >= len(block.get("validation", [])), (
+            f"{name} has {len(block['validation'])} validations and {runs} runs"
+        )
 
 
 def test_readme_tables_are_current() -> None:
     for readme, text in terraform_docs.readmes().items():
-        assert readme.read_text(encoding="utf-8") == text, f"{readme} is out of date. Next: python scripts/terraform_docs.py"
+        assert readme.read_text(encoding="utf-8") == text, (
+            f"{readme} is out of date. Next: python scripts/terraform_docs.py"
+        )
 
 
 @pytest.mark.parametrize("module", COMPLETE, ids=lambda path: path.name)
@@ -84,8 +88,12 @@ def test_module_structure(module: Path) -> None:
     for path in module.glob("*.tf"):
         with path.open(encoding="utf-8") as file:
             content = hcl2.load(file)
-        assert ("variable" in content) == (path.name == "variables.tf") and ("output" not in content or path.name == "outputs.tf"), path
-        assert module in (TERRAFORM, TERRAFORM / "examples/remote_state") or "provider" not in content, f"{path}: providers are the root's"
+        assert ("variable" in content) == (path.name == "variables.tf") and (
+            "output" not in content or path.name == "outputs.tf"
+        ), path
+        assert module in (TERRAFORM, TERRAFORM / "examples/remote_state") or "provider" not in content, (
+            f"{path}: providers are the root's"
+        )
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
@@ -103,7 +111,9 @@ def test_declarations_are_named_well_and_used(module: Path) -> None:
         for entry in content.get("data", []):
             for kind, named in entry.items():
                 for name in named:
-                    assert re.search(rf"\bdata\.{kind.strip(chr(34))}\.{name.strip(chr(34))}\b", text), f"data {kind} {name} is not used"
+                    assert re.search(rf"\bdata\.{kind.strip(chr(34))}\.{name.strip(chr(34))}\b", text), (
+                        f"data {kind} {name} is not used"
+                    )
         for entry in content.get("resource", []):
             for named in entry.values():
                 assert all(re.fullmatch('"?[a-z][a-z0-9_]*"?', name) for name in named), named

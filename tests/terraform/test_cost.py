@@ -35,7 +35,15 @@ VARIABLES: dict[str, t.Any] = {
     "availability_zones": [],
     "api_endpoint": "load_balancer",
     "node_groups": {
-        "servers": {"size": 3, "minimum": 0, "elastic": False, "spot": False, "instance_types": ["a.large"], "root_volume_gib": 10, "data_volume_gib": 10},
+        "servers": {
+            "size": 3,
+            "minimum": 0,
+            "elastic": False,
+            "spot": False,
+            "instance_types": ["a.large"],
+            "root_volume_gib": 10,
+            "data_volume_gib": 10,
+        },
         "workers": {
             "size": 0,
             "minimum": 0,
@@ -52,12 +60,16 @@ VARIABLES: dict[str, t.Any] = {
 def test_default_fleet_is_within_its_budget() -> None:
     if not shutil.which("terraform"):
         pytest.skip("terraform, which reads the fleet, is not in PATH.")
-    done = subprocess.run([sys.executable, str(PROJECT / "scripts/cost.py")], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "scripts/cost.py")], capture_output=True, text=True, check=True
+    )
     lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
     assert set(cost.BUDGET) <= set(lines) and "OVER" not in done.stdout
     assert lines["control-plane"].split() == ["control-plane", "3", "t4g.medium", "21.44", "21.44", "21"]
     guide = (PROJECT / "docs/aws.md").read_text(encoding="utf-8")
-    assert f"${float(lines['all'].split()[1]):.0f} for 7 days of the default fleet" in guide, "docs/aws.md names another sum than `make cost`"
+    assert f"${float(lines['all'].split()[1]):.0f} for 7 days of the default fleet" in guide, (
+        "docs/aws.md names another sum than `make cost`"
+    )
 
 
 def test_sums() -> None:
@@ -65,7 +77,11 @@ def test_sums() -> None:
     # 24 h of machine, address, and 20 GiB at 0.001 an hour.
     assert servers.cost == pytest.approx(3 * 24 * (1.0 + 0.01 + 0.02)) and servers.spot is None
     # One machine although the group is empty at rest.
-    assert workers.machines == 1 and workers.cost == workers.spot == pytest.approx(24 * (0.25 + 0.01 + 0.01)) and workers.on_demand == pytest.approx(24 * 1.02)
+    assert (
+        workers.machines == 1
+        and workers.cost == workers.spot == pytest.approx(24 * (0.25 + 0.01 + 0.01))
+        and workers.on_demand == pytest.approx(24 * 1.02)
+    )
     assert dict(cost.shared_rows(VARIABLES, PRICES, days=1)) == {
         "public load balancer, 3 addresses": pytest.approx(24 * 0.05),
         "private load balancer of the API": pytest.approx(24 * 0.02),
@@ -73,7 +89,12 @@ def test_sums() -> None:
 
 
 def test_switches() -> None:
-    private = VARIABLES | {"private_nodes": True, "nat_gateway_per_zone": True, "api_endpoint": "dns", "availability_zones": ["a", "b"]}
+    private = VARIABLES | {
+        "private_nodes": True,
+        "nat_gateway_per_zone": True,
+        "api_endpoint": "dns",
+        "availability_zones": ["a", "b"],
+    }
     assert cost.group_rows(private, PRICES, days=1)[0].cost == pytest.approx(3 * 24 * 1.02)
     assert dict(cost.shared_rows(private, PRICES, days=1)) == {
         "public load balancer, 2 addresses": pytest.approx(24 * 0.04),
@@ -81,7 +102,9 @@ def test_switches() -> None:
         "2 NAT gateway(s) with address": pytest.approx(2 * 24 * 0.05),
     }
     # 4 public addresses at 0.01 against one gateway and its address at 0.05.
-    assert cost.private_difference(VARIABLES, PRICES, days=1).startswith("With private machines behind NAT: $0.24 more;")
+    assert cost.private_difference(VARIABLES, PRICES, days=1).startswith(
+        "With private machines behind NAT: $0.24 more;"
+    )
 
 
 def test_over_budget_is_said() -> None:

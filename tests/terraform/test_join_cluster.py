@@ -49,7 +49,9 @@ class MetadataStandIn(http.server.BaseHTTPRequestHandler):
         "placement/region": "us-east-1",
         "local-ipv4": "10.20.16.9",
         "iam/security-credentials/": "demo-role",
-        "iam/security-credentials/demo-role": json.dumps({"AccessKeyId": "test", "SecretAccessKey": "test-secret", "Token": "test-session"}),
+        "iam/security-credentials/demo-role": json.dumps(
+            {"AccessKeyId": "test", "SecretAccessKey": "test-secret", "Token": "test-session"}
+        ),
     }
 
     def do_PUT(self) -> None:
@@ -95,14 +97,24 @@ class Machine:
         self.log = folder / "systemctl.log"
         self.group = f"group-{uuid.uuid4().hex[:8]}"
         self.bucket = "join-test-bundles"
-        self.bundle_parameter, self.token_parameter = f"/join-test/{self.group}/bundle", f"/join-test/{self.group}/token"
-        self._environment = {"JOIN_METADATA_URL": metadata, "JOIN_S3_URL": moto.url, "JOIN_SSM_URL": moto.url, "JOIN_ROOT": str(self.root)}
+        self.bundle_parameter, self.token_parameter = (
+            f"/join-test/{self.group}/bundle",
+            f"/join-test/{self.group}/token",
+        )
+        self._environment = {
+            "JOIN_METADATA_URL": metadata,
+            "JOIN_S3_URL": moto.url,
+            "JOIN_SSM_URL": moto.url,
+            "JOIN_ROOT": str(self.root),
+        }
         self._environment["JOIN_KUBELET_URL"] = f"{metadata}/healthz"
         self.root.mkdir()
         programs = folder / "bin"
         programs.mkdir()
         systemctl = programs / "systemctl"
-        systemctl.write_text(f'#!/bin/sh\necho "$*" >>{self.log}\ncase "$*" in "enable "*) test ! -e {folder}/broken ;; esac\n')
+        systemctl.write_text(
+            f'#!/bin/sh\necho "$*" >>{self.log}\ncase "$*" in "enable "*) test ! -e {folder}/broken ;; esac\n'
+        )
         systemctl.chmod(0o755)
         self._path = f"{programs}:{os.environ['PATH']}"
         self.broken = folder / "broken"
@@ -134,14 +146,25 @@ class Machine:
                 }
             )
         )
-        settings = {"PATH": self._path, "JOIN_CONFIGURATION": str(self._configuration), **self._environment, **environment}
-        return subprocess.run([sys.executable, str(PROGRAM)], env=settings, capture_output=True, text=True, check=False, timeout=120)
+        settings = {
+            "PATH": self._path,
+            "JOIN_CONFIGURATION": str(self._configuration),
+            **self._environment,
+            **environment,
+        }
+        return subprocess.run(
+            [sys.executable, str(PROGRAM)], env=settings, capture_output=True, text=True, check=False, timeout=120
+        )
 
     def systemctl(self) -> list[str]:
         return self.log.read_text().splitlines() if self.log.exists() else []
 
     def files(self) -> dict[str, tuple[bytes, int]]:
-        return {str(path.relative_to(self.root)): (path.read_bytes(), path.stat().st_mode & 0o777) for path in self.root.rglob("*") if path.is_file()}
+        return {
+            str(path.relative_to(self.root)): (path.read_bytes(), path.stat().st_mode & 0o777)
+            for path in self.root.rglob("*")
+            if path.is_file()
+        }
 
 
 @pytest.fixture
@@ -170,7 +193,9 @@ def test_joins(machine: Machine) -> None:
     files = machine.files()
     settings = files.pop("etc/rancher/k3s/config.yaml.d/90-machine.yaml")
     assert files.pop("etc/rancher/k3s/agent-token") == (f"{TOKEN}\n".encode(), 0o600)
-    assert files.pop("usr/local/bin/kubectl")[0] == b"a binary" and (machine.root / "usr/local/bin/kubectl").is_symlink()
+    assert (
+        files.pop("usr/local/bin/kubectl")[0] == b"a binary" and (machine.root / "usr/local/bin/kubectl").is_symlink()
+    )
     assert files == FILES
     assert json.loads(settings[0]) == {
         "server": "https://api:6443",
@@ -187,7 +212,11 @@ def test_joins(machine: Machine) -> None:
         ],
         "node-taint+": ["wasmfaas.dev/only=wasm:NoSchedule"],
     }
-    assert machine.systemctl() == ["daemon-reload", "restart systemd-modules-load.service systemd-sysctl.service", "enable --now k3s-agent.service"]
+    assert machine.systemctl() == [
+        "daemon-reload",
+        "restart systemd-modules-load.service systemd-sysctl.service",
+        "enable --now k3s-agent.service",
+    ]
     assert TOKEN not in done.stdout + done.stderr and "test-secret" not in done.stderr
 
 
@@ -207,11 +236,18 @@ def test_waits_for_what_site_yml_writes_later(machine: Machine, missing: str) ->
 def _assert_untouched(machine: Machine, done: subprocess.CompletedProcess[str], *patterns: str) -> None:
     """It said why, put nothing in place, and powered off, for its scaling group to start another."""
     last = done.stderr.splitlines()[-1]
-    assert done.returncode == 1 and last.startswith(f"join-cluster: This machine did not join demo as {machine.group} within "), done.stderr
+    assert done.returncode == 1 and last.startswith(
+        f"join-cluster: This machine did not join demo as {machine.group} within "
+    ), done.stderr
     for pattern in patterns:
         assert re.search(pattern, last), last
     assert machine.files() == {} and machine.systemctl() == ["poweroff"]
-    assert "Traceback" not in done.stderr and TOKEN not in done.stderr and "test-secret" not in done.stderr and "test-session" not in done.stderr
+    assert (
+        "Traceback" not in done.stderr
+        and TOKEN not in done.stderr
+        and "test-secret" not in done.stderr
+        and "test-session" not in done.stderr
+    )
 
 
 def test_wrong_checksum(machine: Machine) -> None:
@@ -232,11 +268,17 @@ def test_missing_bundle(machine: Machine) -> None:
 
 def test_s3_refuses_connections(machine: Machine) -> None:
     machine.publish(bundle_of(FILES))
-    _assert_untouched(machine, machine.join(seconds=3, JOIN_S3_URL="http://127.0.0.1:9"), "GET http://127.0.0.1:9/.*refused")
+    _assert_untouched(
+        machine, machine.join(seconds=3, JOIN_S3_URL="http://127.0.0.1:9"), "GET http://127.0.0.1:9/.*refused"
+    )
 
 
 def test_no_metadata_service(machine: Machine) -> None:
-    _assert_untouched(machine, machine.join(seconds=3, JOIN_METADATA_URL="http://127.0.0.1:9"), "PUT http://127.0.0.1:9/latest/api/token: ")
+    _assert_untouched(
+        machine,
+        machine.join(seconds=3, JOIN_METADATA_URL="http://127.0.0.1:9"),
+        "PUT http://127.0.0.1:9/latest/api/token: ",
+    )
 
 
 def test_checksum_parameter_holds_something_else(machine: Machine) -> None:
@@ -267,7 +309,10 @@ def test_agent_that_does_not_start_leaves_no_token(machine: Machine) -> None:
 def test_agent_that_the_cluster_does_not_let_in_is_disabled(machine: Machine) -> None:
     machine.publish(bundle_of(FILES))
     done = machine.join(seconds=3, JOIN_KUBELET_URL="http://127.0.0.1:9/healthz", JOIN_ON_FAILURE="stay")
-    assert done.returncode == 1 and "the cluster has not let it in. See `journalctl -u k3s-agent.service`" in done.stderr.splitlines()[-1], done.stderr
+    assert (
+        done.returncode == 1
+        and "the cluster has not let it in. See `journalctl -u k3s-agent.service`" in done.stderr.splitlines()[-1]
+    ), done.stderr
     assert machine.systemctl()[-1] == "disable --now k3s-agent.service"
     assert "etc/rancher/k3s/agent-token" not in machine.files()
 
@@ -276,7 +321,11 @@ def test_what_nobody_thought_of_ends_in_one_line_too(machine: Machine) -> None:
     machine.publish(bundle_of(FILES))
     (machine.root / "etc").write_text("no folder")
     done = machine.join(seconds=3)
-    assert done.returncode == 1 and "This machine did not join demo" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr, done.stderr
+    assert (
+        done.returncode == 1
+        and "This machine did not join demo" in done.stderr.splitlines()[-1]
+        and "Traceback" not in done.stderr
+    ), done.stderr
     assert machine.systemctl() == ["poweroff"]
 
 
@@ -294,7 +343,9 @@ def test_signature_is_that_of_botocore() -> None:
         ("s3", "GET", "https://a-bucket.s3.eu-central-1.amazonaws.com/bundles/a/b.tar.gz", b""),
     ):
         ours = program.signed(me, service, method, url, {}, body)
-        request = botocore.awsrequest.AWSRequest(method=method, url=url, data=body, headers={"X-Amz-Content-SHA256": ours["X-Amz-Content-Sha256"]})
+        request = botocore.awsrequest.AWSRequest(
+            method=method, url=url, data=body, headers={"X-Amz-Content-SHA256": ours["X-Amz-Content-Sha256"]}
+        )
         request.context["timestamp"] = ours["X-Amz-Date"]
         credentials = botocore.credentials.Credentials("AKIDEXAMPLE", "a-secret", "a-session")
         signer = botocore.auth.SigV4Auth(credentials, service, "eu-central-1")

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import plan_problems
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan_hosts import Host, Settings
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan import checks
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.hosts import Host, Settings
 from ansible_collections.wasmfaas.platform.scripts import cost
 
 from .support import PROJECT, TERRAFORM
@@ -63,25 +63,37 @@ def settings() -> Settings:
     return Settings(minimum_disk_bytes=int(defaults["k3s_minimum_disk_gib"] * GIB))
 
 
-def test_every_default_machine_passes_the_plan(groups: dict[str, dict[str, t.Any]], settings: Settings, tmp_path: Path) -> None:
+def test_every_default_machine_passes_the_plan(
+    groups: dict[str, dict[str, t.Any]], settings: Settings, tmp_path: Path
+) -> None:
     assert set(groups) == {"control-plane", "observability", "worker-wasm", "worker-build", "worker-backend"}
     for name, group in groups.items():
         space = _space(group, tmp_path)
-        assert space["free_bytes"] >= settings.minimum_disk_bytes, f"{name} has {space['free_bytes'] / GIB:.2f} GiB below /var/lib/rancher"
+        assert space["free_bytes"] >= settings.minimum_disk_bytes, (
+            f"{name} has {space['free_bytes'] / GIB:.2f} GiB below /var/lib/rancher"
+        )
         for machine_type in group["instance_types"]:
             host = _host(f"{name} on {machine_type}", group, machine_type, space)
-            problems = [problem.what for problem in plan_problems.machine_problems(host) + plan_problems.space_problems(host, settings)]
+            problems = [
+                problem.what for problem in checks.machine_problems(host) + checks.space_problems(host, settings)
+            ]
             assert problems == [], f"{host.name}: {problems}"
-            assert plan_problems.warnings(host) == [], host.name
+            assert checks.warnings(host) == [], host.name
             assert MACHINE_TYPES[machine_type][0] >= (SERVER_CPUS if group["server"] else AGENT_CPUS), host.name
 
 
 @pytest.mark.parametrize(("root", "data"), [(10, 12), (14, 0)])
-def test_smallest_volumes_that_terraform_takes_pass_the_plan(settings: Settings, tmp_path: Path, root: int, data: int) -> None:
+def test_smallest_volumes_that_terraform_takes_pass_the_plan(
+    settings: Settings, tmp_path: Path, root: int, data: int
+) -> None:
     """The run smallest_volumes of validations.tftest.hcl has these, and runs beside it show that Terraform refuses volumes of one GiB less."""
     text = (TERRAFORM / "tests/validations.tftest.hcl").read_text(encoding="utf-8")
     smallest = re.search(r'run "smallest_volumes" \{(.*?)\n\}', text, re.DOTALL)
-    assert smallest and f"root_volume_gib = {root}" in smallest[1] and (not data or f"data_volume_gib = {data}" in smallest[1])
+    assert (
+        smallest
+        and f"root_volume_gib = {root}" in smallest[1]
+        and (not data or f"data_volume_gib = {data}" in smallest[1])
+    )
     space = _space({"root_volume_gib": root, "data_volume_gib": data}, tmp_path)
     assert space["free_bytes"] >= settings.minimum_disk_bytes
 
@@ -90,7 +102,9 @@ def test_ten_gib_are_too_small(settings: Settings, tmp_path: Path) -> None:
     """The default that the plan refused: an ext4 on 10 GiB has 9.2 GiB."""
     space = _space({"root_volume_gib": 20, "data_volume_gib": 10}, tmp_path)
     host = _host("control-plane", {"server": True}, "t4g.medium", space)
-    assert [problem.what for problem in plan_problems.space_problems(host, settings)] == ["/var/lib/rancher has 9.2 GiB free, a new node needs 10 GiB"]
+    assert [problem.what for problem in checks.space_problems(host, settings)] == [
+        "/var/lib/rancher has 9.2 GiB free, a new node needs 10 GiB"
+    ]
 
 
 def _host(name: str, group: dict[str, t.Any], machine_type: str, space: dict[str, int]) -> Host:
@@ -119,4 +133,7 @@ def _space(group: dict[str, t.Any], folder: Path) -> dict[str, int]:
     volume.unlink()
     count = {key: int(value) for key, value in re.findall(r"^([A-Z][A-Za-z ]+):\s+(\d+)$", told, re.MULTILINE)}
     size = count["Block size"]
-    return {"total_bytes": count["Block count"] * size, "free_bytes": (count["Free blocks"] - count["Reserved block count"]) * size}
+    return {
+        "total_bytes": count["Block count"] * size,
+        "free_bytes": (count["Free blocks"] - count["Reserved block count"]) * size,
+    }

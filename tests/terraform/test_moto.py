@@ -20,8 +20,9 @@ from pathlib import Path
 import botocore.exceptions
 import pytest
 import yaml
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import config_check, configuration, plan_problems
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan_hosts import Host
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.config import config_check, configuration
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan import checks
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.hosts import Host
 
 from .fleet import Fleet, many_machines
 from .policies import check_narrow
@@ -43,7 +44,9 @@ def test_policies_in_aws_are_narrow(fleet: Fleet) -> None:
     found = {policy["PolicyName"]: policy for policy in iam.list_policies(Scope="Local")["Policies"]}
     assert len(found) >= 10
     for name, policy in found.items():
-        document = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])["PolicyVersion"]["Document"]
+        document = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])[
+            "PolicyVersion"
+        ]["Document"]
         assert document["Statement"] and all(statement.pop("Effect") == "Allow" for statement in document["Statement"])
         check_narrow(name, document["Statement"])
 
@@ -51,7 +54,11 @@ def test_policies_in_aws_are_narrow(fleet: Fleet) -> None:
 def test_a_group_reads_its_own_join_parameters_only(fleet: Fleet) -> None:
     policies = fleet.terraform.outputs(fleet.directory)["policies"]["value"]
     for group in ("worker-backend", "worker-build", "worker-wasm"):
-        resources = {resource for statement in policies[f"join-{group}"]["document"]["Statement"] for resource in statement["Resource"]}
+        resources = {
+            resource
+            for statement in policies[f"join-{group}"]["document"]["Statement"]
+            for resource in statement["Resource"]
+        }
         assert resources == {
             f"arn:aws:ssm:us-east-1:123456789012:parameter/wasmfaas/wasmfaas/groups/{group}/bundle",
             f"arn:aws:ssm:us-east-1:123456789012:parameter/wasmfaas/wasmfaas/groups/{group}/token",
@@ -71,20 +78,38 @@ def test_roles_have_our_policies_and_no_others(fleet: Fleet) -> None:
 
 def test_labels_and_taints_of_nodes_are_what_the_autoscaler_is_told(fleet: Fleet) -> None:
     templates = {
-        template["LaunchTemplateName"]: template["LaunchTemplateId"] for template in fleet.moto.client("ec2").describe_launch_templates()["LaunchTemplates"]
+        template["LaunchTemplateName"]: template["LaunchTemplateId"]
+        for template in fleet.moto.client("ec2").describe_launch_templates()["LaunchTemplates"]
     }
     told = fleet.terraform.outputs(fleet.directory)["cluster"]["value"]["node_groups"]
     groups = fleet.moto.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
-    assert {group["AutoScalingGroupName"] for group in groups} == {f"wasmfaas-{name}" for name in ("worker-backend", "worker-build", "worker-wasm")}
+    assert {group["AutoScalingGroupName"] for group in groups} == {
+        f"wasmfaas-{name}" for name in ("worker-backend", "worker-build", "worker-wasm")
+    }
     for group in groups:
         tags = {tag["Key"]: tag["Value"] for tag in group["Tags"]}
         prefix = "k8s.io/cluster-autoscaler/node-template/"
-        labels = {key.removeprefix(f"{prefix}label/"): value for key, value in tags.items() if key.startswith(f"{prefix}label/")}
-        taints = {f"{key.removeprefix(f'{prefix}taint/')}={value}" for key, value in tags.items() if key.startswith(f"{prefix}taint/")}
+        labels = {
+            key.removeprefix(f"{prefix}label/"): value
+            for key, value in tags.items()
+            if key.startswith(f"{prefix}label/")
+        }
+        taints = {
+            f"{key.removeprefix(f'{prefix}taint/')}={value}"
+            for key, value in tags.items()
+            if key.startswith(f"{prefix}taint/")
+        }
         entry = told[tags["wasmfaas:group"]]
-        assert labels == entry["labels"] and taints == {f"{taint['key']}={taint['value']}:{taint['effect']}" for taint in entry["taints"]}
-        assert tags["k8s.io/cluster-autoscaler/enabled"] == "true" and tags["k8s.io/cluster-autoscaler/wasmfaas"] == "owned"
-        data = fleet.moto.client("ec2").describe_launch_template_versions(LaunchTemplateId=templates[group["AutoScalingGroupName"]])
+        assert labels == entry["labels"] and taints == {
+            f"{taint['key']}={taint['value']}:{taint['effect']}" for taint in entry["taints"]
+        }
+        assert (
+            tags["k8s.io/cluster-autoscaler/enabled"] == "true"
+            and tags["k8s.io/cluster-autoscaler/wasmfaas"] == "owned"
+        )
+        data = fleet.moto.client("ec2").describe_launch_template_versions(
+            LaunchTemplateId=templates[group["AutoScalingGroupName"]]
+        )
         assert data["LaunchTemplateVersions"][0]["LaunchTemplateData"]["MetadataOptions"]["HttpTokens"] == "required"
 
 
@@ -93,7 +118,13 @@ def offline(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The inventory that the script makes of the outputs."""
     folder = tmp_path_factory.mktemp("offline")
     outputs = json.dumps(fleet.terraform.outputs(fleet.directory))
-    made = subprocess.run([sys.executable, str(PROJECT / "scripts/terraform_inventory.py")], input=outputs, capture_output=True, text=True, check=True)
+    made = subprocess.run(
+        [sys.executable, str(PROJECT / "scripts/terraform_inventory.py")],
+        input=outputs,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     (folder / "hosts.yml").write_text(made.stdout, encoding="utf-8")
     (folder / "group_vars").symlink_to(PROJECT / "inventories/aws_offline/group_vars")
     return folder / "hosts.yml"
@@ -107,25 +138,47 @@ def desired(fleet: Fleet, offline: Path) -> dict[str, dict[str, t.Any]]:
 
 def test_inventory_by_tags_equals_inventory_of_outputs(fleet: Fleet, offline: Path) -> None:
     by_tags, by_outputs = fleet.inventory(INVENTORY), fleet.inventory(offline)
-    ours = {name for host in yaml.safe_load(offline.read_text(encoding="utf-8"))["all"]["children"]["control_plane"]["hosts"].values() for name in host}
+    ours = {
+        name
+        for host in yaml.safe_load(offline.read_text(encoding="utf-8"))["all"]["children"]["control_plane"][
+            "hosts"
+        ].values()
+        for name in host
+    }
     assert len(set(by_tags["_meta"]["hostvars"]) - {"localhost"}) == 5
     assert _hosts(by_tags, ours) == _hosts(by_outputs, ours)
     assert _groups(by_tags) == _groups(by_outputs)
 
 
-def test_roles_get_the_same_from_both_inventories(fleet: Fleet, desired: dict[str, dict[str, t.Any]], tmp_path: Path) -> None:
+def test_roles_get_the_same_from_both_inventories(
+    fleet: Fleet, desired: dict[str, dict[str, t.Any]], tmp_path: Path
+) -> None:
     """By tags the description of the cluster comes from the parameter in SSM, from the outputs else."""
     by_tags = _desired(fleet, INVENTORY, tmp_path / "desired")
     assert len(by_tags) == 5 and by_tags == desired
     cluster = by_tags["wasmfaas-observability-1"]["aws_cluster"]
     assert cluster == fleet.terraform.outputs(fleet.directory)["cluster"]["value"]
     # What the roles of the platform read.
-    assert {"name", "region", "vpc_id", "autoscaler_tags", "buckets", "hosted_zone_ids", "ingress", "interruption_queue", "node_groups", "registry"} <= set(
-        cluster
-    )
+    assert {
+        "name",
+        "region",
+        "vpc_id",
+        "autoscaler_tags",
+        "buckets",
+        "hosted_zone_ids",
+        "ingress",
+        "interruption_queue",
+        "node_groups",
+        "registry",
+    } <= set(cluster)
     assert set(cluster["buckets"]) == {"bundles", "logs", "snapshots", "traces"}
-    assert len(cluster["ingress"]["addresses"]) == 3 and cluster["registry"]["host"] == "123456789012.dkr.ecr.us-east-1.amazonaws.com"
-    groups = fleet.moto.client("autoscaling").describe_auto_scaling_groups(Filters=[{"Name": "tag-key", "Values": cluster["autoscaler_tags"]}])
+    assert (
+        len(cluster["ingress"]["addresses"]) == 3
+        and cluster["registry"]["host"] == "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+    )
+    groups = fleet.moto.client("autoscaling").describe_auto_scaling_groups(
+        Filters=[{"Name": "tag-key", "Values": cluster["autoscaler_tags"]}]
+    )
     assert {group["AutoScalingGroupName"] for group in groups["AutoScalingGroups"]} == {
         group["scaling_group"] for group in cluster["node_groups"].values() if "scaling_group" in group
     }
@@ -139,29 +192,50 @@ def test_configuration_of_k3s_is_aws_and_hardening_together(desired: dict[str, d
         config = configuration.build(entry["k3s_desired"])
         arguments = dict(argument.split("=", 1) for argument in config["kubelet-arg"])
         assert arguments["cloud-provider"] == "external" and arguments["provider-id"] == entry["provider_id"]
-        assert arguments["streaming-connection-idle-timeout"] == "5m" and "tls-cipher-suites" in arguments and config["protect-kernel-defaults"]
+        assert (
+            arguments["streaming-connection-idle-timeout"] == "5m"
+            and "tls-cipher-suites" in arguments
+            and config["protect-kernel-defaults"]
+        )
         if entry["k3s_desired"]["role"] == "server":
-            assert config["disable-cloud-controller"] and config["disable"] == ["traefik", "servicelb"] and config["secrets-encryption"]
-            assert config["etcd-expose-metrics"] and config["etcd-s3"] and config["etcd-s3-bucket"] == entry["aws_cluster"]["buckets"]["snapshots"]
+            assert (
+                config["disable-cloud-controller"]
+                and config["disable"] == ["traefik", "servicelb"]
+                and config["secrets-encryption"]
+            )
+            assert (
+                config["etcd-expose-metrics"]
+                and config["etcd-s3"]
+                and config["etcd-s3-bucket"] == entry["aws_cluster"]["buckets"]["snapshots"]
+            )
             assert entry["aws_cluster"]["api"]["address"] in config["tls-san"] and len(config["tls-san"]) == 4
             assert any(argument.startswith("audit-log-path=") for argument in config["kube-apiserver-arg"])
         assert config_check.validate(entry["k3s_desired"]["config"], host=name, role=entry["k3s_desired"]["role"]) == []
     # No Wasm on the machines of the control plane and of observability.
-    assert all(not [label for label in entry["k3s_desired"]["labels"] if "runtime" in label] for entry in desired.values())
-    assert {entry["k3s_desired"]["labels"]["wasmfaas.dev/group"] for entry in desired.values()} == {"control-plane", "observability"}
+    assert all(
+        not [label for label in entry["k3s_desired"]["labels"] if "runtime" in label] for entry in desired.values()
+    )
+    assert {entry["k3s_desired"]["labels"]["wasmfaas.dev/group"] for entry in desired.values()} == {
+        "control-plane",
+        "observability",
+    }
 
 
 def test_nodes_can_pull_the_functions(desired: dict[str, dict[str, t.Any]]) -> None:
     """The inventory's registry is Terraform's, in ECR: the plan finds no fault with it, and the deployer's `registry` is what nodes log in to."""
     hosts = [Host(name, entry["k3s_desired"]["role"], desired=entry["k3s_desired"]) for name, entry in desired.items()]
-    assert plan_problems.login_problems(hosts) == []
+    assert checks.login_problems(hosts) == []
     for entry in desired.values():
         login = entry["k3s_desired"]["registries_login"]
         assert login["ecr"] is True and login["images_from"][0] == entry["aws_cluster"]["registry"]["functions"]
 
 
 @pytest.mark.parametrize(
-    ("line", "said"), [("cluster_name: other", "no parameter /wasmfaas/other/cluster in us-east-1"), ("region: eu-north-1", "in eu-north-1")]
+    ("line", "said"),
+    [
+        ("cluster_name: other", "no parameter /wasmfaas/other/cluster in us-east-1"),
+        ("region: eu-north-1", "in eu-north-1"),
+    ],
 )
 def test_wrong_cluster_is_said(fleet: Fleet, tmp_path: Path, line: str, said: str) -> None:
     key = line.partition(":")[0]
@@ -169,12 +243,22 @@ def test_wrong_cluster_is_said(fleet: Fleet, tmp_path: Path, line: str, said: st
     source = tmp_path / "cluster.aws_cluster.yml"
     source.write_text("\n".join([*(entry for entry in lines if not entry.startswith(key)), line]), encoding="utf-8")
     with pytest.raises(AssertionError) as refused:
-        fleet.ansible("ansible-inventory", (source,), "--list", environment={"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"})
-    assert said in " ".join(str(refused.value).split()) and "Next: run `terraform apply`" in " ".join(str(refused.value).split())
+        fleet.ansible(
+            "ansible-inventory", (source,), "--list", environment={"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
+        )
+    assert said in " ".join(str(refused.value).split()) and "Next: run `terraform apply`" in " ".join(
+        str(refused.value).split()
+    )
 
 
 def test_offline_inventory_refuses_other_json() -> None:
-    done = subprocess.run([sys.executable, str(PROJECT / "scripts/terraform_inventory.py")], input="{}", capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "scripts/terraform_inventory.py")],
+        input="{}",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1 and "terraform output -json" in done.stderr
 
 
@@ -193,12 +277,17 @@ def test_elastic_machines_are_seen_only_when_asked_for(fleet: Fleet) -> None:
 def test_an_apply_undoes_neither_the_autoscaler_nor_site_yml(fleet: Fleet) -> None:
     ssm, autoscaling = fleet.moto.client("ssm"), fleet.moto.client("autoscaling")
     secret, digest = "K10secret::server:token", "a" * 64
-    ssm.put_parameter(Name="/wasmfaas/wasmfaas/groups/worker-wasm/token", Value=secret, Type="SecureString", Overwrite=True)
+    ssm.put_parameter(
+        Name="/wasmfaas/wasmfaas/groups/worker-wasm/token", Value=secret, Type="SecureString", Overwrite=True
+    )
     ssm.put_parameter(Name="/wasmfaas/wasmfaas/groups/worker-wasm/bundle", Value=digest, Type="String", Overwrite=True)
     autoscaling.set_desired_capacity(AutoScalingGroupName="wasmfaas-worker-wasm", DesiredCapacity=3)
 
     assert fleet.apply() == "0 added, 0 changed, 0 destroyed"
-    assert ssm.get_parameter(Name="/wasmfaas/wasmfaas/groups/worker-wasm/token", WithDecryption=True)["Parameter"]["Value"] == secret
+    assert (
+        ssm.get_parameter(Name="/wasmfaas/wasmfaas/groups/worker-wasm/token", WithDecryption=True)["Parameter"]["Value"]
+        == secret
+    )
     assert ssm.get_parameter(Name="/wasmfaas/wasmfaas/groups/worker-wasm/bundle")["Parameter"]["Value"] == digest
     assert secret not in (fleet.directory / "terraform.tfstate").read_text(encoding="utf-8")
     assert len(_groups(fleet.inventory(ELASTIC_INVENTORY))["worker_wasm"]) == 3
@@ -226,7 +315,9 @@ def test_a_replaced_server_keeps_name_address_and_volume(fleet: Fleet) -> None:
     for kept in ("aws_eip.this[0]", "aws_network_interface.this", "aws_ebs_volume.data[0]"):
         assert after[f"{address}.{kept}"]["id"] == before[f"{address}.{kept}"]["id"]
     assert after[f"{address}.aws_eip.this[0]"]["public_ip"] == before[f"{address}.aws_eip.this[0]"]["public_ip"]
-    assert after[f"{address}.aws_volume_attachment.data[0]"]["instance_id"] == after[f"{address}.aws_instance.this"]["id"]
+    assert (
+        after[f"{address}.aws_volume_attachment.data[0]"]["instance_id"] == after[f"{address}.aws_instance.this"]["id"]
+    )
     for number in ("1", "3"):
         other = f'module.control_plane.module.machine["{number}"].aws_instance.this'
         assert after[other]["id"] == before[other]["id"]
@@ -250,7 +341,9 @@ def test_destroy_leaves_nothing_but_protects_snapshots(fleet: Fleet) -> None:
     for name in (bucket, "wasmfaas-123456789012-us-east-1-bundles"):
         s3.delete_bucket_policy(Bucket=name)
     s3.put_object(Bucket=bucket, Key="etcd-snapshot-1", Body=b"a snapshot")
-    s3.put_object(Bucket="wasmfaas-123456789012-us-east-1-bundles", Key="bundles/worker-wasm/x.tar.gz", Body=b"a bundle")
+    s3.put_object(
+        Bucket="wasmfaas-123456789012-us-east-1-bundles", Key="bundles/worker-wasm/x.tar.gz", Body=b"a bundle"
+    )
     refused = fleet.terraform.run(fleet.directory, "destroy", "-auto-approve", "-no-color", expected=(1,))
     assert bucket in refused.stderr and "BucketNotEmpty" in refused.stderr
     assert _left(fleet) == {"s3": [bucket]}
@@ -266,7 +359,10 @@ def _hosts(inventory: dict[str, t.Any], names: set[str]) -> dict[str, dict[str, 
     def plain(value: t.Any) -> t.Any:
         return value["__ansible_unsafe"] if isinstance(value, dict) and set(value) == {"__ansible_unsafe"} else value
 
-    return {host: {name: plain(variables.get(name)) for name in names} for host, variables in inventory["_meta"]["hostvars"].items()}
+    return {
+        host: {name: plain(variables.get(name)) for name in names}
+        for host, variables in inventory["_meta"]["hostvars"].items()
+    }
 
 
 def _groups(inventory: dict[str, t.Any]) -> dict[str, list[str]]:
@@ -292,7 +388,9 @@ def _desired(fleet: Fleet, source: Path, folder: Path) -> dict[str, dict[str, t.
     variables = {"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": sys.executable}
     folder.mkdir()
     playbook = folder / "playbook.yml"
-    playbook.write_text(yaml.safe_dump([{"hosts": "k3s_server:k3s_agent", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
+    playbook.write_text(
+        yaml.safe_dump([{"hosts": "k3s_server:k3s_agent", "gather_facts": False, "tasks": tasks}]), encoding="utf-8"
+    )
     environment = {"ANSIBLE_ROLES_PATH": str(PROJECT / "roles")}
     fleet.ansible("ansible-playbook", (source,), str(playbook), "-e", json.dumps(variables), environment=environment)
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
@@ -320,7 +418,12 @@ def _default_groups(fleet: Fleet) -> dict[str, t.Any]:
 def _left(fleet: Fleet) -> dict[str, list[str]]:
     """What is still there, by service, of all that Terraform makes; what every account has from the start is not ours."""
     ec2, elb, client = fleet.moto.client("ec2"), fleet.moto.client("elbv2"), fleet.moto.client
-    instances = [i for r in ec2.describe_instances()["Reservations"] for i in r["Instances"] if i["State"]["Name"] not in ("terminated", "shutting-down")]
+    instances = [
+        i
+        for r in ec2.describe_instances()["Reservations"]
+        for i in r["Instances"]
+        if i["State"]["Name"] not in ("terminated", "shutting-down")
+    ]
     vpcs = [vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]]
     found = {
         "instances": [instance["InstanceId"] for instance in instances],
@@ -328,22 +431,47 @@ def _left(fleet: Fleet) -> dict[str, list[str]]:
         "addresses": [address["AllocationId"] for address in ec2.describe_addresses()["Addresses"]],
         # Those of scaling groups' machines are moto's to remove, which it does not.
         "interfaces": [
-            entry["NetworkInterfaceId"] for entry in ec2.describe_network_interfaces()["NetworkInterfaces"] if entry["Description"].startswith("wasmfaas-")
+            entry["NetworkInterfaceId"]
+            for entry in ec2.describe_network_interfaces()["NetworkInterfaces"]
+            if entry["Description"].startswith("wasmfaas-")
         ],
         "vpcs": vpcs,
-        "security groups": [group["GroupName"] for group in ec2.describe_security_groups()["SecurityGroups"] if group["VpcId"] in vpcs],
-        "templates": [template["LaunchTemplateName"] for template in ec2.describe_launch_templates()["LaunchTemplates"]],
+        "security groups": [
+            group["GroupName"] for group in ec2.describe_security_groups()["SecurityGroups"] if group["VpcId"] in vpcs
+        ],
+        "templates": [
+            template["LaunchTemplateName"] for template in ec2.describe_launch_templates()["LaunchTemplates"]
+        ],
         "keys": [key["KeyName"] for key in ec2.describe_key_pairs()["KeyPairs"]],
-        "scaling groups": [group["AutoScalingGroupName"] for group in client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]],
+        "scaling groups": [
+            group["AutoScalingGroupName"]
+            for group in client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+        ],
         "load balancers": [entry["LoadBalancerName"] for entry in elb.describe_load_balancers()["LoadBalancers"]],
         "target groups": [entry["TargetGroupName"] for entry in elb.describe_target_groups()["TargetGroups"]],
-        "roles": [role["RoleName"] for role in client("iam").list_roles()["Roles"] if not role["Path"].startswith("/aws-service-role/")],
+        "roles": [
+            role["RoleName"]
+            for role in client("iam").list_roles()["Roles"]
+            if not role["Path"].startswith("/aws-service-role/")
+        ],
         "policies": [policy["PolicyName"] for policy in client("iam").list_policies(Scope="Local")["Policies"]],
-        "profiles": [profile["InstanceProfileName"] for profile in client("iam").list_instance_profiles()["InstanceProfiles"]],
-        "s3": [bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"] if bucket["Name"].startswith("wasmfaas-")],
-        "parameters": [entry["Name"] for entry in client("ssm").describe_parameters()["Parameters"] if entry["Name"].startswith("/wasmfaas/")],
+        "profiles": [
+            profile["InstanceProfileName"] for profile in client("iam").list_instance_profiles()["InstanceProfiles"]
+        ],
+        "s3": [
+            bucket["Name"]
+            for bucket in client("s3").list_buckets()["Buckets"]
+            if bucket["Name"].startswith("wasmfaas-")
+        ],
+        "parameters": [
+            entry["Name"]
+            for entry in client("ssm").describe_parameters()["Parameters"]
+            if entry["Name"].startswith("/wasmfaas/")
+        ],
         "queues": client("sqs").list_queues().get("QueueUrls", []),
         "rules": [rule["Name"] for rule in client("events").list_rules()["Rules"]],
-        "repositories": [repository["repositoryName"] for repository in client("ecr").describe_repositories()["repositories"]],
+        "repositories": [
+            repository["repositoryName"] for repository in client("ecr").describe_repositories()["repositories"]
+        ],
     }
     return {name: entries for name, entries in found.items() if entries}

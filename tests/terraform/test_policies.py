@@ -17,7 +17,13 @@ VARIABLES = {
     "name": "demo",
     "scope": {"partition": "aws", "region": "us-east-1", "account": "123456789012"},
     "groups": {
-        "worker": {"permissions": [], "join": {"parameter_arns": ["arn:aws:ssm:us-east-1:123456789012:parameter/a"], "bundles_arn": "arn:aws:s3:::b/w/*"}}
+        "worker": {
+            "permissions": [],
+            "join": {
+                "parameter_arns": ["arn:aws:ssm:us-east-1:123456789012:parameter/a"],
+                "bundles_arn": "arn:aws:s3:::b/w/*",
+            },
+        }
     },
     "session_manager": True,
     "snapshots_bucket_arn": "arn:aws:s3:::demo-snapshots",
@@ -38,7 +44,13 @@ def policies(terraform: Terraform, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_all_are_narrow_and_have_a_reason(policies: dict[str, dict[str, t.Any]]) -> None:
     for name, policy in policies.items():
         assert len(policy["reason"]) > 30 and policy["statements"], name
-        check_narrow(name, [{key: value for key, value in statement.items() if value is not None} for statement in policy["statements"]])
+        check_narrow(
+            name,
+            [
+                {key: value for key, value in statement.items() if value is not None}
+                for statement in policy["statements"]
+            ],
+        )
 
 
 def test_each_permission_of_the_fleet_has_its_policy(policies: dict[str, dict[str, t.Any]]) -> None:
@@ -48,7 +60,13 @@ def test_each_permission_of_the_fleet_has_its_policy(policies: dict[str, dict[st
 
 
 def test_the_list_of_actions_without_resource_has_no_other(policies: dict[str, dict[str, t.Any]]) -> None:
-    used = {action for policy in policies.values() for statement in policy["statements"] if "*" in statement["Resource"] for action in statement["Action"]}
+    used = {
+        action
+        for policy in policies.values()
+        for statement in policy["statements"]
+        if "*" in statement["Resource"]
+        for action in statement["Action"]
+    }
     assert used == WITHOUT_RESOURCE
 
 
@@ -57,12 +75,17 @@ def test_kubelets_may_pull_functions_and_mirrored_images(policies: dict[str, dic
     token, pull, _mirror = policies["registry_pull"]["statements"]
     assert token["Action"] == ["ecr:GetAuthorizationToken"] and token["Resource"] == ["*"]
     assert set(pull["Action"]) == {"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
-    assert [resource.partition(":repository/")[2] for resource in pull["Resource"]] == ["demo/functions/*", "demo-quay/*"]
+    assert [resource.partition(":repository/")[2] for resource in pull["Resource"]] == [
+        "demo/functions/*",
+        "demo-quay/*",
+    ]
 
 
 def test_what_changes_anything_is_bound_to_the_cluster(policies: dict[str, dict[str, t.Any]]) -> None:
     """By its name in the resource, or by a tag."""
-    reading = re.compile(r"\w+:(Describe|Get|List|BatchGet|BatchCheck)|ssm:UpdateInstanceInformation")  # what a machine says of itself
+    reading = re.compile(
+        r"\w+:(Describe|Get|List|BatchGet|BatchCheck)|ssm:UpdateInstanceInformation"
+    )  # what a machine says of itself
     for name, policy in policies.items():
         for statement in policy["statements"]:
             if all(reading.match(action) or action in WITHOUT_RESOURCE for action in statement["Action"]):

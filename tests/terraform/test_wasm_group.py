@@ -39,17 +39,25 @@ def scheduling() -> dict[str, dict[str, t.Any]]:
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
     environment.filters["to_json"] = json.dumps
-    classes = yaml.safe_load(environment.from_string(Path(ROLE / "templates/runtime_classes.yml.j2").read_text(encoding="utf-8")).render(defaults))
+    classes = yaml.safe_load(
+        environment.from_string(Path(ROLE / "templates/runtime_classes.yml.j2").read_text(encoding="utf-8")).render(
+            defaults
+        )
+    )
     assert [entry["kind"] for entry in classes] == ["RuntimeClass"] * len(defaults["wasm_shims_catalogue"])
     return {name: entry["scheduling"] for name, entry in zip(defaults["wasm_shims_catalogue"], classes, strict=True)}
 
 
-def test_functions_run_on_the_wasm_group_and_nowhere_else(groups: dict[str, t.Any], scheduling: dict[str, dict[str, t.Any]]) -> None:
+def test_functions_run_on_the_wasm_group_and_nowhere_else(
+    groups: dict[str, t.Any], scheduling: dict[str, dict[str, t.Any]]
+) -> None:
     selected = scheduling["spin"]["nodeSelector"].items()
     assert [name for name, group in groups.items() if selected <= group["labels"].items()] == ["worker-wasm"]
 
 
-def test_runtime_classes_tolerate_the_taints_of_the_wasm_group(groups: dict[str, t.Any], scheduling: dict[str, dict[str, t.Any]]) -> None:
+def test_runtime_classes_tolerate_the_taints_of_the_wasm_group(
+    groups: dict[str, t.Any], scheduling: dict[str, dict[str, t.Any]]
+) -> None:
     taints = [taint | {"operator": "Equal"} for taint in groups["worker-wasm"]["taints"]]
     assert taints == [{"key": "wasmfaas.dev/only", "value": "wasm", "effect": "NoSchedule", "operator": "Equal"}]
     assert all(entry["tolerations"] == taints for entry in scheduling.values())

@@ -61,7 +61,9 @@ def answer(method: str, uri: str, headers: Mapping[str, str], store: Store, vari
     if method == "DELETE":
         given = {name.lower(): value for name, value in headers.items()}.get("authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {variable('reset_token')}".encode()):
-            return _json(401, {"error": "Send the header 'Authorization: Bearer <reset_token>'."}, {"www-authenticate": "Bearer"})
+            return _json(
+                401, {"error": "Send the header 'Authorization: Bearer <reset_token>'."}, {"www-authenticate": "Bearer"}
+            )
         store.delete(key)
         return _report(page, 0, variable("heading"))
     return _json(405, {"error": f"{method} is not supported here."}, {"allow": "GET, HEAD, DELETE"})

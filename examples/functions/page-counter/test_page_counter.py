@@ -72,7 +72,9 @@ def test_the_token_sets_one_page_back(store: MemoryStore, name: str) -> None:
     assert store.content == {"visits:/about": b"1"}
 
 
-@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer wrong"}, {"authorization": "let-me-in"}, {"authorization": "Bearer "}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"authorization": "Bearer wrong"}, {"authorization": "let-me-in"}, {"authorization": "Bearer "}]
+)
 def test_refuses_to_set_back_without_the_token(store: MemoryStore, headers: dict[str, str]) -> None:
     ask(store, "GET", "/")
     result = ask(store, "DELETE", "/", headers)

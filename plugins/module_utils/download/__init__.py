@@ -1,4 +1,4 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Programs that hosts get, fetched once to this machine and verified: from their releases, a mirror, a file, or the folder of an air gap."""
+"""What is fetched from elsewhere: binaries, charts, images, CustomResourceDefinitions; the air-gap bundle."""

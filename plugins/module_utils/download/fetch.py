@@ -70,9 +70,13 @@ def fetch_checksum(url: str, name: str, *, mirror_variable: str, timeouts: Timeo
     """
 
     listing = fetch_text(url, longest=LISTING_BYTES, mirror_variable=mirror_variable, timeouts=timeouts)
-    sums = {match[2]: match[1] for match in re.finditer(r"^([0-9a-f]{64}) [ *](?:\./)?(\S+)\s*$", listing, re.MULTILINE)}
+    sums = {
+        match[2]: match[1] for match in re.finditer(r"^([0-9a-f]{64}) [ *](?:\./)?(\S+)\s*$", listing, re.MULTILINE)
+    }
     if name not in sums:
-        raise PlatformError(f"The list {url} has no checksum of {name}.", next_step="check the version, or give the checksum yourself.")
+        raise PlatformError(
+            f"The list {url} has no checksum of {name}.", next_step="check the version, or give the checksum yourself."
+        )
     return sums[name]
 
 
@@ -99,8 +103,14 @@ def fetch_text(url: str, *, longest: int, mirror_variable: str, timeouts: Timeou
 def unwritable(path: Path, error: OSError) -> PlatformError:
     """What it means that a file can't be written on this machine."""
     if error.errno == errno.ENOSPC:
-        return PlatformError(f"There is no space left on this machine for {path}.", next_step="free some, or set another cache directory.")
-    return PlatformError(f"{error.filename or path} can't be used on this machine: {error.strerror}.", next_step="set a cache directory that you may write to.")
+        return PlatformError(
+            f"There is no space left on this machine for {path}.",
+            next_step="free some, or set another cache directory.",
+        )
+    return PlatformError(
+        f"{error.filename or path} can't be used on this machine: {error.strerror}.",
+        next_step="set a cache directory that you may write to.",
+    )
 
 
 def _ask(attempt: t.Callable[[], str], url: str, mirror_variable: str, timeouts: Timeouts) -> str:

@@ -16,19 +16,21 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ..charts.component import read_charts
+from ..charts.download import chart_from_artifacts
+from ..charts.model import Chart
 from ..errors import PlatformError
 from ..host.commands import run_command
-from ..k3s.bundle import write
-from ..k3s.charts import read_charts
-from ..k3s.charts_model import Chart
-from .charts import chart_from_artifacts
+from .air_gap_bundle import write
 
 FILE = "platform-images.txt"
 RENDER_SECONDS = 120.0
 SAID_LINES = 10
 _TAG, _DIGEST = r":[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", r"@sha256:[0-9a-f]{64}"
 IMAGE = re.compile(rf"[a-z0-9][a-z0-9.-]*(?::\d+)?(?:/[a-z0-9][a-z0-9._-]*)*(?:{_TAG})?(?:{_DIGEST})?")
-TOLD = re.compile(rf"(?:--?[A-Za-z0-9._-]+=)?([a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?/[a-z0-9._/-]+(?:{_TAG}(?:{_DIGEST})?|{_DIGEST}))")
+TOLD = re.compile(
+    rf"(?:--?[A-Za-z0-9._-]+=)?([a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?/[a-z0-9._/-]+(?:{_TAG}(?:{_DIGEST})?|{_DIGEST}))"
+)
 """In arguments and variables: with registry, and tag or digest, so that nothing else looks like one."""
 HEAD = """\
 # Container images of the platform: where each is from, and the name by which nodes ask for it (platform_image_registries). To fill a registry:
@@ -46,16 +48,33 @@ def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> di
     archives = {chart.name: _archive(chart, sources.get(chart.name) or {}, folder, check_mode) for chart in charts}
     present = [chart for chart in charts if archives[chart.name] is not None]
     if len(present) < len(charts):
-        return {"changed": True, "rendered": True, "images": [], "without_mirror": []}  # a check of what was not downloaded yet
+        return {
+            "changed": True,
+            "rendered": True,
+            "images": [],
+            "without_mirror": [],
+        }  # a check of what was not downloaded yet
     with ThreadPoolExecutor(max_workers=2) as pool:
-        rendered = list(pool.map(lambda chart: render(chart, str(archives[chart.name]), parameters["helm"], parameters["kubernetes_version"]), present))
+        rendered = list(
+            pool.map(
+                lambda chart: render(
+                    chart, str(archives[chart.name]), parameters["helm"], parameters["kubernetes_version"]
+                ),
+                present,
+            )
+        )
     names = sorted({name for objects in rendered for name in images_of(objects)})
     registries = parameters["image_registries"] or {}
     pairs = [(source_of(name, registries), name) for name in names]
     content = HEAD + "".join(f"{source} {name}\n" for source, name in pairs)
     changed = write(folder / FILE, content, check_mode=check_mode)
     without = sorted({source.partition("/")[0] for source, name in pairs if source == name})
-    return {"changed": changed, "rendered": True, "images": [{"source": source, "name": name} for source, name in pairs], "without_mirror": without}
+    return {
+        "changed": changed,
+        "rendered": True,
+        "images": [{"source": source, "name": name} for source, name in pairs],
+        "without_mirror": without,
+    }
 
 
 def _archive(chart: Chart, source: dict[str, t.Any], folder: Path, check_mode: bool) -> Path | None:
@@ -86,7 +105,9 @@ def render(chart: Chart, archive: str, helm: str, kubernetes_version: str) -> li
         values = os.path.join(private, "values.yml")
         Path(values).write_text(chart.values_text, encoding="utf-8")
         arguments = [helm, "template", chart.name, archive, "-n", chart.namespace, f"--values={values}", "--skip-tests"]
-        completed = run_command([*arguments, *([f"--kube-version={version}"] if version else [])], seconds=RENDER_SECONDS)
+        completed = run_command(
+            [*arguments, *([f"--kube-version={version}"] if version else [])], seconds=RENDER_SECONDS
+        )
     if completed.exit_code != 0:
         said = "\n".join((completed.error.strip() or completed.output.strip()).splitlines()[-SAID_LINES:])
         raise PlatformError(
@@ -100,7 +121,9 @@ def render(chart: Chart, archive: str, helm: str, kubernetes_version: str) -> li
 
 def images_of(objects: t.Iterable[dict[str, t.Any]]) -> set[str]:
     """The images in objects, with registry and, where they have neither tag nor digest, with the tag `latest`."""
-    return {_whole(name) for entry in objects if entry.get("kind") != "CustomResourceDefinition" for name in _found(entry)}
+    return {
+        _whole(name) for entry in objects if entry.get("kind") != "CustomResourceDefinition" for name in _found(entry)
+    }
 
 
 def _found(value: t.Any) -> t.Iterator[str]:

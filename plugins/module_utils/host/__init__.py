@@ -1,4 +1,4 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host's files, programs and facts, with the standard library and Python 3.9 only: this runs on every machine of the inventory."""
+"""Work on a host, with the standard library of Python 3.9 alone."""

@@ -26,7 +26,11 @@ class Completed:
 
 
 def run_command(
-    arguments: t.Sequence[str], *, standard_input: str | None = None, seconds: float = 60.0, environment: dict[str, str] | None = None
+    arguments: t.Sequence[str],
+    *,
+    standard_input: str | None = None,
+    seconds: float = 60.0,
+    environment: dict[str, str] | None = None,
 ) -> Completed:
     """Run a program; texts are UTF-8. After `seconds` it is killed and its exit code is TIMED_OUT. Secrets go in by `standard_input`, never in `arguments`.
 
@@ -45,10 +49,15 @@ def run_command(
             env={**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})},
         )
     except subprocess.TimeoutExpired as error:
-        return Completed(TIMED_OUT, _text(error.stdout), f"{_text(error.stderr)}\n{arguments[0]} was ended after {seconds:g} s.".strip())
+        return Completed(
+            TIMED_OUT,
+            _text(error.stdout),
+            f"{_text(error.stderr)}\n{arguments[0]} was ended after {seconds:g} s.".strip(),
+        )
     except (FileNotFoundError, PermissionError) as error:
         raise PlatformError(
-            f"{arguments[0]} cannot be run on this host: {error.strerror}.", next_step=f"Install {arguments[0]} there, or give its path."
+            f"{arguments[0]} cannot be run on this host: {error.strerror}.",
+            next_step=f"Install {arguments[0]} there, or give its path.",
         ) from error
     return Completed(finished.returncode, finished.stdout, finished.stderr)
 

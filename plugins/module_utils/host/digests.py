@@ -55,7 +55,9 @@ class Digests:
             self._known = {}
             with contextlib.suppress(OSError, ValueError), open(self.remembered, encoding="utf-8") as file:
                 read = json.load(file)
-                self._known = {path: entry for path, entry in read.items() if isinstance(entry, list) and len(entry) == 5}
+                self._known = {
+                    path: entry for path, entry in read.items() if isinstance(entry, list) and len(entry) == 5
+                }
         return self._known
 
     def _remember(self, path: str, entry: list[t.Any]) -> None:
@@ -64,4 +66,8 @@ class Digests:
         partial = f"{self.remembered}.{os.getpid()}"
         with contextlib.suppress(OSError):
             os.makedirs(os.path.dirname(self.remembered), mode=0o700, exist_ok=True)
-            whole_file.write(self.remembered, json.dumps({name: value for name, value in known.items() if os.path.exists(name)}), partial=partial)
+            whole_file.write(
+                self.remembered,
+                json.dumps({name: value for name, value in known.items() if os.path.exists(name)}),
+                partial=partial,
+            )

@@ -157,7 +157,10 @@ def ports_in_use(ports: t.Iterable[t.Mapping[str, t.Any]], *, root: str = "") ->
     found = dict.fromkeys(holders.values(), ("", ""))
     for inode, process in _processes_of_sockets(set(holders), root):
         found[holders[inode]] = process
-    return [{"protocol": protocol, "port": port, "process": name, "unit": unit} for (protocol, port), (name, unit) in sorted(found.items())]
+    return [
+        {"protocol": protocol, "port": port, "process": name, "unit": unit}
+        for (protocol, port), (name, unit) in sorted(found.items())
+    ]
 
 
 def connections(targets: t.Iterable[str], *, seconds: float = 2.0) -> dict[str, str]:
@@ -169,7 +172,9 @@ def connections(targets: t.Iterable[str], *, seconds: float = 2.0) -> dict[str, 
         for target in dict.fromkeys(targets):
             host, _colon, port = target.rpartition(":")
             try:
-                family, kind, protocol, _name, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+                family, kind, protocol, _name, address = socket.getaddrinfo(
+                    host.strip("[]"), int(port), type=socket.SOCK_STREAM
+                )[0]
                 attempt = opened.enter_context(socket.socket(family, kind, protocol))
             except (OSError, ValueError):
                 outcomes[target] = "unknown"
@@ -209,12 +214,17 @@ def _ipv4_addresses() -> list[tuple[str, str]]:
     answers = array.array("B", bytes(room))
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            filled = struct.unpack("iP", fcntl.ioctl(probe, 0x8912, struct.pack("iP", room, answers.buffer_info()[0])))[0]
+            filled = struct.unpack("iP", fcntl.ioctl(probe, 0x8912, struct.pack("iP", room, answers.buffer_info()[0])))[
+                0
+            ]
     except OSError:
         return []
     data = answers.tobytes()[:filled]
     entries = (data[start : start + size] for start in range(0, filled, size))
-    return [(entry[:16].split(b"\0", 1)[0].decode("ascii", "replace").partition(":")[0], socket.inet_ntoa(entry[20:24])) for entry in entries]
+    return [
+        (entry[:16].split(b"\0", 1)[0].decode("ascii", "replace").partition(":")[0], socket.inet_ntoa(entry[20:24]))
+        for entry in entries
+    ]
 
 
 def _processes_of_sockets(inodes: set[str], root: str) -> t.Iterator[tuple[str, tuple[str, str]]]:

@@ -105,13 +105,20 @@ class Manager:
         changes = [change for directory in wanted_directories if (change := self._directory_change(directory))]
         file_changes = {file.path: change for file in files if (change := self._file_change(file))}
         changes += file_changes.values()
-        transfers = [file for file in files if file.content is None and file.path in file_changes and file_changes[file.path].content]
+        transfers = [
+            file
+            for file in files
+            if file.content is None and file.path in file_changes and file_changes[file.path].content
+        ]
         if not check_mode:
             leftovers = [file for file in files if file.content is None]
             with _explained():
                 for file in leftovers:
                     _remove_leftovers(file)
-            _check_space([file for file in files if file.path in file_changes and file_changes[file.path].content], partials_of=transfers)
+            _check_space(
+                [file for file in files if file.path in file_changes and file_changes[file.path].content],
+                partials_of=transfers,
+            )
             with _explained():
                 for directory in wanted_directories:
                     _make_directory(directory)
@@ -157,7 +164,12 @@ class Manager:
             raise _in_the_way(directory.path, "no directory", "directory")
         if _attributes_are(status, directory):
             return None
-        return Change(directory.path, attributes=True, before=f"directory {_found(status)}\n", after=f"directory {_said(directory)}\n")
+        return Change(
+            directory.path,
+            attributes=True,
+            before=f"directory {_found(status)}\n",
+            after=f"directory {_said(directory)}\n",
+        )
 
     def _file_change(self, file: File) -> Change | None:
         try:
@@ -169,7 +181,12 @@ class Manager:
         if not file.present:
             return Change(file.path, removed=True, before=self._shown_found(file, status))
         same_size = file.size in {status.st_size, UNKNOWN_SIZE}
-        if not stat.S_ISREG(status.st_mode) or not same_size or not file.sha256 or self.digests.of(file.path) != file.sha256:
+        if (
+            not stat.S_ISREG(status.st_mode)
+            or not same_size
+            or not file.sha256
+            or self.digests.of(file.path) != file.sha256
+        ):
             return Change(file.path, content=True, before=self._shown_found(file, status), after=_shown(file))
         if not _attributes_are(status, file):
             return Change(file.path, attributes=True, before=f"{_found(status)}\n", after=f"{_said(file)}\n")
@@ -203,9 +220,13 @@ def parse_mode(value: t.Any, default: int) -> int:
     elif isinstance(value, str) and re.fullmatch(r"0?o?[0-7]{3,4}", value):
         mode = int(value.replace("o", ""), 8)
     else:
-        raise PlatformError(f"{value!r} is no file mode.", next_step='Write it as four octal digits in quotes, such as mode: "0600".')
+        raise PlatformError(
+            f"{value!r} is no file mode.", next_step='Write it as four octal digits in quotes, such as mode: "0600".'
+        )
     if not 0 <= mode <= 0o7777:
-        raise PlatformError(f"{value!r} is no file mode.", next_step='Write it as four octal digits in quotes, such as mode: "0600".')
+        raise PlatformError(
+            f"{value!r} is no file mode.", next_step='Write it as four octal digits in quotes, such as mode: "0600".'
+        )
     return mode
 
 
@@ -214,7 +235,10 @@ def _file(entry: dict[str, t.Any]) -> File:
     mode = parse_mode(entry.get("mode"), OUR_MODES["secret" if secret else "file"])
     content = entry.get("content")
     if present and secret and mode & 0o077:
-        raise PlatformError(f"{path} is secret, but its mode {mode:04o} lets others than its owner at it.", next_step='Set its mode to "0600" or narrower.')
+        raise PlatformError(
+            f"{path} is secret, but its mode {mode:04o} lets others than its owner at it.",
+            next_step='Set its mode to "0600" or narrower.',
+        )
     encoded = content.encode() if content is not None else None
     if not present:
         encoded = b""
@@ -223,7 +247,8 @@ def _file(entry: dict[str, t.Any]) -> File:
         ours, size = hashlib.sha256(encoded).hexdigest(), len(encoded)
         if present and digest and digest != ours:
             raise PlatformError(
-                f"The content for {path} has the checksum {ours}, but {digest} was asked for; nothing was changed.", next_step="Correct one of the two."
+                f"The content for {path} has the checksum {ours}, but {digest} was asked for; nothing was changed.",
+                next_step="Correct one of the two.",
             )
         digest = ours
     elif not digest and size != UNKNOWN_SIZE:
@@ -249,7 +274,10 @@ def _directory(entry: dict[str, t.Any]) -> Directory:
 def _check_paths(names: list[str]) -> None:
     for path in names:
         if not os.path.isabs(path) or os.path.normpath(path) != path.rstrip("/") or path == "/":
-            raise PlatformError(f"{path!r} is no absolute path in its shortest form.", next_step="Write it from / on, without . and .. and double slashes.")
+            raise PlatformError(
+                f"{path!r} is no absolute path in its shortest form.",
+                next_step="Write it from / on, without . and .. and double slashes.",
+            )
     twice = sorted({path for path in names if names.count(path) > 1})
     if twice:
         raise PlatformError(f"{', '.join(twice)} is listed twice.", next_step="List every path once.")
@@ -283,7 +311,10 @@ def _identifiers(wanted: File | Directory) -> tuple[int, int]:
             return os.geteuid(), os.getegid()
         return pwd.getpwnam(wanted.owner).pw_uid, grp.getgrnam(wanted.group).gr_gid
     except KeyError as error:
-        raise PlatformError(f"{wanted.path}: this host has no user or group of that name: {error.args[0]}.", next_step="Create it first.") from error
+        raise PlatformError(
+            f"{wanted.path}: this host has no user or group of that name: {error.args[0]}.",
+            next_step="Create it first.",
+        ) from error
 
 
 def _said(wanted: File | Directory) -> str:
@@ -370,7 +401,9 @@ def _explained() -> t.Iterator[None]:
             errno.EACCES: "Run the task with become: true.",
             errno.EPERM: "Run the task with become: true; if it is root already, lsattr shows whether the file is immutable.",
         }
-        step = steps.get(error.errno or 0, "Correct that on the host, and run it again: what is done already stays done.")
+        step = steps.get(
+            error.errno or 0, "Correct that on the host, and run it again: what is done already stays done."
+        )
         raise PlatformError(f"{error.filename or 'A file'}: {error.strerror}.", next_step=step) from error
 
 

@@ -28,12 +28,16 @@ class Kernel:
         run: runs a command on the host.
     """
 
-    def __init__(self, names: str, *, root: Path = Path("/"), run: t.Callable[[t.Sequence[str]], Completed] = run_command) -> None:
+    def __init__(
+        self, names: str, *, root: Path = Path("/"), run: t.Callable[[t.Sequence[str]], Completed] = run_command
+    ) -> None:
         self.run = run
         self.root = root
         self.names = names
 
-    def ensure(self, modules: t.Sequence[str], settings: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, t.Any]:
+    def ensure(
+        self, modules: t.Sequence[str], settings: t.Mapping[str, t.Any], *, check_mode: bool
+    ) -> dict[str, t.Any]:
         """Load and set what is not so yet, and write it down for the next boot.
 
         Args:
@@ -62,13 +66,26 @@ class Kernel:
         if not check_mode:
             for name, value in different.items():
                 self.set(name, value)
-        lines = [f"module {name}" for name in missing] + [f"file {path}" for path in stale] + [f"{name} = {value}" for name, value in different.items()]
-        return {"changed": bool(lines), "diff": {"before": "".join(f"{line}\n" for line in before), "after": "".join(f"{line}\n" for line in lines)}}
+        lines = (
+            [f"module {name}" for name in missing]
+            + [f"file {path}" for path in stale]
+            + [f"{name} = {value}" for name, value in different.items()]
+        )
+        return {
+            "changed": bool(lines),
+            "diff": {
+                "before": "".join(f"{line}\n" for line in before),
+                "after": "".join(f"{line}\n" for line in lines),
+            },
+        }
 
     def loaded(self, module: str) -> bool:
         """Whether the kernel has the module, loaded or built in."""
         traces = [f"sys/module/{module.replace('-', '_')}", *filter(None, [BUILT_IN.get(module)])]
-        return any((self.root / trace).exists() for trace in traces) or module in _read(self.root / "proc/filesystems").split()
+        return (
+            any((self.root / trace).exists() for trace in traces)
+            or module in _read(self.root / "proc/filesystems").split()
+        )
 
     def load(self, module: str) -> None:
         completed = self.run(["modprobe", "--", module])
@@ -86,7 +103,10 @@ class Kernel:
     def set(self, name: str, value: str) -> None:
         path = self._path(name)
         if not path.exists():
-            raise PlatformError(f"The kernel has no setting {name}.", next_step="take it out of node_prepare_sysctls, or load the module that brings it.")
+            raise PlatformError(
+                f"The kernel has no setting {name}.",
+                next_step="take it out of node_prepare_sysctls, or load the module that brings it.",
+            )
         try:
             path.write_text(value, encoding="ascii")
         except OSError as error:
@@ -96,7 +116,10 @@ class Kernel:
             ) from error
         now = self.value(name)
         if now != value:
-            raise PlatformError(f"The kernel setting {name} stays {now}, {value} was written.", next_step="take it out of node_prepare_sysctls.")
+            raise PlatformError(
+                f"The kernel setting {name} stays {now}, {value} was written.",
+                next_step="take it out of node_prepare_sysctls.",
+            )
 
     def _path(self, name: str) -> Path:
         return self.root / "proc/sys" / name.replace(".", "/")
@@ -106,7 +129,8 @@ def written(names: str, modules: t.Sequence[str], settings: t.Mapping[str, t.Any
     """The two files that systemd reads at each boot: content by path, without the slash at its begin."""
     return {
         f"etc/modules-load.d/{names}.conf": HEADER + "".join(f"{name}\n" for name in modules),
-        f"etc/sysctl.d/{names}.conf": HEADER + "".join(f"{name} = {value}\n" for name, value in _wanted(settings).items()),
+        f"etc/sysctl.d/{names}.conf": HEADER
+        + "".join(f"{name} = {value}\n" for name, value in _wanted(settings).items()),
     }
 
 

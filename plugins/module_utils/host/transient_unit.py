@@ -27,7 +27,9 @@ def source_of(program: types.ModuleType) -> str:
     loader = program.__spec__.loader if program.__spec__ else None
     text = loader.get_source(program.__name__) if loader is not None and hasattr(loader, "get_source") else None
     if text is None:
-        raise PlatformError(f"The source of {program.__name__} is not there.", next_step="Install the collection again.")
+        raise PlatformError(
+            f"The source of {program.__name__} is not there.", next_step="Install the collection again."
+        )
     # Ansible's own loader gives bytes, against the documentation of get_source.
     return text.decode("utf-8") if isinstance(text, bytes) else str(text)
 
@@ -35,7 +37,9 @@ def source_of(program: types.ModuleType) -> str:
 def command_line(*arguments: str) -> str:
     """Arguments of this Python as a value of Exec…=."""
     # systemd replaces % and $ (systemd.service(5), command lines).
-    return " ".join(shlex.quote(argument).replace("%", "%%").replace("$", "$$") for argument in (sys.executable, *arguments))
+    return " ".join(
+        shlex.quote(argument).replace("%", "%%").replace("$", "$$") for argument in (sys.executable, *arguments)
+    )
 
 
 def start(name: str, text: str, *, seconds: float) -> str:
@@ -50,7 +54,12 @@ def start(name: str, text: str, *, seconds: float) -> str:
 
 def is_active(name: str) -> bool:
     """Whether it runs, or is about to start or to end."""
-    return run_command(["systemctl", "is-active", f"{name}.service"]).output.strip() in ("active", "activating", "deactivating", "reloading")
+    return run_command(["systemctl", "is-active", f"{name}.service"]).output.strip() in (
+        "active",
+        "activating",
+        "deactivating",
+        "reloading",
+    )
 
 
 def exists(name: str) -> bool:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 
 
-def write(path: str | os.PathLike[str], text: str, *, mode: int | None = 0o600, durable: bool = False, partial: str = "") -> None:
+def write(
+    path: str | os.PathLike[str], text: str, *, mode: int | None = 0o600, durable: bool = False, partial: str = ""
+) -> None:
     """Replace the file as a whole. Its folder must be there.
 
     Args:

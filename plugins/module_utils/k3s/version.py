@@ -10,7 +10,9 @@ import re
 
 from ..errors import PlatformError
 
-PATTERN = re.compile(r"v(?P<major>\d+)\.(?P<minor>\d+)\.(?P<patch>\d+)(?:-rc(?P<candidate_before>\d+))?\+k3s(?P<release>\d+)(?:-rc(?P<candidate>\d+))?")
+PATTERN = re.compile(
+    r"v(?P<major>\d+)\.(?P<minor>\d+)\.(?P<patch>\d+)(?:-rc(?P<candidate_before>\d+))?\+k3s(?P<release>\d+)(?:-rc(?P<candidate>\d+))?"
+)
 """Kubernetes' own candidates come before the plus sign, k3s's behind (tags of k3s-io/k3s: v1.36.0-rc1+k3s1, v1.36.4-rc1+k3s1, v1.36.4+k3s1-rc1)."""
 
 FINAL = 1_000_000
@@ -50,7 +52,9 @@ def parse(text: str) -> Version:
     if match is None:
         near = re.fullmatch(r"v?(\d+\.\d+\.\d+)(?:[+-]?k3s(\d+))?", text.strip())
         meant = f"v{near[1]}+k3s{near[2] or 1}" if near else "v1.36.4+k3s1"
-        raise PlatformError(f"{text!r} is no version of k3s.", next_step=f"write it as its release is tagged, such as {meant}.")
+        raise PlatformError(
+            f"{text!r} is no version of k3s.", next_step=f"write it as its release is tagged, such as {meant}."
+        )
     parts = {key: FINAL if value is None else int(value) for key, value in match.groupdict().items()}
     return Version(**parts)
 
@@ -72,7 +76,10 @@ def upgrade_problem(running: str, wanted: str) -> tuple[str, str] | None:
             f"set k3s_version to {running} or newer; the way back is a snapshot from before the upgrade: restore.yml with k3s_version: {wanted}"
         )
     if (new.major, new.minor) > (old.major, old.minor + 1):
-        return f"{wanted} skips a minor version: {running} runs", f"upgrade to the newest v{old.major}.{old.minor + 1} first, then to the next"
+        return (
+            f"{wanted} skips a minor version: {running} runs",
+            f"upgrade to the newest v{old.major}.{old.minor + 1} first, then to the next",
+        )
     if (old.major, old.minor) == (1, 33) and new.minor == 34 and old < parse(ETCD_STEP):
         return f"{running} may not go to {wanted} at once: its etcd must be 3.5.26 or newer before it becomes 3.6", (
             f"upgrade to the newest v1.33, at least {ETCD_STEP}, first (k3s-io/k3s #13485)"
@@ -86,7 +93,13 @@ def agent_problem(agent: str, server: str) -> tuple[str, str] | None:
         return None
     mine, theirs = parse(agent), parse(server)
     if (mine.major, mine.minor) > (theirs.major, theirs.minor):
-        return f"an agent of {agent} is newer than the servers' {server}", "upgrade the servers first: upgrade.yml does them in this order"
+        return (
+            f"an agent of {agent} is newer than the servers' {server}",
+            "upgrade the servers first: upgrade.yml does them in this order",
+        )
     if theirs.minor - mine.minor > KUBELET_SKEW:
-        return f"an agent of {agent} is more than {KUBELET_SKEW} minor versions older than the servers' {server}", "upgrade the agent: upgrade.yml --limit it"
+        return (
+            f"an agent of {agent} is more than {KUBELET_SKEW} minor versions older than the servers' {server}",
+            "upgrade the agent: upgrade.yml --limit it",
+        )
     return None

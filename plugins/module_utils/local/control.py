@@ -39,7 +39,9 @@ class _Connection(http.client.HTTPConnection):
             os.close(descriptor)
 
 
-def call(directory: Path, path: str, body: dict[str, t.Any] | None = None, *, timeout_seconds: float = 5) -> dict[str, t.Any]:
+def call(
+    directory: Path, path: str, body: dict[str, t.Any] | None = None, *, timeout_seconds: float = 5
+) -> dict[str, t.Any]:
     """Ask the front; POST with a body, else GET.
 
     Raises:

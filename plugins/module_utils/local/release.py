@@ -48,7 +48,11 @@ def check(application: dict[str, t.Any], runtime: str, variables: dict[str, str]
     Raises:
         PlatformError: names the trigger, component or variable.
     """
-    missing = sorted(name for name, variable in application.get("variables", {}).items() if "default" not in variable and name not in variables)
+    missing = sorted(
+        name
+        for name, variable in application.get("variables", {}).items()
+        if "default" not in variable and name not in variables
+    )
     if missing:
         raise PlatformError(
             f"No value is given for the required variable{'s' if len(missing) > 1 else ''} {', '.join(missing)}.",
@@ -71,9 +75,15 @@ def check(application: dict[str, t.Any], runtime: str, variables: dict[str, str]
         for trigger in served:
             executor = (trigger["trigger_config"].get("executor") or {}).get("type", "http")
             if executor not in ("http", "spin"):
-                raise PlatformError(f"Trigger {trigger['id']} uses the executor {executor}, which only Spin has.", next_step=INSTALL_SPIN)
+                raise PlatformError(
+                    f"Trigger {trigger['id']} uses the executor {executor}, which only Spin has.",
+                    next_step=INSTALL_SPIN,
+                )
     if not served:
-        raise PlatformError("The application has no HTTP trigger, so it has no URL to answer at.", next_step="Add a [[trigger.http]] to spin.toml.")
+        raise PlatformError(
+            "The application has no HTTP trigger, so it has no URL to answer at.",
+            next_step="Add a [[trigger.http]] to spin.toml.",
+        )
 
 
 def release_name(digest: str, runtime: str, runtime_directory: Path) -> str:
@@ -81,7 +91,16 @@ def release_name(digest: str, runtime: str, runtime_directory: Path) -> str:
     return f"{digest.removeprefix('sha256:')[:12]}-{runtime}-{runtime_directory.name[:8]}"
 
 
-def prepare(releases: Path, digest: str, runtime: str, application: dict[str, t.Any], open_blob: OpenBlob, *, node: Path, runtime_directory: Path) -> Release:
+def prepare(
+    releases: Path,
+    digest: str,
+    runtime: str,
+    application: dict[str, t.Any],
+    open_blob: OpenBlob,
+    *,
+    node: Path,
+    runtime_directory: Path,
+) -> Release:
     """Lay a release out in `releases`, unless it is there whole; a half one is made anew.
 
     Raises:
@@ -89,7 +108,9 @@ def prepare(releases: Path, digest: str, runtime: str, application: dict[str, t.
     """
     answering = {trigger["trigger_config"].get("component") for trigger in application["triggers"]} - {None}
     components = [component for component in application["components"] if component["id"] in answering]
-    release = Release(releases / release_name(digest, runtime, runtime_directory), [component["id"] for component in components])
+    release = Release(
+        releases / release_name(digest, runtime, runtime_directory), [component["id"] for component in components]
+    )
     if (release.directory / "release.json").is_file():
         return release
     partial = release.directory.with_name(f"{release.directory.name}.partial")
@@ -102,14 +123,18 @@ def prepare(releases: Path, digest: str, runtime: str, application: dict[str, t.
                 _unpack_files(partial, component, open_blob)
                 _unpack_source(partial, component, open_blob)
             (partial / "spin.toml").write_text(spin_toml(application), encoding="utf-8")
-            (partial / "runtime-config.toml").write_text(runtime_config(application, releases.parent / "data"), encoding="utf-8")
+            (partial / "runtime-config.toml").write_text(
+                runtime_config(application, releases.parent / "data"), encoding="utf-8"
+            )
         else:
             for component in components:
                 _unpack_files(partial, component, open_blob)
                 if not _reuse_module(releases, partial, component, runtime_directory):
                     _unpack_source(partial, component, open_blob)
             with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-                for done in [pool.submit(_transpile, partial, component, node, runtime_directory) for component in components]:
+                for done in [
+                    pool.submit(_transpile, partial, component, node, runtime_directory) for component in components
+                ]:
                     done.result()
         (partial / "release.json").write_text(json.dumps({"digest": digest, "runtime": runtime}), encoding="utf-8")
         partial.rename(release.directory)
@@ -134,7 +159,8 @@ def _unpack_files(partial: Path, component: dict[str, t.Any], open_blob: OpenBlo
         destination = files / file["path"]
         if not Path(os.path.normpath(destination)).is_relative_to(files):
             raise PlatformError(
-                f"Component {component['id']}: the file path {file['path']!r} leaves its folder.", next_step="Build and push the artifact anew."
+                f"Component {component['id']}: the file path {file['path']!r} leaves its folder.",
+                next_step="Build and push the artifact anew.",
             )
         destination.parent.mkdir(parents=True, exist_ok=True)
         _write_content(file, destination, open_blob)
@@ -153,7 +179,10 @@ def _write_content(reference: dict[str, t.Any], destination: Path, open_blob: Op
             found.update(chunk)
             target.write(chunk)
     if f"sha256:{found.hexdigest()}" != digest:
-        raise PlatformError(f"A blob of the artifact is not {digest}, as it is named.", next_step="Delete it from the registry or image layout and push again.")
+        raise PlatformError(
+            f"A blob of the artifact is not {digest}, as it is named.",
+            next_step="Delete it from the registry or image layout and push again.",
+        )
 
 
 def _module_mark(component: dict[str, t.Any], runtime_directory: Path) -> str:
@@ -188,10 +217,15 @@ def _transpile(partial: Path, component: dict[str, t.Any], node: Path, runtime_d
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TRANSPILE_TIMEOUT_SECONDS, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise PlatformError(f"Component {component['id']} could not be prepared: {error}", next_step=INSTALL_SPIN) from error
+        raise PlatformError(
+            f"Component {component['id']} could not be prepared: {error}", next_step=INSTALL_SPIN
+        ) from error
     lines = result.stderr.strip().splitlines()
     if result.returncode == REFUSED:
-        raise PlatformError(f"Component {component['id']} cannot run here: {lines[-1] if lines else 'unknown kind'}.", next_step=INSTALL_SPIN)
+        raise PlatformError(
+            f"Component {component['id']} cannot run here: {lines[-1] if lines else 'unknown kind'}.",
+            next_step=INSTALL_SPIN,
+        )
     if result.returncode:
         raise PlatformError(
             f"Component {component['id']} could not be prepared: jco ended with {result.returncode}.",
@@ -201,7 +235,9 @@ def _transpile(partial: Path, component: dict[str, t.Any], node: Path, runtime_d
     exports: list[str] = json.loads((module / "interfaces.json").read_text(encoding="utf-8"))["exports"]
     for start, reason in RUNS_NOT.items():
         if any(name.startswith(start) for name in exports):
-            raise PlatformError(f"Component {component['id']} cannot run here: {reason}, which only Spin runs.", next_step=INSTALL_SPIN)
+            raise PlatformError(
+                f"Component {component['id']} cannot run here: {reason}, which only Spin runs.", next_step=INSTALL_SPIN
+            )
     if not any(name.startswith(RUNS) for name in exports):
         raise PlatformError(
             f"Component {component['id']} exports no HTTP handler ({RUNS}), only: {', '.join(exports) or 'nothing'}.",
@@ -261,7 +297,9 @@ def runtime_config(application: dict[str, t.Any], data: Path) -> str:
         for label in own.get("databases", []):
             if label != "default":
                 databases[label] = {"type": "spin", "path": str(data / f"sqlite_{label}.db")}
-    return _toml({**({"key_value_store": stores} if stores else {}), **({"sqlite_database": databases} if databases else {})})
+    return _toml(
+        {**({"key_value_store": stores} if stores else {}), **({"sqlite_database": databases} if databases else {})}
+    )
 
 
 def _toml(content: dict[str, t.Any]) -> str:

@@ -18,7 +18,17 @@ from pathlib import Path
 from ..errors import PlatformError
 from . import control, release
 from .installation import Installation, read_installation
-from .state import LocalFunction, front_runs, function_directory, function_processes, list_functions, lock, process_started, read, read_state
+from .state import (
+    LocalFunction,
+    front_runs,
+    function_directory,
+    function_processes,
+    list_functions,
+    lock,
+    process_started,
+    read,
+    read_state,
+)
 
 __all__ = ["LocalFunction", "StartRequest", "list_functions", "lock", "read", "start", "stop"]
 
@@ -34,7 +44,17 @@ LOG_LINES = 20
 LOG_LIMIT_BYTES = 10_000_000
 
 NODE_OPTIONS = ["--disable-warning=ExperimentalWarning"]
-KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS")
+KEPT_ENVIRONMENT = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+)
 """The caller's environment may hold its credentials, so a function's processes get only these."""
 
 _fronts: list[subprocess.Popen[bytes]] = []
@@ -165,7 +185,10 @@ def _start(request: StartRequest, directory: Path, installation: Installation, r
         "ready_timeout_seconds": request.ready_timeout_seconds,
         "drain_seconds": DRAIN_SECONDS,
         "growth_bytes": GROWTH_BYTES,
-        "state": {key: getattr(request, key) for key in ("namespace", "name", "digest", "source_digest", "settings_digest", "image")},
+        "state": {
+            key: getattr(request, key)
+            for key in ("namespace", "name", "digest", "source_digest", "settings_digest", "image")
+        },
     }
     try:
         control.call(directory, "/deploy", order, timeout_seconds=request.ready_timeout_seconds + FRONT_TIMEOUT_SECONDS)
@@ -189,8 +212,15 @@ def _ensure_front(request: StartRequest, directory: Path, installation: Installa
     if status is not None:
         # An earlier version answers: it gives its listening socket to the new one, so that no request is refused.
         previous = status["process_id"]
-        control.call(directory, "/hand-over", {"node": str(installation.node), "node_options": NODE_OPTIONS, "script": str(front)})
-        if not _wait(lambda: (control.status(directory) or {"process_id": previous})["process_id"] != previous, FRONT_TIMEOUT_SECONDS):
+        control.call(
+            directory,
+            "/hand-over",
+            {"node": str(installation.node), "node_options": NODE_OPTIONS, "script": str(front)},
+        )
+        if not _wait(
+            lambda: (control.status(directory) or {"process_id": previous})["process_id"] != previous,
+            FRONT_TIMEOUT_SECONDS,
+        ):
             raise PlatformError(
                 "The installed version of the local runtime could not take over from the running one.",
                 next_step="Deploy with state: absent (and keep_data where its data matters), then deploy again.",
@@ -267,7 +297,9 @@ def _after_failure(directory: Path, new: bool) -> None:
 def _remove_old_releases(directory: Path) -> None:
     """Remove releases that no process uses, except the one of the state file, which `start` may start again."""
     status, state = control.status(directory), read_state(directory)
-    used = {Path(path) for path in (status["directories"] if status else [])} | ({Path(state["release"])} if state else set())
+    used = {Path(path) for path in (status["directories"] if status else [])} | (
+        {Path(state["release"])} if state else set()
+    )
     for path in (directory / "releases").glob("*"):
         if path not in used:
             shutil.rmtree(path, ignore_errors=True)

@@ -58,7 +58,9 @@ def function_directory(state_directory: Path, namespace: str, name: str) -> Path
     """
     for kind, value in (("namespace", namespace), ("name", name)):
         if not value or value.startswith(".") or "/" in value or "\0" in value:
-            raise PlatformError(f"{value!r} is no {kind} of a function.", next_step="Use lower-case letters, digits and hyphens.")
+            raise PlatformError(
+                f"{value!r} is no {kind} of a function.", next_step="Use lower-case letters, digits and hyphens."
+            )
     return Path(os.path.abspath(state_directory)) / namespace / name
 
 
@@ -72,9 +74,24 @@ def read(state_directory: Path, namespace: str, name: str) -> LocalFunction | No
     if state is None:
         return None
     alive = front_runs(state) and _healthy(int(state["port"]))
-    fields = ("digest", "source_digest", "settings_digest", "image", "url", "port", "process_id", "runtime", "started_at")
+    fields = (
+        "digest",
+        "source_digest",
+        "settings_digest",
+        "image",
+        "url",
+        "port",
+        "process_id",
+        "runtime",
+        "started_at",
+    )
     return LocalFunction(
-        name=name, namespace=namespace, alive=alive, state_directory=directory, log_file=directory / "log", **{field: state[field] for field in fields}
+        name=name,
+        namespace=namespace,
+        alive=alive,
+        state_directory=directory,
+        log_file=directory / "log",
+        **{field: state[field] for field in fields},
     )
 
 
@@ -107,7 +124,9 @@ def front_runs(state: dict[str, t.Any]) -> bool:
 def process_started(process_id: int) -> int | None:
     """Start time of a running process in clock ticks since boot (proc_pid_stat(5), field 22); None where it runs no more."""
     try:
-        fields = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")[2].split()
+        fields = (
+            Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")[2].split()
+        )
     except OSError:
         return None
     return None if fields[0] in "ZX" else int(fields[19])
@@ -126,7 +145,9 @@ def function_processes(directory: Path) -> list[int]:
             arguments = Path(entry.path, "cmdline").read_bytes().split(b"\0")
             ours = any(argument == mark or argument.startswith(mark + b"/") for argument in arguments)
             # Not everything that names the folder is the function's: someone may read its log.
-            kind = b"--state-dir" in arguments or any(argument.endswith((b"/front.mjs", b"/backend.mjs")) for argument in arguments)
+            kind = b"--state-dir" in arguments or any(
+                argument.endswith((b"/front.mjs", b"/backend.mjs")) for argument in arguments
+            )
             if ours and kind and process_started(int(entry.name)) is not None:
                 found.append(int(entry.name))
     return found

@@ -11,11 +11,11 @@ import json
 import typing as t
 from pathlib import Path
 
-from ..compatibility.spin_versions import DEFAULT_SHIM_VERSION
 from ..errors import PlatformError
-from ..function import Difference, LiveFunction, WantedFunction
-from ..probe import HEALTH_PATH, probe
-from ..stages import Stages
+from ..function.compatibility.spin_versions import DEFAULT_SHIM_VERSION
+from ..function.model import Difference, LiveFunction, WantedFunction
+from ..function.probe import HEALTH_PATH, probe
+from ..function.stages import Stages
 from . import runtime
 
 
@@ -41,7 +41,10 @@ def local_settings(parameters: dict[str, t.Any], state: Path) -> LocalSettings:
     """Check the parameters of spin_function for the local target; raises PlatformError where one has no meaning there."""
     given = [name for name in _CLUSTER_ONLY if parameters[name] is not None]
     if given:
-        raise PlatformError(f"{', '.join(given)}: has no effect with target=local.", next_step="leave it out, or deploy to a cluster with `-e target=cluster`.")
+        raise PlatformError(
+            f"{', '.join(given)}: has no effect with target=local.",
+            next_step="leave it out, or deploy to a cluster with `-e target=cluster`.",
+        )
     directory = parameters["runtime_directory"]
     return LocalSettings(
         state / "functions",
@@ -85,7 +88,12 @@ class LocalTarget:
         function = self._read()
         before: dict[str, t.Any] = {}
         if function is not None:
-            before = {"image": function.image, "settings": function.settings_digest[:19], "port": function.port, "running": function.alive}
+            before = {
+                "image": function.image,
+                "settings": function.settings_digest[:19],
+                "port": function.port,
+                "running": function.alive,
+            }
         after = {
             "image": wanted.image or "<known after the build>",
             "settings": self._settings_digest(wanted)[:19],
@@ -102,7 +110,9 @@ class LocalTarget:
         with self._stages("rollout"):
             function = runtime.start(self._start_request(wanted))
         with self._stages("probe"):
-            probe(function.url, path=self._settings.probe_path or HEALTH_PATH, timeout_seconds=self._settings.wait_timeout)
+            probe(
+                function.url, path=self._settings.probe_path or HEALTH_PATH, timeout_seconds=self._settings.wait_timeout
+            )
         return live_function(function)
 
     def _start_request(self, wanted: WantedFunction) -> runtime.StartRequest:
@@ -133,7 +143,9 @@ class LocalTarget:
     def ensure_answers(self, wanted: WantedFunction) -> LiveFunction:
         function = self._read()
         if function is None:
-            raise PlatformError(f"{self._namespace}/{self._name} was removed in the meantime.", next_step="deploy it again.")
+            raise PlatformError(
+                f"{self._namespace}/{self._name} was removed in the meantime.", next_step="deploy it again."
+            )
         return live_function(function)
 
     def delete(self) -> None:
@@ -156,5 +168,10 @@ def live_function(function: runtime.LocalFunction) -> LiveFunction:
         url=function.url,
         status="ready" if function.alive else "stopped",
         created=function.started_at,
-        details={"process_id": function.process_id, "port": function.port, "runtime": function.runtime, "log_file": str(function.log_file)},
+        details={
+            "process_id": function.process_id,
+            "port": function.port,
+            "runtime": function.runtime,
+            "log_file": str(function.log_file),
+        },
     )

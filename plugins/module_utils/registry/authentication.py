@@ -65,7 +65,9 @@ def _unquoted(value: str) -> str:
 class Authenticator:
     """The Authorization header for one registry; safe for many threads, which share each token."""
 
-    def __init__(self, client: t.Callable[[], httpx2.Client], peer: Peer, credentials_for: t.Callable[[str], Credentials | None]) -> None:
+    def __init__(
+        self, client: t.Callable[[], httpx2.Client], peer: Peer, credentials_for: t.Callable[[str], Credentials | None]
+    ) -> None:
         self._client = client
         self._peer = peer
         self._credentials_for = credentials_for
@@ -109,7 +111,10 @@ class Authenticator:
         host = self._peer.address
         suffix = f": {message}" if message else ""
         if credentials is None:
-            return PlatformError(f"The {self._peer.kind} {host} wants credentials for {repository} and none were found{suffix}.", next_step=_login(host))
+            return PlatformError(
+                f"The {self._peer.kind} {host} wants credentials for {repository} and none were found{suffix}.",
+                next_step=_login(host),
+            )
         return PlatformError(
             f"The {self._peer.kind} {host} refuses the credentials from {credentials.source} for {repository}{suffix}.",
             next_step=f"{_login(host)} The account must have the right to push.",
@@ -153,9 +158,12 @@ class Authenticator:
             message = registry_error(response)
             did = f"The token server {server} of the {self._peer.kind} {self._peer.address}"
             if response.status_code in (400, 401, 403):
-                who = f"refuses the credentials from {credentials.source}" if credentials else "refuses anonymous access"
+                who = (
+                    f"refuses the credentials from {credentials.source}" if credentials else "refuses anonymous access"
+                )
                 raise PlatformError(
-                    f"{did} {who} for {scope} (HTTP {response.status_code}{': ' + message if message else ''}).", next_step=_login(self._peer.address)
+                    f"{did} {who} for {scope} (HTTP {response.status_code}{': ' + message if message else ''}).",
+                    next_step=_login(self._peer.address),
                 )
             raise temporary(
                 response,
@@ -170,7 +178,8 @@ class Authenticator:
             life = max(float(answer.get("expires_in") or _SHORTEST_LIFE), 1.0)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise PlatformError(
-                f"The token server {server} gave an answer without a token.", next_step=f"Check that {self._peer.address} is the right registry."
+                f"The token server {server} gave an answer without a token.",
+                next_step=f"Check that {self._peer.address} is the right registry.",
             ) from None
         # Renewed early, so that a token is not refused for its age at the end of a long upload's start.
         return _Token(value, asked + life - min(10.0, life / 4))
@@ -180,7 +189,8 @@ class Authenticator:
         parts = urllib.parse.urlsplit(realm)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise PlatformError(
-                f"The {self._peer.kind} {self._peer.address} names no valid token server: {realm!r}.", next_step="Repair `auth.token.realm` of the registry."
+                f"The {self._peer.kind} {self._peer.address} names no valid token server: {realm!r}.",
+                next_step="Repair `auth.token.realm` of the registry.",
             )
         if parts.scheme == "http" and not self._peer.plain_http and credentials is not None:
             raise PlatformError(
@@ -189,12 +199,21 @@ class Authenticator:
             )
         return realm, parts.netloc
 
-    def _token_request(self, realm: str, service: str | None, scopes: list[str], credentials: Credentials | None) -> httpx2.Request:
+    def _token_request(
+        self, realm: str, service: str | None, scopes: list[str], credentials: Credentials | None
+    ) -> httpx2.Request:
         client = self._client()
         if credentials is not None and credentials.identity_token:
-            form = {"grant_type": "refresh_token", "refresh_token": credentials.identity_token, "client_id": _CLIENT_ID, "scope": " ".join(scopes)}
+            form = {
+                "grant_type": "refresh_token",
+                "refresh_token": credentials.identity_token,
+                "client_id": _CLIENT_ID,
+                "scope": " ".join(scopes),
+            }
             return client.build_request("POST", realm, data={**form, **({"service": service} if service else {})})
-        query = urllib.parse.urlencode([*([("service", service)] if service else []), *(("scope", scope) for scope in scopes)])
+        query = urllib.parse.urlencode(
+            [*([("service", service)] if service else []), *(("scope", scope) for scope in scopes)]
+        )
         headers = {"Authorization": credentials.basic()} if credentials is not None and credentials.username else {}
         return client.build_request("GET", f"{realm}{'&' if '?' in realm else '?'}{query}", headers=headers)
 
@@ -206,7 +225,10 @@ def registry_error(response: httpx2.Response) -> str:
         errors = content.get("errors") or [content]
         parts = []
         for error in errors:
-            code, message = error.get("code") or error.get("error") or "", error.get("message") or error.get("error_description") or error.get("details") or ""
+            code, message = (
+                error.get("code") or error.get("error") or "",
+                error.get("message") or error.get("error_description") or error.get("details") or "",
+            )
             parts.append(": ".join(str(part) for part in (code, message, _full_disk(error.get("detail"))) if part))
         return "; ".join(part for part in parts if part)[:500]
     except (ValueError, AttributeError, TypeError):

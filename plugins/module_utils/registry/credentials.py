@@ -54,7 +54,10 @@ def find_credentials(host: str, repository: str, options: CredentialOptions) -> 
     """
     if options.username is not None:
         if options.password is None:
-            raise PlatformError(f"A user name but no password is given for {host}.", next_step="Give both, or neither to use `docker login`.")
+            raise PlatformError(
+                f"A user name but no password is given for {host}.",
+                next_step="Give both, or neither to use `docker login`.",
+            )
         return Credentials("the given options", options.username, options.password)
     for path in _files(options):
         content = _read(path)
@@ -88,15 +91,20 @@ def _read(path: Path) -> dict[str, t.Any]:
         content = json.loads(path.read_text("utf-8") or "{}")
     except OSError as error:
         raise PlatformError(
-            f"Can't read the credentials file {path}: {error.strerror}.", next_step=f"Make {path} readable, or run `docker login` again."
+            f"Can't read the credentials file {path}: {error.strerror}.",
+            next_step=f"Make {path} readable, or run `docker login` again.",
         ) from error
     except ValueError as error:  # never show its text: it could hold a part of a secret
         where = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
         raise PlatformError(
-            f"The credentials file {path} is not valid JSON{where}.", next_step=f"Repair {path}, or remove it and run `docker login` again."
+            f"The credentials file {path} is not valid JSON{where}.",
+            next_step=f"Repair {path}, or remove it and run `docker login` again.",
         ) from None
     if not isinstance(content, dict):
-        raise PlatformError(f"The credentials file {path} holds no JSON object.", next_step=f"Repair {path}, or remove it and run `docker login` again.")
+        raise PlatformError(
+            f"The credentials file {path} holds no JSON object.",
+            next_step=f"Repair {path}, or remove it and run `docker login` again.",
+        )
     return content
 
 
@@ -132,13 +140,18 @@ def _ask_helper(name: str, server: str, path: Path) -> Credentials | None:
             next_step=f"Install {program}, or remove `credHelpers`/`credsStore` from {path} and run `docker login {server}`.",
         )
     try:
-        done = subprocess.run([executable, "get"], input=server, capture_output=True, text=True, timeout=_HELPER_SECONDS, check=False)
+        done = subprocess.run(
+            [executable, "get"], input=server, capture_output=True, text=True, timeout=_HELPER_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
         raise PlatformError(
-            f"{program} gave no answer for {server} within {_HELPER_SECONDS} s.", next_step=f"Run `echo {server} | {program} get` and see what it waits for."
+            f"{program} gave no answer for {server} within {_HELPER_SECONDS} s.",
+            next_step=f"Run `echo {server} | {program} get` and see what it waits for.",
         ) from None
     except OSError as error:
-        raise PlatformError(f"Can't start {executable}: {error.strerror}.", next_step=f"Repair or reinstall {program}.") from error
+        raise PlatformError(
+            f"Can't start {executable}: {error.strerror}.", next_step=f"Repair or reinstall {program}."
+        ) from error
     if done.returncode != 0:
         message = (done.stderr.strip() or done.stdout.strip())[-500:]
         if _NOT_FOUND in message.lower():
@@ -152,16 +165,25 @@ def _ask_helper(name: str, server: str, path: Path) -> Credentials | None:
         username, secret = str(answer["Username"]), str(answer["Secret"])
     except (ValueError, KeyError, TypeError):
         raise PlatformError(
-            f"{program} gave no valid answer for {server}.", next_step=f"Repair or reinstall {program}; its answer must be JSON with `Username` and `Secret`."
+            f"{program} gave no valid answer for {server}.",
+            next_step=f"Repair or reinstall {program}; its answer must be JSON with `Username` and `Secret`.",
         ) from None
     if not username and not secret:
         return None  # docker-credential-pass answers so for an unknown server
     source = f"{program} ({path})"
-    return Credentials(source, identity_token=secret) if username == _IDENTITY_TOKEN_USER else Credentials(source, username, secret)
+    return (
+        Credentials(source, identity_token=secret)
+        if username == _IDENTITY_TOKEN_USER
+        else Credentials(source, username, secret)
+    )
 
 
 def _from_entries(content: dict[str, t.Any], host: str, repository: str, path: Path) -> Credentials | None:
-    entries = {_normalised(key): (key, value) for key, value in _table(content, "auths").items() if isinstance(value, dict) and value}
+    entries = {
+        _normalised(key): (key, value)
+        for key, value in _table(content, "auths").items()
+        if isinstance(value, dict) and value
+    }
     for key in _keys(host, repository):
         if key in entries:
             written, entry = entries[key]
@@ -195,12 +217,19 @@ def _from_entry(entry: dict[str, t.Any], source: str, path: Path) -> Credentials
         return Credentials(source, registry_token=str(entry["registrytoken"]))
     if entry.get("auth"):
         try:
-            username, separator, password = base64.b64decode(str(entry["auth"]), validate=True).decode("utf-8").partition(":")
+            username, separator, password = (
+                base64.b64decode(str(entry["auth"]), validate=True).decode("utf-8").partition(":")
+            )
         except (binascii.Error, ValueError):
             separator = ""
         if not separator:
-            raise PlatformError(f"`auth` of {source} is not base64 of `user:password`.", next_step=f"Run `docker login` again, or repair {path}.")
-        return Credentials(source, username, password.rstrip("\0"))  # Docker pads with NUL (cli/config/configfile/file.go)
+            raise PlatformError(
+                f"`auth` of {source} is not base64 of `user:password`.",
+                next_step=f"Run `docker login` again, or repair {path}.",
+            )
+        return Credentials(
+            source, username, password.rstrip("\0")
+        )  # Docker pads with NUL (cli/config/configfile/file.go)
     if entry.get("username") and entry.get("password"):
         return Credentials(source, str(entry["username"]), str(entry["password"]))
     return None

@@ -23,7 +23,7 @@ from .transport import CHUNK, Cancelled, Peer, create_client, temporary, with_re
 if t.TYPE_CHECKING:
     import httpx2
 
-    from ..artifact.model import Artifact, Blob
+    from ..function.artifact.model import Artifact, Blob
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 # All that a tag may point at, so that the registry does not convert or hide another kind that stands under our tag.
@@ -90,7 +90,8 @@ class DistributionStore:
             return None
         if by_digest and _sha256(response.content) != reference:
             raise PlatformError(
-                f"The registry {self._peer.address} gave other bytes than asked for, while {did}.", next_step="Look for a proxy that rewrites manifests."
+                f"The registry {self._peer.address} gave other bytes than asked for, while {did}.",
+                next_step="Look for a proxy that rewrites manifests.",
             )
         return response.content
 
@@ -98,9 +99,14 @@ class DistributionStore:
         """The bytes of a small blob, such as the archive of a chart. Errors: PlatformError where it is missing or is not what its digest says."""
         repository = self._location.repository(name)
         did = f"reading blob {digest} of {repository}"
-        content = self._request("GET", f"{self._base}/v2/{repository}/blobs/{check_digest(digest)}", repository, _PULL, did=did).content
+        content = self._request(
+            "GET", f"{self._base}/v2/{repository}/blobs/{check_digest(digest)}", repository, _PULL, did=did
+        ).content
         if _sha256(content) != digest:
-            raise PlatformError(f"The registry {self._peer.address} gave other bytes than asked for, while {did}.", next_step="Look for a proxy in between.")
+            raise PlatformError(
+                f"The registry {self._peer.address} gave other bytes than asked for, while {did}.",
+                next_step="Look for a proxy in between.",
+            )
         return bytes(content)
 
     def plan(self, name: str, artifact: Artifact | str, *, tag: str) -> PushPlan:
@@ -116,7 +122,9 @@ class DistributionStore:
             return PushPlan(True, None, None, image)
         missing = [
             blob
-            for blob, is_missing in self._in_parallel(_unique(artifact), lambda blob, cancelled: not self._has_blob(repository, blob, _PULL, cancelled))
+            for blob, is_missing in self._in_parallel(
+                _unique(artifact), lambda blob, cancelled: not self._has_blob(repository, blob, _PULL, cancelled)
+            )
             if is_missing
         ]
         return PushPlan(True, len(missing), sum(blob.size for blob in missing), image)
@@ -131,7 +139,9 @@ class DistributionStore:
         if not self._has_manifest(repository, artifact.digest, _PUSH):
             uploaded = [
                 blob
-                for blob, was_sent in self._in_parallel(_unique(artifact), lambda blob, cancelled: self._store_blob(repository, blob, cancelled))
+                for blob, was_sent in self._in_parallel(
+                    _unique(artifact), lambda blob, cancelled: self._store_blob(repository, blob, cancelled)
+                )
                 if was_sent
             ]
             self._put_manifest(repository, artifact.manifest, artifact.digest)
@@ -143,19 +153,43 @@ class DistributionStore:
     def _tag_digest(self, repository: str, tag: str, actions: str) -> str | None:
         """What the tag points at; the header is optional in the protocol, the bytes always tell."""
         url = f"{self._base}/v2/{repository}/manifests/{check_tag(tag)}"
-        response = self._request("HEAD", url, repository, actions, did=f"looking up {repository}:{tag}", headers={"Accept": _ACCEPT}, allowed=(404,))
+        response = self._request(
+            "HEAD",
+            url,
+            repository,
+            actions,
+            did=f"looking up {repository}:{tag}",
+            headers={"Accept": _ACCEPT},
+            allowed=(404,),
+        )
         if response.status_code == 404:
             return None
         stated = response.headers.get("Docker-Content-Digest")
         if stated:
             return str(stated)
-        response = self._request("GET", url, repository, actions, did=f"reading {repository}:{tag}", headers={"Accept": _ACCEPT}, allowed=(404,))
+        response = self._request(
+            "GET",
+            url,
+            repository,
+            actions,
+            did=f"reading {repository}:{tag}",
+            headers={"Accept": _ACCEPT},
+            allowed=(404,),
+        )
         return _sha256(response.content) if response.status_code == 200 else None
 
     def _has_manifest(self, repository: str, digest: str, actions: str) -> bool:
         url = f"{self._base}/v2/{repository}/manifests/{digest}"
         return (
-            self._request("HEAD", url, repository, actions, did=f"looking up {repository}@{digest}", headers={"Accept": _ACCEPT}, allowed=(404,)).status_code
+            self._request(
+                "HEAD",
+                url,
+                repository,
+                actions,
+                did=f"looking up {repository}@{digest}",
+                headers={"Accept": _ACCEPT},
+                allowed=(404,),
+            ).status_code
             == 200
         )
 
@@ -164,7 +198,15 @@ class DistributionStore:
             content = stream.read()
         url = f"{self._base}/v2/{repository}/manifests/{reference}"
         did = f"storing the manifest {repository}{'@' if reference.startswith('sha256:') else ':'}{reference}"
-        response = self._request("PUT", url, repository, _PUSH, did=did, headers={"Content-Type": manifest.media_type or MANIFEST_TYPE}, content=content)
+        response = self._request(
+            "PUT",
+            url,
+            repository,
+            _PUSH,
+            did=did,
+            headers={"Content-Type": manifest.media_type or MANIFEST_TYPE},
+            content=content,
+        )
         stated = response.headers.get("Docker-Content-Digest")
         if stated and stated != manifest.digest:
             raise PlatformError(
@@ -176,7 +218,18 @@ class DistributionStore:
 
     def _has_blob(self, repository: str, blob: Blob, actions: str, cancelled: threading.Event | None = None) -> bool:
         url = f"{self._base}/v2/{repository}/blobs/{check_digest(blob.digest)}"
-        return _is_whole(self._request("HEAD", url, repository, actions, did=f"looking up blob {blob.digest}", allowed=(404,), cancelled=cancelled), blob)
+        return _is_whole(
+            self._request(
+                "HEAD",
+                url,
+                repository,
+                actions,
+                did=f"looking up blob {blob.digest}",
+                allowed=(404,),
+                cancelled=cancelled,
+            ),
+            blob,
+        )
 
     def _store_blob(self, repository: str, blob: Blob, cancelled: threading.Event) -> bool:
         """Whether the blob had to be sent."""
@@ -201,7 +254,9 @@ class DistributionStore:
     def _start_upload(self, repository: str, did: str) -> str:
         """The URL of a fresh upload; a cut one is never continued, as registries differ in what they kept of it."""
         url = f"{self._base}/v2/{repository}/blobs/uploads/"
-        response = self._exchange("POST", url, repository, _PUSH, did=did, content=b"", allowed=(404,) if self._create_repository else ())
+        response = self._exchange(
+            "POST", url, repository, _PUSH, did=did, content=b"", allowed=(404,) if self._create_repository else ()
+        )
         if response.status_code == 404 and self._create_repository is not None:
             with self._lock:  # several threads get here together; creating is idempotent
                 self._create_repository(repository)
@@ -209,7 +264,8 @@ class DistributionStore:
         location = response.headers.get("Location")
         if not location:
             raise PlatformError(
-                f"The registry {self._peer.address} gave no upload address, while {did}.", next_step="Check that it allows pushes and is no pull-through cache."
+                f"The registry {self._peer.address} gave no upload address, while {did}.",
+                next_step="Check that it allows pushes and is no pull-through cache.",
             )
         return self._upload_url(location)
 
@@ -236,15 +292,26 @@ class DistributionStore:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)}
         try:
             self._exchange(
-                "PUT", url, repository, _PUSH, did=did, headers=headers, content=lambda: _chunks(blob, cancelled), read_timeout=self._timeouts.commit
+                "PUT",
+                url,
+                repository,
+                _PUSH,
+                did=did,
+                headers=headers,
+                content=lambda: _chunks(blob, cancelled),
+                read_timeout=self._timeouts.commit,
             )
         except (httpx2.LocalProtocolError, PlatformError) as error:
-            doubtful = isinstance(error, httpx2.LocalProtocolError) or any(code in str(error) for code in ("DIGEST_INVALID", "SIZE_INVALID"))
+            doubtful = isinstance(error, httpx2.LocalProtocolError) or any(
+                code in str(error) for code in ("DIGEST_INVALID", "SIZE_INVALID")
+            )
             if doubtful and _digest_of(blob) != blob.digest:
                 raise _changed(blob) from error
             raise
 
-    def _in_parallel(self, blobs: list[Blob], action: t.Callable[[Blob, threading.Event], bool]) -> list[tuple[Blob, bool]]:
+    def _in_parallel(
+        self, blobs: list[Blob], action: t.Callable[[Blob, threading.Event], bool]
+    ) -> list[tuple[Blob, bool]]:
         """`action` on every blob, four at a time, large ones first; the first error stops the rest.
 
         Not by a ThreadPoolExecutor: that one waits for its threads, also when Python ends, and so after an interrupt for the answer to an upload.
@@ -270,7 +337,9 @@ class DistributionStore:
             threading.Thread(target=work, daemon=True, name=f"registry_{number}").start()
         try:
             done, _pending = wait(futures, return_when=FIRST_EXCEPTION)
-            failed = next((error for future in done if (error := future.exception()) and not isinstance(error, Cancelled)), None)
+            failed = next(
+                (error for future in done if (error := future.exception()) and not isinstance(error, Cancelled)), None
+            )
             if failed is not None:
                 raise failed
         except BaseException:
@@ -283,15 +352,32 @@ class DistributionStore:
     def _client(self) -> httpx2.Client:
         with self._lock:
             if self._shared_client is None:
-                self._shared_client = create_client(ca_file=self._ca_file, plain_http=self._peer.plain_http, timeouts=self._timeouts, connections=_THREADS)
+                self._shared_client = create_client(
+                    ca_file=self._ca_file,
+                    plain_http=self._peer.plain_http,
+                    timeouts=self._timeouts,
+                    connections=_THREADS,
+                )
             return self._shared_client
 
     def _request(
-        self, method: str, url: str, repository: str, actions: str, *, did: str, cancelled: threading.Event | None = None, **more: t.Any
+        self,
+        method: str,
+        url: str,
+        repository: str,
+        actions: str,
+        *,
+        did: str,
+        cancelled: threading.Event | None = None,
+        **more: t.Any,
     ) -> httpx2.Response:
         """As `_exchange`, with retries."""
         return with_retries(
-            lambda: self._exchange(method, url, repository, actions, did=did, **more), did=did, peer=self._peer, timeouts=self._timeouts, cancelled=cancelled
+            lambda: self._exchange(method, url, repository, actions, did=did, **more),
+            did=did,
+            peer=self._peer,
+            timeouts=self._timeouts,
+            cancelled=cancelled,
         )
 
     def _exchange(
@@ -315,8 +401,17 @@ class DistributionStore:
 
         client = self._client()
         base, target = httpx2.URL(self._base), httpx2.URL(url)
-        is_ours = (target.scheme, target.host, target.port) == (base.scheme, base.host, base.port)  # nobody else gets our token
-        timeout = httpx2.Timeout(self._timeouts.transfer, connect=self._timeouts.connect, read=read_timeout or self._timeouts.transfer, pool=None)
+        is_ours = (target.scheme, target.host, target.port) == (
+            base.scheme,
+            base.host,
+            base.port,
+        )  # nobody else gets our token
+        timeout = httpx2.Timeout(
+            self._timeouts.transfer,
+            connect=self._timeouts.connect,
+            read=read_timeout or self._timeouts.transfer,
+            pool=None,
+        )
 
         def send(authorization: str | None) -> httpx2.Response:
             body = content() if callable(content) else content
@@ -345,7 +440,9 @@ class DistributionStore:
         import httpx2
 
         try:
-            with self._client().stream("GET", url, headers={**headers, **({"Authorization": authorization} if authorization else {})}) as response:
+            with self._client().stream(
+                "GET", url, headers={**headers, **({"Authorization": authorization} if authorization else {})}
+            ) as response:
                 if response.is_success or int(response.headers.get("Content-Length") or 0) > 64 * 1024:
                     return ""
                 response.read()
@@ -361,18 +458,24 @@ class DistributionStore:
         if status == 400 and self._peer.plain_http and "HTTPS" in upper:
             return PlatformError(cause, next_step="Leave `registry_plain_http` out: this port speaks HTTPS.")
         if status == 403:
-            return PlatformError(cause, next_step=f"Give the account the right to push to {repository}, or run `docker login {address}` with another one.")
+            return PlatformError(
+                cause,
+                next_step=f"Give the account the right to push to {repository}, or run `docker login {address}` with another one.",
+            )
         if status == 404 and "BLOB_UNKNOWN" not in upper:
             return PlatformError(
-                cause, next_step=f"Create the repository {repository} (or the project it belongs to) in {address}, or check the path in `registry`."
+                cause,
+                next_step=f"Create the repository {repository} (or the project it belongs to) in {address}, or check the path in `registry`.",
             )
         if "BLOB_UNKNOWN" in upper:
             return PlatformError(
-                cause, next_step="Run again. If it stays so, the registry's cache names blobs that its garbage collection removed: restart the registry."
+                cause,
+                next_step="Run again. If it stays so, the registry's cache names blobs that its garbage collection removed: restart the registry.",
             )
         if status == 405 or "UNSUPPORTED" in upper:
             return PlatformError(
-                cause, next_step="The registry is read-only or a pull-through cache: choose another `registry`, or allow pushes in its configuration."
+                cause,
+                next_step="The registry is read-only or a pull-through cache: choose another `registry`, or allow pushes in its configuration.",
             )
         if status == 413:
             return PlatformError(
@@ -382,18 +485,26 @@ class DistributionStore:
         if status == 429:
             wait = response.headers.get("Retry-After")
             return PlatformError(
-                cause, next_step=f"Run again {f'after {wait} s' if wait and wait.isdigit() else 'later'}, or raise the rate limit of the account."
+                cause,
+                next_step=f"Run again {f'after {wait} s' if wait and wait.isdigit() else 'later'}, or raise the rate limit of the account.",
             )
         if status == 507 or "NO SPACE" in upper:
             return PlatformError(
-                cause, next_step=f"Free disk space of {address}: delete old tags and run the registry's garbage collection; or give it a larger disk."
+                cause,
+                next_step=f"Free disk space of {address}: delete old tags and run the registry's garbage collection; or give it a larger disk.",
             )
         if "QUOTA" in upper:
-            return PlatformError(cause, next_step=f"Raise the quota of {repository.partition('/')[0]} in {address}, or delete old tags there.")
+            return PlatformError(
+                cause,
+                next_step=f"Raise the quota of {repository.partition('/')[0]} in {address}, or delete old tags there.",
+            )
         if "IMMUTABLE" in upper or "ALREADYEXISTS" in upper.replace(" ", "") or status == 409:
             return PlatformError(cause, next_step="Use another tag, or make the tags of this repository mutable.")
         if status >= 500:
-            return PlatformError(cause, next_step=f"See the log and the free disk space of {address}; then run again: what is stored is not sent again.")
+            return PlatformError(
+                cause,
+                next_step=f"See the log and the free disk space of {address}; then run again: what is stored is not sent again.",
+            )
         return PlatformError(cause, next_step=f"Check that {address} is an OCI registry and `registry` is right.")
 
 
@@ -419,7 +530,10 @@ def _chunks(blob: Blob, cancelled: threading.Event) -> t.Iterator[bytes]:
                     raise Cancelled
                 yield chunk
     except OSError as error:
-        raise PlatformError(f"Can't read {error.filename or blob.path}: {error.strerror}.", next_step="Run again; if it stays so, check the disk.") from error
+        raise PlatformError(
+            f"Can't read {error.filename or blob.path}: {error.strerror}.",
+            next_step="Run again; if it stays so, check the disk.",
+        ) from error
 
 
 def _check_file(blob: Blob) -> None:
@@ -428,7 +542,9 @@ def _check_file(blob: Blob) -> None:
     try:
         size = blob.path.stat().st_size
     except OSError as error:
-        raise PlatformError(f"Can't read {blob.path}: {error.strerror}.", next_step="Run again: the build makes the file anew.") from error
+        raise PlatformError(
+            f"Can't read {blob.path}: {error.strerror}.", next_step="Run again: the build makes the file anew."
+        ) from error
     if size != blob.size:
         raise _changed(blob)
 
@@ -443,4 +559,7 @@ def _digest_of(blob: Blob) -> str:
 
 def _changed(blob: Blob) -> PlatformError:
     name = blob.path if blob.path is not None else blob.digest
-    return PlatformError(f"{name} changed while it was being stored.", next_step="Let nothing write to the build's output during a deployment, and run again.")
+    return PlatformError(
+        f"{name} changed while it was being stored.",
+        next_step="Let nothing write to the build's output during a deployment, and run again.",
+    )

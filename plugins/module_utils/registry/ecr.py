@@ -54,11 +54,16 @@ class ElasticContainerRegistry:
         """User and password for Basic, valid for 12 hours. Errors: PlatformError."""
         answer = self._call("ecr:GetAuthorizationToken", lambda client: client.get_authorization_token())
         try:
-            username, separator, password = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode("utf-8").partition(":")
+            username, separator, password = (
+                base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode("utf-8").partition(":")
+            )
         except (binascii.Error, ValueError, LookupError):
             separator = ""
         if not separator:
-            raise PlatformError(f"AWS gave no valid token for {self._host.host}.", next_step="Check the option or variable that overrides the AWS endpoint.")
+            raise PlatformError(
+                f"AWS gave no valid token for {self._host.host}.",
+                next_step="Check the option or variable that overrides the AWS endpoint.",
+            )
         return Credentials(f"AWS ({self._host.region})", username, password)
 
     def create_repository(self, repository: str) -> None:
@@ -74,7 +79,11 @@ class ElasticContainerRegistry:
                     encryptionConfiguration={"encryptionType": "AES256"},
                 )
 
-        self._call("ecr:CreateRepository", create, resource=f"arn:aws:ecr:{self._host.region}:{self._host.account}:repository/{repository}")
+        self._call(
+            "ecr:CreateRepository",
+            create,
+            resource=f"arn:aws:ecr:{self._host.region}:{self._host.account}:repository/{repository}",
+        )
 
     def _call(self, action: str, call: t.Callable[[t.Any], t.Any], *, resource: str = "*") -> t.Any:
         try:
@@ -99,7 +108,9 @@ class ElasticContainerRegistry:
                 "ecr",
                 endpoint_url=options.endpoint_url,
                 verify=str(options.ca_file) if options.ca_file else None,
-                config=botocore.config.Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=30),
+                config=botocore.config.Config(
+                    retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=30
+                ),
             )
             return call(client)
         except botocore.exceptions.ClientError as error:
@@ -107,12 +118,23 @@ class ElasticContainerRegistry:
             code, message = str(details.get("Code", "")), str(details.get("Message", ""))
             cause = f"AWS refuses {action} for {self._host.host} ({code}: {message})."
             if code in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation"):
-                raise PlatformError(cause, next_step=f"Allow the IAM action `{action}` on `{resource}` for this user or role.") from error
-            if code in ("ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException"):
                 raise PlatformError(
-                    cause, next_step="Renew the AWS credentials, such as by `aws sso login`; see who you are with `aws sts get-caller-identity`."
+                    cause, next_step=f"Allow the IAM action `{action}` on `{resource}` for this user or role."
                 ) from error
-            raise PlatformError(cause, next_step="See the code in the documentation of Amazon ECR's API, and run again.") from error
+            if code in (
+                "ExpiredToken",
+                "ExpiredTokenException",
+                "UnrecognizedClientException",
+                "InvalidClientTokenId",
+                "InvalidSignatureException",
+            ):
+                raise PlatformError(
+                    cause,
+                    next_step="Renew the AWS credentials, such as by `aws sso login`; see who you are with `aws sts get-caller-identity`.",
+                ) from error
+            raise PlatformError(
+                cause, next_step="See the code in the documentation of Amazon ECR's API, and run again."
+            ) from error
         except (
             botocore.exceptions.NoCredentialsError,
             botocore.exceptions.PartialCredentialsError,
@@ -125,5 +147,6 @@ class ElasticContainerRegistry:
             ) from error
         except botocore.exceptions.BotoCoreError as error:
             raise PlatformError(
-                f"AWS could not be asked for {action} ({error}).", next_step=f"Check the network to AWS in {self._host.region}, and run again."
+                f"AWS could not be asked for {action} ({error}).",
+                next_step=f"Check the network to AWS in {self._host.region}, and run again.",
             ) from error

@@ -25,7 +25,7 @@ from .model import PushPlan, PushResult
 from .reference import LayoutLocation, check_digest
 
 if t.TYPE_CHECKING:
-    from ..artifact.model import Artifact, Blob
+    from ..function.artifact.model import Artifact, Blob
 
 REFERENCE_NAME = "org.opencontainers.image.ref.name"
 _INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -54,7 +54,9 @@ class ImageLayoutStore:
         try:
             content = json.loads(manifest.read_bytes())
             descriptors = [content["config"], *content["layers"]]
-            return all(_is_whole(self.blob_path(descriptor["digest"]), descriptor["size"]) for descriptor in descriptors)
+            return all(
+                _is_whole(self.blob_path(descriptor["digest"]), descriptor["size"]) for descriptor in descriptors
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
@@ -191,7 +193,9 @@ class ImageLayoutStore:
         path = self._directory / "index.json"
         try:
             index = json.loads(path.read_bytes())
-            if not isinstance(index["manifests"], list) or not all(isinstance(entry["digest"], str) for entry in index["manifests"]):
+            if not isinstance(index["manifests"], list) or not all(
+                isinstance(entry["digest"], str) for entry in index["manifests"]
+            ):
                 raise ValueError
         except FileNotFoundError:
             return {"manifests": [], "mediaType": _INDEX_TYPE, "schemaVersion": 2}
@@ -199,7 +203,8 @@ class ImageLayoutStore:
             raise self._failure(error) from error
         except (ValueError, KeyError, TypeError):
             raise PlatformError(
-                f"{path} is not the index of an image layout.", next_step=f"Choose another folder, or remove {self._directory} and run again."
+                f"{path} is not the index of an image layout.",
+                next_step=f"Choose another folder, or remove {self._directory} and run again.",
             ) from None
         return t.cast("dict[str, t.Any]", index)
 
@@ -213,7 +218,9 @@ class ImageLayoutStore:
         others = [other for other in index["manifests"] if _reference_name(other) != reference_name]
         index["manifests"] = sorted([*others, entry], key=lambda other: (_reference_name(other), other["digest"]))
         self._write_if_different(self._directory / "oci-layout", _LAYOUT_FILE)
-        self._write_if_different(self._directory / "index.json", json.dumps(index, sort_keys=True, separators=(",", ":")).encode())
+        self._write_if_different(
+            self._directory / "index.json", json.dumps(index, sort_keys=True, separators=(",", ":")).encode()
+        )
         _sync_directory(self._directory)
 
     def _write_if_different(self, path: Path, content: bytes) -> None:
@@ -224,14 +231,17 @@ class ImageLayoutStore:
         place = error.filename or str(self._directory)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return PlatformError(
-                f"The disk of {self._directory} is full.", next_step=f"Free space (`df -h {self._directory}`) and run again; the layout is still whole."
+                f"The disk of {self._directory} is full.",
+                next_step=f"Free space (`df -h {self._directory}`) and run again; the layout is still whole.",
             )
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return PlatformError(
-                f"Can't write {place}: {error.strerror}.", next_step=f"Make {self._directory} writable for this user, or choose another folder."
+                f"Can't write {place}: {error.strerror}.",
+                next_step=f"Make {self._directory} writable for this user, or choose another folder.",
             )
         return PlatformError(
-            f"Can't store in the image layout {self._directory}: {place}: {error.strerror}.", next_step="Check the folder and the disk, and run again."
+            f"Can't store in the image layout {self._directory}: {place}: {error.strerror}.",
+            next_step="Check the folder and the disk, and run again.",
         )
 
 

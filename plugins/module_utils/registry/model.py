@@ -10,7 +10,7 @@ import typing as t
 from pathlib import Path
 
 if t.TYPE_CHECKING:
-    from ..artifact.model import Artifact
+    from ..function.artifact.model import Artifact
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,9 @@ class Timeouts:
 
     connect: float = 10.0
     transfer: float = 60.0  # the longest silence while sending or receiving
-    commit: float = 300.0  # the longest wait for the answer to a whole blob, which a registry may copy to object storage first
+    commit: float = (
+        300.0  # the longest wait for the answer to a whole blob, which a registry may copy to object storage first
+    )
     attempts: int = 5
     first_wait: float = 0.5  # before the second attempt; doubles each time
     total: float = 120.0  # no new attempt at the same thing begins after this

@@ -20,7 +20,9 @@ _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:]+\])(?::[0-9]{{1,5}}
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(docker-archive|docker-daemon|oci-archive|containers-storage|dir|ostree|sif):")  # containers-transports(5)
+_SCHEME = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.-]*)://|(docker-archive|docker-daemon|oci-archive|containers-storage|dir|ostree|sif):"
+)  # containers-transports(5)
 
 _LONGEST_REPOSITORY = 255  # reference.go: RepositoryNameTotalLengthMax
 
@@ -49,7 +51,8 @@ class DistributionLocation:
         repository = f"{path}/{name}" if path else name
         if len(repository) > _LONGEST_REPOSITORY:
             raise PlatformError(
-                f"The repository name {repository!r} is longer than {_LONGEST_REPOSITORY} characters.", next_step="Choose a shorter `registry` path."
+                f"The repository name {repository!r} is longer than {_LONGEST_REPOSITORY} characters.",
+                next_step="Choose a shorter `registry` path.",
             )
         return repository
 
@@ -114,7 +117,10 @@ def check_name(name: str) -> str:
 def check_tag(tag: str) -> str:
     """`tag` itself. Errors: PlatformError if the grammar refuses it."""
     if not _TAG.fullmatch(tag):
-        raise PlatformError(f"{tag!r} is no tag.", next_step="Use letters, digits, '_', '.' and '-', not first '.' or '-', up to 128 characters.")
+        raise PlatformError(
+            f"{tag!r} is no tag.",
+            next_step="Use letters, digits, '_', '.' and '-', not first '.' or '-', up to 128 characters.",
+        )
     return tag
 
 
@@ -128,7 +134,9 @@ def check_digest(digest: str) -> str:
 def _parse_layout(given: str, base: Path) -> LayoutLocation:
     directory = given.removeprefix("oci:")
     if not directory:
-        raise PlatformError(f"`registry` {given!r} names no folder.", next_step="Write `oci:DIR`, such as `oci:./images`.")
+        raise PlatformError(
+            f"`registry` {given!r} names no folder.", next_step="Write `oci:DIR`, such as `oci:./images`."
+        )
     if ":" in directory or "@" in directory:
         # containers/image splits `oci:path:reference` at the first colon, so no tool could read such a folder.
         raise PlatformError(
@@ -164,17 +172,27 @@ def _parse_distribution(given: str, remainder: str) -> DistributionLocation:
     if not _looks_like_host(host):
         hint = f", or `{_DOCKER_HUB}/{remainder.lower()}` for Docker Hub" if _COMPONENT.fullmatch(host) else ""
         raise PlatformError(
-            f"`registry` {given!r} has no host.", next_step=f"Put the registry's host first, such as `registry.example.com/{path or 'team'}`{hint}."
+            f"`registry` {given!r} has no host.",
+            next_step=f"Put the registry's host first, such as `registry.example.com/{path or 'team'}`{hint}.",
         )
     if not _HOST.fullmatch(host) or not _port_is_valid(host):
-        raise PlatformError(f"{host!r} in `registry` {given!r} is not a host with an optional port.", next_step=f"Write {EXAMPLES}; a tag is not part of it.")
+        raise PlatformError(
+            f"{host!r} in `registry` {given!r} is not a host with an optional port.",
+            next_step=f"Write {EXAMPLES}; a tag is not part of it.",
+        )
     if host in _DOCKER_HUB_ALIASES:
         host = _DOCKER_HUB
     path = path.removesuffix("/")
     if ":" in path:
-        raise PlatformError(f"`registry` {given!r} holds a tag.", next_step=f"Write `{given.rpartition(':')[0]}`: the deployment sets the tag itself.")
+        raise PlatformError(
+            f"`registry` {given!r} holds a tag.",
+            next_step=f"Write `{given.rpartition(':')[0]}`: the deployment sets the tag itself.",
+        )
     if path != path.lower():
-        raise PlatformError(f"The path in `registry` {given!r} has upper-case letters, which no registry allows.", next_step=f"Write `{host}/{path.lower()}`.")
+        raise PlatformError(
+            f"The path in `registry` {given!r} has upper-case letters, which no registry allows.",
+            next_step=f"Write `{host}/{path.lower()}`.",
+        )
     for component in path.split("/") if path else ():
         if not _COMPONENT.fullmatch(component):
             raise PlatformError(
@@ -183,7 +201,8 @@ def _parse_distribution(given: str, remainder: str) -> DistributionLocation:
             )
     if host == _DOCKER_HUB and "/" in path:
         raise PlatformError(
-            f"Docker Hub has no nested repositories, so `registry` {given!r} can't be.", next_step=f"Write `{_DOCKER_HUB}/{path.split('/')[0]}`."
+            f"Docker Hub has no nested repositories, so `registry` {given!r} can't be.",
+            next_step=f"Write `{_DOCKER_HUB}/{path.split('/')[0]}`.",
         )
     return DistributionLocation(host, path)
 

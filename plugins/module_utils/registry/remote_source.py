@@ -23,7 +23,9 @@ if t.TYPE_CHECKING:
     import httpx2
 
 
-def fetch(url: str, digest: str, cache_directory: Path, *, ca_file: Path | None = None, timeouts: Timeouts | None = None) -> Path:
+def fetch(
+    url: str, digest: str, cache_directory: Path, *, ca_file: Path | None = None, timeouts: Timeouts | None = None
+) -> Path:
     """The file with exactly that digest, downloaded at most once.
 
     Args:
@@ -46,21 +48,30 @@ def fetch(url: str, digest: str, cache_directory: Path, *, ca_file: Path | None 
         return path
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise PlatformError(f"Can't download {url}: only http and https are supported.", next_step="Repair `url` in spin.toml.")
+        raise PlatformError(
+            f"Can't download {url}: only http and https are supported.", next_step="Repair `url` in spin.toml."
+        )
     peer = Peer(parts.netloc.rpartition("@")[2], kind="server", plain_http=parts.scheme == "http")
     limits = timeouts or Timeouts()
     shown = urllib.parse.urlunsplit((parts.scheme, peer.address, parts.path, "", ""))  # a query may hold a signature
     with create_client(ca_file=ca_file, plain_http=False, timeouts=limits) as client:
         try:
             cache_directory.mkdir(parents=True, exist_ok=True)
-            with_retries(lambda: _download(client, url, shown, digest, path), did=f"downloading {shown}", peer=peer, timeouts=limits)
+            with_retries(
+                lambda: _download(client, url, shown, digest, path),
+                did=f"downloading {shown}",
+                peer=peer,
+                timeouts=limits,
+            )
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise PlatformError(
-                    f"The disk of {cache_directory} is full, while downloading {shown}.", next_step=f"Free space (`df -h {cache_directory}`) and run again."
+                    f"The disk of {cache_directory} is full, while downloading {shown}.",
+                    next_step=f"Free space (`df -h {cache_directory}`) and run again.",
                 ) from error
             raise PlatformError(
-                f"Can't write {error.filename or cache_directory}: {error.strerror}.", next_step=f"Make {cache_directory} writable for this user."
+                f"Can't write {error.filename or cache_directory}: {error.strerror}.",
+                next_step=f"Make {cache_directory} writable for this user.",
             ) from error
     return path
 

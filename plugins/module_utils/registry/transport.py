@@ -27,7 +27,9 @@ CHUNK = 256 * 1024  # bytes; more gains no speed on loopback, and four uploads h
 
 _TEMPORARY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 # What OpenSSL says when the other side answers a TLS hello in plain HTTP; the name depends on its version.
-_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
+_NOT_TLS = frozenset(
+    {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"}
+)
 
 
 class TemporaryFailure(Exception):
@@ -72,14 +74,24 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
         try:
             context.load_verify_locations(cafile=ca_file)
         except (OSError, ssl.SSLError) as error:
-            reason = error.strerror if not isinstance(error, ssl.SSLError) and error.strerror else "no PEM certificate in it"
+            reason = (
+                error.strerror if not isinstance(error, ssl.SSLError) and error.strerror else "no PEM certificate in it"
+            )
             raise PlatformError(
-                f"Can't use the certificate file {ca_file}: {reason}.", next_step="Give the path of a PEM file with the certificate of the authority."
+                f"Can't use the certificate file {ca_file}: {reason}.",
+                next_step="Give the path of a PEM file with the certificate of the authority.",
             ) from error
     return context
 
 
-def with_retries(action: t.Callable[[], Result], *, did: str, peer: Peer, timeouts: Timeouts, cancelled: threading.Event | None = None) -> Result:
+def with_retries(
+    action: t.Callable[[], Result],
+    *,
+    did: str,
+    peer: Peer,
+    timeouts: Timeouts,
+    cancelled: threading.Event | None = None,
+) -> Result:
     """The result of `action`, tried again after connection errors and TemporaryFailure, within `timeouts`.
 
     Args:
@@ -92,7 +104,9 @@ def with_retries(action: t.Callable[[], Result], *, did: str, peer: Peer, timeou
     import tenacity
 
     stop = cancelled or threading.Event()
-    backoff = tenacity.wait_exponential(multiplier=timeouts.first_wait, max=10) + tenacity.wait_random(0, timeouts.first_wait / 2)
+    backoff = tenacity.wait_exponential(multiplier=timeouts.first_wait, max=10) + tenacity.wait_random(
+        0, timeouts.first_wait / 2
+    )
 
     def wait(state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -139,8 +153,15 @@ def connection_error(error: Exception, *, did: str, peer: Peer, timeouts: Timeou
                 next_step=f"{_trust(peer)} To see the certificate: `openssl s_client -connect {_with_port(peer.address)}`.",
             )
         if isinstance(cause, ssl.SSLError) and cause.reason in _NOT_TLS:
-            plain = "set `registry_plain_http: true` if the network to it is trusted" if peer.kind == "registry" else "write `http://`"
-            return PlatformError(f"{_capital(where)} does not speak HTTPS, while {did}.", next_step=f"Give the port that speaks HTTPS, or {plain}.")
+            plain = (
+                "set `registry_plain_http: true` if the network to it is trusted"
+                if peer.kind == "registry"
+                else "write `http://`"
+            )
+            return PlatformError(
+                f"{_capital(where)} does not speak HTTPS, while {did}.",
+                next_step=f"Give the port that speaks HTTPS, or {plain}.",
+            )
         if isinstance(cause, socket.gaierror):
             return PlatformError(
                 f"The name {host!r} of {where} can't be resolved ({cause.strerror}), while {did}.",
@@ -149,11 +170,20 @@ def connection_error(error: Exception, *, did: str, peer: Peer, timeouts: Timeou
         if isinstance(cause, OSError) and cause.errno == errno.ECONNREFUSED:
             return PlatformError(f"Nothing listens at {where}: connection refused, while {did}.", next_step=_look(peer))
     if _is_not_http(error):
-        return PlatformError(f"{_capital(where)} does not answer in plain HTTP, while {did}.", next_step="Use HTTPS: leave `registry_plain_http` out.")
+        return PlatformError(
+            f"{_capital(where)} does not answer in plain HTTP, while {did}.",
+            next_step="Use HTTPS: leave `registry_plain_http` out.",
+        )
     if isinstance(error, httpx2.ConnectTimeout):
-        return PlatformError(f"No connection to {where} within {timeouts.connect:g} s, while {did}.", next_step=_look(peer))
+        return PlatformError(
+            f"No connection to {where} within {timeouts.connect:g} s, while {did}.", next_step=_look(peer)
+        )
     if isinstance(error, httpx2.TimeoutException):
-        limit = f"{timeouts.transfer:g} s; {timeouts.commit:g} s after a whole blob" if peer.kind == "registry" else f"{timeouts.transfer:g} s"
+        limit = (
+            f"{timeouts.transfer:g} s; {timeouts.commit:g} s after a whole blob"
+            if peer.kind == "registry"
+            else f"{timeouts.transfer:g} s"
+        )
         return PlatformError(
             f"{_capital(where)} gave no answer in time ({limit}), while {did}.",
             next_step=f"Run again; if it stays slow, see its load and its log. {_look(peer)}",
@@ -165,7 +195,8 @@ def connection_error(error: Exception, *, did: str, peer: Peer, timeouts: Timeou
         )
     reason = str(chain[-1]) or type(chain[-1]).__name__
     return PlatformError(
-        f"The connection to {where} failed ({reason}), while {did}.", next_step=f"Run again: what arrived whole is not sent again. {_look(peer)}"
+        f"The connection to {where} failed ({reason}), while {did}.",
+        next_step=f"Run again: what arrived whole is not sent again. {_look(peer)}",
     )
 
 
@@ -189,12 +220,17 @@ def _is_temporary(error: BaseException, timeouts: Timeouts) -> bool:
 
     if isinstance(error, TemporaryFailure):
         return error.retry_after is None or error.retry_after <= timeouts.longest_wait
-    if not isinstance(error, httpx2.TransportError) or isinstance(error, (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.ProxyError)):
+    if not isinstance(error, httpx2.TransportError) or isinstance(
+        error, (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.ProxyError)
+    ):
         return False
     if _is_not_http(error):
         return False
     # A connection cut inside TLS may work the next time; a certificate or a protocol will not change.
-    return not any(isinstance(cause, ssl.SSLError) and not isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) for cause in _chain(error))
+    return not any(
+        isinstance(cause, ssl.SSLError) and not isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+        for cause in _chain(error)
+    )
 
 
 def _is_not_http(error: BaseException) -> bool:

@@ -47,7 +47,11 @@ def main() -> None:
         for mount in component.get("files", []):
             if not (given.manifest.parent / mount["source"]).is_dir():
                 sys.exit(f"no such folder: {mount['source']}")
-    variables = {name.removeprefix("SPIN_VARIABLE_").lower(): value for name, value in os.environ.items() if name.startswith("SPIN_VARIABLE_")}
+    variables = {
+        name.removeprefix("SPIN_VARIABLE_").lower(): value
+        for name, value in os.environ.items()
+        if name.startswith("SPIN_VARIABLE_")
+    }
     for name, variable in manifest.get("variables", {}).items():
         if variable.get("required") and name not in variables:
             sys.exit(f"no provider resolved required variable {name!r}")

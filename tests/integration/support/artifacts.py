@@ -42,17 +42,30 @@ class HandMadeArtifact:
         component: dict[str, t.Any] = {
             "id": self.name,
             "source": {"content_type": "application/wasm", "digest": digest_of(wasm)},
-            "files": [{"digest": digest_of(data), "path": "assets/big.txt"}, {"inline": "aGk", "path": "assets/tiny.txt"}],
+            "files": [
+                {"digest": digest_of(data), "path": "assets/big.txt"},
+                {"inline": "aGk", "path": "assets/tiny.txt"},
+            ],
         }
         if self.environment:
             component["env"] = self.environment
         self.locked: dict[str, t.Any] = {
             "spin_lock_version": 0,
             "metadata": {"name": self.name, "trigger": {"type": "http"}, "triggers": {}, "version": "0.1.0"},
-            "triggers": [{"id": f"{self.name}-http-trigger", "trigger_type": "http", "trigger_config": {"component": self.name, "route": "/..."}}],
+            "triggers": [
+                {
+                    "id": f"{self.name}-http-trigger",
+                    "trigger_type": "http",
+                    "trigger_config": {"component": self.name, "route": "/..."},
+                }
+            ],
             "components": [component],
         }
-        self.config: dict[str, t.Any] = {"architecture": "wasm", "os": "wasip1", "rootfs": {"type": "layers", "diff_ids": []}}
+        self.config: dict[str, t.Any] = {
+            "architecture": "wasm",
+            "os": "wasip1",
+            "rootfs": {"type": "layers", "diff_ids": []},
+        }
         self.label = True
         self.wrong_sizes = False
 
@@ -64,7 +77,9 @@ class HandMadeArtifact:
     def push(self, registry: Registry, repository: str, *, index: bool = False) -> str:
         """Upload it and return `host/repository@digest`; `index` wraps it in an index with an entry for linux/amd64."""
         verify: t.Any = ssl.create_default_context(cafile=registry.authority_file) if registry.authority_file else True
-        with httpx2.Client(base_url=f"{registry.url}/v2/{repository}", auth=registry.auth, verify=verify, trust_env=False) as client:
+        with httpx2.Client(
+            base_url=f"{registry.url}/v2/{repository}", auth=registry.auth, verify=verify, trust_env=False
+        ) as client:
             locked = json.dumps(self.locked, separators=(",", ":")).encode()
             if self.label:
                 self.config["config"] = {"Labels": {"com.fermyon.spin.lockedAppDigest": digest_of(locked)}}
@@ -76,13 +91,24 @@ class HandMadeArtifact:
                 "schemaVersion": 2,
                 "mediaType": MANIFEST,
                 "config": {"mediaType": CONFIG, "digest": digest_of(config), "size": len(config)},
-                "layers": [{"mediaType": media_type, "digest": digest_of(content), "size": len(content) + self.wrong_sizes} for media_type, content in layers],
+                "layers": [
+                    {"mediaType": media_type, "digest": digest_of(content), "size": len(content) + self.wrong_sizes}
+                    for media_type, content in layers
+                ],
             }
             digest = _put_manifest(client, manifest)
             if index:
                 size = len(json.dumps(manifest).encode())
-                entry = {"mediaType": MANIFEST, "digest": digest, "size": size, "platform": {"os": "linux", "architecture": "amd64"}}
-                digest = _put_manifest(client, {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry]})
+                entry = {
+                    "mediaType": MANIFEST,
+                    "digest": digest,
+                    "size": size,
+                    "platform": {"os": "linux", "architecture": "amd64"},
+                }
+                digest = _put_manifest(
+                    client,
+                    {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry]},
+                )
         return f"{registry.host}/{repository}@{digest}"
 
 
@@ -94,5 +120,7 @@ def _upload(client: httpx2.Client, content: bytes) -> None:
 
 def _put_manifest(client: httpx2.Client, manifest: dict[str, t.Any]) -> str:
     content = json.dumps(manifest).encode()
-    client.put(f"/manifests/{digest_of(content)}", content=content, headers={"Content-Type": manifest["mediaType"]}).raise_for_status()
+    client.put(
+        f"/manifests/{digest_of(content)}", content=content, headers={"Content-Type": manifest["mediaType"]}
+    ).raise_for_status()
     return digest_of(content)

@@ -31,7 +31,9 @@ class CertificateAuthority:
             .add_extension(x509.KeyUsage(True, False, False, False, False, True, True, False, False), critical=True)
             .sign(self._key, hashes.SHA256())
         )
-        self.certificate_file = write_private(directory / "authority.crt", self._certificate.public_bytes(serialization.Encoding.PEM))
+        self.certificate_file = write_private(
+            directory / "authority.crt", self._certificate.public_bytes(serialization.Encoding.PEM)
+        )
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
@@ -54,14 +56,19 @@ class CertificateAuthority:
             self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key.public_key())
             .add_extension(
                 x509.SubjectAlternativeName(
-                    [*(x509.DNSName(host) for host in hosts or ("localhost",)), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))],
+                    [
+                        *(x509.DNSName(host) for host in hosts or ("localhost",)),
+                        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+                    ],
                 ),
                 critical=False,
             )
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .sign(self._key, hashes.SHA256())
         )
-        key_pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        key_pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
         return (
             write_private(self.directory / f"{name}.crt", certificate.public_bytes(serialization.Encoding.PEM)),
             write_private(self.directory / f"{name}.key", key_pem),

@@ -28,7 +28,10 @@ import urllib.request
 from pathlib import Path
 
 from ansible_collections.wasmfaas.platform.plugins.module_utils.local import control, release, runtime
-from ansible_collections.wasmfaas.platform.plugins.module_utils.local.installation import Installation, read_installation
+from ansible_collections.wasmfaas.platform.plugins.module_utils.local.installation import (
+    Installation,
+    read_installation,
+)
 
 POD_SCRIPT = Path(__file__).with_name("pod.mjs")
 VARIABLE_PREFIX = "SPIN_VARIABLE_"
@@ -76,8 +79,19 @@ class Pods:
         self._connect(pod, f"{self._bridge}p{address.rpartition('.')[2]}")
         pod.process.stdin.write(b"\n")  # type: ignore[union-attr]
         pod.process.stdin.flush()  # type: ignore[union-attr]
-        variables = {name.removeprefix(VARIABLE_PREFIX).lower(): value for name, value in order["environment"].items() if name.startswith(VARIABLE_PREFIX)}
-        state = {"namespace": order["namespace"], "name": order["pod"], "digest": digest, "source_digest": "", "settings_digest": "", "image": order["image"]}
+        variables = {
+            name.removeprefix(VARIABLE_PREFIX).lower(): value
+            for name, value in order["environment"].items()
+            if name.startswith(VARIABLE_PREFIX)
+        }
+        state = {
+            "namespace": order["namespace"],
+            "name": order["pod"],
+            "digest": digest,
+            "source_digest": "",
+            "settings_digest": "",
+            "image": order["image"],
+        }
         deployed = {
             "runtime": "jco", "spin": None, "directory": str(prepared.directory), "components": prepared.components, "data_directory": str(directory / "data"),
             "runtime_config": None, "locked_application": application, "variables": variables, "port": None, "ready_timeout_seconds": START_SECONDS,

@@ -42,7 +42,14 @@ InterceptorRoute = create_namespaced_resource("http.keda.sh", "v1beta1", "Interc
 class ControlPlane:
     """A running control plane; `kubeconfig` is its administrator's. Start-up: about 7 s."""
 
-    def __init__(self, programs: Programs, directory: Path, *, definitions: collections.abc.Iterable[Path] = (), audit: bool = False) -> None:
+    def __init__(
+        self,
+        programs: Programs,
+        directory: Path,
+        *,
+        definitions: collections.abc.Iterable[Path] = (),
+        audit: bool = False,
+    ) -> None:
         """Start it with its data, kubeconfigs and log in `directory`, which must be new; `definitions` are files of more kinds.
 
         With `audit` every request is a line of JSON in `audit_log`.
@@ -52,7 +59,14 @@ class ControlPlane:
         self.audit_log = directory / "audit.log"
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
-        arguments = ["--data-directory", str(directory / "data"), "--port", str(self.port), "--kubeconfig", str(self.kubeconfig)]
+        arguments = [
+            "--data-directory",
+            str(directory / "data"),
+            "--port",
+            str(self.port),
+            "--kubeconfig",
+            str(self.kubeconfig),
+        ]
         arguments += ["--audit-log", str(self.audit_log)] if audit else []
         for path in (*definition_files(), programs.gateway_definitions, *definitions):
             arguments += ["--custom-resource-definitions", str(path)]
@@ -62,7 +76,10 @@ class ControlPlane:
     def _wait_ready(self) -> None:
         authority = self.directory / "data" / "keys" / "authority.crt"
         self.server.wait_ready(
-            lambda: authority.exists() and answers(f"{self.url}/readyz", verify=ssl.create_default_context(cafile=authority)),
+            lambda: (
+                authority.exists()
+                and answers(f"{self.url}/readyz", verify=ssl.create_default_context(cafile=authority))
+            ),
             seconds=90,
         )
         client = self.client()
@@ -71,7 +88,11 @@ class ControlPlane:
 
     def client(self, kubeconfig: Path | None = None) -> Client:
         """A lightkube client, by default the administrator's."""
-        return Client(config=KubeConfig.from_file(str(kubeconfig or self.kubeconfig)), trust_env=False, field_manager=FIELD_MANAGER)
+        return Client(
+            config=KubeConfig.from_file(str(kubeconfig or self.kubeconfig)),
+            trust_env=False,
+            field_manager=FIELD_MANAGER,
+        )
 
     def restart(self, *, wait: bool = True) -> None:
         """Kill it and start it again on the same data and port; `wait=False` returns while it is still starting."""
@@ -101,7 +122,10 @@ class ControlPlane:
         administrator = KubeConfig.from_file(str(self.kubeconfig)).get()
         assert administrator is not None and administrator.user is not None
         context = ssl.create_default_context(cafile=self.directory / "data" / "keys" / "authority.crt")
-        pem = "".join(base64.b64decode(data or "").decode() for data in (administrator.user.client_cert_data, administrator.user.client_key_data))
+        pem = "".join(
+            base64.b64decode(data or "").decode()
+            for data in (administrator.user.client_cert_data, administrator.user.client_key_data)
+        )
         context.load_cert_chain(write_private(self.directory / "administrator.pem", pem))
         return context
 
@@ -113,11 +137,18 @@ class ControlPlane:
                 "apiVersion": "core.spinkube.dev/v1alpha1",
                 "kind": "SpinAppExecutor",
                 "metadata": {"name": EXECUTOR, "namespace": name},
-                "spec": {"createDeployment": True, "deploymentConfig": {"runtimeClassName": RUNTIME_CLASS, "installDefaultCACerts": True}},
+                "spec": {
+                    "createDeployment": True,
+                    "deploymentConfig": {"runtimeClassName": RUNTIME_CLASS, "installDefaultCACerts": True},
+                },
             },
         )
         client = self.client()
-        wait_until(lambda: _exists(client, ServiceAccount, "default", name), seconds=30, what=f"the default service account of {name}")
+        wait_until(
+            lambda: _exists(client, ServiceAccount, "default", name),
+            seconds=30,
+            what=f"the default service account of {name}",
+        )
 
     def prepare(self, *, gateway_class: str = GATEWAY_CLASS, gateway_controller: str = GATEWAY_CONTROLLER) -> None:
         """RuntimeClass, shared Gateway, KEDA's interceptor Service, and the namespaces `default` and `user1` with an executor each."""
@@ -143,7 +174,14 @@ class ControlPlane:
                 "metadata": {"name": GATEWAY_NAME, "namespace": GATEWAY_NAMESPACE},
                 "spec": {
                     "gatewayClassName": gateway_class,
-                    "listeners": [{"name": "web", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}],
+                    "listeners": [
+                        {
+                            "name": "web",
+                            "port": 80,
+                            "protocol": "HTTP",
+                            "allowedRoutes": {"namespaces": {"from": "All"}},
+                        }
+                    ],
                 },
             },
             {
@@ -156,7 +194,9 @@ class ControlPlane:
         for namespace in ("default", "user1"):
             self.create_namespace(namespace)
 
-    def kubeconfig_for(self, user: str, *, namespace: str = "default", rules: list[dict[str, t.Any]] | None = None) -> Path:
+    def kubeconfig_for(
+        self, user: str, *, namespace: str = "default", rules: list[dict[str, t.Any]] | None = None
+    ) -> Path:
         """A kubeconfig, mode 0600, of a new ServiceAccount `user` in `namespace` whose Role has exactly `rules` (none: no rights).
 
         Each rule is an RBAC PolicyRule: `{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}`.
@@ -180,7 +220,12 @@ class ControlPlane:
         named = {"name": user, "namespace": "kube-system"}
         self.apply(
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named},
-            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": user}, "rules": rules},
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "ClusterRole",
+                "metadata": {"name": user},
+                "rules": rules,
+            },
             {
                 "apiVersion": "rbac.authorization.k8s.io/v1",
                 "kind": "ClusterRoleBinding",
@@ -193,7 +238,9 @@ class ControlPlane:
 
     def _kubeconfig_of(self, user: str, namespace: str) -> Path:
         """A kubeconfig, mode 0600, of a ServiceAccount."""
-        request = ServiceAccountToken(metadata=ObjectMeta(), spec=TokenRequestSpec(audiences=[], expirationSeconds=36000))
+        request = ServiceAccountToken(
+            metadata=ObjectMeta(), spec=TokenRequestSpec(audiences=[], expirationSeconds=36000)
+        )
         token = self.client().create(request, user, namespace=namespace)
         assert token.status is not None
         administrator = KubeConfig.from_file(str(self.kubeconfig))
@@ -203,7 +250,9 @@ class ControlPlane:
             {
                 "apiVersion": "v1",
                 "kind": "Config",
-                "clusters": [{"name": "test", "cluster": {"server": self.url, "certificate-authority-data": authority}}],
+                "clusters": [
+                    {"name": "test", "cluster": {"server": self.url, "certificate-authority-data": authority}}
+                ],
                 "users": [{"name": user, "user": {"token": token.status.token}}],
                 "contexts": [{"name": "test", "context": {"cluster": "test", "user": user, "namespace": namespace}}],
                 "current-context": "test",

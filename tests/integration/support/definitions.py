@@ -33,6 +33,8 @@ def definition_files() -> list[Path]:
         DefinitionsMissingError: with the reason that a test may give for being skipped.
     """
     try:
-        return [folder / name for module, names in _FILES.items() for folder in (module.folder(*_FOLDER),) for name in names]
+        return [
+            folder / name for module, names in _FILES.items() for folder in (module.folder(*_FOLDER),) for name in names
+        ]
     except ModuleMissingError as error:
         raise DefinitionsMissingError(str(error)) from error

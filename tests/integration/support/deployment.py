@@ -13,7 +13,7 @@ import typing as t
 from pathlib import Path
 
 import httpx2
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_module import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_module import run
 from ansible_collections.wasmfaas.platform.plugins.modules.spin_function import argument_spec
 
 from .control_plane import ControlPlane
@@ -113,4 +113,9 @@ class Deployment:
 
     def call(self, result: Result, path: str = "/") -> httpx2.Response:
         """GET the function by the host of its URL."""
-        return httpx2.get(f"{self.stand_in.front_url}{path}", headers={"Host": result["url"].removeprefix("http://")}, timeout=10, trust_env=False)
+        return httpx2.get(
+            f"{self.stand_in.front_url}{path}",
+            headers={"Host": result["url"].removeprefix("http://")},
+            timeout=10,
+            trust_env=False,
+        )

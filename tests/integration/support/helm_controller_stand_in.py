@@ -95,7 +95,13 @@ class Api:
         return self._ask("POST", path, content, allowed=(409,)) is not None
 
     def apply(self, path: str, content: Object, manager: str = "helm") -> Object:
-        made = self._ask("PATCH", path, content, kind="application/apply-patch+yaml", query={"fieldManager": manager, "force": "true"})
+        made = self._ask(
+            "PATCH",
+            path,
+            content,
+            kind="application/apply-patch+yaml",
+            query={"fieldManager": manager, "force": "true"},
+        )
         assert made is not None, f"404 for {path}"
         return made
 
@@ -127,7 +133,11 @@ class Api:
         read: Object = answer.json()
         return read
 
-    @tenacity.retry(retry=tenacity.retry_if_result(_asks_to_come_again), wait=tenacity.wait_fixed(1), stop=tenacity.stop_after_delay(60))
+    @tenacity.retry(
+        retry=tenacity.retry_if_result(_asks_to_come_again),
+        wait=tenacity.wait_fixed(1),
+        stop=tenacity.stop_after_delay(60),
+    )
     def _answer(self, method: str, path: str, **request: t.Any) -> httpx2.Response:
         return self._client.request(method, path, **request)
 
@@ -188,7 +198,10 @@ class HelmControllerStandIn:
         self._pause = 0.1 if node else 0.4  # hosts have other work to do for the two cores
         if node:
             self._make_node()
-        self._threads = [threading.Thread(target=self._work, daemon=True), threading.Thread(target=self._kubelet.serve_forever, daemon=True)]
+        self._threads = [
+            threading.Thread(target=self._work, daemon=True),
+            threading.Thread(target=self._kubelet.serve_forever, daemon=True),
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -249,7 +262,11 @@ class HelmControllerStandIn:
             wrong = "neither chart nor chartContent: the controller ignores it"
         elif spec.get("chart", "").startswith("oci://") and spec.get("repo"):
             wrong = "an OCI chart with a repo"
-        elif spec.get("chart") and not spec["chart"].startswith("oci://") and not str(spec.get("repo", "")).startswith("https://"):
+        elif (
+            spec.get("chart")
+            and not spec["chart"].startswith("oci://")
+            and not str(spec.get("repo", "")).startswith("https://")
+        ):
             wrong = "a chart by name without an https:// repo"
         elif spec.get("chart") and not spec.get("version"):
             wrong = "no version: whatever is newest gets installed"
@@ -268,7 +285,10 @@ class HelmControllerStandIn:
         name, spec = chart["metadata"]["name"], chart["spec"]
         hashed = json.dumps([action, spec], sort_keys=True) if action == "install" else "delete"
         template = {
-            "metadata": {"labels": {CHART_LABEL: name}, "annotations": {CONFIG_HASH: f"SHA256={hashlib.sha256(hashed.encode()).hexdigest().upper()}"}},
+            "metadata": {
+                "labels": {CHART_LABEL: name},
+                "annotations": {CONFIG_HASH: f"SHA256={hashlib.sha256(hashed.encode()).hexdigest().upper()}"},
+            },
             "spec": {
                 "restartPolicy": "OnFailure",
                 "serviceAccountName": f"helm-{name}",
@@ -277,12 +297,27 @@ class HelmControllerStandIn:
                 **({} if self._node else {"schedulerName": SCHEDULER}),
             },
         }
-        owner = {"apiVersion": "helm.cattle.io/v1", "kind": "HelmChart", "name": name, "uid": chart["metadata"]["uid"], "controller": True}
+        owner = {
+            "apiVersion": "helm.cattle.io/v1",
+            "kind": "HelmChart",
+            "name": name,
+            "uid": chart["metadata"]["uid"],
+            "controller": True,
+        }
         return {
             "apiVersion": "batch/v1",
             "kind": "Job",
-            "metadata": {"name": f"helm-{action}-{name}", "namespace": NAMESPACE, "labels": {CHART_LABEL: name}, "ownerReferences": [owner]},
-            "spec": {"suspend": True, "backoffLimit": 0 if self.behaviour(name).job_final else 1000, "template": template},
+            "metadata": {
+                "name": f"helm-{action}-{name}",
+                "namespace": NAMESPACE,
+                "labels": {CHART_LABEL: name},
+                "ownerReferences": [owner],
+            },
+            "spec": {
+                "suspend": True,
+                "backoffLimit": 0 if self.behaviour(name).job_final else 1000,
+                "template": template,
+            },
         }
 
     def _install_job(self, chart: Object, path: str) -> None:
@@ -291,7 +326,10 @@ class HelmControllerStandIn:
         if self._have_job(self._job(chart, "install")):
             status = {
                 "jobName": f"helm-install-{name}",
-                "conditions": [{"type": "JobCreated", "status": "True", "reason": "Job created"}, {"type": "Failed", "status": "False"}],
+                "conditions": [
+                    {"type": "JobCreated", "status": "True", "reason": "Job created"},
+                    {"type": "Failed", "status": "False"},
+                ],
             }
             self._api.merge(f"{path}/status", {"status": status})
 
@@ -313,7 +351,11 @@ class HelmControllerStandIn:
         self._prepared[name] = mark
 
     def _account(self, name: str) -> None:
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": f"helm-{name}", "namespace": NAMESPACE}}
+        account = {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": f"helm-{name}", "namespace": NAMESPACE},
+        }
         self._api.create(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts", account)
 
     def _have_job(self, wanted: Object) -> bool:
@@ -333,7 +375,9 @@ class HelmControllerStandIn:
             return False
         if not conditions & {"Complete", "Failed"} and not job["spec"].get("suspend"):
             self._api.merge(f"{path}/{name}", {"spec": {"suspend": True}})
-        elif (job["status"].get("active") or 0) + (job["status"].get("terminating") or 0) == 0 and job["status"].get("conditions"):
+        elif (job["status"].get("active") or 0) + (job["status"].get("terminating") or 0) == 0 and job["status"].get(
+            "conditions"
+        ):
             self._api.delete(f"{path}/{name}", propagationPolicy="Background")
         return False
 
@@ -346,11 +390,21 @@ class HelmControllerStandIn:
         self._account(name)
         self._have_job(self._job(chart, "delete"))
         job = self._api.get(f"{jobs}/helm-delete-{name}") or {}
-        if any(entry["type"] == "Complete" and entry["status"] == "True" for entry in job.get("status", {}).get("conditions") or []):
+        if any(
+            entry["type"] == "Complete" and entry["status"] == "True"
+            for entry in job.get("status", {}).get("conditions") or []
+        ):
             self._api.delete(f"{jobs}/helm-delete-{name}", propagationPolicy="Background")
             self._api.delete(f"/api/v1/namespaces/{NAMESPACE}/secrets/chart-values-{name}")
             self._api.delete(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/helm-{name}")
-            self._api.merge(path, {"metadata": {"finalizers": [entry for entry in chart["metadata"]["finalizers"] if entry != FINALIZER]}})
+            self._api.merge(
+                path,
+                {
+                    "metadata": {
+                        "finalizers": [entry for entry in chart["metadata"]["finalizers"] if entry != FINALIZER]
+                    }
+                },
+            )
 
     # The nodes' part
 
@@ -367,7 +421,11 @@ class HelmControllerStandIn:
         self._api.merge(f"/api/v1/nodes/{NODE}", {"spec": {"taints": None}})
 
     def _play_pods(self) -> None:
-        pods = self._api.list("/api/v1/pods") if self._node else self._api.list(f"/api/v1/namespaces/{NAMESPACE}/pods", labelSelector=CHART_LABEL)
+        pods = (
+            self._api.list("/api/v1/pods")
+            if self._node
+            else self._api.list(f"/api/v1/namespaces/{NAMESPACE}/pods", labelSelector=CHART_LABEL)
+        )
         for pod in pods:
             path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
             if pod["metadata"].get("deletionTimestamp"):
@@ -383,7 +441,12 @@ class HelmControllerStandIn:
     def _bind(self, pod: Object, path: str) -> bool:
         if pod["spec"].get("nodeName"):
             return bool(pod["spec"]["nodeName"] == NODE)
-        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod["metadata"]["name"]}, "target": {"kind": "Node", "name": NODE}}
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": pod["metadata"]["name"]},
+            "target": {"kind": "Node", "name": NODE},
+        }
         self._api.create(f"{path}/binding", binding)
         return False
 
@@ -395,12 +458,23 @@ class HelmControllerStandIn:
         uid = pod["metadata"]["uid"]
         log = self._logs.setdefault(f"{NAMESPACE}/{pod['metadata']['name']}/helm", [])
         if behaviour.job_pull:
-            self._report(pod, path, "Pending", waiting=("ImagePullBackOff", 'Back-off pulling image "rancher/klipper-helm:stand-in"'))
+            self._report(
+                pod,
+                path,
+                "Pending",
+                waiting=("ImagePullBackOff", 'Back-off pulling image "rancher/klipper-helm:stand-in"'),
+            )
             return
         if behaviour.held:
             self._report(pod, path, "Running", ready=True)
             return
-        failed = ["Error: uninstallation failed"] if action == "delete" and behaviour.stuck else behaviour.job if action == "install" else None
+        failed = (
+            ["Error: uninstallation failed"]
+            if action == "delete" and behaviour.stuck
+            else behaviour.job
+            if action == "install"
+            else None
+        )
         if failed is None:
             try:
                 self._uninstall(chart) if action == "delete" else self._install(chart, log)
@@ -415,7 +489,9 @@ class HelmControllerStandIn:
         if behaviour.job_final:
             self._report(pod, path, "Failed", restarts=0)
         else:
-            said = "back-off restarting failed container" if self._node else failed[-1]  # without a kubelet that has its log
+            said = (
+                "back-off restarting failed container" if self._node else failed[-1]
+            )  # without a kubelet that has its log
             self._report(pod, path, "Running", waiting=("CrashLoopBackOff", said), restarts=self._tries[uid])
 
     def _install(self, name: str, log: list[str]) -> None:
@@ -424,10 +500,14 @@ class HelmControllerStandIn:
         assert chart is not None
         spec = chart["spec"]
         if self._statuses.get(name) == "failed" and spec["failurePolicy"] == "abort":
-            raise ApiRefusedError("Release status is 'failed' and failure policy is 'abort'; waiting for operator intervention")
+            raise ApiRefusedError(
+                "Release status is 'failed' and failure policy is 'abort'; waiting for operator intervention"
+            )
         namespace = spec["targetNamespace"]
         if spec.get("createNamespace"):
-            self._api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+            self._api.create(
+                "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+            )
         if spec.get("chartContent"):
             key = hashlib.sha256(base64.b64decode(spec["chartContent"])).hexdigest()
         else:
@@ -435,7 +515,10 @@ class HelmControllerStandIn:
         render = self.charts.get(f"{key}:{spec.get('version')}") or self.charts.get(key)
         if render is None:
             raise ApiRefusedError(f"failed to fetch {key}: 404 Not Found")
-        objects = [self._released(entry, name, namespace) for entry in render(yaml.safe_load(spec.get("valuesContent") or "{}"))]
+        objects = [
+            self._released(entry, name, namespace)
+            for entry in render(yaml.safe_load(spec.get("valuesContent") or "{}"))
+        ]
         before = {_path(entry): entry for entry in self._releases.get(name, [])}
         for entry in objects:
             self._api.apply(_path(entry), entry)
@@ -452,7 +535,9 @@ class HelmControllerStandIn:
         made = copy.deepcopy(entry)
         made["metadata"].setdefault("namespace", namespace)
         made["metadata"].setdefault("labels", {})["app.kubernetes.io/managed-by"] = "Helm"
-        made["metadata"].setdefault("annotations", {}).update({"meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": namespace})
+        made["metadata"].setdefault("annotations", {}).update(
+            {"meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": namespace}
+        )
         return made
 
     def _uninstall(self, name: str) -> None:
@@ -464,12 +549,19 @@ class HelmControllerStandIn:
         self.uninstalls.append(name)
 
     def _play_chart_pod(self, pod: Object, path: str) -> None:
-        name = next((entry for entry, objects in self._releases.items() if any(_owns(item, pod) for item in objects)), "")
+        name = next(
+            (entry for entry, objects in self._releases.items() if any(_owns(item, pod) for item in objects)), ""
+        )
         behaviour = self.behaviours.get(name or (pod["metadata"].get("labels") or {}).get("release", "")) or Behaviour()
         container = pod["spec"]["containers"][0]["name"]
         self._logs[f"{pod['metadata']['namespace']}/{pod['metadata']['name']}/{container}"] = behaviour.pod_lines
         if behaviour.pods == "unschedulable":
-            condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available: 1 Insufficient memory."}
+            condition = {
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "Unschedulable",
+                "message": "0/1 nodes are available: 1 Insufficient memory.",
+            }
             self._api.merge(f"{path}/status", {"status": {"conditions": [condition]}})
             return
         if not self._bind(pod, path):
@@ -481,23 +573,51 @@ class HelmControllerStandIn:
             self._report(pod, path, "Pending", waiting=("CreateContainerConfigError", 'secret "missing" not found'))
         elif behaviour.pods == "crash":
             self._tries[key] = self._tries.get(key, 0) + 1
-            self._report(pod, path, "Running", waiting=("CrashLoopBackOff", "back-off restarting failed container"), restarts=self._tries[key])
+            self._report(
+                pod,
+                path,
+                "Running",
+                waiting=("CrashLoopBackOff", "back-off restarting failed container"),
+                restarts=self._tries[key],
+            )
         elif behaviour.pods == "starting":
             self._report(pod, path, "Running", ready=False)
         else:
             self._report(pod, path, "Running", ready=True)
 
-    def _report(self, pod: Object, path: str, phase: str, *, waiting: tuple[str, str] | None = None, restarts: int = 0, ready: bool = False) -> None:
+    def _report(
+        self,
+        pod: Object,
+        path: str,
+        phase: str,
+        *,
+        waiting: tuple[str, str] | None = None,
+        restarts: int = 0,
+        ready: bool = False,
+    ) -> None:
         """Write a pod's status, if it differs."""
         if phase in ("Succeeded", "Failed"):
-            state: Object = {"terminated": {"exitCode": 0 if phase == "Succeeded" else 1, "reason": "Completed" if phase == "Succeeded" else "Error"}}
+            state: Object = {
+                "terminated": {
+                    "exitCode": 0 if phase == "Succeeded" else 1,
+                    "reason": "Completed" if phase == "Succeeded" else "Error",
+                }
+            }
         elif waiting is not None:
             state = {"waiting": {"reason": waiting[0], "message": waiting[1]}}
         else:
             state = {"running": {"startedAt": "2026-11-22T00:00:00Z"}}
         last = {"terminated": {"exitCode": 1, "reason": "Error"}} if restarts else {}
         statuses = [
-            {"name": entry["name"], "image": entry["image"], "imageID": "", "restartCount": restarts, "ready": ready, "state": state, "lastState": last}
+            {
+                "name": entry["name"],
+                "image": entry["image"],
+                "imageID": "",
+                "restartCount": restarts,
+                "ready": ready,
+                "state": state,
+                "lastState": last,
+            }
             for entry in pod["spec"]["containers"]
         ]
         conditions = [
@@ -515,7 +635,11 @@ class HelmControllerStandIn:
 def _owns(item: Object, pod: Object) -> bool:
     labels = ((item.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
     theirs = pod["metadata"].get("labels") or {}
-    return bool(labels) and item["metadata"]["namespace"] == pod["metadata"]["namespace"] and labels.items() <= theirs.items()
+    return (
+        bool(labels)
+        and item["metadata"]["namespace"] == pod["metadata"]["namespace"]
+        and labels.items() <= theirs.items()
+    )
 
 
 def _path(entry: Object) -> str:

@@ -40,7 +40,9 @@ def build() -> Path:
             shutil.rmtree(partial, ignore_errors=True)
             command = [go, "install", "-trimpath", "-ldflags=-s -w", f"{HELM.path}/cmd/helm@{HELM.version}"]
             environment = {**os.environ, **go_build.ENVIRONMENT, "GOBIN": str(partial)}
-            finished = subprocess.run(command, cwd=cache, env=environment, check=False, capture_output=True, text=True, timeout=BUILD_SECONDS)
+            finished = subprocess.run(
+                command, cwd=cache, env=environment, check=False, capture_output=True, text=True, timeout=BUILD_SECONDS
+            )
             if finished.returncode != 0:
                 raise go_build.BuildError(f"{' '.join(command)} failed:\n{finished.stderr[-4000:]}")
             partial.rename(program.parent)

@@ -54,7 +54,9 @@ def why_not() -> str:
 class Keda:
     """Its operator and webhooks, and the add-on's operator, interceptor and scaler, each with the rights of its manifests. Start-up: about 6 s."""
 
-    def __init__(self, control_plane: ControlPlane, directory: Path, authority: CertificateAuthority, network: PodNetwork) -> None:
+    def __init__(
+        self, control_plane: ControlPlane, directory: Path, authority: CertificateAuthority, network: PodNetwork
+    ) -> None:
         """Start all of it; Services lead to the interceptor by `network`'s address of this machine. The namespace keda must be there."""
         self.control_plane = control_plane
         self._directory = directory / "keda"
@@ -63,15 +65,31 @@ class Keda:
         self._stack = contextlib.ExitStack()
         with self._stack:
             ports = {name: free_port() for name in ("proxy", "admin", "scaler", "webhooks")}
-            names = ServiceNames(control_plane, network.gateway, {"keda-add-ons-http-external-scaler.keda": network.gateway})
+            names = ServiceNames(
+                control_plane, network.gateway, {"keda-add-ons-http-external-scaler.keda": network.gateway}
+            )
             self._stack.callback(names.stop)
             self._stack.callback(PortForward((network.gateway, SCALER_PORT), ports["scaler"]).stop)
-            self._resolver = write_private(self._directory / "resolv.conf", f"nameserver {network.gateway}\noptions ndots:1 timeout:1\n")
+            self._resolver = write_private(
+                self._directory / "resolv.conf", f"nameserver {network.gateway}\noptions ndots:1 timeout:1\n"
+            )
             lead_to(control_plane, "keda-add-ons-http-interceptor-proxy", network.gateway, ports["proxy"])
             lead_to(control_plane, "keda-add-ons-http-interceptor-admin", network.gateway, ports["admin"])
             keys = self._keys(authority)
-            self._start_manager("keda", keda / "operator", keda / "role.yaml", f"--cert-dir={keys}", f"--metrics-service-bind-address=127.0.0.1:{free_port()}")
-            self._start_manager("keda-webhooks", keda / "webhooks", keda / "role.yaml", f"--cert-dir={keys}", f"--port={ports['webhooks']}")
+            self._start_manager(
+                "keda",
+                keda / "operator",
+                keda / "role.yaml",
+                f"--cert-dir={keys}",
+                f"--metrics-service-bind-address=127.0.0.1:{free_port()}",
+            )
+            self._start_manager(
+                "keda-webhooks",
+                keda / "webhooks",
+                keda / "role.yaml",
+                f"--cert-dir={keys}",
+                f"--port={ports['webhooks']}",
+            )
             self._start_manager(
                 "keda-add-on", add_on / "operator", add_on / "operator-role.yaml",
                 KEDA_HTTP_OPERATOR_EXTERNAL_SCALER_SERVICE="keda-add-ons-http-external-scaler", KEDA_HTTP_OPERATOR_EXTERNAL_SCALER_PORT=str(SCALER_PORT),
@@ -91,7 +109,11 @@ class Keda:
             )  # fmt: skip
             scaler.wait_ready(lambda: _listens(ports["scaler"]), seconds=60)
             url = f"https://127.0.0.1:{ports['webhooks']}"
-            control_plane.apply(*webhook_configurations(keda / "webhooks.yaml", url=url, authority=authority.certificate_file, prefix="keda"))
+            control_plane.apply(
+                *webhook_configurations(
+                    keda / "webhooks.yaml", url=url, authority=authority.certificate_file, prefix="keda"
+                )
+            )
             wait_until(self._is_asked, seconds=60, what="the API server asks KEDA's webhooks")
             self._stack = self._stack.pop_all()
 
@@ -105,16 +127,42 @@ class Keda:
 
     def _start_manager(self, name: str, program: Path, role: Path, *arguments: str, **environment: str) -> None:
         health = f"127.0.0.1:{free_port()}"
-        server = self._start(name, program, role, "--metrics-bind-address=0", f"--health-probe-bind-address={health}", *arguments, **environment)
+        server = self._start(
+            name,
+            program,
+            role,
+            "--metrics-bind-address=0",
+            f"--health-probe-bind-address={health}",
+            *arguments,
+            **environment,
+        )
         server.wait_ready(lambda: answers(f"http://{health}/readyz"), seconds=60)
 
     def _start(self, name: str, program: Path, role: Path, *arguments: str, **environment: str) -> Server:
         """A process that finds Services by name, as in a pod, and dies with this one."""
         kubeconfig = self.control_plane.kubeconfig_with_role(name, rules_of(role))
         server = Server(
-            ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "sh", "-c", _IN_OWN_NAMES, str(self._resolver), str(program), *arguments],
+            [
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
+                "unshare",
+                "--mount",
+                "sh",
+                "-c",
+                _IN_OWN_NAMES,
+                str(self._resolver),
+                str(program),
+                *arguments,
+            ],
             log=self._directory / f"{name}.log",
-            environment={"KUBECONFIG": str(kubeconfig), "POD_NAMESPACE": "keda", "KEDA_CLUSTER_OBJECT_NAMESPACE": "keda", "WATCH_NAMESPACE": "", **environment},
+            environment={
+                "KUBECONFIG": str(kubeconfig),
+                "POD_NAMESPACE": "keda",
+                "KEDA_CLUSTER_OBJECT_NAMESPACE": "keda",
+                "WATCH_NAMESPACE": "",
+                **environment,
+            },
         )
         self._stack.callback(server.stop)
         return server
@@ -122,7 +170,14 @@ class Keda:
     def _is_asked(self) -> bool:
         """Whether the API server asks the webhooks: it does so a moment after they were registered, and until then takes two triggers of one name."""
         spec = {"scaleTargetRef": {"name": "none"}, "triggers": [{"type": "cron", "name": "twice", "metadata": {}}] * 2}
-        refused = ScaledObject({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "none", "namespace": "keda"}, "spec": spec})
+        refused = ScaledObject(
+            {
+                "apiVersion": "keda.sh/v1alpha1",
+                "kind": "ScaledObject",
+                "metadata": {"name": "none", "namespace": "keda"},
+                "spec": spec,
+            }
+        )
         try:
             self.control_plane.client().apply(refused, dry_run=True)
         except ApiError as error:
@@ -146,7 +201,10 @@ def lead_to(plane: ControlPlane, service: str, address: str, port: int) -> None:
         {
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
-            "metadata": {**named, "labels": {"kubernetes.io/service-name": service, "endpointslice.kubernetes.io/managed-by": "tests"}},
+            "metadata": {
+                **named,
+                "labels": {"kubernetes.io/service-name": service, "endpointslice.kubernetes.io/managed-by": "tests"},
+            },
             "addressType": "IPv4",
             "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
             "ports": [{"name": "main", "port": port, "protocol": "TCP"}],
@@ -174,7 +232,11 @@ class ServiceNames:
                 return []
             found = client.list(EndpointSlice, namespace=namespace, labels={"kubernetes.io/service-name": service})
             return [
-                one for part in found for endpoint in part.endpoints or [] if endpoint.conditions and endpoint.conditions.ready for one in endpoint.addresses
+                one
+                for part in found
+                for endpoint in part.endpoints or []
+                if endpoint.conditions and endpoint.conditions.ready
+                for one in endpoint.addresses
             ]
 
         class Handler(socketserver.BaseRequestHandler):
@@ -201,7 +263,11 @@ def _dns_answer(query: bytes, addresses: t.Callable[[str], list[str]]) -> bytes:
     question = query[12 : at + 5]
     kind = struct.unpack("!H", query[at + 1 : at + 3])[0]
     found = addresses(".".join(labels))
-    records = [struct.pack("!HHHIH", 0xC00C, 1, 1, 0, 4) + socket.inet_aton(address) for address in found] if kind == 1 else []
+    records = (
+        [struct.pack("!HHHIH", 0xC00C, 1, 1, 0, 4) + socket.inet_aton(address) for address in found]
+        if kind == 1
+        else []
+    )
     flags = 0x8580 if found else 0x8583  # an answer with authority; without addresses: no such name
     return query[:2] + struct.pack("!HHHHH", flags, 1, len(records), 0, 0) + question + b"".join(records)
 

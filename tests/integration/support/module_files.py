@@ -39,22 +39,40 @@ class Module:
         # Beside any go.mod, that of this repository's tests too: only the one module is wanted, not what it requires.
         with tempfile.TemporaryDirectory() as folder:
             command = [go, "mod", "download", "-json", f"{self.path}@{self.version}"]
-            finished = subprocess.run(command, cwd=folder, env={**os.environ, **go_build.ENVIRONMENT}, check=False, capture_output=True, text=True, timeout=300)
+            finished = subprocess.run(
+                command,
+                cwd=folder,
+                env={**os.environ, **go_build.ENVIRONMENT},
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
         found = json.loads(finished.stdout or "{}")
         if not found.get("Dir"):
-            raise ModuleMissingError(f"{self.path}@{self.version} can't be had: {found.get('Error') or finished.stderr}")
+            raise ModuleMissingError(
+                f"{self.path}@{self.version} can't be had: {found.get('Error') or finished.stderr}"
+            )
         if found["Sum"] != self.checksum:
             raise ModuleMissingError(f"{self.path}@{self.version} has the checksum {found['Sum']}, not {self.checksum}")
         return Path(found["Dir"]).joinpath(*parts)
 
 
-CERT_MANAGER = Module("github.com/cert-manager/cert-manager", "v1.21.1", "h1:0LttV37Q5c2CBNoHkjuI8sLKTXWZDC2SwQkxrBMKV9w=")
+CERT_MANAGER = Module(
+    "github.com/cert-manager/cert-manager", "v1.21.1", "h1:0LttV37Q5c2CBNoHkjuI8sLKTXWZDC2SwQkxrBMKV9w="
+)
 HELM_CHART_DEFINITION = ("pkg", "crds", "yaml", "generated", "helm.cattle.io_helmcharts.yaml")
 """Where HELM_CONTROLLER has the definition of HelmChart."""
 
-HELM_CONTROLLER = Module("github.com/k3s-io/helm-controller", "v0.17.7", "h1:9hzzLE4YeCHmpAn2Y/A4DjqYAQtQxnbsQSkBx6qTJrc=")
+HELM_CONTROLLER = Module(
+    "github.com/k3s-io/helm-controller", "v0.17.7", "h1:9hzzLE4YeCHmpAn2Y/A4DjqYAQtQxnbsQSkBx6qTJrc="
+)
 KEDA = Module("github.com/kedacore/keda/v2", "v2.20.2", "h1:SR60v8uIcelbveS8n/1jcl8tLdBBIbHMxmdOHw8tKqA=")
-KEDA_HTTP_ADD_ON = Module("github.com/kedacore/http-add-on", "v0.15.0", "h1:6xqqvzFB/Yw9zBSsPD/T6DBTaOj6N4/NqbAs26E5XGA=")
-PROMETHEUS_OPERATOR = Module("github.com/prometheus-operator/prometheus-operator", "v0.93.1", "h1:4Juk8v93RdG1DSGD/mGp+SeQKPmnlLIj2iq3blLZgFY=")
+KEDA_HTTP_ADD_ON = Module(
+    "github.com/kedacore/http-add-on", "v0.15.0", "h1:6xqqvzFB/Yw9zBSsPD/T6DBTaOj6N4/NqbAs26E5XGA="
+)
+PROMETHEUS_OPERATOR = Module(
+    "github.com/prometheus-operator/prometheus-operator", "v0.93.1", "h1:4Juk8v93RdG1DSGD/mGp+SeQKPmnlLIj2iq3blLZgFY="
+)
 GATEWAY_API = Module("sigs.k8s.io/gateway-api", "v1.5.1", "h1:RqVRIlkhLhUO8wOHKTLnTJA6o/1un4po4/6M1nRzdd0=")
 SPIN_OPERATOR = Module("github.com/spinkube/spin-operator", "v0.6.1", "h1:JpWkv8H5UJSsRACpOeoco2UksdJ2XlenzKD86oDqzn4=")

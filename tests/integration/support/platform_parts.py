@@ -33,11 +33,22 @@ API_VERSION = "v1.34.1+k3s1"
 Variables = dict[str, t.Any]
 
 HOSTS: Variables = {
-    "groups": {"all": [*SERVERS, "store-1", "worker-1"], "k3s_server": [*SERVERS], "observability": ["store-1"], "worker_wasm": ["worker-1"]},
-    "hostvars": {name: {"ansible_host": f"192.0.2.{number}"} for number, name in enumerate((*SERVERS, "store-1", "worker-1"), start=1)},
+    "groups": {
+        "all": [*SERVERS, "store-1", "worker-1"],
+        "k3s_server": [*SERVERS],
+        "observability": ["store-1"],
+        "worker_wasm": ["worker-1"],
+    },
+    "hostvars": {
+        name: {"ansible_host": f"192.0.2.{number}"}
+        for number, name in enumerate((*SERVERS, "store-1", "worker-1"), start=1)
+    },
     "k3s_plan": {
         "cluster": {"api_host": "server-1", "state": "running"},
-        "hosts": {name: {"role": "server", "address": f"192.0.2.{number}", "node_name": name} for number, name in enumerate(SERVERS, start=1)},
+        "hosts": {
+            name: {"role": "server", "address": f"192.0.2.{number}", "node_name": name}
+            for number, name in enumerate(SERVERS, start=1)
+        },
     },
 }
 ALL = ["cert_manager", "spin_operator", "ingress", "keda", "observability", "aws_integration", "function_registry"]
@@ -48,16 +59,36 @@ AWS: Variables = {
     "interruption_queue": "https://sqs.eu-central-1.amazonaws.com/123456789012/shop-interruptions",
     "autoscaler_tags": ["k8s.io/cluster-autoscaler/enabled", "k8s.io/cluster-autoscaler/shop"],
     "node_groups": {
-        "control-plane": {"permissions": ["cloud_controller", "cluster_autoscaler", "ebs_csi", "registry_pull", "snapshots", "termination_handler"]},
+        "control-plane": {
+            "permissions": [
+                "cloud_controller",
+                "cluster_autoscaler",
+                "ebs_csi",
+                "registry_pull",
+                "snapshots",
+                "termination_handler",
+            ]
+        },
         "worker-wasm": {"permissions": ["registry_pull"]},
     },
 }
-ACCESS = {"server": {"certificate": "a certificate", "key": "a key"}, "htpasswd": "nodes:$2y$05$hash", "host": "192.0.2.1"}
+ACCESS = {
+    "server": {"certificate": "a certificate", "key": "a key"},
+    "htpasswd": "nodes:$2y$05$hash",
+    "host": "192.0.2.1",
+}
 
 VARIANTS: dict[str, dict[str, Variables]] = {
     "aws_integration": {"all": {"aws_cluster": AWS, "aws_integration_load_balancer_controller": True}},
-    "cert_manager": {"acme": {"cert_manager_acme_email": "person@example.com", "cert_manager_acme_region": "eu-central-1"}},
-    "function_registry": {"s3": {"function_registry_storage": "s3", "function_registry_s3": {"bucket": "functions", "region": "eu-central-1"}}},
+    "cert_manager": {
+        "acme": {"cert_manager_acme_email": "person@example.com", "cert_manager_acme_region": "eu-central-1"}
+    },
+    "function_registry": {
+        "s3": {
+            "function_registry_storage": "s3",
+            "function_registry_s3": {"bucket": "functions", "region": "eu-central-1"},
+        }
+    },
     "observability": {
         "s3": {
             "observability_storage": "s3",
@@ -66,7 +97,12 @@ VARIANTS: dict[str, dict[str, Variables]] = {
             "observability_bucket_region": "eu-central-1",
         }
     },
-    "tenant": {"two": {"tenant_list": [{"name": "user1"}, {"name": "user2", "egress_networks": ["10.1.2.0/24"]}], "tenant_domains": ["example.com"]}},
+    "tenant": {
+        "two": {
+            "tenant_list": [{"name": "user1"}, {"name": "user2", "egress_networks": ["10.1.2.0/24"]}],
+            "tenant_domains": ["example.com"],
+        }
+    },
 }
 """Variables of an inventory, by role and a name; beside them each role is rendered with its defaults alone, if it can be."""
 NEEDS_VARIABLES = ("aws_integration", "tenant")
@@ -99,7 +135,11 @@ def variants() -> list[tuple[str, str]]:
 
 def calls(role: str, variant: str, **variables: t.Any) -> list[Call]:
     """What the role's tasks hand to the module."""
-    command = [sys.executable, str(Path(__file__).resolve()), json.dumps({"role": role, "variant": variant, "variables": variables})]
+    command = [
+        sys.executable,
+        str(Path(__file__).resolve()),
+        json.dumps({"role": role, "variant": variant, "variables": variables}),
+    ]
     finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert finished.returncode == 0, finished.stderr[-3000:]
     return [Call(**entry) for entry in json.loads(finished.stdout)]
@@ -108,7 +148,12 @@ def calls(role: str, variant: str, **variables: t.Any) -> list[Call]:
 def _render(role: str, variant: str, directory: Path, variables: Variables) -> list[Variables]:
     """`directory` gets the files that the role's templates read."""
     (directory / "function-registry.json").write_text(json.dumps(ACCESS), encoding="utf-8")
-    known: Variables = {**HOSTS, "playbook_dir": str(directory), "inventory_dir": str(directory), "inventory_hostname": "server-1"}
+    known: Variables = {
+        **HOSTS,
+        "playbook_dir": str(directory),
+        "inventory_dir": str(directory),
+        "inventory_hostname": "server-1",
+    }
     known |= {"role_path": str(ROLES / role), "ansible_search_path": [str(ROLES / role)], "ansible_check_mode": False}
     own = VARIANTS.get(role, {}).get(variant, {})
     for name in (*_dependencies(role), role):
@@ -123,7 +168,10 @@ def _call(role: str, task: Variables, known: Variables) -> Variables:
     from ansible.template import Templar
 
     templar = Templar(_loader(), variables={**known, **task.get("vars", {})})
-    arguments = {name: templar.template(task[MODULE].get(name, [])) for name in ("definitions", "objects", "charts", "objects_after", "objects_absent")}
+    arguments = {
+        name: templar.template(task[MODULE].get(name, []))
+        for name in ("definitions", "objects", "charts", "objects_after", "objects_absent")
+    }
     return {"role": role, "task": str(task["name"]), **arguments}
 
 

@@ -22,11 +22,18 @@ from urllib.parse import urlsplit
 
 import httpx2
 import yaml
-from ansible_collections.wasmfaas.platform.plugins.module_utils.download.definitions import read_objects
+from ansible_collections.wasmfaas.platform.plugins.module_utils.download.custom_resource_definitions import read_objects
 
 from .definitions import DefinitionsMissingError, definition_files
 from .helm_controller_stand_in import Api, HelmControllerStandIn, Object, Render
-from .module_files import CERT_MANAGER, GATEWAY_API, HELM_CHART_DEFINITION, HELM_CONTROLLER, PROMETHEUS_OPERATOR, ModuleMissingError
+from .module_files import (
+    CERT_MANAGER,
+    GATEWAY_API,
+    HELM_CHART_DEFINITION,
+    HELM_CONTROLLER,
+    PROMETHEUS_OPERATOR,
+    ModuleMissingError,
+)
 from .platform_parts import ROLES
 
 
@@ -78,14 +85,19 @@ def render(chart: str, _values: dict[str, t.Any]) -> list[Object]:
 
 def sources() -> dict[str, dict[str, str]]:
     """Of all charts of the roles."""
-    read: dict[str, dict[str, str]] = yaml.safe_load((ROLES / "platform/defaults/main.yml").read_text(encoding="utf-8"))["platform_charts"]
+    read: dict[str, dict[str, str]] = yaml.safe_load(
+        (ROLES / "platform/defaults/main.yml").read_text(encoding="utf-8")
+    )["platform_charts"]
     return read
 
 
 def charts() -> dict[str, Render]:
     """All of the roles' charts, by what a HelmChart says of them."""
     known = sources()
-    keys = {name: one["repository"] if one["repository"].startswith("oci://") else f"{one['repository']}/{name}" for name, one in known.items()}
+    keys = {
+        name: one["repository"] if one["repository"].startswith("oci://") else f"{one['repository']}/{name}"
+        for name, one in known.items()
+    }
     return {f"{keys[name]}:{one['version']}": functools.partial(render, name) for name, one in known.items()}
 
 
@@ -110,7 +122,10 @@ def _as_file(entry: dict[str, str]) -> dict[str, str]:
     parts = urlsplit(entry["url"]).path.strip("/").split("/")
     if parts[0] == "kubernetes-sigs":
         return {"path": str(GATEWAY_API.folder(*parts[3:])), "sha256": entry["sha256"]}
-    return {"path": str(next(file for file in definition_files() if file.name.endswith(parts[-1]))), "sha256": entry["sha256"]}
+    return {
+        "path": str(next(file for file in definition_files() if file.name.endswith(parts[-1]))),
+        "sha256": entry["sha256"],
+    }
 
 
 def run(directory: Path) -> None:
@@ -126,7 +141,11 @@ def run(directory: Path) -> None:
         definition = helm_chart_definition()
         while directory.exists():
             with contextlib.suppress(httpx2.TransportError):
-                Api(own).apply(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition['metadata']['name']}", definition, "helm-controller")
+                Api(own).apply(
+                    f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition['metadata']['name']}",
+                    definition,
+                    "helm-controller",
+                )
                 break
             pause.wait(1)
         played = HelmControllerStandIn(own, Path(folder) / "stand-in", charts(), node=False)

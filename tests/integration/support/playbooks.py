@@ -49,10 +49,19 @@ class Playbooks:
         home.mkdir(parents=True, exist_ok=True)
 
     def start(
-        self, playbook: str, *arguments: str, folder: Path = REPOSITORY, inventory: str = "single", environment: dict[str, str] | None = None
+        self,
+        playbook: str,
+        *arguments: str,
+        folder: Path = REPOSITORY,
+        inventory: str = "single",
+        environment: dict[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         """Start `ansible-playbook PLAYBOOK -i inventories/INVENTORY ARGUMENTS…` in `folder`, as a process group of its own."""
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "XDG_", "K8S_AUTH_", "KUBECONFIG", "PYTHONPATH"))}
+        inherited = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("ANSIBLE_", "XDG_", "K8S_AUTH_", "KUBECONFIG", "PYTHONPATH"))
+        }
         ours = {
             "HOME": str(self.home),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -60,7 +69,12 @@ class Playbooks:
             "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
         }
-        command = [str(Path(sys.executable).parent / "ansible-playbook"), str(REPOSITORY / playbook), "-i", str(REPOSITORY / "inventories" / inventory)]
+        command = [
+            str(Path(sys.executable).parent / "ansible-playbook"),
+            str(REPOSITORY / playbook),
+            "-i",
+            str(REPOSITORY / "inventories" / inventory),
+        ]
         return subprocess.Popen(
             [*command, *arguments],
             cwd=folder,
@@ -82,10 +96,17 @@ class Playbooks:
         return PlaybookRun(process.returncode, output)
 
     def run(
-        self, playbook: str, *arguments: str, folder: Path = REPOSITORY, inventory: str = "single", environment: dict[str, str] | None = None
+        self,
+        playbook: str,
+        *arguments: str,
+        folder: Path = REPOSITORY,
+        inventory: str = "single",
+        environment: dict[str, str] | None = None,
     ) -> PlaybookRun:
         """As `start`, and wait for its end."""
-        return self.finish(self.start(playbook, *arguments, folder=folder, inventory=inventory, environment=environment))
+        return self.finish(
+            self.start(playbook, *arguments, folder=folder, inventory=inventory, environment=environment)
+        )
 
 
 def extra(**variables: object) -> list[str]:

@@ -43,11 +43,25 @@ class PodNetwork:
                 _ip("link", "delete", link["ifname"])
         self.bridge = f"wfp{os.getpid() % 0xFFFFF:05x}{next(_networks)}"
         # An address of its own: else it takes the least of its ports', another one when that pod ends, and what pods then send to the old one is lost.
-        _ip("link", "add", self.bridge, "address", f"02:{os.urandom(5).hex(':')}", "type", "bridge", "forward_delay", "0", "stp_state", "0")
+        _ip(
+            "link",
+            "add",
+            self.bridge,
+            "address",
+            f"02:{os.urandom(5).hex(':')}",
+            "type",
+            "bridge",
+            "forward_delay",
+            "0",
+            "stp_state",
+            "0",
+        )
         try:
             _ip("link", "set", self.bridge, "alias", f"{_LABEL}{os.getpid()} {_started(os.getpid())}")
             routes = [str(route.get("dst")) for route in json.loads(_ip("-j", "-4", "route", "show", "table", "all"))]
-            taken = [ipaddress.IPv4Network(destination, strict=False) for destination in routes if destination != "default"]
+            taken = [
+                ipaddress.IPv4Network(destination, strict=False) for destination in routes if destination != "default"
+            ]
             network = ipaddress.IPv4Network(free_subnet(taken, 0x4000 + os.getpid() % 0x3000))
             self.subnet = str(network[0]).rpartition(".")[0]
             self.gateway = str(network[1])
@@ -70,9 +84,24 @@ class ContainerRuntime:
         self.directory = directory
         self.socket = directory / "socket"
         directory.mkdir(parents=True)
-        arguments = ["--socket", str(self.socket), "--directory", str(directory), "--runtime-directory", str(runtime_directory)]
+        arguments = [
+            "--socket",
+            str(self.socket),
+            "--directory",
+            str(directory),
+            "--runtime-directory",
+            str(runtime_directory),
+        ]
         self.server = Server(
-            [sys.executable, str(Path(__file__).with_name("container_runtime.py")), *arguments, "--bridge", network.bridge, "--subnet", network.subnet],
+            [
+                sys.executable,
+                str(Path(__file__).with_name("container_runtime.py")),
+                *arguments,
+                "--bridge",
+                network.bridge,
+                "--subnet",
+                network.subnet,
+            ],
             log=directory / "log",
             environment={"PYTHONPATH": str(REPOSITORY / ".ansible" / "collections")},
         )

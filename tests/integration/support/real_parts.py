@@ -67,7 +67,9 @@ class RealPart:
             PartMissingError: there is no Go of the version in go.mod, or a module is not available.
             ServerError: the build failed.
         """
-        return go_build.filled_once(self.name.replace("_", "-"), go_build.digest(self.sources), self._build_into, kept=2)
+        return go_build.filled_once(
+            self.name.replace("_", "-"), go_build.digest(self.sources), self._build_into, kept=2
+        )
 
     def _build_into(self, directory: Path) -> None:
         try:
@@ -127,7 +129,9 @@ class SpinOperator:
     It has the rights that its chart gives it, and no more.
     """
 
-    def __init__(self, programs: Path, control_plane: ControlPlane, directory: Path, authority: CertificateAuthority) -> None:
+    def __init__(
+        self, programs: Path, control_plane: ControlPlane, directory: Path, authority: CertificateAuthority
+    ) -> None:
         """Start it and register its webhooks.
 
         Args:
@@ -141,7 +145,9 @@ class SpinOperator:
         (keys / "tls.crt").symlink_to(certificate.resolve())
         (keys / "tls.key").symlink_to(key.resolve())
         port, health = free_port(), f"127.0.0.1:{free_port()}"
-        kubeconfig = control_plane.kubeconfig_with_role("spin-operator", yaml.safe_load((programs / "role.yaml").read_text())["rules"])
+        kubeconfig = control_plane.kubeconfig_with_role(
+            "spin-operator", yaml.safe_load((programs / "role.yaml").read_text())["rules"]
+        )
         self.server = Server(
             [
                 str(programs / "spin_operator"), f"--kubeconfig={kubeconfig}", f"--webhook-port={port}", f"--webhook-keys={keys}",
@@ -151,17 +157,35 @@ class SpinOperator:
         )  # fmt: skip
         self.server.wait_ready(lambda: answers(f"http://{health}/readyz"), seconds=60)
         self._webhooks = webhook_configurations(
-            programs / "webhooks.yaml", url=f"https://127.0.0.1:{port}", authority=authority.certificate_file, prefix="spin"
+            programs / "webhooks.yaml",
+            url=f"https://127.0.0.1:{port}",
+            authority=authority.certificate_file,
+            prefix="spin",
         )
         control_plane.apply(*self._webhooks)
         # The API server watches the configurations, and so asks the webhooks only a moment later.
-        wait_until(lambda: "Required value" not in self._refusal({}), seconds=60, what="the API server asks the operator's mutating webhook")
-        wait_until(lambda: "does not exist" in self._refusal({"executor": "none"}), seconds=60, what="the API server asks the operator's validating webhook")
+        wait_until(
+            lambda: "Required value" not in self._refusal({}),
+            seconds=60,
+            what="the API server asks the operator's mutating webhook",
+        )
+        wait_until(
+            lambda: "does not exist" in self._refusal({"executor": "none"}),
+            seconds=60,
+            what="the API server asks the operator's validating webhook",
+        )
 
     def _refusal(self, spec: dict[str, t.Any]) -> str:
         """Why a SpinApp is refused; empty where it would be taken."""
         metadata = {"name": "never-made", "namespace": "default"}
-        app = SpinApp({"apiVersion": "core.spinkube.dev/v1alpha1", "kind": "SpinApp", "metadata": metadata, "spec": {"image": "none", "replicas": 1, **spec}})
+        app = SpinApp(
+            {
+                "apiVersion": "core.spinkube.dev/v1alpha1",
+                "kind": "SpinApp",
+                "metadata": metadata,
+                "spec": {"image": "none", "replicas": 1, **spec},
+            }
+        )
         try:
             self.control_plane.client().apply(app, dry_run=True)
         except ApiError as error:

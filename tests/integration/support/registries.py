@@ -66,7 +66,11 @@ class Registry:
         file = write_json(directory / "config.yml", configuration)  # JSON is YAML
         # OTEL: Distribution would otherwise try to send its traces to localhost:4318.
         environment = {"OTEL_TRACES_EXPORTER": "none"}
-        self.server = Server([str(programs.path("registry")), "serve", str(file)], log=directory / "registry.log", environment=environment)
+        self.server = Server(
+            [str(programs.path("registry")), "serve", str(file)],
+            log=directory / "registry.log",
+            environment=environment,
+        )
         verify: t.Any = ssl.create_default_context(cafile=self.authority_file) if self.authority_file else True
         self.server.wait_ready(lambda: answers(f"{self.url}/v2/", verify=verify, statuses=(200, 401)), seconds=30)
 

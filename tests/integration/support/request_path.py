@@ -39,7 +39,9 @@ REQUEST_SECONDS = 30.0
 
 _ADMISSION = ("admissionregistration.k8s.io", "v1beta1")  # v1 from Kubernetes 1.36 on
 MutatingAdmissionPolicy = create_global_resource(*_ADMISSION, "MutatingAdmissionPolicy", "mutatingadmissionpolicies")
-MutatingAdmissionPolicyBinding = create_global_resource(*_ADMISSION, "MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings")
+MutatingAdmissionPolicyBinding = create_global_resource(
+    *_ADMISSION, "MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings"
+)
 
 
 def why_not() -> str:
@@ -50,12 +52,21 @@ def why_not() -> str:
 class GatewayDeployment(Deployment):
     """Deploys as users do whose functions get names of the Gateway's address, and calls through the real gateway."""
 
-    def __init__(self, control_plane: ControlPlane, stand_in: SpinkubeStandIn, registry: Registry, home: Path, entrance: ContourGateway) -> None:
+    def __init__(
+        self,
+        control_plane: ControlPlane,
+        stand_in: SpinkubeStandIn,
+        registry: Registry,
+        home: Path,
+        entrance: ContourGateway,
+    ) -> None:
         super().__init__(control_plane, stand_in, registry, home)
         self.entrance = entrance
 
     def parameters(self, project: FunctionProject | None = None, **options: t.Any) -> dict[str, t.Any]:
-        return super().parameters(project, **{"domain": None, "probe_address": f"{self.entrance.address}:{gateway.PORT}", **options})
+        return super().parameters(
+            project, **{"domain": None, "probe_address": f"{self.entrance.address}:{gateway.PORT}", **options}
+        )
 
     def call(self, result: Result, path: str = "/") -> httpx2.Response:
         return self.entrance.get(host_of(result), path)
@@ -101,13 +112,22 @@ def request_path(folder: Path) -> collections.abc.Iterator[RequestPath]:
             stack.callback(keda.Keda(plane, folder, authority, network).stop)
         entrance = ContourGateway(program, plane, folder / "gateway", network.gateway)
         stack.callback(entrance.stop)
-        yield RequestPath(plane, stand_in, registry, entrance, network, GatewayDeployment(plane, stand_in, registry, folder / "home", entrance))
+        yield RequestPath(
+            plane,
+            stand_in,
+            registry,
+            entrance,
+            network,
+            GatewayDeployment(plane, stand_in, registry, folder / "home", entrance),
+        )
 
 
 def drain_policy(seconds: int) -> list[dict[str, t.Any]]:
     """Role spin_operator's objects that make kubelet wait between a pod's removal from the endpoints and its end, in the version that this API server has."""
     template = (REPOSITORY / "roles/spin_operator/templates/drain_policy.yml.j2").read_text(encoding="utf-8")
-    rendered = jinja2.Template(template).render(spin_operator_runtime_class=RUNTIME_CLASS, spin_operator_drain_seconds=seconds)
+    rendered = jinja2.Template(template).render(
+        spin_operator_runtime_class=RUNTIME_CLASS, spin_operator_drain_seconds=seconds
+    )
     objects: list[dict[str, t.Any]] = yaml.safe_load(rendered)
     return [{**entry, "apiVersion": "/".join(_ADMISSION)} for entry in objects]
 
@@ -116,7 +136,9 @@ def let_pods_drain(plane: ControlPlane, seconds: int) -> None:
     """Apply `drain_policy`, and wait until it has an effect: the API server takes up a policy a moment after it is written."""
     plane.apply(*drain_policy(seconds))
     spec = {"runtimeClassName": RUNTIME_CLASS, "containers": [{"name": "function", "image": "example.com/function"}]}
-    pod = Pod.from_dict({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "dry-run", "namespace": "default"}, "spec": spec})
+    pod = Pod.from_dict(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "dry-run", "namespace": "default"}, "spec": spec}
+    )
     client: t.Any = plane.client()
 
     def has_pause() -> bool:
@@ -131,7 +153,9 @@ class Load:
     `outcomes` counts status codes, and errors by their name; `failures` says more of those other than 200, and when they were asked for.
     """
 
-    def __init__(self, url: str, host: str, *, rate: float = 200.0, connections: int = 8, path: str = "/", limit: int = 20_000) -> None:
+    def __init__(
+        self, url: str, host: str, *, rate: float = 200.0, connections: int = 8, path: str = "/", limit: int = 20_000
+    ) -> None:
         self._url, self._host, self._path = url, host, path
         self._interval = connections / rate
         self._connections = connections
@@ -151,7 +175,9 @@ class Load:
         self._thread.join(REQUEST_SECONDS + 10)
 
     async def _run(self) -> None:
-        async with httpx2.AsyncClient(base_url=self._url, headers={"Host": self._host}, trust_env=False, timeout=REQUEST_SECONDS) as client:
+        async with httpx2.AsyncClient(
+            base_url=self._url, headers={"Host": self._host}, trust_env=False, timeout=REQUEST_SECONDS
+        ) as client:
             await asyncio.gather(*(self._call_on(client) for _connection in range(self._connections)))
 
     async def _call_on(self, client: httpx2.AsyncClient) -> None:

@@ -50,7 +50,9 @@ def build() -> Programs:
         ServerError: there is no Go of the version in go.mod, or the build failed.
     """
     try:
-        return Programs(go_build.filled_once("test-servers", go_build.digest(SOURCES), _build_into, kept=3))  # each is 190 MB
+        return Programs(
+            go_build.filled_once("test-servers", go_build.digest(SOURCES), _build_into, kept=3)
+        )  # each is 190 MB
     except go_build.BuildError as error:
         raise ServerError(str(error)) from error
 
@@ -89,7 +91,9 @@ def wait_until(condition: collections.abc.Callable[[], T], *, seconds: float, wh
 class Server:
     """One process of a test server. It gets a pipe as standard input and ends when this process does, however that ends."""
 
-    def __init__(self, command: collections.abc.Sequence[str], *, log: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, command: collections.abc.Sequence[str], *, log: Path, environment: dict[str, str] | None = None
+    ) -> None:
         """Start it; `log` is appended to, mode 0600."""
         self.command = list(command)
         self.log = log
@@ -99,7 +103,14 @@ class Server:
     def start(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with open(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=self.environment, start_new_session=True)
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env=self.environment,
+                start_new_session=True,
+            )
         _running.append(self)
 
     def wait_ready(self, condition: collections.abc.Callable[[], object], *, seconds: float) -> None:

@@ -37,12 +37,21 @@ class SpinkubeStandIn:
         """
         self.front_port = free_port()
         self.front_url = f"http://127.0.0.1:{self.front_port}"
-        arguments = ["--kubeconfig", str(control_plane.kubeconfig), "--front-port", str(self.front_port), "--gateway-class", GATEWAY_CLASS]
+        arguments = [
+            "--kubeconfig",
+            str(control_plane.kubeconfig),
+            "--front-port",
+            str(self.front_port),
+            "--gateway-class",
+            GATEWAY_CLASS,
+        ]
         arguments += ["--shim-version", shim_version, "--shim-version-key", SHIM_VERSION_LABEL, "--node-name", NODE]
         arguments += ["--container-runtime", str(container_runtime or "")]
         for file in authorities:
             arguments += ["--registry-authority", str(file)]
-        self.server = Server([str(programs.path("spinkube_stand_in")), *arguments], log=directory / "spinkube_stand_in.log")
+        self.server = Server(
+            [str(programs.path("spinkube_stand_in")), *arguments], log=directory / "spinkube_stand_in.log"
+        )
         self._http = httpx2.Client(base_url=self.front_url, trust_env=False)
         self.server.wait_ready(lambda: answers(self.front_url, statuses=(404,)), seconds=30)
 

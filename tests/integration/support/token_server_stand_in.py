@@ -52,8 +52,20 @@ class TokenServerStandIn:
             name, _separator, actions = rest.rpartition(":")
             access.append({"type": kind, "name": name, "actions": actions.split(",")})
         now = int(time.time())
-        claims = {"iss": self.issuer, "sub": self.username, "aud": self.service, "iat": now, "nbf": now - 5, "exp": now + self.lifetime}
-        return jwt.encode({**claims, "jti": secrets.token_hex(8), "access": access}, t.cast(t.Any, self._key), algorithm="ES256", headers={"x5c": self._chain})
+        claims = {
+            "iss": self.issuer,
+            "sub": self.username,
+            "aud": self.service,
+            "iat": now,
+            "nbf": now - 5,
+            "exp": now + self.lifetime,
+        }
+        return jwt.encode(
+            {**claims, "jti": secrets.token_hex(8), "access": access},
+            t.cast(t.Any, self._key),
+            algorithm="ES256",
+            headers={"x5c": self._chain},
+        )
 
     def stop(self) -> None:
         self._server.shutdown()

@@ -13,10 +13,22 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.wasmfaas.platform.tests.hosts import Environment, HostsError, HostSpecification, inventory, write_inventory
+from ansible_collections.wasmfaas.platform.tests.hosts import (
+    Environment,
+    HostsError,
+    HostSpecification,
+    inventory,
+    write_inventory,
+)
 from ansible_collections.wasmfaas.platform.tests.hosts.__main__ import main, parser, size
 from ansible_collections.wasmfaas.platform.tests.hosts.environment import MAXIMUM_HOSTS, Host, check_specifications
-from ansible_collections.wasmfaas.platform.tests.hosts.k3s_binary import STAND_IN_VERSION, K3s, architecture, origin, selected
+from ansible_collections.wasmfaas.platform.tests.hosts.k3s_binary import (
+    STAND_IN_VERSION,
+    K3s,
+    architecture,
+    origin,
+    selected,
+)
 from ansible_collections.wasmfaas.platform.tests.hosts.k3s_binary import inventory as k3s_inventory
 from ansible_collections.wasmfaas.platform.tests.hosts.machine import Supervisor
 from ansible_collections.wasmfaas.platform.tests.hosts.network import Network, free_subnet
@@ -27,10 +39,21 @@ from ansible_collections.wasmfaas.platform.tests.hosts.rootfs import digest
 def environment(tmp_path: Path) -> Environment:
     """The state of two hosts that nobody ever booted."""
     hosts = {
-        name: {"name": name, "index": index, "address": f"10.200.1.{10 + index}", "hostname": name, "machine_id": str(index) * 32}
+        name: {
+            "name": name,
+            "index": index,
+            "address": f"10.200.1.{10 + index}",
+            "hostname": name,
+            "machine_id": str(index) * 32,
+        }
         for index, name in enumerate(("server1", "worker1"), start=1)
     }
-    state = {"version": 1, "network": {"identifier": "abcde", "subnet": "10.200.1.0/24"}, "inotify_before": 0, "hosts": hosts}
+    state = {
+        "version": 1,
+        "network": {"identifier": "abcde", "subnet": "10.200.1.0/24"},
+        "inotify_before": 0,
+        "hosts": hosts,
+    }
     (tmp_path / "hosts.json").write_text(json.dumps(state))
     return Environment(tmp_path)
 
@@ -56,7 +79,9 @@ def test_same_name_twice_or_with_another_disk_is_refused() -> None:
 
 
 def test_free_subnet_overlaps_nothing_that_is_taken() -> None:
-    taken = [ipaddress.IPv4Network(text) for text in ("10.128.0.0/24", "10.128.1.0/25", "10.128.2.0/23", "192.168.0.0/16")]
+    taken = [
+        ipaddress.IPv4Network(text) for text in ("10.128.0.0/24", "10.128.1.0/25", "10.128.2.0/23", "192.168.0.0/16")
+    ]
     assert free_subnet(taken, 0) == "10.128.4.0/24"
     assert free_subnet([], 5) == "10.128.5.0/24"
     assert free_subnet([ipaddress.IPv4Network("10.255.255.0/24")], (1 << 15) - 1) == "10.128.0.0/24"
@@ -73,10 +98,18 @@ def test_names_of_interfaces_fit_into_the_kernels_15_characters() -> None:
 
 
 def test_inventory_nests_groups_and_leaves_empty_ones(environment: Environment) -> None:
-    content = inventory(environment, {"k3s_server/control_plane": ["server1"], "k3s_agent/worker_wasm": ["worker1"], "k3s_agent/worker_build": []})
+    content = inventory(
+        environment,
+        {"k3s_server/control_plane": ["server1"], "k3s_agent/worker_wasm": ["worker1"], "k3s_agent/worker_build": []},
+    )
     children = content["all"]["children"]
-    assert children["k3s_server"]["children"]["control_plane"] == {"hosts": {"server1": {"ansible_host": "10.200.1.11"}}}
-    assert children["k3s_agent"]["children"] == {"worker_wasm": {"hosts": {"worker1": {"ansible_host": "10.200.1.12"}}}, "worker_build": {}}
+    assert children["k3s_server"]["children"]["control_plane"] == {
+        "hosts": {"server1": {"ansible_host": "10.200.1.11"}}
+    }
+    assert children["k3s_agent"]["children"] == {
+        "worker_wasm": {"hosts": {"worker1": {"ansible_host": "10.200.1.12"}}},
+        "worker_build": {},
+    }
     assert content["all"]["vars"]["ansible_ssh_private_key_file"] == str(environment.key)
     assert "StrictHostKeyChecking=yes" in content["all"]["vars"]["ansible_ssh_common_args"]
 
@@ -110,7 +143,9 @@ def test_process_of_the_same_id_but_another_time_is_not_taken_for_the_host() -> 
     assert not Supervisor(0, 0).alive()
 
 
-@pytest.mark.parametrize(("text", "expected"), [("512M", 512 << 20), ("2G", 2 << 30), ("1k", 1 << 10), ("0", 0), ("4096", 4096)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("512M", 512 << 20), ("2G", 2 << 30), ("1k", 1 << 10), ("0", 0), ("4096", 4096)]
+)
 def test_size(text: str, expected: int) -> None:
     assert size(text) == expected
 
@@ -147,7 +182,10 @@ def test_real_k3s_is_asked_for_its_version(tmp_path: Path) -> None:
 
 
 def test_version_alone_is_downloaded_by_the_roles() -> None:
-    assert selected(environment={"K3S_VERSION": "v1.36.4+k3s1"}).variables() == {"k3s_version": "v1.36.4+k3s1", "k3s_binaries": {}}
+    assert selected(environment={"K3S_VERSION": "v1.36.4+k3s1"}).variables() == {
+        "k3s_version": "v1.36.4+k3s1",
+        "k3s_binaries": {},
+    }
     with pytest.raises(HostsError, match="K3S_UPGRADE_BINARY or K3S_UPGRADE_VERSION"):
         selected(upgrade=True, environment={"K3S_VERSION": "v1.36.4+k3s1"})
     assert "stand-in" in origin({})

@@ -16,7 +16,10 @@ def problem(role: RenderedRole, file: str = "check.yml", **variables: t.Any) -> 
         if "ansible.builtin.assert" not in task:
             continue
         conditions = task.get("when", [])
-        if not all(_holds(role, condition, variables) for condition in (conditions if isinstance(conditions, list) else [conditions])):
+        if not all(
+            _holds(role, condition, variables)
+            for condition in (conditions if isinstance(conditions, list) else [conditions])
+        ):
             continue
         items = _expression(role, task["loop"], variables) if "loop" in task else [None]
         for item in items:

@@ -28,7 +28,12 @@ class RenderedRole:
         self.path = ROLES / name
         self._loader = DataLoader()
         self._loader.set_basedir(str(self.path))
-        self._variables: Variables = {"groups": {"all": ["server-1"]}, "hostvars": {}, "platform_host": "server-1", "playbook_dir": "/playbooks"}
+        self._variables: Variables = {
+            "groups": {"all": ["server-1"]},
+            "hostvars": {},
+            "platform_host": "server-1",
+            "playbook_dir": "/playbooks",
+        }
         self._variables["ansible_search_path"] = [str(self.path)]
         self.name = name
         for file in (ROLES / "platform/defaults/main.yml", self.path / "defaults/main.yml"):

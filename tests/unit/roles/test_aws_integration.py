@@ -23,7 +23,16 @@ CLUSTER: dict[str, t.Any] = {
     "interruption_queue": "https://sqs.eu-central-1.amazonaws.com/123456789012/shop-interruptions",
     "autoscaler_tags": ["k8s.io/cluster-autoscaler/enabled", "k8s.io/cluster-autoscaler/shop"],
     "node_groups": {
-        "control-plane": {"permissions": ["cloud_controller", "cluster_autoscaler", "ebs_csi", "registry_pull", "snapshots", "termination_handler"]},
+        "control-plane": {
+            "permissions": [
+                "cloud_controller",
+                "cluster_autoscaler",
+                "ebs_csi",
+                "registry_pull",
+                "snapshots",
+                "termination_handler",
+            ]
+        },
         "worker-wasm": {"permissions": ["registry_pull"]},
     },
 }
@@ -32,7 +41,12 @@ INVENTORY: dict[str, t.Any] = {"aws_cluster": CLUSTER, "k3s_server_config": {"di
 
 
 def with_servers(servers: dict[str, dict[str, str]]) -> RenderedRole:
-    own = {"k3s_version": "v1.36.4+k3s1", "k3s_servers_group": "k3s_server", "groups": {"k3s_server": list(servers)}, "hostvars": servers}
+    own = {
+        "k3s_version": "v1.36.4+k3s1",
+        "k3s_servers_group": "k3s_server",
+        "groups": {"k3s_server": list(servers)},
+        "hostvars": servers,
+    }
     return RenderedRole("aws_integration", **INVENTORY, **own)
 
 
@@ -49,7 +63,12 @@ def values(chart: str, **variables: t.Any) -> dict[str, t.Any]:
 
 
 def test_parts_are_on_but_the_load_balancer_controller() -> None:
-    assert list(charts()) == ["aws-cloud-controller-manager", "aws-ebs-csi-driver", "cluster-autoscaler", "aws-node-termination-handler"]
+    assert list(charts()) == [
+        "aws-cloud-controller-manager",
+        "aws-ebs-csi-driver",
+        "cluster-autoscaler",
+        "aws-node-termination-handler",
+    ]
 
 
 @pytest.mark.parametrize("part", ["cloud_controller", "ebs_csi", "cluster_autoscaler", "termination_handler"])
@@ -65,7 +84,9 @@ def test_what_is_switched_off_is_what_gets_removed() -> None:
 
 def test_all_that_uses_the_machine_s_role_runs_on_servers_as_k3s_labels_them() -> None:
     found = charts(aws_integration_load_balancer_controller=True)
-    selectors = [entry["values"].get("nodeSelector") or entry["values"]["controller"]["nodeSelector"] for entry in found.values()]
+    selectors = [
+        entry["values"].get("nodeSelector") or entry["values"]["controller"]["nodeSelector"] for entry in found.values()
+    ]
     assert selectors == [{"node-role.kubernetes.io/control-plane": "true"}] * 5
 
 
@@ -73,15 +94,23 @@ def test_all_that_uses_the_machine_s_role_runs_on_servers_as_k3s_labels_them() -
 
 
 def test_cloud_controller_is_installed_while_nodes_are_tainted() -> None:
-    assert {name: entry["bootstrap"] for name, entry in charts().items() if entry["bootstrap"]} == {"aws-cloud-controller-manager": True}
+    assert {name: entry["bootstrap"] for name, entry in charts().items() if entry["bootstrap"]} == {
+        "aws-cloud-controller-manager": True
+    }
     tolerations = values("aws-cloud-controller-manager")["tolerations"]
     # With any value: the kubelet's own is "true".
-    assert {"key": "node.cloudprovider.kubernetes.io/uninitialized", "operator": "Exists", "effect": "NoSchedule"} in tolerations
+    assert {
+        "key": "node.cloudprovider.kubernetes.io/uninitialized",
+        "operator": "Exists",
+        "effect": "NoSchedule",
+    } in tolerations
     assert not any("tolerationSeconds" in toleration for toleration in tolerations)
 
 
 def test_cloud_controller_initializes_nodes_and_deletes_those_of_dead_machines_and_does_nothing_else() -> None:
-    arguments = dict(argument.removeprefix("--").split("=", 1) for argument in values("aws-cloud-controller-manager")["args"])
+    arguments = dict(
+        argument.removeprefix("--").split("=", 1) for argument in values("aws-cloud-controller-manager")["args"]
+    )
     assert arguments["controllers"].split(",") == ["cloud-node-controller", "cloud-node-lifecycle-controller"]
     assert arguments["cloud-provider"] == "aws"
     assert arguments["cluster-name"] == "shop"
@@ -91,7 +120,9 @@ def test_cloud_controller_initializes_nodes_and_deletes_those_of_dead_machines_a
 @pytest.mark.parametrize(("version", "tag"), [("v1.36.4+k3s1", "v1.36.1"), ("v1.34.2+k3s1", "v1.34.0")])
 def test_images_are_of_the_cluster_s_minor_version(version: str, tag: str) -> None:
     assert values("aws-cloud-controller-manager", k3s_version=version)["image"]["tag"] == tag
-    assert values("cluster-autoscaler", k3s_version=version)["image"]["tag"].rpartition(".")[0] == tag.rpartition(".")[0]
+    assert (
+        values("cluster-autoscaler", k3s_version=version)["image"]["tag"].rpartition(".")[0] == tag.rpartition(".")[0]
+    )
 
 
 # ---- Volumes
@@ -152,7 +183,9 @@ def test_autoscaler_may_resize_exactly_the_groups_that_it_looks_for() -> None:
     assert "autoScalingGroupName/${var.name}-*" in IDENTITY
 
 
-def test_labels_and_taints_of_an_empty_group_are_told_in_the_autoscaler_s_words(scaling_group: dict[str, t.Any]) -> None:
+def test_labels_and_taints_of_an_empty_group_are_told_in_the_autoscaler_s_words(
+    scaling_group: dict[str, t.Any],
+) -> None:
     """As read by cluster-autoscaler 1.36, cloudprovider/aws/aws_manager.go: extractLabelsFromAsg, extractTaintsFromAsg, extractAllocatableResourcesFromAsg."""
     written = str(scaling_group["autoscaler_tags"])
     assert "k8s.io/cluster-autoscaler/node-template/label/${key}" in written
@@ -171,7 +204,12 @@ def test_autoscaler_s_arguments() -> None:
     # Else no node goes on which anything of the platform runs.
     assert arguments["skip-nodes-with-local-storage"] is False
     assert arguments["skip-nodes-with-system-pods"] is False
-    assert values("cluster-autoscaler", aws_integration_scale_down_unneeded_time="10m")["extraArgs"]["scale-down-unneeded-time"] == "10m"
+    assert (
+        values("cluster-autoscaler", aws_integration_scale_down_unneeded_time="10m")["extraArgs"][
+            "scale-down-unneeded-time"
+        ]
+        == "10m"
+    )
 
 
 # ---- Termination handler
@@ -195,7 +233,11 @@ def test_termination_handler_minds_only_machines_with_terraform_s_tag() -> None:
 
 @pytest.mark.parametrize("chart", ["cluster-autoscaler", "aws-node-termination-handler"])
 def test_single_pods_leave_a_lost_node_before_a_spot_notice_runs_out(chart: str) -> None:
-    seconds = {entry["key"]: entry["tolerationSeconds"] for entry in values(chart)["tolerations"] if "tolerationSeconds" in entry}
+    seconds = {
+        entry["key"]: entry["tolerationSeconds"]
+        for entry in values(chart)["tolerations"]
+        if "tolerationSeconds" in entry
+    }
     assert seconds == {"node.kubernetes.io/not-ready": 30, "node.kubernetes.io/unreachable": 30}
 
 
@@ -239,13 +281,25 @@ def without(name: str) -> dict[str, t.Any]:
 CASES: dict[str, tuple[dict[str, t.Any], str]] = {
     "no cluster": ({"aws_cluster": {}}, "what Terraform knows of the cluster is missing or incomplete"),
     "zone instead of region": ({"aws_cluster": {**CLUSTER, "region": "eu-central-1a"}}, "missing or incomplete"),
-    "unknown minor": ({"k3s_version": "v1.99.0+k3s1"}, r"no version of aws-cloud-controller-manager is known for Kubernetes v1\.99\.0\+k3s1"),
+    "unknown minor": (
+        {"k3s_version": "v1.99.0+k3s1"},
+        r"no version of aws-cloud-controller-manager is known for Kubernetes v1\.99\.0\+k3s1",
+    ),
     "no version at all": ({"aws_integration_kubernetes_version": "latest"}, "is known for Kubernetes latest"),
     "no queue": ({"aws_cluster": without("interruption_queue")}, "URL of the queue .* is missing"),
-    "foreign tags": ({"aws_cluster": {**CLUSTER, "autoscaler_tags": ["k8s.io/cluster-autoscaler/enabled"]}}, "would resize groups of other clusters"),
-    "permission missing": ({"aws_integration_load_balancer_controller": True}, "may not load_balancer_controller .group control-plane."),
+    "foreign tags": (
+        {"aws_cluster": {**CLUSTER, "autoscaler_tags": ["k8s.io/cluster-autoscaler/enabled"]}},
+        "would resize groups of other clusters",
+    ),
+    "permission missing": (
+        {"aws_integration_load_balancer_controller": True},
+        "may not load_balancer_controller .group control-plane.",
+    ),
     "two cloud controllers": ({"k3s_server_config": {}}, "exactly one must run"),
-    "typo in a chart's name": ({"aws_integration_values": {"cluster_autoscaler": {}}}, "there is no chart cluster_autoscaler"),
+    "typo in a chart's name": (
+        {"aws_integration_values": {"cluster_autoscaler": {}}},
+        "there is no chart cluster_autoscaler",
+    ),
     "no cloud controller": ({"aws_integration_cloud_controller": False}, "exactly one must run"),
 }
 
@@ -259,7 +313,9 @@ def test_bad_input_is_named(case: str) -> None:
 
 
 def test_cluster_that_is_not_known_at_all_is_named() -> None:
-    role = RenderedRole("aws_integration", k3s_version="v1.36.4+k3s1", k3s_servers_group="k3s_server", k3s_server_config={})
+    role = RenderedRole(
+        "aws_integration", k3s_version="v1.36.4+k3s1", k3s_servers_group="k3s_server", k3s_server_config={}
+    )
     assert "use inventories/aws, or set aws_cluster" in problem(role)
 
 
@@ -273,7 +329,10 @@ def test_what_is_switched_off_need_not_be_right() -> None:
 
 def test_driver_stays_while_volumes_need_it() -> None:
     lines = ["ebs.csi.aws.com pvc-1", " pvc-2", "other.csi.example.com pvc-3"]
-    removed = {"__aws_integration_removed": ["aws-ebs-csi-driver"], "__aws_integration_volumes": {"stdout_lines": lines}}
+    removed = {
+        "__aws_integration_removed": ["aws-ebs-csi-driver"],
+        "__aws_integration_volumes": {"stdout_lines": lines},
+    }
     assert "delete the volumes pvc-1." in problem(ROLE, "uninstall.yml", **removed)
     assert problem(ROLE, "uninstall.yml", **removed | {"__aws_integration_volumes": {"stdout_lines": lines[1:]}}) == ""
     assert problem(ROLE, "uninstall.yml", **removed | {"__aws_integration_removed": ["cluster-autoscaler"]}) == ""

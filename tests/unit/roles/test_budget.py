@@ -21,7 +21,9 @@ def test_no_node_is_over_its_limit(group: str) -> None:
 
 
 def test_document_is_current() -> None:
-    assert budget.DOCUMENT.read_text(encoding="utf-8") == budget.document(), "python -m tests.observability.budget writes it anew"
+    assert budget.DOCUMENT.read_text(encoding="utf-8") == budget.document(), (
+        "python -m tests.observability.budget writes it anew"
+    )
 
 
 def test_every_chart_of_the_versions_file_is_counted() -> None:
@@ -30,7 +32,10 @@ def test_every_chart_of_the_versions_file_is_counted() -> None:
 
 
 def test_a_part_that_grows_is_noticed() -> None:
-    grown = tuple(dataclasses.replace(part, memory=part.memory * 8) if part.name == "prometheus" else part for part in budget.parts())
+    grown = tuple(
+        dataclasses.replace(part, memory=part.memory * 8) if part.name == "prometheus" else part
+        for part in budget.parts()
+    )
     assert max(budget.load("observability", grown).fullest) > budget.LIMIT
     assert budget.load("control-plane", grown) == budget.load("control-plane")
 
@@ -43,7 +48,10 @@ def test_what_is_on_every_node_counts_on_both_groups() -> None:
 
 
 def test_resources_that_no_container_is_known_for_are_refused() -> None:
-    values = {"resources": {"requests": {"cpu": "1m", "memory": "1Mi"}}, "helper": {"resources": {"requests": {"cpu": "1m", "memory": "1Mi"}}}}
+    values = {
+        "resources": {"requests": {"cpu": "1m", "memory": "1Mi"}},
+        "helper": {"resources": {"requests": {"cpu": "1m", "memory": "1Mi"}}},
+    }
     with pytest.raises(budget.BudgetError, match="helper"):
         budget._of_chart("role", "zot", values)
     with pytest.raises(budget.BudgetError, match="which containers"):

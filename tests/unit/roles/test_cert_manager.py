@@ -16,11 +16,19 @@ def test_without_more_there_is_no_issuer() -> None:
 
 def test_acme_issuer_proves_by_route_53_with_the_role_of_the_node() -> None:
     cluster = {"region": "eu-central-1", "hosted_zone_ids": ["Z123"]}
-    role = RenderedRole("cert_manager", cert_manager_acme_email="a@example.com", cert_manager_acme_domains=["example.com"], aws_cluster=cluster)
+    role = RenderedRole(
+        "cert_manager",
+        cert_manager_acme_email="a@example.com",
+        cert_manager_acme_domains=["example.com"],
+        aws_cluster=cluster,
+    )
     (issuer,) = role.objects("objects_after.yml.j2").values()
     assert issuer["metadata"]["name"] == "letsencrypt"
     (solver,) = issuer["spec"]["acme"]["solvers"]
-    assert solver == {"dns01": {"route53": {"region": "eu-central-1", "hostedZoneID": "Z123"}}, "selector": {"dnsZones": ["example.com"]}}
+    assert solver == {
+        "dns01": {"route53": {"region": "eu-central-1", "hostedZoneID": "Z123"}},
+        "selector": {"dnsZones": ["example.com"]},
+    }
     assert role.problems() == []
 
 
@@ -32,7 +40,12 @@ def test_of_several_zones_cert_manager_finds_the_right_one_itself() -> None:
 
 
 def test_both_issuers() -> None:
-    role = RenderedRole("cert_manager", cert_manager_self_signed_issuer=True, cert_manager_acme_email="a@example.com", cert_manager_acme_region="us-east-1")
+    role = RenderedRole(
+        "cert_manager",
+        cert_manager_self_signed_issuer=True,
+        cert_manager_acme_email="a@example.com",
+        cert_manager_acme_region="us-east-1",
+    )
     assert [name for _kind, name in role.objects("objects_after.yml.j2")] == ["self-signed", "letsencrypt"]
 
 
@@ -42,8 +55,14 @@ def test_both_issuers() -> None:
         ({"cert_manager_acme_email": "nobody"}, "nobody is no mail address"),
         ({"cert_manager_acme_email": "a@example.com"}, "no region is known"),
         ({"cert_manager_dns_servers": ["1.1.1.1"]}, "1.1.1.1 lacks a port"),
-        ({"cert_manager_acme_domains": "example.com"}, "cert_manager_acme_domains: 'example.com' is text, and a list is needed"),
-        ({"cert_manager_resources": {"webhook": {}}}, "has to hold controller, webhook, injector, startup_check, and holds webhook."),
+        (
+            {"cert_manager_acme_domains": "example.com"},
+            "cert_manager_acme_domains: 'example.com' is text, and a list is needed",
+        ),
+        (
+            {"cert_manager_resources": {"webhook": {}}},
+            "has to hold controller, webhook, injector, startup_check, and holds webhook.",
+        ),
         ({"cert_manager_values": None}, "cert_manager_values: is written without a value"),
     ],
 )
@@ -56,16 +75,25 @@ def test_it_stays_while_the_operator_needs_it() -> None:
     task = "remove | Refuse while the operator needs it"
     role = RenderedRole("cert_manager")
     assert "put spin_operator into platform_components_removed too" in role.refusal(task, "remove.yml")
-    assert role.refusal(task, "remove.yml", platform_components_removed=["cert_manager", "spin_operator"]) == "", "the operator goes first in any case"
+    assert role.refusal(task, "remove.yml", platform_components_removed=["cert_manager", "spin_operator"]) == "", (
+        "the operator goes first in any case"
+    )
     assert role.refusal(task, "remove.yml", platform_components=["ingress"]) == ""
 
 
 def test_images_come_from_the_mirror() -> None:
-    values = RenderedRole("cert_manager", platform_image_registries={"quay.io": "mirror.example.com/quay"}).template("values_cert-manager.yml.j2")
+    values = RenderedRole("cert_manager", platform_image_registries={"quay.io": "mirror.example.com/quay"}).template(
+        "values_cert-manager.yml.j2"
+    )
     assert values["imageRegistry"] == "mirror.example.com/quay"
 
 
 def test_issuers_that_are_switched_off_go() -> None:
-    assert [entry["metadata"]["name"] for entry in RenderedRole("cert_manager").value("__cert_manager_absent")] == ["self-signed", "letsencrypt"]
-    on = RenderedRole("cert_manager", cert_manager_self_signed_issuer=True, cert_manager_acme_email="person@example.com")
+    assert [entry["metadata"]["name"] for entry in RenderedRole("cert_manager").value("__cert_manager_absent")] == [
+        "self-signed",
+        "letsencrypt",
+    ]
+    on = RenderedRole(
+        "cert_manager", cert_manager_self_signed_issuer=True, cert_manager_acme_email="person@example.com"
+    )
     assert on.value("__cert_manager_absent") == []

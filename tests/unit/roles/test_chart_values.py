@@ -24,12 +24,23 @@ import yaml
 from tests.integration.support import platform_parts
 
 CHARTS = platform_parts.REPOSITORY.parent / "shared" / "charts"
-pytestmark = pytest.mark.skipif(not CHARTS.is_dir(), reason=f"{CHARTS}, the values and schemas of the charts, does not exist")
+pytestmark = pytest.mark.skipif(
+    not CHARTS.is_dir(), reason=f"{CHARTS}, the values and schemas of the charts, does not exist"
+)
 
 MIRROR = "mirror.test"
 REGISTRIES = ("docker.io", "quay.io", "ghcr.io", "registry.k8s.io", "public.ecr.aws", "gcr.io", "mcr.microsoft.com")
 
-FREE_KEYS = ("nodeSelector", "annotations", "labels", "podAnnotations", "podLabels", "podSecurityContext", "securityContext", "containerSecurityContext")
+FREE_KEYS = (
+    "nodeSelector",
+    "annotations",
+    "labels",
+    "podAnnotations",
+    "podLabels",
+    "podSecurityContext",
+    "securityContext",
+    "containerSecurityContext",
+)
 """Parts of Kubernetes' own kinds: charts hand them on whole, and list only what they set themselves."""
 
 FREE: dict[str, tuple[str, ...]] = {
@@ -57,12 +68,19 @@ SUBCHARTS = {"kube-prometheus-stack": {"grafana": "grafana"}}
 
 NO_CONTAINER: dict[str, tuple[str, ...]] = {
     "kube-prometheus-stack": ("*/*/storageSpec", "*/*/storage"),  # of a claim
-    "loki": ("memcached", "memcachedExporter", "sidecar"),  # caches and the rules' sidecar are off: chunksCache, resultsCache, sidecar.rules
+    "loki": (
+        "memcached",
+        "memcachedExporter",
+        "sidecar",
+    ),  # caches and the rules' sidecar are off: chunksCache, resultsCache, sidecar.rules
 }
 """Parts of charts that no container of ours is made of, with the reason."""
 
 NO_IMAGE: dict[str, tuple[str, ...]] = {
-    "loki": (*NO_CONTAINER["loki"], "defaults/statefulSetRecreateJob"),  # the latter: statefulSetRecreateJob.enabled of each part is false
+    "loki": (
+        *NO_CONTAINER["loki"],
+        "defaults/statefulSetRecreateJob",
+    ),  # the latter: statefulSetRecreateJob.enabled of each part is false
     "zot": ("test",),  # only `helm test` runs it
 }
 """Images that are not pulled, with the reason."""
@@ -80,7 +98,9 @@ def chart_values(chart: str) -> Values:
 def commented_keys(chart: str) -> frozenset[str]:
     """Keys that values.yaml has only in comments: charts document options so."""
     text = (CHARTS / chart / "values.yaml").read_text(encoding="utf-8")
-    return frozenset(re.findall(r"^\s*#+\s*(?:--\s*)?(?:-\s*)?([A-Za-z][\w.-]*):", text, re.MULTILINE)) | frozenset(re.findall(r"@param\s+([\w.]+)", text))
+    return frozenset(re.findall(r"^\s*#+\s*(?:--\s*)?(?:-\s*)?([A-Za-z][\w.-]*):", text, re.MULTILINE)) | frozenset(
+        re.findall(r"@param\s+([\w.]+)", text)
+    )
 
 
 def schema_of(chart: str) -> Values | None:
@@ -92,8 +112,15 @@ def merged(defaults: t.Any, ours: t.Any) -> t.Any:
     """As Helm lays values over each other: dictionaries by key, null takes a key away, all else replaces (helm.sh, pkg/chart/common/util/coalesce.go)."""
     if not isinstance(defaults, dict) or not isinstance(ours, dict):
         return copy.deepcopy(ours)
-    result = {key: merged(value, ours[key]) if key in ours else copy.deepcopy(value) for key, value in defaults.items() if ours.get(key, "") is not None}
-    return {**result, **{key: copy.deepcopy(value) for key, value in ours.items() if key not in defaults and value is not None}}
+    result = {
+        key: merged(value, ours[key]) if key in ours else copy.deepcopy(value)
+        for key, value in defaults.items()
+        if ours.get(key, "") is not None
+    }
+    return {
+        **result,
+        **{key: copy.deepcopy(value) for key, value in ours.items() if key not in defaults and value is not None},
+    }
 
 
 def matches(way: Way, patterns: tuple[str, ...]) -> bool:
@@ -117,12 +144,23 @@ def unknown_keys(chart: str, values: Values) -> list[str]:
                 continue
             if len(here) == 1 and key in SUBCHARTS.get(chart, {}):
                 name = SUBCHARTS[chart][key]
-                walk(merged(chart_values(name), defaults.get(key) or {}), value, None, here, commented | commented_keys(name))
+                walk(
+                    merged(chart_values(name), defaults.get(key) or {}),
+                    value,
+                    None,
+                    here,
+                    commented | commented_keys(name),
+                )
             elif key in defaults or below is not None:
                 theirs = defaults.get(key)
                 if isinstance(value, dict) and isinstance(theirs, dict) and theirs:
                     walk(theirs, value, below, here, commented)
-                elif isinstance(value, dict) and isinstance(below, dict) and below.get("properties") and below.get("additionalProperties") is False:
+                elif (
+                    isinstance(value, dict)
+                    and isinstance(below, dict)
+                    and below.get("properties")
+                    and below.get("additionalProperties") is False
+                ):
                     walk({}, value, below, here, commented)
             elif key not in commented and not matches(here, NOT_LISTED.get(chart, ())):
                 found.append(".".join(here))
@@ -154,10 +192,14 @@ def schema_problems(chart: str, values: Values) -> list[str]:
 
 
 def is_off(value: t.Any) -> bool:
-    return isinstance(value, dict) and (value.get("enabled") is False or value.get("create") is False or value.get("replicas") == 0)
+    return isinstance(value, dict) and (
+        value.get("enabled") is False or value.get("create") is False or value.get("replicas") == 0
+    )
 
 
-def images(values: t.Any, ignored: tuple[str, ...] = (), way: Way = (), registry: str = "", forced: str = "") -> list[tuple[str, str]]:
+def images(
+    values: t.Any, ignored: tuple[str, ...] = (), way: Way = (), registry: str = "", forced: str = ""
+) -> list[tuple[str, str]]:
     """Images in a chart's values, as way and reference, of what is switched on.
 
     `registry`: for all below that have none of their own; `forced`: for all below, as charts take `global`.
@@ -166,11 +208,17 @@ def images(values: t.Any, ignored: tuple[str, ...] = (), way: Way = (), registry
         return []
     found: list[tuple[str, str]] = []
     common = values.get("global") if isinstance(values.get("global"), dict) else {}
-    forced = str(common.get("imageRegistry") or (common.get("image") or {}).get("registry") or forced) if isinstance(common, dict) else forced
+    forced = (
+        str(common.get("imageRegistry") or (common.get("image") or {}).get("registry") or forced)
+        if isinstance(common, dict)
+        else forced
+    )
     registry = str(values.get("imageRegistry") or registry)
     repository = values.get("repository") if isinstance(values.get("repository"), str) else None
     if repository and ("tag" in values or "registry" in values or way[-1:] == ("image",)):
-        found.append((".".join(way), full_reference(forced or str(values.get("registry") or "") or registry, repository)))
+        found.append(
+            (".".join(way), full_reference(forced or str(values.get("registry") or "") or registry, repository))
+        )
     for key, value in values.items():
         if key == "image" and isinstance(value, str) and value:
             found.append((".".join((*way, key)), full_reference("", value)))
@@ -199,14 +247,22 @@ def unlimited(values: t.Any, ignored: tuple[str, ...], way: Way = ()) -> list[st
                     found += [".".join(here)] if _lacks(value) else []
                 continue
             # One for each container: {operator: {requests: …}, …}.
-            found += [".".join((*here, name)) for name, one in value.items() if _lacks(one) and not matches((*here, name), ignored)]
+            found += [
+                ".".join((*here, name))
+                for name, one in value.items()
+                if _lacks(one) and not matches((*here, name), ignored)
+            ]
         else:
             found += unlimited(value, ignored, here)
     return found
 
 
 def _is_resources(value: Values) -> bool:
-    return not value or bool({"requests", "limits"} & set(value)) or not all(isinstance(below, dict) for below in value.values())
+    return (
+        not value
+        or bool({"requests", "limits"} & set(value))
+        or not all(isinstance(below, dict) for below in value.values())
+    )
 
 
 def _lacks(value: t.Any) -> bool:
@@ -217,30 +273,46 @@ def _lacks(value: t.Any) -> bool:
 @functools.cache
 def rendered(role: str, variant: str, *, mirrors: bool = False) -> dict[str, Values]:
     """Values by chart; with `mirrors` every registry is replaced."""
-    variables = {"platform_image_registries": {registry: f"{MIRROR}/{registry}" for registry in REGISTRIES}} if mirrors else {}
-    return {chart["name"]: chart.get("values") or {} for call in platform_parts.calls(role, variant, **variables) for chart in call.charts}
+    variables = (
+        {"platform_image_registries": {registry: f"{MIRROR}/{registry}" for registry in REGISTRIES}} if mirrors else {}
+    )
+    return {
+        chart["name"]: chart.get("values") or {}
+        for call in platform_parts.calls(role, variant, **variables)
+        for chart in call.charts
+    }
 
 
 ROLES_AND_VARIANTS = platform_parts.variants()
-with_charts = pytest.mark.parametrize(("role", "variant"), [pytest.param(*pair, id="-".join(pair)) for pair in ROLES_AND_VARIANTS if pair[0] != "tenant"])
+with_charts = pytest.mark.parametrize(
+    ("role", "variant"), [pytest.param(*pair, id="-".join(pair)) for pair in ROLES_AND_VARIANTS if pair[0] != "tenant"]
+)
 
 
 def test_every_chart_has_its_data_and_its_source() -> None:
     names = {name for role, variant in ROLES_AND_VARIANTS for name in rendered(role, variant)}
-    sources = yaml.safe_load((platform_parts.ROLES / "platform/defaults/main.yml").read_text(encoding="utf-8"))["platform_charts"]
+    sources = yaml.safe_load((platform_parts.ROLES / "platform/defaults/main.yml").read_text(encoding="utf-8"))[
+        "platform_charts"
+    ]
     assert names == set(sources)
     assert [name for name in names if not (CHARTS / name / "values.yaml").exists()] == []
 
 
 @with_charts
 def test_every_key_exists_in_the_chart(role: str, variant: str) -> None:
-    wrong = {chart: unknown for chart, values in rendered(role, variant).items() if (unknown := unknown_keys(chart, values))}
+    wrong = {
+        chart: unknown for chart, values in rendered(role, variant).items() if (unknown := unknown_keys(chart, values))
+    }
     assert wrong == {}
 
 
 @with_charts
 def test_the_chart_s_schema_takes_the_values(role: str, variant: str) -> None:
-    wrong = {chart: problems for chart, values in rendered(role, variant).items() if (problems := schema_problems(chart, values))}
+    wrong = {
+        chart: problems
+        for chart, values in rendered(role, variant).items()
+        if (problems := schema_problems(chart, values))
+    }
     assert wrong == {}
 
 
@@ -293,14 +365,22 @@ def test_images_without_a_mirror_are_found() -> None:
         "off": {"enabled": False, "image": {"repository": "bitnami/kubectl"}},
         "third": {"image": {"registry": "ghcr.io", "repository": "c/d"}},
     }
-    assert sorted(image for _way, image in images(values)) == ["docker.io/library/traefik", "ghcr.io/c/d", "quay.io/a/b:1"]
-    assert images({"imageRegistry": "mirror.test", "webhook": {"image": {"repository": "cert-manager-webhook", "tag": ""}}}) == [
-        ("webhook.image", "mirror.test/cert-manager-webhook")
+    assert sorted(image for _way, image in images(values)) == [
+        "docker.io/library/traefik",
+        "ghcr.io/c/d",
+        "quay.io/a/b:1",
     ]
+    assert images(
+        {"imageRegistry": "mirror.test", "webhook": {"image": {"repository": "cert-manager-webhook", "tag": ""}}}
+    ) == [("webhook.image", "mirror.test/cert-manager-webhook")]
 
 
 def test_containers_without_resources_are_found() -> None:
     good = {"requests": {"cpu": "10m", "memory": "1Mi"}, "limits": {"memory": "1Mi"}}
-    assert unlimited({"resources": good, "a": {"resources": {}}, "b": {"enabled": False, "resources": {}}}, ()) == ["a.resources"]
-    assert unlimited({"resources": {"operator": good, "webhooks": {"requests": {"cpu": "1"}}}}, ()) == ["resources.webhooks"]
+    assert unlimited({"resources": good, "a": {"resources": {}}, "b": {"enabled": False, "resources": {}}}, ()) == [
+        "a.resources"
+    ]
+    assert unlimited({"resources": {"operator": good, "webhooks": {"requests": {"cpu": "1"}}}}, ()) == [
+        "resources.webhooks"
+    ]
     assert unlimited({"a": {"resources": {}}}, ("a",)) == []

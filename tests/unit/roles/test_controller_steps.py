@@ -16,12 +16,19 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[3]
 PLAYBOOKS = sorted(PROJECT.glob("playbooks/*.yml"))
-TASK_FILES = sorted([*PROJECT.glob("roles/*/tasks/*.yml"), *PROJECT.glob("roles/*/handlers/*.yml"), *PROJECT.glob("playbooks/tasks/*.yml")])
+TASK_FILES = sorted(
+    [
+        *PROJECT.glob("roles/*/tasks/*.yml"),
+        *PROJECT.glob("roles/*/handlers/*.yml"),
+        *PROJECT.glob("playbooks/tasks/*.yml"),
+    ]
+)
 INVENTORIES = sorted(
     path
     for folder in ("inventories", "molecule", "examples", "tests")
     for path in (PROJECT / folder).rglob("*.y*ml")
-    if path.is_file() and (folder in ("inventories", "examples") or "inventory" in path.parts or "group_vars" in path.parts)
+    if path.is_file()
+    and (folder in ("inventories", "examples") or "inventory" in path.parts or "group_vars" in path.parts)
 )
 ON_THE_CONTROLLER = ("localhost", "127.0.0.1", "::1")
 HOSTS = ("k3s_server", "k3s_agent", "k3s_restore", "k3s_removal")
@@ -45,25 +52,42 @@ def tasks_of(entries: t.Any, inherited: t.Any = None) -> t.Iterator[tuple[dict[s
 
 
 def plays() -> list[tuple[Path, dict[str, t.Any]]]:
-    return [(path, play) for path in PLAYBOOKS for play in yaml.safe_load(path.read_text(encoding="utf-8")) if "hosts" in play]
+    return [
+        (path, play)
+        for path in PLAYBOOKS
+        for play in yaml.safe_load(path.read_text(encoding="utf-8"))
+        if "hosts" in play
+    ]
 
 
 def play_tasks(play: dict[str, t.Any]) -> list[tuple[dict[str, t.Any], t.Any]]:
-    return [found for key in ("pre_tasks", "tasks", "post_tasks", "handlers") for found in tasks_of(play.get(key), play.get("become"))]
+    return [
+        found
+        for key in ("pre_tasks", "tasks", "post_tasks", "handlers")
+        for found in tasks_of(play.get(key), play.get("become"))
+    ]
 
 
 def is_local(target: object) -> bool:
-    return str(target) in ON_THE_CONTROLLER or "default('localhost')" in str(target) or "groups.node_bundle" in str(target)
+    return (
+        str(target) in ON_THE_CONTROLLER or "default('localhost')" in str(target) or "groups.node_bundle" in str(target)
+    )
 
 
 def delegated() -> list[tuple[str, dict[str, t.Any], t.Any]]:
     """All tasks that are delegated to this machine, or are local by their connection: file and name, task, and the become that counts."""
-    found = [(path, task, become) for path in TASK_FILES for task, become in tasks_of(yaml.safe_load(path.read_text(encoding="utf-8")))]
+    found = [
+        (path, task, become)
+        for path in TASK_FILES
+        for task, become in tasks_of(yaml.safe_load(path.read_text(encoding="utf-8")))
+    ]
     found += [(path, task, become) for path, play in plays() for task, become in play_tasks(play)]
     return [
         (f"{path.relative_to(PROJECT)}: {task.get('name')}", task, become)
         for path, task, become in found
-        if is_local(task.get("delegate_to")) or "local_action" in task or str(task.get("connection", "")).endswith("local")
+        if is_local(task.get("delegate_to"))
+        or "local_action" in task
+        or str(task.get("connection", "")).endswith("local")
     ]
 
 
@@ -71,7 +95,9 @@ def test_delegated_tasks_stay_the_user() -> None:
     tasks = delegated()
     assert len(tasks) >= 12
     for where, _task, become in tasks:
-        assert become is False, f"{where} runs on this machine, and with sudo where its play says become. Next: become: false"
+        assert become is False, (
+            f"{where} runs on this machine, and with sudo where its play says become. Next: become: false"
+        )
 
 
 def test_plays_on_this_machine_stay_the_user() -> None:
@@ -81,14 +107,18 @@ def test_plays_on_this_machine_stay_the_user() -> None:
         assert play.get("become") is False, f"{path.name}: {play['name']}"
         # What they delegate to hosts says itself that it is root there.
         for task, become in play_tasks(play):
-            assert "delegate_to" not in task or is_local(task["delegate_to"]) or become is not False, f"{path.name}: {task.get('name')}"
+            assert "delegate_to" not in task or is_local(task["delegate_to"]) or become is not False, (
+                f"{path.name}: {task.get('name')}"
+            )
 
 
 @pytest.mark.parametrize("path", sorted(PROJECT.glob("playbooks/tasks/*.yml")), ids=lambda path: path.name)
 def test_included_tasks_say_who_they_are(path: Path) -> None:
     """They are included by a play on this machine, whose become is false."""
     for task, become in tasks_of(yaml.safe_load(path.read_text(encoding="utf-8"))):
-        assert "delegate_to" not in task or is_local(task["delegate_to"]) or become is not None, f"{path.name}: {task.get('name')}"
+        assert "delegate_to" not in task or is_local(task["delegate_to"]) or become is not None, (
+            f"{path.name}: {task.get('name')}"
+        )
 
 
 def test_plays_on_hosts_become_root_themselves() -> None:
@@ -101,9 +131,13 @@ def test_plays_on_hosts_become_root_themselves() -> None:
         for task, become in play_tasks(play):
             where = f"{path.name}: {play['name']}: {task.get('name')}"
             roles = [value for key, value in task.items() if key.endswith(("include_role", "import_role"))]
-            if roles and path.name == "bundle.yml":  # looks at hosts in the one role for which it says become, and works on this machine else
+            if (
+                roles and path.name == "bundle.yml"
+            ):  # looks at hosts in the one role for which it says become, and works on this machine else
                 assert roles[0]["tasks_from"] != "look" or roles[0]["apply"]["become"] is True, where
-            elif path.name != "platform.yml":  # with hosts of one's own, which may be this machine, it does not become root
+            elif (
+                path.name != "platform.yml"
+            ):  # with hosts of one's own, which may be this machine, it does not become root
                 assert become is True or any(key in WITHOUT_ROOT for key in task), where
 
 
@@ -115,14 +149,23 @@ def test_no_inventory_makes_this_machine_become_root(path: Path) -> None:
         forbidden = [content] if path.stem == "all" else []
     elif isinstance(content, dict) and "plugin" not in content:
         everything = content.get("all") or {}
-        forbidden = [everything.get("vars") or {}, *(entry or {} for name, entry in (everything.get("hosts") or {}).items() if name in ON_THE_CONTROLLER)]
+        forbidden = [
+            everything.get("vars") or {},
+            *(entry or {} for name, entry in (everything.get("hosts") or {}).items() if name in ON_THE_CONTROLLER),
+        ]
     else:
         forbidden = [(content or {}).get("compose") or {}] if isinstance(content, dict) else []
     for variables in forbidden:
-        assert not [name for name in variables or {} if name.startswith("ansible_become") or name == "ansible_sudo"], path
+        assert not [name for name in variables or {} if name.startswith("ansible_become") or name == "ansible_sudo"], (
+            path
+        )
 
 
-@pytest.mark.parametrize("folder", sorted(path for path in (PROJECT / "inventories").iterdir() if path.name != "aws_offline"), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "folder",
+    sorted(path for path in (PROJECT / "inventories").iterdir() if path.name != "aws_offline"),
+    ids=lambda path: path.name,
+)
 def test_inventories_name_this_machine_where_they_speak_of_their_folder(folder: Path) -> None:
     """A localhost that Ansible makes up has no `inventory_dir`: variables with it are undefined there, and fall back to what may be another cluster's."""
     texts = {path: path.read_text(encoding="utf-8") for path in folder.rglob("*.yml")}

@@ -37,10 +37,19 @@ def dashboard_queries(kind: str) -> list[Query]:
         dashboard = json.loads(file.read_text(encoding="utf-8"))
         for panel in dashboard["panels"]:
             asked = (panel.get("datasource") or {}).get("type")
-            found += [Query(f"{file.name}: {panel['title']}", target["expr"]) for target in panel.get("targets", []) if asked == kind]
+            found += [
+                Query(f"{file.name}: {panel['title']}", target["expr"])
+                for target in panel.get("targets", [])
+                if asked == kind
+            ]
         for variable in dashboard.get("templating", {}).get("list") or []:
             if kind == "prometheus":
-                found.append(Query(f"{file.name}: ${variable['name']}", variable["query"].removeprefix("label_values(").rpartition(",")[0]))
+                found.append(
+                    Query(
+                        f"{file.name}: ${variable['name']}",
+                        variable["query"].removeprefix("label_values(").rpartition(",")[0],
+                    )
+                )
     return found
 
 
@@ -61,7 +70,9 @@ def without_variables(expression: str) -> str:
 
 def known_labels() -> dict[str, set[str]]:
     listed = yaml.safe_load((PROJECT / "tests/observability/metrics.yml").read_text(encoding="utf-8"))["sources"]
-    return {metric: {*labels, *entry["target_labels"]} for entry in listed for metric, labels in entry["metrics"].items()}
+    return {
+        metric: {*labels, *entry["target_labels"]} for entry in listed for metric, labels in entry["metrics"].items()
+    }
 
 
 def problems(queries: list[Query], known: dict[str, set[str]]) -> list[str]:
@@ -73,28 +84,48 @@ def problems(queries: list[Query], known: dict[str, set[str]]) -> list[str]:
             if selector.metric not in known:
                 found.append(f"{query.where}: no metric {selector.metric}")
             else:
-                found += [f"{query.where}: {selector.metric} has no label {label}" for label in selector.labels if label not in known[selector.metric]]
-        all_labels = {label for selector in parsed.selectors for label in known.get(selector.metric, set())} | parsed.made
-        found += [f"{query.where}: none of its metrics has the label {label}" for label in sorted(parsed.grouping - all_labels)]
+                found += [
+                    f"{query.where}: {selector.metric} has no label {label}"
+                    for label in selector.labels
+                    if label not in known[selector.metric]
+                ]
+        all_labels = {
+            label for selector in parsed.selectors for label in known.get(selector.metric, set())
+        } | parsed.made
+        found += [
+            f"{query.where}: none of its metrics has the label {label}"
+            for label in sorted(parsed.grouping - all_labels)
+        ]
     return found
 
 
 def test_files_are_what_the_script_makes() -> None:
-    pytest.importorskip("grafana_foundation_sdk", reason="the library that writes dashboards is in requirements-test.txt")
+    pytest.importorskip(
+        "grafana_foundation_sdk", reason="the library that writes dashboards is in requirements-test.txt"
+    )
     specification = importlib.util.spec_from_file_location("dashboards", PROJECT / "scripts/dashboards.py")
     assert specification is not None and specification.loader is not None
     script = importlib.util.module_from_spec(specification)
     sys.modules["dashboards"] = script  # dataclasses look their module up
     specification.loader.exec_module(script)
-    assert {file: file.read_text(encoding="utf-8") for file in DASHBOARDS} == script.files(), "python scripts/dashboards.py brings them up to date"
+    assert {file: file.read_text(encoding="utf-8") for file in DASHBOARDS} == script.files(), (
+        "python scripts/dashboards.py brings them up to date"
+    )
 
 
 def test_dashboards_have_fixed_identifiers_and_the_roles_datasources() -> None:
     made = [json.loads(file.read_text(encoding="utf-8")) for file in DASHBOARDS]
     assert [dashboard["uid"] for dashboard in made] == [f"wasmfaas-{file.stem}" for file in DASHBOARDS]
     values = RenderedRole("observability").template("values_kube-prometheus-stack.yml.j2")
-    datasources = {entry["uid"]: entry["type"] for entry in values["grafana"]["datasources"]["datasources.yaml"]["datasources"]}
-    used = {(panel["datasource"]["uid"], panel["datasource"]["type"]) for dashboard in made for panel in dashboard["panels"] if panel.get("datasource")}
+    datasources = {
+        entry["uid"]: entry["type"] for entry in values["grafana"]["datasources"]["datasources.yaml"]["datasources"]
+    }
+    used = {
+        (panel["datasource"]["uid"], panel["datasource"]["type"])
+        for dashboard in made
+        for panel in dashboard["panels"]
+        if panel.get("datasource")
+    }
     assert used == {("prometheus", "prometheus"), ("loki", "loki")}
     assert all(datasources[uid] == kind for uid, kind in used)
 
@@ -104,7 +135,11 @@ def test_every_metric_and_label_is_known() -> None:
 
 
 def test_every_listed_metric_is_used() -> None:
-    used = {selector.metric for query in dashboard_queries("prometheus") + rule_queries() for selector in promql.parsed(query.expression).selectors}
+    used = {
+        selector.metric
+        for query in dashboard_queries("prometheus") + rule_queries()
+        for selector in promql.parsed(query.expression).selectors
+    }
     assert set(known_labels()) - used == set()
 
 
@@ -132,10 +167,15 @@ def test_what_is_not_there_is_found(expression: str, problem: str) -> None:
 def test_promtool_reads_every_query(tmp_path: Path) -> None:
     queries = dashboard_queries("prometheus")
     assert len(queries) > 80
-    recorded = [{"record": f"query:{number}", "expr": without_variables(query.expression)} for number, query in enumerate(queries)]
+    recorded = [
+        {"record": f"query:{number}", "expr": without_variables(query.expression)}
+        for number, query in enumerate(queries)
+    ]
     file = tmp_path / "queries.yml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": recorded}]}), encoding="utf-8")
-    finished = subprocess.run([str(tools.promtool()), "check", "rules", str(file)], capture_output=True, text=True, check=False, timeout=60)
+    finished = subprocess.run(
+        [str(tools.promtool()), "check", "rules", str(file)], capture_output=True, text=True, check=False, timeout=60
+    )
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
@@ -144,6 +184,8 @@ def test_queries_of_logs_select_by_labels_that_the_collector_sets() -> None:
     assert queries
     loki = yaml.safe_load(RenderedRole("observability").template("values_loki.yml.j2")["loki"]["config"])
     indexed = {
-        name.replace(".", "_") for entry in loki["limits_config"]["otlp_config"]["resource_attributes"]["attributes_config"] for name in entry["attributes"]
+        name.replace(".", "_")
+        for entry in loki["limits_config"]["otlp_config"]["resource_attributes"]["attributes_config"]
+        for name in entry["attributes"]
     }
     assert {label for query in queries for label in re.findall(r"(\w+)=", query.expression)} <= indexed

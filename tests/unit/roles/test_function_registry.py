@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.wasmfaas.platform.plugins.module_utils import registry_access
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import registry_trust
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.config import registry_trust
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import registry_access
 
 from .checked_tasks import problem
 from .role_rendering import PROJECT, RenderedRole
@@ -30,11 +30,30 @@ BUCKET = {"bucket": "functions", "region": "eu-central-1"}
 # Of zot v2.1.18, pkg/api/config/config.go (case does not count there) and examples/: with an unknown key zot does not start.
 ZOT_KEYS = {
     "": {"distSpecVersion", "storage", "http", "log"},
-    "storage": {"rootDirectory", "commit", "dedupe", "remoteCache", "gc", "gcDelay", "gcInterval", "retention", "storageDriver"},
+    "storage": {
+        "rootDirectory",
+        "commit",
+        "dedupe",
+        "remoteCache",
+        "gc",
+        "gcDelay",
+        "gcInterval",
+        "retention",
+        "storageDriver",
+    },
     "storage.retention": {"delay", "policies"},
     "storage.retention.policies": {"repositories", "deleteReferrers", "deleteUntagged", "keepTags"},
     "storage.retention.policies.keepTags": {"patterns", "mostRecentlyPushedCount", "pulledWithin", "pushedWithin"},
-    "storage.storageDriver": {"name", "bucket", "region", "rootdirectory", "secure", "skipverify", "regionendpoint", "forcepathstyle"},
+    "storage.storageDriver": {
+        "name",
+        "bucket",
+        "region",
+        "rootdirectory",
+        "secure",
+        "skipverify",
+        "regionendpoint",
+        "forcepathstyle",
+    },
     "http": {"address", "port", "realm", "readTimeout", "writeTimeout", "tls", "auth", "accessControl"},
     "http.tls": {"cert", "key"},
     "http.auth": {"htpasswd", "failDelay"},
@@ -75,7 +94,10 @@ def configuration(directory: Path, **variables: t.Any) -> dict[str, t.Any]:
     [
         {},
         {"function_registry_storage": "s3", "function_registry_s3": BUCKET},
-        {"function_registry_storage": "s3", "function_registry_s3": {**BUCKET, "endpoint": "http://store.example.com:9000", "prefix": "p"}},
+        {
+            "function_registry_storage": "s3",
+            "function_registry_s3": {**BUCKET, "endpoint": "http://store.example.com:9000", "prefix": "p"},
+        },
     ],
     ids=["disk", "bucket", "other store"],
 )
@@ -103,7 +125,10 @@ def test_nobody_gets_in_without_a_password_and_nodes_only_read(tmp_path: Path) -
 
 
 def test_it_speaks_tls_only(tmp_path: Path) -> None:
-    assert configuration(tmp_path)["http"]["tls"] == {"cert": "/etc/zot-server/tls.crt", "key": "/etc/zot-server/tls.key"}
+    assert configuration(tmp_path)["http"]["tls"] == {
+        "cert": "/etc/zot-server/tls.crt",
+        "key": "/etc/zot-server/tls.key",
+    }
     assert values(tmp_path)["httpGet"]["scheme"] == "HTTPS"
 
 
@@ -112,7 +137,9 @@ def test_garbage_goes_and_what_is_in_use_stays(tmp_path: Path) -> None:
     assert storage["gc"] is True
     (policy,) = storage["retention"]["policies"]
     assert policy["deleteUntagged"] is True
-    assert policy["keepTags"] == [{"patterns": [".*"], "mostRecentlyPushedCount": 7, "pulledWithin": "240h", "pushedWithin": "240h"}]
+    assert policy["keepTags"] == [
+        {"patterns": [".*"], "mostRecentlyPushedCount": 7, "pulledWithin": "240h", "pushedWithin": "240h"}
+    ]
 
 
 def test_bucket_keeps_tags_as_what_is_known_of_pulls_goes_with_the_pod(tmp_path: Path) -> None:
@@ -125,7 +152,9 @@ def test_bucket_keeps_tags_as_what_is_known_of_pulls_goes_with_the_pod(tmp_path:
 
 def test_other_store_than_amazon_s(tmp_path: Path) -> None:
     own = {**BUCKET, "endpoint": "http://store.example.com:9000", "access_key": "key", "secret_key": "hidden-secret"}
-    driver = configuration(tmp_path, function_registry_storage="s3", function_registry_s3=own)["storage"]["storageDriver"]
+    driver = configuration(tmp_path, function_registry_storage="s3", function_registry_s3=own)["storage"][
+        "storageDriver"
+    ]
     assert driver["regionendpoint"] == "http://store.example.com:9000"
     assert (driver["forcepathstyle"], driver["secure"]) == (True, False)
 
@@ -134,7 +163,11 @@ def test_other_store_than_amazon_s(tmp_path: Path) -> None:
 
 
 def test_users_that_the_chart_brings_are_not_there(tmp_path: Path, access: registry_access.Access) -> None:
-    chart = yaml.safe_load((PROJECT.parent / "shared/charts/zot/values.yaml").read_text(encoding="utf-8")) if (PROJECT.parent / "shared").exists() else {}
+    chart = (
+        yaml.safe_load((PROJECT.parent / "shared/charts/zot/values.yaml").read_text(encoding="utf-8"))
+        if (PROJECT.parent / "shared").exists()
+        else {}
+    )
     found = values(tmp_path)
     assert chart.get("secretFiles", {}).get("htpasswd", "admin:").startswith("admin:")  # why this test is
     assert found["mountSecret"] is False
@@ -148,7 +181,13 @@ def test_users_that_the_chart_brings_are_not_there(tmp_path: Path, access: regis
 def test_values_hold_no_secret(tmp_path: Path, access: registry_access.Access) -> None:
     own = {**BUCKET, "access_key": "key", "secret_key": "hidden-secret"}
     text = json.dumps(values(tmp_path, function_registry_storage="s3", function_registry_s3=own))
-    hidden = [*access["users"].values(), access["server"]["key"], access["authority"]["key"], "hidden-secret", access["htpasswd"].splitlines()[0]]
+    hidden = [
+        *access["users"].values(),
+        access["server"]["key"],
+        access["authority"]["key"],
+        "hidden-secret",
+        access["htpasswd"].splitlines()[0],
+    ]
     assert [secret for secret in hidden if secret in text or json.dumps(secret)[1:-1] in text] == []
 
 
@@ -162,20 +201,34 @@ def test_pod_meets_the_namespace_s_level(tmp_path: Path, access: registry_access
     assert found["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_pod_starts_again_for_other_users_and_for_other_keys_of_the_bucket(tmp_path: Path, access: registry_access.Access) -> None:
+def test_pod_starts_again_for_other_users_and_for_other_keys_of_the_bucket(
+    tmp_path: Path, access: registry_access.Access
+) -> None:
     before = values(tmp_path)["podAnnotations"]
     other = {**access, "htpasswd": access["htpasswd"] + "more:$2b$05$x\n"}
     (tmp_path / "function-registry.json").write_text(registry_access.dumps(other), encoding="utf-8")
     assert values(tmp_path)["podAnnotations"] != before
-    bucket = {"function_registry_storage": "s3", "function_registry_s3": {**BUCKET, "access_key": "a", "secret_key": "b"}}
-    changed = {"function_registry_storage": "s3", "function_registry_s3": {**BUCKET, "access_key": "a", "secret_key": "c"}}
+    bucket = {
+        "function_registry_storage": "s3",
+        "function_registry_s3": {**BUCKET, "access_key": "a", "secret_key": "b"},
+    }
+    changed = {
+        "function_registry_storage": "s3",
+        "function_registry_s3": {**BUCKET, "access_key": "a", "secret_key": "c"},
+    }
     assert values(tmp_path, **bucket)["podAnnotations"] != values(tmp_path, **changed)["podAnnotations"]
 
 
 def test_keys_of_the_bucket_come_from_a_secret(tmp_path: Path, access: registry_access.Access) -> None:
-    own = {"function_registry_storage": "s3", "function_registry_s3": {**BUCKET, "access_key": "key", "secret_key": "hidden"}}
+    own = {
+        "function_registry_storage": "s3",
+        "function_registry_s3": {**BUCKET, "access_key": "key", "secret_key": "hidden"},
+    }
     data = role(tmp_path, **own).objects()[("Secret", "function-registry-s3")]["data"]
-    assert {name: base64.b64decode(value).decode() for name, value in data.items()} == {"access_key": "key", "secret_key": "hidden"}
+    assert {name: base64.b64decode(value).decode() for name, value in data.items()} == {
+        "access_key": "key",
+        "secret_key": "hidden",
+    }
     assert [entry["name"] for entry in values(tmp_path, **own)["env"]] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
     without = {"function_registry_storage": "s3", "function_registry_s3": BUCKET}
     assert ("Secret", "function-registry-s3") not in role(tmp_path, **without).objects()
@@ -207,12 +260,17 @@ def test_check_mode_of_a_new_cluster_renders(tmp_path: Path) -> None:
         ({"function_registry_host": "registry.example.com"}, ["registry.example.com", *SERVERS]),
     ],
 )
-def test_names_are_the_wanted_host_the_api_s_address_and_all_servers(tmp_path: Path, variables: dict[str, str], names: list[str]) -> None:
+def test_names_are_the_wanted_host_the_api_s_address_and_all_servers(
+    tmp_path: Path, variables: dict[str, str], names: list[str]
+) -> None:
     assert role(tmp_path, **variables).value("__function_registry_names") == names
 
 
 def test_names_are_known_without_a_plan_too(tmp_path: Path) -> None:
-    servers = {name: {"k3s_node": {"node": {"default_address": address}}} for name, address in zip(("server-1", "server-2"), SERVERS, strict=False)}
+    servers = {
+        name: {"k3s_node": {"node": {"default_address": address}}}
+        for name, address in zip(("server-1", "server-2"), SERVERS, strict=False)
+    }
     known = {
         "k3s_api_address": "",
         "k3s_servers_group": "k3s_server",
@@ -227,15 +285,23 @@ def test_names_are_known_without_a_plan_too(tmp_path: Path) -> None:
 
 def registries(directory: Path, **variables: t.Any) -> tuple[str, list[dict[str, t.Any]]]:
     """registries.yaml and all files of the role `registries`."""
-    own = {"function_registry_trust": str(directory / "function-registry.json"), "ansible_managed": "managed", "__k3s_host": {"architecture": "amd64"}}
+    own = {
+        "function_registry_trust": str(directory / "function-registry.json"),
+        "ansible_managed": "managed",
+        "__k3s_host": {"architecture": "amd64"},
+    }
     files = RenderedRole("registries", **own | variables).value("__registries_files")
     return next(file["content"] for file in files if file["path"].endswith("registries.yaml")), files
 
 
-def test_nodes_pull_through_their_own_port_with_a_password_that_only_reads(tmp_path: Path, access: registry_access.Access) -> None:
+def test_nodes_pull_through_their_own_port_with_a_password_that_only_reads(
+    tmp_path: Path, access: registry_access.Access
+) -> None:
     text, files = registries(tmp_path)
     content = yaml.safe_load(text)
-    assert content["mirrors"] == {"192.0.2.11:30500": {"endpoint": ["https://127.0.0.1:30500", "https://192.0.2.11:30500"]}}
+    assert content["mirrors"] == {
+        "192.0.2.11:30500": {"endpoint": ["https://127.0.0.1:30500", "https://192.0.2.11:30500"]}
+    }
     authority = "/etc/rancher/k3s/registries.d/function-registry.pem"
     trusted = {"auth": {"username": "nodes", "password": access["users"]["nodes"]}, "tls": {"ca_file": authority}}
     assert content["configs"] == {"127.0.0.1:30500": trusted, "192.0.2.11:30500": trusted}
@@ -273,7 +339,9 @@ def test_own_mirrors_and_credentials_stay(tmp_path: Path, access: registry_acces
 
 
 def test_nodes_without_the_registry_are_given_nothing_of_it(tmp_path: Path) -> None:
-    files = RenderedRole("registries", ansible_managed="managed", __k3s_host={"architecture": "amd64"}).value("__registries_files")
+    files = RenderedRole("registries", ansible_managed="managed", __k3s_host={"architecture": "amd64"}).value(
+        "__registries_files"
+    )
     states = {Path(file["path"]).name: file.get("state") for file in files}
     assert states["function-registry.pem"] == "absent"
     assert states["registries.yaml"] == "absent"
@@ -285,16 +353,34 @@ def test_nodes_without_the_registry_are_given_nothing_of_it(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"function_registry_host": "https://registry.example.com"}, "function_registry_host: https://registry.example.com is no host name"),
-        ({"function_registry_host": "registry.example.com:5000"}, "is no host name or address. Next: write it without https://, port and path."),
-        ({"function_registry_port": 5000}, "function_registry_port: is 5000. Next: give a free port from 30000 to 32767"),
+        (
+            {"function_registry_host": "https://registry.example.com"},
+            "function_registry_host: https://registry.example.com is no host name",
+        ),
+        (
+            {"function_registry_host": "registry.example.com:5000"},
+            "is no host name or address. Next: write it without https://, port and path.",
+        ),
+        (
+            {"function_registry_port": 5000},
+            "function_registry_port: is 5000. Next: give a free port from 30000 to 32767",
+        ),
         ({"function_registry_path": "Functions/"}, "function_registry_path: Functions/ is no path"),
         ({"function_registry_storage": "nfs"}, "function_registry_storage: is nfs. Next: write disk or s3."),
         ({"function_registry_size": "20"}, "function_registry_size: is 20. Next: write it as 20Gi."),
         ({"function_registry_storage": "s3"}, "must hold bucket and region"),
-        ({"function_registry_storage": "s3", "function_registry_s3": {**BUCKET, "access_key": "a"}}, "both keys or neither"),
-        ({"function_registry_storage": "s3", "function_registry_s3": {**BUCKET, "acess_key": "a"}}, "nothing but bucket, region, endpoint"),
-        ({"function_registry_storage": "s3", "function_registry_s3": {**BUCKET, "endpoint": "store:9000"}}, "an endpoint that is a URL"),
+        (
+            {"function_registry_storage": "s3", "function_registry_s3": {**BUCKET, "access_key": "a"}},
+            "both keys or neither",
+        ),
+        (
+            {"function_registry_storage": "s3", "function_registry_s3": {**BUCKET, "acess_key": "a"}},
+            "nothing but bucket, region, endpoint",
+        ),
+        (
+            {"function_registry_storage": "s3", "function_registry_s3": {**BUCKET, "endpoint": "store:9000"}},
+            "an endpoint that is a URL",
+        ),
         ({"function_registry_keep_images": 1}, "a rollback needs the one before"),
         ({"function_registry_keep_days": 0}, "function_registry_keep_days: is 0. Next: give 1 or more"),
     ],
@@ -319,7 +405,9 @@ def test_registry_stays_while_functions_come_from_it(tmp_path: Path, access: reg
         "user1/near 192x0.2.11:30500/functions/near",
     ]
     found = problem(role(tmp_path), "remove.yml", __function_registry_apps={"stdout_lines": lines})
-    assert found.startswith("Functions come from this registry and could start on no other node without it: 1, such as user1/shop.")
+    assert found.startswith(
+        "Functions come from this registry and could start on no other node without it: 1, such as user1/shop."
+    )
     assert problem(role(tmp_path), "remove.yml", __function_registry_apps={"stdout_lines": lines[1:]}) == ""
 
 
@@ -330,7 +418,9 @@ def test_registry_stays_also_where_this_machine_does_not_know_it(tmp_path: Path)
         "user1/six [2001:db8::1]:30500/functions/six",
         "user1/other ghcr.io/functions/other",
     ]
-    assert "without it: 2, such as user1/shop, user1/six." in problem(role(tmp_path), "remove.yml", __function_registry_apps={"stdout_lines": lines})
+    assert "without it: 2, such as user1/shop, user1/six." in problem(
+        role(tmp_path), "remove.yml", __function_registry_apps={"stdout_lines": lines}
+    )
     assert problem(role(tmp_path), "remove.yml", __function_registry_apps={"stdout_lines": lines[2:]}) == ""
 
 

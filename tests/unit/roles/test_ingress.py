@@ -9,8 +9,11 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.settings import DEFAULT_GATEWAY, ClusterSettings
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.url import function_address
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.settings import (
+    DEFAULT_GATEWAY,
+    ClusterSettings,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.url import function_address
 
 from tests.integration.support.certificates import CertificateAuthority
 
@@ -18,12 +21,19 @@ from .role_rendering import RenderedRole
 
 PLAN = {
     "cluster": {"api_host": "server-1"},
-    "hosts": {"server-1": {"address": "192.0.2.1", "role": "server"}, "infra-1": {"address": "192.0.2.5", "role": "agent"}},
+    "hosts": {
+        "server-1": {"address": "192.0.2.1", "role": "server"},
+        "infra-1": {"address": "192.0.2.5", "role": "agent"},
+    },
 }
 
 
 def ingress(**variables: t.Any) -> RenderedRole:
-    known = {"k3s_plan": PLAN, "groups": {"all": ["server-1"], "k3s_server": ["server-1"]}, "hostvars": {"server-1": {"ansible_host": "one.example.com"}}}
+    known = {
+        "k3s_plan": PLAN,
+        "groups": {"all": ["server-1"], "k3s_server": ["server-1"]},
+        "hostvars": {"server-1": {"ansible_host": "one.example.com"}},
+    }
     return RenderedRole("ingress", **{**known, **variables})
 
 
@@ -31,10 +41,14 @@ class _Gateway:
     """The API with the role's Gateway, and the status that Traefik gives it (traefik v3.7, gateway/kubernetes.go, gatewayAddresses)."""
 
     def __init__(self, role: RenderedRole) -> None:
-        self._gateway = next(item for (kind, _name), item in role.objects("objects_after.yml.j2").items() if kind == "Gateway")
+        self._gateway = next(
+            item for (kind, _name), item in role.objects("objects_after.yml.j2").items() if kind == "Gateway"
+        )
         status = role.template("values_traefik.yml.j2")["providers"]["kubernetesGateway"]["statusAddress"]
         kinds = {"ip": "IPAddress", "hostname": "Hostname"}
-        self._gateway["status"] = {"addresses": [{"type": kinds[key], "value": value} for key, value in status.items() if key in kinds]}
+        self._gateway["status"] = {
+            "addresses": [{"type": kinds[key], "value": value} for key, value in status.items() if key in kinds]
+        }
 
     def get(self, _kind: t.Any, namespace: str, name: str) -> dict[str, t.Any] | None:
         metadata = self._gateway["metadata"]
@@ -73,13 +87,21 @@ def test_address_of_a_host_is_one_that_others_reach(known: dict[str, str], addre
 
 
 def test_without_a_plan_the_host_itself_was_looked_at() -> None:
-    role = ingress(hostvars={"server-1": {"ansible_host": "one.example.com", "k3s_node": {"node": {"default_address": "192.0.2.77"}}}}, k3s_plan={})
+    role = ingress(
+        hostvars={
+            "server-1": {"ansible_host": "one.example.com", "k3s_node": {"node": {"default_address": "192.0.2.77"}}}
+        },
+        k3s_plan={},
+    )
     assert url(role) == "http://cart.shop.192.0.2.77.nip.io"
     assert "no address is known" in ingress(groups={}).problems()[0]
 
 
 def test_load_balancer_goes_before_hosts() -> None:
-    assert url(ingress(aws_cluster={"ingress": {"addresses": ["203.0.113.9", "203.0.113.10"]}})) == "http://cart.shop.203.0.113.9.nip.io"
+    assert (
+        url(ingress(aws_cluster={"ingress": {"addresses": ["203.0.113.9", "203.0.113.10"]}}))
+        == "http://cart.shop.203.0.113.9.nip.io"
+    )
 
 
 def test_host_name_as_address_serves_with_a_domain() -> None:
@@ -101,7 +123,10 @@ def test_each_listener_has_the_port_that_traefik_listens_on(variables: dict[str,
     role = ingress(**variables, ingress_tls="issuer", ingress_domain="example.com")
     ports = role.template("values_traefik.yml.j2")["ports"]
     (gateway,) = [item for (kind, _name), item in role.objects("objects_after.yml.j2").items() if kind == "Gateway"]
-    assert [listener["port"] for listener in gateway["spec"]["listeners"]] == [ports["web"]["port"], ports["websecure"]["port"]]
+    assert [listener["port"] for listener in gateway["spec"]["listeners"]] == [
+        ports["web"]["port"],
+        ports["websecure"]["port"],
+    ]
 
 
 def test_ports_of_the_node_are_replaced_one_pod_at_a_time() -> None:
@@ -110,7 +135,9 @@ def test_ports_of_the_node_are_replaced_one_pod_at_a_time() -> None:
     assert values["updateStrategy"]["rollingUpdate"] == {"maxUnavailable": 1, "maxSurge": 0}
     assert values["deployment"]["terminationGracePeriodSeconds"] > 30 + 10, "it must outlast its draining"
     namespace = ingress().objects()["Namespace", "wasmfaas-system"]
-    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged", "other levels forbid ports of the node"
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged", (
+        "other levels forbid ports of the node"
+    )
 
 
 def test_client_addresses_are_believed_from_named_networks_only() -> None:
@@ -126,12 +153,17 @@ def test_access_log_is_json_without_credentials_and_with_trace_ids_where_there_i
     assert values["accessLog"]["enabled"] is True and values["accessLog"]["format"] == "json"
     assert values["accessLog"]["fields"]["headers"]["defaultMode"] == "drop"
     assert "Authorization" not in values["accessLog"]["fields"]["headers"]["names"]
-    assert values["tracing"]["otlp"]["http"]["endpoint"] == "http://opentelemetry-collector.observability:4318/v1/traces"
+    assert (
+        values["tracing"]["otlp"]["http"]["endpoint"] == "http://opentelemetry-collector.observability:4318/v1/traces"
+    )
     assert "tracing" not in ingress(platform_components=["ingress"]).template("values_traefik.yml.j2")
 
 
 def test_image_is_not_from_docker_hub() -> None:
-    assert ingress().template("values_traefik.yml.j2")["image"] == {"registry": "mirror.gcr.io", "repository": "library/traefik"}
+    assert ingress().template("values_traefik.yml.j2")["image"] == {
+        "registry": "mirror.gcr.io",
+        "repository": "library/traefik",
+    }
 
 
 # HTTPS
@@ -154,7 +186,9 @@ def test_certificate_has_no_names_of_tenants_that_are_to_go() -> None:
     listed = [{"name": "user1"}, {"name": "user2", "state": "absent"}, {"name": "user3", "state": "present"}]
     assert ingress(tenants=listed).value("ingress_domain_namespaces") == ["default", "user1", "user3"]
     for wrong in (None, ["user1"], "user1", [{"state": "absent"}]):
-        assert ingress(tenants=wrong).value("ingress_domain_namespaces") == ["default"], "role tenant says what is wrong with it"
+        assert ingress(tenants=wrong).value("ingress_domain_namespaces") == ["default"], (
+            "role tenant says what is wrong with it"
+        )
 
 
 def test_files_become_the_secret_of_the_listener(tmp_path: Path) -> None:
@@ -190,14 +224,33 @@ def test_files_become_the_secret_of_the_listener(tmp_path: Path) -> None:
         ({"ingress_tls": "yes"}, "ingress_tls: 'yes' is not known"),
         ({"ingress_addresses": "198.51.100.7"}, "ingress_addresses: '198.51.100.7' is text, and a list is needed"),
         ({"ingress_domain_namespaces": "default"}, "ingress_domain_namespaces: 'default' is text"),
-        ({"ingress_tls": "issuer", "ingress_domain": "example.com", "platform_components_removed": ["cert_manager"]}, "needs cert-manager"),
+        (
+            {"ingress_tls": "issuer", "ingress_domain": "example.com", "platform_components_removed": ["cert_manager"]},
+            "needs cert-manager",
+        ),
         ({"ingress_tls": "issuer"}, "is no domain"),
         ({"ingress_tls": "issuer", "ingress_domain": "*.example.com"}, "without a star"),
-        ({"ingress_tls": "issuer", "ingress_domain": "example.com", "ingress_domain_namespaces": []}, "HTTPS for no namespace"),
-        ({"ingress_tls": "issuer", "ingress_domain": "example.com", "platform_components": ["ingress"]}, "needs cert-manager"),
-        ({"ingress_tls": "issuer", "ingress_domain": "example.com", "ingress_domain_namespaces": [f"n{i}" for i in range(101)]}, "at most 100"),
+        (
+            {"ingress_tls": "issuer", "ingress_domain": "example.com", "ingress_domain_namespaces": []},
+            "HTTPS for no namespace",
+        ),
+        (
+            {"ingress_tls": "issuer", "ingress_domain": "example.com", "platform_components": ["ingress"]},
+            "needs cert-manager",
+        ),
+        (
+            {
+                "ingress_tls": "issuer",
+                "ingress_domain": "example.com",
+                "ingress_domain_namespaces": [f"n{i}" for i in range(101)],
+            },
+            "at most 100",
+        ),
         ({"ingress_tls": "files", "ingress_domain": "example.com"}, "ingress_certificate_file: there is no file"),
-        ({"ingress_tls": "files", "ingress_domain": "example.com", "ingress_certificate_file": "/none/own.pem"}, "'/none/own.pem'"),
+        (
+            {"ingress_tls": "files", "ingress_domain": "example.com", "ingress_certificate_file": "/none/own.pem"},
+            "'/none/own.pem'",
+        ),
     ],
 )
 def test_bad_input_is_named_with_the_next_step(variables: dict[str, t.Any], named: str) -> None:
@@ -212,10 +265,15 @@ def test_defaults_pass_the_check() -> None:
 def test_ingress_of_k3s_itself_is_refused_with_what_to_set() -> None:
     def refused(*lines: str, **more: t.Any) -> str:
         others = {"rc": 0, "stderr": "", "stdout_lines": list(lines), **more}
-        return ingress().refusal("check_cluster | Refuse beside k3s' own ingress", "check_cluster.yml", __ingress_others=others)
+        return ingress().refusal(
+            "check_cluster | Refuse beside k3s' own ingress", "check_cluster.yml", __ingress_others=others
+        )
 
     message = refused("deployment.apps/coredns", "deployment.apps/traefik")
-    assert "deployment.apps/traefik take the ports" in message and "k3s_server_config: {disable: [traefik, servicelb]}" in message
+    assert (
+        "deployment.apps/traefik take the ports" in message
+        and "k3s_server_config: {disable: [traefik, servicelb]}" in message
+    )
     assert "svclb" in refused("daemonset.apps/svclb-shop-1234")
     assert refused("deployment.apps/traefik-x", "deployment.apps/coredns") == ""
     message = refused(rc=1, stderr="connection refused")
@@ -241,14 +299,18 @@ def test_certificate_for_another_host_is_named_before_anything_is_touched(tmp_pa
         ingress_certificate_days=0,
     )
     (message,) = role.problems()
-    assert "it is for another host: it holds *.functions.example.com, and not *.default.functions.example.com." in message
+    assert (
+        "it is for another host: it holds *.functions.example.com, and not *.default.functions.example.com." in message
+    )
     assert "Next: get one for *.default.functions.example.com" in message
 
 
 def test_the_certificate_of_an_issuer_goes_with_it() -> None:
     (certificate,) = ingress(ingress_tls="none").value("__ingress_absent")
     issuer = ingress(ingress_tls="issuer", ingress_domain="example.com")
-    wanted = next(entry for (kind, _name), entry in issuer.objects("objects_after.yml.j2").items() if kind == "Certificate")
+    wanted = next(
+        entry for (kind, _name), entry in issuer.objects("objects_after.yml.j2").items() if kind == "Certificate"
+    )
     assert [certificate[key] for key in ("apiVersion", "kind")] == [wanted[key] for key in ("apiVersion", "kind")]
     assert certificate["metadata"].items() <= wanted["metadata"].items()
     assert issuer.value("__ingress_absent") == []

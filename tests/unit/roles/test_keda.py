@@ -8,11 +8,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.objects import function_objects
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.settings import EXTERNAL_SCALER, INTERCEPTOR_SERVICE, Autoscale, ClusterSettings
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function import WantedFunction
-from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Component, LocalSource, Manifest, Trigger
-from ansible_collections.wasmfaas.platform.plugins.module_utils.variables import VariableValues
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.model import (
+    Component,
+    LocalSource,
+    Manifest,
+    Trigger,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.model import WantedFunction
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.variables import VariableValues
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.objects import function_objects
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.settings import (
+    EXTERNAL_SCALER,
+    INTERCEPTOR_SERVICE,
+    Autoscale,
+    ClusterSettings,
+)
 
 from .role_rendering import RenderedRole
 
@@ -26,11 +36,22 @@ def test_the_release_makes_the_services_that_functions_name() -> None:
 
 
 def test_keda_comes_before_the_add_on_whose_chart_needs_its_kinds() -> None:
-    charts = [task["wasmfaas.platform.k3s_charts"]["charts"] for task in RenderedRole("keda").tasks() if "wasmfaas.platform.k3s_charts" in task]
+    charts = [
+        task["wasmfaas.platform.k3s_charts"]["charts"]
+        for task in RenderedRole("keda").tasks()
+        if "wasmfaas.platform.k3s_charts" in task
+    ]
     assert charts == ["{{ __keda_charts }}", "{{ __keda_http_charts }}"]
-    named = [[chart["name"] for chart in RenderedRole("keda").value(variable)] for variable in ("__keda_charts", "__keda_http_charts")]
+    named = [
+        [chart["name"] for chart in RenderedRole("keda").value(variable)]
+        for variable in ("__keda_charts", "__keda_http_charts")
+    ]
     assert named == [["keda"], ["keda-add-ons-http"]]
-    removed = [task["wasmfaas.platform.k3s_charts"]["charts"] for task in RenderedRole("keda").tasks("remove.yml") if "wasmfaas.platform.k3s_charts" in task]
+    removed = [
+        task["wasmfaas.platform.k3s_charts"]["charts"]
+        for task in RenderedRole("keda").tasks("remove.yml")
+        if "wasmfaas.platform.k3s_charts" in task
+    ]
     assert [[chart["name"] for chart in group] for group in removed] == [["keda-add-ons-http"], ["keda"]]
 
 
@@ -39,7 +60,9 @@ def test_routes_of_every_namespace_may_lead_to_the_interceptor_and_nowhere_else(
     assert list(grants) == [("ReferenceGrant", "functions-default"), ("ReferenceGrant", "functions-shop")]
     for namespace, grant in zip(("default", "shop"), grants.values(), strict=True):
         assert grant["metadata"]["namespace"] == INTERCEPTOR_SERVICE[0]
-        assert grant["spec"]["from"] == [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": namespace}]
+        assert grant["spec"]["from"] == [
+            {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": namespace}
+        ]
         assert grant["spec"]["to"] == [{"group": "", "kind": "Service", "name": INTERCEPTOR_SERVICE[1]}]
 
 
@@ -50,9 +73,18 @@ def test_without_the_gateway_api_there_are_no_grants() -> None:
 def test_a_request_waits_as_long_as_functions_ask_for() -> None:
     """The interceptor's own limit is for routes without one; it must not be shorter than what spin_function writes."""
     settings = ClusterSettings(autoscale=Autoscale(min=0, max=2, target_concurrency=1))
-    manifest = Manifest(Path("/p/spin.toml"), "a", (Trigger("t", "http", "c", {}),), {"c": Component(id="c", source=LocalSource("c.wasm"))})
+    manifest = Manifest(
+        Path("/p/spin.toml"),
+        "a",
+        (Trigger("t", "http", "c", {}),),
+        {"c": Component(id="c", source=LocalSource("c.wasm"))},
+    )
     wanted = WantedFunction("a", "b", "d", "c", manifest, VariableValues({}, {}))
-    (route,) = [item for item in function_objects(wanted, settings, "http://a.b.example.com", None) if item["kind"] == "InterceptorRoute"]
+    (route,) = [
+        item
+        for item in function_objects(wanted, settings, "http://a.b.example.com", None)
+        if item["kind"] == "InterceptorRoute"
+    ]
     values = RenderedRole("keda").template("values_keda-add-ons-http.yml.j2")
     assert _seconds(values["interceptor"]["readinessTimeout"]) >= _seconds(route["spec"]["timeouts"]["readiness"])
     assert values["interceptor"]["responseHeaderTimeout"] == "300s"
@@ -79,7 +111,10 @@ def test_interceptors_trace_only_where_there_is_a_collector() -> None:
         ({"keda_interceptor_replicas": {"min": 1}}, "is no range"),
         ({"keda_cold_start_timeout": 0}, "keda_cold_start_timeout"),
         ({"keda_route_namespaces": "default"}, "keda_route_namespaces: 'default' is text, and a list is needed"),
-        ({"keda_resources": {"interceptor": {}}}, "keda_resources: has to hold operator, metrics_server, webhooks, http_operator, http_scaler, interceptor"),
+        (
+            {"keda_resources": {"interceptor": {}}},
+            "keda_resources: has to hold operator, metrics_server, webhooks, http_operator, http_scaler, interceptor",
+        ),
     ],
 )
 def test_bad_input_is_named_with_the_next_step(variables: dict[str, object], named: str) -> None:
@@ -94,8 +129,14 @@ def test_defaults_pass_the_check() -> None:
 def test_removal_is_refused_while_functions_scale_by_it() -> None:
     task = "remove | Refuse while functions scale by it"
     role = RenderedRole("keda")
-    results = [{"stdout": "ScaledObject/keda/keda-add-ons-http-interceptor ScaledObject/shop/cart "}, {"stdout": ""}, {"stdout": "InterceptorRoute/shop/cart "}]
+    results = [
+        {"stdout": "ScaledObject/keda/keda-add-ons-http-interceptor ScaledObject/shop/cart "},
+        {"stdout": ""},
+        {"stdout": "InterceptorRoute/shop/cart "},
+    ]
     message = role.refusal(task, "remove.yml", __keda_found={"results": results})
     assert "1 functions scale by it: shop/cart." in message and "keda_remove_in_use=true" in message
     assert role.refusal(task, "remove.yml", __keda_found={"results": results}, keda_remove_in_use=True) == ""
-    assert role.refusal(task, "remove.yml", __keda_found={"results": [{"stdout": "ScaledObject/keda/own "}]}) == "", "the add-on's own goes with it"
+    assert role.refusal(task, "remove.yml", __keda_found={"results": [{"stdout": "ScaledObject/keda/own "}]}) == "", (
+        "the add-on's own goes with it"
+    )

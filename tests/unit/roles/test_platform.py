@@ -51,8 +51,16 @@ def test_parts_come_after_what_they_need_in_whichever_order_they_are_listed() ->
 def test_playbooks_check_before_they_touch_anything(playbook: str, before: str, after: str) -> None:
     plays = yaml.safe_load((PROJECT / f"playbooks/{playbook}.yml").read_text(encoding="utf-8"))
     # Before it, site.yml does one thing: it starts servers that an earlier run left unable to start, so that there is a cluster to look at.
-    tasks = next(play["tasks"] for play in plays if "tasks" in play and play["name"] != "Start servers that k3s refuses to start on")
-    (check,) = [number for number, task in enumerate(tasks) if task.get("ansible.builtin.include_role", {}).get("tasks_from", "").startswith("check")]
+    tasks = next(
+        play["tasks"]
+        for play in plays
+        if "tasks" in play and play["name"] != "Start servers that k3s refuses to start on"
+    )
+    (check,) = [
+        number
+        for number, task in enumerate(tasks)
+        if task.get("ansible.builtin.include_role", {}).get("tasks_from", "").startswith("check")
+    ]
     assert [tasks[check - 1]["name"], tasks[check + 1]["name"]] == [before, after]
 
 
@@ -61,12 +69,17 @@ def test_parts_are_asked_once() -> None:
     for task in platform().tasks("install.yml")[1:]:
         assert task["vars"] == {"__platform_checked": True}
     for part in (*PARTS, "tenant"):
-        (check,) = [task for task in RenderedRole(part).tasks() if task.get("ansible.builtin.include_tasks") == "check.yml"]
+        (check,) = [
+            task for task in RenderedRole(part).tasks() if task.get("ansible.builtin.include_tasks") == "check.yml"
+        ]
         assert check["when"] == "not __platform_checked | default(false)"
 
 
 def test_what_is_to_be_removed_is_not_had() -> None:
-    assert loops(platform_components_removed=["keda"]) == [["keda"], ["cert_manager", "spin_operator", "ingress", "observability"]]
+    assert loops(platform_components_removed=["keda"]) == [
+        ["keda"],
+        ["cert_manager", "spin_operator", "ingress", "observability"],
+    ]
     assert platform(platform_components_removed=["keda"]).problems() == []
 
 
@@ -85,38 +98,60 @@ def test_tenants_are_had_where_there_are_some() -> None:
 
 
 def test_without_observability_nothing_is_sent_to_its_collector() -> None:
-    for variables in ({"platform_components": ["cert_manager", "keda"]}, {"platform_components_removed": ["observability"]}):
+    for variables in (
+        {"platform_components": ["cert_manager", "keda"]},
+        {"platform_components_removed": ["observability"]},
+    ):
         assert platform(**variables).value("platform_otlp_address") == ""
         assert RenderedRole("spin_operator", **variables).value("spin_operator_otlp_endpoints") == {}
         assert RenderedRole("tenant", **variables).value("tenant_otlp_endpoints") == {}
         assert RenderedRole("ingress", **variables).value("ingress_traces_endpoint") == ""
-        assert "extraEnvs" not in RenderedRole("keda", **variables).template("values_keda-add-ons-http.yml.j2")["interceptor"]
+        assert (
+            "extraEnvs"
+            not in RenderedRole("keda", **variables).template("values_keda-add-ons-http.yml.j2")["interceptor"]
+        )
 
 
 def test_all_parts_send_to_another_collector_where_there_is_one() -> None:
     own = "http://collector.example.com:4318"
-    assert set(RenderedRole("spin_operator", platform_otlp_address=own).value("spin_operator_otlp_endpoints").values()) == {
+    assert set(
+        RenderedRole("spin_operator", platform_otlp_address=own).value("spin_operator_otlp_endpoints").values()
+    ) == {
         f"{own}/v1/traces",
         f"{own}/v1/metrics",
     }
     assert RenderedRole("ingress", platform_otlp_address=own).value("ingress_traces_endpoint") == f"{own}/v1/traces"
-    environment = RenderedRole("keda", platform_otlp_address=own).template("values_keda-add-ons-http.yml.j2")["interceptor"]["extraEnvs"]
+    environment = RenderedRole("keda", platform_otlp_address=own).template("values_keda-add-ons-http.yml.j2")[
+        "interceptor"
+    ]["extraEnvs"]
     assert environment["OTEL_EXPORTER_OTLP_ENDPOINT"] == own
 
 
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
-        ({"platform_components": ["kedda"]}, "platform_components: there is no part kedda. Next: use aws_integration, cert_manager"),
+        (
+            {"platform_components": ["kedda"]},
+            "platform_components: there is no part kedda. Next: use aws_integration, cert_manager",
+        ),
         ({"platform_components_removed": ["kedda"]}, "platform_components_removed: there is no part kedda"),
         ({"platform_only": ["kedda"]}, "platform_only: there is no part kedda"),
-        ({"platform_only": ["function_registry"]}, "platform_only: function_registry is neither to be had nor to be removed"),
+        (
+            {"platform_only": ["function_registry"]},
+            "platform_only: function_registry is neither to be had nor to be removed",
+        ),
         ({"platform_components_removed": ["cert_manager"]}, "would end with it. Next: remove spin_operator too"),
-        ({"platform_chart_overrides": {"cert_manager": {}}}, "there is no chart cert_manager. Next: use cert-manager, "),
+        (
+            {"platform_chart_overrides": {"cert_manager": {}}},
+            "there is no chart cert_manager. Next: use cert-manager, ",
+        ),
         ({"platform_components": "keda"}, "platform_components: 'keda' is text, and a list is needed"),
         ({"platform_components": None}, "platform_components: is written without a value"),
         ({"platform_timeout": "10m"}, "platform_timeout: '10m' is no whole number"),
-        ({"platform_chart_installer": "flux"}, "platform_chart_installer: 'flux' is not known. Next: write auto, controller or helm."),
+        (
+            {"platform_chart_installer": "flux"},
+            "platform_chart_installer: 'flux' is not known. Next: write auto, controller or helm.",
+        ),
     ],
 )
 def test_bad_input_is_named_with_the_next_step(variables: dict[str, t.Any], named: str) -> None:
@@ -127,14 +162,28 @@ def test_bad_input_is_named_with_the_next_step(variables: dict[str, t.Any], name
 
 def test_numbers_and_truth_values_may_come_from_the_command_line() -> None:
     assert platform(platform_timeout="900").problems() == []
-    assert RenderedRole("cert_manager", cert_manager_self_signed_issuer="yes", cert_manager_startup_check_timeout="60").problems() == []
+    assert (
+        RenderedRole(
+            "cert_manager", cert_manager_self_signed_issuer="yes", cert_manager_startup_check_timeout="60"
+        ).problems()
+        == []
+    )
 
 
 def test_what_is_wrong_with_one_variable_does_not_hide_the_others() -> None:
-    role = RenderedRole("ingress", ingress_addresses="192.0.2.1", ingress_http_port=0, ingress_traces_share=2, k3s_plan={})
-    assert [problem.partition(":")[0] for problem in role.problems()] == ["ingress_addresses", "ingress_addresses", "ingress_http_port", "ingress_traces_share"]
+    role = RenderedRole(
+        "ingress", ingress_addresses="192.0.2.1", ingress_http_port=0, ingress_traces_share=2, k3s_plan={}
+    )
+    assert [problem.partition(":")[0] for problem in role.problems()] == [
+        "ingress_addresses",
+        "ingress_addresses",
+        "ingress_http_port",
+        "ingress_traces_share",
+    ]
 
 
 def test_what_can_not_be_filled_in_is_named() -> None:
-    (problem,) = RenderedRole("cert_manager", cert_manager_acme_domains=trust_as_template("{{ no_such_variable }}")).problems()
+    (problem,) = RenderedRole(
+        "cert_manager", cert_manager_acme_domains=trust_as_template("{{ no_such_variable }}")
+    ).problems()
     assert problem.startswith("cert_manager_acme_domains: can't be filled in: ") and "no_such_variable" in problem

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
-from ansible_collections.wasmfaas.platform.plugins.module_utils.download.programs import expand, provide
+from ansible_collections.wasmfaas.platform.plugins.module_utils.download.binaries import expand, provide
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import paths
 
@@ -27,7 +27,10 @@ HERE = {"path": "/cache/ecr-credential-provider", "sha256": "b" * 64}
 
 def role(**variables: t.Any) -> RenderedRole:
     own = {"ansible_managed": "managed", "__k3s_host": {"architecture": "arm64"}}
-    return RenderedRole("registries", **own | {"registries_downloaded": {"programs": {"ecr-credential-provider": {"arm64": HERE}}}} | variables)
+    return RenderedRole(
+        "registries",
+        **own | {"registries_downloaded": {"programs": {"ecr-credential-provider": {"arm64": HERE}}}} | variables,
+    )
 
 
 def files(**variables: t.Any) -> dict[str, dict[str, t.Any]]:
@@ -41,20 +44,36 @@ def programs(**variables: t.Any) -> list[dict[str, t.Any]]:
 def test_nodes_get_the_program_and_its_configuration() -> None:
     """k3s looks at these two places as it starts, and needs no flag (k3s, pkg/cli/cmds/agent.go, ImageCredProvBinDirFlag and ImageCredProvConfigFlag)."""
     found = files(registries_ecr_login=True)
-    assert found[PROGRAM] == {"path": PROGRAM, "source": HERE["path"], "sha256": HERE["sha256"], "mode": "0755", "state": "present"}
+    assert found[PROGRAM] == {
+        "path": PROGRAM,
+        "source": HERE["path"],
+        "sha256": HERE["sha256"],
+        "mode": "0755",
+        "state": "present",
+    }
     configuration = yaml.safe_load(found[paths.CREDENTIAL_PROVIDER_CONFIG]["content"])
-    assert (configuration["apiVersion"], configuration["kind"]) == ("kubelet.config.k8s.io/v1", "CredentialProviderConfig")
+    assert (configuration["apiVersion"], configuration["kind"]) == (
+        "kubelet.config.k8s.io/v1",
+        "CredentialProviderConfig",
+    )
     (provider,) = configuration["providers"]
     assert provider["name"] == Path(PROGRAM).name and provider["apiVersion"] == "credentialprovider.kubelet.k8s.io/v1"
     assert provider["defaultCacheDuration"] == "12h" and "*.dkr.ecr.*.amazonaws.com" in provider["matchImages"]
 
 
 @pytest.mark.parametrize(
-    "variables", [{}, {"registries_ecr_login": False}, {"registries_ecr_login": False, "registries_ecr_credential_provider": {"arm64": "/x"}}]
+    "variables",
+    [
+        {},
+        {"registries_ecr_login": False},
+        {"registries_ecr_login": False, "registries_ecr_credential_provider": {"arm64": "/x"}},
+    ],
 )
 def test_other_nodes_get_nothing_of_it(variables: dict[str, t.Any]) -> None:
     found = files(**variables)
-    assert {found[path]["state"] for path in (PROGRAM, paths.CREDENTIAL_PROVIDER_CONFIG)} == {"absent"} and programs(**variables) == []
+    assert {found[path]["state"] for path in (PROGRAM, paths.CREDENTIAL_PROVIDER_CONFIG)} == {"absent"} and programs(
+        **variables
+    ) == []
 
 
 def test_the_program_comes_from_its_publisher_with_a_checksum_for_each_architecture() -> None:
@@ -63,13 +82,17 @@ def test_the_program_comes_from_its_publisher_with_a_checksum_for_each_architect
         f"https://artifacts.k8s.io/binaries/cloud-provider-aws/v{program.version}/linux/{name}/ecr-credential-provider-linux-{name}"
         for program, name in zip(wanted, ("amd64", "arm64"), strict=True)
     ]
-    assert all(re.fullmatch("[0-9a-f]{64}", program.sha256) for program in wanted) and wanted[0].sha256 != wanted[1].sha256
+    assert (
+        all(re.fullmatch("[0-9a-f]{64}", program.sha256) for program in wanted) and wanted[0].sha256 != wanted[1].sha256
+    )
 
 
 def test_a_version_without_its_checksum_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
     release = {"version": "1.37.1", "url": "https://mirror.example.com/{version}/{architecture}"}
     (program,) = expand(programs(registries_ecr_login=True, registries_ecr_release=release)[0], ["arm64"])
-    with pytest.raises(PlatformError, match=r"No checksum of ecr-credential-provider 1\.37\.1 for arm64 is known") as refused:
+    with pytest.raises(
+        PlatformError, match=r"No checksum of ecr-credential-provider 1\.37\.1 for arm64 is known"
+    ) as refused:
         provide(program, tmp_path, None, check_mode=False)
     assert "registries_ecr_release" in refused.value.next_step
 
@@ -88,18 +111,29 @@ def test_the_plan_knows_of_the_login(playbook: str) -> None:
     """Before the role k3s plans or collects; and site.yml downloads before it changes anything."""
     plays = yaml.safe_load((PROJECT / f"playbooks/{playbook}.yml").read_text(encoding="utf-8"))
     roles_of_plays = [
-        [(role["name"].rpartition(".")[2], role["tasks_from"]) for task in play["tasks"] for key, role in task.items() if key.endswith("_role")]
+        [
+            (role["name"].rpartition(".")[2], role["tasks_from"])
+            for task in play["tasks"]
+            for key, role in task.items()
+            if key.endswith("_role")
+        ]
         for play in plays
         if "tasks" in play
     ]
     roles = next(roles for roles in roles_of_plays if {("k3s", "plan"), ("k3s", "bundle")} & {*roles})
-    assert roles.index(("registries", "plan")) < min(position for position, entry in enumerate(roles) if entry in (("k3s", "plan"), ("k3s", "bundle")))
+    assert roles.index(("registries", "plan")) < min(
+        position for position, entry in enumerate(roles) if entry in (("k3s", "plan"), ("k3s", "bundle"))
+    )
     assert playbook == "bundle" or ("registries", "download") in roles
 
 
 def test_air_gap_bundles_and_node_bundles_hold_the_program() -> None:
     bundled = RenderedRole(
-        "k3s", registries_programs=programs(registries_ecr_login=True), ansible_play_hosts=[], wasm_shims_catalogue={}, role_path=str(PROJECT / "roles/k3s")
+        "k3s",
+        registries_programs=programs(registries_ecr_login=True),
+        ansible_play_hosts=[],
+        wasm_shims_catalogue={},
+        role_path=str(PROJECT / "roles/k3s"),
     )
     assert "ecr-credential-provider" in [entry["name"] for entry in bundled.value("__k3s_bundle_programs")]
     steps = yaml.safe_load((PROJECT / "roles/node_bundle/tasks/main.yml").read_text(encoding="utf-8"))
@@ -110,10 +144,18 @@ def test_air_gap_bundles_and_node_bundles_hold_the_program() -> None:
 
 
 def test_on_aws_nodes_log_in_and_public_images_come_through_the_mirrors() -> None:
-    variables = DataLoader().load_from_file(str(PROJECT / "inventories/aws/group_vars/all.yml"), trusted_as_template=True)
+    variables = DataLoader().load_from_file(
+        str(PROJECT / "inventories/aws/group_vars/all.yml"), trusted_as_template=True
+    )
     host = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
-    cluster = {"registry": {"host": host, "mirrors": {"quay.io": "wasmfaas-quay", "registry.k8s.io": "wasmfaas-kubernetes"}}}
+    cluster = {
+        "registry": {"host": host, "mirrors": {"quay.io": "wasmfaas-quay", "registry.k8s.io": "wasmfaas-kubernetes"}}
+    }
     on_aws = role(**variables, aws_cluster=cluster)
     assert on_aws.value("__registries_ecr_used") is True and files(**variables)[PROGRAM]["state"] == "present"
-    mirrors = {"docker.io": "mirror.gcr.io", "quay.io": f"{host}/wasmfaas-quay", "registry.k8s.io": f"{host}/wasmfaas-kubernetes"}
+    mirrors = {
+        "docker.io": "mirror.gcr.io",
+        "quay.io": f"{host}/wasmfaas-quay",
+        "registry.k8s.io": f"{host}/wasmfaas-kubernetes",
+    }
     assert on_aws.value("platform_image_registries") == mirrors

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster.settings import DEFAULT_EXECUTOR
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.settings import DEFAULT_EXECUTOR
 
 from .role_rendering import ROLES, RenderedRole
 
@@ -17,7 +17,9 @@ OTEL = {
 
 
 def test_every_namespace_gets_the_executor_that_functions_name() -> None:
-    objects = RenderedRole("spin_operator", spin_operator_executor_namespaces=["default", "shop"]).template("objects_after.yml.j2")
+    objects = RenderedRole("spin_operator", spin_operator_executor_namespaces=["default", "shop"]).template(
+        "objects_after.yml.j2"
+    )
     assert [(item["kind"], item["metadata"].get("namespace", item["metadata"]["name"])) for item in objects] == [
         ("Namespace", "default"),
         ("SpinAppExecutor", "default"),
@@ -52,16 +54,24 @@ def test_tenants_have_the_same_executor() -> None:
         operator, tenant = RenderedRole("spin_operator", **variables), RenderedRole("tenant", **variables)
         assert tenant.value("__tenant_executor_spec") == operator.value("__spin_operator_executor_spec")
         assert tenant.value("tenant_executor") == operator.value("spin_operator_executor")
-    assert "installDefaultCACerts" not in operator.value("__spin_operator_executor_spec")["deploymentConfig"], "the operator drops false when it writes back"
+    assert "installDefaultCACerts" not in operator.value("__spin_operator_executor_spec")["deploymentConfig"], (
+        "the operator drops false when it writes back"
+    )
 
 
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
         ({"spin_operator_executor_namespaces": ["Shop"]}, "Shop can be no namespace"),
-        ({"spin_operator_executor_namespaces": "default"}, 'write spin_operator_executor_namespaces: ["default"], or -e'),
+        (
+            {"spin_operator_executor_namespaces": "default"},
+            'write spin_operator_executor_namespaces: ["default"], or -e',
+        ),
         ({"spin_operator_otlp_endpoints": {"traces": "http://collector:4318"}}, "add the path"),
-        ({"spin_operator_otlp_endpoints": {"profiles": "http://collector:4318/v1/profiles"}}, "traces, metrics or logs"),
+        (
+            {"spin_operator_otlp_endpoints": {"profiles": "http://collector:4318/v1/profiles"}},
+            "traces, metrics or logs",
+        ),
     ],
 )
 def test_bad_input_is_named_with_the_next_step(variables: dict[str, object], named: str) -> None:
@@ -77,9 +87,17 @@ def test_functions_are_not_removed_by_the_way() -> None:
     task = "remove | Refuse while there are functions"
     role = RenderedRole("spin_operator")
     message = role.refusal(task, "remove.yml", __spin_operator_functions={"stdout": "default/hello shop/cart "})
-    assert "2 functions would end with it: default/hello, shop/cart" in message and "spin_operator_remove_functions=true" in message
+    assert (
+        "2 functions would end with it: default/hello, shop/cart" in message
+        and "spin_operator_remove_functions=true" in message
+    )
     assert role.refusal(task, "remove.yml", __spin_operator_functions={"stdout": ""}) == ""
-    assert role.refusal(task, "remove.yml", __spin_operator_functions={"stdout": "a/b"}, spin_operator_remove_functions=True) == ""
+    assert (
+        role.refusal(
+            task, "remove.yml", __spin_operator_functions={"stdout": "a/b"}, spin_operator_remove_functions=True
+        )
+        == ""
+    )
 
 
 def test_removal_takes_apps_executors_operator_and_definitions_in_this_order() -> None:
@@ -104,14 +122,24 @@ def test_default_namespaces_are_not_the_platforms_own() -> None:
 @pytest.mark.parametrize(("version", "seconds"), [("v1.36.4+k3s1", 5), ("v1.35.2+k3s1", 0)])
 def test_pods_pause_before_their_end_where_the_cluster_can_make_them(version: str, seconds: int) -> None:
     """tests/integration/test_request_path.py applies the policy to a real API server, and counts the requests that are lost without it."""
-    assert int(RenderedRole("spin_operator", k3s_version=version).value("spin_operator_drain_seconds")) == 0, "a cluster that is not ours may be older"
+    assert int(RenderedRole("spin_operator", k3s_version=version).value("spin_operator_drain_seconds")) == 0, (
+        "a cluster that is not ours may be older"
+    )
     role = RenderedRole("spin_operator", k3s_version=version, k3s_plan={})
     assert int(role.value("spin_operator_drain_seconds")) == seconds
-    policies = [entry for entry in role.value(main_task(role)["objects_after"].strip().removeprefix("{{").removesuffix("}}")) if "Mutating" in entry["kind"]]
+    policies = [
+        entry
+        for entry in role.value(main_task(role)["objects_after"].strip().removeprefix("{{").removesuffix("}}"))
+        if "Mutating" in entry["kind"]
+    ]
     assert len(policies) == (2 if seconds else 0)
     switched_off = role.value(main_task(role)["objects_absent"].strip().removeprefix("{{").removesuffix("}}"))
     assert len(switched_off) == (0 if seconds else 2)
 
 
 def main_task(role: RenderedRole) -> dict[str, str]:
-    return next(task["wasmfaas.platform.k3s_charts"] for task in role.tasks("main.yml") if "wasmfaas.platform.k3s_charts" in task)
+    return next(
+        task["wasmfaas.platform.k3s_charts"]
+        for task in role.tasks("main.yml")
+        if "wasmfaas.platform.k3s_charts" in task
+    )

@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 import yaml
-from ansible_collections.wasmfaas.platform.plugins.module_utils.cluster import kinds
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import kinds
 
 from .role_rendering import PROJECT, RenderedRole
 
@@ -39,7 +39,8 @@ def reaches(blocks: list[dict[str, t.Any]], address: str) -> bool:
     """As NetworkPolicy says: in the block of one peer, and in none of its exceptions."""
     wanted = ipaddress.ip_address(address)
     return any(
-        wanted in ipaddress.ip_network(block["cidr"]) and not any(wanted in ipaddress.ip_network(inner) for inner in block.get("except", []))
+        wanted in ipaddress.ip_network(block["cidr"])
+        and not any(wanted in ipaddress.ip_network(inner) for inner in block.get("except", []))
         for block in blocks
     )
 
@@ -62,7 +63,9 @@ def test_functions_reach_the_world_and_nothing_private(address: str, reached: bo
     assert reaches(blocks, address) is reached
     for block in blocks:
         for inner in block["except"]:
-            assert ipaddress.ip_network(inner).subnet_of(t.cast(t.Any, ipaddress.ip_network(block["cidr"]))), "the API refuses others"
+            assert ipaddress.ip_network(inner).subnet_of(t.cast(t.Any, ipaddress.ip_network(block["cidr"]))), (
+                "the API refuses others"
+            )
 
 
 def test_networks_of_the_cluster_are_blocked_wherever_they_are() -> None:
@@ -83,7 +86,9 @@ def test_all_else_is_denied_both_ways() -> None:
 
 def test_only_the_ingress_the_interceptor_and_its_own_functions_call_it() -> None:
     ingress = objects({"name": "user1"})["NetworkPolicy", "functions"]["spec"]["ingress"]
-    namespaces = [peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in ingress[0]["from"]]
+    namespaces = [
+        peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in ingress[0]["from"]
+    ]
     assert namespaces == ["wasmfaas-system", "keda"] and ingress[0]["ports"] == [{"port": 80, "protocol": "TCP"}]
     assert ingress[1:] == [{"from": [{"podSelector": {}}]}]
 
@@ -93,22 +98,39 @@ def test_only_the_ingress_the_interceptor_and_its_own_functions_call_it() -> Non
 
 def allowed(entry: dict[str, t.Any], kind: str, name: str) -> set[tuple[str, str, str]]:
     rules = objects(entry)[kind, name]["rules"]
-    return {(group, resource, verb) for rule in rules for group in rule["apiGroups"] for resource in rule["resources"] for verb in rule["verbs"]}
+    return {
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
 
 
 def test_every_kind_that_a_deployment_writes_is_allowed() -> None:
     rights = allowed({"name": "user1"}, "Role", "functions")
     for kind in kinds.BY_NAME.values():
-        assert {(kind.group, kind.plural, verb) for verb in ("get", "list", "create", "patch", "delete")} <= rights, kind.kind
+        assert {(kind.group, kind.plural, verb) for verb in ("get", "list", "create", "patch", "delete")} <= rights, (
+            kind.kind
+        )
 
 
 def test_nothing_is_allowed_that_leads_out() -> None:
     rights = allowed({"name": "user1"}, "Role", "functions")
     assert not {right for right in rights if "*" in right}
     written = {(group, resource) for group, resource, verb in rights if verb not in ("get", "list", "watch")}
-    assert not written & {("", "pods"), ("", "serviceaccounts"), ("apps", "deployments"), ("core.spinkube.dev", "spinappexecutors"), ("", "services")}
+    assert not written & {
+        ("", "pods"),
+        ("", "serviceaccounts"),
+        ("apps", "deployments"),
+        ("core.spinkube.dev", "spinappexecutors"),
+        ("", "services"),
+    }
     assert not {right for right in rights if right[0] == "rbac.authorization.k8s.io"}
-    assert allowed({"name": "user1"}, "ClusterRole", "wasmfaas-tenant-user1") == {("gateway.networking.k8s.io", "gateways", "get"), ("", "nodes", "list")}
+    assert allowed({"name": "user1"}, "ClusterRole", "wasmfaas-tenant-user1") == {
+        ("gateway.networking.k8s.io", "gateways", "get"),
+        ("", "nodes", "list"),
+    }
 
 
 def test_users_and_groups_get_the_same_rights() -> None:
@@ -128,7 +150,10 @@ def test_pods_get_no_token() -> None:
 
 def test_pod_security_level_is_the_strictest_that_spin_apps_pass() -> None:
     labels = objects({"name": "user1", "labels": {"team": "one"}})["Namespace", "user1"]["metadata"]["labels"]
-    assert labels["pod-security.kubernetes.io/enforce"] == "baseline" and labels["pod-security.kubernetes.io/warn"] == "restricted"
+    assert (
+        labels["pod-security.kubernetes.io/enforce"] == "baseline"
+        and labels["pod-security.kubernetes.io/warn"] == "restricted"
+    )
     assert labels["team"] == "one" and labels["wasmfaas.dev/tenant"] == "user1"
 
 
@@ -142,7 +167,10 @@ def test_quota_and_limits_of_one_tenant_go_over_the_defaults() -> None:
 
 
 def test_registry_credentials_are_used_by_all_pods() -> None:
-    logins = [{"server": "r1.example.com", "username": "a", "password": "b:c"}, {"server": "r2.example.com", "username": "d", "password": "e"}]
+    logins = [
+        {"server": "r1.example.com", "username": "a", "password": "b:c"},
+        {"server": "r2.example.com", "username": "d", "password": "e"},
+    ]
     found = objects({"name": "user1"}, tenant_registry_credentials={"user1": logins})
     secret = found["Secret", "registries"]
     assert secret["type"] == "kubernetes.io/dockerconfigjson"
@@ -160,7 +188,9 @@ def test_without_keda_there_is_no_grant() -> None:
 
 def test_a_tenant_leaves_nothing_outside_of_what_is_labelled_its_own() -> None:
     for (kind, name), item in objects({"name": "user1"}).items():
-        assert item["metadata"].get("namespace") == "user1" or item["metadata"]["labels"]["wasmfaas.dev/tenant"] == "user1", (kind, name)
+        assert (
+            item["metadata"].get("namespace") == "user1" or item["metadata"]["labels"]["wasmfaas.dev/tenant"] == "user1"
+        ), (kind, name)
 
 
 # tenant.yml
@@ -174,10 +204,15 @@ def test_a_tenant_leaves_nothing_outside_of_what_is_labelled_its_own() -> None:
         ({"tenant": "user2"}, {"name": "user2"}),
     ],
 )
-def test_playbook_keeps_one_tenant_as_the_inventory_describes_it(given: dict[str, str], wanted: dict[str, t.Any]) -> None:
+def test_playbook_keeps_one_tenant_as_the_inventory_describes_it(
+    given: dict[str, str], wanted: dict[str, t.Any]
+) -> None:
     play = yaml.safe_load((PROJECT / "playbooks/tenant.yml").read_text(encoding="utf-8"))[-1]
     expression = play["tasks"][-1]["vars"]["tenant_list"].strip().removeprefix("{{").removesuffix("}}")
-    for listed in ([{"name": "user1", "hosts": ["a.example.com"]}, {"name": "user10"}], [{"name": "user1", "hosts": ["a.example.com"]}]):
+    for listed in (
+        [{"name": "user1", "hosts": ["a.example.com"]}, {"name": "user10"}],
+        [{"name": "user1", "hosts": ["a.example.com"]}],
+    ):
         assert tenants(*listed).value(expression, **given) == [wanted]
 
 
@@ -197,21 +232,43 @@ def test_playbook_keeps_one_tenant_as_the_inventory_describes_it(given: dict[str
         ([{"name": "a", "quotas": {}}], {}, "tenants, a: there is no quotas"),
         ([{"name": "a", "state": "gone"}], {}, "tenants, a, state: 'gone' is not known"),
         ([{"name": "a", "hosts": ["https://a.example.com"]}], {}, "https://a.example.com is no host"),
-        ([{"name": "a", "hosts": ["x.example.com"]}, {"name": "b", "hosts": ["x.example.com"]}], {}, "x.example.com is another tenant's as well"),
-        ([{"name": "a", "hosts": "a.example.com"}], {}, "tenants, a, hosts: 'a.example.com' is text, and a list is needed"),
+        (
+            [{"name": "a", "hosts": ["x.example.com"]}, {"name": "b", "hosts": ["x.example.com"]}],
+            {},
+            "x.example.com is another tenant's as well",
+        ),
+        (
+            [{"name": "a", "hosts": "a.example.com"}],
+            {},
+            "tenants, a, hosts: 'a.example.com' is text, and a list is needed",
+        ),
         ([{"name": "a", "users": "alice"}], {}, 'write users: ["alice"]'),
         ([{"name": "a", "groups": 5}], {}, "tenants, a, groups: is no list"),
         (["user1"], {}, "tenants, entry 1: 'user1' is no dictionary"),
-        ([{"name": "a"}], {"tenant_domains": "example.com"}, "tenant_domains: 'example.com' is text, and a list is needed"),
+        (
+            [{"name": "a"}],
+            {"tenant_domains": "example.com"},
+            "tenant_domains: 'example.com' is text, and a list is needed",
+        ),
         ([{"name": "a", "quota": {"limits.memory": "4 GB"}}], {}, "4 GB is no quantity"),
         ([{"name": "a", "egress_networks": ["10.0.0.1"]}], {}, "10.0.0.1 is no network"),
         ([{"name": "a"}], {"tenant_registry_credentials": {"b": []}}, "there is no tenant b"),
-        ([{"name": "a"}], {"tenant_registry_credentials": {"a": [{"server": "x"}]}}, "lacks server, username or password"),
+        (
+            [{"name": "a"}],
+            {"tenant_registry_credentials": {"a": [{"server": "x"}]}},
+            "lacks server, username or password",
+        ),
         ([{"name": "a"}], {"tenant_token_days": 0}, "tenant_token_days"),
-        ([{"name": "a"}], {"platform_host": "elsewhere", "hostvars": {"elsewhere": {}}}, "tenant_api_url: 'https://:6443'"),
+        (
+            [{"name": "a"}],
+            {"platform_host": "elsewhere", "hostvars": {"elsewhere": {}}},
+            "tenant_api_url: 'https://:6443'",
+        ),
     ],
 )
-def test_bad_input_is_named_with_the_next_step(entries: list[dict[str, t.Any]], variables: dict[str, t.Any], named: str) -> None:
+def test_bad_input_is_named_with_the_next_step(
+    entries: list[dict[str, t.Any]], variables: dict[str, t.Any], named: str
+) -> None:
     problems = tenants(*entries, **variables).problems()
     assert any(named in problem and "Next: " in problem for problem in problems), problems
 
@@ -234,23 +291,33 @@ def test_an_inventory_with_an_empty_list_has_no_tenants() -> None:
 
 
 def test_days_of_a_token_may_be_given_on_the_command_line() -> None:
-    (task,) = [task for task in tenants().tasks("kubeconfigs.yml") if "create" in str(task.get("ansible.builtin.command"))]
+    (task,) = [
+        task for task in tenants().tasks("kubeconfigs.yml") if "create" in str(task.get("ansible.builtin.command"))
+    ]
     expression = task["ansible.builtin.command"]["argv"].strip().removeprefix("{{").removesuffix("}}")
-    assert tenants().value(expression, tenant_token_days="30", __tenant={"name": "user1"})[-2:] == ["--duration", "720h"]
+    assert tenants().value(expression, tenant_token_days="30", __tenant={"name": "user1"})[-2:] == [
+        "--duration",
+        "720h",
+    ]
 
 
 def test_defaults_pass_the_check() -> None:
     assert tenants().problems() == []
     assert tenants({"name": "user1"}).problems() == []
     assert tenants({"name": "user1"}).value("tenant_api_url") == "https://192.0.2.1:6443"
-    assert tenants({"name": "user1"}, k3s_api_address="api.example.com").value("tenant_api_url") == "https://api.example.com:6443"
+    assert (
+        tenants({"name": "user1"}, k3s_api_address="api.example.com").value("tenant_api_url")
+        == "https://api.example.com:6443"
+    )
 
 
 def test_a_namespace_that_somebody_else_made_is_not_taken() -> None:
     task = "Refuse namespaces that somebody else made"
     role = tenants({"name": "user1"}, {"name": "user2", "state": "absent"})
     message = role.refusal(task, __tenant_namespaces={"stdout": "default user1 user2"})
-    assert message.startswith("tenant user1: there is a namespace of this name already") and "tenant_adopt=true" in message
+    assert (
+        message.startswith("tenant user1: there is a namespace of this name already") and "tenant_adopt=true" in message
+    )
     assert role.refusal(task, __tenant_namespaces={"stdout": "default"}) == ""
     assert role.refusal(task, __tenant_namespaces={"stdout": "user1"}, tenant_adopt=True) == ""
 
@@ -263,14 +330,28 @@ def test_removal_names_functions_and_spares_namespaces_that_are_no_tenants() -> 
     assert "2 functions that would end: cart, hello" in message and "tenant_remove_functions=true" in message
     assert role.refusal(refuse, "remove_one.yml", __tenant=entry, __tenant_functions={"stdout": ""}) == ""
     foreign = "remove_one | Refuse what is no tenant's"
-    assert "it stays" in role.refusal(foreign, "remove_one.yml", __tenant=entry, __tenant_namespaces={"stdout": "default user1"})
-    assert role.refusal(foreign, "remove_one.yml", __tenant=entry, __tenant_namespaces={"stdout": "default user10"}) == ""
+    assert "it stays" in role.refusal(
+        foreign, "remove_one.yml", __tenant=entry, __tenant_namespaces={"stdout": "default user1"}
+    )
+    assert (
+        role.refusal(foreign, "remove_one.yml", __tenant=entry, __tenant_namespaces={"stdout": "default user10"}) == ""
+    )
 
 
 def test_credentials_that_are_taken_out_of_the_inventory_go() -> None:
     logins = {"user1": [{"server": "registry.example.com", "username": "a", "password": "b"}], "user2": []}
-    role = tenants({"name": "user1"}, {"name": "user2"}, {"name": "user3"}, {"name": "user4", "state": "absent"}, tenant_registry_credentials=logins)
-    made = [entry for entry in role.template("objects.yml.j2", __tenant_selected=role.value("__tenant_present")) if entry["kind"] == "Secret"]
+    role = tenants(
+        {"name": "user1"},
+        {"name": "user2"},
+        {"name": "user3"},
+        {"name": "user4", "state": "absent"},
+        tenant_registry_credentials=logins,
+    )
+    made = [
+        entry
+        for entry in role.template("objects.yml.j2", __tenant_selected=role.value("__tenant_present"))
+        if entry["kind"] == "Secret"
+    ]
     absent = role.value("__tenant_secrets_absent")
     assert [entry["metadata"]["namespace"] for entry in made] == ["user1"]
     assert [entry["metadata"]["namespace"] for entry in absent] == ["user2", "user3"]

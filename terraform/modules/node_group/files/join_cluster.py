@@ -61,7 +61,10 @@ def main() -> int:
         until(deadline, lambda: join(configuration, deadline))
     except Exception as error:  # also what nobody thought of: a machine that just sits there costs money
         why = error if isinstance(error, (NotYet, Refused)) else repr(error)
-        say(f"This machine did not join {configuration['cluster']} as {configuration['group']} within {configuration['seconds']} s: {why}", console=True)
+        say(
+            f"This machine did not join {configuration['cluster']} as {configuration['group']} within {configuration['seconds']} s: {why}",
+            console=True,
+        )
         if os.environ.get("JOIN_ON_FAILURE", "replace") == "replace":
             subprocess.run(["systemctl", "poweroff"], check=False)
         return 1
@@ -77,7 +80,9 @@ def join(configuration: dict, deadline: float) -> None:
     token = parameter(me, configuration["token_parameter"])
     bundle = os.path.join(ROOT, "var/lib/wasmfaas/bundle.tar.gz")
     try:
-        fetch(me, configuration["bucket"], f"bundles/{configuration['group']}/{digest}.tar.gz", digest, bundle, deadline)
+        fetch(
+            me, configuration["bucket"], f"bundles/{configuration['group']}/{digest}.tar.gz", digest, bundle, deadline
+        )
         unpack(bundle)
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -85,7 +90,11 @@ def join(configuration: dict, deadline: float) -> None:
     token_file = os.path.join(ROOT, "etc/rancher/k3s/agent-token")
     write(token_file, f"{token}\n", 0o600)
     # JSON is YAML; "+" adds to the lists of the bundle's config.yaml.
-    write(os.path.join(ROOT, "etc/rancher/k3s/config.yaml.d/90-machine.yaml"), json.dumps(node_settings(configuration, me), indent=2) + "\n", 0o600)
+    write(
+        os.path.join(ROOT, "etc/rancher/k3s/config.yaml.d/90-machine.yaml"),
+        json.dumps(node_settings(configuration, me), indent=2) + "\n",
+        0o600,
+    )
     start(token_file, deadline)
 
 
@@ -111,11 +120,17 @@ def node_settings(configuration: dict, me: dict) -> dict:
 
 def start(token_file: str, deadline: float) -> None:
     try:
-        for command in (["daemon-reload"], ["restart", "systemd-modules-load.service", "systemd-sysctl.service"], ["enable", "--now", SERVICE]):
+        for command in (
+            ["daemon-reload"],
+            ["restart", "systemd-modules-load.service", "systemd-sysctl.service"],
+            ["enable", "--now", SERVICE],
+        ):
             done = subprocess.run(["systemctl", *command], capture_output=True, text=True, check=False)
             # The second: settings of the bundle that this kernel lacks are k3s's to judge.
             if done.returncode and command[0] != "restart":
-                raise NotYet(f"`systemctl {' '.join(command)}` failed: {done.stderr.strip()} See `journalctl -u {SERVICE}` on the machine.")
+                raise NotYet(
+                    f"`systemctl {' '.join(command)}` failed: {done.stderr.strip()} See `journalctl -u {SERVICE}` on the machine."
+                )
         await_kubelet(min(deadline, time.monotonic() + START_SECONDS))
     except BaseException:
         subprocess.run(["systemctl", "disable", "--now", SERVICE], capture_output=True, check=False)
@@ -132,7 +147,9 @@ def await_kubelet(deadline: float) -> None:
             return
         except NotYet:
             if time.monotonic() > deadline:
-                raise NotYet(f"k3s runs, but the cluster has not let it in. See `journalctl -u {SERVICE}` on the machine.") from None
+                raise NotYet(
+                    f"k3s runs, but the cluster has not let it in. See `journalctl -u {SERVICE}` on the machine."
+                ) from None
         time.sleep(0.2)
 
 
@@ -141,10 +158,19 @@ def await_kubelet(deadline: float) -> None:
 
 def identity() -> dict:
     """id, type, zone, region, address, and the credentials of the role: access_key, secret_key, session_token."""
-    token = ask(f"{METADATA_URL}/latest/api/token", opener=DIRECTLY, method="PUT", headers={"X-aws-ec2-metadata-token-ttl-seconds": "300"}).decode()
+    token = ask(
+        f"{METADATA_URL}/latest/api/token",
+        opener=DIRECTLY,
+        method="PUT",
+        headers={"X-aws-ec2-metadata-token-ttl-seconds": "300"},
+    ).decode()
 
     def metadata(path: str) -> str:
-        return ask(f"{METADATA_URL}/latest/meta-data/{path}", opener=DIRECTLY, headers={"X-aws-ec2-metadata-token": token}).decode().strip()
+        return (
+            ask(f"{METADATA_URL}/latest/meta-data/{path}", opener=DIRECTLY, headers={"X-aws-ec2-metadata-token": token})
+            .decode()
+            .strip()
+        )
 
     role = metadata("iam/security-credentials/").splitlines()[0]
     credentials = json.loads(metadata(f"iam/security-credentials/{role}"))
@@ -167,7 +193,9 @@ def parameter(me: dict, name: str) -> str:
     url = os.environ.get("JOIN_SSM_URL", f"https://ssm.{me['region']}.amazonaws.com") + "/"
     body = json.dumps({"Name": name, "WithDecryption": True}).encode()
     headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "AmazonSSM.GetParameter"}
-    value = json.loads(ask(url, method="POST", body=body, headers=signed(me, "ssm", "POST", url, headers, body)))["Parameter"]["Value"].strip()
+    value = json.loads(ask(url, method="POST", body=body, headers=signed(me, "ssm", "POST", url, headers, body)))[
+        "Parameter"
+    ]["Value"].strip()
     if value in ("", UNSET):
         raise NotYet(f"The parameter {name} has no value yet. site.yml writes it.")
     return value
@@ -183,7 +211,9 @@ def fetch(me: dict, bucket: str, key: str, digest: str, path: str, deadline: flo
         while block := file.read(1 << 20):
             found.update(block)
     if found.hexdigest() != digest:
-        raise NotYet(f"s3://{bucket}/{key} has the sha256 {found.hexdigest()}. Run site.yml again, which publishes it anew.")
+        raise NotYet(
+            f"s3://{bucket}/{key} has the sha256 {found.hexdigest()}. Run site.yml again, which publishes it anew."
+        )
 
 
 def unpack(bundle: str) -> None:
@@ -192,8 +222,14 @@ def unpack(bundle: str) -> None:
         with tarfile.open(bundle, "r:gz") as archive:
             members = [member for member in archive.getmembers() if not member.isdir()]
             for member in members:
-                if not member.name.startswith(PLACES) or ".." in member.name.split("/") or not (member.isfile() or member.issym()):
-                    raise Refused(f"The bundle holds {member.name}, which is no file or link below {', '.join(PLACES)}.")
+                if (
+                    not member.name.startswith(PLACES)
+                    or ".." in member.name.split("/")
+                    or not (member.isfile() or member.issym())
+                ):
+                    raise Refused(
+                        f"The bundle holds {member.name}, which is no file or link below {', '.join(PLACES)}."
+                    )
             for member in members:
                 path = os.path.join(ROOT, member.name)
                 os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -203,7 +239,10 @@ def unpack(bundle: str) -> None:
                 if member.issym():
                     os.symlink(member.linkname, temporary)
                 else:
-                    with archive.extractfile(member) as content, os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    with (
+                        archive.extractfile(member) as content,
+                        os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file,
+                    ):
                         shutil.copyfileobj(content, file, 1 << 20)
                     os.chmod(temporary, member.mode & 0o755)
                 os.replace(temporary, path)
@@ -246,7 +285,9 @@ def ask(
                 while block := answer.read1(1 << 20):
                     file.write(block)
                     if time.monotonic() > limit:
-                        raise NotYet(f"{method} {url} is too slow: {file.tell()} bytes in {time.monotonic() - began:.0f} s")
+                        raise NotYet(
+                            f"{method} {url} is too slow: {file.tell()} bytes in {time.monotonic() - began:.0f} s"
+                        )
                 if file.tell() < int(answer.headers.get("Content-Length", 0)):
                     raise NotYet(f"{method} {url} was cut off after {file.tell()} bytes")
             return b""
@@ -254,7 +295,11 @@ def ask(
         with error:
             text = error.read(500).decode(errors="replace")
         raise NotYet(f"{method} {url} gives {error.code}: {' '.join(text.split())}") from error
-    except (OSError, ValueError, http.client.HTTPException) as error:  # no connection, time-out, cut off; an answer that is no HTTP
+    except (
+        OSError,
+        ValueError,
+        http.client.HTTPException,
+    ) as error:  # no connection, time-out, cut off; an answer that is no HTTP
         raise NotYet(f"{method} {url}: {error}") from error
 
 
@@ -263,7 +308,13 @@ def signed(me: dict, service: str, method: str, url: str, headers: dict, body: b
     parts = urllib.request.urlparse(url)
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")  # noqa: UP017 - Python 3.9
     hashed = hashlib.sha256(body).hexdigest()
-    headers = {**headers, "Host": parts.netloc, "X-Amz-Content-Sha256": hashed, "X-Amz-Date": now, "X-Amz-Security-Token": me["session_token"]}
+    headers = {
+        **headers,
+        "Host": parts.netloc,
+        "X-Amz-Content-Sha256": hashed,
+        "X-Amz-Date": now,
+        "X-Amz-Security-Token": me["session_token"],
+    }
     lines = sorted((name.lower(), value) for name, value in headers.items())
     names = ";".join(name for name, _value in lines)
     canonical = "\n".join([method, parts.path, "", *(f"{name}:{value}" for name, value in lines), "", names, hashed])
@@ -273,7 +324,10 @@ def signed(me: dict, service: str, method: str, url: str, headers: dict, body: b
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
     text = "\n".join(["AWS4-HMAC-SHA256", now, scope, hashlib.sha256(canonical.encode()).hexdigest()])
     signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-    return {**headers, "Authorization": f"AWS4-HMAC-SHA256 Credential={me['access_key']}/{scope}, SignedHeaders={names}, Signature={signature}"}
+    return {
+        **headers,
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={me['access_key']}/{scope}, SignedHeaders={names}, Signature={signature}",
+    }
 
 
 def until(deadline: float, attempt) -> None:

@@ -25,7 +25,10 @@ def reply(value, status=200, headers=None):
 
 def rows(connection, statement):
     result = connection.execute(statement, [])
-    return [dict(zip(result.columns, [getattr(value, "value", None) for value in row.values], strict=True)) for row in result.rows]
+    return [
+        dict(zip(result.columns, [getattr(value, "value", None) for value in row.values], strict=True))
+        for row in result.rows
+    ]
 
 
 class IncomingHandler(http.IncomingHandler):
@@ -40,7 +43,15 @@ class IncomingHandler(http.IncomingHandler):
             return reply({"error": repr(error.value)}, 409)
 
     def do_hello(self, request, query):
-        return reply({"environment": dict(os.environ), "headers": dict(request.headers), "uri": request.uri, "method": request.method, **counted})
+        return reply(
+            {
+                "environment": dict(os.environ),
+                "headers": dict(request.headers),
+                "uri": request.uri,
+                "method": request.method,
+                **counted,
+            }
+        )
 
     def do_echo(self, request, query):
         return Response(200, {"content-type": "application/octet-stream"}, request.body)
@@ -69,8 +80,13 @@ class IncomingHandler(http.IncomingHandler):
             connection.execute("CREATE TABLE IF NOT EXISTS visits (id INTEGER PRIMARY KEY, who TEXT, weight REAL)", [])
             values = [sqlite.Value_Integer(3), sqlite.Value_Text(query.get("who", "x'y"))]
             connection.execute("INSERT INTO visits (who, weight) VALUES (?2, ?1 * 1.5)", values)
-            (row,) = rows(connection, "SELECT count(*) AS visits, max(who) AS who, max(weight) AS weight, NULL AS empty FROM visits")
-            return reply(row | ({} if old else {"rowid": connection.last_insert_rowid(), "changes": connection.changes()}))
+            (row,) = rows(
+                connection,
+                "SELECT count(*) AS visits, max(who) AS who, max(weight) AS weight, NULL AS empty FROM visits",
+            )
+            return reply(
+                row | ({} if old else {"rowid": connection.last_insert_rowid(), "changes": connection.changes()})
+            )
 
     def do_attach(self, request, query):
         with spin_sqlite_sqlite.Connection.open("default") as connection:

@@ -12,8 +12,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Manifest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.parse import read_manifest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.model import Manifest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.parse import read_manifest
 
 HTTP_HANDLER = "wasi:http/incoming-handler@0.2.0"
 
@@ -40,7 +40,9 @@ class WebAssemblyWriter:
     def vector(self, items: t.Sequence[bytes]) -> bytes:
         return self.number(len(items)) + b"".join(items)
 
-    def component(self, *, imports: t.Sequence[str] = (), exports: t.Sequence[str] = (HTTP_HANDLER,), padding: int = 0) -> bytes:
+    def component(
+        self, *, imports: t.Sequence[str] = (), exports: t.Sequence[str] = (HTTP_HANDLER,), padding: int = 0
+    ) -> bytes:
         """A component that imports and exports instances; `padding` bytes lie in a custom section before them."""
         binary = b"\0asm\x0d\0\x01\0"
         binary += self.section(0, self.text("padding") + bytes(padding))
@@ -48,11 +50,15 @@ class WebAssemblyWriter:
         binary += self.section(11, self.vector([b"\x00" + self.text(name) + b"\x05\x00\x00" for name in exports]))
         return binary
 
-    def module(self, *, imports: t.Sequence[tuple[str, str]] = (), exports: t.Sequence[str] = (), custom: t.Sequence[str] = ()) -> bytes:
+    def module(
+        self, *, imports: t.Sequence[tuple[str, str]] = (), exports: t.Sequence[str] = (), custom: t.Sequence[str] = ()
+    ) -> bytes:
         """A core module that imports and exports functions."""
         binary = b"\0asm\x01\0\0\0"
         binary += b"".join(self.section(0, self.text(name) + b"data") for name in custom)
-        binary += self.section(2, self.vector([self.text(module) + self.text(name) + b"\x00\x00" for module, name in imports]))
+        binary += self.section(
+            2, self.vector([self.text(module) + self.text(name) + b"\x00\x00" for module, name in imports])
+        )
         binary += self.section(7, self.vector([self.text(name) + b"\x00\x00" for name in exports]))
         return binary
 
@@ -85,7 +91,12 @@ def make_project(tmp_path: Path) -> MakeProject:
     """Writes a project folder and reads its manifest: (spin.toml or what to add to the smallest one, files by path, folder)."""
 
     def make(
-        spin_toml: str | None = None, files: dict[str, bytes | str] | None = None, *, extra: str = "", folder: Path | None = None, profile: str | None = None
+        spin_toml: str | None = None,
+        files: dict[str, bytes | str] | None = None,
+        *,
+        extra: str = "",
+        folder: Path | None = None,
+        profile: str | None = None,
     ) -> Manifest:
         folder = folder or tmp_path / "project"
         for path, content in {"spin.toml": (spin_toml or SPIN_TOML) + extra, **(files or {})}.items():

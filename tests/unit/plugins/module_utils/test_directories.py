@@ -25,7 +25,9 @@ def test_environment_comes_next(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_home_is_the_default_also_where_the_variable_is_empty(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_is_the_default_also_where_the_variable_is_empty(
+    value: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)

@@ -52,7 +52,11 @@ def test_result_is_handed_over_with_what_is_to_be_hidden() -> None:
         hidden.add("secret")
         return {"changed": check_mode, "name": parameters["name"]}
 
-    assert end(ModuleStub(check_mode=True, name="a"), run).result == {"changed": True, "name": "a", "hidden": {"old", "secret"}}
+    assert end(ModuleStub(check_mode=True, name="a"), run).result == {
+        "changed": True,
+        "name": "a",
+        "hidden": {"old", "secret"},
+    }
 
 
 @pytest.mark.parametrize("wanted", [True, False])

@@ -11,7 +11,11 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.role_arguments import problems
 
 WORDS = {"type": "list", "elements": "str"}
-TENANTS = {"type": "list", "elements": "dict", "options": {"name": {"required": True}, "hosts": WORDS, "state": {"choices": ["present", "absent"]}}}
+TENANTS = {
+    "type": "list",
+    "elements": "dict",
+    "options": {"name": {"required": True}, "hosts": WORDS, "state": {"choices": ["present", "absent"]}},
+}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +53,11 @@ def test_what_a_role_works_with_passes(option: dict[str, t.Any], value: t.Any) -
         ({"type": "float"}, "half", ["x: 'half' is no number."]),
         ({"type": "bool"}, "maybe", ["x: 'maybe' is neither true nor false."]),
         ({"choices": ["disk", "s3"]}, "tape", ["x: 'tape' is not known. Next: write disk or s3."]),
-        (WORDS, "default", ['x: \'default\' is text, and a list is needed. Next: write x: ["default"], or -e \'{"x": ["default"]}\'.']),
+        (
+            WORDS,
+            "default",
+            ['x: \'default\' is text, and a list is needed. Next: write x: ["default"], or -e \'{"x": ["default"]}\'.'],
+        ),
         (WORDS, {"a": 1}, ["x: is no list."]),
         (WORDS, ["a", ["b"]], ["x, entry 2: what it has is no text."]),
         ({"type": "dict"}, "a=b", ["x: 'a=b' is no dictionary."]),
@@ -59,7 +67,11 @@ def test_what_a_role_works_with_passes(option: dict[str, t.Any], value: t.Any) -
             [{"name": "a", "host": "b", "hosts": "c"}],
             ["x, a: there is no host.", "x, a, hosts: 'c' is text, and a list is needed. Next: write hosts: [\"c\"]"],
         ),
-        (TENANTS, [{"name": "a", "state": "gone"}, "b"], ["x, a, state: 'gone' is not known.", "x, entry 2: 'b' is no dictionary."]),
+        (
+            TENANTS,
+            [{"name": "a", "state": "gone"}, "b"],
+            ["x, a, state: 'gone' is not known.", "x, entry 2: 'b' is no dictionary."],
+        ),
     ],
 )
 def test_all_else_is_named_with_the_next_step(option: dict[str, t.Any], value: t.Any, said: list[str]) -> None:

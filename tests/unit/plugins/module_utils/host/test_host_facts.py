@@ -19,7 +19,10 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.host import fact
     ("text", "expected"),
     [
         ('PRETTY_NAME="x"\nID=debian\nVERSION_ID="12"\n', {"id": "debian", "version_id": "12", "id_like": ""}),
-        ('ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID=\'9.4\'\n', {"id": "rocky", "version_id": "9.4", "id_like": "rhel centos fedora"}),
+        (
+            'ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID=\'9.4\'\n',
+            {"id": "rocky", "version_id": "9.4", "id_like": "rhel centos fedora"},
+        ),
         ("nonsense", {"id": "", "version_id": "", "id_like": ""}),
     ],
 )
@@ -32,7 +35,12 @@ def test_operating_system_is_read(tmp_path: Path, text: str, expected: dict[str,
 def test_machine_without_anything_has_values_and_no_errors(tmp_path: Path) -> None:
     root = str(tmp_path)
     assert facts.operating_system(root) == {"id": "", "version_id": "", "id_like": ""}
-    assert (facts.machine_id(root), facts.boot_id(root), facts.memory_bytes(root), facts.cgroup(root)) == ("", "", 0, "")
+    assert (facts.machine_id(root), facts.boot_id(root), facts.memory_bytes(root), facts.cgroup(root)) == (
+        "",
+        "",
+        0,
+        "",
+    )
     assert (facts.systemd(root), facts.selinux(root)) == (False, "disabled")
     assert facts.disk(f"{root}/no/such/place")["total_bytes"] > 0
 
@@ -60,13 +68,23 @@ def test_selinux_is_read(tmp_path: Path, content: str, expected: str) -> None:
 
 
 def test_listener_is_found_with_its_process() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+    ):
         datagrams.bind(("127.0.0.1", 0))
         port, udp_port = server.getsockname()[1], datagrams.getsockname()[1]
-        wanted = [{"protocol": "tcp", "port": port}, {"protocol": "udp", "port": udp_port}, {"protocol": "udp", "port": port}]
+        wanted = [
+            {"protocol": "tcp", "port": port},
+            {"protocol": "udp", "port": udp_port},
+            {"protocol": "udp", "port": port},
+        ]
         found = facts.ports_in_use(wanted)
     name = Path("/proc/self/comm").read_text().strip()
-    assert [(entry["protocol"], entry["port"], entry["process"]) for entry in found] == [("tcp", port, name), ("udp", udp_port, name)]
+    assert [(entry["protocol"], entry["port"], entry["process"]) for entry in found] == [
+        ("tcp", port, name),
+        ("udp", udp_port, name),
+    ]
     assert facts.ports_in_use([{"protocol": "tcp", "port": port}]) == []
 
 
@@ -82,7 +100,9 @@ def test_process_and_unit_of_a_listener_are_read_from_proc(tmp_path: Path) -> No
     (process / "cgroup").write_text("1:name=systemd:/system.slice/haproxy.service\n")
     (process / "fd/3").symlink_to("socket:[4711]")
     wanted = [{"protocol": "tcp", "port": 6443}, {"protocol": "tcp", "port": 2379}]
-    assert facts.ports_in_use(wanted, root=str(tmp_path)) == [{"protocol": "tcp", "port": 6443, "process": "haproxy", "unit": "haproxy.service"}]
+    assert facts.ports_in_use(wanted, root=str(tmp_path)) == [
+        {"protocol": "tcp", "port": 6443, "process": "haproxy", "unit": "haproxy.service"}
+    ]
     (process / "fd/3").unlink()
     assert facts.ports_in_use(wanted, root=str(tmp_path))[0]["process"] == ""
 
@@ -91,13 +111,24 @@ def test_connections_are_told_apart_all_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("127.0.0.1", 0)) as gone:
         port, free = server.getsockname()[1], gone.getsockname()[1]
         gone.close()
-        found = facts.connections([f"127.0.0.1:{port}", f"127.0.0.1:{free}", "no-such-name.invalid:1", "no port"], seconds=2.0)
-    assert found == {f"127.0.0.1:{port}": "open", f"127.0.0.1:{free}": "refused", "no-such-name.invalid:1": "unknown", "no port": "unknown"}
+        found = facts.connections(
+            [f"127.0.0.1:{port}", f"127.0.0.1:{free}", "no-such-name.invalid:1", "no port"], seconds=2.0
+        )
+    assert found == {
+        f"127.0.0.1:{port}": "open",
+        f"127.0.0.1:{free}": "refused",
+        "no-such-name.invalid:1": "unknown",
+        "no port": "unknown",
+    }
 
 
 def test_no_answer_ends_in_time() -> None:
     # A full queue of connections that nobody accepts drops further ones, as a firewall does.
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, socket.socket() as first, socket.socket() as second:
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as server,
+        socket.socket() as first,
+        socket.socket() as second,
+    ):
         address = server.getsockname()
         for waiting in (first, second):
             waiting.setblocking(False)
@@ -109,9 +140,20 @@ def test_no_answer_ends_in_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("interface", "own"), [("eth0", True), ("ens5", True), ("bond0.100", True), ("cni0", False), ("flannel.1", False), ("lo", False), ("veth12ab", False)]
+    ("interface", "own"),
+    [
+        ("eth0", True),
+        ("ens5", True),
+        ("bond0.100", True),
+        ("cni0", False),
+        ("flannel.1", False),
+        ("lo", False),
+        ("veth12ab", False),
+    ],
 )
-def test_addresses_of_virtual_interfaces_are_no_addresses_of_the_machine(interface: str, own: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_addresses_of_virtual_interfaces_are_no_addresses_of_the_machine(
+    interface: str, own: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(facts, "_ipv4_addresses", lambda: [(interface, "10.0.0.1"), (interface, "10.0.0.1")])
     assert facts.addresses(str(tmp_path)) == (["10.0.0.1"] if own else [])
 
@@ -136,7 +178,9 @@ def test_this_machine_is_read() -> None:
     assert facts.default_address() != "127.0.0.1"
 
 
-def test_space_of_a_folder_that_is_not_there_yet_is_that_of_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_space_of_a_folder_that_is_not_there_yet_is_that_of_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[str] = []
     real = os.statvfs
 

@@ -27,12 +27,16 @@ def sent(path: Path, **options: t.Any) -> dict[str, t.Any]:
     return {"path": str(path), "sha256": DIGEST, "size": len(CONTENT), **options}
 
 
-def compare(*entries: dict[str, t.Any], directories: t.Sequence[dict[str, t.Any]] = (), check_mode: bool = False) -> dict[str, t.Any]:
+def compare(
+    *entries: dict[str, t.Any], directories: t.Sequence[dict[str, t.Any]] = (), check_mode: bool = False
+) -> dict[str, t.Any]:
     return files.run({"files": list(entries), "directories": list(directories), "phase": "compare"}, check_mode, set())
 
 
 def finish(entry: dict[str, t.Any], staged: str) -> dict[str, t.Any]:
-    return files.run({"files": [entry], "phase": "finish", "staged": [{"path": entry["path"], "staged": staged}]}, False, set())
+    return files.run(
+        {"files": [entry], "phase": "finish", "staged": [{"path": entry["path"], "staged": staged}]}, False, set()
+    )
 
 
 @given(st.integers(min_value=0, max_value=0o7777))
@@ -79,7 +83,9 @@ def test_damaged_transfer_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to the login user")
-def test_with_become_the_login_user_may_write_to_the_partial_file_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_become_the_login_user_may_write_to_the_partial_file_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As sudo tells it by SUDO_UID: the file is handed over for the transfer, and taken back before it is checked."""
     monkeypatch.setenv("SUDO_UID", "12345")
     monkeypatch.setattr(files, "STAGING_DIRECTORY", str(tmp_path / "staging"))
@@ -119,9 +125,17 @@ def test_staging_does_not_follow_a_link_that_somebody_planted(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("number", "step"), [(errno.ENOSPC, "Free some space"), (errno.EROFS, "read-only"), (errno.EACCES, "become"), (errno.EIO, "run it again")]
+    ("number", "step"),
+    [
+        (errno.ENOSPC, "Free some space"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "become"),
+        (errno.EIO, "run it again"),
+    ],
 )
-def test_what_the_system_refuses_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: str) -> None:
+def test_what_the_system_refuses_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: str
+) -> None:
     def refuse(*arguments: t.Any) -> None:
         raise OSError(number, os.strerror(number), str(tmp_path / "file"))
 
@@ -133,7 +147,9 @@ def test_what_the_system_refuses_is_explained(tmp_path: Path, monkeypatch: pytes
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]
 
 
-def test_space_is_counted_per_file_system_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_space_is_counted_per_file_system_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = os.statvfs(tmp_path)
     free = len(CONTENT) + files.SPARE_BYTES + 10
 
@@ -168,11 +184,20 @@ def test_secret_is_hidden_and_never_shown(tmp_path: Path) -> None:
 def test_folders_and_links(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "data").symlink_to(tmp_path / "disk")
-    directories = [{"path": str(tmp_path / "data"), "mode": "0750"}, {"path": str(tmp_path / "data/below/deeper"), "mode": "0700"}]
-    assert compare(directories=directories, check_mode=True)["changed_files"] == [str(tmp_path / name) for name in ("data", "data/below", "data/below/deeper")]
+    directories = [
+        {"path": str(tmp_path / "data"), "mode": "0750"},
+        {"path": str(tmp_path / "data/below/deeper"), "mode": "0700"},
+    ]
+    assert compare(directories=directories, check_mode=True)["changed_files"] == [
+        str(tmp_path / name) for name in ("data", "data/below", "data/below/deeper")
+    ]
     compare(directories=directories)
     assert (tmp_path / "data").is_symlink()
-    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("disk", "disk/below", "disk/below/deeper")] == [0o750, 0o755, 0o700]
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("disk", "disk/below", "disk/below/deeper")] == [
+        0o750,
+        0o755,
+        0o700,
+    ]
     assert compare(directories=directories)["changed"] is False
     (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
     with pytest.raises(PlatformError, match="symbolic link to nowhere"):

@@ -58,7 +58,9 @@ def test_run_cut_off_after_the_files_is_made_good(root: Path) -> None:
 
 def test_check_mode_tells_and_touches_nothing(root: Path) -> None:
     calls: list[list[str]] = []
-    result = Kernel("90-test", root=root, run=loader(root, calls)).ensure(["br_netfilter"], {"kernel.panic": 10}, check_mode=True)
+    result = Kernel("90-test", root=root, run=loader(root, calls)).ensure(
+        ["br_netfilter"], {"kernel.panic": 10}, check_mode=True
+    )
     assert result["changed"]
     assert "kernel.panic = 0" in result["diff"]["before"]
     assert "kernel.panic = 10" in result["diff"]["after"]
@@ -67,7 +69,10 @@ def test_check_mode_tells_and_touches_nothing(root: Path) -> None:
     assert not (root / "etc").exists()
 
 
-@pytest.mark.parametrize(("modules", "settings", "message"), [(["absent"], {}, "module absent"), ([], {"kernel.nothing": 1}, "no setting kernel.nothing")])
+@pytest.mark.parametrize(
+    ("modules", "settings", "message"),
+    [(["absent"], {}, "module absent"), ([], {"kernel.nothing": 1}, "no setting kernel.nothing")],
+)
 def test_what_cannot_be_is_said(root: Path, modules: list[str], settings: dict[str, int], message: str) -> None:
     with pytest.raises(PlatformError, match=message) as caught:
         Kernel("90-test", root=root, run=loader(root, [])).ensure(modules, settings, check_mode=False)

@@ -7,12 +7,26 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.version import agent_problem, is_version, parse, upgrade_problem
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.version import (
+    agent_problem,
+    is_version,
+    parse,
+    upgrade_problem,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 NUMBERS = st.integers(min_value=0, max_value=99)
-RELEASED = ["v1.33.13+k3s2", "v1.34.0-rc1+k3s1", "v1.34.0+k3s1-rc1", "v1.34.0+k3s1-rc2", "v1.34.0+k3s1", "v1.34.0+k3s2", "v1.34.1+k3s1", "v1.37.0+k3s1"]
+RELEASED = [
+    "v1.33.13+k3s2",
+    "v1.34.0-rc1+k3s1",
+    "v1.34.0+k3s1-rc1",
+    "v1.34.0+k3s1-rc2",
+    "v1.34.0+k3s1",
+    "v1.34.0+k3s2",
+    "v1.34.1+k3s1",
+    "v1.37.0+k3s1",
+]
 
 
 def test_versions_are_ordered_as_they_were_released() -> None:
@@ -21,7 +35,9 @@ def test_versions_are_ordered_as_they_were_released() -> None:
 
 @settings(deadline=None)
 @given(major=NUMBERS, minor=NUMBERS, patch=NUMBERS, release=NUMBERS, candidate=st.none() | NUMBERS)
-def test_every_tag_is_read_and_written_as_it_was(major: int, minor: int, patch: int, release: int, candidate: int | None) -> None:
+def test_every_tag_is_read_and_written_as_it_was(
+    major: int, minor: int, patch: int, release: int, candidate: int | None
+) -> None:
     text = f"v{major}.{minor}.{patch}+k3s{release}" + ("" if candidate is None else f"-rc{candidate}")
     assert str(parse(text)) == text
 
@@ -39,7 +55,9 @@ def test_other_text_is_refused_with_an_example(text: str) -> None:
         assert is_version(text.strip().replace("-k3s", "+k3s"))
 
 
-@pytest.mark.parametrize(("text", "meant"), [("1.36.4", "v1.36.4+k3s1"), ("v1.36.4", "v1.36.4+k3s1"), ("1.36.4+k3s2", "v1.36.4+k3s2")])
+@pytest.mark.parametrize(
+    ("text", "meant"), [("1.36.4", "v1.36.4+k3s1"), ("v1.36.4", "v1.36.4+k3s1"), ("1.36.4+k3s2", "v1.36.4+k3s2")]
+)
 def test_what_was_meant_is_told(text: str, meant: str) -> None:
     with pytest.raises(PlatformError) as caught:
         parse(text)
@@ -64,7 +82,13 @@ def test_steps_that_k3s_does_not_make_are_refused_with_a_way(running: str, wante
 
 @pytest.mark.parametrize(
     ("running", "wanted"),
-    [("v1.34.1+k3s1", "v1.34.1+k3s1"), ("v1.34.1+k3s1", "v1.35.0+k3s1"), ("v1.33.13+k3s2", "v1.34.1+k3s1"), ("", "v1.34.1+k3s1"), ("odd", "v1.34.1+k3s1")],
+    [
+        ("v1.34.1+k3s1", "v1.34.1+k3s1"),
+        ("v1.34.1+k3s1", "v1.35.0+k3s1"),
+        ("v1.33.13+k3s2", "v1.34.1+k3s1"),
+        ("", "v1.34.1+k3s1"),
+        ("odd", "v1.34.1+k3s1"),
+    ],
 )
 def test_other_steps_are_allowed(running: str, wanted: str) -> None:
     assert upgrade_problem(running, wanted) is None

@@ -19,7 +19,9 @@ def application(**trigger: t.Any) -> dict[str, t.Any]:
     return {
         "metadata": {"name": "test"},
         "variables": {"needed": {}, "optional": {"default": ""}},
-        "triggers": [{"id": "t", "trigger_type": "http", "trigger_config": {"component": "c", "route": "/..."}, **trigger}],
+        "triggers": [
+            {"id": "t", "trigger_type": "http", "trigger_config": {"component": "c", "route": "/..."}, **trigger}
+        ],
         "components": [{"id": "c", "source": {"digest": "sha256:0"}}],
     }
 
@@ -37,7 +39,11 @@ def test_a_plain_application_passes() -> None:
     [
         ({}, {}, r"required variable needed\. Next"),
         ({"trigger_type": "mqtt"}, {"needed": "1"}, "of the type mqtt"),
-        ({"trigger_config": {"component": "c", "route": "/", "executor": {"type": "wasip3-unstable"}}}, {"needed": "1"}, "executor wasip3-unstable"),
+        (
+            {"trigger_config": {"component": "c", "route": "/", "executor": {"type": "wasip3-unstable"}}},
+            {"needed": "1"},
+            "executor wasip3-unstable",
+        ),
     ],
 )
 def test_refusals_of_the_embedded_runtime(change: dict[str, t.Any], variables: dict[str, str], message: str) -> None:
@@ -53,8 +59,17 @@ def test_spin_needs_an_http_trigger_too() -> None:
 
 def test_release_names_differ_by_what_made_them() -> None:
     digest = "sha256:" + "ab" * 32
-    names = {release.release_name(digest, kind, Path("/cache") / version) for kind in ("jco", "spin") for version in ("0123456789", "abcdef0123")}
-    assert names == {"abababababab-jco-01234567", "abababababab-jco-abcdef01", "abababababab-spin-01234567", "abababababab-spin-abcdef01"}
+    names = {
+        release.release_name(digest, kind, Path("/cache") / version)
+        for kind in ("jco", "spin")
+        for version in ("0123456789", "abcdef0123")
+    }
+    assert names == {
+        "abababababab-jco-01234567",
+        "abababababab-jco-abcdef01",
+        "abababababab-spin-01234567",
+        "abababababab-spin-abcdef01",
+    }
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '"text"'])
@@ -69,7 +84,12 @@ def test_a_state_file_of_before_the_reboot_is_not_alive(tmp_path: Path) -> None:
     directory = tmp_path / "default" / "hello"
     directory.mkdir(parents=True)
     fields = dict.fromkeys(("digest", "source_digest", "settings_digest", "image", "url", "runtime", "started_at"), "x")
-    process = {"process_id": os.getpid(), "process_started": state.process_started(os.getpid()), "boot_id": "before", "port": 1}
+    process = {
+        "process_id": os.getpid(),
+        "process_started": state.process_started(os.getpid()),
+        "boot_id": "before",
+        "port": 1,
+    }
     (directory / "state.json").write_text(json.dumps({**fields, **process}))
     function = state.read(tmp_path, "default", "hello")
     assert function is not None and not function.alive

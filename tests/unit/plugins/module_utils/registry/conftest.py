@@ -10,7 +10,7 @@ import hashlib
 import json
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.artifact.model import Artifact, Blob
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.artifact.model import Artifact, Blob
 
 MakeArtifact = collections.abc.Callable[..., Artifact]
 
@@ -21,15 +21,30 @@ def _blob(media_type: str, data: bytes) -> Blob:
 
 def _make_artifact(*layers: bytes) -> Artifact:
     blobs = [_blob("application/vnd.wasm.content.layer.v1+wasm", layer) for layer in layers]
-    blobs.append(_blob("application/vnd.fermyon.spin.application.v1+config", json.dumps({"layers": [blob.digest for blob in blobs]}).encode()))
+    blobs.append(
+        _blob(
+            "application/vnd.fermyon.spin.application.v1+config",
+            json.dumps({"layers": [blob.digest for blob in blobs]}).encode(),
+        )
+    )
     config = _blob(
         "application/vnd.oci.image.config.v1+json",
         json.dumps(
-            {"architecture": "wasm", "os": "wasip1", "config": {"Labels": {"digest": blobs[-1].digest}}, "rootfs": {"type": "layers", "diff_ids": []}}
+            {
+                "architecture": "wasm",
+                "os": "wasip1",
+                "config": {"Labels": {"digest": blobs[-1].digest}},
+                "rootfs": {"type": "layers", "diff_ids": []},
+            }
         ).encode(),
     )
     manifest = {"config": config.descriptor(), "layers": [blob.descriptor() for blob in blobs], "schemaVersion": 2}
-    return Artifact(_blob("application/vnd.oci.image.manifest.v1+json", json.dumps(manifest, sort_keys=True).encode()), config, tuple(blobs), {})
+    return Artifact(
+        _blob("application/vnd.oci.image.manifest.v1+json", json.dumps(manifest, sort_keys=True).encode()),
+        config,
+        tuple(blobs),
+        {},
+    )
 
 
 @pytest.fixture

@@ -16,15 +16,29 @@ from hypothesis import strategies as st
     [
         (['Basic realm="Registry Realm"'], [("basic", {"realm": "Registry Realm"})]),
         (
-            ['Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:team/hello:pull,push"'],
-            [("bearer", {"realm": "https://auth.docker.io/token", "service": "registry.docker.io", "scope": "repository:team/hello:pull,push"})],
+            [
+                'Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:team/hello:pull,push"'
+            ],
+            [
+                (
+                    "bearer",
+                    {
+                        "realm": "https://auth.docker.io/token",
+                        "service": "registry.docker.io",
+                        "scope": "repository:team/hello:pull,push",
+                    },
+                )
+            ],
         ),
         (
             ['BEARER Realm = "https://a/t" , service=plain , error="invalid_token"'],
             [("bearer", {"realm": "https://a/t", "service": "plain", "error": "invalid_token"})],
         ),
         (['Bearer realm="https://a/t?x=1&y=2"'], [("bearer", {"realm": "https://a/t?x=1&y=2"})]),
-        (['Basic realm="a", Bearer realm="b",service="c"'], [("basic", {"realm": "a"}), ("bearer", {"realm": "b", "service": "c"})]),
+        (
+            ['Basic realm="a", Bearer realm="b",service="c"'],
+            [("basic", {"realm": "a"}), ("bearer", {"realm": "b", "service": "c"})],
+        ),
         (["Negotiate", 'Basic realm="a"'], [("negotiate", {}), ("basic", {"realm": "a"})]),
         (["Negotiate, Basic"], [("negotiate", {}), ("basic", {})]),
         (['Basic realm="say \\"hello, you\\""'], [("basic", {"realm": 'say "hello, you"'})]),
@@ -51,5 +65,8 @@ _VALUE = st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126, exc
 
 @given(st.lists(st.tuples(_NAME, st.dictionaries(_NAME, _VALUE, min_size=1, max_size=4)), min_size=1, max_size=3))
 def test_reads_back_what_a_registry_writes(challenges: list[tuple[str, dict[str, str]]]) -> None:
-    written = ", ".join(f"{scheme} " + ",".join(f'{name}="{value}"' for name, value in parameters.items()) for scheme, parameters in challenges)
+    written = ", ".join(
+        f"{scheme} " + ",".join(f'{name}="{value}"' for name, value in parameters.items())
+        for scheme, parameters in challenges
+    )
     assert [(challenge.scheme, challenge.parameters) for challenge in parse_challenges([written])] == challenges

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.credentials import Credentials, find_credentials
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.credentials import (
+    Credentials,
+    find_credentials,
+)
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.model import CredentialOptions
 
 OPTIONS = CredentialOptions()
@@ -45,7 +48,9 @@ def _helper(home: Path, name: str, script: str) -> None:
     path.chmod(0o755)
 
 
-def _found(host: str = HOST, repository: str = "team/hello", options: CredentialOptions = OPTIONS) -> tuple[str, str] | None:
+def _found(
+    host: str = HOST, repository: str = "team/hello", options: CredentialOptions = OPTIONS
+) -> tuple[str, str] | None:
     credentials = find_credentials(host, repository, options)
     return (credentials.username, credentials.password) if credentials else None
 
@@ -63,7 +68,10 @@ def test_explicit_options_win(home: Path) -> None:
 
 @pytest.mark.parametrize("key", [HOST, f"https://{HOST}", f"https://{HOST}/v1/", f"http://{HOST}/v2/"])
 def test_docker_config(home: Path, key: str) -> None:
-    _write(home / ".docker/config.json", {"auths": {key: _auth("me", "pass:word"), "other.example.com": _auth("other", "x")}})
+    _write(
+        home / ".docker/config.json",
+        {"auths": {key: _auth("me", "pass:word"), "other.example.com": _auth("other", "x")}},
+    )
     assert _found() == ("me", "pass:word")
 
 
@@ -83,11 +91,22 @@ def test_places_in_order(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert _found() == ("docker", "x")
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(_write(home / "auth.json", {"auths": {HOST: _auth("named", "x")}})))
     assert _found() == ("named", "x")
-    assert _found(options=CredentialOptions(file=_write(home / "option.json", {"auths": {HOST: _auth("option", "x")}}))) == ("option", "x")
+    assert _found(
+        options=CredentialOptions(file=_write(home / "option.json", {"auths": {HOST: _auth("option", "x")}}))
+    ) == ("option", "x")
 
 
 def test_podman_entries_for_a_path_win_over_the_host(home: Path) -> None:
-    _write(home / "auth.json", {"auths": {HOST: _auth("host", "x"), f"{HOST}/team": _auth("team", "x"), f"{HOST}/team/hello": _auth("hello", "x")}})
+    _write(
+        home / "auth.json",
+        {
+            "auths": {
+                HOST: _auth("host", "x"),
+                f"{HOST}/team": _auth("team", "x"),
+                f"{HOST}/team/hello": _auth("hello", "x"),
+            }
+        },
+    )
     options = CredentialOptions(file=home / "auth.json")
     assert [_found(repository=name, options=options) for name in ("team/hello", "team/other", "teammate/hello")] == [
         ("hello", "x"),
@@ -97,7 +116,10 @@ def test_podman_entries_for_a_path_win_over_the_host(home: Path) -> None:
 
 
 def test_identity_and_registry_tokens(home: Path) -> None:
-    _write(home / ".docker/config.json", {"auths": {HOST: {"identitytoken": "refresh"}, "other.example.com": {"registrytoken": "bearer"}}})
+    _write(
+        home / ".docker/config.json",
+        {"auths": {HOST: {"identitytoken": "refresh"}, "other.example.com": {"registrytoken": "bearer"}}},
+    )
     identity = find_credentials(HOST, "a", OPTIONS)
     finished = find_credentials("other.example.com", "a", OPTIONS)
     assert identity is not None and identity.identity_token == "refresh"
@@ -105,8 +127,15 @@ def test_identity_and_registry_tokens(home: Path) -> None:
 
 
 def test_helper_for_the_host_gets_the_server_on_standard_input_only(home: Path) -> None:
-    _helper(home, "vault", 'cat > "$HOME/input"; echo "$*" > "$HOME/arguments"; echo \'{"ServerURL":"x","Username":"me","Secret":"from-helper"}\'')
-    _write(home / ".docker/config.json", {"credHelpers": {HOST: "vault"}, "credsStore": "missing", "auths": {HOST: _auth("file", "x")}})
+    _helper(
+        home,
+        "vault",
+        'cat > "$HOME/input"; echo "$*" > "$HOME/arguments"; echo \'{"ServerURL":"x","Username":"me","Secret":"from-helper"}\'',
+    )
+    _write(
+        home / ".docker/config.json",
+        {"credHelpers": {HOST: "vault"}, "credsStore": "missing", "auths": {HOST: _auth("file", "x")}},
+    )
     assert _found() == ("me", "from-helper")
     assert (home / "input").read_text() == HOST
     assert (home / "arguments").read_text() == "get\n"
@@ -119,7 +148,9 @@ def test_default_store_and_identity_token(home: Path) -> None:
     assert credentials is not None and (credentials.username, credentials.identity_token) == ("", "refresh")
 
 
-@pytest.mark.parametrize("script", ["echo 'credentials not found in native keychain'; exit 1", 'echo \'{"Username":"","Secret":""}\''])
+@pytest.mark.parametrize(
+    "script", ["echo 'credentials not found in native keychain'; exit 1", 'echo \'{"Username":"","Secret":""}\'']
+)
 def test_helper_that_knows_nothing_leads_to_the_file(home: Path, script: str) -> None:
     _helper(home, "empty", script)
     _write(home / ".docker/config.json", {"credsStore": "empty", "auths": {HOST: _auth("file", "x")}})
@@ -128,7 +159,11 @@ def test_helper_that_knows_nothing_leads_to_the_file(home: Path, script: str) ->
 
 @pytest.mark.parametrize(
     ("script", "cause"),
-    [("echo 'vault is locked' >&2; exit 3", "exit code 3: vault is locked"), ("echo nonsense", "no valid answer"), ("echo '[]'", "no valid answer")],
+    [
+        ("echo 'vault is locked' >&2; exit 3", "exit code 3: vault is locked"),
+        ("echo nonsense", "no valid answer"),
+        ("echo '[]'", "no valid answer"),
+    ],
 )
 def test_broken_helper(home: Path, script: str, cause: str) -> None:
     _helper(home, "broken", script)

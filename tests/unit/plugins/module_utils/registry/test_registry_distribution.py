@@ -18,8 +18,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.artifact.model import Artifact
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.artifact.model import Artifact
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import distribution, transport
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.credentials import Credentials
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.distribution import DistributionStore
@@ -58,7 +58,9 @@ class FakeRegistry:
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
         method, path = request.method, request.url.path
         if (match := re.fullmatch(r"/v2/(.+)/blobs/uploads/", path)) and method == "POST":
-            return httpx2.Response(202, headers={"Location": self.location.format(repository=match[1], number=len(self.requests))})
+            return httpx2.Response(
+                202, headers={"Location": self.location.format(repository=match[1], number=len(self.requests))}
+            )
         if re.fullmatch(r"/v2/(.+)/blobs/uploads/[0-9]+", path) and method == "PUT":
             query = request.url.query.decode()
             expected = urllib.parse.urlsplit(self.location).query
@@ -71,7 +73,11 @@ class FakeRegistry:
             return httpx2.Response(201)
         if match := re.fullmatch(r"/v2/(.+)/blobs/(sha256:.+)", path):
             content = self.blobs.get(match[2])
-            return httpx2.Response(404) if content is None else httpx2.Response(200, headers={"Content-Length": str(len(content))})
+            return (
+                httpx2.Response(404)
+                if content is None
+                else httpx2.Response(200, headers={"Content-Length": str(len(content))})
+            )
         match = re.fullmatch(r"/v2/(.+)/manifests/(.+)", path)
         assert match, path
         if method == "PUT":
@@ -81,20 +87,28 @@ class FakeRegistry:
         content = self.manifests.get(match[2])
         if content is None:
             return httpx2.Response(404)
-        headers = {"Docker-Content-Digest": f"sha256:{hashlib.sha256(content).hexdigest()}"} if self.digest_header else {}
+        headers = (
+            {"Docker-Content-Digest": f"sha256:{hashlib.sha256(content).hexdigest()}"} if self.digest_header else {}
+        )
         return httpx2.Response(200, headers=headers, content=content if method == "GET" else b"")
 
     def count(self, method: str, pattern: str = "") -> int:
-        return sum(request.method == method and re.search(pattern, str(request.url)) is not None for request in self.requests)
+        return sum(
+            request.method == method and re.search(pattern, str(request.url)) is not None for request in self.requests
+        )
 
 
 def _error(status: int, code: str = "", message: str = "", **headers: str) -> httpx2.Response:
     return httpx2.Response(
-        status, json={"errors": [{"code": code, "message": message}]}, headers={key.replace("_", "-"): value for key, value in headers.items()}
+        status,
+        json={"errors": [{"code": code, "message": message}]},
+        headers={key.replace("_", "-"): value for key, value in headers.items()},
     )
 
 
-def _times(number: int, method: str, pattern: str, answer: collections.abc.Callable[[httpx2.Request], httpx2.Response]) -> Rule:
+def _times(
+    number: int, method: str, pattern: str, answer: collections.abc.Callable[[httpx2.Request], httpx2.Response]
+) -> Rule:
     """A rule for the first so many requests that fit."""
     left = number
 
@@ -108,7 +122,9 @@ def _times(number: int, method: str, pattern: str, answer: collections.abc.Calla
     return rule
 
 
-def _raise(error: type[httpx2.TransportError], message: str = "cut") -> collections.abc.Callable[[httpx2.Request], httpx2.Response]:
+def _raise(
+    error: type[httpx2.TransportError], message: str = "cut"
+) -> collections.abc.Callable[[httpx2.Request], httpx2.Response]:
     def answer(request: httpx2.Request) -> httpx2.Response:
         raise error(message)
 
@@ -124,7 +140,9 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> FakeRegistry:
 
 def _store(credentials: Credentials | None = None, **more: t.Any) -> DistributionStore:
     more.setdefault("location", DistributionLocation("registry.example.com", "team"))
-    return DistributionStore(more.pop("location"), credentials_for=lambda repository: credentials, **{"timeouts": TIMEOUTS, **more})
+    return DistributionStore(
+        more.pop("location"), credentials_for=lambda repository: credentials, **{"timeouts": TIMEOUTS, **more}
+    )
 
 
 # ---- what is sent
@@ -134,11 +152,17 @@ def test_second_push_is_one_request(registry: FakeRegistry, make_artifact: MakeA
     artifact = make_artifact(b"wasm", b"more")
     store = _store()
     first = store.push("hello", artifact, tag="v1")
-    assert (first.changed, first.uploaded_blobs, first.uploaded_bytes) == (True, 4, sum(blob.size for blob in artifact.blobs()))
+    assert (first.changed, first.uploaded_blobs, first.uploaded_bytes) == (
+        True,
+        4,
+        sum(blob.size for blob in artifact.blobs()),
+    )
     assert first.image == f"registry.example.com/team/hello@{artifact.digest}"
     assert set(registry.manifests) == {"v1", artifact.digest}
     registry.requests.clear()
-    assert store.push("hello", artifact, tag="v1") == dataclasses.replace(first, changed=False, uploaded_blobs=0, uploaded_bytes=0)
+    assert store.push("hello", artifact, tag="v1") == dataclasses.replace(
+        first, changed=False, uploaded_blobs=0, uploaded_bytes=0
+    )
     assert [request.method for request in registry.requests] == ["HEAD"]
 
 
@@ -164,14 +188,23 @@ def test_plan_touches_nothing(registry: FakeRegistry, make_artifact: MakeArtifac
     registry.blobs[artifact.layers[0].digest] = b"wasm"
     store = _store()
     plan = store.plan("hello", artifact, tag="v1")
-    assert (plan.changed, plan.missing_blobs, plan.missing_bytes) == (True, 3, sum(blob.size for blob in artifact.blobs()) - 4)
+    assert (plan.changed, plan.missing_blobs, plan.missing_bytes) == (
+        True,
+        3,
+        sum(blob.size for blob in artifact.blobs()) - 4,
+    )
     by_digest = store.plan("hello", artifact.digest, tag="v1")
     assert (by_digest.changed, by_digest.missing_blobs) == (True, None)
     assert not store.has("hello", artifact.digest) and store.manifest("hello", "v1") is None
     assert {request.method for request in registry.requests} <= {"HEAD", "GET"}
     assert store.push("hello", artifact, tag="v1").uploaded_blobs == plan.missing_blobs
-    assert not store.plan("hello", artifact, tag="v1").changed and store.plan("hello", artifact.digest, tag="v2").missing_blobs == 0
-    assert store.has("hello", artifact.digest) and store.manifest("hello", "v1") == artifact.manifest.data == store.manifest("hello", artifact.digest)
+    assert (
+        not store.plan("hello", artifact, tag="v1").changed
+        and store.plan("hello", artifact.digest, tag="v2").missing_blobs == 0
+    )
+    assert store.has("hello", artifact.digest) and store.manifest(
+        "hello", "v1"
+    ) == artifact.manifest.data == store.manifest("hello", artifact.digest)
 
 
 def test_tag_without_digest_header_is_read(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
@@ -193,13 +226,17 @@ def test_tag_without_digest_header_is_read(registry: FakeRegistry, make_artifact
 def test_upload_locations(registry: FakeRegistry, make_artifact: MakeArtifact, location: str) -> None:
     registry.location = location
     assert _store().push("hello", make_artifact(b"wasm"), tag="v1").uploaded_blobs == 3
-    assert {(request.url.scheme, request.url.host) for request in registry.requests} == {("https", "registry.example.com")}
+    assert {(request.url.scheme, request.url.host) for request in registry.requests} == {
+        ("https", "registry.example.com")
+    }
 
 
 def test_upload_elsewhere_gets_no_credentials(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
     registry.rules.append(
         lambda request: (
-            None if "Authorization" in request.headers or request.url.host != "registry.example.com" else _error(401, WWW_Authenticate="Basic realm=x")
+            None
+            if "Authorization" in request.headers or request.url.host != "registry.example.com"
+            else _error(401, WWW_Authenticate="Basic realm=x")
         )
     )
     registry.location = "https://storage.example.com/v2/{repository}/blobs/uploads/{number}"
@@ -226,18 +263,37 @@ def test_empty_blob_left_by_a_crash_is_sent_again(registry: FakeRegistry, make_a
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_temporary_answers_are_tried_again(registry: FakeRegistry, make_artifact: MakeArtifact, status: int) -> None:
-    for method, pattern in (("HEAD", "/manifests/v1"), ("POST", "/uploads/"), ("PUT", "/uploads/"), ("PUT", "/manifests/v1")):
-        registry.rules.append(_times(1, method, pattern, lambda request: _error(status, "TOOMANYREQUESTS", "slow down", Retry_After="0")))
+    for method, pattern in (
+        ("HEAD", "/manifests/v1"),
+        ("POST", "/uploads/"),
+        ("PUT", "/uploads/"),
+        ("PUT", "/manifests/v1"),
+    ):
+        registry.rules.append(
+            _times(1, method, pattern, lambda request: _error(status, "TOOMANYREQUESTS", "slow down", Retry_After="0"))
+        )
     assert _store().push("hello", make_artifact(b"wasm"), tag="v1").changed
 
 
 @pytest.mark.parametrize(
-    "error", [httpx2.ConnectError, httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError, httpx2.ReadTimeout, httpx2.WriteTimeout]
+    "error",
+    [
+        httpx2.ConnectError,
+        httpx2.ReadError,
+        httpx2.WriteError,
+        httpx2.RemoteProtocolError,
+        httpx2.ReadTimeout,
+        httpx2.WriteTimeout,
+    ],
 )
-def test_a_cut_upload_starts_again_from_a_fresh_post(registry: FakeRegistry, make_artifact: MakeArtifact, error: type[httpx2.TransportError]) -> None:
+def test_a_cut_upload_starts_again_from_a_fresh_post(
+    registry: FakeRegistry, make_artifact: MakeArtifact, error: type[httpx2.TransportError]
+) -> None:
     registry.rules.append(_times(1, "PUT", "/uploads/", _raise(error)))
     assert _store().push("hello", make_artifact(b"wasm"), tag="v1").uploaded_blobs == 3
-    uploads = [str(request.url) for request in registry.requests if request.method == "PUT" and "/uploads/" in str(request.url)]
+    uploads = [
+        str(request.url) for request in registry.requests if request.method == "PUT" and "/uploads/" in str(request.url)
+    ]
     assert (registry.count("POST"), len(uploads), len(set(uploads))) == (4, 4, 4)
 
 
@@ -252,11 +308,14 @@ def test_lost_answer_to_a_whole_upload_is_not_sent_twice(registry: FakeRegistry,
 
 
 def test_retries_end(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
-    registry.rules.append(_times(-1, "PUT", "/uploads/", lambda request: _error(503, "UNAVAILABLE", "maintenance", Retry_After="0")))
+    registry.rules.append(
+        _times(-1, "PUT", "/uploads/", lambda request: _error(503, "UNAVAILABLE", "maintenance", Retry_After="0"))
+    )
     artifact = make_artifact()
     registry.blobs[artifact.config.digest] = artifact.config.data or b""
     with pytest.raises(
-        PlatformError, match=r"registry\.example\.com answered HTTP 503 \(UNAVAILABLE: maintenance\), while uploading blob sha256:.* to team/hello"
+        PlatformError,
+        match=r"registry\.example\.com answered HTTP 503 \(UNAVAILABLE: maintenance\), while uploading blob sha256:.* to team/hello",
     ):
         _store().push("hello", artifact, tag="v1")
     assert registry.count("PUT") == TIMEOUTS.attempts and registry.manifests == {}
@@ -270,13 +329,18 @@ def test_long_retry_after_ends_at_once(registry: FakeRegistry) -> None:
     assert registry.count("HEAD") == 1 and "after 3600 s" in caught.value.next_step
 
 
-@pytest.mark.parametrize(("value", "expected"), [("7", 7.0), (None, None), ("soon", None), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0), ("-5", None)])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("7", 7.0), (None, None), ("soon", None), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0), ("-5", None)],
+)
 def test_retry_after(value: str | None, expected: float | None) -> None:
     assert transport._retry_after(value) == expected
 
 
 def test_the_first_error_stops_the_other_uploads(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
-    registry.rules.append(_times(-1, "POST", "", lambda request: _error(403, "DENIED", "requested access to the resource is denied")))
+    registry.rules.append(
+        _times(-1, "POST", "", lambda request: _error(403, "DENIED", "requested access to the resource is denied"))
+    )
     with pytest.raises(PlatformError, match="DENIED") as caught:
         _store().push("hello", make_artifact(*(bytes([number]) for number in range(40))), tag="v1")
     assert registry.count("POST") < 20 and "docker login registry.example.com" in caught.value.next_step
@@ -310,21 +374,32 @@ class TokenServer:
                 self.valid.clear()
             return None
         return _error(
-            401, "UNAUTHORIZED", "authentication required", WWW_Authenticate=f'Bearer realm="{REALM}",service="registry",scope="repository:team/hello:pull"'
+            401,
+            "UNAUTHORIZED",
+            "authentication required",
+            WWW_Authenticate=f'Bearer realm="{REALM}",service="registry",scope="repository:team/hello:pull"',
         )
 
 
 def test_one_token_serves_all_threads(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
     server = TokenServer()
     registry.rules.append(server)
-    _store(Credentials("test", "me", "secret")).push("hello", make_artifact(*(bytes([number]) for number in range(12))), tag="v1")
+    _store(Credentials("test", "me", "secret")).push(
+        "hello", make_artifact(*(bytes([number]) for number in range(12))), tag="v1"
+    )
     assert len(server.issued) == 1
     query = urllib.parse.parse_qs(server.issued[0].url.query.decode())
-    assert query == {"account": ["x"], "service": ["registry"], "scope": ["repository:team/hello:pull,push", "repository:team/hello:pull"]}
+    assert query == {
+        "account": ["x"],
+        "service": ["registry"],
+        "scope": ["repository:team/hello:pull,push", "repository:team/hello:pull"],
+    }
     assert server.issued[0].headers["Authorization"] == "Basic bWU6c2VjcmV0"
 
 
-def test_expired_tokens_are_renewed_in_the_middle_of_a_push(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
+def test_expired_tokens_are_renewed_in_the_middle_of_a_push(
+    registry: FakeRegistry, make_artifact: MakeArtifact
+) -> None:
     server = TokenServer(ends=(1, 12, 27, 42))
     registry.rules.append(server)
     artifact = make_artifact(*(bytes([number]) for number in range(12)))
@@ -344,7 +419,11 @@ def test_identity_token_is_posted(registry: FakeRegistry) -> None:
     registry.rules.append(server)
     _store(Credentials("test", identity_token="refresh")).has("hello", "sha256:" + "0" * 64)
     form = urllib.parse.parse_qs(server.issued[0].content.decode())
-    assert server.issued[0].method == "POST" and (form["grant_type"], form["refresh_token"], form["service"]) == (["refresh_token"], ["refresh"], ["registry"])
+    assert server.issued[0].method == "POST" and (form["grant_type"], form["refresh_token"], form["service"]) == (
+        ["refresh_token"],
+        ["refresh"],
+        ["registry"],
+    )
 
 
 def test_finished_token_is_used_as_it_is(registry: FakeRegistry) -> None:
@@ -356,9 +435,14 @@ def test_finished_token_is_used_as_it_is(registry: FakeRegistry) -> None:
 
 @pytest.mark.parametrize(
     ("credentials", "cause"),
-    [(None, "refuses anonymous access"), (Credentials("the given options", "me", "wrong"), "refuses the credentials from the given options")],
+    [
+        (None, "refuses anonymous access"),
+        (Credentials("the given options", "me", "wrong"), "refuses the credentials from the given options"),
+    ],
 )
-def test_token_server_refuses(registry: FakeRegistry, make_artifact: MakeArtifact, credentials: Credentials | None, cause: str) -> None:
+def test_token_server_refuses(
+    registry: FakeRegistry, make_artifact: MakeArtifact, credentials: Credentials | None, cause: str
+) -> None:
     registry.rules.append(TokenServer(refuse=True))
     with pytest.raises(PlatformError, match=cause) as caught:
         _store(credentials).push("hello", make_artifact(b"x"), tag="v1")
@@ -369,7 +453,11 @@ def test_token_server_refuses(registry: FakeRegistry, make_artifact: MakeArtifac
 def test_token_without_the_right_to_push(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
     server = TokenServer()
     registry.rules += [
-        lambda request: _error(401, "UNAUTHORIZED", "insufficient scope") if "token-1" in request.headers.get("Authorization", "") else None,
+        lambda request: (
+            _error(401, "UNAUTHORIZED", "insufficient scope")
+            if "token-1" in request.headers.get("Authorization", "")
+            else None
+        ),
         server,
     ]
     with pytest.raises(PlatformError, match="refuses the credentials from test for team/hello: UNAUTHORIZED"):
@@ -395,10 +483,17 @@ def test_unusable_challenges(registry: FakeRegistry, challenge: str, cause: str)
 def test_basic(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
     good = Credentials("test", "me", "good")
     registry.rules.append(
-        lambda request: None if request.headers.get("Authorization") == good.basic() else _error(401, "UNAUTHORIZED", "no", WWW_Authenticate="Basic realm=x")
+        lambda request: (
+            None
+            if request.headers.get("Authorization") == good.basic()
+            else _error(401, "UNAUTHORIZED", "no", WWW_Authenticate="Basic realm=x")
+        )
     )
     assert _store(good).push("hello", make_artifact(b"x"), tag="v1").changed
-    for credentials, cause in ((Credentials("a file", "me", "bad"), "refuses the credentials from a file"), (None, "none were found")):
+    for credentials, cause in (
+        (Credentials("a file", "me", "bad"), "refuses the credentials from a file"),
+        (None, "none were found"),
+    ):
         with pytest.raises(PlatformError, match=cause):
             _store(credentials).push("hello", make_artifact(b"x"), tag="v1")
 
@@ -421,7 +516,13 @@ def test_basic(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
     ],
 )
 def test_refusals_say_what_to_do(
-    registry: FakeRegistry, make_artifact: MakeArtifact, method: str, pattern: str, status: int, code: str, next_step: str
+    registry: FakeRegistry,
+    make_artifact: MakeArtifact,
+    method: str,
+    pattern: str,
+    status: int,
+    code: str,
+    next_step: str,
 ) -> None:
     registry.rules.append(_times(-1, method, pattern, lambda request: _error(status, code, "the reason")))
     with pytest.raises(PlatformError) as caught:
@@ -435,7 +536,10 @@ def test_refusals_say_what_to_do(
     "detail",
     [
         "write /var/lib/registry/docker/registry/v2/repositories/team/hello/_uploads/1/data: no space left on device",  # seen: Distribution 2.8
-        {"DriverName": "filesystem", "Enclosed": {"Op": "write", "Path": "/var/lib/registry/docker", "Err": 28}},  # its storagedriver.Error as JSON
+        {
+            "DriverName": "filesystem",
+            "Enclosed": {"Op": "write", "Path": "/var/lib/registry/docker", "Err": 28},
+        },  # its storagedriver.Error as JSON
     ],
     ids=["text", "number"],
 )
@@ -451,7 +555,14 @@ def test_full_disk_is_named_at_once(registry: FakeRegistry, make_artifact: MakeA
 
 
 def test_quota_is_named(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
-    registry.rules.append(_times(-1, "PUT", "/manifests/", lambda request: _error(412, "DENIED", "adding 1 MiB of storage resource would exceed the quota")))
+    registry.rules.append(
+        _times(
+            -1,
+            "PUT",
+            "/manifests/",
+            lambda request: _error(412, "DENIED", "adding 1 MiB of storage resource would exceed the quota"),
+        )
+    )
     with pytest.raises(PlatformError) as caught:
         _store().push("hello", make_artifact(b"x"), tag="v1")
     assert "Raise the quota of team in registry.example.com" in caught.value.next_step
@@ -459,24 +570,37 @@ def test_quota_is_named(registry: FakeRegistry, make_artifact: MakeArtifact) -> 
 
 def test_missing_repository_is_created_where_that_is_known(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
     created: list[str] = []
-    registry.rules.append(lambda request: _error(404, "NAME_UNKNOWN", "x") if request.method == "POST" and not created else None)
+    registry.rules.append(
+        lambda request: _error(404, "NAME_UNKNOWN", "x") if request.method == "POST" and not created else None
+    )
     result = _store(create_repository=created.append).push("hello", make_artifact(b"x", b"y"), tag="v1")
     assert result.uploaded_blobs == 4 and set(created) == {"team/hello"}
 
 
 def test_registry_that_rewrites_manifests(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
-    registry.rules.append(_times(1, "PUT", "/manifests/", lambda request: httpx2.Response(201, headers={"Docker-Content-Digest": "sha256:" + "1" * 64})))
+    registry.rules.append(
+        _times(
+            1,
+            "PUT",
+            "/manifests/",
+            lambda request: httpx2.Response(201, headers={"Docker-Content-Digest": "sha256:" + "1" * 64}),
+        )
+    )
     with pytest.raises(PlatformError, match="stored other bytes than it was sent"):
         _store().push("hello", make_artifact(b"x"), tag="v1")
 
 
 @pytest.mark.parametrize("content", [b"wasX", b"wasm-longer", b"w", None])
-def test_file_that_changes_meanwhile(registry: FakeRegistry, make_artifact: MakeArtifact, tmp_path: Path, content: bytes | None) -> None:
+def test_file_that_changes_meanwhile(
+    registry: FakeRegistry, make_artifact: MakeArtifact, tmp_path: Path, content: bytes | None
+) -> None:
     artifact = make_artifact(b"wasm")
     source = tmp_path / "source.wasm"
     if content is not None:
         source.write_bytes(content)
-    changed = dataclasses.replace(artifact, layers=(dataclasses.replace(artifact.layers[0], data=None, path=source), *artifact.layers[1:]))
+    changed = dataclasses.replace(
+        artifact, layers=(dataclasses.replace(artifact.layers[0], data=None, path=source), *artifact.layers[1:])
+    )
     with pytest.raises(PlatformError, match=r"changed while it was being stored|Can't read"):
         _store().push("hello", changed, tag="v1")
     assert registry.manifests == {}
@@ -512,9 +636,17 @@ def _not_tls() -> ssl.SSLError:
             "'registry.example.com' of the registry .* can't be resolved",
             "getent hosts registry.example.com",
         ),
-        (_caused(httpx2.ConnectError("x"), _verification()), "not trusted .unable to get local issuer", "registry_ca_file"),
+        (
+            _caused(httpx2.ConnectError("x"), _verification()),
+            "not trusted .unable to get local issuer",
+            "registry_ca_file",
+        ),
         (_caused(httpx2.ConnectError("x"), _not_tls()), "does not speak HTTPS", "registry_plain_http: true"),
-        (httpx2.RemoteProtocolError("illegal status line: bytearray(b'\\x15')"), "does not answer in plain HTTP", "registry_plain_http"),
+        (
+            httpx2.RemoteProtocolError("illegal status line: bytearray(b'\\x15')"),
+            "does not answer in plain HTTP",
+            "registry_plain_http",
+        ),
         (httpx2.ConnectTimeout("timed out"), "No connection .* within 10 s", "curl"),
         (httpx2.ReadTimeout("timed out"), "gave no answer in time", "see its load"),
         (httpx2.ProxyError("403 Forbidden"), "proxy refused", "NO_PROXY"),
@@ -523,8 +655,14 @@ def _not_tls() -> ssl.SSLError:
     ],
 )
 def test_failed_connections(error: Exception, cause: str, next_step: str) -> None:
-    described = transport.connection_error(error, did="looking up team/hello:v1", peer=transport.Peer("registry.example.com:5000"), timeouts=Timeouts())
-    assert re.search(cause, described.cause) and "looking up team/hello:v1" in described.cause and "registry.example.com:5000" in described.cause
+    described = transport.connection_error(
+        error, did="looking up team/hello:v1", peer=transport.Peer("registry.example.com:5000"), timeouts=Timeouts()
+    )
+    assert (
+        re.search(cause, described.cause)
+        and "looking up team/hello:v1" in described.cause
+        and "registry.example.com:5000" in described.cause
+    )
     assert next_step in described.next_step
 
 

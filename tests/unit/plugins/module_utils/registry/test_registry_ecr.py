@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.ecr import EcrHost, ElasticContainerRegistry, parse_host
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.ecr import (
+    EcrHost,
+    ElasticContainerRegistry,
+    parse_host,
+)
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.model import AwsOptions
 
 HOST = EcrHost("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "123456789012", "eu-west-1")

@@ -18,8 +18,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.artifact.model import Artifact
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.artifact.model import Artifact
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import image_layout
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.image_layout import ImageLayoutStore
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import LayoutLocation
@@ -46,7 +46,9 @@ def _check_valid(directory: Path) -> dict[str, str]:
         assert entry["mediaType"] == "application/vnd.oci.image.manifest.v1+json"
         manifest = json.loads((directory / "blobs" / "sha256" / entry["digest"].removeprefix("sha256:")).read_bytes())
         for descriptor in (manifest["config"], *manifest["layers"]):
-            assert (directory / "blobs" / "sha256" / descriptor["digest"].removeprefix("sha256:")).stat().st_size == descriptor["size"]
+            assert (
+                directory / "blobs" / "sha256" / descriptor["digest"].removeprefix("sha256:")
+            ).stat().st_size == descriptor["size"]
         tags[entry["annotations"]["org.opencontainers.image.ref.name"]] = entry["digest"]
     assert len(tags) == len(index["manifests"])
     return tags
@@ -67,7 +69,10 @@ def test_push_again_changes_nothing(tmp_path: Path, make_artifact: MakeArtifact)
     second = store.push("hello", artifact, tag="v1")
     assert (second.changed, second.uploaded_blobs, second.uploaded_bytes) == (False, 0, 0)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "images").rglob("*")} == before
-    assert not store.plan("hello", artifact, tag="v1").changed and not store.plan("hello", artifact.digest, tag="v1").changed
+    assert (
+        not store.plan("hello", artifact, tag="v1").changed
+        and not store.plan("hello", artifact.digest, tag="v1").changed
+    )
     assert store.has("hello", artifact.digest) and _check_valid(tmp_path / "images") == {"hello:v1": artifact.digest}
     with store.open_blob(artifact.layers[0].digest) as stream:
         assert stream.read() == b"wasm"
@@ -75,7 +80,10 @@ def test_push_again_changes_nothing(tmp_path: Path, make_artifact: MakeArtifact)
 
 def test_same_content_gives_the_same_bytes_in_any_order(tmp_path: Path, make_artifact: MakeArtifact) -> None:
     first, second = make_artifact(b"first"), make_artifact(b"second")
-    for directory, order in (("a", [("one", first), ("two", second)]), ("b", [("two", first), ("two", second), ("one", first)])):
+    for directory, order in (
+        ("a", [("one", first), ("two", second)]),
+        ("b", [("two", first), ("two", second), ("one", first)]),
+    ):
         for name, artifact in order:
             _store(tmp_path / directory).push(name, artifact, tag="v1")
     assert _files(tmp_path / "a") == _files(tmp_path / "b")
@@ -93,12 +101,16 @@ def test_a_tag_moves_and_others_stay(tmp_path: Path, make_artifact: MakeArtifact
         "x": 1,
     }
     index = json.loads((tmp_path / "index.json").read_bytes())
-    (tmp_path / "index.json").write_text(json.dumps({**index, "manifests": [foreign, *index["manifests"]], "annotations": {"kept": "yes"}}))
+    (tmp_path / "index.json").write_text(
+        json.dumps({**index, "manifests": [foreign, *index["manifests"]], "annotations": {"kept": "yes"}})
+    )
     store.push("hello", new, tag="v1")
     assert _check_valid(tmp_path) == {"hello:v1": new.digest, "other:v1": old.digest, "by-skopeo": old.digest}
     after = json.loads((tmp_path / "index.json").read_bytes())
     assert after["annotations"] == {"kept": "yes"} and foreign in after["manifests"]
-    assert store.manifest("hello", "v1") == new.manifest.data and store.manifest("hello", old.digest) == old.manifest.data
+    assert (
+        store.manifest("hello", "v1") == new.manifest.data and store.manifest("hello", old.digest) == old.manifest.data
+    )
     assert store.manifest("hello", "v2") is None
 
 
@@ -173,9 +185,14 @@ def _push_many(directory: Path, name: str, artifacts: list[Artifact], start: t.A
 
 def test_two_writers_lose_nothing_of_each_other(tmp_path: Path, make_artifact: MakeArtifact) -> None:
     context = multiprocessing.get_context("fork")
-    artifacts = {name: [make_artifact(b"common", f"{name}{number}".encode()) for number in range(15)] for name in ("one", "two")}
+    artifacts = {
+        name: [make_artifact(b"common", f"{name}{number}".encode()) for number in range(15)] for name in ("one", "two")
+    }
     start = context.Barrier(2)
-    writers = [context.Process(target=_push_many, args=(tmp_path / "images", name, made, start)) for name, made in artifacts.items()]
+    writers = [
+        context.Process(target=_push_many, args=(tmp_path / "images", name, made, start))
+        for name, made in artifacts.items()
+    ]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -184,11 +201,15 @@ def test_two_writers_lose_nothing_of_each_other(tmp_path: Path, make_artifact: M
     tags = _check_valid(tmp_path / "images")
     last = tags.pop("shared:latest")
     assert last in {made[-1].digest for made in artifacts.values()}
-    assert tags == {f"{name}:v{number}": artifact.digest for name, made in artifacts.items() for number, artifact in enumerate(made)}
+    assert tags == {
+        f"{name}:v{number}": artifact.digest for name, made in artifacts.items() for number, artifact in enumerate(made)
+    }
     assert not list((tmp_path / "images").glob(".partial-*"))
 
 
-def test_a_lock_that_is_never_given_back(tmp_path: Path, make_artifact: MakeArtifact, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_is_never_given_back(
+    tmp_path: Path, make_artifact: MakeArtifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(image_layout, "_LOCK_SECONDS", 0.1)
     holder = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
@@ -204,16 +225,26 @@ def test_a_file_that_changes_meanwhile_is_not_stored(tmp_path: Path, make_artifa
     artifact = make_artifact(b"wasm")
     source = tmp_path / "source.wasm"
     source.write_bytes(b"wasX")
-    changed = dataclasses.replace(artifact, layers=(dataclasses.replace(artifact.layers[0], data=None, path=source), *artifact.layers[1:]))
+    changed = dataclasses.replace(
+        artifact, layers=(dataclasses.replace(artifact.layers[0], data=None, path=source), *artifact.layers[1:])
+    )
     with pytest.raises(PlatformError, match="changed while it was being stored"):
         _store(tmp_path / "images").push("hello", changed, tag="v1")
     assert _check_valid(tmp_path / "images") == {} and not list((tmp_path / "images").glob(".partial-*"))
 
 
 @pytest.mark.parametrize(
-    ("number", "cause", "next_step"), [(errno.ENOSPC, "is full", "df -h"), (errno.EACCES, "Can't write", "writable"), (errno.EIO, "Can't store", "disk")]
+    ("number", "cause", "next_step"),
+    [(errno.ENOSPC, "is full", "df -h"), (errno.EACCES, "Can't write", "writable"), (errno.EIO, "Can't store", "disk")],
 )
-def test_disk_errors(tmp_path: Path, make_artifact: MakeArtifact, monkeypatch: pytest.MonkeyPatch, number: int, cause: str, next_step: str) -> None:
+def test_disk_errors(
+    tmp_path: Path,
+    make_artifact: MakeArtifact,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    cause: str,
+    next_step: str,
+) -> None:
     def failing(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 

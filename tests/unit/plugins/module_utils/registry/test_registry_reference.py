@@ -26,7 +26,10 @@ DIGEST = "sha256:" + "0" * 64
     ("text", "expected"),
     [
         ("registry.example.com/team", f"registry.example.com/team/hello@{DIGEST}"),
-        ("docker://registry.example.com:5000/team/functions", f"registry.example.com:5000/team/functions/hello@{DIGEST}"),
+        (
+            "docker://registry.example.com:5000/team/functions",
+            f"registry.example.com:5000/team/functions/hello@{DIGEST}",
+        ),
         ("localhost:5000", f"localhost:5000/hello@{DIGEST}"),
         ("localhost/team/", f"localhost/team/hello@{DIGEST}"),
         ("Registry.Example.COM/team", f"registry.example.com/team/hello@{DIGEST}"),
@@ -34,7 +37,10 @@ DIGEST = "sha256:" + "0" * 64
         ("[::1]:5000/team", f"[::1]:5000/team/hello@{DIGEST}"),
         ("docker.io", f"docker.io/library/hello@{DIGEST}"),
         ("index.docker.io/team", f"docker.io/team/hello@{DIGEST}"),
-        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com/functions", f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/functions/hello@{DIGEST}"),
+        (
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com/functions",
+            f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/functions/hello@{DIGEST}",
+        ),
         ("oci:/srv/images", f"oci:/srv/images:hello@{DIGEST}"),
     ],
 )
@@ -76,7 +82,11 @@ def test_refused(text: str, cause: str, next_step: str) -> None:
 def test_docker_hub_answers_elsewhere() -> None:
     location = parse_registry("docker.io/team")
     assert isinstance(location, DistributionLocation)
-    assert (location.host, location.endpoint, location.repository("hello")) == ("docker.io", "registry-1.docker.io", "team/hello")
+    assert (location.host, location.endpoint, location.repository("hello")) == (
+        "docker.io",
+        "registry-1.docker.io",
+        "team/hello",
+    )
 
 
 def test_relative_layout_becomes_absolute(tmp_path: Path) -> None:
@@ -117,7 +127,10 @@ def test_never_anything_but_a_valid_reference_or_a_readable_error(text: str) -> 
 _PART = st.from_regex(r"[a-z0-9]{1,5}((\.|_|__|-{1,3})[a-z0-9]{1,5}){0,2}", fullmatch=True)
 
 
-@given(st.sampled_from(["localhost", "registry.example.com", "a.b:5000", "127.0.0.1:1", "[::1]:80"]), st.lists(_PART, max_size=4))
+@given(
+    st.sampled_from(["localhost", "registry.example.com", "a.b:5000", "127.0.0.1:1", "[::1]:80"]),
+    st.lists(_PART, max_size=4),
+)
 def test_every_valid_location_is_read_back_from_its_own_text(host: str, parts: list[str]) -> None:
     location = parse_registry("/".join([host, *parts]))
     assert location == DistributionLocation(host, "/".join(parts))

@@ -82,17 +82,31 @@ def test_redirects_and_temporary_failures(tmp_path: Path, server: Server) -> Non
 @pytest.mark.parametrize(
     ("answers", "cause", "next_step"),
     [
-        ([lambda request: httpx2.Response(200, content=b"other")], "has the digest sha256:d9298a10", "put its digest into spin.toml"),
-        ([lambda request: httpx2.Response(404, text="no such file")], "answered HTTP 404 .no such file.", "Open the URL"),
+        (
+            [lambda request: httpx2.Response(200, content=b"other")],
+            "has the digest sha256:d9298a10",
+            "put its digest into spin.toml",
+        ),
+        (
+            [lambda request: httpx2.Response(404, text="no such file")],
+            "answered HTTP 404 .no such file.",
+            "Open the URL",
+        ),
         ([_cut, _cut, _cut], "failed .cut., while downloading", "curl -v https://files.example.com/"),
         ([lambda request: httpx2.Response(500)] * 3, "answered HTTP 500", "Open the URL"),
     ],
 )
-def test_failures_leave_nothing(tmp_path: Path, server: Server, answers: list[Answer], cause: str, next_step: str) -> None:
+def test_failures_leave_nothing(
+    tmp_path: Path, server: Server, answers: list[Answer], cause: str, next_step: str
+) -> None:
     server.answers = answers
     with pytest.raises(PlatformError, match=cause) as caught:
         _fetch(tmp_path)
-    assert next_step in caught.value.next_step and "secret" not in str(caught.value) and "https://files.example.com/a/b.wasm" in caught.value.cause
+    assert (
+        next_step in caught.value.next_step
+        and "secret" not in str(caught.value)
+        and "https://files.example.com/a/b.wasm" in caught.value.cause
+    )
     assert os.listdir(tmp_path) == []
 
 

@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the machines of an elastic group have in common, made of what the inventory says of its hosts; see the module node_bundle_plan.
+
+What one machine alone knows (its name, address, provider id) it adds itself: terraform/modules/node_group/files/join_cluster.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..k3s import paths
+from ..k3s.config import config_check, configuration
+from ..k3s.plan import checks
+from ..k3s.plan.hosts import Host
+from ..k3s.plan.problems import Problem, raise_if_any
+
+OF_THE_MACHINE = "(of the machine)"
+"""What the role node_bundle puts in the place of variables that differ from machine to machine."""
+
+OWN_ARGUMENTS = ("cloud-provider", "provider-id")
+"""Of the kubelet, which join_cluster.py gives."""
+
+OWN_KEYS = ("node-name", "node-ip")
+
+
+@dataclasses.dataclass(frozen=True)
+class ElasticGroup:
+    """A group as Terraform's output `cluster` has it.
+
+    Args:
+        architecture: amd64 or arm64.
+        labels: that its machines give themselves.
+        taints: likewise, with `key`, `value` and `effect`.
+    """
+
+    architecture: str
+    labels: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    taints: t.Sequence[t.Mapping[str, str]] = ()
+
+
+def plan_groups(groups: t.Sequence[tuple[Host, ElasticGroup]]) -> dict[str, t.Any]:
+    """For each group what the roles' templates read of a host, as documented in the module node_bundle_plan.
+
+    Args:
+        groups: a host that stands for all machines of the group, with the group.
+
+    Raises:
+        PlatformError: names all that is wrong with the variables of the groups.
+    """
+    problems = [problem for host, _group in groups for problem in checks.configuration_problems(host)]
+    raise_if_any(problems)
+    plans = {host.name: _plan(host, group) for host, group in groups}
+    raise_if_any([problem for name, plan in plans.items() for problem in _machine_problems(name, plan)])
+    return {"hosts": plans, "messages": [text for host, group in groups for text in _messages(host, group)]}
+
+
+def _plan(host: Host, group: ElasticGroup) -> dict[str, t.Any]:
+    config = configuration.build(host.desired)
+    kubelet = [
+        argument for argument in config.get("kubelet-arg", []) if argument.partition("=")[0] not in OWN_ARGUMENTS
+    ]
+    config |= {
+        "kubelet-arg": kubelet,
+        # Both lists get the group's own, which Terraform knows, from the machine: what is there too would be there twice.
+        "node-label": [
+            f"{key}={value}" for key, value in sorted(_labels(host, group).items()) if config_check.at_registration(key)
+        ],
+        "node-taint": [f"{taint['key']}={taint['value']}:{taint['effect']}" for taint in _taints(host, group)],
+    }
+    return {
+        "role": "agent",
+        "unit": paths.AGENT_UNIT,
+        "action": "join",
+        "node_name": host.name,
+        "architecture": group.architecture,
+        "config": {key: value for key, value in sorted(config.items()) if key not in OWN_KEYS and value != []},
+    }
+
+
+def _labels(host: Host, group: ElasticGroup) -> dict[str, str]:
+    """Those that the inventory adds; where both have one, Terraform's counts, by which the autoscaler expects the node."""
+    wanted = host.desired.get("labels") or {}
+    return {str(key): config_check.label_value(value) for key, value in wanted.items() if key not in group.labels}
+
+
+def _taints(host: Host, group: ElasticGroup) -> list[dict[str, str]]:
+    given = {(str(taint["key"]), str(taint["effect"])) for taint in group.taints}
+    return [
+        {
+            "key": str(taint["key"]),
+            "value": config_check.label_value(taint.get("value")),
+            "effect": str(taint["effect"]),
+        }
+        for taint in host.desired.get("taints") or []
+        if (str(taint["key"]), str(taint["effect"])) not in given
+    ]
+
+
+def _machine_problems(name: str, plan: t.Mapping[str, t.Any]) -> list[Problem]:
+    return [
+        Problem(
+            name,
+            f"{key} of config.yaml is made of a variable that only one machine has",
+            "give the group a value of its own, in group_vars of its inventory group",
+        )
+        for key, value in plan["config"].items()
+        if OF_THE_MACHINE in str(value)
+    ]
+
+
+def _messages(host: Host, group: ElasticGroup) -> list[str]:
+    late = sorted(key for key in _labels(host, group) if not config_check.at_registration(key))
+    if not late:
+        return []
+    return [
+        f"{host.name}: a node can't give itself the label {', '.join(late)}; machines that join by themselves are without."
+    ]

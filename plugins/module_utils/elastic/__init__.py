@@ -1,4 +1,0 @@
-# Copyright: (c) 2026, the wasmfaas.platform authors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-"""Machines that join by themselves: the bundle they start from, and what replaces them. Runs on the controller only."""

@@ -1,0 +1,36 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads an artifact back from the disk it was pushed to, so that a local function can start without a build."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import typing as t
+from pathlib import Path
+
+from .model import Artifact, Blob
+
+
+def stored_artifact(manifest: bytes, blob_path: t.Callable[[str], Path]) -> Artifact | None:
+    """The artifact of a manifest that `pack` made; None where one of its blobs is gone.
+
+    Args:
+        manifest: the manifest's bytes.
+        blob_path: digest to the file with these bytes.
+    """
+    description = json.loads(manifest)
+    entries = (description["config"], *description["layers"])
+    blobs = [
+        Blob(entry["mediaType"], entry["digest"], entry["size"], path=blob_path(entry["digest"])) for entry in entries
+    ]
+    if any(blob.path is None or not blob.path.is_file() or blob.path.stat().st_size != blob.size for blob in blobs):
+        return None
+    config, *layers = blobs
+    with layers[-1].open() as stream:  # always the locked application
+        application = json.load(stream)
+    digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+    return Artifact(
+        Blob(description["mediaType"], digest, len(manifest), data=manifest), config, tuple(layers), application
+    )

@@ -1,0 +1,223 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads what a Wasm binary imports and exports, without a Wasm runtime and without loading its code.
+
+Sources of the format: https://github.com/WebAssembly/component-model/blob/main/design/mvp/Binary.md and
+https://webassembly.github.io/spec/core/binary/modules.html. Sections that are not wanted are skipped by seeking, so a 40 MB component costs some reads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import typing as t
+from pathlib import Path
+
+from ...errors import PlatformError
+
+CORE_MODULE = b"\0asm\x01\0\0\0"
+COMPONENT = b"\0asm\x0d\0\x01\0"
+
+_COMPONENT_IMPORTS, _COMPONENT_EXPORTS = 10, 11
+_MODULE_IMPORTS, _MODULE_EXPORTS = 2, 7
+_NAME_SIZE = 1 << 31
+
+
+@dataclasses.dataclass(frozen=True)
+class WebAssemblyBinary:
+    """The outside of a Wasm binary; names are whole, such as `wasi:http/incoming-handler@0.2.0`."""
+
+    is_component: bool
+    imports: tuple[str, ...]  # of a core module: the names of the modules it imports from
+    exports: tuple[str, ...]
+
+
+def read_binary(path: Path, *, key: str) -> WebAssemblyBinary:
+    """Read the outside of the Wasm file at `path`; `key` is the manifest's key that names it, for errors.
+
+    Raises PlatformError where the file is missing, empty, text (WAT), not Wasm, or cut off.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise PlatformError(
+            f"{key}: {path} is no regular file.", next_step="name the .wasm file that the build writes."
+        )  # opening a pipe would wait for ever
+    try:
+        stream = path.open("rb")
+    except FileNotFoundError:
+        raise PlatformError(
+            f"{key}: {path} does not exist.",
+            next_step="correct `source` in spin.toml, or give the component a `build.command` that writes this file.",
+        ) from None
+    except IsADirectoryError:
+        raise PlatformError(f"{key}: {path} is a folder.", next_step="name the Wasm file in it.") from None
+    except OSError as error:
+        raise PlatformError(
+            f"{key}: {path} cannot be read: {error.strerror}.",
+            next_step="make the file readable for the user that deploys.",
+        ) from error
+    with stream:
+        preamble = stream.read(8)
+        if preamble not in (CORE_MODULE, COMPONENT):
+            raise PlatformError(
+                f"{key}: {path} is not WebAssembly: {_what_it_is(preamble)}.",
+                next_step="build the component, and name the .wasm file it writes.",
+            )
+        try:
+            return _read_component(stream) if preamble == COMPONENT else _read_module(stream)
+        except (EOFError, UnicodeDecodeError, ValueError) as error:
+            raise PlatformError(
+                f"{key}: {path} is cut off or damaged: {error}.", next_step="build the component again."
+            ) from None
+
+
+def _what_it_is(preamble: bytes) -> str:
+    if not preamble:
+        return "the file is empty"
+    if preamble.lstrip().startswith(b"("):
+        return (
+            "it is WebAssembly text (WAT), which the shim cannot run; compile it with `wat2wasm` or `wasm-tools parse`"
+        )
+    if preamble.startswith(b"\0asm"):
+        return f"it has the unknown binary version {preamble[4:].hex()}"
+    return f"it begins with {preamble[:4].hex(' ')} and not with 00 61 73 6d"
+
+
+def _sections(stream: t.BinaryIO) -> t.Iterator[tuple[int, int]]:
+    """Yield (id, size) with the stream at the section's first byte; whatever the caller leaves unread is skipped."""
+    end_of_file = stream.seek(0, io.SEEK_END)
+    position = 8
+    while position < end_of_file:
+        stream.seek(position)
+        identifier = stream.read(1)[0]
+        size = _unsigned(stream)
+        start = stream.tell()
+        position = start + size
+        if position > end_of_file:
+            raise EOFError(f"section {identifier} ends {position - end_of_file} bytes after the file")
+        yield identifier, size
+
+
+def _read_component(stream: t.BinaryIO) -> WebAssemblyBinary:
+    imports: list[str] = []
+    exports: list[str] = []
+    for identifier, size in _sections(stream):
+        if identifier == _COMPONENT_IMPORTS:
+            section = io.BytesIO(stream.read(size))
+            for _index in range(_unsigned(section)):
+                imports.append(_external_name(section))
+                _skip_external_description(section)
+        elif identifier == _COMPONENT_EXPORTS:
+            section = io.BytesIO(stream.read(size))
+            for _index in range(_unsigned(section)):
+                exports.append(_external_name(section))
+                _skip_sort_and_index(section)
+                if _byte(section) == 1:
+                    _skip_external_description(section)
+    return WebAssemblyBinary(True, tuple(imports), tuple(exports))
+
+
+def _read_module(stream: t.BinaryIO) -> WebAssemblyBinary:
+    imports: dict[str, None] = {}
+    exports: list[str] = []
+    for identifier, size in _sections(stream):
+        if identifier == _MODULE_IMPORTS:
+            section = io.BytesIO(stream.read(size))
+            for _index in range(_unsigned(section)):
+                imports[_name(section)] = None
+                _name(section)
+                _skip_module_import_description(section)
+        elif identifier == _MODULE_EXPORTS:
+            section = io.BytesIO(stream.read(size))
+            for _index in range(_unsigned(section)):
+                exports.append(_name(section))
+                _byte(section)
+                _unsigned(section)
+    return WebAssemblyBinary(False, tuple(imports), tuple(exports))
+
+
+def _byte(stream: t.BinaryIO) -> int:
+    data = stream.read(1)
+    if not data:
+        raise EOFError("a section ends too early")
+    return data[0]
+
+
+def _unsigned(stream: t.BinaryIO) -> int:
+    """An unsigned LEB128 number."""
+    value = shift = 0
+    while True:
+        byte = _byte(stream)
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number is too long")
+
+
+def _name(stream: t.BinaryIO) -> str:
+    size = _unsigned(stream)
+    if size > _NAME_SIZE:  # asked for, so much memory would be reserved at once
+        raise EOFError("a name is longer than any section")
+    data = stream.read(size)
+    if len(data) != size:
+        raise EOFError("a name ends too early")
+    return data.decode()
+
+
+def _external_name(stream: t.BinaryIO) -> str:
+    kind = _byte(stream)  # 0x00 name, 0x01 interface name (both are written alike), 0x02 with a version suffix
+    if kind > 2:
+        raise ValueError(f"unknown kind of name {kind}")
+    name = _name(stream)
+    if kind == 2:
+        _name(stream)
+    return name
+
+
+def _skip_sort_and_index(stream: t.BinaryIO) -> None:
+    if _byte(stream) == 0:  # a core sort has a second byte
+        _byte(stream)
+    _unsigned(stream)
+
+
+def _skip_external_description(stream: t.BinaryIO) -> None:
+    kind = _byte(stream)
+    if kind == 0:  # core module type
+        _byte(stream)
+        _unsigned(stream)
+    elif kind in (1, 4, 5):  # function, component, instance: a type index
+        _unsigned(stream)
+    elif kind in (2, 3):  # value bound, type bound: equal to an index, or a value type or sub-resource
+        bound = _byte(stream)
+        if not (kind == 3 and bound == 1):
+            _unsigned(stream)
+    else:
+        raise ValueError(f"unknown kind of import {kind}")
+
+
+def _skip_module_import_description(stream: t.BinaryIO) -> None:
+    kind = _byte(stream)
+    if kind == 0:  # function
+        _unsigned(stream)
+    elif kind == 1:  # table
+        _byte(stream)
+        _skip_limits(stream)
+    elif kind == 2:  # memory
+        _skip_limits(stream)
+    elif kind == 3:  # global
+        _byte(stream)
+        _byte(stream)
+    elif kind == 4:  # tag
+        _byte(stream)
+        _unsigned(stream)
+    else:
+        raise ValueError(f"unknown kind of import {kind}")
+
+
+def _skip_limits(stream: t.BinaryIO) -> None:
+    flags = _byte(stream)
+    _unsigned(stream)
+    if flags & 1:
+        _unsigned(stream)

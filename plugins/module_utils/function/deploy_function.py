@@ -1,0 +1,345 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brings a function from a project folder to a URL: the list of steps, each of which is a part of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import re
+import tempfile
+import typing as t
+from pathlib import Path
+
+from ..errors import PlatformError
+from .manifest.model import Manifest, RemoteSource
+from .manifest.parse import read_manifest
+from .model import LiveFunction, Target, WantedFunction
+from .source_digest import source_digest
+from .stages import Stages
+from .variables import variable_values
+
+if t.TYPE_CHECKING:
+    from ..registry.model import Store
+    from ..registry.reference import RegistryLocation
+    from .artifact.model import Artifact
+
+# Imports of steps that an unchanged function never reaches stand in the steps themselves: they would cost it a third of its time.
+
+MAXIMUM_NAME_LENGTH = 52
+"""The operator puts the name into the label key `core.spinkube.dev/app.<name>.status`, of which Kubernetes allows 63 characters."""
+
+_KUBERNETES_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_KUBERNETES_NAMESPACE = re.compile(r"(?=.{1,63}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+
+
+@dataclasses.dataclass(frozen=True)
+class DeployRequest:
+    """What the user asks for.
+
+    Attributes:
+        source: the project folder, or its manifest file.
+        name: of the function; None takes the application's name from spin.toml.
+        state: `present`, or `pushed` to stop after the registry.
+        profile: Spin's build profile.
+        variables: values of the application's variables.
+        shim_version: to check against where no target says it.
+        build_timeout_seconds: for one component's commands.
+        cache_directory: keeps Python environments and downloads between runs.
+        outputs_directory: keeps what earlier builds wrote while a build runs.
+        log_directory: keeps each function's build log.
+        check_mode: say what would be done, and do nothing.
+    """
+
+    source: Path
+    namespace: str
+    cache_directory: Path
+    outputs_directory: Path
+    log_directory: Path
+    shim_version: str
+    name: str | None = None
+    state: str = "present"
+    profile: str | None = None
+    variables: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    build_timeout_seconds: float = 1800
+    check_mode: bool = False
+
+
+@dataclasses.dataclass
+class DeployResult:
+    """What a run did, or would do in check mode; `digest` is empty where only a build would tell it."""
+
+    changed: bool
+    name: str
+    namespace: str
+    source_digest: str
+    url: str = ""
+    image: str = ""
+    digest: str = ""
+    stages: dict[str, float] = dataclasses.field(default_factory=dict)
+    before: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    after: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    details: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    warnings: list[str] = dataclasses.field(default_factory=list)
+
+
+class Registry:
+    """Where artifacts are kept, and how they are called there.
+
+    Args:
+        open_store: called when the store is first needed, as an unchanged function needs none.
+    """
+
+    def __init__(self, location: RegistryLocation, open_store: t.Callable[[], Store]) -> None:
+        self.location = location
+        self._open_store = open_store
+
+    @functools.cached_property
+    def store(self) -> Store:
+        return self._open_store()
+
+    def close(self) -> None:
+        """Let go of connections."""
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def holds(self, name: str, image: str) -> bool:
+        """Whether `image` is a reference into this registry, and not into one that was used before."""
+        digest = image.partition("@")[2]
+        return bool(digest) and image == self.location.digest_reference(name, digest)
+
+    def stored(self, name: str, image: str) -> Artifact | None:
+        """The whole artifact, where it lies on this machine's disk."""
+        from ..registry.image_layout import ImageLayoutStore
+        from .artifact.stored import stored_artifact
+
+        if not isinstance(self.store, ImageLayoutStore):
+            return None
+        manifest = self.store.manifest(name, image.partition("@")[2])
+        return stored_artifact(manifest, self.store.blob_path) if manifest is not None else None
+
+
+def deploy_function(
+    request: DeployRequest, registry: Registry, target_for: t.Callable[[str], Target], stages: Stages
+) -> DeployResult:
+    """Make the function so; a second call with the same input changes nothing.
+
+    Args:
+        target_for: gives the target for a function's name.
+
+    Raises:
+        PlatformError: names the stage, the cause and the next command; the previous version keeps answering.
+    """
+    with stages("manifest"):
+        check_namespace(request.namespace)
+        manifest = read_manifest(request.source, profile=request.profile)
+        name = function_name(request.name or manifest.name, manifest)
+    with stages("source_digest"):
+        digest = source_digest(manifest)
+    result = DeployResult(False, name, request.namespace, digest, stages=stages.seconds)
+    if request.state == "pushed":
+        return _push_only(request, registry, manifest, stages, result)
+    with stages("manifest"):
+        variables = variable_values(manifest, request.variables)
+
+    target = target_for(name)
+    wanted = WantedFunction(name, request.namespace, digest, "", manifest, variables)
+    with stages("live_state"):
+        live = target.live()
+        if live is not None and live.source_digest == digest and registry.holds(name, live.image):
+            wanted = dataclasses.replace(wanted, image=live.image)
+            difference = target.difference(wanted)
+            if not difference:
+                return _filled(result, live if request.check_mode else target.ensure_answers(wanted))
+            result.before, result.after = difference.before, difference.after
+        target.check(wanted)
+    result.changed = True
+
+    with stages("registry"):
+        image = wanted.image or _pushed_earlier(registry, name, digest, target.shim_version)
+        artifact = registry.stored(name, image) if image and target.needs_artifact else None
+        wanted = dataclasses.replace(
+            wanted, image=image if artifact or not target.needs_artifact else "", artifact=artifact
+        )
+    if request.check_mode:
+        return _planned(result, live, wanted, target, manifest)
+    if not result.after:
+        result.before, result.after = {"source_digest": live.source_digest if live else None}, {"source_digest": digest}
+    if wanted.image:
+        return _filled(result, target.deploy(wanted))
+    with tempfile.TemporaryDirectory(prefix="wasmfaas-") as work_directory:
+        artifact = _build_and_pack(request, result, manifest, target.shim_version(), Path(work_directory), stages)
+        image = _push(registry, name, digest, artifact, stages)
+        return _filled(result, target.deploy(dataclasses.replace(wanted, image=image, artifact=artifact)))
+
+
+def function_name(name: str, manifest: Manifest) -> str:
+    """Check that `name` can be the name of Kubernetes objects; raises PlatformError."""
+    if len(name) > MAXIMUM_NAME_LENGTH:
+        raise PlatformError(
+            f"the function's name {name!r} has {len(name)} characters, and only {MAXIMUM_NAME_LENGTH} fit.",
+            next_step="give a shorter one with `-e name=NAME`.",
+        )
+    if not _KUBERNETES_NAME.fullmatch(name):
+        raise PlatformError(
+            f"the function's name {name!r} (application.name in {manifest.path.name}) must consist of a-z, 0-9 and -, begin with a letter and not end with -.",
+            next_step="rename the application, or give another name with `-e name=NAME`.",
+        )
+    return name
+
+
+def check_namespace(namespace: str) -> None:
+    """Check that `namespace` can be one of Kubernetes (RFC 1123 label), as it becomes part of URLs and paths; raises PlatformError."""
+    if not _KUBERNETES_NAMESPACE.fullmatch(namespace):
+        raise PlatformError(
+            f"the namespace {namespace!r} must consist of at most 63 characters a-z, 0-9 and -, and neither begin nor end with -.",
+            next_step="give another with `-e namespace=NAMESPACE`.",
+        )
+
+
+def source_tag(digest: str) -> str:
+    """The tag under which the artifact of a source digest is pushed, by which a later run finds it without building."""
+    return f"source-{digest.removeprefix('sha256:')[:32]}"
+
+
+def _push_only(
+    request: DeployRequest, registry: Registry, manifest: Manifest, stages: Stages, result: DeployResult
+) -> DeployResult:
+    with stages("registry"):
+        result.image = _pushed_earlier(registry, result.name, result.source_digest, lambda: request.shim_version)
+    if not result.image:
+        result.changed = True
+        result.before = {"image": None}
+        result.after = {"build": _build_commands(manifest), "push": f"{registry.location} {result.name}"}
+        if not request.check_mode:
+            with tempfile.TemporaryDirectory(prefix="wasmfaas-") as work_directory:
+                artifact = _build_and_pack(
+                    request, result, manifest, request.shim_version, Path(work_directory), stages
+                )
+                result.image = _push(registry, result.name, result.source_digest, artifact, stages)
+    result.digest = result.image.partition("@")[2]
+    return result
+
+
+def _pushed_earlier(registry: Registry, name: str, digest: str, shim_version: t.Callable[[], str]) -> str:
+    """The reference of what an earlier run pushed for the same source; empty where there is none."""
+    import hashlib
+
+    from .artifact.pack import MINIMUM_SPIN_VERSION
+    from .compatibility.check import check_pushed
+
+    manifest = registry.store.manifest(name, source_tag(digest))
+    if manifest is None:
+        return ""
+    annotations = json.loads(manifest).get("annotations") or {}
+    check_pushed(annotations.get(MINIMUM_SPIN_VERSION, ""), shim_version=shim_version())
+    return registry.location.digest_reference(name, f"sha256:{hashlib.sha256(manifest).hexdigest()}")
+
+
+def _build_and_pack(
+    request: DeployRequest,
+    result: DeployResult,
+    manifest: Manifest,
+    shim_version: str,
+    work_directory: Path,
+    stages: Stages,
+) -> Artifact:
+    from ..registry.remote_source import fetch
+    from .artifact.composition import compose
+    from .artifact.pack import pack
+    from .build.components import BuildOptions, built_components
+    from .compatibility.check import check
+    from .compatibility.webassembly import read_binary
+    from .manifest.files import expand_files
+
+    downloads = request.cache_directory / "downloads"
+
+    def download(url: str, digest: str) -> Path:
+        return fetch(url, digest, downloads)
+
+    log_file = request.log_directory / request.namespace / f"{result.name}.build.log"
+    options = BuildOptions(request.cache_directory, request.outputs_directory, log_file, request.build_timeout_seconds)
+    with stages("build"), built_components(manifest, options) as warnings:
+        result.warnings.extend(warnings)
+        sources = {}
+        for component in manifest.components.values():
+            source = component.source
+            path = (
+                download(source.url, source.digest)
+                if isinstance(source, RemoteSource)
+                else manifest.folder / source.path
+            )
+            read_binary(path, key=f"spin.toml: component.{component.id}.source")
+            composed = compose(manifest, component, path, work_directory=work_directory, fetch=download)
+            sources[component.id] = (
+                composed
+                if isinstance(source, RemoteSource) or composed != path
+                else _copy(path, work_directory / f"{component.id}.wasm")
+            )
+        if source_digest(manifest) != result.source_digest:
+            result.warnings.append(
+                f"The build changed files of {manifest.folder} that count as its source, so the next run builds again. "
+                "Keep such files in version control as the build leaves them (lock files), or name them in .gitignore (outputs)."
+            )
+    with stages("compatibility"):
+        compatibility = check(manifest, sources, shim_version=shim_version)
+        result.warnings.extend(compatibility.warnings)
+    with stages("artifact"):
+        files = {component.id: expand_files(manifest, component) for component in manifest.components.values()}
+        return pack(
+            manifest,
+            sources,
+            files,
+            minimum_spin_version=compatibility.minimum_spin_version,
+            work_directory=work_directory,
+        )
+
+
+def _copy(path: Path, copy: Path) -> Path:
+    """Copy a Wasm file, as the next run's build takes its place while this one still uploads it; raises PlatformError."""
+    import shutil
+
+    try:
+        shutil.copyfile(path, copy)
+    except OSError as error:
+        raise PlatformError(
+            f"{path} cannot be copied to {copy}: {error.strerror}.",
+            next_step="see that the disk has room (`df -h`, TMPDIR), then deploy again.",
+        ) from error
+    return copy
+
+
+def _push(registry: Registry, name: str, digest: str, artifact: Artifact, stages: Stages) -> str:
+    with stages("registry"):
+        return registry.store.push(name, artifact, tag=source_tag(digest)).image
+
+
+def _build_commands(manifest: Manifest) -> list[str]:
+    return [
+        command for component in manifest.components.values() if component.build for command in component.build.commands
+    ]
+
+
+def _planned(
+    result: DeployResult, live: LiveFunction | None, wanted: WantedFunction, target: Target, manifest: Manifest
+) -> DeployResult:
+    """Check mode: what the run would do, as far as it can be known without a build."""
+    if not result.after:
+        difference = target.difference(wanted)
+        result.before = {"source_digest": live.source_digest if live else None, **difference.before}
+        result.after = {
+            "source_digest": wanted.source_digest,
+            **({} if wanted.image else {"build": _build_commands(manifest)}),
+            **difference.after,
+        }
+    result.image, result.digest = wanted.image, wanted.digest
+    result.url = live.url if live else ""
+    return result
+
+
+def _filled(result: DeployResult, live: LiveFunction) -> DeployResult:
+    result.url, result.image, result.digest = live.url, live.image, live.digest
+    result.details = {"status": live.status, **live.details}
+    return result

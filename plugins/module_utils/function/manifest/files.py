@@ -1,0 +1,191 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Expands a component's `files` into the list of files that the guest sees.
+
+Follows copy_file_mounts of Spin's crates/loader/src/local.rs, with three differences: what leaves the project folder is refused also where
+only a symbolic link leaves it, special characters in the path of the project folder itself have no meaning, and of two mounts with the same
+guest path the later one wins (Spin copies them at the same time).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...errors import PlatformError
+from .findings import Findings
+from .globs import SymbolicLinkLoop, compile_pattern, find_files, looks_like_pattern, matches_everything_below
+from .location import KeyPath
+from .model import Component, FilesMount, Manifest
+from .paths import is_outside, is_within, path_error
+
+
+@dataclasses.dataclass(frozen=True)
+class GuestFile:
+    """A file in the guest: `path` is `/`-separated and relative to the guest's root, `source` the absolute path of its content."""
+
+    path: str
+    source: Path
+
+
+class _Refused(Exception):
+    """Why a mount cannot be used, and what to do about it."""
+
+    def __init__(self, message: str, next_step: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+
+
+def expand_files(manifest: Manifest, component: Component) -> list[GuestFile]:
+    """List the files that `component` may read, sorted by guest path.
+
+    Raises:
+        PlatformError: a mount names nothing, leaves the project folder, cannot be read, or collides with another.
+    """
+    guest: dict[str, Path] = {}
+    origin: dict[str, KeyPath] = {}
+    root = os.path.realpath(manifest.folder)
+    for index, mount in enumerate(component.files):
+        path: KeyPath = ("component", component.id, "files", index)
+        value = mount.source if isinstance(mount, FilesMount) else mount
+        try:
+            for guest_path, source in _expand(root, mount, component.exclude_files):
+                guest[guest_path] = Path(source)
+                origin[guest_path] = path
+        except _Refused as refused:
+            raise _error(manifest, path, value, refused.message, refused.next_step) from refused
+        except SymbolicLinkLoop as loop:
+            message = f'"{loop}" is a symbolic link to a folder that contains it'
+            raise _error(
+                manifest, path, value, message, f'Remove the link, or add "{loop}/*" to exclude_files.'
+            ) from loop
+        except (OSError, RecursionError) as error:
+            raise _error(
+                manifest, path, value, f"cannot be read: {error}", "Make the files readable for the user that deploys."
+            ) from error
+    for guest_path in guest:
+        for parent in _parents(guest_path):
+            if parent in guest:
+                message = f'"{parent}" is a file by one mount and a folder by another ("{guest_path}")'
+                raise _error(manifest, origin[guest_path], None, message, "Give one of the mounts another destination.")
+    return [GuestFile(guest_path, guest[guest_path]) for guest_path in sorted(guest)]
+
+
+def _error(manifest: Manifest, path: KeyPath, value: str | None, message: str, next_step: str) -> PlatformError:
+    try:
+        text = manifest.path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError):
+        text = ""
+    findings = Findings(manifest.path.name, text)
+    findings.add(path, message, next_step, value)
+    try:
+        findings.stop()
+    except PlatformError as error:
+        return error
+    raise AssertionError("one finding was added")
+
+
+def _expand(root: str, mount: str | FilesMount, exclude_files: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if isinstance(mount, FilesMount):
+        yield from _expand_placement(root, mount, exclude_files)
+        return
+    _refuse_outside(root, mount)
+    found = os.path.join(root, mount)
+    if os.path.isdir(found):
+        # Spin puts the files below the folder's path twice: copy_glob_or_path joins the destination with the folder's path, and copy_glob
+        # joins that with each file's path relative to the project folder, which begins with the folder's path again.
+        prefix = os.path.normpath(mount)
+        for path in _search(root, f"{mount}/**/*", mount, exclude_files):
+            yield _guest_path(f"{prefix}/{path}"), os.path.join(root, path)
+    elif os.path.exists(found):
+        _refuse_special(found, mount)
+        yield _guest_path(mount), found
+    elif looks_like_pattern(mount):
+        for path in _search(root, mount, "", exclude_files):
+            yield _guest_path(path), os.path.join(root, path)
+    else:
+        raise _Refused(
+            f'"{mount}" does not exist',
+            "Create it, correct the path, or remove the entry; paths are relative to the folder of the manifest.",
+        )
+
+
+def _expand_placement(root: str, mount: FilesMount, exclude_files: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    _refuse_outside(root, mount.source)
+    found = os.path.join(root, mount.source)
+    destination = mount.destination.lstrip("/")
+    if os.path.isdir(found):
+        source = os.path.normpath(mount.source)
+        for path in _search(root, f"{mount.source}/**/*", mount.source, exclude_files):
+            below = os.path.relpath(path, source)
+            yield _guest_path(f"{destination}/{below}" if destination else below), os.path.join(root, path)
+    elif os.path.exists(found):
+        _refuse_special(found, mount.source)
+        if destination.rpartition("/")[2] in ("", ".", ".."):
+            message = f'"{mount.source}" is a file, but its destination "{mount.destination}" is a folder'
+            raise _Refused(
+                message,
+                f'Write the file name too: destination = "{mount.destination.rstrip("/")}/{os.path.basename(found)}".',
+            )
+        yield _guest_path(destination), found
+    else:
+        raise _Refused(
+            f'"{mount.source}" does not exist',
+            "Create it, correct the path, or remove the entry; paths are relative to the folder of the manifest.",
+        )
+
+
+def _search(root: str, pattern: str, literal: str, exclude_files: tuple[str, ...]) -> Iterator[str]:
+    """Find the files of a pattern that are not excluded; its beginning `literal` has no special characters."""
+    excludes = [compile_pattern(exclude) for exclude in exclude_files]
+    folders: dict[str, bool] = {}
+
+    def is_excluded_folder(folder: str) -> bool:
+        return any(matches_everything_below(exclude, folder) for exclude in exclude_files)
+
+    start = os.path.normpath(literal) if literal else ""
+    base = "" if start == "." else start
+    below = pattern[len(literal) :].lstrip("/") if literal else pattern
+    for path in find_files(
+        os.path.join(root, base),
+        below,
+        skip_folder=lambda folder: is_excluded_folder(f"{base}/{folder}" if base else folder),
+    ):
+        found = f"{base}/{path}" if base else path
+        if any(exclude.fullmatch(found) for exclude in excludes):
+            continue
+        full = os.path.join(root, found)
+        folder = os.path.dirname(full)
+        if folder not in folders:
+            folders[folder] = is_within(os.path.realpath(folder), root)
+        if not folders[folder] or (os.path.islink(full) and not is_within(os.path.realpath(full), root)):
+            next_step = f'Copy the file into the folder, or add "{found}" to exclude_files.'
+            raise _Refused(f'"{found}" leaves the folder of the manifest through a symbolic link', next_step)
+        yield found
+
+
+def _refuse_outside(root: str, path: str) -> None:
+    if error := path_error(Path(root), path):
+        raise _Refused(error, "Move the files into the folder of the manifest and write their path relative to it.")
+
+
+def _refuse_special(found: str, path: str) -> None:
+    if not os.path.isfile(found):
+        raise _Refused(f'"{path}" is neither a file nor a folder', "Name a regular file or a folder.")
+
+
+def _guest_path(path: str) -> str:
+    normal = os.path.normpath(path)
+    if is_outside(normal) or normal.startswith("/"):
+        raise _Refused(f'the destination "{path}" leaves the root of the guest', 'Write a destination without "..".')
+    return normal
+
+
+def _parents(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path

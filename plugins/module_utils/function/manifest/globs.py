@@ -1,0 +1,192 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""File patterns with the meaning they have in Rust's `glob` crate 0.3, which Spin uses.
+
+They differ from Python's: `*` and `?` match a leading dot, `**` stands only for whole path components and never for a file at its end,
+and in a pattern matched against a whole path `*`, `?` and `[…]` match `/` too.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Callable, Iterator
+
+_RECURSIVE = "**"
+
+
+class SymbolicLinkLoop(Exception):
+    """A folder contains itself through a symbolic link; the argument is its path relative to the searched folder."""
+
+
+def looks_like_pattern(text: str) -> bool:
+    """Whether Spin takes `text` for a pattern if no file has that name."""
+    return any(character in "?*[]" for character in text)
+
+
+def pattern_error(pattern: str) -> str | None:
+    """Say why `pattern` is no valid pattern, or return None."""
+    try:
+        for part in (pattern, *pattern.split("/")):
+            compile_pattern(part)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+@functools.lru_cache(maxsize=256)
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """Translate a pattern into a regular expression for `fullmatch`.
+
+    Raises:
+        ValueError: the pattern is malformed.
+    """
+    expression = []
+    position = 0
+    while position < len(pattern):
+        character = pattern[position]
+        if character == "?":
+            expression.append(".")
+            position += 1
+        elif character == "*":
+            end = position
+            while end < len(pattern) and pattern[end] == "*":
+                end += 1
+            if end - position > 2:
+                raise ValueError('more than two "*" in a row')
+            if end - position == 1:
+                expression.append(".*")
+            elif (position > 0 and pattern[position - 1] != "/") or (end < len(pattern) and pattern[end] != "/"):
+                raise ValueError('"**" must be a whole path component')
+            elif end + 1 < len(pattern):
+                expression.append("(?:.*/)?")
+                end += 1
+            else:  # at the end of a pattern, with a slash or without, it matches everything
+                expression.append(".*")
+                end = len(pattern)
+            position = end
+        elif character == "[":
+            first = position + 2 if pattern[position + 1 : position + 2] == "!" else position + 1
+            # A "]" right after the opening stands for itself.
+            end = pattern.find("]", first + 1)
+            if end < 0:
+                raise ValueError('a "[" is not closed')
+            expression.append(_character_class(pattern[first:end], negated=first == position + 2))
+            position = end + 1
+        else:
+            expression.append(re.escape(character))
+            position += 1
+    return re.compile("".join(expression), re.DOTALL)
+
+
+def _character_class(content: str, *, negated: bool) -> str:
+    members = []
+    position = 0
+    while position < len(content):
+        if content[position + 1 : position + 2] == "-" and position + 2 < len(content):
+            first, last = content[position], content[position + 2]
+            if first <= last:  # a reversed range matches nothing
+                members.append(f"{re.escape(first)}-{re.escape(last)}")
+            position += 3
+        else:
+            members.append(re.escape(content[position]))
+            position += 1
+    if not members:
+        return "." if negated else "(?!)"
+    return f"[{'^' if negated else ''}{''.join(members)}]"
+
+
+def matches_everything_below(pattern: str, folder: str) -> bool:
+    """Whether `pattern`, matched against whole paths, matches every path below `folder`, since it ends in a sequence that does."""
+    return pattern.endswith("*") and compile_pattern(pattern).fullmatch(f"{folder}/") is not None
+
+
+def find_files(root: str, pattern: str, *, skip_folder: Callable[[str], bool] = lambda _folder: False) -> Iterator[str]:
+    """Find the files below `root` that match `pattern`, following symbolic links, in alphabetical order per folder.
+
+    Args:
+        root: an existing folder; taken literally.
+        pattern: relative to `root`, `/`-separated.
+        skip_folder: says of a relative folder path that nothing below it is wanted.
+
+    Yields:
+        Paths relative to `root`; a path can come twice.
+
+    Raises:
+        SymbolicLinkLoop: `**` would descend forever.
+        OSError: a folder cannot be read.
+    """
+    parts = pattern.split("/")
+    if parts[-1] == "":
+        return  # a trailing slash asks for folders
+    yield from _search(root, "", parts, skip_folder)
+
+
+def _search(root: str, folder: str, parts: list[str], skip_folder: Callable[[str], bool]) -> Iterator[str]:
+    part, rest = parts[0], parts[1:]
+    if not any(character in "?*[" for character in part):
+        # "a//b" and "a/./b" are "a/b"; ".." is kept, as it is seen by `exclude_files`.
+        found = folder if part in ("", ".") else _join(folder, part)
+        if not rest:
+            if part not in ("", ".", "..") and os.path.isfile(os.path.join(root, found)):
+                yield found
+        elif os.path.isdir(os.path.join(root, found)):
+            yield from _search(root, found, rest, skip_folder)
+    elif part == _RECURSIVE:
+        while rest and rest[0] == _RECURSIVE:
+            rest = rest[1:]
+        if rest:
+            yield from _descend(root, folder, rest, skip_folder)
+    else:
+        if rest and part.startswith(".") and compile_pattern(part).fullmatch("."):
+            yield from _search(root, folder, rest, skip_folder)
+        for entry in _entries(root, folder):
+            yield from _match(root, folder, entry, [part, *rest], skip_folder)
+
+
+def _descend(root: str, folder: str, parts: list[str], skip_folder: Callable[[str], bool]) -> Iterator[str]:
+    """Match `parts` against everything below `folder`, at any depth."""
+    for entry in _entries(root, folder):
+        found = _join(folder, entry.name)
+        if entry.is_dir() and not skip_folder(found):
+            if entry.is_symlink() and (os.path.realpath(os.path.join(root, folder)) + "/").startswith(
+                os.path.realpath(entry.path).rstrip("/") + "/"
+            ):
+                raise SymbolicLinkLoop(found)
+            yield from _descend(root, found, parts, skip_folder)
+        yield from _match(root, folder, entry, parts, skip_folder)
+
+
+def _match(
+    root: str, folder: str, entry: os.DirEntry[str], parts: list[str], skip_folder: Callable[[str], bool]
+) -> Iterator[str]:
+    if not compile_pattern(parts[0]).fullmatch(entry.name):
+        return
+    found = _join(folder, entry.name)
+    if len(parts) == 1:
+        if entry.is_file():
+            yield found
+    elif entry.is_dir() and not skip_folder(found):
+        yield from _search(root, found, parts[1:], skip_folder)
+
+
+def _entries(root: str, folder: str) -> list[os.DirEntry[str]]:
+    with os.scandir(os.path.join(root, folder)) as entries:
+        # The glob crate passes over names that are not UTF-8, and Spin could not write them into the application.
+        return sorted(
+            (entry for entry in entries if _is_unicode(entry.name)), key=lambda entry: os.fsencode(entry.name)
+        )
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name

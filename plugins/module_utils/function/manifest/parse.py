@@ -1,0 +1,573 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads a project folder's spin.toml, version 1 or 2, into the model, and refuses every wrong one.
+
+Follows Spin's crates/manifest/src (schema/v2.rs, schema/common.rs, normalize.rs) and what crates/loader/src/local.rs checks while loading.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+import typing as t
+from pathlib import Path
+
+from ...errors import PlatformError
+from .dependencies import Dependencies, check_download, inherit_everything, read_dependencies
+from .findings import Findings
+from .hosts import convert_http_hosts
+from .location import KeyPath
+from .model import Build, Component, FilesMount, LocalSource, Manifest, RemoteSource, Trigger, Variable
+from .names import fixed_identifier, identifier_error
+from .paths import path_error
+from .tables import Table, refuse_unwritable, type_name
+from .validate import normalise_dependencies, validate
+
+MANIFEST_NAME = "spin.toml"
+LARGEST_MANIFEST = 1 << 20  # bytes; a larger file is not a manifest
+
+_ROOT_KEYS = ("spin_manifest_version", "application", "variables", "trigger", "component")
+_APPLICATION_KEYS = ("name", "version", "description", "authors", "targets", "trigger", "tool")
+_VARIABLE_KEYS = ("description", "required", "default", "secret")
+_COMPONENT_KEYS = (
+    "source", "description", "variables", "environment", "files", "exclude_files", "allowed_http_hosts", "allowed_outbound_hosts", "key_value_stores",
+    "sqlite_databases", "ai_models", "targets", "build", "tool", "dependencies_inherit_configuration", "dependencies", "profile",
+)  # fmt: skip
+_BUILD_KEYS = ("command", "workdir", "watch")
+_PROFILE_KEYS = ("source", "environment", "dependencies", "build")
+_TARGET_KEYS = ("url", "path", "registry", "package")
+
+_ROOT_HINTS = {
+    key: f"Move it into [application], where {key} belongs in version 2."
+    for key in ("name", "version", "description", "authors")
+}
+_ROOT_HINTS["spin_version"] = "Remove it; spin_manifest_version = 2 says the version."
+_COMPONENT_HINTS = {
+    "config": 'Rename it to "variables", its name in version 2.',
+    "env": 'Rename it to "environment".',
+    "trigger": 'Write a [[trigger.<type>]] with component = "<id>" instead, as version 2 wants it.',
+    "route": "Move it into [[trigger.http]].",
+    "command": "Move it into [component.<id>.build].",
+    "workdir": "Move it into [component.<id>.build].",
+    "watch": "Move it into [component.<id>.build].",
+    "id": "Write the id into the header, [component.<id>].",
+}
+_SOURCE_FORMS = 'Write source = "<path of the .wasm file>" or source = { url = "https://…", digest = "sha256:…" }.'
+
+# What the folder of somebody who has no manifest yet probably holds → the Spin template to start from.
+_TEMPLATES = {
+    "Cargo.toml": "http-rust",
+    "package.json": "http-js",
+    "requirements.txt": "http-py",
+    "pyproject.toml": "http-py",
+    "app.py": "http-py",
+    "go.mod": "http-go",
+    "index.html": "static-fileserver",
+}
+
+
+def read_manifest(source: Path, *, profile: str | None = None) -> Manifest:
+    """Read and check a manifest.
+
+    Args:
+        source: the project folder, or the manifest file itself.
+        profile: the build profile whose overrides apply.
+
+    Raises:
+        PlatformError: the folder or file cannot be read, or the manifest is wrong; the cause names file, line and key of all that is wrong.
+    """
+    path, text = _read_text(source)
+    raw = _parse_toml(path, text)
+    findings = Findings(path.name, text)
+    if _version(raw, findings) == 1:
+        from . import version_1  # rare, and the import would cost every other run
+
+        raw = version_1.upgrade(raw, findings)
+    reader = _Reader(path, findings, profile)
+    manifest = reader.manifest(Table(raw, (), findings))
+    findings.stop()
+    manifest = normalise_dependencies(manifest, reader.component_paths, findings)
+    validate(manifest, reader.component_paths, findings)
+    findings.stop()
+    return manifest
+
+
+def _read_text(source: Path) -> tuple[Path, str]:
+    if "\0" in str(source):
+        raise PlatformError(
+            f"{str(source)!r}: is no path.", next_step="Give the path of a project folder that holds a spin.toml."
+        )
+    try:
+        path = Path(os.path.abspath(source))
+        if path.is_dir():
+            path = path / MANIFEST_NAME
+            if not path.exists():
+                raise _no_manifest(path.parent)
+        elif not path.exists():
+            raise PlatformError(
+                f"{source}: no such folder or file.",
+                next_step="Give the path of a project folder that holds a spin.toml, or of the spin.toml itself.",
+            )
+        if not path.is_file():
+            raise PlatformError(f"{path}: is no regular file.", next_step="Put the manifest there as a file.")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_MANIFEST + 1)
+    except OSError as error:
+        raise PlatformError(
+            f"{source}: cannot be read: {error.strerror or error}.",
+            next_step="Make the project folder readable for the user that deploys.",
+        ) from error
+    if len(content) > LARGEST_MANIFEST:
+        raise PlatformError(
+            f"{path.name}: is larger than {LARGEST_MANIFEST} bytes, so it is no manifest.",
+            next_step="Give the path of a spin.toml.",
+        )
+    try:
+        # Rust's TOML parser passes over a byte order mark too.
+        return path, content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise PlatformError(
+            f"{path.name}:{line}: the file is not UTF-8: {error.reason}.", next_step="Save the file as UTF-8."
+        ) from error
+
+
+def _no_manifest(folder: Path) -> PlatformError:
+    names = sorted(os.listdir(folder))
+    cause = f"{folder}: holds no {MANIFEST_NAME}, so it is no Spin project."
+    for name in names:
+        if name.lower() == MANIFEST_NAME:
+            return PlatformError(cause, next_step=f'Rename "{name}" to "{MANIFEST_NAME}".')
+    below = [name for name in names if os.path.isfile(folder / name / MANIFEST_NAME)]
+    if below:
+        return PlatformError(
+            cause, next_step=f"Give one of the projects in it: {', '.join(str(folder / name) for name in below[:5])}."
+        )
+    template = next((template for name, template in _TEMPLATES.items() if name in names), None)
+    new = f"`spin new -t {template or 'http-py'} --init` makes one in the folder"
+    return PlatformError(
+        cause, next_step=f"Add a {MANIFEST_NAME}: {new}, or copy one of the collection's examples/functions."
+    )
+
+
+def _parse_toml(path: Path, text: str) -> dict[str, t.Any]:
+    import re
+
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise PlatformError(
+            f"{path.name}: the TOML is nested too deeply.", next_step="Write fewer arrays or tables inside each other."
+        ) from error
+    except ValueError as error:
+        message = str(error)
+        place = ""
+        if match := re.search(r" \(at line (\d+), column (\d+)\)$", message):
+            message, place = message[: match.start()], f"{match[1]}: column {match[2]}: "
+        elif match := re.search(r" \(at end of document\)$", message):
+            message, place = message[: match.start()] + " at the end of the file", f"{len(text.splitlines()) or 1}: "
+        next_step = "Correct the TOML there; https://toml.io/en/v1.0.0 describes it."
+        raise PlatformError(f"{path.name}:{place or ' '}broken TOML: {message}.", next_step=next_step) from error
+
+
+def _version(raw: dict[str, t.Any], findings: Findings) -> int:
+    key = "spin_version" if "spin_version" in raw and "spin_manifest_version" not in raw else "spin_manifest_version"
+    value = raw.get(key)
+    next_step = 'Write spin_manifest_version = 2 as the first line (version 1 is written as the string "1").'
+    if value == "1":
+        return 1
+    if isinstance(value, int) and value == 2 and key == "spin_manifest_version":
+        return 2
+    if value is None:
+        findings.add((), "the manifest version is missing", next_step)
+    elif value == "2":
+        findings.add((key,), 'the version 2 must be an integer, not the string "2"', next_step)
+    elif isinstance(value, int) and value == 1 and not isinstance(value, bool):
+        findings.add((key,), 'the version 1 must be the string "1", not an integer', next_step)
+    elif value == 2:
+        findings.add((key,), "version 2 is said by spin_manifest_version", next_step)
+    else:
+        findings.add((key,), f"unknown manifest version {str(value)[:100]!r}", next_step)
+    findings.stop()
+    raise AssertionError("one finding was added")
+
+
+class _Reader:
+    """Reads version 2 tables into the model and notes findings on the way."""
+
+    def __init__(self, path: Path, findings: Findings, profile: str | None) -> None:
+        self.path = path
+        self.folder = path.parent
+        self.findings = findings
+        self.profile = profile
+        self.profiles: set[str] = set()
+        self.component_paths: dict[str, KeyPath] = {}
+
+    def manifest(self, root: Table) -> Manifest:
+        root.refuse_unknown(_ROOT_KEYS, _ROOT_HINTS)
+        if "application" not in root.data:
+            self.findings.add((), "[application] is missing", 'Add [application] with name = "…".')
+        application = root.table("application")
+        application.refuse_unknown(_APPLICATION_KEYS)
+        name = application.text("name", required="application" in root.data, example='name = "…"')
+        if name == "":
+            self.findings.add((*application.path, "name"), "is empty", "Give the application a name.")
+        self.targets(application)
+        application.tables("tool")
+        settings = {kind: table.data for kind, table in application.tables("trigger").items()}
+        for kind, table in settings.items():
+            refuse_unwritable(table, ("application", "trigger", kind), self.findings)
+        variables = {key: self.variable(key, table) for key, table in root.tables("variables").items()}
+        components = self.components(root)
+        triggers = self.triggers(root, components)
+        if self.profile is not None and self.profile not in self.profiles:
+            known = (
+                f"Use one of {', '.join(sorted(self.profiles))}, or none."
+                if self.profiles
+                else "Deploy without a profile; this manifest has none."
+            )
+            self.findings.add((), f'no component has the profile "{self.profile}"', known)
+        return Manifest(
+            path=self.path,
+            name=name or "",
+            version=application.text("version") or "",
+            description=application.text("description") or "",
+            authors=application.texts("authors"),
+            variables=variables,
+            triggers=tuple(sorted(triggers, key=lambda trigger: trigger.type)),
+            components=components,
+            trigger_settings={kind: dict(table) for kind, table in settings.items()},
+            profile=self.profile,
+        )
+
+    def variable(self, name: str, table: Table) -> Variable:
+        table.refuse_unknown(_VARIABLE_KEYS)
+        self.identifier(name, table.path, "_", "variable name", lower=True)
+        required, default = table.flag("required"), table.text("default")
+        if bool(required) == ("default" in table.data):
+            message = (
+                "has both required = true and a default" if required else "has neither required = true nor a default"
+            )
+            self.findings.add(
+                table.path, message, 'Write either required = true, or default = "…" (which may be empty).'
+            )
+        return Variable(
+            description=table.text("description"),
+            required=bool(required),
+            default=default,
+            secret=bool(table.flag("secret")),
+        )
+
+    def components(self, root: Table) -> dict[str, Component]:
+        value = root.data.get("component", {})
+        if isinstance(value, list):
+            next_step = 'Write [component.<id>] for each, or spin_manifest_version = "1" if it is a version 1 manifest.'
+            self.findings.add(("component",), "[[component]] is version 1, but the manifest says version 2", next_step)
+            return {}
+        components = {}
+        for name, table in root.tables("component").items():
+            self.identifier(name, table.path, "-", "component id")
+            self.component_paths[name] = table.path
+            components[name] = self.component(name, table)
+        return components
+
+    def component(self, name: str, table: Table) -> Component:
+        table.refuse_unknown(_COMPONENT_KEYS, _COMPONENT_HINTS)
+        self.targets(table)
+        table.tables("tool")
+        source = self.source(table, required=True)
+        environment = table.text_map("environment")
+        build = self.build(table)
+        dependencies = read_dependencies(table.table("dependencies"), self.folder)
+        for profile, overrides in table.tables("profile").items():
+            self.profiles.add(profile)
+            overridden = self.overrides(overrides)
+            if profile != self.profile:
+                continue
+            source = overridden[0] or source
+            environment |= overridden[1]
+            dependencies |= overridden[2]
+            if overridden[3] is not None:
+                build = dataclasses.replace(
+                    build or Build(commands=()), commands=overridden[3].commands, command=overridden[3].command
+                )
+        inherit = table.flag("dependencies_inherit_configuration")
+        if inherit is not None and any("inherit_configuration" in dependency for dependency in dependencies.values()):
+            message = "excludes inherit_configuration of a single dependency"
+            self.findings.add((*table.path, "dependencies_inherit_configuration"), message, "Use one or the other.")
+        elif inherit:
+            inherit_everything(dependencies)
+        return Component(
+            id=name,
+            source=source or LocalSource(""),
+            description=table.text("description") or "",
+            variables=self.component_variables(table),
+            environment=environment,
+            files=self.files(table),
+            exclude_files=table.texts("exclude_files"),
+            allowed_outbound_hosts=self.hosts(table),
+            key_value_stores=self.labels(table, "key_value_stores"),
+            sqlite_databases=self.labels(table, "sqlite_databases"),
+            ai_models=table.texts("ai_models"),
+            build=build,
+            dependencies=dependencies,
+            dependencies_inherit_configuration=bool(inherit),
+        )
+
+    def overrides(
+        self, table: Table
+    ) -> tuple[LocalSource | RemoteSource | None, dict[str, str], Dependencies, Build | None]:
+        table.refuse_unknown(_PROFILE_KEYS)
+        build = table.table("build")
+        build.refuse_unknown(
+            ("command",),
+            {
+                "workdir": "Remove it; a profile can only change the command.",
+                "watch": "Remove it; a profile can only change the command.",
+            },
+        )
+        return (
+            self.source(table, required=False),
+            table.text_map("environment"),
+            read_dependencies(table.table("dependencies"), self.folder),
+            self.build_command(build) if "build" in table.data else None,
+        )
+
+    def source(self, table: Table, *, required: bool) -> LocalSource | RemoteSource | None:
+        path: KeyPath = (*table.path, "source")
+        value = table.data.get("source")
+        if value is None:
+            if required:
+                self.findings.add(table.path, '"source" is missing', _SOURCE_FORMS)
+            return None
+        if isinstance(value, str):
+            if error := path_error(self.folder, value):
+                next_step = "Let the build write the file into the folder and name it relative to the manifest; a whole Cargo workspace can be the project folder."
+                self.findings.add(path, error, next_step)
+            return LocalSource(value)
+        if not isinstance(value, dict):
+            self.findings.add(path, f"must be a string or a table, but is {type_name(value)}", _SOURCE_FORMS)
+            return None
+        source = table.table("source")
+        if "package" in source.data or "registry" in source.data:
+            package = source.data.get("package", "the package")
+            message = f"{package!s:.200} comes from a component registry, which is not supported"
+            next_step = f'Download it once (`wkg get {package!s:.200}`), put the file into the folder and name it: source = "<path>"; or give url and digest.'
+            self.findings.add(path, message, next_step)
+            return None
+        source.refuse_unknown(
+            ("url", "digest"),
+            {"sha256": 'Rename it to "digest"; its value is "sha256:<64 hexadecimal digits>".', "path": _SOURCE_FORMS},
+        )
+        url = source.text("url", required=True, example='url = "https://…"')
+        digest = source.text(
+            "digest", required=True, example='digest = "sha256:…", which `sha256sum` of the downloaded file prints'
+        )
+        if url is None:
+            return None
+        check_download(url, digest, path, self.findings)
+        # Digests are compared as text later on.
+        return RemoteSource(url, (digest or "").lower())
+
+    def build(self, table: Table) -> Build | None:
+        if "build" not in table.data:
+            return None
+        build = table.table("build")
+        build.refuse_unknown(_BUILD_KEYS)
+        workdir = build.text("workdir")
+        if workdir is not None and (error := path_error(self.folder, workdir)):
+            self.findings.add((*build.path, "workdir"), error, "Write a folder below that of the manifest.")
+        read = self.build_command(build)
+        return dataclasses.replace(read, workdir=workdir or ".", watch=build.texts("watch"))
+
+    def build_command(self, build: Table) -> Build:
+        command = build.data.get("command")
+        if command is None:
+            self.findings.add(build.path, '"command" is missing', 'Add command = "…", or remove the build table.')
+        elif isinstance(command, list):
+            return Build(commands=build.texts("command"), command=list(build.texts("command")))
+        elif not isinstance(command, str):
+            self.findings.add(
+                (*build.path, "command"),
+                f"must be a string or an array of strings, but is {type_name(command)}",
+                'Write command = "…".',
+            )
+        else:
+            return Build(commands=(command,), command=command)
+        return Build(commands=())
+
+    def component_variables(self, table: Table) -> dict[str, str]:
+        variables = table.text_map("variables")
+        for name in table.table("variables").data:
+            self.identifier(name, (*table.path, "variables", name), "_", "variable name", lower=True)
+        return variables
+
+    def files(self, table: Table) -> tuple[str | FilesMount, ...]:
+        value = table.data.get("files", [])
+        if not isinstance(value, list):
+            table.wrong_type((*table.path, "files"), "an array", value)
+            return ()
+        mounts: list[str | FilesMount] = []
+        for index, element in enumerate(value):
+            path: KeyPath = (*table.path, "files", index)
+            if isinstance(element, str):
+                mounts.append(element)
+            elif isinstance(element, dict):
+                mount = Table(element, path, self.findings)
+                mount.refuse_unknown(("source", "destination"))
+                source, destination = (mount.text(key, required=True) for key in ("source", "destination"))
+                if source is not None and destination is not None:
+                    mounts.append(FilesMount(source, destination))
+            else:
+                message = f"must be a string or {{ source = …, destination = … }}, but is {type_name(element)}"
+                self.findings.add(
+                    path, message, 'Write a pattern such as "assets/**/*", or { source = "assets", destination = "/" }.'
+                )
+        return tuple(mounts)
+
+    def hosts(self, table: Table) -> tuple[str, ...]:
+        old = table.texts("allowed_http_hosts")
+        converted, errors = convert_http_hosts(old, with_databases=False)
+        for index, error in errors:
+            message = f'"{old[index]}" {error}'
+            self.findings.add(
+                (*table.path, "allowed_http_hosts", index),
+                message,
+                "Write a host or host:port, or better allowed_outbound_hosts.",
+                old[index],
+            )
+        return (*table.texts("allowed_outbound_hosts"), *converted)
+
+    def labels(self, table: Table, key: str) -> tuple[str, ...]:
+        labels = table.texts(key)
+        for index, label in enumerate(labels):
+            if identifier_error(label, "-") and identifier_error(label, "_"):
+                message = f'"{label}" must be in kebab-case or snake_case'
+                self.findings.add(
+                    (*table.path, key, index),
+                    message,
+                    'Write a label of letters and digits in words joined with "-" or "_".',
+                    label,
+                )
+        return labels
+
+    def targets(self, table: Table) -> None:
+        value = table.data.get("targets", [])
+        path: KeyPath = (*table.path, "targets")
+        if not isinstance(value, list):
+            table.wrong_type(path, "an array", value)
+            return
+        for index, element in enumerate(value):
+            if isinstance(element, dict):
+                target = Table(element, (*path, index), self.findings)
+                target.refuse_unknown(_TARGET_KEYS)
+                for key in target.data:
+                    target.text(key)
+            elif not isinstance(element, str):
+                table.wrong_type((*path, index), "a string or a table", element)
+
+    def identifier(self, name: str, path: KeyPath, separator: str, what: str, *, lower: bool = False) -> None:
+        if error := identifier_error(name, separator, lower=lower):
+            fixed = fixed_identifier(name, separator, lower=lower)
+            self.findings.add(
+                path,
+                f'"{name}" is no valid {what}: {error}',
+                f'Rename it to "{fixed}".' if fixed else f"Choose another {what}.",
+            )
+
+    # Triggers
+
+    def triggers(self, root: Table, components: dict[str, Component]) -> list[Trigger]:
+        if "trigger" not in root.data or root.data["trigger"] == {}:
+            self.findings.add(
+                (),
+                "the application has no trigger, so nothing would ever call it",
+                'Add [[trigger.http]] with route = "/..." and component = "<id>".',
+            )
+        entries: list[tuple[Table, str]] = []
+        for kind, value in root.table("trigger").data.items():
+            if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+                message = "must be an array of tables" + (", but is one table" if isinstance(value, dict) else "")
+                self.findings.add(("trigger", kind), message, f"Write [[trigger.{kind}]] with double brackets.")
+                continue
+            entries += [
+                (Table(entry, ("trigger", kind, index), self.findings), kind) for index, entry in enumerate(value)
+            ]
+        ids = self.trigger_ids(entries)
+        return [
+            self.trigger(table, kind, trigger_id, components)
+            for (table, kind), trigger_id in zip(entries, ids, strict=True)
+        ]
+
+    def trigger_ids(self, entries: list[tuple[Table, str]]) -> list[str]:
+        """Name each trigger as normalize_trigger_ids does; refuse an id given twice."""
+        given = [table.text("id") or "" for table, _kind in entries]
+        taken = set(given)
+        first: dict[str, Table] = {}
+        for (table, _kind), trigger_id in zip(entries, given, strict=True):
+            if trigger_id and first.setdefault(trigger_id, table) is not table:
+                self.findings.add(
+                    (*table.path, "id"),
+                    f'the trigger id "{trigger_id}" is given twice',
+                    "Give each trigger an id of its own, or none.",
+                )
+        named = []
+        for (table, kind), given_id in zip(entries, given, strict=True):
+            trigger_id = given_id
+            if not trigger_id:
+                component = table.data.get("component")
+                candidates = (f"{component}-{kind}-trigger",) if isinstance(component, str) else ()
+                counted = (f"{kind}-trigger{number}" for number in range(1, len(entries) * 2 + 2))
+                trigger_id = next(candidate for candidate in (*candidates, *counted) if candidate not in taken)
+                taken.add(trigger_id)
+            named.append(trigger_id)
+        return named
+
+    def trigger(self, table: Table, kind: str, trigger_id: str, components: dict[str, Component]) -> Trigger:
+        settings = {
+            key: value
+            for key, value in table.data.items()
+            if key not in ("id", "component", "components", "dependencies")
+        }
+        refuse_unwritable(settings, table.path, self.findings)
+        for key in ("components", "dependencies"):
+            if table.table(key).data:
+                message = "components that are composed with the trigger's component (middleware) are not supported"
+                next_step = "Only Spin 4 itself can compose these: remove them, or deploy with `spin registry push` and `spin kube scaffold`."
+                self.findings.add((*table.path, key), message, next_step)
+        component = table.data.get("component")
+        if component is None:
+            next_step = 'Add component = "<id>".'
+            if "static_response" in settings:
+                next_step = "Add a component that gives the response; static_response works without one only in `spin up` of Spin 4."
+            self.findings.add(table.path, '"component" is missing, so the trigger would call nothing', next_step)
+        elif isinstance(component, dict):
+            inline = self.inline_id(trigger_id, components)
+            self.component_paths[inline] = (*table.path, "component")
+            components[inline] = self.component(inline, table.table("component"))
+            component = inline
+        elif not isinstance(component, str):
+            self.findings.add(
+                (*table.path, "component"),
+                f"must be a component id or a table, but is {type_name(component)}",
+                'Write component = "<id>".',
+            )
+        elif component not in components:
+            self.identifier(component, (*table.path, "component"), "-", "component id")
+        return Trigger(
+            id=trigger_id, type=kind, component=component if isinstance(component, str) else "", settings=settings
+        )
+
+    @staticmethod
+    def inline_id(trigger_id: str, components: dict[str, Component]) -> str:
+        """Name an inline component as normalize_inline_components does."""
+        natural = f"{trigger_id}-component"
+        if identifier_error(natural, "-") is None and natural not in components:
+            return natural
+        return next(
+            name
+            for name in (f"inline-component{number}" for number in range(1, len(components) + 2))
+            if name not in components
+        )

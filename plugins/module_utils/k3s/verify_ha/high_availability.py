@@ -1,0 +1,297 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans the proof of high availability, and judges what came out of it. Pure functions, on the controller."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+CONFIRMATION = "disturb-the-cluster"
+FAULTS = ("kill", "pause", "cut", "disk_full")
+NEEDED_SERVERS = 3
+LOCAL_WRITER = "localhost"
+SPARE_SECONDS = 900
+"""The load ends by itself when nobody has stopped it so long after it should have."""
+
+SAID = {
+    "kill": "k3s killed (-9), not restarted for {seconds} s",
+    "pause": "k3s stopped (SIGSTOP) for {seconds} s",
+    "cut": "k3s' ports cut off the network for {seconds} s",
+    "disk_full": "no byte left on the disk of etcd for {seconds} s",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """One host of the inventory.
+
+    Args:
+        role: `server` or `agent`.
+        problem: why it could not be looked at; "" where it could.
+        node: `node` of k3s_node_info.
+        cluster: `cluster` of k3s_node_info.
+        impossible: result of k3s_fault's state `examined`, servers only.
+        fault_active: whether a fault is still being done there.
+    """
+
+    name: str
+    role: str
+    node_name: str
+    problem: str = ""
+    node: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    cluster: dict[str, t.Any] | None = None
+    impossible: dict[str, str] = dataclasses.field(default_factory=dict)
+    fault_active: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Wishes:
+    """What the user asked for; empty lists mean all. `seconds`: how long each fault lasts."""
+
+    confirmed: str
+    faults: list[str]
+    servers: list[str]
+    seconds: int
+    writer: str
+    api_port: int = 6443
+
+
+def plan(hosts: t.Sequence[Host], wishes: Wishes) -> dict[str, t.Any]:
+    """What will be done: `problems` (nothing is done where there is one), `steps`, `skipped`, `writer`, `servers` (URLs), `nodes`, `load_seconds`."""
+    servers = [host for host in hosts if host.role == "server"]
+    cluster = next((host.cluster for host in servers if host.cluster), None)
+    nodes = {node["name"]: node for node in (cluster or {}).get("nodes") or []}
+    chosen = [host for host in servers if not wishes.servers or host.name in wishes.servers]
+    faults = [fault for fault in FAULTS if not wishes.faults or fault in wishes.faults]
+    steps: list[dict[str, t.Any]] = []
+    skipped: list[dict[str, str]] = []
+    for host in chosen:
+        for fault in faults:
+            if fault in host.impossible:
+                skipped.append({"host": host.name, "fault": fault, "reason": host.impossible[fault]})
+            else:
+                steps.append(_step(host, fault, servers, nodes, wishes))
+    # Disks last: k3s may end over it, and what a fault before it left would be blamed on it.
+    steps.sort(key=lambda step: step["fault"] == "disk_full")
+    problems = [*_wish_problems(servers, wishes), *_health_problems(hosts, servers, nodes, cluster)]
+    if not steps and not problems:
+        problems.append(
+            "there is nothing to do: "
+            + "; ".join(f"{entry['fault']} on {entry['host']}: {entry['reason']}" for entry in skipped)
+        )
+    return {
+        "problems": problems,
+        "steps": steps,
+        "skipped": skipped,
+        "writer": wishes.writer
+        or next((host.name for host in hosts if host.role == "agent" and not host.problem), LOCAL_WRITER),
+        "servers": [_url(nodes.get(host.node_name) or {}, host, wishes.api_port) for host in servers],
+        "nodes": [host.node_name for host in hosts],
+        "load_seconds": len(steps) * (wishes.seconds + 300) + SPARE_SECONDS,
+        "summary": f"{len(steps)} faults, one after the other, on {', '.join(host.name for host in chosen)}",
+    }
+
+
+def _step(
+    host: Host, fault: str, servers: list[Host], nodes: dict[str, dict[str, t.Any]], wishes: Wishes
+) -> dict[str, t.Any]:
+    others = [other for other in servers if other.name != host.name]
+    return {
+        "host": host.name,
+        "fault": fault,
+        "phase": f"{fault} {host.name}",
+        "seconds": wishes.seconds,
+        "said": SAID[fault].format(seconds=wishes.seconds),
+        "api_host": others[0].name if others else "",
+        "peers": sorted(
+            {
+                address
+                for name, node in nodes.items()
+                if name != host.node_name
+                for address in node.get("addresses") or []
+            }
+        ),
+    }
+
+
+def _url(node: dict[str, t.Any], host: Host, port: int) -> str:
+    address = str(next(iter(node.get("addresses") or []), "") or host.node.get("default_address") or host.name)
+    return f"https://[{address}]:{port}" if ":" in address else f"https://{address}:{port}"
+
+
+def _wish_problems(servers: list[Host], wishes: Wishes) -> t.Iterator[str]:
+    if wishes.confirmed != CONFIRMATION:
+        yield f"this disturbs the cluster, one server at a time: say so with -e confirm={CONFIRMATION}"
+    unknown = sorted(set(wishes.faults) - set(FAULTS))
+    if unknown:
+        yield f"there is no fault {', '.join(unknown)}: take of {', '.join(FAULTS)}"
+    strangers = sorted(set(wishes.servers) - {host.name for host in servers})
+    if strangers:
+        yield f"{', '.join(strangers)} is no server of the inventory: {', '.join(host.name for host in servers)} are"
+    if wishes.seconds < 5:
+        yield "a fault lasts 5 s at least"
+
+
+def _health_problems(
+    hosts: t.Sequence[Host], servers: list[Host], nodes: dict[str, dict[str, t.Any]], cluster: dict[str, t.Any] | None
+) -> t.Iterator[str]:
+    """A cluster that is not whole can't lose a server: nothing is done to it."""
+    if len(servers) < NEEDED_SERVERS:
+        yield f"{len(servers)} servers can't lose one: {NEEDED_SERVERS} are needed"
+    for host in hosts:
+        if host.problem:
+            yield f"{host.name} could not be looked at: {host.problem}"
+        elif host.role == "server" and not (host.node.get("k3s") or {}).get("ready"):
+            yield f"the API of {host.name} is not ready"
+        if host.fault_active:
+            yield f"a fault is still being done on {host.name}: wait for its end, or run systemctl stop wasmfaas-verify-ha-fault there"
+    if cluster is None:
+        yield "no server's API answers"
+        return
+    yield from filter(None, (_node_problem(host, nodes.get(host.node_name)) for host in hosts))
+    known = {host.node_name for host in hosts}
+    yield from (
+        f"the cluster has a server {name} that the inventory does not have"
+        for name in nodes
+        if name not in known and nodes[name].get("control_plane")
+    )
+
+
+def _node_problem(host: Host, node: dict[str, t.Any] | None) -> str:
+    if node is None:
+        return f"{host.name} is not in the cluster (as {host.node_name})"
+    if not node["ready"]:
+        return f"the node of {host.name} is not Ready"
+    if host.role != "server":
+        return ""
+    if node.get("member_problem"):
+        return f"the etcd member of {host.name} is not healthy ({node['member_problem']})"
+    return "" if node.get("voter") else f"{host.name} is no voter of etcd"
+
+
+# --- afterwards ----------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """`document`: the report for machines. `rows`: for a table, with `HEADINGS`. `problems`: why it is no proof."""
+
+    document: dict[str, t.Any]
+    rows: list[list[str]]
+    problems: list[str]
+
+
+HEADINGS = ("SERVER", "FAULT", "DONE", "WRITES", "FAILED TRIES", "LONGEST GAP", "BACK AFTER", "RESULT")
+
+
+def judge(
+    planned: dict[str, t.Any], load: dict[str, t.Any] | None, failures: t.Sequence[str], *, gap_limit: float
+) -> Outcome:
+    """The verdict over a run.
+
+    Args:
+        planned: result of `plan`.
+        load: `report` of k3s_load, None where it could not be made.
+        failures: what went wrong on the way, such as a node that did not come back.
+        gap_limit: seconds within which every client must have a write acknowledged again.
+    """
+    phases = {phase["phase"]: phase for phase in (load or {}).get("phases") or []}
+    problems = list(failures)
+    rows: list[list[str]] = []
+    results: list[dict[str, t.Any]] = []
+    for step in planned["steps"]:
+        phase = phases.get(step["phase"])
+        result = _result(step, phase, gap_limit)
+        results.append(result)
+        rows.append(_row(step, result))
+        problems += [f"{step['phase']}: {problem}" for problem in result["problems"]]
+    rows += [
+        [entry["host"], entry["fault"], "not done", "", "", "", "", entry["reason"]] for entry in planned["skipped"]
+    ]
+    if load is None:
+        problems.append("what was written could not be compared with what is there")
+    else:
+        problems += _loss(load)
+    document = {
+        "passed": not problems,
+        "problems": problems,
+        "acknowledged": (load or {}).get("acknowledged"),
+        "lost_values": (load or {}).get("lost_values"),
+        "lost": (load or {}).get("lost") or [],
+        "longest_gap": max(
+            (result["longest_gap"] for result in results if result["longest_gap"] is not None), default=None
+        ),
+        "gap_limit": gap_limit,
+        "faults": results,
+        "skipped": planned["skipped"],
+        "writer": planned["writer"],
+        "servers": planned["servers"],
+    }
+    return Outcome(document, rows, problems)
+
+
+def summary(document: dict[str, t.Any]) -> str:
+    """One line."""
+    gap, done = document["longest_gap"], sum(result["done"] for result in document["faults"])
+    counted = (
+        f"{document['acknowledged']} acknowledged writes, {document['lost_values']} lost, longest gap {'?' if gap is None else gap} s "
+        f"(limit {document['gap_limit']:g} s), {done} {'fault' if done == 1 else 'faults'}"
+    )
+    return f"{'Passed' if document['passed'] else 'FAILED'}: {counted}"
+
+
+def _result(step: dict[str, t.Any], phase: dict[str, t.Any] | None, gap_limit: float) -> dict[str, t.Any]:
+    events = (phase or {}).get("events") or {}
+    done, back = "done" in events, None
+    if "undone" in events and "settled" in events:
+        back = round(events["settled"] - events["undone"], 1)
+    problems = []
+    gap = phase["longest_gap"] if phase and done else None
+    if not done:
+        problems.append("it was not done")
+    elif gap is not None and gap > gap_limit:
+        problems.append(f"a client waited {gap} s for the next acknowledged write, more than {gap_limit:g} s")
+    if done and back is None:
+        problems.append("the cluster was not whole again")
+    return {
+        "server": step["host"],
+        "fault": step["fault"],
+        "said": step["said"],
+        "seconds": step["seconds"],
+        "done": done,
+        "acknowledged": phase["acknowledged"] if phase else None,
+        "failed_attempts": phase["failed_attempts"] if phase else None,
+        "errors": phase.get("errors", {}) if phase else {},
+        "longest_gap": gap,
+        "back_after": back,
+        "events": events,
+        "problems": problems,
+    }
+
+
+def _row(step: dict[str, t.Any], result: dict[str, t.Any]) -> list[str]:
+    def shown(value: t.Any, unit: str = "") -> str:
+        return "" if value is None else f"{value}{unit}"
+
+    return [
+        step["host"],
+        step["fault"],
+        step["said"] if result["done"] else "not done",
+        shown(result["acknowledged"]),
+        shown(result["failed_attempts"]),
+        shown(result["longest_gap"], " s"),
+        shown(result["back_after"], " s"),
+        "; ".join(result["problems"]) or "ok",
+    ]
+
+
+def _loss(load: dict[str, t.Any]) -> t.Iterator[str]:
+    if load["lost_values"]:
+        first = load["lost"][0]
+        yield f"{load['lost_values']} acknowledged writes are lost, such as {first['object']}/{first['key']} on {first['server']}"
+    for server, why in sorted(load["unread"].items()):
+        yield f"{server} could not be read at the end: {why}"
+    if not load["acknowledged"]:
+        yield "no write was acknowledged"

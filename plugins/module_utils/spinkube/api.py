@@ -1,0 +1,251 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads and writes Kubernetes objects as plain dictionaries, and turns the API server's refusals into errors that say what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import typing as t
+
+from ..errors import PlatformError
+from .connection import ConnectionOptions, connect
+from .kinds import EVENT, POD, Kind
+
+if t.TYPE_CHECKING:
+    import lightkube
+
+FIELD_MANAGER = "wasmfaas"
+"""Owner of what we write by server-side apply, so that others' fields stay theirs."""
+
+Object = dict[str, t.Any]
+# Named, since inside the class `list` is its method.
+Objects = list[Object]
+Lines = list[str]
+
+
+class Conflict(PlatformError):
+    """The object changed or exists already (409)."""
+
+
+class MissingKind(PlatformError):
+    """The cluster does not know the kind."""
+
+
+class Forbidden(PlatformError):
+    """The user has no right to do this (403)."""
+
+
+class KubernetesApi:
+    """The few calls that the deployment of a function makes; every method may raise PlatformError."""
+
+    def __init__(self, options: ConnectionOptions) -> None:
+        self._options = options
+
+    @functools.cached_property
+    def _client(self) -> lightkube.Client:
+        return connect(self._options)
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """One object, or None where there is none (or not even its kind)."""
+        found: Object | None = None
+        with self._translated("get", kind, namespace, name, missing_is_none=True):
+            found = self._client.get(_resource(kind), name, namespace=namespace)
+        return found  # noqa: RET504 (the context swallows a 404)
+
+    def list(self, kind: Kind, namespace: str | None = None, *, labels: dict[str, t.Any] | None = None) -> Objects:
+        """All objects of a kind in a namespace (None: in all); raises MissingKind where the cluster lacks it."""
+        with self._translated("list", kind, namespace, None):
+            return list(self._client.list(_resource(kind), namespace=namespace or "*", labels=labels))
+
+    def list_nodes(self, kind: Kind) -> Objects:
+        """All objects of a kind that lives outside of namespaces."""
+        with self._translated("list", kind, None, None):
+            return list(self._client.list(_resource(kind, namespaced=False)))
+
+    def apply(self, kind: Kind, wanted: Object, *, dry_run: bool = False) -> Object:
+        """Server-side apply: our fields become exactly `wanted`; returns the whole object."""
+        metadata = wanted["metadata"]
+        with self._translated("apply", kind, metadata["namespace"], metadata["name"]):
+            return t.cast(
+                Object,
+                self._client.apply(_resource(kind)(wanted), field_manager=FIELD_MANAGER, force=True, dry_run=dry_run),
+            )
+
+    def create(self, kind: Kind, wanted: Object) -> Object:
+        """Create an object; raises Conflict where it exists."""
+        metadata = wanted["metadata"]
+        with self._translated("create", kind, metadata["namespace"], metadata["name"]):
+            return t.cast(Object, self._client.create(_resource(kind)(wanted), field_manager=FIELD_MANAGER))
+
+    def replace(self, kind: Kind, wanted: Object) -> Object:
+        """Put an object back as a whole; raises Conflict where somebody else changed it since it was read."""
+        metadata = wanted["metadata"]
+        with self._translated("update", kind, metadata["namespace"], metadata["name"]):
+            return t.cast(Object, self._client.replace(_resource(kind)(wanted), field_manager=FIELD_MANAGER))
+
+    def delete(self, kind: Kind, namespace: str, name: str, *, owned_first: bool = False) -> bool:
+        """Delete an object and what it owns; False where there was none. With `owned_first` it stays until what it owns is gone."""
+        from lightkube.types import CascadeType
+
+        existed = False
+        with self._translated("delete", kind, namespace, name, missing_is_none=True):
+            self._client.delete(
+                _resource(kind),
+                name,
+                namespace=namespace,
+                cascade=CascadeType.FOREGROUND if owned_first else CascadeType.BACKGROUND,
+            )
+            existed = True
+        return existed  # noqa: RET504 (the context swallows a 404)
+
+    def events_of(self, namespace: str, names: t.Collection[str]) -> Lines:
+        """The events about the objects called `names`, oldest first, one line each."""
+        found = []
+        for event in self.list(EVENT, namespace):
+            about = event.get("involvedObject") or {}
+            if about.get("name") in names:
+                last = event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp") or ""
+                found.append(
+                    (
+                        last,
+                        f"{event.get('type')} {event.get('reason')} {about.get('kind')}/{about.get('name')}: {event.get('message')}",
+                    )
+                )
+        return [line for _time, line in sorted(found)]
+
+    def pod_log(self, namespace: str, name: str, *, lines: int = 40) -> str:
+        """The last lines of a pod's log; empty where there is none yet."""
+        import httpx2
+
+        with contextlib.suppress(
+            httpx2.HTTPError, PlatformError
+        ):  # the log is an extra: its absence must not hide the real error
+            return "".join(self._client.log(name, namespace=namespace, tail_lines=lines))
+        return ""
+
+    def container_log(
+        self,
+        namespace: str,
+        name: str,
+        container: str,
+        *,
+        lines: int,
+        since_seconds: int | None = None,
+        previous: bool = False,
+    ) -> Lines:
+        """The last lines of a container's log, or of its run before (`previous`); nothing where there is none. Raises Forbidden without the right."""
+        from lightkube.core.exceptions import ApiError
+        from lightkube.resources.core_v1 import PodLog
+
+        parameters = {
+            "container": container,
+            "tailLines": lines,
+            "sinceSeconds": since_seconds,
+            "previous": True if previous else None,
+        }
+        with self._translated("read the log of", POD, namespace, name):
+            client: t.Any = self._client._client  # its own `log` does not know `previous`
+            request = client.build_adapter_request(
+                client.prepare_request("get", PodLog, name=name, namespace=namespace, params=parameters)
+            )
+            response = client.send(request)
+            try:
+                client.raise_for_status(response)
+            except ApiError as error:
+                if error.response is not None and error.response.status_code in (
+                    400,
+                    404,
+                ):  # it has not started yet, had no run before, or is gone
+                    return []
+                raise
+        return list(response.iter_lines())
+
+    @contextlib.contextmanager
+    def _translated(
+        self, verb: str, kind: Kind, namespace: str | None, name: str | None, *, missing_is_none: bool = False
+    ) -> t.Iterator[None]:
+        import httpx2
+        from lightkube.core.exceptions import ApiError
+
+        try:
+            yield
+        except ApiError as error:
+            status = error.response.status_code if error.response is not None else 0
+            if status == 404 and missing_is_none:
+                return
+            raise _explained(error, status, verb, kind, namespace, name) from error
+        except httpx2.HTTPStatusError as error:
+            if error.response.status_code == 404:  # an unknown group answers in plain text
+                if missing_is_none:
+                    return
+                raise _missing_kind(kind) from error
+            raise PlatformError(
+                f"the Kubernetes API server answered {error.response.status_code} to {verb} {kind.plural}.",
+                next_step="see that the address is an API server's, and that the credentials are right.",
+            ) from error
+
+
+@functools.cache
+def _resource(kind: Kind, *, namespaced: bool = True) -> t.Any:
+    """lightkube's class for a kind. Not by its `create_…_resource`, which refuses a kind that some other code of the process made typed classes for."""
+    from lightkube import generic_resource
+
+    base = generic_resource.GenericNamespacedResource if namespaced else generic_resource.GenericGlobalResource
+    return type(
+        kind.kind,
+        (base,),
+        {"_api_info": generic_resource.create_api_info(kind.group, kind.version, kind.kind, kind.plural)},
+    )
+
+
+def _missing_kind(kind: Kind) -> MissingKind:
+    return MissingKind(
+        f"the cluster has no {kind.kind} ({kind.api_version}).",
+        next_step=f"install {kind.provider} on the cluster (`ansible-playbook site.yml`)."
+        if kind.provider
+        else "use a supported Kubernetes version.",
+    )
+
+
+def _explained(error: t.Any, status: int, verb: str, kind: Kind, namespace: str | None, name: str | None) -> Exception:
+    what = f"{verb} {kind.kind}" + (
+        f" {namespace}/{name}" if name else f" in namespace {namespace}" if namespace else ""
+    )
+    message = str(error.status.message or error).strip()
+    if status == 409:
+        return Conflict(
+            f"{what}: {message}.", next_step="somebody else changes it at the same time: run the same command again."
+        )
+    if status == 401:
+        return PlatformError(
+            f"{what}: the API server does not know these credentials.",
+            next_step="log in again or name another kubeconfig with `-e kubeconfig=PATH`.",
+        )
+    if status == 403 and "exceeded quota" in message:
+        return PlatformError(
+            f"{what}: {message}.",
+            next_step=f"delete what is not needed in namespace {namespace}, or have its ResourceQuota raised.",
+        )
+    if status == 403 and "webhook" not in message:
+        return Forbidden(
+            f"{what}: forbidden: {message}.",
+            next_step=f"ask the cluster's administrator for the right to {verb} {kind.plural} in namespace {namespace}, or use another kubeconfig.",
+        )
+    if status == 404:
+        if namespace and f'namespaces "{namespace}"' in message:
+            return PlatformError(
+                f"{what}: the namespace {namespace} does not exist.",
+                next_step=f"make it: `kubectl create namespace {namespace}`.",
+            )
+        return _missing_kind(kind)
+    if status == 422 or status == 400 or "webhook" in message:
+        return PlatformError(
+            f"{what}: the API server refuses it: {message}",
+            next_step="correct the option that this names, then run the same command again.",
+        )
+    return PlatformError(
+        f"{what}: {message} (HTTP {status}).",
+        next_step="run the same command again; if it stays, look at the API server's log.",
+    )

@@ -1,0 +1,205 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connects to a Kubernetes API server with the authentication options of the kubernetes.core collection."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+from pathlib import Path
+
+from ..errors import PlatformError
+
+if t.TYPE_CHECKING:
+    import httpx2
+    import lightkube
+
+    BaseTransport = httpx2.BaseTransport
+else:
+    BaseTransport = object  # third-party packages are imported where they are used
+
+REQUEST_TIMEOUT_SECONDS = 15.0
+FIRST_CONTACT_SECONDS = 8.0
+"""How long an API server that never answered is tried: long enough for a packet loss, short enough for a wrong address."""
+
+LATER_CONTACT_SECONDS = 90.0
+"""How long a server that had answered is tried again, so that its restart does not end a deployment."""
+
+RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
+
+
+@dataclasses.dataclass(frozen=True)
+class ConnectionOptions:
+    """Names and meaning are those of kubernetes.core's `k8s_auth_options`; what is None comes from K8S_AUTH_* or the kubeconfig."""
+
+    kubeconfig: str | dict[str, t.Any] | None = None
+    context: str | None = None
+    host: str | None = None
+    api_key: str | None = None
+    username: str | None = None
+    password: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    ca_cert: str | None = None
+    validate_certs: bool | None = None
+    proxy: str | None = None
+    impersonate_user: str | None = None
+    impersonate_groups: tuple[str, ...] = ()
+
+
+def connect(options: ConnectionOptions) -> lightkube.Client:
+    """A client for the API server that `options` name; nothing is sent yet.
+
+    Raises:
+        PlatformError: no kubeconfig, a wrong context, a certificate that can't be read.
+    """
+    import httpx2
+    import lightkube
+    from lightkube.config.client_adapter import verify_cluster
+    from lightkube.config.models import User
+    from lightkube.core.exceptions import ConfigError
+
+    try:
+        config = _single_config(options)
+        if config.user is None:
+            config = config._replace(user=User())
+        cluster, user = config.cluster, config.user
+        for name, value in (("server", options.host), ("certificate_auth", options.ca_cert)):
+            if value:
+                setattr(cluster, name, value)
+        if options.ca_cert:
+            cluster.certificate_auth_data = None
+        if options.validate_certs is not None:
+            cluster.insecure = not options.validate_certs
+            if cluster.insecure:
+                cluster.certificate_auth = cluster.certificate_auth_data = None
+        credentials = (
+            ("token", options.api_key), ("username", options.username), ("password", options.password),
+            ("client_cert", options.client_cert), ("client_key", options.client_key),
+        )  # fmt: skip
+        for name, value in credentials:
+            if value:
+                setattr(user, name, value)
+        transport = _Transport(
+            httpx2.HTTPTransport(verify=verify_cluster(cluster, user, config.abs_file), proxy=options.proxy),
+            cluster.server,
+            _impersonation(options),
+        )
+        return lightkube.Client(config, timeout=httpx2.Timeout(REQUEST_TIMEOUT_SECONDS), transport=transport)
+    except (ConfigError, KeyError, OSError, ValueError) as error:
+        raise PlatformError(
+            f"the connection to Kubernetes can't be set up: {_reason(error)}.",
+            next_step="name the right file with `-e kubeconfig=PATH` (and `-e context=NAME`), or deploy on this machine with `-e target=local`.",
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"the kubeconfig has no entry {error}"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _single_config(options: ConnectionOptions) -> t.Any:
+    from lightkube.config.kubeconfig import KubeConfig
+    from lightkube.config.models import Cluster, User
+
+    if isinstance(options.kubeconfig, dict):
+        return KubeConfig.from_dict(_with_exec_version(options.kubeconfig)).get(options.context)
+    explicit = options.kubeconfig or os.environ.get("KUBECONFIG")
+    if options.host and not explicit and (options.api_key or options.username or options.client_cert):
+        return KubeConfig.from_one(cluster=Cluster(server=options.host), user=User()).get()
+    if not explicit and "KUBERNETES_SERVICE_HOST" in os.environ:
+        return KubeConfig.from_service_account().get()
+    paths = [Path(part).expanduser() for part in (explicit or "~/.kube/config").split(os.pathsep) if part]
+    present = [path for path in paths if path.is_file()]
+    if not present:
+        raise FileNotFoundError(2, "no such kubeconfig", str(paths[0]))
+    return KubeConfig.from_dict(_with_exec_version(_merged(present)), fname=present[0]).get(options.context)
+
+
+def _merged(paths: list[Path]) -> dict[str, t.Any]:
+    """Several files of KUBECONFIG as one; the first to name an entry wins, as in kubectl."""
+    import yaml
+
+    merged: dict[str, t.Any] = {"clusters": [], "contexts": [], "users": []}
+    for path in paths:
+        try:
+            content = yaml.safe_load(path.read_text()) or {}
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"{path} is not a kubeconfig")
+        if content.get("current-context"):
+            merged.setdefault("current-context", content["current-context"])
+        for section in ("clusters", "contexts", "users"):
+            known = {entry["name"] for entry in merged[section]}
+            merged[section] += [entry for entry in content.get(section) or [] if entry["name"] not in known]
+    return merged
+
+
+def _with_exec_version(kubeconfig: dict[str, t.Any]) -> dict[str, t.Any]:
+    """lightkube 1.0 runs credential plugins of v1beta1 only; v1 differs in nothing it uses, and the plugin reads its version from KUBERNETES_EXEC_INFO."""
+    version = "client.authentication.k8s.io/v1"
+    for entry in kubeconfig.get("users") or []:
+        plugin = (entry.get("user") or {}).get("exec")
+        if plugin and plugin.get("apiVersion") == version:
+            plugin["apiVersion"] = f"{version}beta1"
+            information = f'{{"apiVersion":"{version}","kind":"ExecCredential","spec":{{"interactive":false}}}}'
+            plugin["env"] = [*(plugin.get("env") or []), {"name": "KUBERNETES_EXEC_INFO", "value": information}]
+    return kubeconfig
+
+
+def _impersonation(options: ConnectionOptions) -> list[tuple[str, str]]:
+    headers = [("Impersonate-User", options.impersonate_user)] if options.impersonate_user else []
+    return headers + [("Impersonate-Group", group) for group in options.impersonate_groups]
+
+
+class _Transport(BaseTransport):
+    """Adds the impersonation headers, and tries again while the API server is restarting or asks for patience.
+
+    Safe for every request of ours: reads, server-side apply and delete are idempotent, and a repeated create is told by its name.
+    """
+
+    def __init__(self, transport: httpx2.HTTPTransport, server: str, headers: list[tuple[str, str]]) -> None:
+        self._transport = transport
+        self._server = server
+        self._headers = headers
+        self._contacted = False
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        import httpx2
+        import tenacity
+
+        # Added and not set, as there is one header for each group.
+        request.headers = httpx2.Headers([*request.headers.multi_items(), *self._headers])
+
+        def send() -> httpx2.Response:
+            response = self._transport.handle_request(request)
+            response.read()  # here, so that a connection that is cut in the middle of an answer is tried again as well
+            if response.status_code not in RETRIED_STATUS:
+                self._contacted = True
+            return response
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(httpx2.TransportError)
+            | tenacity.retry_if_result(lambda response: response.status_code in RETRIED_STATUS),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.1, max=2),
+            stop=lambda state: (
+                (state.seconds_since_start or 0) > (LATER_CONTACT_SECONDS if self._contacted else FIRST_CONTACT_SECONDS)
+            ),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        try:
+            return retrying(send)
+        except httpx2.TransportError as error:
+            raise PlatformError(
+                f"the Kubernetes API server {self._server} does not answer: {error}.",
+                next_step="see that it runs and that this machine reaches it (`kubectl get nodes`), then run the same command again.",
+            ) from error
+
+    def close(self) -> None:
+        self._transport.close()

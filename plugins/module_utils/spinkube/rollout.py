@@ -1,0 +1,246 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waits until the pods of a deployment run, and finds out why they do not."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+import typing as t
+
+from ..errors import PlatformError
+from ..registry import ecr
+from .api import KubernetesApi, Object
+from .kinds import DEPLOYMENT, POD
+from .objects import REVISION
+from .stored import quantity
+
+HOPELESS = frozenset({"ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"})
+"""Reasons of a waiting container that do not go away by waiting: each comes only after a try that failed."""
+
+CRASHES = frozenset({"CrashLoopBackOff", "RunContainerError"})
+"""Reasons of a waiting container that ended, or whose process could not be started; the kubelet starts it again."""
+
+HOPELESS_RESTARTS = 3
+"""From which restart on a container that crashes is given up. Several pods of a fresh artifact that start on one node at the same moment collide in the shim
+(exit code 137, `Failed to read Spin app manifest`): the kubelet says CrashLoopBackOff within 2 s, and the second or third restart works (seen with
+containerd-shim-spin 0.24.0 on containerd 2.2.9 and kubelet 1.34.1). The kubelet restarts at once, after 10 s, and after 20 s."""
+
+LITTLE_MEMORY_BYTES = 96 << 20
+"""Functions start with this memory limit, and never with 32 MiB (seen with the same versions; Python uses 91 MiB at its peak, JavaScript 105 MiB)."""
+
+REFUSED_SECONDS = 10.0
+"""How long the pods may be refused without any progress: in a larger rollout old pods go meanwhile and make room, of which the condition still tells later."""
+
+_FIRST_POLL_SECONDS = 0.1
+_LONGEST_POLL_SECONDS = 1.0
+
+
+def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float) -> Object:
+    """Wait until all pods of the SpinApp `app` are available and those of earlier revisions are gone.
+
+    The Deployment is what is asked, since a SpinApp's status does not say which generation it is about.
+
+    Returns:
+        The Deployment.
+
+    Raises:
+        PlatformError: a pod can't start, or it takes longer than `timeout_seconds`; its facts hold the pods' events and log.
+    """
+    import tenacity
+
+    namespace, name = app["metadata"]["namespace"], app["metadata"]["name"]
+    revision = (app["spec"].get("podAnnotations") or {}).get(REVISION, "")
+    replicas = app["spec"].get("replicas")
+
+    seen = ("", False)
+    seen_at = 0.0
+
+    def look() -> tuple[Object | None, str]:
+        """The Deployment, and why it is not done ("" once it is)."""
+        nonlocal seen, seen_at
+        deployment = api.get(DEPLOYMENT, namespace, name)
+        reason = _unfinished(deployment, revision, replicas)
+        if reason and deployment is not None:
+            for pod in _pods(api, namespace, name, revision):
+                if problem := _problem(pod, only_hopeless=True):
+                    raise _failure(api, namespace, name, revision, problem)
+            refusal = _refusal(deployment)
+            if (reason, bool(refusal)) != seen:  # not its text, which names another pod each time
+                seen, seen_at = (reason, bool(refusal)), time.monotonic()
+            if refusal and time.monotonic() - seen_at > REFUSED_SECONDS:
+                raise _failure(api, namespace, name, revision, f"{reason}, as no more are let in: {refusal}")
+            reason += f", as no more are let in: {refusal}" if refusal else ""
+        return deployment, reason
+
+    def too_late(state: t.Any) -> t.NoReturn:
+        _deployment, reason = state.outcome.result()
+        raise _failure(api, namespace, name, revision, f"{reason} after {timeout_seconds:g} s")
+
+    deployment, _reason = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda result: bool(result[1])),
+        wait=tenacity.wait_exponential(multiplier=_FIRST_POLL_SECONDS, exp_base=1.3, max=_LONGEST_POLL_SECONDS),
+        stop=tenacity.stop_after_delay(timeout_seconds),
+        retry_error_callback=too_late,
+    )(look)
+    if deployment is None:
+        raise AssertionError("too_late raises where there is no deployment")
+    return deployment
+
+
+def _unfinished(deployment: Object | None, revision: str, replicas: int | None) -> str:
+    """The rules of `kubectl rollout status`, and that the Deployment follows the SpinApp; `replicas` is None where a scaler decides on them."""
+    if deployment is None:
+        return "the SpinKube operator has made no Deployment"
+    if _revision(deployment["spec"]["template"]) != revision or replicas not in (
+        None,
+        deployment["spec"].get("replicas", 1),
+    ):
+        return "the SpinKube operator has not updated the Deployment"
+    status = deployment.get("status", {})
+    wanted = deployment["spec"].get("replicas", 1)
+    updated, total, available = (status.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas"))
+    if status.get("observedGeneration", 0) < deployment["metadata"]["generation"]:
+        return "the Deployment is not taken up by its controller"
+    if updated < wanted:
+        return f"{updated} of {wanted} pods are made"
+    if total > updated and not status.get("unavailableReplicas"):
+        return f"{total - updated} old pods still run"
+    if total > updated:
+        return f"{status['unavailableReplicas']} new pods are not ready"
+    if available < updated:
+        return f"{available} of {updated} pods are ready"
+    return ""
+
+
+def _revision(template: Object) -> str:
+    return str((template["metadata"].get("annotations") or {}).get(REVISION, ""))
+
+
+def _pods(api: KubernetesApi, namespace: str, name: str, revision: str) -> list[Object]:
+    pods = api.list(POD, namespace, labels={"core.spinkube.dev/app-name": name})
+    return [pod for pod in pods if (pod["metadata"].get("annotations") or {}).get(REVISION) == revision]
+
+
+def _problem(pod: Object, *, only_hopeless: bool = False) -> str:
+    """Why a container of the pod does not run; empty where it does. `only_hopeless`: only what does not pass by itself."""
+    for container in pod.get("status", {}).get("containerStatuses") or []:
+        state = container.get("state") or {}
+        waiting = state.get("waiting") or {}
+        reason = waiting.get("reason", "")
+        restarts = int(container.get("restartCount", 0))
+        if only_hopeless and reason not in HOPELESS and not (reason in CRASHES and restarts >= HOPELESS_RESTARTS):
+            continue
+        now_ended = state.get("terminated") or {}
+        ended = now_ended or (container.get("lastState") or {}).get("terminated") or {}
+        if reason not in HOPELESS and not ended and reason not in CRASHES:
+            continue
+        times = f" after {restarts} restart{'s' if restarts > 1 else ''}" if restarts else ""
+        exit_code = f", exit code {ended['exitCode']}" if "exitCode" in ended else ""
+        what = f"is in {reason}" if reason in HOPELESS | CRASHES else "crashed"
+        return f"pod {pod['metadata']['name']} {what}{times}{exit_code}"
+    return ""
+
+
+def _refusal(deployment: Object) -> str:
+    """Why the API server refuses the pods of a Deployment (quota, limit range, pod security); empty where it does not."""
+    for condition in (deployment.get("status") or {}).get("conditions") or []:
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return str(condition.get("message") or condition.get("reason")).strip()
+    return ""
+
+
+def _failure(api: KubernetesApi, namespace: str, name: str, revision: str, problem: str) -> PlatformError:
+    pods: list[Object] = []
+    events: list[str] = []
+    with contextlib.suppress(PlatformError):  # whoever may not read events is still told the problem itself
+        pods = _pods(api, namespace, name, revision)
+        events = api.events_of(namespace, {name, *(pod["metadata"]["name"] for pod in pods)})
+    troubled = [(pod, text) for pod in pods if (text := _problem(pod))]
+    troubled.sort(key=lambda entry: entry[1] != problem)  # first the pod that the problem is about
+    shown = [*(pod for pod, _text in troubled), *pods]
+    log = api.pod_log(namespace, shown[0]["metadata"]["name"]) if shown else ""
+    if troubled and not any(text in problem for _pod, text in troubled):
+        problem += f"; {troubled[0][1]}"
+    event = _telling(events)
+    detail = f"; last event: {event}" if event else ""
+    if log.strip():
+        detail += f"; last line of its log: {log.strip().splitlines()[-1]}"
+    return PlatformError(
+        f"the function does not come up: {problem}{detail}.",
+        next_step=_advice(problem, events, name, namespace, _memory_limit(shown[:1])),
+        facts={"events": events[-20:], "pod_log": log, "pods": [pod["metadata"]["name"] for pod in pods]},
+    )
+
+
+def _telling(events: list[str]) -> str:
+    """The last event that says why: warnings before others, and those of a failed probe, which only says that the function is not ready, last."""
+    warnings = [event for event in events if event.startswith("Warning ")]
+    causes = [event for event in warnings if not event.startswith("Warning Unhealthy ")]
+    return next((found[-1] for found in (causes, warnings, events) if found), "")
+
+
+def _memory_limit(pods: list[Object]) -> int | None:
+    """The memory limit in bytes of the container of the first of these pods; None without one."""
+    for pod in pods:
+        for container in (pod.get("spec") or {}).get("containers") or []:
+            limit = quantity(((container.get("resources") or {}).get("limits") or {}).get("memory"))
+            if limit is not None:
+                return int(limit)
+    return None
+
+
+def _crash_advice(problem: str, memory_limit: int | None) -> str:
+    node_log = "the node's /var/lib/rancher/k3s/agent/containerd/containerd.log"
+    if "exit code 137" not in problem:
+        return f"read the log; where it is empty the cause is in {node_log}."
+    limit = f"the limit is {memory_limit / (1 << 20):.0f} MiB" if memory_limit is not None else "there is no limit"
+    if memory_limit is not None and memory_limit < LITTLE_MEMORY_BYTES:
+        return (
+            f"give it more memory ({limit}, and functions need 96 MiB and more to start), as in `-e memory=128Mi`. If it still ends with exit code 137,"
+            f" the shim could not run it, and the cause is in {node_log}."
+        )
+    return (
+        f"exit code 137 means that the shim could not run it, or that its memory was too little ({limit}); Kubernetes does not tell which."
+        f" The shim's error is in {node_log}. If there is none, give it more memory with `-e memory=…`."
+    )
+
+
+def _advice(problem: str, events: list[str], name: str, namespace: str, memory_limit: int | None) -> str:
+    text = " ".join((problem, *events))
+    if "exceeded quota" in problem or "failed quota" in problem:
+        return _quota_advice(problem, namespace)
+    if "violates PodSecurity" in problem:
+        return f"lower the Pod Security level that namespace {namespace} enforces (label pod-security.kubernetes.io/enforce): Spin's pods fit `baseline`."
+    if "usage per Container" in problem or "usage per Pod" in problem:
+        return f"give `memory`, `cpu` or `resources` that fit the LimitRange: `kubectl describe limitranges -n {namespace}`."
+    if ("ImagePull" in text or "ErrImage" in text) and (registry := ecr.host_in(text)):
+        return (
+            f"see that the nodes can log in to {registry}: `registries_ecr_login: true` in the inventory, then `ansible-playbook wasmfaas.platform.site`;"
+            " and that the role of their machines may read it (roles/registries/README.md)."
+        )
+    if "ImagePull" in text or "ErrImage" in text or "InvalidImageName" in text:
+        return "see that the nodes reach the registry and may read from it (`-e image_pull_secrets=[NAME]`, registries.yaml on the nodes)."
+    if "no runtime for" in text:
+        return "install the shim on the nodes (`ansible-playbook site.yml`), or let the RuntimeClass choose the nodes that have it."
+    if "operator has" in problem:
+        return f"see that the SpinKube operator runs and that namespace {namespace} has the executor: `kubectl get spinappexecutors -n {namespace}`."
+    if "CrashLoopBackOff" in text or "exit code" in problem:
+        return _crash_advice(problem, memory_limit)
+    if "FailedScheduling" in text or "Insufficient" in text:
+        return "no node has room for the pods: add a worker_wasm host, or lower `resources.requests`."
+    return f"`kubectl describe pods -n {namespace} -l core.spinkube.dev/app-name={name}` shows more."
+
+
+def _quota_advice(problem: str, namespace: str) -> str:
+    """What to do about `exceeded quota: NAME, requested: …, used: …, limited: …`, or `failed quota: NAME: must specify …` (apiserver's admission plugin)."""
+    named = re.search(r"(?:exceeded|failed) quota: ([^,:\s]+)", problem)
+    quota = f"the ResourceQuota {namespace}/{named[1]}" if named else f"the ResourceQuota of namespace {namespace}"
+    if "must specify" in problem:
+        return f"{quota} wants every pod to say what it needs: give `memory` and `cpu`, and `resources` for limits of the processor."
+    return (
+        f"{quota} has no room for them, and an update needs room for one pod more than it replaces: lower `replicas`, `memory` or `cpu`, delete a function"
+        f" that is not needed, or have the quota raised (`kubectl describe resourcequota -n {namespace}`)."
+    )

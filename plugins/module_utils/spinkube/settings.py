@@ -1,0 +1,174 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options that only a cluster has a use for."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..errors import PlatformError
+from ..function.capacity import replicas_needed
+from ..function.probe import trusted
+
+DEFAULT_EXECUTOR = "containerd-shim-spin"
+DEFAULT_GATEWAY = ("wasmfaas-system", "wasmfaas")
+INTERCEPTOR_SERVICE = ("keda", "keda-add-ons-http-interceptor-proxy", 8080)
+EXTERNAL_SCALER = "keda-add-ons-http-external-scaler.keda:9090"
+
+
+@dataclasses.dataclass(frozen=True)
+class Autoscale:
+    """Between how many replicas a function scales, and by what.
+
+    Exactly one of the three targets is set. `target_concurrency` and `target_requests_per_second` need KEDA with its HTTP add-on and may go
+    down to 0 replicas; `target_cpu_percent` needs only Kubernetes and keeps at least 1.
+    """
+
+    min: int
+    max: int
+    target_concurrency: int | None = None  # requests in work at one replica
+    target_requests_per_second: int | None = None  # at one replica
+    target_cpu_percent: int | None = None  # of the CPU request
+    cooldown_seconds: int = 300
+
+    @property
+    def by_requests(self) -> bool:
+        return self.target_cpu_percent is None
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterSettings:
+    """See the options of the module spin_function, which have the same names."""
+
+    replicas: int | None = None
+    autoscale: Autoscale | None = None
+    hostname: str | None = None
+    domain: str | None = None
+    gateway_namespace: str = DEFAULT_GATEWAY[0]
+    gateway_name: str = DEFAULT_GATEWAY[1]
+    tls: bool = False
+    executor: str = DEFAULT_EXECUTOR
+    image_pull_secrets: tuple[str, ...] = ()
+    service_account: str | None = None
+    resources: dict[str, t.Any] | None = None
+    invocation_limits: dict[str, str] | None = None
+    runtime_config: dict[str, t.Any] | None = None
+    components: tuple[str, ...] = ()
+    probe_path: str = ""
+    probe_address: str | None = None
+    probe_ca_file: str | None = None
+    shim_version: str | None = None
+    wait: bool = True
+    wait_timeout: float = 120.0
+
+
+def autoscale(
+    options: dict[str, t.Any] | None,
+    load: dict[str, t.Any] | None,
+    replicas: int | None,
+    resources: dict[str, t.Any] | None,
+) -> Autoscale | None:
+    """Check the scaling options, and fill in from `load` what `autoscale` leaves open.
+
+    From a load of λ requests per second, S seconds each, c at once in a replica: N = ⌈λ·S/c⌉ replicas carry it, so scaling starts with room
+    for twice the load (max = 2·N) and a target of c requests a replica. `min` is 1, since 0 makes somebody wait for a cold start.
+
+    Raises:
+        PlatformError: options contradict each other or are out of range.
+    """
+    if options is None and load is None:
+        return None
+    if replicas is not None:
+        raise PlatformError(
+            "replicas: a fixed number contradicts `autoscale` and `load`.", next_step="keep one of them."
+        )
+    values = {key: value for key, value in (options or {}).items() if value is not None}
+    targets = [
+        key for key in ("target_concurrency", "target_requests_per_second", "target_cpu_percent") if key in values
+    ]
+    if load is not None:
+        needed = replicas_needed(load["requests_per_second"], load["service_time_seconds"], load["concurrency"])
+        values.setdefault("max", max(2 * needed, values.get("min", 1), 1))
+        if not targets:
+            values["target_concurrency"] = max(1, int(load["concurrency"]))
+            targets = ["target_concurrency"]
+    if not targets:
+        values["target_concurrency"] = 10
+    if len(targets) > 1:
+        raise PlatformError(f"autoscale: {' and '.join(targets)} contradict each other.", next_step="keep one of them.")
+    scale = Autoscale(**{"min": 1, "max": max(10, values.get("min", 1)), **values})
+    if scale.min < 0 or scale.max < max(1, scale.min):
+        raise PlatformError(
+            f"autoscale: min {scale.min} and max {scale.max} are no range.",
+            next_step="give 0 <= min <= max and max >= 1.",
+        )
+    if any(values[target] < 1 for target in targets):
+        raise PlatformError(
+            f"autoscale.{targets[0]}: must be 1 or more.", next_step="give the load that one replica is to carry."
+        )
+    if not scale.by_requests and scale.min < 1:
+        raise PlatformError(
+            "autoscale: a CPU target can't start from 0 replicas, as nothing measures a pod that is not there.",
+            next_step="use min: 1, or target_concurrency.",
+        )
+    if not scale.by_requests and not ((resources or {}).get("requests") or {}).get("cpu"):
+        raise PlatformError(
+            "autoscale.target_cpu_percent: needs `cpu` (or `resources.requests.cpu`), of which it is a share.",
+            next_step="add `-e cpu=100m`.",
+        )
+    return scale
+
+
+def resources(given: dict[str, t.Any] | None, memory: str | None, cpu: str | None) -> dict[str, t.Any] | None:
+    """The pods' resources with what `memory` and `cpu` say in short.
+
+    Memory is requested and limited alike, so that a node never runs out of it. The processor is only requested: who needs more takes what is idle.
+
+    Raises:
+        PlatformError: the same is said twice.
+    """
+    short = (("requests", "memory", memory), ("limits", "memory", memory), ("requests", "cpu", cpu))
+    made: dict[str, t.Any] = {kind: dict(values or {}) for kind, values in (given or {}).items()}
+    for kind, name, value in short:
+        if value is None:
+            continue
+        if name in made.get(kind, {}):
+            raise PlatformError(f"{name}: contradicts `resources.{kind}.{name}`.", next_step="keep one of them.")
+        made.setdefault(kind, {})[name] = value
+    return made or None
+
+
+def cluster_settings(parameters: dict[str, t.Any]) -> ClusterSettings:
+    """Check the parameters of spin_function that only a cluster has a use for; raises PlatformError."""
+    if parameters["replicas"] is not None and parameters["replicas"] < 1:
+        raise PlatformError(
+            "replicas: must be 1 or more.", next_step="use `autoscale: {min: 0}` to let the function sleep."
+        )
+    namespace, _separator, gateway = parameters["gateway"].partition("/")
+    if not namespace or not gateway:
+        raise PlatformError(
+            f"gateway: {parameters['gateway']!r} is not of the form namespace/name.",
+            next_step="write it as in wasmfaas-system/wasmfaas.",
+        )
+    if parameters["probe_ca_file"]:
+        trusted(parameters["probe_ca_file"])  # told now, and not when the function is up
+    needs = resources(parameters["resources"], parameters["memory"], parameters["cpu"])
+    return ClusterSettings(
+        replicas=parameters["replicas"],
+        autoscale=autoscale(parameters["autoscale"], parameters["load"], parameters["replicas"], needs),
+        resources=needs,
+        tls=bool(parameters["tls"]),
+        gateway_namespace=namespace,
+        gateway_name=gateway,
+        image_pull_secrets=tuple(parameters["image_pull_secrets"]),
+        components=tuple(parameters["components"]),
+        **{
+            name: parameters[name]
+            for name in (
+                "hostname", "domain", "executor", "service_account", "invocation_limits", "runtime_config",
+                "probe_path", "probe_address", "probe_ca_file", "shim_version", "wait", "wait_timeout",
+            )
+        },
+    )  # fmt: skip

@@ -1,0 +1,433 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps of a deployment with a real build, a real image layout as registry, and a stand-in for the target."""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import json
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.deploy_function import (
+    DeployRequest,
+    DeployResult,
+    Registry,
+    check_namespace,
+    deploy_function,
+    function_name,
+    source_tag,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.model import Manifest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.model import (
+    Difference,
+    LiveFunction,
+    WantedFunction,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.stages import Stages
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import parse_registry
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import open_store
+from hypothesis import given
+from hypothesis import strategies as st
+
+MANIFEST = Manifest(Path("/p/spin.toml"), "a", (), {})
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", ["a", "hello", "hello-2", "a" * 52, "x--y"])
+def test_name_that_fits(name: str) -> None:
+    assert function_name(name, MANIFEST) == name
+
+
+def test_trap_9_name_of_more_than_52_characters_is_refused() -> None:
+    """The operator's label key core.spinkube.dev/app.<name>.status may have 63 characters in its name part."""
+    assert len("app." + "a" * 52 + ".status") == 63
+    with pytest.raises(PlatformError, match="has 53 characters, and only 52 fit") as caught:
+        function_name("a" * 53, MANIFEST)
+    assert "-e name=" in caught.value.next_step
+
+
+@pytest.mark.parametrize("name", ["", "Hello", "hello_world", "2fast", "-a", "a-", "a.b", "a/b", "ä", "hello\n", "a b"])
+def test_name_that_kubernetes_would_refuse_is_refused(name: str) -> None:
+    with pytest.raises(PlatformError, match=r"application\.name in spin\.toml"):
+        function_name(name, MANIFEST)
+
+
+@given(st.text("ab1-A_.\n", max_size=60))
+def test_every_name_is_one_of_dns_or_refused(name: str) -> None:
+    import re
+
+    try:
+        assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", function_name(name, MANIFEST))
+    except PlatformError as error:
+        assert error.next_step
+
+
+@pytest.mark.parametrize("namespace", ["default", "user1", "1", "a" * 63])
+def test_namespace_that_fits(namespace: str) -> None:
+    assert check_namespace(namespace) is None
+
+
+@pytest.mark.parametrize("namespace", ["", "..", "../../etc", "Default", "a" * 64, "a_b", "-a", "a-", "a\n"])
+def test_namespace_that_would_lead_elsewhere_is_refused(namespace: str) -> None:
+    with pytest.raises(PlatformError, match="the namespace"):
+        check_namespace(namespace)
+
+
+def test_source_tag_is_one_of_a_registry() -> None:
+    tag = source_tag("sha256:" + "0123456789abcdef" * 4)
+    assert tag == "source-0123456789abcdef0123456789abcdef"
+
+
+# Deploying
+
+
+class TargetStub:
+    """Keeps one function in memory, and what it was asked to do."""
+
+    needs_artifact = False
+
+    def __init__(self) -> None:
+        self.function: LiveFunction | None = None
+        self.wanted: WantedFunction | None = None
+        self.calls: list[str] = []
+        self.checked = False
+        self.shim = "0.25.1"
+        self.error: PlatformError | None = None
+
+    def exists(self) -> bool:
+        return self.function is not None
+
+    def live(self) -> LiveFunction | None:
+        return self.function
+
+    def shim_version(self) -> str:
+        return self.shim
+
+    def check(self, wanted: WantedFunction) -> None:
+        self.checked = True
+
+    def difference(self, wanted: WantedFunction) -> Difference:
+        before = {} if self.wanted is None else {"image": self.wanted.image, "variables": self.wanted.variables.plain}
+        return Difference(
+            before, {"image": wanted.image or "<known after the build>", "variables": wanted.variables.plain}
+        )
+
+    def deploy(self, wanted: WantedFunction) -> LiveFunction:
+        self.calls.append("deploy")
+        for error in [self.error] if self.error else []:
+            raise error
+        self.wanted = wanted
+        self.function = LiveFunction(
+            wanted.name, wanted.namespace, wanted.source_digest, wanted.image, "http://hello", "ready"
+        )
+        return self.function
+
+    def ensure_answers(self, wanted: WantedFunction) -> LiveFunction:
+        self.calls.append("ensure_answers")
+        assert self.function is not None
+        return self.function
+
+    def delete(self) -> None:
+        self.function = None
+
+
+Deploy = collections.abc.Callable[..., DeployResult]
+
+
+@pytest.fixture
+def target() -> TargetStub:
+    return TargetStub()
+
+
+@pytest.fixture
+def folder(make_project: t.Any, wasm: t.Any) -> Path:
+    """Its build copies a component, and counts itself outside of the project."""
+    lines = '[component.hello.build]\ncommand = "cp prepared.wasm app.wasm && echo built >> ../builds"\n'
+    variables = '[variables]\ngreeting = { default = "hi" }\n'
+    return t.cast(
+        "Path", make_project(None, {"prepared.wasm": wasm.component(), "app.py": "1"}, extra=lines + variables).folder
+    )
+
+
+@pytest.fixture
+def deploy(folder: Path, target: TargetStub, tmp_path: Path) -> Deploy:
+    def run(*, registry: str = "registry", **changes: t.Any) -> DeployResult:
+        request = DeployRequest(folder, "user1", tmp_path / "cache", tmp_path / "outputs", tmp_path / "logs", "0.25.1")
+        location = parse_registry(f"oci:{tmp_path / registry}")
+        stages = changes.pop("stages", None) or Stages()
+        return deploy_function(
+            dataclasses.replace(request, **changes),
+            Registry(location, lambda: open_store(location)),
+            lambda _name: target,
+            stages,
+        )
+
+    return run
+
+
+def builds(tmp_path: Path) -> int:
+    return len((tmp_path / "builds").read_text().splitlines()) if (tmp_path / "builds").exists() else 0
+
+
+def test_first_deployment_builds_pushes_and_deploys_by_digest(
+    deploy: Deploy, target: TargetStub, tmp_path: Path
+) -> None:
+    stages = Stages()
+    result = deploy(stages=stages)
+    assert result.changed
+    assert (result.name, result.namespace, result.url) == ("hello", "user1", "http://hello")
+    assert result.image == f"oci:{tmp_path / 'registry'}:hello@{result.digest}"
+    assert target.wanted is not None and target.wanted.image == result.image
+    assert target.wanted.source_digest == result.source_digest
+    assert list(stages.seconds)[:2] == ["manifest", "source_digest"]
+    assert {"live_state", "registry", "build", "compatibility", "artifact"} <= set(stages.seconds)
+    assert (tmp_path / "logs" / "user1" / "hello.build.log").read_text().startswith("$ cp prepared.wasm")
+
+
+def test_second_deployment_changes_nothing(deploy: Deploy, target: TargetStub, tmp_path: Path) -> None:
+    first = deploy()
+    target.calls.clear()
+    stages = Stages()
+    second = deploy(stages=stages)
+    assert not second.changed
+    assert (second.digest, second.url, second.source_digest) == (first.digest, first.url, first.source_digest)
+    assert target.calls == ["ensure_answers"]
+    assert set(stages.seconds) == {"manifest", "source_digest", "live_state"}
+    assert builds(tmp_path) == 1
+
+
+def test_changed_source_is_built_and_deployed_anew(deploy: Deploy, folder: Path, tmp_path: Path, wasm: t.Any) -> None:
+    first = deploy()
+    (folder / "prepared.wasm").write_bytes(wasm.component(padding=300))
+    second = deploy()
+    assert second.changed
+    assert second.digest != first.digest
+    assert builds(tmp_path) == 2
+
+
+def test_source_that_was_deployed_before_is_not_built_again(
+    deploy: Deploy, folder: Path, tmp_path: Path, wasm: t.Any
+) -> None:
+    first = deploy()
+    before = (folder / "prepared.wasm").read_bytes()
+    (folder / "prepared.wasm").write_bytes(wasm.component(padding=300))
+    deploy()
+    (folder / "prepared.wasm").write_bytes(before)
+    again = deploy()
+    assert again.changed
+    assert again.image == first.image
+    assert builds(tmp_path) == 2
+
+
+def test_changed_settings_are_deployed_without_a_build(deploy: Deploy, target: TargetStub, tmp_path: Path) -> None:
+    deploy()
+    result = deploy(variables={"greeting": "hello"})
+    assert result.changed
+    assert result.before["variables"] == {} and result.after["variables"] == {"greeting": "hello"}
+    assert target.wanted is not None and target.wanted.variables.plain == {"greeting": "hello"}
+    assert builds(tmp_path) == 1
+
+
+def test_function_from_another_registry_is_pushed_to_this_one(deploy: Deploy, tmp_path: Path) -> None:
+    first = deploy()
+    second = deploy(registry="other")
+    assert second.changed
+    assert second.digest == first.digest
+    assert str(tmp_path / "other") in second.image
+
+
+def test_pushed_only_needs_no_target_and_is_found_the_second_time(
+    deploy: Deploy, target: TargetStub, tmp_path: Path
+) -> None:
+    first = deploy(state="pushed")
+    second = deploy(state="pushed")
+    assert (first.changed, second.changed) == (True, False)
+    assert first.image == second.image
+    assert target.calls == []
+    assert builds(tmp_path) == 1
+    assert deploy().image == first.image, "what a pipeline pushed is deployed without a build"
+    assert builds(tmp_path) == 1
+
+
+def test_pushed_only_needs_no_values_of_required_variables(deploy: Deploy, folder: Path) -> None:
+    text = (folder / "spin.toml").read_text()
+    (folder / "spin.toml").write_text(text.replace('{ default = "hi" }', "{ required = true }"))
+    assert deploy(state="pushed").changed
+    with pytest.raises(PlatformError, match="greeting is required") as caught:
+        deploy()
+    assert caught.value.stage == "manifest"
+
+
+def test_given_name_wins(deploy: Deploy) -> None:
+    assert deploy(name="other").image.partition("@")[0].endswith(":other")
+
+
+# Check mode
+
+
+@pytest.mark.parametrize("state", ["present", "pushed"])
+def test_check_mode_of_a_first_deployment_tells_and_touches_nothing(
+    deploy: Deploy, target: TargetStub, tmp_path: Path, state: str
+) -> None:
+    result = deploy(check_mode=True, state=state)
+    assert result.changed
+    assert result.after["build"] == ["cp prepared.wasm app.wasm && echo built >> ../builds"]
+    assert (result.image, result.digest) == ("", "")
+    assert builds(tmp_path) == 0
+    assert target.calls == []
+    assert not (tmp_path / "registry").exists()
+    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "logs").exists()
+
+
+def test_check_mode_of_an_unchanged_function_is_no_change(deploy: Deploy, target: TargetStub) -> None:
+    first = deploy()
+    target.calls.clear()
+    result = deploy(check_mode=True)
+    assert not result.changed
+    assert (result.url, result.digest) == (first.url, first.digest)
+    assert target.calls == []
+
+
+def test_check_mode_of_changed_settings_tells_them(deploy: Deploy, target: TargetStub) -> None:
+    first = deploy()
+    target.calls.clear()
+    result = deploy(check_mode=True, variables={"greeting": "hello"})
+    assert result.changed
+    assert result.after == {"image": first.image, "variables": {"greeting": "hello"}}
+    assert target.calls == []
+
+
+def test_check_mode_of_what_a_pipeline_pushed_knows_the_digest(deploy: Deploy, target: TargetStub) -> None:
+    pushed = deploy(state="pushed")
+    result = deploy(check_mode=True)
+    assert (result.changed, result.digest) == (True, pushed.digest)
+    assert "build" not in result.after
+    assert target.calls == []
+
+
+# Failures
+
+
+def test_broken_manifest_ends_at_its_stage(deploy: Deploy, folder: Path, target: TargetStub) -> None:
+    (folder / "spin.toml").write_text("broken = [")
+    with pytest.raises(PlatformError) as caught:
+        deploy()
+    assert caught.value.stage == "manifest"
+
+
+def test_failed_build_leaves_registry_and_function_alone(
+    deploy: Deploy, folder: Path, target: TargetStub, tmp_path: Path
+) -> None:
+    first = deploy()
+    (folder / "spin.toml").write_text((folder / "spin.toml").read_text().replace("cp prepared.wasm app.wasm", "exit 3"))
+    index = (tmp_path / "registry" / "index.json").read_bytes()
+    target.calls.clear()
+    with pytest.raises(PlatformError, match="exit code 3") as caught:
+        deploy()
+    assert caught.value.stage == "build"
+    assert target.calls == []
+    assert target.function is not None and target.function.image == first.image
+    assert (tmp_path / "registry" / "index.json").read_bytes() == index
+
+
+def test_component_that_the_shim_cannot_run_is_refused_before_it_is_pushed(
+    deploy: Deploy, folder: Path, target: TargetStub, tmp_path: Path, wasm: t.Any
+) -> None:
+    (folder / "prepared.wasm").write_bytes(wasm.component(exports=["wasi:http/handler@0.3.0-rc-2026-03-15"]))
+    target.shim = "0.24.0"
+    with pytest.raises(PlatformError, match=r"0\.24\.0 \(Spin 3\.6\.3\)") as caught:
+        deploy()
+    assert caught.value.stage == "compatibility"
+    assert target.calls == []
+    assert not (tmp_path / "registry").exists()
+
+
+def test_component_that_was_pushed_for_newer_nodes_is_refused_too(
+    deploy: Deploy, folder: Path, target: TargetStub, wasm: t.Any
+) -> None:
+    (folder / "prepared.wasm").write_bytes(wasm.component(exports=["wasi:http/handler@0.3.0-rc-2026-03-15"]))
+    deploy(state="pushed")
+    target.shim = "0.24.0"
+    with pytest.raises(PlatformError, match=r"uses? interfaces that Spin has from 4.0.0 on"):
+        deploy()
+    assert target.calls == []
+
+
+def test_build_that_writes_no_webassembly_is_refused_with_the_key(deploy: Deploy, folder: Path) -> None:
+    (folder / "prepared.wasm").write_text("#!/bin/sh")
+    with pytest.raises(PlatformError, match=r"component\.hello\.source: .* is not WebAssembly"):
+        deploy()
+
+
+def test_function_that_did_not_come_up_is_found_in_the_registry_by_the_next_run(
+    deploy: Deploy, target: TargetStub, tmp_path: Path
+) -> None:
+    target.error = PlatformError("it does not answer.", next_step="look")
+    with pytest.raises(PlatformError):
+        deploy()
+    target.error = None
+    assert deploy().changed
+    assert builds(tmp_path) == 1
+
+
+def test_artifact_says_which_spin_it_needs(deploy: Deploy, tmp_path: Path) -> None:
+    result = deploy()
+    manifest = json.loads((tmp_path / "registry" / "blobs" / "sha256" / result.digest[7:]).read_text())
+    assert manifest["annotations"]["wasmfaas.dev/minimum-spin-version"] == "2.2.0"
+
+
+def test_target_that_needs_the_artifact_gets_it_from_the_disk(
+    deploy: Deploy, target: TargetStub, folder: Path, tmp_path: Path
+) -> None:
+    target.needs_artifact = True
+    first = deploy()
+    target.function = None
+    again = deploy()
+    assert target.wanted is not None and target.wanted.artifact is not None
+    assert target.wanted.artifact.digest == first.digest == again.digest
+    assert builds(tmp_path) == 1
+    for blob in (tmp_path / "registry" / "blobs" / "sha256").iterdir():
+        blob.unlink()
+    target.function = None
+    assert deploy().digest == first.digest
+    assert builds(tmp_path) == 2
+
+
+def test_build_that_fails_with_exit_code_0_deploys_nothing(deploy: Deploy, target: TargetStub, folder: Path) -> None:
+    """The Wasm of the build before lies there still."""
+    first = deploy()
+    target.wanted = None
+    manifest = (folder / "spin.toml").read_text()
+    (folder / "spin.toml").write_text(manifest.replace("cp prepared.wasm app.wasm", "echo SyntaxError >&2"))
+    with pytest.raises(
+        PlatformError, match=r"exit code 0 but wrote no app\.wasm.* Its last lines:\nSyntaxError"
+    ) as caught:
+        deploy()
+    assert caught.value.stage == "build"
+    assert target.wanted is None
+    (folder / "spin.toml").write_text(manifest)
+    assert deploy(registry="another").digest == first.digest
+
+
+def test_artifact_stays_whole_while_another_run_builds_the_same_project(
+    deploy: Deploy, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deployment to several clusters builds in one folder several times, and each build takes the output of the one before away."""
+    from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.image_layout import ImageLayoutStore
+
+    real = ImageLayoutStore.push
+
+    def push(self: t.Any, *arguments: t.Any, **options: t.Any) -> t.Any:
+        (folder / "app.wasm").unlink()
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(ImageLayoutStore, "push", push)
+    assert deploy().digest

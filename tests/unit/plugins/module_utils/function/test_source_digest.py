@@ -1,0 +1,513 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The source digest covers all that the result depends on, and nothing else."""
+
+from __future__ import annotations
+
+import collections.abc
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.model import (
+    Build,
+    Component,
+    LocalSource,
+    Manifest,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.parse import read_manifest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.source_digest import (
+    _hash_files,
+    _inputs,
+    source_digest,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+Digest = collections.abc.Callable[[], str]
+
+BUILT = '[component.hello.build]\ncommand = "make"\n'
+FILES: dict[str, bytes | str] = {
+    "src/app.py": "print(1)",
+    "src/lib/a.py": "a = 1",
+    "requirements.txt": "spin-sdk==3.4.1",
+    "run.sh": "#!/bin/sh",
+    "assets/index.html": "<html>",
+    "assets/.hidden": "h",
+}
+
+
+@pytest.fixture
+def folder(make_project: t.Callable[..., Manifest]) -> Path:
+    return make_project(None, FILES, extra=BUILT).folder
+
+
+@pytest.fixture
+def digest(folder: Path) -> Digest:
+    return lambda: source_digest(read_manifest(folder))
+
+
+def inputs(folder: Path) -> list[str]:
+    return _inputs(read_manifest(folder))
+
+
+def test_digest_looks_like_one(digest: Digest) -> None:
+    assert digest().startswith("sha256:")
+    assert len(digest()) == 71
+
+
+# No change
+
+
+def test_touched_times_are_no_change(folder: Path, digest: Digest) -> None:
+    before = digest()
+    for number, path in enumerate(folder.rglob("*")):
+        os.utime(path, (number, number))
+    assert digest() == before
+
+
+def test_rights_beside_the_execute_bit_are_no_change(folder: Path, digest: Digest) -> None:
+    before = digest()
+    (folder / "src" / "app.py").chmod(0o640)
+    (folder / "src").chmod(0o700)
+    assert digest() == before
+
+
+def test_empty_folder_is_no_change(folder: Path, digest: Digest) -> None:
+    before = digest()
+    (folder / "src" / "empty" / "deeper").mkdir(parents=True)
+    assert digest() == before
+
+
+def test_place_of_the_project_is_no_matter(folder: Path, digest: Digest, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "somewhere" / "else")
+    assert source_digest(read_manifest(tmp_path / "somewhere" / "else")) == digest()
+
+
+def test_order_in_which_files_are_made_is_no_matter(
+    digest: Digest, make_project: t.Callable[..., Manifest], tmp_path: Path
+) -> None:
+    other = make_project(None, dict(reversed(FILES.items())), extra=BUILT, folder=tmp_path / "other")
+    assert source_digest(other) == digest()
+
+
+def test_name_by_which_the_folder_is_reached_is_no_matter(
+    make_project: t.Callable[..., Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through a symbolic link, by a relative path, or by the manifest file."""
+    manifest = make_project(
+        None,
+        {"app.wasm": "x", "assets/a": "1", "generated/b": "2", ".gitignore": "generated"},
+        extra='files = ["assets/*", "generated/*"]',
+    )
+    (tmp_path / "link").symlink_to(manifest.folder)
+    monkeypatch.chdir(tmp_path)
+    digests = {
+        source_digest(read_manifest(path))
+        for path in (manifest.folder, tmp_path / "link", Path("project"), Path("link/spin.toml"))
+    }
+    assert len(digests) == 1
+    assert all(not path.startswith("..") for path in _inputs(read_manifest(tmp_path / "link")))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".git/HEAD", ".git/objects/aa/bb", ".hg/x", ".svn/x", ".spin/logs/hello.txt", ".venv/bin/python", "venv/lib/x.py", "node_modules/left-pad/index.js",
+        "src/node_modules/x/y.js", "src/__pycache__/app.cpython-311.pyc", "src/app.pyc", ".mypy_cache/x", ".pytest_cache/x", ".ruff_cache/x", ".DS_Store",
+        "spin-dependencies.wit", "src/spin-dependencies.wit", ".cache/x", ".tox/x",
+    ],
+)  # fmt: skip
+def test_what_tools_leave_behind_is_no_change(folder: Path, digest: Digest, path: str) -> None:
+    before = digest()
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / path).write_text("made by a tool")
+    assert digest() == before
+
+
+def test_a_whole_build_is_no_change(make_project: t.Callable[..., Manifest]) -> None:
+    """Rust, npm and Python side by side, without any .gitignore."""
+    toml = 'spin_manifest_version = 2\n[application]\nname = "a"\n'
+    for name, source in (
+        ("rust", "rust/target/wasm32-wasip2/release/rust.wasm"),
+        ("js", "js/dist/js.wasm"),
+        ("py", "py/app.wasm"),
+    ):
+        toml += f'[[trigger.http]]\nroute = "/{name}"\ncomponent = "{name}"\n[component.{name}]\nsource = "{source}"\n'
+        toml += f'[component.{name}.build]\ncommand = "make"\nworkdir = "{name}"\n'
+    manifest = make_project(
+        toml,
+        {"rust/Cargo.toml": "", "rust/src/lib.rs": "", "js/package.json": "{}", "js/src/index.js": "", "py/app.py": ""},
+    )
+    before = source_digest(manifest)
+    for path in (
+        "rust/target/wasm32-wasip2/release/rust.wasm", "rust/target/debug/x.d", "rust/target/CACHEDIR.TAG", "js/dist/js.wasm",
+        "js/dist/chunks/a.js", "js/node_modules/x/y.js", "py/app.wasm", "py/__pycache__/app.cpython-311.pyc", "py/spin-dependencies.wit",
+    ):  # fmt: skip
+        (manifest.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (manifest.folder / path).write_bytes(os.urandom(8))
+    assert source_digest(manifest) == before
+
+
+def test_target_folder_of_a_cargo_workspace_is_no_change(make_project: t.Callable[..., Manifest]) -> None:
+    manifest = make_project(None, {"Cargo.toml": "[workspace]"}, extra=BUILT)
+    before = source_digest(manifest)
+    (manifest.folder / "target" / "debug").mkdir(parents=True)
+    (manifest.folder / "target" / "debug" / "x").touch()
+    assert source_digest(manifest) == before
+
+
+# Changes
+
+
+def test_each_changed_byte_is_a_change(folder: Path, digest: Digest) -> None:
+    seen = {digest()}
+    for path in [*FILES, "spin.toml"]:
+        content = (folder / path).read_bytes()
+        (folder / path).write_bytes(content + b"\n")
+        seen.add(digest())
+        (folder / path).write_bytes(content)
+    assert len(seen) == len(FILES) + 2
+
+
+@pytest.mark.parametrize("path", ["src/new.py", "new", ".env", "src/.config", "Cargo.lock", "package-lock.json"])
+def test_new_file_is_a_change(folder: Path, digest: Digest, path: str) -> None:
+    before = digest()
+    (folder / path).touch()
+    assert digest() != before
+    (folder / path).unlink()
+    assert digest() == before
+
+
+def test_removed_and_renamed_files_are_changes(folder: Path, digest: Digest) -> None:
+    seen = {digest()}
+    (folder / "src" / "app.py").rename(folder / "src" / "main.py")
+    seen.add(digest())
+    (folder / "src" / "main.py").unlink()
+    seen.add(digest())
+    assert len(seen) == 3
+
+
+def test_two_files_that_swap_their_contents_are_a_change(folder: Path, digest: Digest) -> None:
+    before = digest()
+    one, other = folder / "src" / "app.py", folder / "src" / "lib" / "a.py"
+    one_content, other_content = one.read_bytes(), other.read_bytes()
+    one.write_bytes(other_content)
+    other.write_bytes(one_content)
+    assert digest() != before
+
+
+def test_execute_bit_is_a_change(folder: Path, digest: Digest) -> None:
+    before = digest()
+    (folder / "run.sh").chmod(0o755)
+    assert digest() != before
+
+
+def test_link_target_is_a_change(folder: Path, digest: Digest) -> None:
+    (folder / "link").symlink_to("src")
+    (folder / "dangling").symlink_to("nowhere")
+    before = digest()
+    for link, target in (("link", "assets"), ("dangling", "nowhere-else")):
+        (folder / link).unlink()
+        (folder / link).symlink_to(target)
+        assert digest() != before
+        before = digest()
+
+
+def test_content_behind_a_link_to_a_file_is_a_change(folder: Path, digest: Digest, tmp_path: Path) -> None:
+    (tmp_path / "shared.py").write_text("1")
+    (folder / "shared.py").symlink_to(tmp_path / "shared.py")
+    before = digest()
+    (tmp_path / "shared.py").write_text("2")
+    assert digest() != before
+
+
+def test_build_profile_is_a_change(make_project: t.Callable[..., Manifest]) -> None:
+    manifest = make_project(None, extra='[component.hello.profile.debug]\nenvironment = { D = "1" }')
+    assert source_digest(manifest) != source_digest(read_manifest(manifest.folder, profile="debug"))
+
+
+def test_name_of_the_manifest_is_a_change(folder: Path, digest: Digest) -> None:
+    shutil.copy(folder / "spin.toml", folder / "other.toml")
+    assert source_digest(read_manifest(folder / "other.toml")) != digest()
+
+
+def test_wasm_that_nobody_builds_is_a_source(make_project: t.Callable[..., Manifest]) -> None:
+    manifest = make_project(None, {"app.wasm": "1", ".gitignore": "*.wasm"})
+    before = source_digest(manifest)
+    (manifest.folder / "app.wasm").write_text("2")
+    assert source_digest(manifest) != before
+
+
+def test_dependency_by_path_is_a_source(make_project: t.Callable[..., Manifest]) -> None:
+    lines = (
+        'dependencies_inherit_configuration = true\n[component.hello.dependencies]\n"a:b/c" = { path = "dist/plug.wasm" }\n'
+        + BUILT
+    )
+    manifest = make_project(None, {"dist/plug.wasm": "1", ".gitignore": "dist"}, extra=lines)
+    before = source_digest(manifest)
+    (manifest.folder / "dist" / "plug.wasm").write_text("2")
+    assert source_digest(manifest) != before
+
+
+# What .gitignore names
+
+
+def test_ignored_files_are_no_change(folder: Path, digest: Digest) -> None:
+    (folder / ".gitignore").write_text("*.log\n/generated/\n# comment\n\nsecret.*\n")
+    before = digest()
+    for path in ("a.log", "src/deep.log", "generated/x.py", "src/secret.key"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text("x")
+    assert digest() == before
+    (folder / "src" / "generated").mkdir()
+    (folder / "src" / "generated" / "x.py").touch()
+    assert digest() != before, "the pattern with a slash in front holds for the top only"
+
+
+def test_gitignore_itself_is_a_source(folder: Path, digest: Digest) -> None:
+    before = digest()
+    (folder / ".gitignore").write_text("nothing\n")
+    assert digest() != before
+
+
+def test_negation_brings_a_file_back(folder: Path) -> None:
+    (folder / ".gitignore").write_text("*.log\n!keep.log\ncache/*\n!cache/keep/\n")
+    for path in ("a.log", "keep.log", "cache/a", "cache/keep/b"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).touch()
+    assert {"keep.log", "cache/keep/b"} <= set(inputs(folder))
+    assert not {"a.log", "cache/a"} & set(inputs(folder))
+
+
+def test_nothing_below_an_ignored_folder_comes_back(folder: Path) -> None:
+    """As in git: "It is not possible to re-include a file if a parent directory of that file is excluded"."""
+    (folder / ".gitignore").write_text("cache/\n!cache/keep\n")
+    (folder / "cache").mkdir()
+    (folder / "cache" / "keep").touch()
+    assert "cache/keep" not in inputs(folder)
+
+
+def test_nearer_gitignore_wins(folder: Path) -> None:
+    (folder / ".gitignore").write_text("*.txt\n!/src/top.txt\n")
+    (folder / "src" / ".gitignore").write_text("!*.txt\ntop.txt\n")
+    (folder / "src" / "lib" / ".gitignore").write_text("b.txt\n")
+    for path in ("a.txt", "src/a.txt", "src/top.txt", "src/lib/a.txt", "src/lib/b.txt"):
+        (folder / path).touch()
+    assert [path for path in inputs(folder) if path.endswith(".txt") and path != "requirements.txt"] == [
+        "src/a.txt",
+        "src/lib/a.txt",
+    ]
+
+
+def test_gitignore_with_all_but_some_is_read_as_git_does(folder: Path) -> None:
+    (folder / ".gitignore").write_text("*\n!*/\n!*.py\n!/spin.toml\n")
+    assert inputs(folder) == ["spin.toml", "src/app.py", "src/lib/a.py"]
+
+
+def test_ignored_files_agree_with_git_itself(folder: Path) -> None:
+    import subprocess
+
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed, so there is no second opinion")
+    (folder / ".gitignore").write_text(
+        "*.log\n/out*/\n!out-kept/\n**/tmp/*\n!**/tmp/keep\nfoo[0-9].txt\n\\!bang\nspace\\ \n/a/**/z\nstars/**\n!stars/keep\n!logs/\nb/\n!/deep/\n"
+    )
+    (folder / "src" / ".gitignore").write_text("/lib/*\n!lib/a.py\n")
+    for path in (
+        "x.log",
+        "out1/a",
+        "out-kept/a",
+        "deep/tmp/a",
+        "deep/tmp/keep",
+        "foo1.txt",
+        "foo10.txt",
+        "!bang",
+        "space ",
+        "a/z",
+        "a/b/c/z",
+        "src/lib/b.py",
+        "deep/lib/b.py",
+        "stars/a",
+        "stars/keep",
+        "logs/x.log",
+        "deep/b/x",
+    ):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).touch()
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+    subprocess.run(["git", "init", "-q", folder], check=True, env=environment)
+    listed = subprocess.run(
+        ["git", "-C", folder, "ls-files", "-z", "--others", "--exclude-standard"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
+    ).stdout
+    assert inputs(folder) == sorted(listed.rstrip("\0").split("\0"))
+
+
+# Files that the manifest mounts
+
+
+def test_mounted_file_is_a_source_even_where_it_is_ignored(make_project: t.Callable[..., Manifest]) -> None:
+    manifest = make_project(
+        None, {"app.wasm": "x", "generated/a.json": "1", ".gitignore": "generated"}, extra='files = ["generated/*"]'
+    )
+    before = source_digest(manifest)
+    (manifest.folder / "generated" / "a.json").write_text("2")
+    assert source_digest(manifest) != before
+
+
+def test_mounted_folder_of_a_component_without_a_build_is_a_source(make_project: t.Callable[..., Manifest]) -> None:
+    manifest = make_project(
+        None,
+        {"app.wasm": "x", "dist/a.js": "1", ".gitignore": "dist"},
+        extra='files = [{ source = "dist", destination = "/" }]',
+    )
+    before = source_digest(manifest)
+    (manifest.folder / "dist" / "a.js").write_text("2")
+    assert source_digest(manifest) != before
+
+
+@pytest.mark.parametrize(
+    "mount",
+    [
+        '{ source = "web/dist", destination = "/" }',
+        '"web/dist/**/*"',
+        '"web/dist"',
+        '{ source = "./web/dist/static/", destination = "/" }',
+    ],
+)
+@pytest.mark.parametrize("ignored", [True, False])
+def test_mounted_output_of_a_build_is_no_change(
+    make_project: t.Callable[..., Manifest], mount: str, ignored: bool
+) -> None:
+    """A static site: the component is Spin's file server, and its build makes the files. Before the first build there are none."""
+    lines = f'files = [{mount}, "web/logo.svg"]\n[component.hello.build]\ncommand = "npm run build"\nworkdir = "web"\n'
+    files: dict[str, bytes | str] = {"app.wasm": "x", "web/index.jsx": "1", "web/logo.svg": "<svg/>"} | (
+        {".gitignore": "dist"} if ignored else {}
+    )
+    manifest = make_project(None, files, extra=lines)
+    before = source_digest(manifest)
+    (manifest.folder / "web" / "dist" / "static").mkdir(parents=True)
+    (manifest.folder / "web" / "dist" / "static" / "bundle.js").write_text("built")
+    assert source_digest(manifest) == before
+    (manifest.folder / "web" / "logo.svg").write_text("<svg></svg>")
+    assert source_digest(manifest) != before
+
+
+def test_mount_that_is_missing_is_an_error_where_nothing_builds_it(make_project: t.Callable[..., Manifest]) -> None:
+    with pytest.raises(PlatformError, match='"data" does not exist'):
+        source_digest(make_project(None, {"app.wasm": "x"}, extra='files = [{ source = "data", destination = "/" }]'))
+
+
+# Odd files
+
+
+def test_pipe_and_socket_are_not_read(folder: Path, digest: Digest) -> None:
+    before = digest()
+    os.mkfifo(folder / "pipe")
+    os.mkfifo(folder / "src" / ".gitignore")
+    with socket.socket(socket.AF_UNIX) as listener, tempfile.TemporaryDirectory() as short:
+        listener.bind(f"{short}/s")
+        os.rename(f"{short}/s", folder / "socket")
+        found: list[str] = []
+        thread = threading.Thread(target=lambda: found.append(digest()), daemon=True)
+        thread.start()
+        thread.join(timeout=60)
+    assert found and found[0] != before
+
+
+def test_file_that_may_not_be_read_is_named(without_privileges: t.Any, make_project: t.Callable[..., Manifest]) -> None:
+    with tempfile.TemporaryDirectory() as outside:
+        os.chmod(outside, 0o755)
+        manifest = make_project(
+            None, {"app.wasm": "x", "secret": "s", "closed/a": "a"}, folder=Path(outside) / "project"
+        )
+        for closed, name in ((manifest.folder / "secret", "secret"), (manifest.folder / "closed", "closed")):
+            closed.chmod(0)
+            with without_privileges(), pytest.raises(PlatformError, match=f"{name}: Permission denied") as caught:
+                source_digest(manifest)
+            assert ".gitignore" in caught.value.next_step
+            closed.chmod(0o755)
+
+
+def test_names_in_any_encoding_and_with_any_signs(folder: Path, digest: Digest) -> None:
+    seen = {digest()}
+    for name in (b"caf\xe9", "café".encode(), b"line\nbreak", b" ", b"-rf", b"file a\t"):
+        Path(os.fsdecode(os.fsencode(folder) + b"/src/" + name)).touch()
+        seen.add(digest())
+    assert len(seen) == 7
+
+
+def test_large_files_are_covered_to_the_last_byte(folder: Path, digest: Digest) -> None:
+    """Above 4 MiB the files are hashed in threads."""
+    for name in ("large-1", "large-2"):
+        (folder / name).write_bytes(bytes(5 << 20))
+    before = digest()
+    assert digest() == before
+    with (folder / "large-2").open("r+b") as stream:
+        stream.seek(-1, os.SEEK_END)
+        stream.write(b"x")
+    assert digest() != before
+
+
+def test_whoever_stops_listening_does_not_wait_for_a_large_file(tmp_path: Path) -> None:
+    """As after Ctrl-C."""
+    (tmp_path / "small").write_bytes(b"x")
+    with (tmp_path / "large").open("wb") as stream:
+        stream.truncate(1_000_000_000_000)  # takes no room, but many minutes to read
+    lines = _hash_files(tmp_path, ["small", "large"])
+    assert next(lines).startswith(b"file small")
+    begun = time.monotonic()
+    t.cast("t.Generator[bytes]", lines).close()
+    assert time.monotonic() - begun < 60
+
+
+def test_five_hundred_files_are_read_each(make_project: t.Callable[..., Manifest]) -> None:
+    manifest = make_project(None, {f"src/{number}.py": str(number) for number in range(500)}, extra=BUILT)
+    assert len(_inputs(manifest)) == 501
+    before = source_digest(manifest)
+    (manifest.folder / "src" / "499.py").write_text("x")
+    assert source_digest(manifest) != before
+
+
+_trees = st.dictionaries(
+    st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join), st.binary(max_size=4), max_size=6
+)
+
+
+def _write(folder: Path, tree: dict[str, bytes]) -> dict[str, bytes]:
+    written = {}
+    for path, content in tree.items():
+        target = folder / "src" / path
+        if any(parent.is_file() for parent in target.parents) or target.is_dir():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        written[path] = content
+    return written
+
+
+@settings(max_examples=60, deadline=None)
+@given(one=_trees, other=_trees)
+def test_digests_are_equal_exactly_where_the_trees_are(one: dict[str, bytes], other: dict[str, bytes]) -> None:
+    component = Component(id="c", source=LocalSource("app.wasm"), build=Build(("make",)))
+    with tempfile.TemporaryDirectory() as outside:
+        digests, trees = [], []
+        for name, tree in (("one", one), ("other", other)):
+            folder = Path(outside) / name
+            folder.mkdir()
+            (folder / "spin.toml").touch()
+            trees.append(_write(folder, tree))
+            digests.append(source_digest(Manifest(folder / "spin.toml", "a", (), {"c": component})))
+        assert (digests[0] == digests[1]) == (trees[0] == trees[1])

@@ -1,0 +1,327 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Kubernetes objects of a function, and that the schemas of their kinds take them."""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.objects import (
+    REVISION,
+    SETTINGS_DIGEST,
+    SOURCE_DIGEST,
+    URL,
+    function_objects,
+    labels,
+    secret_object,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.settings import Autoscale, ClusterSettings
+
+HELLO = "http://hello.user1.203.0.113.7.nip.io"
+CRDS = Path(__file__).resolve().parents[6] / "shared" / "crds"
+BY_CONCURRENCY = ClusterSettings(autoscale=Autoscale(min=0, max=5, target_concurrency=20, cooldown_seconds=60))
+BY_RATE = ClusterSettings(autoscale=Autoscale(min=1, max=5, target_requests_per_second=7))
+BY_CPU = ClusterSettings(
+    autoscale=Autoscale(min=2, max=5, target_cpu_percent=60), resources={"requests": {"cpu": "100m"}}
+)
+FULL = ClusterSettings(
+    replicas=3,
+    image_pull_secrets=("regcred",),
+    service_account="robot",
+    resources={"limits": {"cpu": "1", "memory": "128Mi"}, "requests": {"cpu": "100m"}},
+    invocation_limits={"memory": "64Mi"},
+    runtime_config={
+        "keyValueStores": [{"name": "default", "type": "redis", "options": [{"name": "url", "value": "redis://r"}]}]
+    },
+    components=("c",),
+    probe_path="/ready",
+)
+
+
+def by_kind(objects: list[dict[str, t.Any]]) -> dict[str, dict[str, t.Any]]:
+    assert len({item["kind"] for item in objects}) == len(objects)
+    return {item["kind"]: item for item in objects}
+
+
+def test_smallest_function(wanted: t.Any) -> None:
+    app, route = function_objects(wanted(), ClusterSettings(), HELLO, None)
+    assert app["apiVersion"] == "core.spinkube.dev/v1alpha1"
+    assert app["metadata"]["annotations"] == {
+        SOURCE_DIGEST: wanted().source_digest,
+        URL: HELLO,
+        SETTINGS_DIGEST: app["metadata"]["annotations"][SETTINGS_DIGEST],
+    }
+    assert app["spec"] == {
+        "image": wanted().image,
+        "executor": "containerd-shim-spin",
+        "checks": {
+            "readiness": {
+                "httpGet": {"path": "/.well-known/spin/health", "httpHeaders": []},
+                "initialDelaySeconds": 1, "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 3, "successThreshold": 1,
+            }
+        },
+        "replicas": 1,
+        "podAnnotations": {REVISION: app["spec"]["podAnnotations"][REVISION]},
+    }  # fmt: skip
+    assert route["apiVersion"] == "gateway.networking.k8s.io/v1"
+    assert route["spec"] == {
+        "parentRefs": [{"name": "wasmfaas", "namespace": "wasmfaas-system"}],
+        "hostnames": ["hello.user1.203.0.113.7.nip.io"],
+        "rules": [{"backendRefs": [{"name": "hello", "port": 80}]}],
+    }
+
+
+@pytest.mark.parametrize("settings", [ClusterSettings(), BY_CONCURRENCY, BY_RATE, BY_CPU])
+def test_every_object_is_found_by_its_labels(wanted: t.Any, settings: ClusterSettings) -> None:
+    for item in [
+        *function_objects(wanted(secret={"a": "b"}), settings, HELLO, "s"),
+        secret_object(wanted(secret={"a": "b"}), "s"),
+    ]:
+        assert (
+            item["metadata"]["labels"]
+            == labels("hello")
+            == {"app.kubernetes.io/managed-by": "wasmfaas", "app.kubernetes.io/name": "hello"}
+        )
+        assert item["metadata"]["namespace"] == "user1"
+
+
+def test_trap_8_image_is_named_by_its_digest(wanted: t.Any) -> None:
+    assert "@sha256:" in function_objects(wanted(), ClusterSettings(), HELLO, None)[0]["spec"]["image"]
+
+
+def test_executor_is_always_named(wanted: t.Any) -> None:
+    """The operator's webhook would take the alphabetically first one of all namespaces."""
+    assert function_objects(wanted(), ClusterSettings(executor="mine"), HELLO, None)[0]["spec"]["executor"] == "mine"
+
+
+def test_function_without_an_http_trigger_has_no_route_and_no_check(wanted: t.Any) -> None:
+    (app,) = function_objects(wanted(trigger="redis"), ClusterSettings(), "", None)
+    assert "checks" not in app["spec"]
+    assert app["metadata"]["annotations"][URL] == ""
+
+
+def test_all_options_reach_the_spin_app(wanted: t.Any) -> None:
+    spec = function_objects(wanted(), FULL, HELLO, None)[0]["spec"]
+    assert spec["imagePullSecrets"] == [{"name": "regcred"}]
+    assert spec["serviceAccountName"] == "robot"
+    assert spec["resources"] == FULL.resources
+    assert spec["invocationLimits"] == {"memory": "64Mi"}
+    assert spec["runtimeConfig"] == FULL.runtime_config
+    assert spec["components"] == ["c"]
+    assert spec["checks"]["readiness"]["httpGet"] == {"path": "/ready", "httpHeaders": []}
+    assert spec["replicas"] == 3
+
+
+def test_secret_values_stand_in_the_secret_only(wanted: t.Any) -> None:
+    function = wanted(plain={"b": "2", "a": "1"}, secret={"token": "hunter2", "pin": "1234"})
+    objects = function_objects(function, ClusterSettings(), HELLO, "hello-variables-1")
+    assert objects[0]["spec"]["variables"] == [
+        {"name": "a", "value": "1"},
+        {"name": "b", "value": "2"},
+        {"name": "pin", "valueFrom": {"secretKeyRef": {"name": "hello-variables-1", "key": "pin"}}},
+        {"name": "token", "valueFrom": {"secretKeyRef": {"name": "hello-variables-1", "key": "token"}}},
+    ]
+    assert "hunter2" not in str(objects)
+    secret = secret_object(function, "hello-variables-1")
+    assert (secret["kind"], secret["type"], secret["stringData"]) == (
+        "Secret",
+        "Opaque",
+        {"pin": "1234", "token": "hunter2"},
+    )
+
+
+# Scaling
+
+
+@pytest.mark.parametrize("settings", [BY_CONCURRENCY, BY_RATE, BY_CPU])
+def test_scaled_function_has_no_replicas_of_its_own(wanted: t.Any, settings: ClusterSettings) -> None:
+    spec = function_objects(wanted(), settings, HELLO, None)[0]["spec"]
+    assert spec["enableAutoscaling"] is True
+    assert "replicas" not in spec, "the webhook refuses both together"
+
+
+@pytest.mark.parametrize("settings", [BY_CONCURRENCY, BY_RATE, BY_CPU])
+def test_what_is_scaled_is_the_deployment(wanted: t.Any, settings: ClusterSettings) -> None:
+    """The SpinApp has no scale subresource."""
+    targets = [
+        item["spec"]["scaleTargetRef"]
+        for item in function_objects(wanted(), settings, HELLO, None)
+        if "scaleTargetRef" in item["spec"]
+    ]
+    assert targets == [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"}]
+
+
+def test_scaling_by_concurrency(wanted: t.Any) -> None:
+    objects = by_kind(function_objects(wanted(), BY_CONCURRENCY, HELLO, None))
+    assert set(objects) == {"SpinApp", "InterceptorRoute", "ScaledObject", "HTTPRoute"}
+    assert objects["InterceptorRoute"]["spec"] == {
+        "target": {"service": "hello", "port": 80},
+        "rules": [{"hosts": ["hello.user1.203.0.113.7.nip.io"]}],
+        "scalingMetric": {"concurrency": {"targetValue": 20}},
+        "timeouts": {"readiness": "120s", "responseHeader": "60s"},
+    }
+    assert objects["ScaledObject"]["spec"] == {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"},
+        "minReplicaCount": 0,
+        "maxReplicaCount": 5,
+        "cooldownPeriod": 60,
+        "triggers": [
+            {
+                "type": "external-push",
+                "metadata": {
+                    "scalerAddress": "keda-add-ons-http-external-scaler.keda:9090",
+                    "interceptorRoute": "hello",
+                },
+            }
+        ],
+    }
+    backend = objects["HTTPRoute"]["spec"]["rules"][0]["backendRefs"]
+    assert backend == [{"name": "keda-add-ons-http-interceptor-proxy", "namespace": "keda", "port": 8080}]
+
+
+def test_scaling_by_rate(wanted: t.Any) -> None:
+    objects = by_kind(function_objects(wanted(), BY_RATE, HELLO, None))
+    assert objects["InterceptorRoute"]["spec"]["scalingMetric"] == {
+        "requestRate": {"targetValue": 7, "window": "1m", "granularity": "1s"}
+    }
+
+
+def test_scaling_by_cpu_needs_only_kubernetes(wanted: t.Any) -> None:
+    objects = by_kind(function_objects(wanted(), BY_CPU, HELLO, None))
+    assert set(objects) == {"SpinApp", "HorizontalPodAutoscaler", "HTTPRoute"}
+    assert objects["HorizontalPodAutoscaler"]["apiVersion"] == "autoscaling/v2"
+    assert objects["HorizontalPodAutoscaler"]["spec"] == {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"},
+        "minReplicas": 2,
+        "maxReplicas": 5,
+        "metrics": [
+            {
+                "type": "Resource",
+                "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}},
+            }
+        ],
+    }
+    assert objects["HTTPRoute"]["spec"]["rules"][0]["backendRefs"] == [{"name": "hello", "port": 80}]
+
+
+def test_function_without_requests_can_not_scale_by_them(wanted: t.Any) -> None:
+    for settings in (BY_CONCURRENCY, BY_RATE):
+        with pytest.raises(PlatformError, match="has no http trigger"):
+            function_objects(wanted(trigger="redis"), settings, "", None)
+    assert len(function_objects(wanted(trigger="redis"), BY_CPU, "", None)) == 2
+
+
+# Digests
+
+
+def test_same_input_gives_the_same_objects(wanted: t.Any) -> None:
+    one = function_objects(wanted(plain={"a": "1", "b": "2"}), FULL, HELLO, None)
+    other = function_objects(wanted(plain={"b": "2", "a": "1"}), copy.deepcopy(FULL), HELLO, None)
+    assert one == other
+
+
+def revision_and_digest(
+    function: t.Any, settings: ClusterSettings, url: str = HELLO, secret: str | None = None
+) -> tuple[str, str]:
+    app = function_objects(function, settings, url, secret)[0]
+    return app["spec"]["podAnnotations"][REVISION], app["metadata"]["annotations"][SETTINGS_DIGEST]
+
+
+def test_what_changes_the_pods_changes_the_revision(wanted: t.Any) -> None:
+    """The operator sees no change of a Secret, and a SpinApp's status tells no generation: only the revision rolls and is waited for."""
+    variants = [
+        (wanted(), ClusterSettings()),
+        (wanted(image="registry.example/functions/hello@sha256:" + "2" * 64), ClusterSettings()),
+        (wanted(plain={"a": "1"}), ClusterSettings()),
+        (wanted(plain={"a": "2"}), ClusterSettings()),
+        (wanted(), ClusterSettings(resources={"limits": {"memory": "1Gi"}})),
+        (wanted(), ClusterSettings(service_account="robot")),
+        (wanted(), ClusterSettings(probe_path="/ready")),
+        (wanted(), ClusterSettings(executor="other")),
+        (wanted(), ClusterSettings(components=("c",))),
+    ]
+    assert len({revision_and_digest(*variant)[0] for variant in variants}) == len(variants)
+    secrets = {
+        revision_and_digest(wanted(secret={"a": "x"}), ClusterSettings(), HELLO, name)[0] for name in ("s-1", "s-2")
+    }
+    assert len(secrets) == 2, "changed secret values come under another name"
+
+
+def test_what_does_not_change_the_pods_rolls_none(wanted: t.Any) -> None:
+    variants = [
+        (wanted(), ClusterSettings(), HELLO),
+        (wanted(), ClusterSettings(replicas=5), HELLO),
+        (wanted(), BY_CONCURRENCY, HELLO),
+        (wanted(), ClusterSettings(gateway_name="other"), HELLO),
+        (wanted(), ClusterSettings(), "https://hello.example.com"),
+        (wanted(source_digest="sha256:" + "b" * 64), ClusterSettings(), HELLO),
+    ]
+    assert len({revision_and_digest(*variant)[0] for variant in variants}) == 1
+    assert len({revision_and_digest(*variant)[1] for variant in variants}) == len(variants), (
+        "but each is a change of the settings"
+    )
+
+
+@pytest.mark.parametrize("url", ["http://a.example.com", "https://a.example.com:8443", "http://a.example.com:8080"])
+def test_route_has_the_host_without_its_port(wanted: t.Any, url: str) -> None:
+    assert by_kind(function_objects(wanted(), ClusterSettings(), url, None))["HTTPRoute"]["spec"]["hostnames"] == [
+        "a.example.com"
+    ]
+
+
+# Schemas
+
+
+def strict(schema: t.Any) -> t.Any:
+    """A CRD's schema as JSON Schema that refuses unknown fields, as the API server does for our field manager's mistakes only by dropping them."""
+    if isinstance(schema, list):
+        return [strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    read = {key: strict(value) for key, value in schema.items() if key != "default"}
+    if schema.get("x-kubernetes-int-or-string"):
+        read["type"] = ["integer", "string"]
+        read.pop("anyOf", None)
+    is_open = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
+    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object" and not is_open:
+        read["additionalProperties"] = False
+    return read
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [
+        ("core.spinkube.dev_spinapps.yaml", "SpinApp"),
+        ("keda.sh_scaledobjects.yaml", "ScaledObject"),
+        ("http.keda.sh_interceptorroutes.yaml", "InterceptorRoute"),
+    ],
+)
+def test_objects_fit_the_schemas_of_their_kinds(wanted: t.Any, file: str, kind: str) -> None:
+    if not (CRDS / file).is_file():
+        pytest.skip(
+            "the CRDs are not beside this repository; the integration tests download them for the real API server"
+        )
+    import jsonschema
+
+    definition = yaml.safe_load((CRDS / file).read_text())
+    checked = 0
+    for settings in (ClusterSettings(), FULL, BY_CONCURRENCY, BY_RATE, BY_CPU):
+        for item in function_objects(wanted(plain={"a": "1"}, secret={"b": "2"}), settings, HELLO, "s"):
+            if item["kind"] != kind:
+                continue
+            version = next(
+                version
+                for version in definition["spec"]["versions"]
+                if item["apiVersion"] == f"{definition['spec']['group']}/{version['name']}"
+            )
+            schema = strict(version["schema"]["openAPIV3Schema"])
+            schema["properties"]["metadata"].pop("additionalProperties", None)
+            jsonschema.validate(item, schema)
+            checked += 1
+    assert checked
