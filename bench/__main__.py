@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make bench`: measures all, or the sections or parts named on the command line, and writes each section of which nothing is missing into
-docs/performance.md."""
+"""`make bench`: measures all, or the sections or parts named on the command line, and writes each section of which
+nothing is missing into docs/performance.md."""
 
 from __future__ import annotations
 

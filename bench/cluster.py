@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Deployments to a cluster: the real API server and registry on loopback, with the real SpinKube operator and a played kubelet behind them."""
+"""Deployments to a cluster: the real API server and registry on loopback, with the real SpinKube operator and a played
+kubelet behind them."""
 
 from __future__ import annotations
 
@@ -114,7 +115,8 @@ def no_op(deployment: Deployment, project: FunctionProject, folder: Path) -> lis
 
 
 def changed(deployment: Deployment, folder: Path) -> list[Row]:
-    """Our deployment without its build against `skopeo copy` of the same artifact and `kubectl apply` of the same objects, by turns."""
+    """Our deployment without its build against `skopeo copy` of the same artifact and `kubectl apply` of the same
+    objects, by turns."""
     skopeo, kubectl = program("skopeo", "skopeo"), program("kubectl", "kubernetes-client")
     project = FunctionProject(folder / "changed", "changed")
     (project.folder / "build.py").write_text(_BUILD % WASM_BYTES)

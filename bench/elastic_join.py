@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A machine of a scaling group that joins by itself (tests/elastic): from its boot to a node that is Ready, beside site.yml that adds the same host by SSH."""
+"""A machine of a scaling group that joins by itself (tests/elastic): from its boot to a node that is Ready, beside
+site.yml that adds the same host by SSH."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ def measure() -> list[Entry]:
     ready, added = statistics.median(alone), statistics.median(by_ssh)
     k3s = k3s_binary.selected()
     note = (
-        f"Medians of {ROUNDS} rounds by turns, each with a blank host; {_range(alone)} and {_range(by_ssh)}. The boot begins with systemd as process 1: "
+        f"Medians of {ROUNDS} rounds by turns, each with a blank host; {_range(alone)} and {_range(by_ssh)}. The "
+        "boot begins with systemd as process 1: "
         f"EC2's own time before that is not in it. The host that site.yml adds is booted already. "
         f"Bundle: {size / 1e6:.0f} MB, from the moto server on the same machine. "
         f"k3s {k3s.version}: {k3s.origin}. Load average just before: {before}."

@@ -1,10 +1,12 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""site.yml beside the site playbook of k3s-ansible: same hosts, same k3s binary, same ansible-core, same forks, by turns.
+"""site.yml beside the site playbook of k3s-ansible: same hosts, same k3s binary, same ansible-core, same forks, by
+turns.
 
-K3S_ANSIBLE=DIRECTORY names a checkout of https://github.com/k3s-io/k3s-ansible, K3S_INSTALL_SCRIPT=FILE install.sh of https://github.com/k3s-io/k3s, which
-k3s-ansible runs on every host (https://get.k3s.io has it too). Nothing of them is kept here.
+K3S_ANSIBLE=DIRECTORY names a checkout of https://github.com/k3s-io/k3s-ansible, K3S_INSTALL_SCRIPT=FILE install.sh of
+https://github.com/k3s-io/k3s, which k3s-ansible runs on every host (https://get.k3s.io has it too). Nothing of them is
+kept here.
 """
 
 from __future__ import annotations
@@ -76,9 +78,12 @@ def measure() -> list[Entry]:
         ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
     conditions = (
-        f"Both on the same {len(SERVERS)} servers and {len(AGENTS)} agents, blank before each first run, by turns, {ROUNDS} rounds with {FORKS} "
-        f"forks; medians, with the lowest and the highest. k3s {k3s.version}: {k3s.origin.partition(' /')[0]}. k3s-ansible{f' at {commit}' if commit else ''} "
-        f"with `airgap_dir`, `token`, `api_endpoint` (the first server), `k3s_version` and `kubeconfig`, all else as it comes; the hosts got "
+        f"Both on the same {len(SERVERS)} servers and {len(AGENTS)} agents, blank before each first run, by turns, "
+        f"{ROUNDS} rounds with {FORKS} "
+        f"forks; medians, with the lowest and the highest. k3s {k3s.version}: {k3s.origin.partition(' /')[0]}. "
+        f"k3s-ansible{f' at {commit}' if commit else ''} "
+        "with `airgap_dir`, `token`, `api_endpoint` (the first server), `k3s_version` and `kubeconfig`, all else as "
+        "it comes; the hosts got "
         f"{', '.join(HOST_PACKAGES)} for it. Load average of the machine just before: {before}."
     )
     return [
@@ -106,7 +111,8 @@ def _named(variable: str, within: str = "") -> Path:
 
 
 def _libraries() -> Path:
-    """A folder for PYTHONPATH with what k3s-ansible needs beside ansible-core, which it gets from here: the same for both."""
+    """A folder for PYTHONPATH with what k3s-ansible needs beside ansible-core, which it gets from here: the same for
+    both."""
     cache = cache_directory("bench")
     libraries = cache / "-".join(PYTHON_PACKAGES).replace("==", "-")
     with locked(cache):
@@ -151,8 +157,12 @@ def _make_blank(hosts: Environment, packages: Path) -> None:
         stdout=subprocess.PIPE,
         check=True,
     ).stdout
-    # The first line of Debian's .bashrc for other users: k3s-ansible adds `k3s completion` to root's, which else ran at every command over SSH.
-    prepare = "base64 -d | tar -x -C /tmp && dpkg --install /tmp/*.deb && sed -i '1i case $- in *i*) ;; *) return ;; esac' /root/.bashrc"
+    # The first line of Debian's .bashrc for other users: k3s-ansible adds `k3s completion` to root's, which else ran at
+    # every command over SSH.
+    prepare = (
+        "base64 -d | tar -x -C /tmp && dpkg --install /tmp/*.deb && sed -i '1i case $- in *i*) ;; *) return ;; "
+        "esac' /root/.bashrc"
+    )
     with concurrent.futures.ThreadPoolExecutor() as pool:
         list(pool.map(lambda name: hosts.wipe(name, boot=False), names))
         hosts.boot(*names)

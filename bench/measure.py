@@ -70,7 +70,8 @@ def environment() -> dict[str, str]:
 def hyperfine(
     *commands: list[str], runs: int = 10, warmup: int = 2, variables: dict[str, str] | None = None
 ) -> list[float]:
-    """The median wall time of each command in seconds, all measured in one run of hyperfine; `variables` are the whole environment, if not `environment()`."""
+    """The median wall time of each command in seconds, all measured in one run of hyperfine; `variables` are the whole
+    environment, if not `environment()`."""
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         call = [
             program("hyperfine", "hyperfine"),
@@ -101,7 +102,8 @@ def _quoted(command: list[str]) -> str:
 
 
 def module_command(name: str, parameters: dict[str, t.Any], folder: Path) -> list[str]:
-    """How to run a module as a program of its own, as Ansible does on the machine, but for the packing into one file."""
+    """How to run a module as a program of its own, as Ansible does on the machine, but for the packing into one
+    file."""
     arguments = folder / f"{name}-{len(list(folder.iterdir()))}.json"
     arguments.write_text(
         json.dumps({"ANSIBLE_MODULE_ARGS": {key: value for key, value in parameters.items() if value is not None}})

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The results in docs/performance.md: one section for all parts that run on this machine alone, one for those that need test hosts."""
+"""The results in docs/performance.md: one section for all parts that run on this machine alone, one for those that need
+test hosts."""
 
 from __future__ import annotations
 

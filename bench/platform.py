@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The platform's part of a second `site.yml`: `platform.yml` against the real API server, with and without functions. k3s' Helm controller is played."""
+"""The platform's part of a second `site.yml`: `platform.yml` against the real API server, with and without functions.
+k3s' Helm controller is played."""
 
 from __future__ import annotations
 

@@ -33,8 +33,10 @@ def small(media_type, data):
 idle = peak()
 layer = file_blob(Path(sys.argv[2]), "application/vnd.wasm.content.layer.v1+wasm")
 config = small("application/vnd.oci.image.config.v1+json", b"{}")
-manifest = small("application/vnd.oci.image.manifest.v1+json", json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-    "config": config.descriptor(), "layers": [layer.descriptor()]}).encode())
+manifest = small("application/vnd.oci.image.manifest.v1+json", json.dumps({
+    "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+    "config": config.descriptor(), "layers": [layer.descriptor()],
+}).encode())
 store = open_store(parse_registry(sys.argv[1]), plain_http=True)
 store.push("large", Artifact(manifest, config, (layer,), {}), tag="x")
 print((peak() - idle) / 1000)

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A request's way through the ingress: Envoy, run by Contour, in front of hello-python in the local runtime, all of it on this machine. Needs root."""
+"""A request's way through the ingress: Envoy, run by Contour, in front of hello-python in the local runtime, all of it
+on this machine. Needs root."""
 
 from __future__ import annotations
 
@@ -67,7 +68,8 @@ def _address(path: RequestPath, name: str) -> str:
 
 
 def added_by_ingress(path: RequestPath, result: dict[str, t.Any]) -> list[Entry]:
-    """The same requests to the pod and through the gateway, each on a kept connection, by turns, so that both meet the same noise."""
+    """The same requests to the pod and through the gateway, each on a kept connection, by turns, so that both meet the
+    same noise."""
     headers = {"Host": host_of(result)}
     seconds: dict[str, list[float]] = {"pod": [], "gateway": []}
     with (
@@ -86,7 +88,8 @@ def added_by_ingress(path: RequestPath, result: dict[str, t.Any]) -> list[Entry]
     added = p50["gateway"] - p50["pod"]
     return [
         Row(
-            f"hello-python warm, p50: added by the ingress over calling its pod, {REQUESTS * ROUNDS} requests each by turns",
+            f"hello-python warm, p50: added by the ingress over calling its pod, {REQUESTS * ROUNDS} requests each "
+            "by turns",
             f"{added:.2f} ms ({p50['gateway']:.2f} ms to {p50['pod']:.2f} ms)",
             "≤ 2 ms",
             added <= 2,
@@ -122,7 +125,8 @@ command = "cp base.bin app.wasm"
 
 
 def updates(path: RequestPath, built: Path) -> list[Entry]:
-    """Requests that fail while a function is updated under load: with the pause that pods get before their end, and without it."""
+    """Requests that fail while a function is updated under load: with the pause that pods get before their end, and
+    without it."""
     client = path.control_plane.client()
     rows: list[Entry] = []
     for with_pause in (True, False):
@@ -152,7 +156,8 @@ def updates(path: RequestPath, built: Path) -> list[Entry]:
 
 
 def first_requests(path: RequestPath, built: Path) -> list[Entry]:
-    """The first request of a user to each of some new functions, right after its deployment has ended (which has called the health path)."""
+    """The first request of a user to each of some new functions, right after its deployment has ended (which has called
+    the health path)."""
     seconds = []
     for number in range(DEPLOYMENTS):
         name = f"first-{number}"
@@ -189,7 +194,8 @@ def among_many(path: RequestPath, built: Path) -> list[Entry]:
     worst = max(waits)
     return [
         Row(
-            f"New route among those of {FUNCTIONS} functions, to a function that runs: answers, the slowest of {ROUTES}",
+            f"New route among those of {FUNCTIONS} functions, to a function that runs: answers, the slowest of "
+            f"{ROUTES}",
             f"{max(routes):.2f} s (median {percentile(routes, 50):.2f} s)",
             "≤ 2 s",
             max(routes) <= 2,
@@ -204,7 +210,8 @@ def among_many(path: RequestPath, built: Path) -> list[Entry]:
 
 
 def _copy(path: RequestPath, function: str) -> None:
-    """What the gateway sees of FUNCTIONS more functions: routes, Services and endpoints, which all are one pod, as so many processes don't fit here."""
+    """What the gateway sees of FUNCTIONS more functions: routes, Services and endpoints, which all are one pod, as so
+    many processes don't fit here."""
     client = path.control_plane.client()
     route: t.Any = client.get(HTTPRoute, function, namespace="default")
     address = _address(path, function)
@@ -237,7 +244,8 @@ def _copy(path: RequestPath, function: str) -> None:
             if time.monotonic() > end:
                 raise NotMeasuredError(f"the routes of {FUNCTIONS} functions did not reach the gateway within 120 s")
             time.sleep(0.2)
-    # Contour writes each route's status, a few a second, and takes up nothing new meanwhile: what is measured is a cluster at rest.
+    # Contour writes each route's status, a few a second, and takes up nothing new meanwhile: what is measured is a
+    # cluster at rest.
     while _without_status(client):
         if time.monotonic() > end + 240:
             raise NotMeasuredError(f"the gateway's controller did not write the status of {FUNCTIONS} routes")
@@ -277,7 +285,8 @@ def _new_route(path: RequestPath, function: str, number: int) -> float:
 
 
 def _until_it_answers(path: RequestPath, project: FunctionProject) -> tuple[float, float]:
-    """Seconds from the pod's readiness and from the deployment's start to the first answer at the gateway, which is asked all the time."""
+    """Seconds from the pod's readiness and from the deployment's start to the first answer at the gateway, which is
+    asked all the time."""
     host = f"{project.name}.default.{path.gateway.address}.nip.io"
     client = path.control_plane.client()
     moments: dict[str, float] = {}

@@ -43,8 +43,10 @@ def measure() -> list[Entry]:
         for size in SIZES
     ]
     definition = (
-        f"The slope is that of the least-squares line through the last column over hosts/forks: 1 means that each further batch of {FORKS} hosts costs as much "
-        f"as a whole run on {FORKS} hosts. Medians of {RUNS} runs (hyperfine); the hosts share this machine's cores. Load average just before: {before}."
+        "The slope is that of the least-squares line through the last column over hosts/forks: 1 means that each "
+        f"further batch of {FORKS} hosts costs as much "
+        f"as a whole run on {FORKS} hosts. Medians of {RUNS} runs (hyperfine); the hosts share this machine's cores. "
+        f"Load average just before: {before}."
     )
     return [
         Row(

@@ -134,7 +134,8 @@ def write_hosts(
     """An inventory in `folder`."""
     content = inventory(hosts, groups)
     content["all"]["vars"].update(variables)
-    # The first value of an option counts: no host is killed here, and a busy machine may be silent for longer than the test hosts' 8 s.
+    # The first value of an option counts: no host is killed here, and a busy machine may be silent for longer than the
+    # test hosts' 8 s.
     content["all"]["vars"]["ansible_ssh_common_args"] = (
         f"-o ServerAliveInterval=30 {content['all']['vars']['ansible_ssh_common_args']}"
     )

@@ -43,7 +43,8 @@ class CostError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Dollars of one group for the whole time. `on_demand`, `spot`: were all of its machines of that kind; `cost`: as it is set up."""
+    """Dollars of one group for the whole time. `on_demand`, `spot`: were all of its machines of that kind; `cost`: as
+    it is set up."""
 
     group: str
     machines: int
@@ -73,7 +74,8 @@ def main() -> int:
 
 
 def read_variables(var_file: Path | None) -> dict[str, t.Any]:
-    """The root's variables with their defaults, as Terraform itself sees them; needs no provider and no state. Errors: CostError."""
+    """The root's variables with their defaults, as Terraform itself sees them; needs no provider and no state. Errors:
+    CostError."""
     program = shutil.which("terraform")
     if not program:
         raise CostError(
@@ -109,14 +111,16 @@ def read_prices(path: Path | None, region: str) -> dict[str, t.Any]:
     source = path or PRICES / f"{region}.yml"
     if not source.exists():
         raise CostError(
-            f"There are no prices for {region} in {source}. Next: copy scripts/prices/us-east-1.yml, put the region's prices in, give it as --prices."
+            f"There are no prices for {region} in {source}. Next: copy scripts/prices/us-east-1.yml, put the "
+            "region's prices in, give it as --prices."
         )
     prices: dict[str, t.Any] = yaml.safe_load(source.read_text(encoding="utf-8"))
     return prices
 
 
 def group_rows(variables: dict[str, t.Any], prices: dict[str, t.Any], days: float) -> list[Row]:
-    """One row for each group; an elastic one with its fewest machines, but one at least. Errors: CostError for a type without a price."""
+    """One row for each group; an elastic one with its fewest machines, but one at least. Errors: CostError for a type
+    without a price."""
     rows = []
     for name, group in variables["node_groups"].items():
         machines = max(group["size"], group["minimum"], 1)
@@ -191,8 +195,15 @@ def report(variables: dict[str, t.Any], prices: dict[str, t.Any], days: float) -
         [
             tabulate(table, headers=headers, floatfmt=".2f", missingval=""),
             "",
-            f"Machines with disks and public addresses; elastic groups at their minimum, one machine at least. With empty groups empty: ${resting:.2f}.",
-            f"List prices of {prices['region']} as known on {prices['date']}, not asked of AWS; spot prices are this project's estimates.",
+            (
+                "Machines with disks and public addresses; elastic groups at their minimum, one machine at least. With "
+                f"empty groups empty: ${resting:.2f}."
+            ),
+            (
+                f"List prices of {prices['region']} as known on {prices['date']}, not asked of AWS; spot prices are "
+                "this "
+                "project's estimates."
+            ),
             "Without traffic, load balancer units, images, snapshots, logs and taxes.",
             private_difference(variables, prices, days),
         ]
@@ -209,7 +220,10 @@ def private_difference(variables: dict[str, t.Any], prices: dict[str, t.Any], da
     difference = totals[1] - totals[0]
     kind = "private machines behind NAT" if other["private_nodes"] else "public machines"
     compared = "more" if difference > 0 else "less"
-    return f"With {kind}: ${abs(difference):.2f} {compared}; a NAT gateway takes ${prices['nat_gateway_gb']} for each GB of traffic besides (not to S3)."
+    return (
+        f"With {kind}: ${abs(difference):.2f} {compared}; a NAT gateway takes ${prices['nat_gateway_gb']} for "
+        "each GB of traffic besides (not to S3)."
+    )
 
 
 def _budget(row: Row, days: float) -> str | None:

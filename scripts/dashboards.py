@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes the dashboards of role observability: `python scripts/dashboards.py`. A test keeps them current, another checks every metric and label.
+"""Writes the dashboards of role observability: `python scripts/dashboards.py`. A test keeps them current, another
+checks every metric and label.
 
 Panels are described in the tables below; grafana-foundation-sdk makes Grafana's JSON of them.
 """
@@ -41,7 +42,8 @@ GROUP_OF_NODE = f"on (node) group_left ({GROUP}) kube_node_labels"
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """A panel: `queries` are PromQL (LogQL where `kind` is logs) with the legend of each; `width` of the 24 columns, `height` in rows."""
+    """A panel: `queries` are PromQL (LogQL where `kind` is logs) with the legend of each; `width` of the 24 columns,
+    `height` in rows."""
 
     title: str
     queries: tuple[tuple[str, str], ...]
@@ -127,12 +129,14 @@ FUNCTIONS = Dashboard(
                 Panel(
                     "Requests in Spin, by component",
                     one(
-                        'sum by (wasmfaas_function, component_id) (rate(spin_request_count_total{k8s_namespace_name=~"$namespace", '
+                        "sum by (wasmfaas_function, component_id) "
+                        '(rate(spin_request_count_total{k8s_namespace_name=~"$namespace", '
                         'wasmfaas_function=~"$function"}[$__rate_interval]))',
                         "{{wasmfaas_function}} {{component_id}}",
                     ),
                     "reqps",
-                    description="As Spin counts them, health checks not among them. Needs an executor with an OTLP endpoint.",
+                    description="As Spin counts them, health checks not among them. Needs an executor with an OTLP "
+                    "endpoint.",
                 ),
             ),
         ),
@@ -142,7 +146,9 @@ FUNCTIONS = Dashboard(
                 Panel(
                     "Requests per second",
                     one(
-                        'sum by (service, http_route) (rate(traces_spanmetrics_calls_total{service_namespace=~"$namespace", service=~"$function", '
+                        "sum by (service, http_route) "
+                        '(rate(traces_spanmetrics_calls_total{service_namespace=~"$namespace", '
+                        'service=~"$function", '
                         'span_kind="SPAN_KIND_SERVER"}[$__rate_interval]))',
                         "{{service}} {{http_route}}",
                     ),
@@ -155,7 +161,8 @@ FUNCTIONS = Dashboard(
                     one(
                         quantile(
                             0.95,
-                            'rate(traces_spanmetrics_latency_bucket{service_namespace=~"$namespace", service=~"$function", span_kind="SPAN_KIND_SERVER"}'
+                            'rate(traces_spanmetrics_latency_bucket{service_namespace=~"$namespace", '
+                            'service=~"$function", span_kind="SPAN_KIND_SERVER"}'
                             "[$__rate_interval])",
                             "service, http_route",
                         ),
@@ -187,14 +194,16 @@ FUNCTIONS = Dashboard(
                 Panel(
                     "Restarts in the last hour",
                     one(
-                        f"sum by (namespace, {FUNCTION}) (increase(kube_pod_container_status_restarts_total[1h]) * {POD_OF_FUNCTION}) > 0",
+                        f"sum by (namespace, {FUNCTION}) (increase(kube_pod_container_status_restarts_total[1h]) * "
+                        f"{POD_OF_FUNCTION}) > 0",
                         f"{{{{namespace}}}}/{{{{{FUNCTION}}}}}",
                     ),
                 ),
                 Panel(
                     "CPU",
                     one(
-                        f"sum by (namespace, {FUNCTION}) (sum by (namespace, pod) (rate(container_cpu_usage_seconds_total"
+                        f"sum by (namespace, {FUNCTION}) (sum by (namespace, pod) "
+                        "(rate(container_cpu_usage_seconds_total"
                         f'{{namespace=~"$namespace", container=""}}[$__rate_interval])) * {POD_OF_FUNCTION})',
                         f"{{{{namespace}}}}/{{{{{FUNCTION}}}}}",
                     ),
@@ -251,16 +260,25 @@ COLD_START = Dashboard(
                     (
                         "1. Until it has a node",
                         "kube_pod_status_scheduled_time - on (namespace, pod) kube_pod_created",
-                        "Minutes mean that there was no room and a node had to start. Kubernetes' times are whole seconds.",
+                        (
+                            "Minutes mean that there was no room and a node had to start. Kubernetes' times are whole "
+                            "seconds."
+                        ),
                     ),
                     (
                         "2. Until its container runs",
-                        "max by (namespace, pod) (kube_pod_container_state_started) - on (namespace, pod) kube_pod_status_scheduled_time",
+                        (
+                            "max by (namespace, pod) (kube_pod_container_state_started) - on (namespace, pod) "
+                            "kube_pod_status_scheduled_time"
+                        ),
                         "Network, the artifact from the registry, the shim.",
                     ),
                     (
                         "3. Until it is ready",
-                        "kube_pod_status_ready_time - on (namespace, pod) max by (namespace, pod) (kube_pod_container_state_started)",
+                        (
+                            "kube_pod_status_ready_time - on (namespace, pod) max by (namespace, pod) "
+                            "(kube_pod_container_state_started)"
+                        ),
                         "Compiling the module, and the wait for the readiness probe.",
                     ),
                 )
@@ -307,7 +325,8 @@ COLD_START = Dashboard(
                         (
                             quantile(
                                 share,
-                                'rate(interceptor_request_duration_seconds_bucket{route_namespace=~"$namespace", route_name=~"$function"}[$__rate_interval])',
+                                'rate(interceptor_request_duration_seconds_bucket{route_namespace=~"$namespace", '
+                                'route_name=~"$function"}[$__rate_interval])',
                                 "route_namespace, route_name",
                             ),
                             f"{{{{route_namespace}}}}/{{{{route_name}}}} p{round(share * 100)}",
@@ -315,19 +334,23 @@ COLD_START = Dashboard(
                         for share in (0.5, 0.99)
                     ),
                     "s",
-                    description="The wait for a replica is in it: the distance between p50 and p99 is about a cold start.",
+                    description="The wait for a replica is in it: the distance between p50 and p99 is about a cold "
+                    "start.",
                 ),
                 Panel(
                     "Requests that wait or are in work",
                     one(
-                        'sum by (route_namespace, route_name) (interceptor_request_concurrency{route_namespace=~"$namespace", route_name=~"$function"})',
+                        "sum by (route_namespace, route_name) "
+                        '(interceptor_request_concurrency{route_namespace=~"$namespace", '
+                        'route_name=~"$function"})',
                         "{{route_namespace}}/{{route_name}}",
                     ),
                 ),
                 Panel(
                     "Requests that it refused or gave up",
                     one(
-                        'sum by (route_namespace, route_name, code) (rate(interceptor_request_count_total{route_namespace=~"$namespace", '
+                        "sum by (route_namespace, route_name, code) "
+                        '(rate(interceptor_request_count_total{route_namespace=~"$namespace", '
                         'route_name=~"$function", code=~"50[234]"}[$__rate_interval]))',
                         "{{route_namespace}}/{{route_name}} {{code}}",
                     ),
@@ -344,7 +367,8 @@ COLD_START = Dashboard(
                 Panel(
                     "KEDA's questions to its scalers, seconds each",
                     one(
-                        'max by (namespace, scaledObject) (keda_scaler_metrics_latency_seconds{namespace=~"$namespace"})',
+                        "max by (namespace, scaledObject) "
+                        '(keda_scaler_metrics_latency_seconds{namespace=~"$namespace"})',
                         "{{namespace}}/{{scaledObject}}",
                     ),
                     "s",
@@ -481,7 +505,8 @@ CLUSTER = Dashboard(
                 Panel(
                     "Newest snapshot",
                     one(
-                        "time() - max(k3s_etcd_snapshot_file_created_seconds and on (name) k3s_etcd_snapshot_file_ready == 1)"
+                        "time() - max(k3s_etcd_snapshot_file_created_seconds and on (name) "
+                        "k3s_etcd_snapshot_file_ready == 1)"
                     ),
                     "s",
                     "stat",
@@ -574,7 +599,8 @@ CLUSTER = Dashboard(
                     one(
                         quantile(
                             0.99,
-                            'rate(apiserver_request_duration_seconds_bucket{job="apiserver", verb!~"WATCH|CONNECT"}[$__rate_interval])',
+                            'rate(apiserver_request_duration_seconds_bucket{job="apiserver", '
+                            'verb!~"WATCH|CONNECT"}[$__rate_interval])',
                             "verb",
                         ),
                         "{{verb}}",
@@ -653,7 +679,8 @@ NODES = Dashboard(
                 Panel(
                     "Requested, of what can be: memory",
                     one(
-                        f'sum by ({GROUP}) (sum by (node) (kube_pod_container_resource_requests{{resource="memory"}}) * {GROUP_OF_NODE}) '
+                        f"sum by ({GROUP}) (sum by (node) "
+                        f'(kube_pod_container_resource_requests{{resource="memory"}}) * {GROUP_OF_NODE}) '
                         f'/ sum by ({GROUP}) (kube_node_status_allocatable{{resource="memory"}} * {GROUP_OF_NODE})',
                         f"{{{{{GROUP}}}}}",
                     ),
@@ -663,7 +690,8 @@ NODES = Dashboard(
                 Panel(
                     "Requested, of what can be: CPU",
                     one(
-                        f'sum by ({GROUP}) (sum by (node) (kube_pod_container_resource_requests{{resource="cpu"}}) * {GROUP_OF_NODE}) '
+                        f'sum by ({GROUP}) (sum by (node) (kube_pod_container_resource_requests{{resource="cpu"}}) * '
+                        f"{GROUP_OF_NODE}) "
                         f'/ sum by ({GROUP}) (kube_node_status_allocatable{{resource="cpu"}} * {GROUP_OF_NODE})',
                         f"{{{{{GROUP}}}}}",
                     ),
@@ -701,11 +729,17 @@ NODES = Dashboard(
                     "Network per second",
                     (
                         (
-                            'sum by (node) (rate(node_network_receive_bytes_total{device!~"lo|veth.*|cni.*|flannel.*"}[$__rate_interval]))',
+                            (
+                                "sum by (node) "
+                                '(rate(node_network_receive_bytes_total{device!~"lo|veth.*|cni.*|flannel.*"}[$__rate_interval]))'
+                            ),
                             "{{node}} in",
                         ),
                         (
-                            'sum by (node) (rate(node_network_transmit_bytes_total{device!~"lo|veth.*|cni.*|flannel.*"}[$__rate_interval]))',
+                            (
+                                "sum by (node) "
+                                '(rate(node_network_transmit_bytes_total{device!~"lo|veth.*|cni.*|flannel.*"}[$__rate_interval]))'
+                            ),
                             "{{node}} out",
                         ),
                     ),
@@ -744,7 +778,8 @@ NODES = Dashboard(
                 Panel(
                     "What the termination handler did, in an hour",
                     one(
-                        'sum by (node_action, node_status) (increase(actions_total{job="node-termination-handler"}[1h]))',
+                        "sum by (node_action, node_status) "
+                        '(increase(actions_total{job="node-termination-handler"}[1h]))',
                         "{{node_action}}: {{node_status}}",
                     ),
                     width=12,
@@ -787,7 +822,8 @@ COST = Dashboard(
                 Panel(
                     "In the time shown",
                     one(
-                        f"sum(sum_over_time(sum by ({GROUP}) (kube_node_labels * on ({GROUP}) group_left () wasmfaas:node_price:per_hour)[$__range:5m])) / 12"
+                        f"sum(sum_over_time(sum by ({GROUP}) (kube_node_labels * on ({GROUP}) group_left () "
+                        "wasmfaas:node_price:per_hour)[$__range:5m])) / 12"
                     ),
                     "none",
                     "stat",
@@ -798,7 +834,8 @@ COST = Dashboard(
                 Panel(
                     "Per hour",
                     one(
-                        f"sum by ({GROUP}) (kube_node_labels * on ({GROUP}) group_left () wasmfaas:node_price:per_hour)",
+                        f"sum by ({GROUP}) (kube_node_labels * on ({GROUP}) group_left () "
+                        "wasmfaas:node_price:per_hour)",
                         f"{{{{{GROUP}}}}}",
                     ),
                     "none",
@@ -820,7 +857,8 @@ COST = Dashboard(
                 Panel(
                     "CPU asked for by namespace, of all nodes",
                     one(
-                        'sum by (namespace) (kube_pod_container_resource_requests{resource="cpu"}) / on () group_left () '
+                        'sum by (namespace) (kube_pod_container_resource_requests{resource="cpu"}) / on () '
+                        "group_left () "
                         'sum(kube_node_status_allocatable{resource="cpu"})',
                         "{{namespace}}",
                     ),
@@ -831,7 +869,8 @@ COST = Dashboard(
                 Panel(
                     "Memory asked for by namespace, of all nodes",
                     one(
-                        'sum by (namespace) (kube_pod_container_resource_requests{resource="memory"}) / on () group_left () '
+                        'sum by (namespace) (kube_pod_container_resource_requests{resource="memory"}) / on () '
+                        "group_left () "
                         'sum(kube_node_status_allocatable{resource="memory"})',
                         "{{namespace}}",
                     ),

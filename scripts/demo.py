@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `make demo` shows: a function is deployed on this machine, answers over HTTP, and a second deployment changes nothing."""
+"""What `make demo` shows: a function is deployed on this machine, answers over HTTP, and a second deployment changes
+nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ WARM_REQUESTS = 20
 def main() -> None:
     """Deploy, call, deploy again; leaves with a message where one of them does not do what it promises."""
     _step(
-        "1. Deploy a function in Python. The first time installs the local runtime and builds the function, which takes a minute or two."
+        "1. Deploy a function in Python. The first time installs the local runtime and builds the function, which "
+        "takes a minute or two."
     )
     first, first_seconds = _deploy()
 
@@ -37,13 +39,15 @@ def main() -> None:
     again, again_seconds = _deploy()
     if again["changed"]:
         sys.exit(
-            "The second deployment reports a change; that is a bug. Run `make demo` again with ANSIBLE_VERBOSITY=2 and file what it prints."
+            "The second deployment reports a change; that is a bug. Run `make demo` again with ANSIBLE_VERBOSITY=2 "
+            "and file what it prints."
         )
 
     _step("Done")
     rows = {
         "first deployment": f"{first_seconds:6.1f} s   changed={first['changed']}".lower(),
-        "second deployment": f"{again_seconds:6.1f} s   changed={again['changed']}, of which {sum(again['stages'].values()):.2f} s in the module".lower(),
+        "second deployment": f"{again_seconds:6.1f} s   changed={again['changed']}, "
+        f"of which {sum(again['stages'].values()):.2f} s in the module".lower(),
         "artifact": first["image"],
         "answers at": first["url"],
     }
@@ -83,7 +87,8 @@ def _call(url: str) -> None:
     print("\n".join(f"    {line}" for line in answer.text.rstrip().splitlines()))
     first, *warm = milliseconds
     print(
-        f"\nfirst request {first:.1f} ms, the next {len(warm)}: median {statistics.median(warm):.1f} ms, slowest {max(warm):.1f} ms"
+        f"\nfirst request {first:.1f} ms, the next {len(warm)}: median {statistics.median(warm):.1f} ms, slowest "
+        f"{max(warm):.1f} ms"
     )
 
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes docs/modules: one Markdown page per module, plugin and role, from what `ansible-doc --json` says of them.
 
-antsibull-docs' own pages are for Sphinx; in its other format it puts HTML into reStructuredText, which git hosts do not show.
-Its parser of Ansible's markup is used.
+antsibull-docs' own pages are for Sphinx; in its other format it puts HTML into reStructuredText, which git hosts do not
+show. Its parser of Ansible's markup is used.
 """
 
 from __future__ import annotations
@@ -154,7 +154,10 @@ def _return_rows(values: Options, prefix: str = "") -> t.Iterator[str]:
         sample = (
             f"<br>Such as `{_value(value['sample'])}`." if isinstance(value.get("sample"), (str, int, float)) else ""
         )
-        yield f"| `{prefix}{name}` | {kind} | {value.get('returned', '')} | {_cell(_list(value['description']))}{sample} |"
+        yield (
+            f"| `{prefix}{name}` | {kind} | {value.get('returned', '')} | "
+            f"{_cell(_list(value['description']))}{sample} |"
+        )
         yield from _return_rows(
             value.get("contains") or {}, f"{prefix}{name}{'[]' if value['type'] == 'list' else ''}."
         )

@@ -1,10 +1,12 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs `ansible-test sanity` or `ansible-test units` over the working tree, uncommitted files included: run_ansible_test.py sanity|units [ARGUMENT …].
+"""Runs `ansible-test sanity` or `ansible-test units` over the working tree, uncommitted files included:
+run_ansible_test.py sanity|units [ARGUMENT …].
 
-ansible-test wants its current directory to be …/ansible_collections/<namespace>/<name> physically (a link does not do, getcwd resolves it),
-and lists files with git. So the files that git knows or would know are copied to .ansible/sanity, into a repository of their own.
+ansible-test wants its current directory to be …/ansible_collections/<namespace>/<name> physically (a link does not do,
+getcwd resolves it), and lists files with git. So the files that git knows or would know are copied to .ansible/sanity,
+into a repository of their own.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ BOOTSTRAP_HOST = "ci-files.testing.ansible.com"
 # Run as `python SCRIPT pip==…`: the pip that comes with Python instead of a downloaded one.
 BOOTSTRAP_SCRIPT = "import ensurepip\nensurepip.bootstrap()\n"
 ARGUMENTS = {
-    # Only the running Python: others would each need an installation of their own. pslint needs PowerShell, which no file here is for.
+    # Only the running Python: others would each need an installation of their own. pslint needs PowerShell, which no
+    # file here is for.
     "sanity": ["--python", PYTHON_VERSION, "--skip-test", "pslint"],
     # With what tests/unit/requirements.txt says, in an environment of ansible-test's.
     "units": ["--venv", "--python", PYTHON_VERSION],
@@ -47,7 +50,8 @@ def main() -> int:
 
 
 def copy_project() -> None:
-    """Make COPY equal to the working tree, without what git ignores. Files keep their time, so that ansible-test and mypy caches hold."""
+    """Make COPY equal to the working tree, without what git ignores. Files keep their time, so that ansible-test and
+    mypy caches hold."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=PROJECT,
@@ -88,9 +92,11 @@ def copy_project() -> None:
 
 @contextlib.contextmanager
 def pip_bootstrap() -> t.Iterator[None]:
-    """Where the host of ansible-test's pip bootstrap script can't be reached, put a script of ours where it looks first; remove it afterwards.
+    """Where the host of ansible-test's pip bootstrap script can't be reached, put a script of ours where it looks
+    first; remove it afterwards.
 
-    Each sanity test's environment starts with that script. Behind a mirror of PyPI it is the only thing that is missing.
+    Each sanity test's environment starts with that script. Behind a mirror of PyPI it is the only thing that is
+    missing.
     """
     from ansible_test._internal.python_requirements import get_venv_packages
 

@@ -94,7 +94,10 @@ def summary(ended: list[Ended], recorded: dict[str, t.Any], seconds: float) -> l
             for step in ended
         ),
         f"{'FAILED: ' + ', '.join(failed) if failed else 'Everything passed'}, {seconds / 60:.0f} min",
-        f"{outcomes.get('passed', 0)} passed, {outcomes.get('failed', 0) + outcomes.get('error', 0)} failed, {outcomes.get('skipped', 0)} skipped",
+        (
+            f"{outcomes.get('passed', 0)} passed, {outcomes.get('failed', 0) + outcomes.get('error', 0)} failed, "
+            f"{outcomes.get('skipped', 0)} skipped"
+        ),
     ]
 
 

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes the tables of variables and outputs into the READMEs of terraform/ and its modules, between two markers. A test keeps them current.
+"""Writes the tables of variables and outputs into the READMEs of terraform/ and its modules, between two markers. A
+test keeps them current.
 
 terraform-docs does the same, but it is a program that no package registry has.
 """

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes an inventory of Terraform's outputs, for where AWS can't be asked: the hosts, groups and variables that inventories/aws finds by tags.
+"""Makes an inventory of Terraform's outputs, for where AWS can't be asked: the hosts, groups and variables that
+inventories/aws finds by tags.
 
 terraform -chdir=terraform output -json | python3 scripts/terraform_inventory.py >inventories/aws_offline/hosts.yml
 """
@@ -21,7 +22,8 @@ def main() -> int:
         made = inventory(json.load(sys.stdin))
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         print(
-            f"Standard input is not the outputs of terraform/ ({error!r}). Next: `terraform -chdir=terraform output -json | {sys.argv[0]}`, after an apply.",
+            f"Standard input is not the outputs of terraform/ ({error!r}). Next: `terraform -chdir=terraform output "
+            f"-json | {sys.argv[0]}`, after an apply.",
             file=sys.stderr,
         )
         return 1
@@ -41,7 +43,8 @@ class IndentedDumper(yaml.SafeDumper):
 
 
 def inventory(outputs: dict[str, t.Any]) -> dict[str, t.Any]:
-    """The inventory in YAML's structure. `outputs`: what `terraform output -json` prints. Errors: KeyError for others."""
+    """The inventory in YAML's structure. `outputs`: what `terraform output -json` prints. Errors: KeyError for
+    others."""
     groups: dict[str, dict[str, t.Any]] = {}
     for name, host in outputs["inventory"]["value"]["hosts"].items():
         groups.setdefault(host["group"], {"hosts": {}})["hosts"][name] = host["variables"]

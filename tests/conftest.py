@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What holds for all tests: how they are shared out to the processes, and the record of how long each file took.
 
-Ansible's own importer of collections comes first: once Python's has imported a module of ours, Ansible finds none of our filters, and no role renders.
+Ansible's own importer of collections comes first: once Python's has imported a module of ours, Ansible finds none of
+our filters, and no role renders.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: t.Any) -> t.Any:
 
 
 class Record:
-    """Seconds by part, and the number of outcomes, written as JSON for scripts/run_tests.py; failures in `failures.log` beside it, as soon as they come."""
+    """Seconds by part, and the number of outcomes, written as JSON for scripts/run_tests.py; failures in `failures.log`
+    beside it, as soon as they come."""
 
     def __init__(self, file: Path) -> None:
         self.file = file

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much is tested: `make test` runs what proves each behaviour once, `make test-full` every fault on every server and every boundary between tasks."""
+"""How much is tested: `make test` runs what proves each behaviour once, `make test-full` every fault on every server
+and every boundary between tasks."""
 
 from __future__ import annotations
 

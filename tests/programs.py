@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes what the tests run, one program after the other, into ~/.cache/wasmfaas: `python -m tests.programs`. What is there is not built again.
+"""Makes what the tests run, one program after the other, into ~/.cache/wasmfaas: `python -m tests.programs`. What is
+there is not built again.
 
-A test that needs a program builds it itself where it is missing; this does it beside the checks of `make test` that need none.
+A test that needs a program builds it itself where it is missing; this does it beside the checks of `make test` that
+need none.
 """
 
 from __future__ import annotations

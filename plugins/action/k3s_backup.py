@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Takes a snapshot on the host and brings it, with the tokens, to the controller.
 
-An action of its own, since Ansible's `fetch` reads a whole file into memory where privileges are escalated, and shows what it reads at -vvv.
+An action of its own, since Ansible's `fetch` reads a whole file into memory where privileges are escalated, and shows
+what it reads at -vvv.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's half of the module k3s_charts: archives of charts and definitions of kinds are files of this machine, read here."""
+"""The controller's half of the module k3s_charts: archives of charts and definitions of kinds are files of this
+machine, read here."""
 
 from __future__ import annotations
 
@@ -52,12 +53,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         return result
 
     def _folder(self, name: str, variables: dict[str, t.Any]) -> str:
-        """A variable of role k3s. Roles that don't depend on that role see what was given with `-e artifacts=…` only under that name."""
+        """A variable of role k3s. Roles that don't depend on that role see what was given with `-e artifacts=…` only
+        under that name."""
         given = variables.get(name) or (variables.get("artifacts") if name == "k3s_artifacts" else "")
         return str(self._templar.template(given)) if given else ""
 
     def _sources(self, arguments: dict[str, t.Any], artifacts: str) -> dict[str, t.Any]:
-        """Those of the charts that are asked for, with archives as base64. Behind an air gap all come from the folder that bundle.yml made."""
+        """Those of the charts that are asked for, with archives as base64. Behind an air gap all come from the folder
+        that bundle.yml made."""
         given = arguments.get("sources") or {}
         names = [entry.get("name") for entry in arguments.get("charts") or [] if isinstance(entry, dict)]
         sources = {str(name): dict(given[name]) for name in names if isinstance(given.get(name), dict)}

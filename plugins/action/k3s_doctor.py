@@ -70,7 +70,8 @@ def _hosts(variables: dict[str, t.Any], servers: str, agents: str) -> list[diagn
 
 def _host(name: str, role: str, variables: t.Any) -> diagnosis.Host:
     node, read = variables.get("k3s_node") or {}, variables.get("k3s_diagnosis") or {}
-    # The playbook says failed_when: false, which takes `failed` away: that a module ended well shows by what it returns.
+    # The playbook says failed_when: false, which takes `failed` away: that a module ended well shows by what it
+    # returns.
     unread = [one for one, key in ((node, "node"), (read, "unit")) if key not in one]
     problem = _reason(unread[0]) if unread and node else ""
     k3s = (node.get("node") or {}).get("k3s") or {}
@@ -90,7 +91,8 @@ def _host(name: str, role: str, variables: t.Any) -> diagnosis.Host:
 
 
 def _ecr_registry(variables: t.Any) -> str:
-    """Registry of Amazon ECR that the inventory's `registry` names, unless it says that nodes need no login there (roles/registries)."""
+    """Registry of Amazon ECR that the inventory's `registry` names, unless it says that nodes need no login there
+    (roles/registries)."""
     registry, login = (variables.get(name, "") for name in ("registry", "registries_ecr_login"))
     return ecr.host_in(registry) if isinstance(registry, str) and str(login).lower() not in ("false", "no") else ""
 

@@ -72,7 +72,8 @@ def decide(cluster: lifecycle.Cluster, arguments: dict[str, t.Any]) -> dict[str,
 
 
 def hosts(task_vars: dict[str, t.Any], servers_group: str, agents_group: str) -> list[Host]:
-    """All hosts of the two groups, with what the tasks before have found on them, `k3s_node` and `k3s_restore_memory`."""
+    """All hosts of the two groups, with what the tasks before have found on them, `k3s_node` and
+    `k3s_restore_memory`."""
     playing = set(task_vars.get("ansible_play_hosts_all") or [])
     found: list[Host] = []
     for name, role in group_members(task_vars["groups"], servers_group, agents_group):

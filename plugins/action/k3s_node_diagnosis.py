@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's half of the module k3s_node_diagnosis: reads registries.yaml, for which hosts have no parser, and keeps its passwords to itself."""
+"""The controller's half of the module k3s_node_diagnosis: reads registries.yaml, for which hosts have no parser, and
+keeps its passwords to itself."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the module k3s_node_info on a host, told which others it must reach, and compares its clock with this machine's."""
+"""Runs the module k3s_node_info on a host, told which others it must reach, and compares its clock with this
+machine's."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decides what each host needs so that the inventory becomes the cluster; see the module k3s_plan. Runs on the controller and touches no host."""
+"""Decides what each host needs so that the inventory becomes the cluster; see the module k3s_plan. Runs on the
+controller and touches no host."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's half of the module managed_files: reads the controller's files, and transfers those that differ on the host."""
+"""The controller's half of the module managed_files: reads the controller's files, and transfers those that differ on
+the host."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         return result
 
     def _prepared(self, entry: t.Any, sources: dict[str, str]) -> t.Any:
-        """The entry for the module: with the content of a small text, else with checksum and size, and its file noted in `sources`."""
+        """The entry for the module: with the content of a small text, else with checksum and size, and its file noted
+        in `sources`."""
         if (
             not isinstance(entry, dict)
             or not entry.get("source")
@@ -73,14 +75,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             digest, size = _digests(real == found).of(real), os.path.getsize(real)
         except (AnsibleError, OSError) as error:
             if self._task.check_mode:
-                # In check mode nothing is downloaded, so a source may come only later; its checksum may be known already.
+                # In check mode nothing is downloaded, so a source may come only later; its checksum may be known
+                # already.
                 return {**prepared, "size": UNKNOWN_SIZE}
             cause = f"{entry['source']}, the source of {path}, cannot be read on the controller: {error}."
             raise PlatformError(cause, next_step="Correct the path.") from error
         if entry.get("sha256") and entry["sha256"] != digest:
             raise PlatformError(
-                f"{found} has the checksum {digest}, but {entry['sha256']} was asked for; nothing was changed on the host.",
-                next_step="Remove the file, so that it is downloaded again; or correct the checksum, once you are sure that the file is what it should be.",
+                f"{found} has the checksum {digest}, but {entry['sha256']} was asked for; nothing was changed on the "
+                "host.",
+                next_step="Remove the file, so that it is downloaded again; or correct the checksum, once you are "
+                "sure that the file is what it should be.",
             )
         text = _small_text(real, size)
         if text is not None:
@@ -102,7 +107,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             except AnsibleConnectionFailure:
                 raise
             except AnsibleError as error:
-                step = "See whether the connection allows transfers (sftp or scp), and whether there is space; the file in place was not touched."
+                step = (
+                    "See whether the connection allows transfers (sftp or scp), and whether there is space; the "
+                    "file in place was not touched."
+                )
                 return {
                     "failed": True,
                     "msg": f"{transfer['path']} could not be transferred: {error} Next: {step}",

@@ -12,7 +12,8 @@ options:
   kubeconfig:
     description:
       - Path of a kubeconfig, or its content as a dictionary.
-      - Where it is missing, E(K8S_AUTH_KUBECONFIG), then E(KUBECONFIG), then the service account of a pod, then C(~/.kube/config) is used.
+      - Where it is missing, E(K8S_AUTH_KUBECONFIG), then E(KUBECONFIG), then the service account of a pod, then
+        C(~/.kube/config) is used.
     type: raw
   context:
     description:
@@ -51,7 +52,8 @@ options:
     aliases: [ssl_ca_cert]
   validate_certs:
     description:
-      - Whether to verify the API server's certificate. E(K8S_AUTH_VERIFY_SSL) is used where it is missing, then what the kubeconfig says.
+      - Whether to verify the API server's certificate. E(K8S_AUTH_VERIFY_SSL) is used where it is missing, then what
+        the kubeconfig says.
     type: bool
     aliases: [verify_ssl]
   proxy:

@@ -21,7 +21,8 @@ def image_registry(registry: str, replacements: dict[str, str] | None) -> str:
     replacement = (replacements or {}).get(registry, registry)
     if not isinstance(replacement, str) or not replacement or "://" in replacement:
         raise AnsibleFilterError(
-            f"image_registry: {registry} is replaced by {replacement!r}, which is no registry: write HOST or HOST/PATH, without https://."
+            f"image_registry: {registry} is replaced by {replacement!r}, which is no registry: write HOST or "
+            "HOST/PATH, without https://."
         )
     return replacement.rstrip("/")
 

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # ruff: noqa: E402 (Ansible wants a plugin's documentation above its imports)
-"""What Terraform says of the cluster, read once for each run: a lookup in group_vars would ask AWS anew for every variable of every host."""
+"""What Terraform says of the cluster, read once for each run: a lookup in group_vars would ask AWS anew for every
+variable of every host."""
 
 from __future__ import annotations
 
@@ -12,8 +13,10 @@ short_description: The description of a cluster that terraform/ left in AWS
 version_added: 1.0.0
 author: The wasmfaas.platform authors (@wasmfaas)
 description:
-  - Gives all hosts the variable C(aws_cluster), the content of the SSM parameter C(/wasmfaas/NAME/cluster), which Terraform writes.
-  - Finds no hosts; for these stand files of P(amazon.aws.aws_ec2#inventory) beside it. Its own files end in C(aws_cluster.yml).
+  - Gives all hosts the variable C(aws_cluster), the content of the SSM parameter C(/wasmfaas/NAME/cluster), which
+    Terraform writes.
+  - Finds no hosts; for these stand files of P(amazon.aws.aws_ec2#inventory) beside it. Its own files end in
+    C(aws_cluster.yml).
   - Credentials are found as the AWS CLI finds them; C(AWS_PROFILE) names others, C(AWS_ENDPOINT_URL) another AWS.
 requirements:
   - boto3
@@ -80,7 +83,8 @@ def _read(region: str, cluster_name: str) -> dict[str, t.Any]:
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, ValueError) as error:
         if getattr(error, "response", {}).get("Error", {}).get("Code") == "ParameterNotFound":
             raise AnsibleParserError(
-                f"There is no parameter {name} in {region}. Next: run `terraform apply`, or name the region and cluster_name of that run here; "
+                f"There is no parameter {name} in {region}. Next: run `terraform apply`, or name the region and "
+                "cluster_name of that run here; "
                 "AWS_PROFILE chooses the account."
             ) from error
         raise AnsibleParserError(

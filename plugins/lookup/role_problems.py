@@ -35,7 +35,8 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible has no type inf
         ]
 
     def _role(self, role: str, given: Variables, replaced: Variables) -> list[str]:
-        """`replaced` has what goes instead of variables that can't be used, so that all others are still looked at; what is found here is added to it."""
+        """`replaced` has what goes instead of variables that can't be used, so that all others are still looked at;
+        what is found here is added to it."""
         path = ROLES / role
         if not (path / "meta/argument_specs.yml").is_file():
             raise AnsibleError(

@@ -15,7 +15,8 @@ def cache_directory(given: str | None) -> Path:
 
 
 def state_directory(given: str | None) -> Path:
-    """What lasts, such as the data of local functions: `${XDG_STATE_HOME:-~/.local/state}/wasmfaas`, or what was given."""
+    """What lasts, such as the data of local functions: `${XDG_STATE_HOME:-~/.local/state}/wasmfaas`, or what was
+    given."""
     return (
         Path(given)
         if given

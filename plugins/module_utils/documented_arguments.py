@@ -11,7 +11,8 @@ KEYS = ("type", "elements", "choices", "default", "required", "no_log")
 
 
 def documented_arguments(documentation: str) -> dict[str, dict[str, t.Any]]:
-    """The argument_spec that a module's DOCUMENTATION (YAML) describes; of its options only, not of fragments and suboptions."""
+    """The argument_spec that a module's DOCUMENTATION (YAML) describes; of its options only, not of fragments and
+    suboptions."""
     import yaml
 
     options = yaml.safe_load(documentation).get("options") or {}

@@ -11,12 +11,14 @@ import typing as t
 from .errors import PlatformError
 
 Run = t.Callable[[dict[str, t.Any], bool, set[str]], dict[str, t.Any]]
-"""Takes the parameters, whether it is check mode, and a set to which it adds what no output may show; gives the result."""
+"""Takes the parameters, whether it is check mode, and a set to which it adds what no output may show; gives the
+result."""
 
 
 JUDGED_OPTIONS = ("variables", "kubeconfig", "files", "objects", "objects_after", "charts", "sources")
-"""Dictionaries that may hold secrets among other things. Their argument_spec says `no_log`, since Ansible writes all other arguments to the system
-log, and into the error of a wrong argument, before `run_module` is called; which of the values are secret is found out only then."""
+"""Dictionaries that may hold secrets among other things. Their argument_spec says `no_log`, since Ansible writes all
+other arguments to the system log, and into the error of a wrong argument, before `run_module` is called; which of the
+values are secret is found out only then."""
 
 
 def run_module(module: t.Any, run: Run) -> None:
@@ -53,7 +55,8 @@ def kubeconfig_secrets(kubeconfig: t.Any) -> set[str]:
 
 
 def texts(value: t.Any) -> set[str]:
-    """All texts and numbers in a value, but none that is empty or a word of JSON: Ansible would black out each of their letters in the whole output."""
+    """All texts and numbers in a value, but none that is empty or a word of JSON: Ansible would black out each of their
+    letters in the whole output."""
     if isinstance(value, dict):
         return set().union(*map(texts, value.values()))
     if isinstance(value, (list, tuple)):

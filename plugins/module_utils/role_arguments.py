@@ -1,11 +1,12 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Variables of a role against its meta/argument_specs.yml: all that is wrong at once, as sentences that say what to write instead.
+"""Variables of a role against its meta/argument_specs.yml: all that is wrong at once, as sentences that say what to
+write instead.
 
-Ansible's own validation takes a word for a list of one and `yes` for text, since modules convert what they get. Variables of roles are not converted: a
-role that loops over the word gets its letters. Here each value must be what the role works with; only numbers and truth values may be text, as `-e name=value`
-gives them.
+Ansible's own validation takes a word for a list of one and `yes` for text, since modules convert what they get.
+Variables of roles are not converted: a role that loops over the word gets its letters. Here each value must be what the
+role works with; only numbers and truth values may be text, as `-e name=value` gives them.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ def _list_problems(name: str, option: Option, value: t.Any) -> t.Iterator[str]:
     if isinstance(value, str):
         example = f'["{value}"]' if option.get("elements") == "str" and not option.get("no_log") else "[…]"
         label = name.rpartition(", ")[2]
-        yield f"{name}: {_shown(option, value)} is text, and a list is needed. Next: write {label}: {example}, or -e '{{\"{label}\": {example}}}'."
+        yield (
+            f"{name}: {_shown(option, value)} is text, and a list is needed. Next: write {label}: {example}, or -e "
+            f"'{{\"{label}\": {example}}}'."
+        )
         return
     if not isinstance(value, collections.abc.Sequence):
         yield f"{name}: is no list. Next: write it as [one, two]."

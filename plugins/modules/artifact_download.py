@@ -10,7 +10,8 @@ module: artifact_download
 short_description: Have programs for hosts on the controller, verified
 version_added: 1.0.0
 description:
-  - Fetches programs once for each architecture to a folder of this machine, verifies their SHA-256 and takes them out of their archives.
+  - Fetches programs once for each architecture to a folder of this machine, verifies their SHA-256 and takes them out
+    of their archives.
   - What is there already is not fetched again, and no network is needed then.
   - Run it on the controller, with C(delegate_to) and C(run_once).
 author:
@@ -48,14 +49,16 @@ options:
       url:
         description:
           - Where it is, the program itself or a C(.tar.gz) with it.
-          - C({version}) stands for the version (C(+) as C(%2B)), C({architecture}) for C(amd64) or C(arm64), C({machine}) for C(x86_64) or C(aarch64),
+          - C({version}) stands for the version (C(+) as C(%2B)), C({architecture}) for C(amd64) or C(arm64),
+            C({machine}) for C(x86_64) or C(aarch64),
             C({suffix}) for nothing or C(-arm64), as k3s names its files.
         type: str
       checksums:
         description: SHA-256 of what the URL answers, by architecture.
         type: dict
       checksums_url:
-        description: List of checksums, as C(sha256sum) writes it, for architectures that O(programs[].checksums) does not have. Takes the same placeholders.
+        description: List of checksums, as C(sha256sum) writes it, for architectures that O(programs[].checksums) does
+          not have. Takes the same placeholders.
         type: str
       paths:
         description: Files on this machine instead, by architecture, a program or a C(.tar.gz) with it.
@@ -74,7 +77,8 @@ options:
     type: path
   artifacts_directory:
     description:
-      - A folder that was a O(cache_directory) elsewhere. All programs come from it, nothing is fetched, and O(programs[].paths) count for nothing.
+      - A folder that was a O(cache_directory) elsewhere. All programs come from it, nothing is fetched, and
+        O(programs[].paths) count for nothing.
     type: path
 """
 
@@ -106,7 +110,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 programs:
-  description: Path and SHA-256 of each program (not of its archive), by name and architecture. In check mode the SHA-256 of a missing one may be empty.
+  description: Path and SHA-256 of each program (not of its archive), by name and architecture. In check mode the
+    SHA-256 of a missing one may be empty.
   returned: success
   type: dict
   sample:

@@ -10,7 +10,8 @@ module: k3s_backup
 short_description: Bring a snapshot of etcd and the tokens to the controller
 version_added: 1.0.0
 description:
-  - Takes a snapshot on a k3s server and keeps it on the controller, in a folder of its own, with the tokens without which it cannot be restored.
+  - Takes a snapshot on a k3s server and keeps it on the controller, in a folder of its own, with the tokens without
+    which it cannot be restored.
   - The folder gets its name only when all in it is complete and compared. Folders have mode 0700, files 0600.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -35,7 +36,8 @@ options:
     type: int
     default: 7
   fetch:
-    description: Whether to bring the snapshot itself. With V(false) only the tokens and the metadata are brought, and the snapshot must be in a bucket.
+    description: Whether to bring the snapshot itself. With V(false) only the tokens and the metadata are brought, and
+      the snapshot must be in a bucket.
     type: bool
     default: true
   node:
@@ -95,5 +97,6 @@ summary:
   description: The backup in one line.
   returned: success
   type: str
-  sample: "/srv/backups/20261122T071512Z-server-1 (wasmfaas-server-1-1795331712, 4.8 MiB, v1.36.4+k3s1, 2026-11-22T07:15:12Z)"
+  sample: "/srv/backups/20261122T071512Z-server-1 (wasmfaas-server-1-1795331712, 4.8 MiB, v1.36.4+k3s1,
+    2026-11-22T07:15:12Z)"
 """

@@ -127,7 +127,8 @@ summary:
   description: The backup in one line.
   returned: success
   type: str
-  sample: "/srv/backups/20261122T071512Z-server-1 (wasmfaas-server-1-1795331712, 4.8 MiB, v1.36.4+k3s1, 2026-11-22T07:15:12Z)"
+  sample: "/srv/backups/20261122T071512Z-server-1 (wasmfaas-server-1-1795331712, 4.8 MiB, v1.36.4+k3s1,
+    2026-11-22T07:15:12Z)"
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -10,7 +10,8 @@ module: k3s_bundle
 short_description: Complete a folder that carries an installation over an air gap
 version_added: 1.0.0
 description:
-  - M(wasmfaas.platform.artifact_download) fills the folder with what it downloads. This adds programs that are files of this machine, and writes
+  - M(wasmfaas.platform.artifact_download) fills the folder with what it downloads. This adds programs that are files of
+    this machine, and writes
     C(manifest.json), C(SHA256SUMS) for C(sha256sum -c), and C(images.txt). Runs on the controller.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -63,7 +64,8 @@ files:
   type: list
   elements: dict
   sample:
-    - {path: k3s/v1.36.4+k3s1/arm64/k3s, name: k3s, version: v1.36.4+k3s1, architecture: arm64, size: 74252440, sha256: 9f86…}
+    - {path: k3s/v1.36.4+k3s1/arm64/k3s, name: k3s, version: v1.36.4+k3s1, architecture: arm64, size: 74252440, sha256:
+    9f86…}
 images:
   description: Names of all images.
   returned: success

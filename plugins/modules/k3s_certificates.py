@@ -10,8 +10,10 @@ module: k3s_certificates
 short_description: Make the certificates of a k3s node anew
 version_added: 1.0.0
 description:
-  - Stops k3s, lets it make new keys and certificates for this host, and starts it again. The cluster's certificate authorities stay.
-  - A server is stopped only while all other servers are Ready and voters of etcd. Call it for one server after the other.
+  - Stops k3s, lets it make new keys and certificates for this host, and starts it again. The cluster's certificate
+    authorities stay.
+  - A server is stopped only while all other servers are Ready and voters of etcd. Call it for one server after the
+    other.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -24,7 +26,8 @@ attributes:
   idempotent:
     support: full
     details:
-      - Certificates younger than O(minimum_age) are left alone, so a second run, or one that continues, changes nothing on hosts that are done.
+      - Certificates younger than O(minimum_age) are left alone, so a second run, or one that continues, changes nothing
+        on hosts that are done.
 options:
   unit:
     description: The unit, V(k3s) on servers and V(k3s-agent) on agents.

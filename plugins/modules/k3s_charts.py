@@ -10,13 +10,19 @@ module: k3s_charts
 short_description: Have Helm charts in a cluster, with the objects that they need and that need them
 version_added: 1.0.0
 description:
-  - Applies O(objects), installs O(charts) all at once and waits for them, then applies O(objects_after); or takes all that away in the other order.
-  - Charts go in as C(HelmChart) objects, which k3s' own Helm controller installs, or by the program C(helm) where there is no such controller.
-  - A chart is there when its installation has succeeded and its Deployments, StatefulSets and DaemonSets are rolled out, also those that the
-    prometheus-operator makes of its objects. If that fails, the error has the reason and the last lines of the pod. A run that was cut off is taken up again
+  - Applies O(objects), installs O(charts) all at once and waits for them, then applies O(objects_after); or takes all
+    that away in the other order.
+  - Charts go in as C(HelmChart) objects, which k3s' own Helm controller installs, or by the program C(helm) where there
+    is no such controller.
+  - A chart is there when its installation has succeeded and its Deployments, StatefulSets and DaemonSets are rolled
+    out, also those that the
+    prometheus-operator makes of its objects. If that fails, the error has the reason and the last lines of the pod. A
+    run that was cut off is taken up again
     by the next one.
-  - What is as it was applied is read once and not written. Of charts that are there already the workloads are read too, by one list of each kind in a
-    namespace. Those that do not run have two minutes, in which pods that wait for their next try are started anew; then it is an error as above. Pods of a
+  - What is as it was applied is read once and not written. Of charts that are there already the workloads are read too,
+    by one list of each kind in a
+    namespace. Those that do not run have two minutes, in which pods that wait for their next try are started anew; then
+    it is an error as above. Pods of a
     DaemonSet on nodes that are not ready do not count.
   - Runs on a host with C(kubectl), such as a server of the cluster.
 author:
@@ -43,7 +49,8 @@ requirements:
 options:
   definitions:
     description:
-      - Files of objects such as CustomResourceDefinitions, downloaded once to the controller and applied before O(objects).
+      - Files of objects such as CustomResourceDefinitions, downloaded once to the controller and applied before
+        O(objects).
     type: list
     elements: dict
     default: []
@@ -59,7 +66,8 @@ options:
         type: path
   objects:
     description:
-      - Objects as the API has them, applied before the charts; CustomResourceDefinitions first, which are waited for. No log shows them.
+      - Objects as the API has them, applied before the charts; CustomResourceDefinitions first, which are waited for.
+        No log shows them.
     type: list
     elements: dict
     default: []
@@ -78,7 +86,8 @@ options:
         type: str
         required: true
       values:
-        description: Values of the chart. Anybody who may read HelmCharts, or the records of helm, can read them; refer to Secrets.
+        description: Values of the chart. Anybody who may read HelmCharts, or the records of helm, can read them; refer
+          to Secrets.
         type: dict
         default: {}
       bootstrap:
@@ -93,13 +102,15 @@ options:
         description: Seconds for this chart, instead of O(timeout).
         type: int
   objects_after:
-    description: Objects applied after the charts are ready. A webhook that does not answer yet is asked again for 60 seconds.
+    description: Objects applied after the charts are ready. A webhook that does not answer yet is asked again for 60
+      seconds.
     type: list
     elements: dict
     default: []
   objects_absent:
     description:
-      - Objects that are not to be there, such as those of a setting that is switched off now. Their C(apiVersion), C(kind) and C(metadata) are enough. Deleted
+      - Objects that are not to be there, such as those of a setting that is switched off now. Their C(apiVersion),
+        C(kind) and C(metadata) are enough. Deleted
         in the end, if they are there and this module has applied them; also with O(state=absent).
     type: list
     elements: dict
@@ -107,7 +118,8 @@ options:
   sources:
     description:
       - Where charts come from, by O(charts[].name), each a dictionary.
-      - V(repository) is an address of one chart that begins with C(oci://), or one of a repository that begins with C(https://), in which V(chart) is
+      - V(repository) is an address of one chart that begins with C(oci://), or one of a repository that begins with
+        C(https://), in which V(chart) is
         its name, if not that of the release. V(version) is its version.
       - V(content) is an archive of the chart (C(.tgz)) on the controller, used instead.
     type: dict
@@ -118,12 +130,14 @@ options:
     elements: str
     default: [/usr/local/bin/k3s, kubectl]
   helm:
-    description: The program helm on the host. It uses the C(--kubeconfig) and C(--context) of O(kubectl), or that of k3s.
+    description: The program helm on the host. It uses the C(--kubeconfig) and C(--context) of O(kubectl), or that of
+      k3s.
     type: str
     default: helm
   installer:
     description:
-      - How charts get in. V(controller) is k3s' Helm controller, V(helm) is the program, V(auto) the first if the cluster has it, or else the second.
+      - How charts get in. V(controller) is k3s' Helm controller, V(helm) is the program, V(auto) the first if the
+        cluster has it, or else the second.
     type: str
     choices: [auto, controller, helm]
     default: auto
@@ -133,13 +147,15 @@ options:
     default: 600
   state:
     description:
-      - V(absent) deletes O(objects_after), the last one first, uninstalls O(charts), the last one first, and deletes O(objects), namespaces last.
+      - V(absent) deletes O(objects_after), the last one first, uninstalls O(charts), the last one first, and deletes
+        O(objects), namespaces last.
         Each is waited for.
     type: str
     choices: [present, absent]
     default: present
   remove_definitions:
-    description: With O(state=absent), whether CustomResourceDefinitions go too, and with them every object of their kinds in the whole cluster.
+    description: With O(state=absent), whether CustomResourceDefinitions go too, and with them every object of their
+      kinds in the whole cluster.
     type: bool
     default: false
 seealso:
@@ -191,7 +207,8 @@ changed_objects:
   returned: success
   type: list
   elements: str
-  sample: [Namespace cert-manager, HelmChart.helm.cattle.io kube-system/cert-manager, ClusterIssuer.cert-manager.io self-signed]
+  sample: [Namespace cert-manager, HelmChart.helm.cattle.io kube-system/cert-manager, ClusterIssuer.cert-manager.io
+  self-signed]
 facts:
   description: Of a chart that is not there, its name, its namespace, the pod that fails and its last lines.
   returned: failure

@@ -10,10 +10,14 @@ module: k3s_doctor
 short_description: Judge what was read of a k3s cluster and its hosts
 version_added: 1.0.0
 description:
-  - Prints one line for each thing that is wrong, with its severity, its host and what to do; C(docs/doctor.md) of the collection lists them all.
-  - Judges what M(wasmfaas.platform.k3s_node_info) and M(wasmfaas.platform.k3s_node_diagnosis) read on all hosts of the two groups, from the variables
-    C(k3s_node) and C(k3s_diagnosis) in which their results were registered. Hosts that Ansible does not reach are findings too.
-  - Does not fail because of a finding; the task after it judges RV(error_count). Runs on the controller, once for the cluster.
+  - Prints one line for each thing that is wrong, with its severity, its host and what to do; C(docs/doctor.md) of the
+    collection lists them all.
+  - Judges what M(wasmfaas.platform.k3s_node_info) and M(wasmfaas.platform.k3s_node_diagnosis) read on all hosts of the
+    two groups, from the variables
+    C(k3s_node) and C(k3s_diagnosis) in which their results were registered. Hosts that Ansible does not reach are
+    findings too.
+  - Does not fail because of a finding; the task after it judges RV(error_count). Runs on the controller, once for the
+    cluster.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -87,7 +91,8 @@ findings:
       type: str
       returned: always
     host:
-      description: Its name in the inventory; the node's where the inventory has none; C(cluster) where it is of all of them.
+      description: Its name in the inventory; the node's where the inventory has none; C(cluster) where it is of all of
+        them.
       type: str
       returned: always
     check:

@@ -11,7 +11,8 @@ short_description: Move the pods off a node of a k3s cluster, and let it take po
 version_added: 1.0.0
 description:
   - Runs on a living server. Evictions respect PodDisruptionBudgets, pods of DaemonSets stay.
-  - Writes on the node who drained it, in the annotation C(wasmfaas.dev/drained-by), so that only the same one gives it back.
+  - Writes on the node who drained it, in the annotation C(wasmfaas.dev/drained-by), so that only the same one gives it
+    back.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -24,14 +25,16 @@ attributes:
   idempotent:
     support: partial
     details:
-      - O(state=drained) counts as a change each time for a node that it drained itself; one that somebody else took out of service is left alone.
+      - O(state=drained) counts as a change each time for a node that it drained itself; one that somebody else took out
+        of service is left alone.
 options:
   node:
     description: Name of the node.
     type: str
     required: true
   state:
-    description: V(drained) moves its pods away, V(schedulable) lets it take pods again where this module stopped it for the same O(reason).
+    description: V(drained) moves its pods away, V(schedulable) lets it take pods again where this module stopped it for
+      the same O(reason).
     type: str
     choices: [drained, schedulable]
     required: true
@@ -44,7 +47,8 @@ options:
     type: int
     default: 300
   delete_unmanaged_pods:
-    description: Whether pods that no controller would start elsewhere are deleted. Without, they keep the node from being drained.
+    description: Whether pods that no controller would start elsewhere are deleted. Without, they keep the node from
+      being drained.
     type: bool
     default: false
 seealso:

@@ -10,9 +10,12 @@ module: k3s_encryption_key
 short_description: Let a k3s cluster encrypt its secrets with a new key
 version_added: 1.0.0
 description:
-  - Runs on one ready server. k3s makes a new key, encrypts all secrets with it and removes the old key; this waits until it has done so.
-  - All servers must be restarted afterwards, one at a time, with the option C(alone) of M(wasmfaas.platform.k3s_service); C(rotate.yml) does.
-  - With older k3s, a server that ends in the middle has the only copy of the new key, and cannot start any more (k3s-io/k3s 13763). So there must be a snapshot
+  - Runs on one ready server. k3s makes a new key, encrypts all secrets with it and removes the old key; this waits
+    until it has done so.
+  - All servers must be restarted afterwards, one at a time, with the option C(alone) of
+    M(wasmfaas.platform.k3s_service); C(rotate.yml) does.
+  - With older k3s, a server that ends in the middle has the only copy of the new key, and cannot start any more
+    (k3s-io/k3s 13763). So there must be a snapshot
     of before.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -37,7 +40,8 @@ options:
     type: int
     default: 1800
   snapshot:
-    description: Name of the snapshot that was taken on this server before. Without one that is there, readable and known to k3s, no key is made.
+    description: Name of the snapshot that was taken on this server before. Without one that is there, readable and
+      known to k3s, no key is made.
     type: str
   snapshot_directory:
     description: Where it lies, if not in k3s's own directory.

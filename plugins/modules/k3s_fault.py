@@ -11,7 +11,8 @@ short_description: Disturb the k3s of a host for a while
 version_added: 1.0.0
 description:
   - For tests of high availability such as C(verify-ha.yml). Does a fault to k3s on a host and sees to it that it ends.
-  - A service of systemd on the host does it and puts everything back when its time is over, when it is stopped and when it is killed, so a fault ends also
+  - A service of systemd on the host does it and puts everything back when its time is over, when it is stopped and when
+    it is killed, so a fault ends also
     when nobody reaches the host any more. Nothing of it outlives a reboot.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -44,7 +45,8 @@ options:
     description:
       - V(kill) kills k3s with signal 9 and keeps systemd from restarting it.
       - V(pause) stops its process with SIGSTOP.
-      - V(cut) drops all packets from and to O(ports), with nft, else iptables, else by blackhole routes to O(peers). SSH stays.
+      - V(cut) drops all packets from and to O(ports), with nft, else iptables, else by blackhole routes to O(peers).
+        SSH stays.
       - V(disk_full) fills the file system of k3s' data.
       - Needed with O(state=present).
     type: str
@@ -68,7 +70,8 @@ options:
     elements: str
     default: []
   fill_root:
-    description: Whether V(disk_full) may fill a file system that k3s' data shares with the rest of the host, or that is larger than 64 GiB.
+    description: Whether V(disk_full) may fill a file system that k3s' data shares with the rest of the host, or that is
+      larger than 64 GiB.
     type: bool
     default: false
 """

@@ -10,9 +10,11 @@ module: k3s_lifecycle
 short_description: Decide how an existing k3s cluster is changed, before it is touched
 version_added: 1.0.0
 description:
-  - Reads what M(wasmfaas.platform.k3s_node_info) registered as C(k3s_node) on all hosts, says on which server to work and whom it concerns, and fails with one
+  - Reads what M(wasmfaas.platform.k3s_node_info) registered as C(k3s_node) on all hosts, says on which server to work
+    and whom it concerns, and fails with one
     message that lists all that is in the way. Changes nothing, and connects to no host.
-  - The plan of C(site.yml), M(wasmfaas.platform.k3s_plan), wants every host healthy; this one is for clusters that are not.
+  - The plan of C(site.yml), M(wasmfaas.platform.k3s_plan), wants every host healthy; this one is for clusters that are
+    not.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -137,7 +139,8 @@ clean_hosts:
   elements: str
   sample: [worker-1]
 stop_hosts:
-  description: Hosts that keep k3s, on which it is to be stopped and disabled, so that they do not enter the cluster again when they boot.
+  description: Hosts that keep k3s, on which it is to be stopped and disabled, so that they do not enter the cluster
+    again when they boot.
   returned: O(purpose=remove)
   type: list
   elements: str

@@ -10,8 +10,10 @@ module: k3s_load
 short_description: Write to the Kubernetes API all the time and remember what was acknowledged
 version_added: 1.0.0
 description:
-  - For tests of high availability such as C(verify-ha.yml). Starts a program on a host that writes ConfigMaps through all servers in turn and records each
-    value that was acknowledged, synced to the disk, before it writes the next one. At the end everything is read back from every server.
+  - For tests of high availability such as C(verify-ha.yml). Starts a program on a host that writes ConfigMaps through
+    all servers in turn and records each
+    value that was acknowledged, synced to the disk, before it writes the next one. At the end everything is read back
+    from every server.
   - The program ends by itself after O(seconds).
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -34,7 +36,8 @@ options:
   state:
     description:
       - V(started) begins, and returns once every worker has written something.
-      - V(marked) notes that something happens now. V(stopped) ends it and returns the report. V(absent) ends it and takes its files away.
+      - V(marked) notes that something happens now. V(stopped) ends it and returns the report. V(absent) ends it and
+        takes its files away.
     type: str
     choices: [started, marked, stopped, absent]
     default: started
@@ -44,7 +47,8 @@ options:
     elements: str
     default: []
   token:
-    description: Token of M(wasmfaas.platform.k3s_load_access). It is kept in a file with mode 0600 until O(state=absent).
+    description: Token of M(wasmfaas.platform.k3s_load_access). It is kept in a file with mode 0600 until
+      O(state=absent).
     type: str
     default: ""
   authority:
@@ -101,7 +105,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 report:
-  description: Number of acknowledged values, those that are lost, servers that could not be read, and what happened between marks.
+  description: Number of acknowledged values, those that are lost, servers that could not be read, and what happened
+    between marks.
   returned: O(state=stopped)
   type: dict
   sample:
@@ -112,7 +117,8 @@ report:
     unread: {}
     unacknowledged_there: 0
     phases:
-      - {phase: kill server-1, seconds: 47.2, acknowledged: 640, failed_attempts: 3, longest_gap: 1.93, errors: {}, events: {begin: 0.0, done: 1.2}}
+      - {phase: kill server-1, seconds: 47.2, acknowledged: 640, failed_attempts: 3, longest_gap: 1.93, errors: {},
+      events: {begin: 0.0, done: 1.2}}
 workers:
   description: How many write.
   returned: O(state=started)

@@ -10,10 +10,13 @@ module: k3s_node_diagnosis
 short_description: Read what may be wrong on a host of a k3s cluster
 version_added: 1.0.0
 description:
-  - Reads what M(wasmfaas.platform.k3s_node_info) does not - certificates, shims, modes of secret files, snapshots, the unit's restarts and the known cause of a
-    failure, the size of etcd's database, charts of the platform that do not run, and whether image registries answer and are trusted.
+  - Reads what M(wasmfaas.platform.k3s_node_info) does not - certificates, shims, modes of secret files, snapshots, the
+    unit's restarts and the known cause of a
+    failure, the size of etcd's database, charts of the platform that do not run, and whether image registries answer
+    and are trusted.
     M(wasmfaas.platform.k3s_doctor) judges it.
-  - An action on the controller reads the host's registries.yaml, which may hold passwords, and gives only addresses and paths to the host's part.
+  - An action on the controller reads the host's registries.yaml, which may hold passwords, and gives only addresses and
+    paths to the host's part.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -35,7 +38,8 @@ requirements:
   - python >= 3.9
 options:
   registry_endpoints:
-    description: Registries to ask, each with C(url) and, where set, C(ca_file), C(cert_file), C(key_file), C(insecure). Filled in by the action.
+    description: Registries to ask, each with C(url) and, where set, C(ca_file), C(cert_file), C(key_file), C(insecure).
+      Filled in by the action.
     type: list
     elements: dict
     default: []
@@ -63,7 +67,8 @@ unit:
   description: The unit as systemd has it; C(cause) is set where its journal complains of something that is known.
   returned: success
   type: dict
-  sample: {name: k3s, active: active, sub: running, result: success, enabled: true, restarts: 0, exit_status: 0, cause: null}
+  sample: {name: k3s, active: active, sub: running, result: success, enabled: true, restarts: 0, exit_status: 0, cause:
+  null}
 certificates:
   description: The certificate files of k3s with the end of their first certificate, in seconds since 1970.
   returned: success
@@ -106,7 +111,8 @@ credential_provider:
   returned: success
   type: bool
 tokens_unsaved:
-  description: Whether etcd lacks the tokens of this server, so that k3s would refuse its next start; nothing on an agent, or where it cannot be told.
+  description: Whether etcd lacks the tokens of this server, so that k3s would refuse its next start; nothing on an
+    agent, or where it cannot be told.
   returned: success
   type: bool
 runtime_classes:
@@ -116,16 +122,19 @@ runtime_classes:
   elements: dict
   sample: [{name: wasmtime-spin-v2, handler: spin, node_selector: {wasmfaas.dev/spin: "true"}}]
 charts:
-  description: Charts of the platform whose pods do not all run, and why; nothing where the host is no server whose API answers.
+  description: Charts of the platform whose pods do not all run, and why; nothing where the host is no server whose API
+    answers.
   returned: success
   type: list
   elements: dict
-  sample: [{name: tempo, namespace: observability, text: Pod tempo-0 is not ready yet, lasting: false, pod: tempo-0, last_line: starting}]
+  sample: [{name: tempo, namespace: observability, text: Pod tempo-0 is not ready yet, lasting: false, pod: tempo-0,
+  last_line: starting}]
 registries:
   description: Problems of registries.yaml, files that it names and that are missing, and how each endpoint answered.
   returned: success
   type: dict
-  sample: {problems: [], missing_files: [], endpoints: [{url: "https://mirror.example.com", state: answers, detail: HTTP 401}]}
+  sample: {problems: [], missing_files: [], endpoints: [{url: "https://mirror.example.com", state: answers, detail: HTTP
+  401}]}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -10,7 +10,8 @@ module: k3s_node_info
 short_description: Read what a host and its k3s are
 version_added: 1.0.0
 description:
-  - Reads all that a host can tell about itself, its k3s and, where it is a server that is ready, the cluster; M(wasmfaas.platform.k3s_plan) decides with it.
+  - Reads all that a host can tell about itself, its k3s and, where it is a server that is ready, the cluster;
+    M(wasmfaas.platform.k3s_plan) decides with it.
   - Needs nothing but Python on the host. What a host does not have is a value of the result and no error.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -33,7 +34,8 @@ requirements:
   - python >= 3.9
 options:
   servers_group:
-    description: Group of the servers in the inventory. Whether the host reaches the others is found out for hosts of these two groups.
+    description: Group of the servers in the inventory. Whether the host reaches the others is found out for hosts of
+      these two groups.
     type: str
     default: k3s_server
   agents_group:
@@ -152,7 +154,8 @@ node:
       type: dict
       returned: always
     ports_in_use:
-      description: Ports that something listens on, each with C(protocol), C(port), C(process) and C(unit). Empty while k3s runs, whose ports they are.
+      description: Ports that something listens on, each with C(protocol), C(port), C(process) and C(unit). Empty while
+        k3s runs, whose ports they are.
       type: list
       elements: dict
       returned: always
@@ -162,21 +165,27 @@ node:
       returned: always
     k3s:
       description:
-        - "Its k3s: C(role) (C(server), C(agent) or null), C(service) (state of the unit, or C(missing)), C(enabled), C(restarting), C(version),
-          C(version_running), C(binary_sha256), C(has_data), C(has_server_data), C(has_agent_data), C(datastore), C(tombstone), C(ca_sha256), C(ready),
-          C(server_url), C(cluster_init), C(node_name), C(node_ip), C(config) (keys of config.yaml that all servers share) and C(stale_inputs)
+        - "Its k3s: C(role) (C(server), C(agent) or null), C(service) (state of the unit, or C(missing)), C(enabled),
+            C(restarting), C(version),
+          C(version_running), C(binary_sha256), C(has_data), C(has_server_data), C(has_agent_data), C(datastore),
+          C(tombstone), C(ca_sha256), C(ready),
+          C(server_url), C(cluster_init), C(node_name), C(node_ip), C(config) (keys of config.yaml that all servers
+          share) and C(stale_inputs)
           (files that differ from what the running process was started with)."
       type: dict
       returned: always
 cluster:
   description:
-    - Null but on a server that is ready. C(nodes) are the nodes, each with C(name), C(ready), C(alive) (ready, or only without a pod network), C(roles),
-      C(control_plane), C(voter) (its etcd member counts for the majority, healthy or not), C(learner), C(member_problem) (why its member is no healthy voter),
+    - Null but on a server that is ready. C(nodes) are the nodes, each with C(name), C(ready), C(alive) (ready, or only
+      without a pod network), C(roles),
+      C(control_plane), C(voter) (its etcd member counts for the majority, healthy or not), C(learner),
+      C(member_problem) (why its member is no healthy voter),
       C(member_name), C(addresses), C(version), C(unschedulable), C(labels), C(taints), C(created) and C(annotations).
   returned: success
   type: dict
 clock:
-  description: C(offset), by how many seconds the host's clock is ahead of the controller's, and C(error), how wrong that may be.
+  description: C(offset), by how many seconds the host's clock is ahead of the controller's, and C(error), how wrong
+    that may be.
   returned: success
   type: dict
 """

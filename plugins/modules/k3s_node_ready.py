@@ -10,7 +10,8 @@ module: k3s_node_ready
 short_description: Wait until nodes of a k3s cluster are healthy
 version_added: 1.0.0
 description:
-  - Runs on a living server. A node is healthy when it is Ready, or only lacks its pod network, and, on servers with etcd, its member votes.
+  - Runs on a living server. A node is healthy when it is Ready, or only lacks its pod network, and, on servers with
+    etcd, its member votes.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:

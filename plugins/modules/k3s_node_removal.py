@@ -11,7 +11,8 @@ short_description: Remove nodes from a k3s cluster
 version_added: 1.0.0
 description:
   - Drains each node by the eviction API, which respects PodDisruptionBudgets and leaves pods of DaemonSets.
-  - Deletes the Node and waits until it is gone, which k3s allows once the etcd member is removed. Then deletes the node password,
+  - Deletes the Node and waits until it is gone, which k3s allows once the etcd member is removed. Then deletes the node
+    password,
     so that another host of this name can join.
   - Refuses, before anything is changed, where a majority of the etcd members that remain would not be healthy.
   - Runs on a server that stays. The hosts themselves are not touched.
@@ -39,11 +40,13 @@ options:
     type: int
     default: 300
   force:
-    description: Whether nodes that are not Ready are removed, without a drain. Nodes that are Ready are drained all the same.
+    description: Whether nodes that are not Ready are removed, without a drain. Nodes that are Ready are drained all the
+      same.
     type: bool
     default: false
   delete_unmanaged_pods:
-    description: Whether pods that no controller would start elsewhere are deleted. Without, they keep their node from being drained.
+    description: Whether pods that no controller would start elsewhere are deleted. Without, they keep their node from
+      being drained.
     type: bool
     default: false
   wait:
@@ -51,7 +54,8 @@ options:
     type: int
     default: 120
   this_node:
-    description: Name of the Node of the server on which this runs, which can't be removed. The host name in lower case is used where it is missing.
+    description: Name of the Node of the server on which this runs, which can't be removed. The host name in lower case
+      is used where it is missing.
     type: str
   k3s_program:
     description: The program k3s, whose C(kubectl) is used.

@@ -11,7 +11,8 @@ short_description: Reconcile labels and taints of the nodes of a k3s cluster
 version_added: 1.0.0
 description:
   - Sets labels and taints through the API, since k3s takes those of its configuration only when a node registers.
-  - What it has set is remembered on the Node in the annotations C(wasmfaas.dev/managed-labels) and C(wasmfaas.dev/managed-taints).
+  - What it has set is remembered on the Node in the annotations C(wasmfaas.dev/managed-labels) and
+    C(wasmfaas.dev/managed-taints).
     What is no longer wanted goes away; labels and taints of others stay as they are.
   - Runs once for the whole cluster, on a server that is up.
 author:
@@ -61,7 +62,8 @@ options:
             choices: [NoSchedule, PreferNoSchedule, NoExecute]
             required: true
   wait_ready:
-    description: How many seconds to wait until all of them are Ready; V(0) doesn't wait. Without a pod network no node becomes Ready.
+    description: How many seconds to wait until all of them are Ready; V(0) doesn't wait. Without a pod network no node
+      becomes Ready.
     type: int
     default: 0
   k3s_program:

@@ -12,7 +12,8 @@ version_added: 1.0.0
 description:
   - Applies objects by server-side apply with the field manager C(wasmfaas), through the server's own C(k3s kubectl).
     The controller needs no access to the API for it, only SSH.
-  - An object that is as it was applied is read once and not written. The annotation C(wasmfaas.dev/applied) holds a digest for that.
+  - An object that is as it was applied is read once and not written. The annotation C(wasmfaas.dev/applied) holds a
+    digest for that.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -33,7 +34,8 @@ requirements:
 options:
   objects:
     description:
-      - The objects as the API has them, applied in this order. An object without a namespace, of a kind that has one, goes to C(default).
+      - The objects as the API has them, applied in this order. An object without a namespace, of a kind that has one,
+        goes to C(default).
       - No log shows them.
     type: list
     elements: dict
@@ -53,7 +55,8 @@ options:
     default: /usr/local/bin/k3s
   kubectl:
     description:
-      - Program and first arguments of another C(kubectl), used instead of O(k3s_program), such as C([kubectl, --kubeconfig, /path]).
+      - Program and first arguments of another C(kubectl), used instead of O(k3s_program), such as
+        C([kubectl, --kubeconfig, /path]).
     type: list
     elements: str
 seealso:

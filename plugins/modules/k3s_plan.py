@@ -10,9 +10,11 @@ module: k3s_plan
 short_description: Decide what each host needs so that the inventory becomes a k3s cluster
 version_added: 1.0.0
 description:
-  - Compares what the hosts of two groups shall be, the fact C(k3s_desired) that the role C(wasmfaas.platform.k3s) sets, with what
+  - Compares what the hosts of two groups shall be, the fact C(k3s_desired) that the role C(wasmfaas.platform.k3s) sets,
+    with what
     M(wasmfaas.platform.k3s_node_info) found on them, registered as C(k3s_node).
-  - Finds all that is wrong at once, before any host is touched, and fails with one message that lists it with the way out.
+  - Finds all that is wrong at once, before any host is touched, and fails with one message that lists it with the way
+    out.
   - Runs on the controller; use it with C(run_once).
   - The first server is decided by which servers live and hold data, and not by its place in the inventory.
 author:
@@ -44,11 +46,13 @@ options:
     type: str
     default: k3s_agent
   prune:
-    description: Whether nodes of the cluster that the inventory no longer has are about to be removed; whether they may is judged.
+    description: Whether nodes of the cluster that the inventory no longer has are about to be removed; whether they may
+      is judged.
     type: bool
     default: false
   purpose:
-    description: Another version than the one that runs is refused for V(site); for V(upgrade), only a downgrade and a skipped minor version are.
+    description: Another version than the one that runs is refused for V(site); for V(upgrade), only a downgrade and a
+      skipped minor version are.
     type: str
     choices: [site, upgrade]
     default: site
@@ -75,7 +79,8 @@ cluster:
   type: dict
   contains:
     state:
-      description: C(new) where no server has data, C(running) where one is ready, C(stopped) where there is data and no server is ready.
+      description: C(new) where no server has data, C(running) where one is ready, C(stopped) where there is data and no
+        server is ready.
       type: str
       returned: always
     first:
@@ -97,15 +102,19 @@ cluster:
       returned: always
 hosts:
   description:
-    - "What is to be done on each host of this run, by its name in the inventory: C(action) is C(init) (begin a cluster), C(join), C(start) (it has data and
+    - "What is to be done on each host of this run, by its name in the inventory: C(action) is C(init) (begin a
+      cluster), C(join), C(start) (it has data and
       does not run), C(keep), or C(replace) (a dead node of this name goes first, then it joins)."
-    - C(config) is the content of config.yaml. C(join) is that of config.yaml.d/join.yaml for the first start, C(join_settled) what it holds from then on.
-    - C(restart) lists files that differ from what the running process was started with. C(role), C(unit), C(node_name), C(address), C(architecture),
+    - C(config) is the content of config.yaml. C(join) is that of config.yaml.d/join.yaml for the first start,
+      C(join_settled) what it holds from then on.
+    - C(restart) lists files that differ from what the running process was started with. C(role), C(unit), C(node_name),
+      C(address), C(architecture),
       C(server_url), C(labels) and C(taints) say what they are called.
   returned: success
   type: dict
 nodes:
-  description: The nodes of this run with the labels and taints that they are to have, as M(wasmfaas.platform.k3s_nodes) takes them.
+  description: The nodes of this run with the labels and taints that they are to have, as M(wasmfaas.platform.k3s_nodes)
+    takes them.
   returned: success
   type: list
   elements: dict

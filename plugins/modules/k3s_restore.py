@@ -11,7 +11,8 @@ short_description: One host's part in putting a k3s cluster back to a snapshot
 version_added: 1.0.0
 description:
   - C(restore.yml) calls this module in the right order on all hosts; a single call leaves a cluster in the middle.
-  - Each host remembers what was done for which snapshot until O(step=finish), so that a run that was cut off can be continued.
+  - Each host remembers what was done for which snapshot until O(step=finish), so that a run that was cut off can be
+    continued.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -27,25 +28,30 @@ options:
   step:
     description:
       - V(look) only reads what the host remembers.
-      - V(reset) lets k3s replace the database of this stopped server by the snapshot, with this server as the only member.
+      - V(reset) lets k3s replace the database of this stopped server by the snapshot, with this server as the only
+        member.
       - V(clear) takes away the database of this stopped server, so that it joins as a new member.
-      - V(admit), on the server that was reset and started, deletes the nodes that are not in O(nodes), and lets the others in again with new passwords.
+      - V(admit), on the server that was reset and started, deletes the nodes that are not in O(nodes), and lets the
+        others in again with new passwords.
       - V(forget) takes away the certificates that an agent has of another cluster.
       - V(finish) removes what the restore left, and what the host remembers.
     type: str
     required: true
     choices: [look, reset, clear, admit, forget, finish]
   identity:
-    description: What tells this restore from others, such as the SHA-256 of the snapshot. Required by all steps but V(look) and V(finish).
+    description: What tells this restore from others, such as the SHA-256 of the snapshot. Required by all steps but
+      V(look) and V(finish).
     type: str
   snapshot:
-    description: Path of the snapshot on the host, or its name in the bucket that the server's settings name. Required by O(step=reset).
+    description: Path of the snapshot on the host, or its name in the bucket that the server's settings name. Required
+      by O(step=reset).
     type: str
   sha256:
     description: Of the snapshot on the host; compared before anything is changed.
     type: str
   authority:
-    description: SHA-256 of the certificate authority of the snapshot's cluster. What a host has of another cluster is put aside.
+    description: SHA-256 of the certificate authority of the snapshot's cluster. What a host has of another cluster is
+      put aside.
     type: str
   nodes:
     description: With O(step=admit), names of the nodes that hosts still have.

@@ -10,10 +10,12 @@ module: k3s_service
 short_description: Start k3s on a host, restart it where its files have changed, and wait until it works
 version_added: 1.0.0
 description:
-  - Compares the files that k3s reads at its start with the record that the unit wrote when it was started last, and restarts it only where they differ.
+  - Compares the files that k3s reads at its start with the record that the unit wrote when it was started last, and
+    restarts it only where they differ.
     So a run that was cut off between writing a file and restarting is made good by the next one.
   - A running server is restarted only while all other servers are Ready and voters of etcd.
-  - Where k3s does not start, the last lines of its journal are looked through for known causes, and the error says what to do.
+  - Where k3s does not start, the last lines of its journal are looked through for known causes, and the error says what
+    to do.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -35,26 +37,30 @@ options:
     required: true
   state:
     description:
-      - V(started) leaves a running k3s alone, V(restarted_if_stale) restarts it where its files have changed, both start and enable it where it does not run.
+      - V(started) leaves a running k3s alone, V(restarted_if_stale) restarts it where its files have changed, both
+        start and enable it where it does not run.
       - V(stopped) stops it. Its containers go on, as the unit's C(KillMode=process) wants.
     type: str
     choices: [started, restarted_if_stale, stopped]
     default: restarted_if_stale
   wait:
     description:
-      - Whether to wait until it works. A server works when its API is ready and its etcd member votes, an agent when its Node is registered.
+      - Whether to wait until it works. A server works when its API is ready and its etcd member votes, an agent when
+        its Node is registered.
       - Servers of a stopped cluster must be started with V(false), since none becomes ready before a majority runs.
     type: bool
     default: true
   timeout:
-    description: How many seconds to wait, or to stop, at most. A cause that stays, such as a refused token, ends the wait at once.
+    description: How many seconds to wait, or to stop, at most. A cause that stays, such as a refused token, ends the
+      wait at once.
     type: int
     default: 300
   node_name:
     description: Name of the host's Node. The host name in lower case is used where it is missing.
     type: str
   gate:
-    description: Whether a running server is restarted only while all other servers are healthy. The only server of a cluster passes always.
+    description: Whether a running server is restarted only while all other servers are healthy. The only server of a
+      cluster passes always.
     type: bool
     default: true
   gate_timeout:
@@ -62,13 +68,16 @@ options:
     type: int
     default: 60
   pending:
-    description: In check mode, whether earlier tasks would have changed files that k3s reads, so that a restart is foretold.
+    description: In check mode, whether earlier tasks would have changed files that k3s reads, so that a restart is
+      foretold.
     type: bool
     default: false
   alone:
     description:
-      - Whether a server that is started or restarted compares its keys and tokens with its own copy of etcd, and not with the server that it joined through.
-      - Needed where that one may have older ones, as after a rotation of the key that encrypts secrets. The server's C(join.yaml) is as before afterwards.
+      - Whether a server that is started or restarted compares its keys and tokens with its own copy of etcd, and not
+        with the server that it joined through.
+      - Needed where that one may have older ones, as after a rotation of the key that encrypts secrets. The server's
+        C(join.yaml) is as before afterwards.
     type: bool
     default: false
   k3s_program:

@@ -10,7 +10,8 @@ module: k3s_settled
 short_description: Wait until a k3s cluster is whole
 version_added: 1.0.0
 description:
-  - Runs on a server. Waits until its API is ready, all named nodes are Ready, and all servers among them are voters of etcd.
+  - Runs on a server. Waits until its API is ready, all named nodes are Ready, and all servers among them are voters of
+    etcd.
   - A node counts as Ready for 40 s after its last sign. With O(reporting), each node must report meanwhile.
 author:
   - The wasmfaas.platform authors (@wasmfaas)

@@ -44,7 +44,8 @@ options:
     default: 600
   stage_for:
     description:
-      - Name of a user who gets a copy, with the tokens, in a new folder that only this user may enter. For transfers by somebody who is not root.
+      - Name of a user who gets a copy, with the tokens, in a new folder that only this user may enter. For transfers by
+        somebody who is not root.
       - The next call removes what earlier ones left.
     type: str
 seealso:

@@ -11,7 +11,8 @@ short_description: One host's part in giving a k3s cluster new tokens
 version_added: 1.0.0
 description:
   - C(rotate.yml) calls this module in the right order on all hosts; a single call leaves a cluster in the middle.
-  - New tokens lie beside the old ones (C(/etc/rancher/k3s/*.next), mode 0600) until all nodes run with them, so that a run that was cut off can be continued.
+  - New tokens lie beside the old ones (C(/etc/rancher/k3s/*.next), mode 0600) until all nodes run with them, so that a
+    run that was cut off can be continued.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -27,14 +28,18 @@ options:
   step:
     description:
       - V(look) only reads.
-      - V(begin), on one ready server, chooses the new tokens, O(server_token) and O(agent_token) or generated ones, and writes them beside those in use.
+      - V(begin), on one ready server, chooses the new tokens, O(server_token) and O(agent_token) or generated ones, and
+        writes them beside those in use.
       - V(stage), on the other servers, writes O(server_token) and O(agent_token) beside those in use.
       - V(rotate), where it was begun, tells the cluster the new tokens, which stores them in etcd for all servers.
-      - V(activate) puts the new tokens into use; the unit then counts as running with something older, M(wasmfaas.platform.k3s_service) restarts it.
+      - V(activate) puts the new tokens into use; the unit then counts as running with something older,
+        M(wasmfaas.platform.k3s_service) restarts it.
       - V(finish) removes the second copy.
-      - V(release) makes a server ready to start that k3s refuses to start on, since a file of it is newer than its copy in etcd; it does not start it.
+      - V(release) makes a server ready to start that k3s refuses to start on, since a file of it is newer than its copy
+        in etcd; it does not start it.
       - V(check) tells whether k3s would refuse its next start, since the tokens of this server are not in etcd.
-      - V(save), on one server that runs, has etcd take over its tokens. V(settle), on all servers afterwards, makes their files the same.
+      - V(save), on one server that runs, has etcd take over its tokens. V(settle), on all servers afterwards, makes
+        their files the same.
     type: str
     required: true
     choices: [look, begin, stage, rotate, activate, finish, release, check, save, settle]

@@ -10,8 +10,10 @@ module: k3s_uninstall
 short_description: Take k3s and all it made off a host
 version_added: 1.0.0
 description:
-  - Stops k3s, ends its containers, removes its mounts, network interfaces and packet filter rules, its data, settings, unit and programs.
-  - B(The node's data are lost), with them the volumes of its local storage. Remove the node from its cluster first, see M(wasmfaas.platform.k3s_node_removal).
+  - Stops k3s, ends its containers, removes its mounts, network interfaces and packet filter rules, its data, settings,
+    unit and programs.
+  - B(The node's data are lost), with them the volumes of its local storage. Remove the node from its cluster first, see
+    M(wasmfaas.platform.k3s_node_removal).
   - Kernel modules and settings that the role C(node_prepare) made stay.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -27,7 +29,8 @@ attributes:
 options:
   only_stop:
     description:
-      - Stops k3s and disables its unit, and leaves everything else as it is. For hosts of nodes that left the cluster, which would enter it again at the
+      - Stops k3s and disables its unit, and leaves everything else as it is. For hosts of nodes that left the cluster,
+        which would enter it again at the
         next boot.
     type: bool
     default: false
@@ -51,7 +54,8 @@ removed:
   returned: success
   type: list
   elements: str
-  sample: [unit k3s, 2 processes of containers, interface cni0, /etc/rancher/k3s, /var/lib/rancher/k3s, /usr/local/bin/k3s]
+  sample: [unit k3s, 2 processes of containers, interface cni0, /etc/rancher/k3s, /var/lib/rancher/k3s,
+  /usr/local/bin/k3s]
 """
 
 from ansible.module_utils.basic import AnsibleModule

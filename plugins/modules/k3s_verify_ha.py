@@ -29,8 +29,10 @@ attributes:
 options:
   step:
     description:
-      - V(plan) decides what is done to which server, from the variables C(k3s_node) and C(k3s_fault) of all hosts, the results of
-        M(wasmfaas.platform.k3s_node_info) and of M(wasmfaas.platform.k3s_fault) with O(wasmfaas.platform.k3s_fault#module:state=examined). It fails where
+      - V(plan) decides what is done to which server, from the variables C(k3s_node) and C(k3s_fault) of all hosts, the
+        results of
+        M(wasmfaas.platform.k3s_node_info) and of M(wasmfaas.platform.k3s_fault) with
+        O(wasmfaas.platform.k3s_fault#module:state=examined). It fails where
         the cluster is not whole, has fewer than three servers, or O(confirmed) is not C(disturb-the-cluster).
       - V(judge) prints what was done, what was lost and how long it took.
     type: str

@@ -10,8 +10,10 @@ module: kubeconfig
 short_description: Keep the kubeconfig of a k3s cluster on this machine
 version_added: 1.0.0
 description:
-  - Makes a kubeconfig from the one that k3s keeps on its servers, with a reachable address and names of its own, mode 0600.
-  - Each server has credentials of its own for the administrator. Those that the file has already stay while they are of the same cluster and last for
+  - Makes a kubeconfig from the one that k3s keeps on its servers, with a reachable address and names of its own, mode
+    0600.
+  - Each server has credentials of its own for the administrator. Those that the file has already stay while they are of
+    the same cluster and last for
     120 days, or as long as the new ones.
   - Merges it into another file on request. What that file holds beside stays as it is, its current context too.
 author:
@@ -44,7 +46,8 @@ options:
     type: str
     default: wasmfaas
   servers:
-    description: URLs of the API. The one that the file names already stays while it is among them, else the first is taken.
+    description: URLs of the API. The one that the file names already stays while it is among them, else the first is
+      taken.
     type: list
     elements: str
     required: true

@@ -10,7 +10,8 @@ module: local_runtime_install
 short_description: Install what runs functions on this machine
 version_added: 1.0.0
 description:
-  - Installs Node.js where it is missing, the locked npm packages and the programs of the role C(wasmfaas.platform.local_runtime)
+  - Installs Node.js where it is missing, the locked npm packages and the programs of the role
+    C(wasmfaas.platform.local_runtime)
     into a folder named after their contents, and tells that folder.
   - Use the role, which calls this module.
 author:
@@ -32,7 +33,8 @@ options:
     type: path
     required: true
   cache_directory:
-    description: Where installations are kept. C(${XDG_CACHE_HOME:-~/.cache}/wasmfaas/local-runtime) is used where it is missing.
+    description: Where installations are kept. C(${XDG_CACHE_HOME:-~/.cache}/wasmfaas/local-runtime) is used where it is
+      missing.
     type: path
   node_executable:
     description:

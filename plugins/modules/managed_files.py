@@ -10,9 +10,12 @@ module: managed_files
 short_description: Keep a list of files and folders as they should be
 version_added: 1.0.0
 description:
-  - Compares all listed files and folders of a host in one go, and changes what differs, each file in one step (a complete new file is renamed to its place).
-  - Files of the controller are transferred only where they differ, to a temporary name (C(.wasmfaas-partial) is added) on the same file system as the target.
-    Their checksum is verified there before they take effect. A run that is cut off leaves at most that temporary file, which the next run removes.
+  - Compares all listed files and folders of a host in one go, and changes what differs, each file in one step (a
+    complete new file is renamed to its place).
+  - Files of the controller are transferred only where they differ, to a temporary name (C(.wasmfaas-partial) is added)
+    on the same file system as the target.
+    Their checksum is verified there before they take effect. A run that is cut off leaves at most that temporary file,
+    which the next run removes.
   - Nothing is touched where something is in the way, a checksum is wrong or the space is too small.
   - Symbolic links in the place of a file are replaced, not followed.
 author:
@@ -48,7 +51,8 @@ options:
         type: str
       source:
         description:
-          - A file of the controller whose bytes it holds, found as C(ansible.builtin.copy) finds its C(src). It may be encrypted by Ansible Vault.
+          - A file of the controller whose bytes it holds, found as C(ansible.builtin.copy) finds its C(src). It may be
+            encrypted by Ansible Vault.
           - In check mode it may be missing, as something that would be downloaded before.
         type: str
       sha256:
@@ -74,7 +78,8 @@ options:
         choices: [present, absent]
         default: present
       secret:
-        description: Whether it holds a secret. No output shows it then, and a O(files[].mode) wider than 0600 is refused.
+        description: Whether it holds a secret. No output shows it then, and a O(files[].mode) wider than 0600 is
+          refused.
         type: bool
         default: false
   directories:
@@ -99,7 +104,8 @@ options:
         type: str
         default: root
   phase:
-    description: For the action plugin of this name, which calls the module a second time after a transfer. Leave it out.
+    description: For the action plugin of this name, which calls the module a second time after a transfer. Leave it
+      out.
     type: str
     choices: [compare, finish]
     default: compare

@@ -10,9 +10,11 @@ module: node_bundle
 short_description: Publish what the machines of an elastic group join with
 version_added: 1.0.0
 description:
-  - Packs files into a C(.tar.gz) whose bytes depend on nothing but the files, uploads it to S3 as C(bundles/GROUP/SHA256.tar.gz) where it is not there yet, and
+  - Packs files into a C(.tar.gz) whose bytes depend on nothing but the files, uploads it to S3 as
+    C(bundles/GROUP/SHA256.tar.gz) where it is not there yet, and
     writes the join token and the SHA-256 of the bundle to parameters of SSM where they say something else.
-  - The parameter of the bundle is written last, so that a machine that sees it finds all of it. Nothing is kept on the controller.
+  - The parameter of the bundle is written last, so that a machine that sees it finds all of it. Nothing is kept on the
+    controller.
   - C(terraform/modules/node_group/files/join_cluster.py) is what reads it.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -38,7 +40,8 @@ options:
   files:
     description:
       - The files, as M(wasmfaas.platform.managed_files) takes them, without owner and group, which are root's.
-      - They must lie below C(/usr/local), C(/etc), C(/opt) or C(/var/lib/rancher). No output and no log shows them as they were given.
+      - They must lie below C(/usr/local), C(/etc), C(/opt) or C(/var/lib/rancher). No output and no log shows them as
+        they were given.
     type: list
     elements: dict
     required: true

@@ -10,9 +10,12 @@ module: node_bundle_plan
 short_description: Decide what the machines of elastic groups have in common
 version_added: 1.0.0
 description:
-  - Makes, for each host of the play, which stands for all machines of a group that join by themselves, what the templates of the roles read of a host.
-  - The settings are made as M(wasmfaas.platform.k3s_plan) makes those of other agents, of the fact C(k3s_desired) that the role C(wasmfaas.platform.k3s) sets.
-    Left out is what a machine finds out itself, and the labels and taints that Terraform gives the group, in the variable C(node_bundle_group).
+  - Makes, for each host of the play, which stands for all machines of a group that join by themselves, what the
+    templates of the roles read of a host.
+  - The settings are made as M(wasmfaas.platform.k3s_plan) makes those of other agents, of the fact C(k3s_desired) that
+    the role C(wasmfaas.platform.k3s) sets.
+    Left out is what a machine finds out itself, and the labels and taints that Terraform gives the group, in the
+    variable C(node_bundle_group).
   - Finds all that is wrong at once. Runs on the controller; use it with C(run_once).
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -49,7 +52,8 @@ EXAMPLES = r"""
 RETURN = r"""
 hosts:
   description:
-    - What the templates read, by host of the play. C(config) is the content of config.yaml; C(architecture), C(role), C(unit), C(node_name) and C(action)
+    - What the templates read, by host of the play. C(config) is the content of config.yaml; C(architecture), C(role),
+      C(unit), C(node_name) and C(action)
       are as M(wasmfaas.platform.k3s_plan) returns them.
   returned: success
   type: dict

@@ -10,9 +10,12 @@ module: platform_images
 short_description: List the container images of charts, for a registry without internet
 version_added: 1.0.0
 description:
-  - Has the program helm render charts that M(wasmfaas.platform.platform_download) has put into the folder of C(bundle.yml), and writes
-    C(platform-images.txt) there - on each line where an image is from, and the name by which nodes ask for it. Needs no cluster. Runs on the controller.
-  - Images are found where Kubernetes or an operator looks for them, and in arguments and environment variables of containers. What an operator starts by a
+  - Has the program helm render charts that M(wasmfaas.platform.platform_download) has put into the folder of
+    C(bundle.yml), and writes
+    C(platform-images.txt) there - on each line where an image is from, and the name by which nodes ask for it. Needs no
+    cluster. Runs on the controller.
+  - Images are found where Kubernetes or an operator looks for them, and in arguments and environment variables of
+    containers. What an operator starts by a
     name that stands in none of them is not found.
   - Without helm it does nothing, and says so in RV(rendered).
 author:
@@ -34,7 +37,8 @@ requirements:
   - helm >= 3.12
 options:
   charts:
-    description: Charts as in the option of this name of M(wasmfaas.platform.k3s_charts), of which C(name), C(namespace) and C(values) count.
+    description: Charts as in the option of this name of M(wasmfaas.platform.k3s_charts), of which C(name), C(namespace)
+      and C(values) count.
     type: list
     elements: dict
     required: true
@@ -47,7 +51,8 @@ options:
     type: path
     required: true
   image_registries:
-    description: Registries by the name that images have, and what nodes ask instead, as in the variable C(platform_image_registries).
+    description: Registries by the name that images have, and what nodes ask instead, as in the variable
+      C(platform_image_registries).
     type: dict
     default: {}
   kubernetes_version:

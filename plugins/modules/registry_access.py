@@ -10,7 +10,8 @@ module: registry_access
 short_description: Keep certificates and passwords of the cluster's own registry
 version_added: 1.0.0
 description:
-  - Makes an authority, a certificate of the registry signed by it, and two users, one who pushes and one for the nodes, who only pulls. Keeps what there is.
+  - Makes an authority, a certificate of the registry signed by it, and two users, one who pushes and one for the nodes,
+    who only pulls. Keeps what there is.
   - The certificate is made anew when the registry is reached by a new name, or when two thirds of its life are over.
   - Used by the role C(wasmfaas.platform.function_registry), on this machine. No result holds a secret.
 author:
@@ -32,7 +33,8 @@ requirements:
   - bcrypt >= 5
 options:
   path:
-    description: File to keep all of it in, mode 0600. The authority's certificate is put beside it, as C(<name>-ca.pem).
+    description: File to keep all of it in, mode 0600. The authority's certificate is put beside it, as
+      C(<name>-ca.pem).
     type: path
     required: true
   stored:
@@ -40,7 +42,8 @@ options:
     type: str
     default: ""
   host:
-    description: Name or address that images are called after. Empty keeps the present one, which is the first of O(names) at the beginning.
+    description: Name or address that images are called after. Empty keeps the present one, which is the first of
+      O(names) at the beginning.
     type: str
     default: ""
   names:

@@ -10,8 +10,10 @@ module: scaling_group_refresh
 short_description: Replace the machines of a scaling group, a few at a time
 version_added: 1.0.0
 description:
-  - Begins an instance refresh of EC2 Auto Scaling, so that all machines of the group start anew from its present bundle. EC2 does the rest.
-  - A new machine starts before an old one goes, a tenth of the group at a time and at least one. Old ones are drained by whoever drains terminated nodes.
+  - Begins an instance refresh of EC2 Auto Scaling, so that all machines of the group start anew from its present
+    bundle. EC2 does the rest.
+  - A new machine starts before an old one goes, a tenth of the group at a time and at least one. Old ones are drained
+    by whoever drains terminated nodes.
   - Refused while a refresh of the group runs; nothing is done where the group has no machines.
 author:
   - The wasmfaas.platform authors (@wasmfaas)

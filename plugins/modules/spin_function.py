@@ -10,8 +10,10 @@ module: spin_function
 short_description: Deploy a Spin project folder as a function with a URL
 version_added: 1.0.0
 description:
-  - Builds a Spin application, packs it as an OCI artifact, pushes it to a registry, and runs it on a Kubernetes cluster with SpinKube or on this machine.
-  - The same input again changes nothing. What decides is a digest over the project's files, so that nothing is built or pushed to find that out.
+  - Builds a Spin application, packs it as an OCI artifact, pushes it to a registry, and runs it on a Kubernetes cluster
+    with SpinKube or on this machine.
+  - The same input again changes nothing. What decides is a digest over the project's files, so that nothing is built or
+    pushed to find that out.
   - A function that does not come up is undone; the previous version keeps answering.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -66,18 +68,22 @@ options:
     default: cluster
   registry:
     description:
-      - Where artifacts are kept, C(host[:port]/path), C(docker://host/path), or C(oci:DIR) for an OCI image layout on disk.
+      - Where artifacts are kept, C(host[:port]/path), C(docker://host/path), or C(oci:DIR) for an OCI image layout on
+        disk.
       - Each function has the repository C(path/<name>) in it.
-      - O(target=local) uses an image layout below O(state_directory) where it is missing; O(target=cluster) requires it.
+      - O(target=local) uses an image layout below O(state_directory) where it is missing; O(target=cluster) requires
+        it.
     type: str
   registry_username:
-    description: User for the registry. Docker's and Podman's configuration and credential helpers are used where it is missing.
+    description: User for the registry. Docker's and Podman's configuration and credential helpers are used where it is
+      missing.
     type: str
   registry_password:
     description: Password for O(registry_username).
     type: str
   registry_ca_file:
-    description: Path of certificate authorities that the registry's certificate may be signed by, in addition to the system's.
+    description: Path of certificate authorities that the registry's certificate may be signed by, in addition to the
+      system's.
     type: path
   registry_plain_http:
     description: Whether to speak HTTP to the registry instead of HTTPS.
@@ -92,7 +98,8 @@ options:
   variables:
     description:
       - Values for the application's variables by name.
-      - Those that C(spin.toml) marks as secret are kept in a Kubernetes Secret, or in a file of mode 0600 for O(target=local).
+      - Those that C(spin.toml) marks as secret are kept in a Kubernetes Secret, or in a file of mode 0600 for
+        O(target=local).
     type: dict
     default: {}
   replicas:
@@ -109,7 +116,8 @@ options:
         description: Most replicas. 10 is used where it is missing, or what follows from O(load).
         type: int
       target_concurrency:
-        description: Requests that one replica is to work on at once. 10 is used where no target is given. Needs KEDA with its HTTP add-on.
+        description: Requests that one replica is to work on at once. 10 is used where no target is given. Needs KEDA
+          with its HTTP add-on.
         type: int
       target_requests_per_second:
         description: Requests per second that one replica is to take. Needs KEDA with its HTTP add-on.
@@ -141,10 +149,13 @@ options:
         default: 1
   canary:
     description:
-      - Deploys the source as a second version beside the one that runs, and gives it this percent of the requests, 1 to 100.
-      - The function itself stays as it is until M(wasmfaas.platform.spin_function_version) promotes the canary, or ends it.
+      - Deploys the source as a second version beside the one that runs, and gives it this percent of the requests, 1 to
+        100.
+      - The function itself stays as it is until M(wasmfaas.platform.spin_function_version) promotes the canary, or ends
+        it.
       - The canary gets the share of the replicas that its share of the requests needs, at least one.
-      - Another share changes the weights alone. Without this option the function itself is deployed, and its canary keeps its share.
+      - Another share changes the weights alone. Without this option the function itself is deployed, and its canary
+        keeps its share.
       - Can't go with a function that scales by requests, since KEDA's interceptor knows no shares.
     type: int
   domain:
@@ -161,7 +172,8 @@ options:
     default: wasmfaas-system/wasmfaas
   tls:
     description:
-      - Whether the function answers at C(https://) only. Its route is then bound to the HTTPS listener of the O(gateway) that fits the host best.
+      - Whether the function answers at C(https://) only. Its route is then bound to the HTTPS listener of the
+        O(gateway) that fits the host best.
       - Without it the function answers at all listeners, and its URL is that of the HTTP one where there is one.
     type: bool
   executor:
@@ -183,13 +195,15 @@ options:
     description: Memory of one replica, such as V(128Mi), as C(requests.memory) and C(limits.memory) of O(resources).
     type: str
   cpu:
-    description: Processor time that one replica has for sure, such as V(250m), as C(requests.cpu) of O(resources). It may use more where a node is idle.
+    description: Processor time that one replica has for sure, such as V(250m), as C(requests.cpu) of O(resources). It
+      may use more where a node is idle.
     type: str
   invocation_limits:
     description: Limits for one invocation, such as V(128Mi) for C(memory). Needs containerd-shim-spin 0.20 or later.
     type: dict
   runtime_config:
-    description: Spin's runtime configuration, as in the field C(spec.runtimeConfig) of a SpinApp (key-value stores, SQLite databases).
+    description: Spin's runtime configuration, as in the field C(spec.runtimeConfig) of a SpinApp (key-value stores,
+      SQLite databases).
     type: dict
   components:
     description: Components of the application to run, all where it is empty.
@@ -197,24 +211,29 @@ options:
     elements: str
     default: []
   probe_path:
-    description: Path that must answer with a status below 400. Spin's own C(/.well-known/spin/health) is used where it is empty.
+    description: Path that must answer with a status below 400. Spin's own C(/.well-known/spin/health) is used where it
+      is empty.
     type: str
     default: ""
   probe_address:
     description: Address to probe instead of the one that DNS gives for the URL's host, as C(host) or C(host:port).
     type: str
   probe_ca_file:
-    description: Path of the certificate authorities that the certificate of an C(https://) URL is signed by, where they are not those of the system.
+    description: Path of the certificate authorities that the certificate of an C(https://) URL is signed by, where they
+      are not those of the system.
     type: path
   shim_version:
     description:
       - Version of containerd-shim-spin that the function must run on.
-      - The label C(wasmfaas.dev/containerd-shim-spin) of the cluster's nodes is read where it is missing, then V(0.25.1) is used.
-      - A component that uses an interface (C(wasi:), C(spin:), C(fermyon:)) that this shim lacks is refused. With a version later than those that this
+      - The label C(wasmfaas.dev/containerd-shim-spin) of the cluster's nodes is read where it is missing, then
+        V(0.25.1) is used.
+      - A component that uses an interface (C(wasi:), C(spin:), C(fermyon:)) that this shim lacks is refused. With a
+        version later than those that this
         collection knows (0.25), what a later one may have is let through with a warning.
     type: str
   wait:
-    description: Whether to wait until the function answers, and to undo the deployment if it does not. Without it nothing is undone.
+    description: Whether to wait until the function answers, and to undo the deployment if it does not. Without it
+      nothing is undone.
     type: bool
     default: true
   wait_timeout:
@@ -226,7 +245,8 @@ options:
     type: int
     default: 1800
   cache_directory:
-    description: Keeps Python environments and downloads between builds. C(${XDG_CACHE_HOME:-~/.cache}/wasmfaas) is used where it is missing.
+    description: Keeps Python environments and downloads between builds. C(${XDG_CACHE_HOME:-~/.cache}/wasmfaas) is used
+      where it is missing.
     type: path
   state_directory:
     description:
@@ -237,7 +257,8 @@ options:
     description: Where the role C(local_runtime) installed the runtime of O(target=local).
     type: path
   port:
-    description: Port of a local function on 127.0.0.1. It keeps its port, and gets a free one first, where it is missing.
+    description: Port of a local function on 127.0.0.1. It keeps its port, and gets a free one first, where it is
+      missing.
     type: int
   result_file:
     description: Path of a file to write the result to, as JSON. Writing it is no change.
@@ -341,7 +362,8 @@ summary:
   description: The result as one line.
   returned: always
   type: str
-  sample: "deployed http://shop.user1.203.0.113.7.nip.io sha256:9f86d081884c (build 8.1 s, registry 0.4 s, rollout 2.2 s)"
+  sample: "deployed http://shop.user1.203.0.113.7.nip.io sha256:9f86d081884c (build 8.1 s, registry 0.4 s, rollout 2.2
+    s)"
 stage:
   description: Stage at which it failed.
   returned: failure

@@ -10,7 +10,8 @@ module: spin_function_info
 short_description: List deployed functions with status and URL
 version_added: 1.0.0
 description:
-  - Reads the functions of a Kubernetes cluster with SpinKube, or those that run on this machine. A canary is shown as part of its function.
+  - Reads the functions of a Kubernetes cluster with SpinKube, or those that run on this machine. A canary is shown as
+    part of its function.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -47,7 +48,8 @@ options:
     choices: [cluster, local]
     default: cluster
   state_directory:
-    description: Where local functions are kept. C(${XDG_STATE_HOME:-~/.local/state}/wasmfaas) is used where it is missing.
+    description: Where local functions are kept. C(${XDG_STATE_HOME:-~/.local/state}/wasmfaas) is used where it is
+      missing.
     type: path
 seealso:
   - module: wasmfaas.platform.spin_function
@@ -86,7 +88,8 @@ functions:
       type: str
       returned: always
     url:
-      description: Where it answers; empty without an http trigger, or where something else than this collection deployed it.
+      description: Where it answers; empty without an http trigger, or where something else than this collection
+        deployed it.
       type: str
       returned: always
     image:
@@ -98,7 +101,8 @@ functions:
       type: str
       returned: always
     source_digest:
-      description: Digest over the project it was built from; empty where something else than this collection deployed it.
+      description: Digest over the project it was built from; empty where something else than this collection deployed
+        it.
       type: str
       returned: always
     created:
@@ -108,7 +112,8 @@ functions:
     details:
       description:
         - What only one target knows. A local function has C(process_id), C(port) and C(log_file).
-        - One on a cluster has C(replicas), C(ready_replicas), the C(earlier) versions that can be rolled back to, and C(canary) where it has one.
+        - One on a cluster has C(replicas), C(ready_replicas), the C(earlier) versions that can be rolled back to, and
+          C(canary) where it has one.
       type: dict
       returned: always
   sample:
@@ -120,15 +125,17 @@ functions:
       digest: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
       source_digest: sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752
       created: "2026-11-22T03:41:00Z"
-      details: {replicas: 2, ready_replicas: 2, autoscaled: false, executor: containerd-shim-spin, managed: true, earlier: []}
+      details: {replicas: 2, ready_replicas: 2, autoscaled: false, executor: containerd-shim-spin, managed: true,
+      earlier: []}
 table:
-  description: The same as a table, one item a line; with O(name) followed by the earlier versions that can be rolled back to.
+  description: The same as a table, one item a line; with O(name) followed by the earlier versions that can be rolled
+    back to.
   returned: success
   type: list
   elements: str
   sample:
-    - "NAMESPACE    NAME    STATUS    REPLICAS    CANARY                URL                                   DIGEST        AGE"
-    - "user1        shop    ready     2/2         10% 60303ae22b99 1/1  http://shop.user1.203.0.113.7.nip.io  9f86d081884c  3d"
+    - "NAMESPACE  NAME  STATUS  REPLICAS  CANARY                URL                                   DIGEST        AGE"
+    - "user1      shop  ready   2/2       10% 60303ae22b99 1/1  http://shop.user1.203.0.113.7.nip.io  9f86d081884c  3d"
 """
 
 from ansible.module_utils.basic import AnsibleModule

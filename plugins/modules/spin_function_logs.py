@@ -12,7 +12,8 @@ version_added: 1.0.0
 description:
   - Reads the last lines of all replicas of a function, those of its canary included.
   - Where a container crashed, the end of its run before is read as well.
-  - Values of the function's secret variables are blacked out in all output. Who may not read these Secrets gets an error instead.
+  - Values of the function's secret variables are blacked out in all output. Who may not read these Secrets gets an
+    error instead.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -49,7 +50,8 @@ options:
     type: int
     default: 100
   since:
-    description: Only what was written in this span of time, as in V(90s), V(15m), V(2h) or V(1d). Not for O(target=local).
+    description: Only what was written in this span of time, as in V(90s), V(15m), V(2h) or V(1d). Not for
+      O(target=local).
     type: str
   target:
     description: Where the function is, V(cluster) for Kubernetes and V(local) for this machine.
@@ -57,7 +59,8 @@ options:
     choices: [cluster, local]
     default: cluster
   state_directory:
-    description: Where local functions are kept. C(${XDG_STATE_HOME:-~/.local/state}/wasmfaas) is used where it is missing.
+    description: Where local functions are kept. C(${XDG_STATE_HOME:-~/.local/state}/wasmfaas) is used where it is
+      missing.
     type: path
 seealso:
   - module: wasmfaas.platform.spin_function
@@ -93,7 +96,8 @@ logs:
       type: str
       returned: always
     state:
-      description: C(running), C(not ready), C(ending), or why it waits or ended, such as C(waiting) with C(CrashLoopBackOff).
+      description: C(running), C(not ready), C(ending), or why it waits or ended, such as C(waiting) with
+        C(CrashLoopBackOff).
       type: str
       returned: always
     restarts:
@@ -114,7 +118,8 @@ logs:
       elements: str
       returned: always
   sample:
-    - {pod: shop-6f7d9c-x2k4p, node: worker-1, state: running, restarts: 0, previous: false, exit_code: null, lines: ["GET /cart 200"]}
+    - {pod: shop-6f7d9c-x2k4p, node: worker-1, state: running, restarts: 0, previous: false, exit_code: null, lines:
+    ["GET /cart 200"]}
 text:
   description: The same as lines of text.
   returned: success

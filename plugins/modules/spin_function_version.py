@@ -26,7 +26,8 @@ attributes:
   idempotent:
     support: partial
     details:
-      - O(state=rolled_back) without O(to) goes back one version each time, and twice is where it began. All else changes nothing the second time.
+      - O(state=rolled_back) without O(to) goes back one version each time, and twice is where it began. All else
+        changes nothing the second time.
 requirements:
   - python >= 3.11
   - lightkube >= 1.0
@@ -42,24 +43,29 @@ options:
     default: default
   state:
     description:
-      - V(promoted) makes the function what its canary is. The canary keeps its share until the new pods answer, then all requests go to the function,
+      - V(promoted) makes the function what its canary is. The canary keeps its share until the new pods answer, then
+        all requests go to the function,
         and the canary is removed.
       - V(undone) gives all requests to the function as it is, and removes its canary.
-      - V(rolled_back) makes the function what it was before its last deployment, or the version that O(to) names. The last five versions are known.
+      - V(rolled_back) makes the function what it was before its last deployment, or the version that O(to) names. The
+        last five versions are known.
       - A function without a canary is left as it is by V(promoted) and V(undone).
     type: str
     choices: [promoted, undone, rolled_back]
     required: true
   to:
     description:
-      - Digest of the artifact to roll back to, C(sha256:) and at least its first 12 digits. Where it has several states, the last one is taken.
-      - The version's own settings come back with it, but not the values of its secret variables, which are those of now.
+      - Digest of the artifact to roll back to, C(sha256:) and at least its first 12 digits. Where it has several
+        states, the last one is taken.
+      - The version's own settings come back with it, but not the values of its secret variables, which are those of
+        now.
     type: str
   probe_address:
     description: Address to probe instead of the one that DNS gives for the URL's host, as C(host) or C(host:port).
     type: str
   probe_ca_file:
-    description: Path of the certificate authorities that the certificate of an C(https://) URL is signed by, where they are not those of the system.
+    description: Path of the certificate authorities that the certificate of an C(https://) URL is signed by, where they
+      are not those of the system.
     type: path
   wait_timeout:
     description: Seconds to wait for the function, and for another deployment of it that is under way.

@@ -15,7 +15,10 @@ from tests.extent import only_in_full
 from .cluster import Cluster
 from .conftest import NAMES, VERSION
 
-UNTOUCHED = "find /etc/rancher /var/lib/rancher /usr/local/bin /etc/sysctl.d /etc/systemd/system -newer /etc/machine-id -type f 2>/dev/null | sort"
+UNTOUCHED = (
+    "find /etc/rancher /var/lib/rancher /usr/local/bin /etc/sysctl.d /etc/systemd/system -newer "
+    "/etc/machine-id -type f 2>/dev/null | sort"
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,10 @@ WRONG: dict[str, tuple[dict[str, t.Any], str]] = {
 
 
 PLAYED_ALWAYS = ("no version", "wrong checksum")
-IN_UNIT_TESTS = "three faults in one message, below; each alone in tests/unit/plugins/module_utils/k3s (test_k3s_plan.py, test_k3s_configuration.py)"
+IN_UNIT_TESTS = (
+    "three faults in one message, below; each alone in tests/unit/plugins/module_utils/k3s "
+    "(test_k3s_plan.py, test_k3s_configuration.py)"
+)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts that are reached as a user with sudo, as machines on AWS are; no other test does, and no inventory says ansible_become."""
+"""Hosts that are reached as a user with sudo, as machines on AWS are; no other test does, and no inventory says
+ansible_become."""
 
 from __future__ import annotations
 

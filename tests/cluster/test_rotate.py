@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""rotate.yml on three servers and an agent: what it leaves must outlast a power cut, and what keeps servers from starting has a way out.
+"""rotate.yml on three servers and an agent: what it leaves must outlast a power cut, and what keeps servers from
+starting has a way out.
 
 One cluster for all tests of this file, in their order.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import collections.abc
 import concurrent.futures
+import functools
 import signal
 import time
 from pathlib import Path
@@ -55,12 +57,14 @@ def shown(cluster: Cluster, server: str, command: str) -> str:
     return cluster.environment.run(server, f"{command} 2>&1 || true").stdout
 
 
+def is_ready(cluster: Cluster, server: str) -> bool:
+    return shown(cluster, server, "k3s kubectl get --raw /readyz") == "ok"
+
+
 def come_back(cluster: Cluster) -> None:
     """All servers are ready and voters, and each reads a Secret."""
     for server in SERVERS:
-        until(
-            f"{server} is ready", lambda server=server: shown(cluster, server, "k3s kubectl get --raw /readyz") == "ok"
-        )  # type: ignore[misc]
+        until(f"{server} is ready", functools.partial(is_ready, cluster, server))
     until(
         "all are voters",
         lambda: all(condition(cluster.nodes("server1")[server], "EtcdIsVoter") == "True" for server in SERVERS),
@@ -89,7 +93,8 @@ def outlasts(cluster: Cluster) -> None:
 
 
 def served_from(cluster: Cluster, source: str) -> None:
-    """What the stand-in's servers give each other (tests/k3s_double/reconcile.go); until the next boot, from their next start on."""
+    """What the stand-in's servers give each other (tests/k3s_double/reconcile.go); until the next boot, from their next
+    start on."""
     for server in SERVERS:
         cluster.environment.run(server, f"systemctl set-environment K3S_DOUBLE_BOOTSTRAP_FROM={source}")
 

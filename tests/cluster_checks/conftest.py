@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the checks look at: the scenario's inventory, its hosts over SSH by testinfra, its API by the kubeconfig that site.yml wrote.
+"""What the checks look at: the scenario's inventory, its hosts over SSH by testinfra, its API by the kubeconfig that
+site.yml wrote.
 
 Run by molecule/shared/verify.yml, which says by TEST_INVENTORIES which inventories the scenario has.
 """

@@ -89,10 +89,12 @@ def test_services_run_and_start_at_boot(scenario: Scenario, node: t.Any) -> None
 
 
 def test_k3s_knows_every_key_of_its_configuration(node: t.Any) -> None:
-    """A server only warns of a key that it does not know, and goes on without it (k3s v1.35.5: pkg/configfilearg/parser.go)."""
+    """A server only warns of a key that it does not know, and goes on without it (k3s v1.35.5:
+    pkg/configfilearg/parser.go)."""
     assert (
         node.check_output(
-            "journalctl --no-pager --output=cat --unit=k3s.service --unit=k3s-agent.service | grep -F 'Unknown flag' || true"
+            "journalctl --no-pager --output=cat --unit=k3s.service --unit=k3s-agent.service | grep -F 'Unknown flag' "
+            "|| true"
         )
         == ""
     )

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The parts of the platform that the inventory names are on the cluster, were waited for, and cost a second run of site.yml one read of each object."""
+"""The parts of the platform that the inventory names are on the cluster, were waited for, and cost a second run of
+site.yml one read of each object."""
 
 from __future__ import annotations
 
@@ -201,7 +202,8 @@ def test_second_run_reads_each_object_once_and_writes_nothing(
     assert {
         request: count for request, count in gets.items() if count > 1 + absent[request.resource, request.name]
     } == {}
-    # Whether what charts run is still ready is seen by lists, where charts are: what functions there are makes no difference.
+    # Whether what charts run is still ready is seen by lists, where charts are: what functions there are makes no
+    # difference.
     charts = collections.Counter(chart.spec["targetNamespace"] for chart in api.list(HelmChart, namespace="*"))
     lists = collections.Counter(
         request

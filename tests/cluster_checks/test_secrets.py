@@ -63,13 +63,15 @@ def test_tokens_and_settings_are_for_root_only(node: t.Any) -> None:
         pytest.param("cat /proc/[0-9]*/cmdline | tr '\\0' ' '", id="arguments"),
         pytest.param("cat /proc/[0-9]*/environ | tr '\\0' ' '", id="environment"),
         pytest.param(
-            "cat $(find /etc/systemd /run/systemd /usr/lib/systemd -type f -name '*.service*') /etc/systemd/system/k3s*",
+            "cat $(find /etc/systemd /run/systemd /usr/lib/systemd -type f -name '*.service*') "
+            "/etc/systemd/system/k3s*",
             id="units",
         ),
         # A message of several lines comes with its length in binary (systemd.io, JOURNAL_EXPORT_FORMATS).
         pytest.param("journalctl --no-pager --output=export | LC_ALL=C tr -c '[:print:]' ' '", id="journal"),
         pytest.param(
-            "find /var/log -type f -not -path '/var/log/journal/*' -exec cat {} + | LC_ALL=C tr -c '[:print:]' ' ' ; echo",
+            "find /var/log -type f -not -path '/var/log/journal/*' -exec cat {} + | LC_ALL=C tr -c '[:print:]' ' ' ; "
+            "echo",
             id="logs",
         ),
     ],
@@ -79,11 +81,14 @@ def test_no_token_is_shown(node: t.Any, command: str) -> None:
 
 
 def test_no_file_that_others_can_read_has_a_token(scenario: Scenario, node: t.Any) -> None:
-    # The patterns go over standard input: as arguments they would be shown. Only below directories that others may enter.
+    # The patterns go over standard input: as arguments they would be shown. Only below directories that others may
+    # enter.
     command = (
         "umask 077; cat > /root/.patterns; "
-        "find / -xdev \\( -path /proc -o -path /sys -o -path /usr/lib -o -path /usr/share -o -type d -not -perm -o+x \\) -prune"
-        " -o -type f -perm -o+r -size -64M -print0 | xargs -0 grep --files-with-matches --fixed-strings --file=/root/.patterns; rm /root/.patterns"
+        "find / -xdev \\( -path /proc -o -path /sys -o -path /usr/lib -o -path /usr/share -o -type d -not -perm -o+x "
+        "\\) -prune"
+        " -o -type f -perm -o+r -size -64M -print0 | xargs -0 grep --files-with-matches --fixed-strings "
+        "--file=/root/.patterns; rm /root/.patterns"
     )
     found = scenario.environment.run(
         node.check_output("hostname"), command, stdin="".join(f"{secret}\n" for secret in secrets()), check=False

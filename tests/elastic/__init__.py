@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A cluster on test hosts, and a machine beside it that joins by itself as on EC2.
 
-Real: the host with its systemd, the user data, join_cluster.py, site.yml. Stand-ins: the metadata service, cloud-init, what spoils connections (here);
-S3 and SSM (the moto server); k3s, unless K3S_BINARY names one (tests/k3s_double).
+Real: the host with its systemd, the user data, join_cluster.py, site.yml. Stand-ins: the metadata service, cloud-init,
+what spoils connections (here); S3 and SSM (the moto server); k3s, unless K3S_BINARY names one (tests/k3s_double).
 """
 
 from .user_data import Configuration, render

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stand-in of cloud-init on a test host: gets the user data from the metadata service and runs it, once in the life of the machine.
+"""Stand-in of cloud-init on a test host: gets the user data from the metadata service and runs it, once in the life of
+the machine.
 
 Test hosts have no cloud-init. Its unit's settings are those of cloud-final.service.
 """

@@ -14,7 +14,8 @@ import time
 
 SLOW_BYTES = 4096
 DENIED = (
-    b'HTTP/1.1 403 Forbidden\r\nContent-Type: application/xml\r\nConnection: close\r\n\r\n<?xml version="1.0" encoding="UTF-8"?>\n'
+    b'HTTP/1.1 403 Forbidden\r\nContent-Type: application/xml\r\nConnection: close\r\n\r\n<?xml version="1.0" '
+    b'encoding="UTF-8"?>\n'
     b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 )
 

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stand-in of EC2's instance metadata service, version 2 only, as the launch template asks for: 401 without a token of its own, for each machine its own data.
+"""Stand-in of EC2's instance metadata service, version 2 only, as the launch template asks for: 401 without a token of
+its own, for each machine its own data.
 
     python metadata_service.py ADDRESS PORT FILE
 

@@ -42,7 +42,8 @@ def render(configuration: Configuration) -> str:
 
 
 def render_by_terraform(configuration: Configuration, terraform: str, folder: Path) -> str:
-    """The module's own expression, without its resources and so without a provider. `terraform`: the program; `folder`: an empty one."""
+    """The module's own expression, without its resources and so without a provider. `terraform`: the program; `folder`:
+    an empty one."""
     (found,) = re.findall(r"^locals \{.*?^\}", (MODULE / "main.tf").read_text(), re.MULTILINE | re.DOTALL)
     (folder / "locals.tf").write_text(found + "\n")
     shutil.copy(MODULE / "variables.tf", folder)

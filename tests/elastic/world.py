@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One server made by site.yml, moto with what Terraform would have made there, and a host that boots as a machine of the group worker-wasm."""
+"""One server made by site.yml, moto with what Terraform would have made there, and a host that boots as a machine of
+the group worker-wasm."""
 
 from __future__ import annotations
 
@@ -247,7 +248,9 @@ class World:
         files = {
             unit: CLOUD_INIT_UNIT.format(environment=environment),
             "usr/local/lib/cloud-init-stand-in": Path(__file__).with_name("cloud_init.py").read_text(),
-            "etc/systemd/network/10-host0.network.d/metadata.conf": f"[Route]\nDestination={METADATA_ADDRESS}/32\nScope=link\n",
+            "etc/systemd/network/10-host0.network.d/metadata.conf": (
+                f"[Route]\nDestination={METADATA_ADDRESS}/32\nScope=link\n"
+            ),
         }
         for name, content in files.items():
             path = self.upper / name

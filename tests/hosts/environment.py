@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An environment: hosts by name on one network, and the accidents that can happen to them. Its state is a directory, so that any process can go on."""
+"""An environment: hosts by name on one network, and the accidents that can happen to them. Its state is a directory, so
+that any process can go on."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ MAXIMUM_HOSTS = 24
 BOOT_SECONDS = 90.0
 _STATE_VERSION = 1
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-# A host's systemd and services have 8 of these open, and the kernel counts those of all hosts together (128 by default).
+# A host's systemd and services have 8 of these open, and the kernel counts those of all hosts together (128 by
+# default).
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 _INOTIFY_NEEDED = 2048
 _CLOCK_FILE = "/etc/ssh/sshd_config.d/00-clock.conf"
@@ -104,7 +106,8 @@ class Environment:
         environment.directory.mkdir(parents=True, exist_ok=True)
         if (kind := file_system(environment.directory)) in {"overlayfs", "overlay"}:
             raise HostsError(
-                f"{environment.directory} is on {kind}, which can't hold the upper layer of another: name a directory on a disk"
+                f"{environment.directory} is on {kind}, which can't hold the upper layer of another: name a "
+                "directory on a disk"
             )
         rootfs()  # before the lock: it can take minutes
         with environment._changing(make=True) as state:
@@ -120,7 +123,8 @@ class Environment:
         return environment
 
     def destroy(self) -> None:
-        """End all hosts and remove what was made for them, the directory too. Also where an earlier call was cut off."""
+        """End all hosts and remove what was made for them, the directory too. Also where an earlier call was cut
+        off."""
         if self._file.exists():
             with self._changing() as state:
                 for host in state.hosts.values():
@@ -169,7 +173,8 @@ class Environment:
         return self.host(name).supervisor.init() > 0
 
     def kill(self, name: str) -> None:
-        """Power loss: all processes end at once. The disk stays as it is, with what the kernel had not written yet (that is not lost)."""
+        """Power loss: all processes end at once. The disk stays as it is, with what the kernel had not written yet
+        (that is not lost)."""
         with self._changing() as state:
             self._off(state, _known(state, name))
 
@@ -186,7 +191,8 @@ class Environment:
         self._freeze(name, frozen=False)
 
     def cut(self, name: str) -> None:
-        """Off the network: packets to and from the host get lost. Kept over kill and boot (a reboot from inside heals it). `console` still reaches it."""
+        """Off the network: packets to and from the host get lost. Kept over kill and boot (a reboot from inside heals
+        it). `console` still reaches it."""
         with self._changing() as state:
             host = _known(state, name)
             host.cut = True
@@ -201,7 +207,8 @@ class Environment:
                 state.network.attach(self._machine(state, host).interface)
 
     def fill_disk(self, name: str) -> None:
-        """No byte free at /var/lib/rancher. Only for a host with a `data_size`: the disk of this machine is never filled."""
+        """No byte free at /var/lib/rancher. Only for a host with a `data_size`: the disk of this machine is never
+        filled."""
         if not self.host(name).data_size:
             raise HostsError(f"{name} has no disk of its own to fill: create it with a data_size")
         # dd takes what fallocate leaves, and ends for want of space.
@@ -213,7 +220,8 @@ class Environment:
         self.console(name, f"rm -f {DATA_PATH}/.filler {DATA_PATH}/.filler.rest")
 
     def wipe(self, name: str, *, boot: bool = True) -> None:
-        """A new machine in the place of the old one: same name and address, blank disk, other machine id and host key."""
+        """A new machine in the place of the old one: same name and address, blank disk, other machine id and host
+        key."""
         with self._changing() as state:
             host = _known(state, name)
             self._off(state, host)
@@ -226,8 +234,9 @@ class Environment:
     def set_clock_offset(self, name: str, seconds: float) -> None:
         """What is run over SSH from now on (so Ansible's modules) sees a clock that is off by so much; 0 = right again.
 
-        The kernel has one real-time clock for all hosts. This is libfaketime in the environment of SSH sessions: Python, the shell and all others
-        that link the C library see it; services, Go programs (k3s) and the times of files don't. Open SSH connections are closed.
+        The kernel has one real-time clock for all hosts. This is libfaketime in the environment of SSH sessions:
+        Python, the shell and all others that link the C library see it; services, Go programs (k3s) and the times of
+        files don't. Open SSH connections are closed.
         """
         setting = (
             f"SetEnv LD_PRELOAD=$library FAKETIME={float(seconds):+.3f} FAKETIME_DONT_FAKE_MONOTONIC=1"
@@ -236,7 +245,8 @@ class Environment:
         )
         self.console(
             name,
-            f"library=$(echo /usr/lib/*/faketime/libfaketime.so.1); echo \"{setting}\" > {_CLOCK_FILE}; systemctl reload ssh; pkill -f '^sshd: root' || true",
+            f'library=$(echo /usr/lib/*/faketime/libfaketime.so.1); echo "{setting}" > {_CLOCK_FILE}; systemctl '
+            "reload ssh; pkill -f '^sshd: root' || true",
         )
         # sshd begins anew for that, and does not listen for a moment.
         host = self.host(name)
@@ -249,7 +259,8 @@ class Environment:
         """Run a shell command as root over SSH.
 
         Raises:
-            HostsError: with `check`, it ended with another code than 0; always, where it took longer than `timeout` seconds.
+            HostsError: with `check`, it ended with another code than 0; always, where it took longer than `timeout`
+                seconds.
         """
         arguments = ["ssh", *self.ssh_arguments(), f"root@{self.host(name).address}", command]
         return _run(name, command, arguments, check=check, timeout=timeout, stdin=stdin)
@@ -257,7 +268,8 @@ class Environment:
     def console(
         self, name: str, command: str, *, check: bool = True, timeout: float = 120.0
     ) -> subprocess.CompletedProcess[str]:
-        """Run a shell command as root by the console: also on a host that is cut off or frozen (the command itself is not)."""
+        """Run a shell command as root by the console: also on a host that is cut off or frozen (the command itself is
+        not)."""
         init = self.host(name).supervisor.init()
         if not init:
             raise HostsError(f"{name} is off")
@@ -303,7 +315,8 @@ class Environment:
 
     @contextlib.contextmanager
     def _changing(self, *, make: bool = False) -> collections.abc.Iterator[_State]:
-        """The state, alone, and written back also when the change fails half-way: what has been started must be found by `destroy`."""
+        """The state, alone, and written back also when the change fails half-way: what has been started must be found
+        by `destroy`."""
         if not make and not self.directory.is_dir():
             raise HostsError(f"no test hosts in {self.directory}: create them first")
         with (self.directory / "lock").open("w") as lock:
@@ -348,8 +361,10 @@ class Environment:
             "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {host.hostname}\n::1 localhost ip6-localhost ip6-loopback\n",
             "etc/machine-id": f"{host.machine_id}\n",
             # Sorts before systemd's own 80-container-host0.network.
-            "etc/systemd/network/10-host0.network": f"[Match]\nName=host0\n\n[Network]\nAddress={host.address}/24\nGateway={state.network.gateway}\n"
-            "LinkLocalAddressing=no\nIPv6AcceptRA=no\nConfigureWithoutCarrier=yes\n",
+            "etc/systemd/network/10-host0.network": (
+                f"[Match]\nName=host0\n\n[Network]\nAddress={host.address}/24\nGateway={state.network.gateway}\n"
+                "LinkLocalAddressing=no\nIPv6AcceptRA=no\nConfigureWithoutCarrier=yes\n"
+            ),
             "root/.ssh/authorized_keys": self.key.with_suffix(".pub").read_text(),
         }
         for name, content in files.items():
@@ -434,7 +449,8 @@ def environments() -> dict[str, Path]:
 
 
 def prune() -> list[str]:
-    """Remove what is left of environments whose state is gone (their directory was deleted, say); returns their state directories."""
+    """Remove what is left of environments whose state is gone (their directory was deleted, say); returns their state
+    directories."""
     removed = []
     for identifier, directory in environments().items():
         if not (directory / "hosts.json").exists():
@@ -457,7 +473,8 @@ def remove_leftovers(identifier: str) -> None:
 def check_specifications(
     specifications: collections.abc.Sequence[HostSpecification], present: collections.abc.Mapping[str, Host]
 ) -> None:
-    """Raise HostsError where a name is no DNS label or comes twice, a host there is of another kind, or there would be too many."""
+    """Raise HostsError where a name is no DNS label or comes twice, a host there is of another kind, or there would be
+    too many."""
     names = [specification.name for specification in specifications]
     for specification in specifications:
         if not _HOST_NAME.fullmatch(specification.name):

@@ -61,7 +61,8 @@ def selected(*, upgrade: bool = False, environment: t.Mapping[str, str] | None =
     """The release that the hosts start with or, with `upgrade`, go to.
 
     Raises:
-        HostsError: the environment names a real one to start with and none to go to, or the other way round, or the file is no k3s.
+        HostsError: the environment names a real one to start with and none to go to, or the other way round, or the
+            file is no k3s.
     """
     environment = os.environ if environment is None else environment
     infix = "UPGRADE_" if upgrade else ""

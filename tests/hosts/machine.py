@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One host as this machine sees it: a supervisor (systemd-nspawn), the host's processes below it, their control group, their mounts.
+"""One host as this machine sees it: a supervisor (systemd-nspawn), the host's processes below it, their control group,
+their mounts.
 
-The overlay and the data disk are mounted in a mount namespace that only the supervisor is in: with it they are gone, however it ends.
+The overlay and the data disk are mounted in a mount namespace that only the supervisor is in: with it they are gone,
+however it ends.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ _PROGRAMS = {
     "mount": "mount",
     "mkfs.ext4": "e2fsprogs",
 }
-# $1 control group, $2 overlay options, $3 mount point, $4 data disk's image or nothing, $5 its mount point; the rest is the command.
-# A host that reboots itself makes systemd-nspawn end with 133.
+# $1 control group, $2 overlay options, $3 mount point, $4 data disk's image or nothing, $5 its mount point; the rest is
+# the command. A host that reboots itself makes systemd-nspawn end with 133.
 _START = """
 group="$1"
 mkdir -p "$group/start"
@@ -75,7 +77,8 @@ class Supervisor:
         wait_until(lambda: not self.alive(), f"the end of process {self.process}", seconds=60)
 
     def init(self) -> int:
-        """The host's process 1 as this machine numbers it, 0 where there is none; another one after a reboot of the host."""
+        """The host's process 1 as this machine numbers it, 0 where there is none; another one after a reboot of the
+        host."""
         if not self.alive():
             return 0
         own = _namespace(self.process)
@@ -141,25 +144,50 @@ class Machine:
     def start(self) -> Supervisor:
         """Boot it; the host goes on when this process ends."""
         self.control_group.mkdir(parents=True, exist_ok=True)
-        # volatile: no fsync reaches this machine's disk, and the end of a host does not wait for it. Nothing is lost by that: a power loss here
-        # spares the kernel and what it has not written yet. The kernel wants the mark of the last time removed (overlayfs.rst, "Volatile mount").
+        # volatile: no fsync reaches this machine's disk, and the end of a host does not wait for it. Nothing is lost by
+        # that: a power loss here spares the kernel and what it has not written yet. The kernel wants the mark of the
+        # last time removed (overlayfs.rst, "Volatile mount").
         shutil.rmtree(self.directory / "work" / "work" / "incompat", ignore_errors=True)
         layers = f"lowerdir={rootfs()},upperdir={self.upper},workdir={self.directory / 'work'},volatile"
         nspawn = [
-            "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=read-only", "--capability=all",
-            "--resolv-conf=off", "--timezone=off", "--link-journal=no",
-            f"--machine={self.name}", f"--hostname={self.hostname}", f"--directory={self.directory / 'root'}", f"--network-bridge={self.network.bridge}",
-        ]  # fmt: skip
+            "systemd-nspawn",
+            "--quiet",
+            "--boot",
+            "--register=no",
+            "--keep-unit",
+            "--console=read-only",
+            "--capability=all",
+            "--resolv-conf=off",
+            "--timezone=off",
+            "--link-journal=no",
+            f"--machine={self.name}",
+            f"--hostname={self.hostname}",
+            f"--directory={self.directory / 'root'}",
+            f"--network-bridge={self.network.bridge}",
+        ]
         if self.data_size:
             nspawn.append(f"--bind={self.directory / 'data'}:{DATA_PATH}")
         modules = Path("/lib/modules") / platform.release()
         if modules.is_dir():
             nspawn.append(f"--bind-ro={modules}")
         command = [
-            "nsenter", f"--net={self.network.namespace_path}", "unshare", "--mount", "--propagation", "private", "sh", "-euc", _START, "sh",
-            str(self.control_group), layers, str(self.directory / "root"),
-            str(self.image) if self.data_size else "", str(self.directory / "data"), *nspawn,
-        ]  # fmt: skip
+            "nsenter",
+            f"--net={self.network.namespace_path}",
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-euc",
+            _START,
+            "sh",
+            str(self.control_group),
+            layers,
+            str(self.directory / "root"),
+            str(self.image) if self.data_size else "",
+            str(self.directory / "data"),
+            *nspawn,
+        ]
         # The kernel settings of the network have a namespace, all others not: see OWN_SETTINGS in rootfs.py.
         environment = {
             **os.environ,
@@ -196,7 +224,8 @@ class Machine:
         )
 
     def power_off(self, supervisor: Supervisor) -> None:
-        """All processes end at once, nothing is shut down; returns when also the mounts and the network link are gone."""
+        """All processes end at once, nothing is shut down; returns when also the mounts and the network link are
+        gone."""
         if init := supervisor.init():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(
@@ -246,7 +275,10 @@ def unavailable() -> str:
     if not (rootfs_cache() / f"rootfs-{digest()}").is_dir() and shutil.which("debootstrap") is None:
         missing["debootstrap"] = "debootstrap"
     if missing:
-        return f"not installed: {', '.join(sorted(missing))}. On Debian: apt-get install {' '.join(sorted(set(missing.values())))}"
+        return (
+            f"not installed: {', '.join(sorted(missing))}. On Debian: apt-get install "
+            f"{' '.join(sorted(set(missing.values())))}"
+        )
     try:
         group = _unified() / _GROUP
         group.mkdir(exist_ok=True)

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The network of an environment: a network namespace with a bridge, reached from this machine through one link.
 
-The bridge has a namespace of its own so that the machine's firewall (Docker sets FORWARD to DROP) is not between the hosts, and so that
-deleting the namespace deletes all that is in it.
+The bridge has a namespace of its own so that the machine's firewall (Docker sets FORWARD to DROP) is not between the
+hosts, and so that deleting the namespace deletes all that is in it.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ class Network:
 
 
 def create(identifier: str, owner: str) -> Network:
-    """A network whose addresses nothing on this machine uses; `owner` is written to the link, so that `owners` finds it after a crash."""
+    """A network whose addresses nothing on this machine uses; `owner` is written to the link, so that `owners` finds it
+    after a crash."""
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "network.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # no other environment takes the same addresses between looking and setting
@@ -117,7 +118,8 @@ def create(identifier: str, owner: str) -> Network:
             )
             call(["ip", "link", "set", network.link, "alias", (_LABEL + owner)[:255]])
             call(["ip", "address", "add", f"{network.gateway}/24", "dev", network.link])
-            # An address of its own: else it takes the least of its ports', another one when that host goes, and what hosts then send to the old one is lost.
+            # An address of its own: else it takes the least of its ports', another one when that host goes, and what
+            # hosts then send to the old one is lost.
             address = f"02:{os.urandom(5).hex(':')}"
             call(
                 [
@@ -169,7 +171,8 @@ def _free_subnet(start: int) -> str:
 
 
 def free_subnet(taken: list[ipaddress.IPv4Network], start: int) -> str:
-    """A /24 of 10.128.0.0/9 (k3s uses 10.42 and 10.43) that overlaps none of `taken`; `start` decides where the search begins.
+    """A /24 of 10.128.0.0/9 (k3s uses 10.42 and 10.43) that overlaps none of `taken`; `start` decides where the search
+    begins.
 
     Raises:
         HostsError: all are taken.

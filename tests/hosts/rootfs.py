@@ -35,8 +35,8 @@ PACKAGES = (
     "systemd",
     "systemd-sysv",
 )
-# The settings that k3s and its hardening guide touch and that have no namespace. Hosts get a copy each: one host's `sysctl -w`
-# must change neither this machine nor its neighbours, and a blank host must be blank.
+# The settings that k3s and its hardening guide touch and that have no namespace. Hosts get a copy each: one host's
+# `sysctl -w` must change neither this machine nor its neighbours, and a blank host must be blank.
 OWN_SETTINGS = (
     "fs/file-max",
     "fs/inotify/max_queued_events",
@@ -78,9 +78,12 @@ ExecStart=/usr/local/lib/own-settings
 [Install]
 WantedBy=sysinit.target
 """,
-    "etc/ssh/sshd_config.d/test-hosts.conf": "PermitRootLogin prohibit-password\nPasswordAuthentication no\nUseDNS no\nMaxStartups 200\nMaxSessions 100\n",
+    "etc/ssh/sshd_config.d/test-hosts.conf": "PermitRootLogin prohibit-password\nPasswordAuthentication no\nUseDNS "
+    "no\nMaxStartups 200\nMaxSessions 100\n",
     # Kept over a power loss, and nothing of it is dropped.
-    "etc/systemd/journald.conf.d/test-hosts.conf": "[Journal]\nStorage=persistent\nRateLimitIntervalSec=0\nSystemMaxUse=64M\n",
+    "etc/systemd/journald.conf.d/test-hosts.conf": (
+        "[Journal]\nStorage=persistent\nRateLimitIntervalSec=0\nSystemMaxUse=64M\n"
+    ),
     "etc/apt/sources.list": "",  # no network; and the mirror that made this is nobody else's business
     "etc/resolv.conf": "",
 }
@@ -114,7 +117,8 @@ def digest() -> str:
 
 
 def rootfs() -> Path:
-    """The root file system's directory: from the cache, or built into it (1 to 2 minutes the first time). For reading only.
+    """The root file system's directory: from the cache, or built into it (1 to 2 minutes the first time). For reading
+    only.
 
     Raises:
         HostsError: debootstrap failed; the message has the end of its log.
@@ -144,7 +148,8 @@ def _bootstrap(directory: Path) -> None:
     if done.returncode:
         end = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
         raise HostsError(
-            f"debootstrap ended with {done.returncode}. WASMFAAS_DEBIAN_MIRROR=URL names another mirror. The end of {log}:\n{end}"
+            f"debootstrap ended with {done.returncode}. WASMFAAS_DEBIAN_MIRROR=URL names another mirror. The end of "
+            f"{log}:\n{end}"
         )
     log.unlink()
 

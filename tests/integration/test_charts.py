@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Charts by HelmChart objects, against the real API server with the real Job controller; helm-controller and kubelets are played by a strict stand-in."""
+"""Charts by HelmChart objects, against the real API server with the real Job controller; helm-controller and kubelets
+are played by a strict stand-in."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.charts import (
     component,
+    helm,
     helm_controller,
-    helm_program,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.doctor import node_diagnosis
@@ -102,7 +103,8 @@ AGENT = {"repository": "https://charts.example.com/", "version": "2.0.0", "chart
 
 
 class Cluster:
-    """A control plane of this module's own, with the stand-in, and a part of a platform under names that no other test uses."""
+    """A control plane of this module's own, with the stand-in, and a part of a platform under names that no other test
+    uses."""
 
     def __init__(self, control_plane: ControlPlane, stand_in: HelmControllerStandIn) -> None:
         self.control_plane = control_plane
@@ -206,8 +208,8 @@ def stand_in(
 def cluster(
     plane: ControlPlane, stand_in: HelmControllerStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> collections.abc.Iterator[Cluster]:
-    monkeypatch.setattr(charts_controller, "Patience", lambda: QUICK)
-    monkeypatch.setattr(charts_controller, "QUIET_SECONDS", 1.0)
+    monkeypatch.setattr(helm_controller, "Patience", lambda: QUICK)
+    monkeypatch.setattr(helm_controller, "QUIET_SECONDS", 1.0)
     stand_in.installs.clear()
     stand_in.uninstalls.clear()
     made = Cluster(plane, stand_in)
@@ -361,7 +363,8 @@ def test_the_cluster_s_own_namespaces_stay(cluster: Cluster) -> None:
 
 
 def test_what_is_not_wanted_any_more_goes(cluster: Cluster) -> None:
-    """As of a setting that is switched off; also of a kind that the cluster does not have, or that another manager has changed since."""
+    """As of a setting that is switched off; also of a kind that the cluster does not have, or that another manager has
+    changed since."""
     policy = {"apiVersion": "example.com/v1", "kind": "Unknown", "metadata": {"name": "none"}}
     old = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "after", "namespace": cluster.namespace}}
     path = f"/api/v1/namespaces/{cluster.namespace}/configmaps/after"
@@ -431,11 +434,11 @@ def test_a_run_cut_off_anywhere_converges(cluster: Cluster, monkeypatch: pytest.
         kubectl._run = counted
         return kubectl
 
-    monkeypatch.setattr(charts, "host_kubectl", cut)
+    monkeypatch.setattr(component, "host_kubectl", cut)
     with pytest.raises(CutOffError):
         cluster.run()
     monkeypatch.undo()
-    monkeypatch.setattr(charts_controller, "Patience", lambda: QUICK)
+    monkeypatch.setattr(helm_controller, "Patience", lambda: QUICK)
     cluster.run()
     deployment = cluster.api.get(f"/apis/apps/v1/namespaces/{cluster.namespace}/deployments/web")
     assert deployment is not None
@@ -717,9 +720,9 @@ def test_bad_input(cluster: Cluster) -> None:
 
 def test_neither_controller_nor_helm(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        charts_controller, "DEFINITION", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/none.example.com"
+        helm_controller, "DEFINITION", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/none.example.com"
     )
-    monkeypatch.setattr(charts_controller, "START_SECONDS", 0.0)
+    monkeypatch.setattr(helm_controller, "START_SECONDS", 0.0)
     kind = {"apiVersion": "none.example.com/v1", "kind": "HelmChart", "metadata": {"name": cluster.chart}}
     monkeypatch.setattr(helm_controller.Controller, "objects", lambda _self, _charts: [kind])
     with pytest.raises(PlatformError, match=r"no kind HelmChart.* and there is no program helm"):
@@ -728,12 +731,12 @@ def test_neither_controller_nor_helm(cluster: Cluster, monkeypatch: pytest.Monke
 
 
 def test_k3s_has_its_own_place_for_the_kubeconfig() -> None:
-    assert helm_program.connection(["/usr/local/bin/k3s", "kubectl"]) == ["--kubeconfig=/etc/rancher/k3s/k3s.yaml"]
-    assert helm_program.connection(["kubectl", "--kubeconfig", "/a", "--context=b"]) == [
+    assert helm.connection(["/usr/local/bin/k3s", "kubectl"]) == ["--kubeconfig=/etc/rancher/k3s/k3s.yaml"]
+    assert helm.connection(["kubectl", "--kubeconfig", "/a", "--context=b"]) == [
         "--kubeconfig=/a",
         "--kube-context=b",
     ]
-    assert helm_program.connection(["kubectl"]) == []
+    assert helm.connection(["kubectl"]) == []
 
 
 # As Ansible runs it

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Charts by the real program helm, on a real API server that has no HelmChart kind. Pods are the real controllers', their kubelet is played."""
+"""Charts by the real program helm, on a real API server that has no HelmChart kind. Pods are the real controllers',
+their kubelet is played."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.charts import component, helm_program
+from ansible_collections.wasmfaas.platform.plugins.module_utils.charts import component
+from ansible_collections.wasmfaas.platform.plugins.module_utils.charts import helm as charts_helm
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.workloads import Patience, Workloads
 
@@ -61,7 +63,8 @@ class Cluster:
         self.notes = directory / "helm-calls"
         self.program = write_private(
             directory / "helm",
-            f'#!/bin/sh\nfor word; do echo "$word"; case $word in --values=*) stat -c %a "${{word#*=}}";; esac; done >> {self.notes}\nexec {helm} "$@"\n',
+            f'#!/bin/sh\nfor word; do echo "$word"; case $word in --values=*) stat -c %a "${{word#*=}}";; esac; done '
+            f'>> {self.notes}\nexec {helm} "$@"\n',
         )
         self.program.chmod(0o700)
         self.api = Api(control_plane.kubeconfig)

@@ -62,7 +62,8 @@ STEPS = """
 
 @pytest.fixture
 def inventory(tmp_path: Path) -> Path:
-    """As scripts/terraform_inventory.py makes it, with the variables of inventories/aws; its one server is never reached."""
+    """As scripts/terraform_inventory.py makes it, with the variables of inventories/aws; its one server is never
+    reached."""
     variables = {
         "ansible_host": "192.0.2.1",
         "ansible_user": "ec2-user",

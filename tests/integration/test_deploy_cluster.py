@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Deploys functions to a real Kubernetes API server, with the real SpinKube operator and a played kubelet behind it and a real registry beside it."""
+"""Deploys functions to a real Kubernetes API server, with the real SpinKube operator and a played kubelet behind it and
+a real registry beside it."""
 
 from __future__ import annotations
 
@@ -301,7 +302,8 @@ def restarts(api: KubernetesApi, name: str) -> list[int]:
 def test_replicas_of_a_fresh_artifact_that_collide_in_the_shim_come_up(
     deployment: Deployment, project: FunctionProject, api: KubernetesApi
 ) -> None:
-    """All but the first end once or twice with exit code 137, and the kubelet says CrashLoopBackOff; the next restart works."""
+    """All but the first end once or twice with exit code 137, and the kubelet says CrashLoopBackOff; the next restart
+    works."""
     first = deployment.deploy(project, replicas=8)
     assert first["changed"] is True and deployment.call(first).json()["image"] == first["image"]
     assert max(restarts(api, project.name)) > 0, "the stand-in let no pod crash"

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bad input and faults on the way to the cluster: one readable error each, the previous version still answers, and the next run converges."""
+"""Bad input and faults on the way to the cluster: one readable error each, the previous version still answers, and the
+next run converges."""
 
 from __future__ import annotations
 
@@ -406,7 +407,8 @@ Reached = t.Callable[["subprocess.Popen[str]"], object]
 
 
 class Holds:
-    """Each method makes the deployment stay in the stage of its name, and gives how to see from outside that it is there."""
+    """Each method makes the deployment stay in the stage of its name, and gives how to see from outside that it is
+    there."""
 
     def __init__(
         self, deployed: Deployed, registry: FaultyProxy, api: FaultyProxy, front: FaultyProxy, folder: Path

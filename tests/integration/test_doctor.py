@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a user sees of doctor.yml and verify-ha.yml, with the real ansible-playbook, where no host can be reached: findings and refusals, never a traceback."""
+"""What a user sees of doctor.yml and verify-ha.yml, with the real ansible-playbook, where no host can be reached:
+findings and refusals, never a traceback."""
 
 from __future__ import annotations
 
@@ -15,7 +16,10 @@ from .support.playbooks import Playbooks, extra
 
 INVENTORY = """
 all:
-  vars: {ansible_connection: ssh, ansible_port: 1, ansible_ssh_common_args: "-F none -o BatchMode=yes -o ConnectTimeout=2"}
+  vars:
+    ansible_connection: ssh
+    ansible_port: 1
+    ansible_ssh_common_args: "-F none -o BatchMode=yes -o ConnectTimeout=2"
 k3s_server:
   hosts:
     server-1: {ansible_host: 127.0.0.1}

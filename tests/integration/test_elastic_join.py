@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A machine of a scaling group joins by itself: site.yml publishes, a host boots with the group's user data, and the cluster has a node, or nothing of it."""
+"""A machine of a scaling group joins by itself: site.yml publishes, a host boots with the group's user data, and the
+cluster has a node, or nothing of it."""
 
 from __future__ import annotations
 
@@ -127,7 +128,8 @@ def test_joins(world: World) -> None:
     assert shown("systemctl is-enabled k3s-agent.service") == "enabled"
     assert (
         shown(
-            "stat -c %a /etc/rancher/k3s/agent-token /etc/rancher/k3s/config.yaml /usr/local/bin/containerd-shim-spin-v2"
+            "stat -c %a /etc/rancher/k3s/agent-token /etc/rancher/k3s/config.yaml "
+            "/usr/local/bin/containerd-shim-spin-v2"
         )
         == "600\n600\n755"
     )
@@ -161,7 +163,10 @@ def test_joins(world: World) -> None:
     [
         (
             "wrong checksum",
-            r"s3://demo-bundles/bundles/worker-wasm/[0-9a-f]{64}\.tar\.gz has the sha256 [0-9a-f]{64}\. Run site\.yml again",
+            (
+                r"s3://demo-bundles/bundles/worker-wasm/[0-9a-f]{64}\.tar\.gz has the sha256 [0-9a-f]{64}\. Run "
+                r"site\.yml again"
+            ),
         ),
         ("missing token", rf"The parameter {TOKEN_PARAMETER} has no value yet\. site\.yml writes it\."),
         (
@@ -224,7 +229,8 @@ def test_site_yml_puts_a_spoilt_bundle_right(world: World) -> None:
 
 
 def test_user_data_is_terraforms(tmp_path: Path) -> None:
-    """What the machines here boot with is, byte by byte, what Terraform's template gives; and it fits into what EC2 takes."""
+    """What the machines here boot with is, byte by byte, what Terraform's template gives; and it fits into what EC2
+    takes."""
     terraform = shutil.which("terraform")
     if not terraform:
         pytest.skip("terraform is not in PATH.")

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The example functions: their own tests, and the way of hello-python and hello-js through the product with their own build commands."""
+"""The example functions: their own tests, and the way of hello-python and hello-js through the product with their own
+build commands."""
 
 from __future__ import annotations
 
@@ -96,7 +97,8 @@ def test_an_example_is_built_and_runs_on_the_pinned_shim(name: str, tmp_path: Pa
 
 
 def test_j2w_that_fails_with_exit_code_0_pushes_nothing_of_its_last_build(tmp_path: Path) -> None:
-    """bytecodealliance/ComponentizeJS#113, with a project as users have it: nothing but the product looks after the old output."""
+    """bytecodealliance/ComponentizeJS#113, with a project as users have it: nothing but the product looks after the old
+    output."""
     if shutil.which("npm") is None:
         pytest.skip("npm, which hello-js is built with, is not installed")
     folder = copy_of("hello-js", tmp_path)

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Canary, promotion, rollback, hosts, quotas and logs on a real Kubernetes API server with the real SpinKube operator; the kubelet is played."""
+"""Canary, promotion, rollback, hosts, quotas and logs on a real Kubernetes API server with the real SpinKube operator;
+the kubelet is played."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ from .support.playbooks import Playbooks, extra
 from .support.servers import wait_until
 
 HEADER = r"==> {pod} \(running(, restarted (once|\d+ times))?, on wasm-node\) <=="
-"""What stands above a pod's lines; the played node lets pods of one image that start together crash first (its `collision`)."""
+"""What stands above a pod's lines; the played node lets pods of one image that start together crash first (its
+`collision`)."""
 
 
 @pytest.fixture
@@ -60,9 +62,15 @@ def change_version(
     """As promote-function.yml and rollback-function.yml; raises PlatformError."""
     parameters = {
         **dict.fromkeys(kubernetes_auth_arguments()),
-        "name": name, "namespace": "default", "state": state, "to": None, "probe_ca_file": None, "wait_timeout": 60,
-        "probe_address": f"127.0.0.1:{deployment.stand_in.front_port}", "kubeconfig": str(deployment.control_plane.kubeconfig),
-    }  # fmt: skip
+        "name": name,
+        "namespace": "default",
+        "state": state,
+        "to": None,
+        "probe_ca_file": None,
+        "wait_timeout": 60,
+        "probe_address": f"127.0.0.1:{deployment.stand_in.front_port}",
+        "kubeconfig": str(deployment.control_plane.kubeconfig),
+    }
     return run_version({**parameters, **options}, check_mode, set())
 
 
@@ -580,7 +588,8 @@ def test_the_versions_of_a_function_by_playbook(
 
     shown = playbooks.run("list-functions.yml", *named)
     assert re.search(
-        rf"default +{project.name} +ready +1/1 +20% [0-9a-f]{{12}} 1/1 +http://{project.name}\.default\S+ +[0-9a-f]{{12}} +\d+[smh]",
+        rf"default +{project.name} +ready +1/1 +20% [0-9a-f]{{12}} 1/1 +http://{project.name}\.default\S+ "
+        rf"+[0-9a-f]{{12}} +\d+[smh]",
         shown.output,
     ), shown.output
 

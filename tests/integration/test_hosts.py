@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The test hosts themselves: every accident happens, nothing of it reaches this machine, and nothing is left afterwards."""
+"""The test hosts themselves: every accident happens, nothing of it reaches this machine, and nothing is left
+afterwards."""
 
 from __future__ import annotations
 
@@ -117,7 +118,8 @@ def test_power_loss_keeps_the_disk(hosts: Environment) -> None:
 def test_frozen_host_does_nothing_until_it_thaws(hosts: Environment) -> None:
     hosts.run(
         "two",
-        "nohup sh -c 'while true; do date +%s%N > /run/beat; sleep 0.05; done' >/dev/null 2>&1 & until [ -s /run/beat ]; do sleep 0.05; done",
+        "nohup sh -c 'while true; do date +%s%N > /run/beat; sleep 0.05; done' >/dev/null 2>&1 & until [ -s "
+        "/run/beat ]; do sleep 0.05; done",
     )
     hosts.freeze("two")
     beats = {hosts.console("two", "cat /run/beat").stdout for _attempt in range(3) if not time.sleep(0.1)}

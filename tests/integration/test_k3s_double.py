@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stand-in of k3s keeps k3s' contract where it is strict: hosts are network namespaces of this machine with their own /etc/rancher and /var/lib."""
+"""The stand-in of k3s keeps k3s' contract where it is strict: hosts are network namespaces of this machine with their
+own /etc/rancher and /var/lib."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ from tests.unit.roles.role_rendering import RenderedRole
 TOKEN = "sesame-of-the-tests"
 NETWORK = "10.97.3"
 START_SECONDS = 120.0
-NAMES = f"wk{os.getpid()}"  # of this session: the kernel takes a device away some time after its namespace; at most 15 letters with the endings
+# of this session: the kernel takes a device away some time after its namespace; at most 15 letters with the endings
+NAMES = f"wk{os.getpid()}"
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or not all(shutil.which(program) for program in ("ip", "unshare", "mount")),
@@ -85,7 +87,8 @@ class Host:
             dir=own / "work"
         )  # the kernel takes some time to let go of that of a process that was killed
         mounts = (
-            f"mount -t overlay overlay -o lowerdir=/etc,upperdir={own}/etc,workdir={work} /etc && mount --bind {own}/lib /var/lib && "
+            f"mount -t overlay overlay -o lowerdir=/etc,upperdir={own}/etc,workdir={work} /etc && mount --bind "
+            f"{own}/lib /var/lib && "
             f'hostname {self.namespace} && PATH={own}/bin:$PATH exec {self.k3s} "$@"'
         )
         return [
@@ -344,7 +347,8 @@ def test_one_port_for_supervisor_and_api(cluster: list[Host]) -> None:
 import ssl, urllib.error, urllib.request
 for path in ("/ping", "/cacerts", "/readyz", "/v1-k3s/server-bootstrap"):
     try:
-        print(urllib.request.urlopen("https://{first.address}:6443" + path, context=ssl._create_unverified_context(), timeout=5).status)
+        url, context = "https://{first.address}:6443" + path, ssl._create_unverified_context()
+        print(urllib.request.urlopen(url, context=context, timeout=5).status)
     except urllib.error.HTTPError as error:
         print(error.code)
 """
@@ -404,7 +408,8 @@ def test_a_new_host_of_an_old_name_is_refused(cluster: list[Host]) -> None:
 
 @needs_root
 def test_a_server_logs_the_faults_of_others_as_errors(cluster: list[Host]) -> None:
-    """An agent with an old password, and one of a name that is taken (k3s v1.35.5: pkg/util/apierrors.go, pkg/server/auth/auth.go)."""
+    """An agent with an old password, and one of a name that is taken (k3s v1.35.5: pkg/util/apierrors.go,
+    pkg/server/auth/auth.go)."""
     first, _second, agent, stranger = cluster
     stranger.configure(server=f"https://{first.address}:6443", token="an-old-one")
     stranger.start("agent")
@@ -419,7 +424,10 @@ def test_a_server_logs_the_faults_of_others_as_errors(cluster: list[Host]) -> No
     for expected in (
         rf"Failed to authenticate request from {stranger.address}:\d+: invalid username/password combination",
         rf"Sending HTTP/\d\.\d 401 response to {stranger.address}:\d+: not authorized",
-        rf"Sending HTTP/\d\.\d 403 response to {stranger.address}:\d+: unable to verify password for node {agent.namespace}: hash does not match",
+        (
+            rf"Sending HTTP/\d\.\d 403 response to {stranger.address}:\d+: unable to verify password for node "
+            rf"{agent.namespace}: hash does not match"
+        ),
     ):
         assert any(re.search(expected, line) for line in errors), (expected, errors)
     known = journal.known_cause(first.log)
@@ -454,7 +462,8 @@ def test_a_member_that_was_killed_is_unhealthy_and_a_member(cluster: list[Host])
 
 @needs_root
 def test_another_agent_token_stops_the_start_after_the_next(cluster: list[Host]) -> None:
-    """The first start with it writes server/cred/passwd and saves nothing; the way out is to save by telling the server token once more (k3s-io/k3s#8066)."""
+    """The first start with it writes server/cred/passwd and saves nothing; the way out is to save by telling the server
+    token once more (k3s-io/k3s#8066)."""
     stranger = cluster[3]
     stranger.stop()
     shutil.rmtree(stranger.data, ignore_errors=True)
@@ -503,7 +512,8 @@ def test_another_agent_token_stops_the_start_after_the_next(cluster: list[Host])
 
 @needs_root
 def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Host]) -> None:
-    """With what that one has on disk, as before v1.32.3, and later where it cannot read etcd, as here without a majority (k3s-io/k3s#11844)."""
+    """With what that one has on disk, as before v1.32.3, and later where it cannot read etcd, as here without a
+    majority (k3s-io/k3s#11844)."""
     first, second, *_others = cluster
 
     def again(host: Host) -> None:
@@ -544,7 +554,8 @@ def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Ho
 
 @needs_root
 def test_a_snapshot_brings_back_what_was_deleted(cluster: list[Host]) -> None:
-    """Reset to one server from a snapshot, which needs the token; the other one's data have to go (facts §2 Restore)."""
+    """Reset to one server from a snapshot, which needs the token; the other one's data have to go (facts §2
+    Restore)."""
     first, second, _agent, stranger = cluster
     stranger.stop()
     first.kubectl("create", "configmap", "kept", "--from-literal=a=b")
@@ -579,7 +590,8 @@ def test_a_snapshot_brings_back_what_was_deleted(cluster: list[Host]) -> None:
 
 @needs_root
 def test_a_deleted_server_joins_again_at_its_next_start(cluster: list[Host]) -> None:
-    """Its member goes with its Node; it stays up with a dead API, and the next start moves its data aside (k3s v1.35.5: pkg/etcd/etcd.go Register)."""
+    """Its member goes with its Node; it stays up with a dead API, and the next start moves its data aside (k3s v1.35.5:
+    pkg/etcd/etcd.go Register)."""
     first, second, *_others = cluster
     process, member = second.process, annotation(first, second, "node-name")
     assert process is not None

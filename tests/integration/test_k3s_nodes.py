@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Labels, taints, objects and removal of nodes through kubectl, against a real API server with Nodes that nobody runs."""
+"""Labels, taints, objects and removal of nodes through kubectl, against a real API server with Nodes that nobody
+runs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""k3s_service and managed_files on a real host: real systemd, real journal, real SSH; only k3s itself is played, by a shell script.
+"""k3s_service and managed_files on a real host: real systemd, real journal, real SSH; only k3s itself is played, by a
+shell script.
 
 What k3s does is the scenarios' business (molecule/), with the stand-in or a real binary.
 """
@@ -30,13 +31,16 @@ case "$1" in
 kubectl)
     for last; do :; done
     case "$last" in
-    /readyz) [ -e /run/k3s-ready ] && echo ok || { echo "Error from server (ServiceUnavailable): apiserver not ready" >&2; exit 1; } ;;
+    /readyz)
+        [ -e /run/k3s-ready ] && echo ok ||
+            { echo "Error from server (ServiceUnavailable): apiserver not ready" >&2; exit 1; } ;;
     /api/v1/nodes) cat /run/nodes.json 2>/dev/null || echo '{"items": []}' ;;
     esac ;;
 server)
     rm -f /run/k3s-ready
     if grep -q wrong /etc/rancher/k3s/config.yaml; then
-        echo "level=fatal msg=\\"preparing server: failed to validate token: not authorized ($(cat /etc/rancher/k3s/token))\\""
+        token="$(cat /etc/rancher/k3s/token)"
+        echo "level=fatal msg=\\"preparing server: failed to validate token: not authorized ($token)\\""
         exit 1
     fi
     touch /run/k3s-ready
@@ -179,7 +183,8 @@ def test_a_server_that_the_cluster_removed_does_not_start(server: Server) -> Non
     for way in ("systemctl kill --signal=KILL k3s", "systemctl start k3s"):
         server.environment.run(
             "one",
-            f"{way}; timeout 60 sh -c 'until systemctl show -p ActiveState k3s | grep -q =inactive; do sleep 0.5; done'",
+            f"{way}; timeout 60 sh -c 'until systemctl show -p ActiveState k3s | grep -q =inactive; do sleep 0.5; "
+            "done'",
         )
     shown = server.environment.run("one", "systemctl show -p ActiveState -p ConditionResult k3s").stdout
     assert sorted(shown.split()) == ["ActiveState=inactive", "ConditionResult=no"]

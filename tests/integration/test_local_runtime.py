@@ -40,7 +40,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wasm
 SECRET = "s3cret-value-of-a-variable"
 
 
-# ---- what the tests run ----------------------------------------------------------------------------------------------------
+# ---- what the tests run
+# ----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -67,8 +68,10 @@ def workbench() -> bytes:
         search_path = f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"
         subprocess.run(
             [environment / "bin" / "componentize-py", "-w", "spin-http", "componentize", "app", "-o", partial],
-            cwd=source.parent, env={**os.environ, "PATH": search_path, "VIRTUAL_ENV": str(environment)}, check=True,
-        )  # fmt: skip
+            cwd=source.parent,
+            env={**os.environ, "PATH": search_path, "VIRTUAL_ENV": str(environment)},
+            check=True,
+        )
         partial.rename(result)
     return result.read_bytes()
 
@@ -128,10 +131,18 @@ class Functions:
 
     def request(self, application: Application, name: str = "hello", **more: t.Any) -> runtime.StartRequest:
         values: dict[str, t.Any] = dict(
-            state_directory=self.root, runtime_directory=self.installed.runtime_directory, namespace="default", name=name, digest=application.digest,
-            source_digest="sha256:source", settings_digest="sha256:settings", image="oci:test", locked_application=application.locked,
-            open_blob=lambda digest: io.BytesIO(application.blobs[digest]), runtime="jco",
-        )  # fmt: skip
+            state_directory=self.root,
+            runtime_directory=self.installed.runtime_directory,
+            namespace="default",
+            name=name,
+            digest=application.digest,
+            source_digest="sha256:source",
+            settings_digest="sha256:settings",
+            image="oci:test",
+            locked_application=application.locked,
+            open_blob=lambda digest: io.BytesIO(application.blobs[digest]),
+            runtime="jco",
+        )
         return runtime.StartRequest(**{**values, **more})
 
     def start(self, application: Application, name: str = "hello", **more: t.Any) -> LocalFunction:
@@ -236,7 +247,8 @@ class Load:
             thread.join()
 
 
-# ---- a component and what it is given --------------------------------------------------------------------------------------
+# ---- a component and what it is given
+# --------------------------------------------------------------------------------------
 
 
 def test_component_answers_with_the_headers_of_spin(shared: LocalFunction) -> None:
@@ -349,7 +361,8 @@ def test_requests_that_come_while_a_new_instance_is_made_are_all_answered(shared
     assert collections.Counter(answers) == {500: 3, 200: 21}
 
 
-# ---- deploying -------------------------------------------------------------------------------------------------------------
+# ---- deploying
+# -------------------------------------------------------------------------------------------------------------
 
 
 def test_state_tells_what_runs(functions: Functions, workbench: bytes) -> None:
@@ -377,7 +390,8 @@ def test_first_request_is_answered_at_once(functions: Functions, workbench: byte
         answer = ask(function, "/x")
         seconds.append(time.perf_counter() - begin)
         assert answer.json()["requests"] == 1
-    # The goal of 100 ms is measured in bench/; the quickest of three leaves room for a busy machine. Without the rehearsal each takes over 1 s there.
+    # The goal of 100 ms is measured in bench/; the quickest of three leaves room for a busy machine. Without the
+    # rehearsal each takes over 1 s there.
     assert min(seconds) < 0.5
 
 
@@ -600,7 +614,8 @@ def test_what_a_killed_run_left_is_mended(functions: Functions, workbench: bytes
     assert [path.name for path in (function.state_directory / "releases").iterdir()] == [release.name]
 
 
-# ---- refusals --------------------------------------------------------------------------------------------------------------
+# ---- refusals
+# --------------------------------------------------------------------------------------------------------------
 
 CORE_MODULE = b"\0asm\x01\0\0\0"
 EMPTY_COMPONENT = b"\0asm\x0d\0\x01\0"
@@ -709,7 +724,8 @@ def test_a_runtime_that_is_not_installed(functions: Functions, workbench: bytes,
     assert "local_runtime" in caught.value.next_step
 
 
-# ---- Spin, played by spin_stub ---------------------------------------------------------------------------------------------
+# ---- Spin, played by spin_stub
+# ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -804,7 +820,8 @@ def test_no_spin_where_it_is_named(functions: Functions, tmp_path: Path) -> None
         functions.start(spin_application(), runtime="auto", spin_executable=tmp_path / "spin", variables={"token": "x"})
 
 
-# ---- installing ------------------------------------------------------------------------------------------------------------
+# ---- installing
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_installing_twice_changes_nothing(installed: installation.Installation) -> None:

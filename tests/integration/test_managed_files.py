@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""managed_files with the real ansible-playbook: what it changes, what it refuses, what it must not show, and what a cut run leaves."""
+"""managed_files with the real ansible-playbook: what it changes, what it refuses, what it must not show, and what a cut
+run leaves."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The configuration of role observability in the real OpenTelemetry collector, which asks a real API server with the rights that the role gives it.
+"""The configuration of role observability in the real OpenTelemetry collector, which asks a real API server with the
+rights that the role gives it.
 
-Where it hands things on, a stand-in of Loki, Tempo and Prometheus keeps what it gets: the exporters are told to write JSON, and traces go by HTTP.
+Where it hands things on, a stand-in of Loki, Tempo and Prometheus keeps what it gets: the exporters are told to write
+JSON, and traces go by HTTP.
 """
 
 from __future__ import annotations
@@ -134,7 +136,8 @@ def _records(
 
 @dataclasses.dataclass(frozen=True)
 class Agent:
-    """A running collector: OTLP by HTTP at `otlp`, its own metrics at `metrics`, pods' and containerd's logs in folders. `pod_uid`: of the pod in the API."""
+    """A running collector: OTLP by HTTP at `otlp`, its own metrics at `metrics`, pods' and containerd's logs in
+    folders. `pod_uid`: of the pod in the API."""
 
     sink: Sink
     otlp: str
@@ -242,7 +245,8 @@ def rights(control_plane: ControlPlane, rules: list[dict[str, t.Any]]) -> Path:
 
 
 def make_pod(control_plane: ControlPlane) -> str:
-    """A replica of function `hello` on the collector's node, whose address is the one that the tests send from; its UID."""
+    """A replica of function `hello` on the collector's node, whose address is the one that the tests send from; its
+    UID."""
     control_plane.create_namespace("shop")
     pod = {
         "apiVersion": "v1",

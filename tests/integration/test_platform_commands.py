@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kubectl commands in tasks of aws_integration and function_registry, as the tasks have them, against the real API server."""
+"""The kubectl commands in tasks of aws_integration and function_registry, as the tasks have them, against the real API
+server."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Charts for an air gap: from an HTTP repository and from the real Distribution registry, into the folder, and out of it on the other side."""
+"""Charts for an air gap: from an HTTP repository and from the real Distribution registry, into the folder, and out of
+it on the other side."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The list of the platform's images for an air gap, rendered by the real program helm. The charts are small ones of these tests, and the real one of
-cert-manager, which lies in its Go module; the other real ones can't be had here."""
+"""The list of the platform's images for an air gap, rendered by the real program helm. The charts are small ones of
+these tests, and the real one of cert-manager, which lies in its Go module; the other real ones can't be had here."""
 
 from __future__ import annotations
 
@@ -163,7 +163,10 @@ def test_every_part_is_in_the_list(helm: str, tmp_path: Path) -> None:
     ]
     parts = [part for part in known if part != "aws_integration"]
     charts = [name for part in parts for name in known[part]]
-    template = 'apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: "quay.io/NAME:{{ .Values | toJson | sha256sum | trunc 8 }}"}]}\n'
+    template = (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: "
+        '"quay.io/NAME:{{ .Values | toJson | sha256sum | trunc 8 }}"}]}\n'
+    )
     for name in charts:
         (tmp_path / f"{name}.tgz").write_bytes(
             chart_archive(name, "1.0.0", {"pod.yaml": template.replace("NAME", name)}, {"untouched": True})

@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All that the platform's roles apply, against the real API server with the definitions of the versions that they install.
+"""All that the platform's roles apply, against the real API server with the definitions of the versions that they
+install.
 
-Charts are HelmCharts that a strict stand-in of the Helm controller takes; what would be in them is in tests/unit/roles/test_chart_values.py.
+Charts are HelmCharts that a strict stand-in of the Helm controller takes; what would be in them is in
+tests/unit/roles/test_chart_values.py.
 """
 
 from __future__ import annotations

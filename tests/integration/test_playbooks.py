@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The playbooks with the real ansible-playbook, as a user runs them: what they do, what they print, and what they must not show."""
+"""The playbooks with the real ansible-playbook, as a user runs them: what they do, what they print, and what they must
+not show."""
 
 from __future__ import annotations
 

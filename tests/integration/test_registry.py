@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The registry step against the real Distribution registry, with skopeo as the second opinion, and against moto's ECR."""
+"""The registry step against the real Distribution registry, with skopeo as the second opinion, and against moto's
+ECR."""
 
 from __future__ import annotations
 
@@ -360,7 +361,8 @@ def resident(key):
 
 def blob(fields):
     data = fields.pop("data")
-    return Blob(**{**fields, "data": data.encode() if data is not None else None, "path": Path(fields["path"]) if fields["path"] else None})
+    path = Path(fields["path"]) if fields["path"] else None
+    return Blob(**{**fields, "data": data.encode() if data is not None else None, "path": path})
 
 described = json.loads(sys.stdin.read())
 artifact = Artifact(blob(described["manifest"]), blob(described["config"]), tuple(map(blob, described["layers"])), {})

@@ -1,8 +1,9 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests on their real way: Envoy, run by Contour from the objects in the real API, to functions that the local runtime runs in pods with addresses
-of their own. The SpinKube operator is the real one, and so is KEDA where it is built. Played are scheduler and kubelet (tests/servers/README.md)."""
+"""Requests on their real way: Envoy, run by Contour from the objects in the real API, to functions that the local
+runtime runs in pods with addresses of their own. The SpinKube operator is the real one, and so is KEDA where it is
+built. Played are scheduler and kubelet (tests/servers/README.md)."""
 
 from __future__ import annotations
 
@@ -68,7 +69,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[R
 
 
 class Hello:
-    """A function that was built once from examples/functions/hello-python; another `version` of its manifest is another artifact of the same component."""
+    """A function that was built once from examples/functions/hello-python; another `version` of its manifest is another
+    artifact of the same component."""
 
     def __init__(self, folder: Path, component: Path, name: str) -> None:
         folder.mkdir(parents=True)
@@ -267,7 +269,8 @@ def test_rollback_brings_back_what_answered_before(path: RequestPath, hello: Hel
 def tls_listener(
     path: RequestPath, certificate_authority: CertificateAuthority
 ) -> collections.abc.Iterator[dict[str, t.Any]]:
-    """The shared Gateway with a second listener, for TLS; gives the options with which a function uses it. Its certificate is for the namespace `default`."""
+    """The shared Gateway with a second listener, for TLS; gives the options with which a function uses it. Its
+    certificate is for the namespace `default`."""
     certificate, key = certificate_authority.issue("functions", "*.default.functions.example")
     client = path.control_plane.client()
     data = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
@@ -340,7 +343,8 @@ TENANT_RIGHTS: list[dict[str, t.Any]] = yaml.safe_load(
 
 @pytest.fixture(scope="module")
 def tenants(path: RequestPath) -> dict[str, Path]:
-    """Two tenants' kubeconfigs by their namespace: rights in it as the role tenant gives them, and to read the shared Gateway."""
+    """Two tenants' kubeconfigs by their namespace: rights in it as the role tenant gives them, and to read the shared
+    Gateway."""
     found = {}
     for namespace in ("tenant-a", "tenant-b"):
         path.control_plane.create_namespace(namespace)
@@ -598,7 +602,8 @@ def test_a_route_that_the_gateway_refuses_is_named(path: RequestPath, hello: Hel
 def test_functions_answer_while_the_gateways_controller_and_the_api_are_down(
     path: RequestPath, hello: Hello, api: KubernetesApi
 ) -> None:
-    """Neither is on the way of a request; nor is anything of the role observability, which is not even there in these tests."""
+    """Neither is on the way of a request; nor is anything of the role observability, which is not even there in these
+    tests."""
     deployed = path.deployment.deploy(hello.project)
     path.gateway.stop_controller()
     try:

@@ -23,7 +23,8 @@ Variables = dict[str, t.Any]
 def play(
     role: str, directory: Path, groups: dict[str, dict[str, Variables]], variables: Variables, tasks: str = "check"
 ) -> subprocess.CompletedProcess[str]:
-    """Run tasks of a role that ask no host by ansible-playbook; `groups` has the variables of hosts, by group and name."""
+    """Run tasks of a role that ask no host by ansible-playbook; `groups` has the variables of hosts, by group and
+    name."""
     hosts = {
         group: {"hosts": {host: {"ansible_connection": "local", **own} for host, own in members.items()}}
         for group, members in groups.items()

@@ -76,7 +76,8 @@ ALL_OPTIONS: dict[str, t.Any] = {
 def test_a_function_with_all_options_is_accepted_and_then_unchanged(
     deployment: Deployment, project: FunctionProject, api: KubernetesApi
 ) -> None:
-    """The operator writes each SpinApp back from its Go types: quantities are respelled, and a missing list would become null."""
+    """The operator writes each SpinApp back from its Go types: quantities are respelled, and a missing list would
+    become null."""
     project.manifest(
         variables='token = { required = true, secret = true }\nnothing = { default = "x" }',
         component_variables='variables = { t = "{{ token }}" }',
@@ -175,7 +176,8 @@ def test_what_the_validating_webhook_refuses(
 def test_an_executor_as_the_roles_write_it_stays_as_it_is(
     control_plane: ControlPlane, api: KubernetesApi, name: str, authorities: bool
 ) -> None:
-    """The executors of roles spin_operator and tenant: applied again they change nothing, and they go once no SpinApp names them."""
+    """The executors of roles spin_operator and tenant: applied again they change nothing, and they go once no SpinApp
+    names them."""
     specification = {
         "createDeployment": True,
         "deploymentConfig": {

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role tenant, run by ansible-playbook with the real kubectl on the real API server: what its kubeconfig can do there, what it can't, and what is left."""
+"""The role tenant, run by ansible-playbook with the real kubectl on the real API server: what its kubeconfig can do
+there, what it can't, and what is left."""
 
 from __future__ import annotations
 
@@ -60,7 +61,8 @@ Run = collections.abc.Callable[..., PlaybookRun]
 
 @pytest.fixture
 def run(control_plane: ControlPlane, tmp_path: Path) -> collections.abc.Iterator[Run]:
-    """Runs the role with `tenants` and other variables of an inventory; removes what is left of those tenants in the end."""
+    """Runs the role with `tenants` and other variables of an inventory; removes what is left of those tenants in the
+    end."""
     playbook = tmp_path / "tenants.yml"
     playbook.write_text(yaml.safe_dump(PLAYBOOK))
     playbooks = Playbooks(tmp_path / "home")

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build the stand-in of k3s once for each version that it is to say it is: `python -m tests.k3s_double.build --version v1.34.1+k3s1` prints the path."""
+"""Build the stand-in of k3s once for each version that it is to say it is: `python -m tests.k3s_double.build --version
+v1.34.1+k3s1` prints the path."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ KEPT = 3
 
 
 def binary(version: str = DEFAULT_VERSION) -> Path:
-    """The k3s to test with: the real one of the environment's K3S_BINARY, else the stand-in that calls itself `version`.
+    """The k3s to test with: the real one of the environment's K3S_BINARY, else the stand-in that calls itself
+    `version`.
 
     The first build takes about 10 minutes on 2 cores, another version of the same sources costs only the linking.
 

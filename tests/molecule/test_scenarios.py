@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One test for each scenario of molecule/, so that the one summary of pytest counts them. `make molecule SCENARIO=ha` runs one with its output."""
+"""One test for each scenario of molecule/, so that the one summary of pytest counts them. `make molecule SCENARIO=ha`
+runs one with its output."""
 
 from __future__ import annotations
 

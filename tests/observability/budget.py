@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What everything that site.yml installs asks of the nodes, added up from the roles' values. `python -m tests.observability.budget` writes docs/budget.md.
+"""What everything that site.yml installs asks of the nodes, added up from the roles' values. `python -m
+tests.observability.budget` writes docs/budget.md.
 
-Charts' templates are not there; CONTAINERS says which values become which container, from reading them. What a role sets and CONTAINERS does not
-know is an error.
+Charts' templates are not there; CONTAINERS says which values become which container, from reading them. What a role
+sets and CONTAINERS does not know is an error.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "budget.md"
 GROUP = "wasmfaas.dev/group"
 LIMIT = 0.85
 
-# The fleet of terraform/variables.tf: nodes of a group, CPU in thousandths and memory in MiB. Of a machine's memory the kernel keeps some for itself;
-# a twentieth is our assumption.
+# The fleet of terraform/variables.tf: nodes of a group, CPU in thousandths and memory in MiB. Of a machine's memory the
+# kernel keeps some for itself; a twentieth is our assumption.
 FLEET = {
     "control-plane": (3, "t4g.medium", 2000, round(4096 * 0.95)),
     "observability": (2, "t4g.large", 2000, round(8192 * 0.95)),
@@ -44,8 +45,8 @@ ROLES = {
 class Container:
     """Which values say what a container asks for, how many of its pods there are, and where.
 
-    `resources`, `replicas`, `selector`: ways in the values, with dots. `replicas` may be a number. `every_node`: of a DaemonSet; without a selector
-    on all nodes.
+    `resources`, `replicas`, `selector`: ways in the values, with dots. `replicas` may be a number. `every_node`: of a
+    DaemonSet; without a selector on all nodes.
     """
 
     name: str
@@ -127,10 +128,10 @@ CONTAINERS: dict[str, tuple[Container, ...]] = {
     "zot": (Container("zot", "resources"),),
 }
 
-# Not by us, and there all the same. The process is a program of the host, no pod: the scheduler does not know of it, and so it is added here.
-# k3s: docs.k3s.io/reference/resource-profiling, "K3s server with a workload" (embedded etcd) and "K3s agent"; its M are taken as MB.
-# coredns, metrics-server: requests in k3s' manifests/coredns.yaml and manifests/metrics-server/metrics-server-deployment.yaml.
-# local-path-provisioner asks for nothing.
+# Not by us, and there all the same. The process is a program of the host, no pod: the scheduler does not know of it,
+# and so it is added here. k3s: docs.k3s.io/reference/resource-profiling, "K3s server with a workload" (embedded etcd)
+# and "K3s agent"; its M are taken as MB. coredns, metrics-server: requests in k3s' manifests/coredns.yaml and
+# manifests/metrics-server/metrics-server-deployment.yaml. local-path-provisioner asks for nothing.
 K3S_PROCESS = {"control-plane": (60, 1606 / 1.048576), "observability": (30, 275 / 1.048576)}
 K3S_PODS = {"coredns": (100, 70), "metrics-server": (100, 70)}
 UNIT = {"Ki": 1 / 1024, "Mi": 1, "Gi": 1024, "": 1 / 1024 / 1024}
@@ -138,7 +139,8 @@ UNIT = {"Ki": 1 / 1024, "Mi": 1, "Gi": 1024, "": 1 / 1024 / 1024}
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A container's request and limit: thousandths of a CPU and MiB; no limit is 0. `group` is empty where any node may have it."""
+    """A container's request and limit: thousandths of a CPU and MiB; no limit is 0. `group` is empty where any node may
+    have it."""
 
     chart: str
     name: str
@@ -179,7 +181,8 @@ def _of_chart(role: str, chart: str, values: dict[str, t.Any]) -> list[Part]:
     unknown = _ways_with_requests(values) - known
     if unknown:
         raise BudgetError(
-            f"{role}: {chart} asks for resources in {', '.join(sorted(unknown))}, which CONTAINERS in {Path(__file__).name} does not have."
+            f"{role}: {chart} asks for resources in {', '.join(sorted(unknown))}, which CONTAINERS in "
+            f"{Path(__file__).name} does not have."
         )
     found = []
     for container in CONTAINERS[chart]:
@@ -233,10 +236,11 @@ def memory(text: str | float) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Load:
-    """What nodes of a group are asked for. `each`: on every node, k3s itself in it. `together`: what goes to any of them, or perhaps to another group.
+    """What nodes of a group are asked for. `each`: on every node, k3s itself in it. `together`: what goes to any of
+    them, or perhaps to another group.
 
-    `fullest`: the worst node when the pods of `together` are spread, each to where most is left, the largest first; `alone`: all of it on one node.
-    Shares of a node, CPU and memory.
+    `fullest`: the worst node when the pods of `together` are spread, each to where most is left, the largest first;
+    `alone`: all of it on one node. Shares of a node, CPU and memory.
     """
 
     each: tuple[float, float]
@@ -273,29 +277,48 @@ def document() -> str:
     lines = [
         "# What the platform asks of its nodes",
         "",
-        "Made by `python -m tests.observability.budget` from the values that the roles give to their charts, with Terraform's default fleet and all parts",
-        "installed; `tests/unit/roles/test_budget.py` keeps it current and fails where a node of these groups would have more than",
+        (
+            "Made by `python -m tests.observability.budget` from the values that the roles give to their charts, with "
+            "Terraform's default fleet and all parts"
+        ),
+        (
+            "installed; `tests/unit/roles/test_budget.py` keeps it current and fails where a node of these groups "
+            "would "
+            "have more than"
+        ),
         f"{LIMIT:.0%} of its CPU or memory requested.",
         "",
-        "| group | nodes | CPU of a node | memory of a node | fullest node: CPU | fullest node: memory | all on one node: CPU | all on one node: memory |",
+        (
+            "| group | nodes | CPU of a node | memory of a node | fullest node: CPU | fullest node: memory | all on "
+            "one "
+            "node: CPU | all on one node: memory |"
+        ),
         "|---|---|---|---|---|---|---|---|",
     ]
     for group, (nodes, machine, node_cpu, node_memory) in FLEET.items():
         found = load(group)
         lines.append(
-            f"| {group} | {nodes} × {machine} | {node_cpu} m | {node_memory} MiB | {found.fullest[0]:.0%} | {found.fullest[1]:.0%} "
+            f"| {group} | {nodes} × {machine} | {node_cpu} m | {node_memory} MiB | {found.fullest[0]:.0%} | "
+            f"{found.fullest[1]:.0%} "
             f"| {found.alone[0]:.0%} | {found.alone[1]:.0%} |"
         )
     lines += [
         "",
-        "Fullest node: pods go where most room is left, the largest first. All on one node: the other nodes of the group are away. A node's memory is",
-        "95 % of the machine's, since the kernel keeps some (an assumption). What may go to any node is counted in full in both groups. Functions, builds",
+        (
+            "Fullest node: pods go where most room is left, the largest first. All on one node: the other nodes of the "
+            "group are away. A node's memory is"
+        ),
+        (
+            "95 % of the machine's, since the kernel keeps some (an assumption). What may go to any node is counted in "
+            "full in both groups. Functions, builds"
+        ),
         "and their nodes are not in here.",
         "",
         "| part | container | pods | where | CPU | memory | CPU at most | memory at most |",
         "|---|---|---|---|---|---|---|---|",
         *(
-            f"| k3s | the process, with etcd and containerd | 1 | each node of {group} | {cpu:g} m | {memory:.0f} MiB | | |"
+            f"| k3s | the process, with etcd and containerd | 1 | each node of {group} | {cpu:g} m | {memory:.0f} "
+            "MiB | | |"
             for group, (cpu, memory) in K3S_PROCESS.items()
         ),
         *(
@@ -319,12 +342,21 @@ def document() -> str:
         )
         lines.append(
             f"| {part.chart} | {part.name} | {part.count} | {where} | {part.cpu:g} m | {part.memory:g} MiB "
-            f"| {f'{part.cpu_limit:g} m' if part.cpu_limit else ''} | {f'{part.memory_limit:g} MiB' if part.memory_limit else ''} |"
+            f"| {f'{part.cpu_limit:g} m' if part.cpu_limit else ''} | "
+            f"{f'{part.memory_limit:g} MiB' if part.memory_limit else ''} |"
         )
     lines += [
         "",
-        "Sources for k3s: docs.k3s.io/reference/resource-profiling (its process; 95th percentile of a measurement on x86-64 with k3s 1.26) and k3s'",
-        "manifests (its pods). The process is no pod: the scheduler does not count it, which is why 85 % and not 100 % is the limit here.",
+        (
+            "Sources for k3s: docs.k3s.io/reference/resource-profiling (its process; 95th percentile of a "
+            "measurement on "
+            "x86-64 with k3s 1.26) and k3s'"
+        ),
+        (
+            "manifests (its pods). The process is no pod: the scheduler does not count it, which is why 85 % and not "
+            "100 "
+            "% is the limit here."
+        ),
         "",
     ]
     return "\n".join(lines)

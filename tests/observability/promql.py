@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which metrics and labels a PromQL expression names. Syntax is promtool's to judge; this only takes a right expression apart."""
+"""Which metrics and labels a PromQL expression names. Syntax is promtool's to judge; this only takes a right expression
+apart."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The real programs that judge what role observability writes: promtool of Debian's package, the OpenTelemetry collector built here."""
+"""The real programs that judge what role observability writes: promtool of Debian's package, the OpenTelemetry
+collector built here."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ class ToolError(Exception):
 
 
 def collector() -> Path:
-    """The collector with the role's components: from the cache, or built into it (about 4 minutes on 2 cores the first time).
+    """The collector with the role's components: from the cache, or built into it (about 4 minutes on 2 cores the first
+    time).
 
     Raises:
         ToolError: it does not build.
@@ -37,7 +39,8 @@ def collector() -> Path:
 
 
 def promtool() -> Path:
-    """promtool from PATH, or out of Debian's package `prometheus`, unpacked into the cache: no server is installed or started.
+    """promtool from PATH, or out of Debian's package `prometheus`, unpacked into the cache: no server is installed or
+    started.
 
     Raises:
         ToolError: it is not there and there is no such package.

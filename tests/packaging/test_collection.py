@@ -139,8 +139,8 @@ def test_deploy_playbook_passes_every_option_of_its_module(installed: Installed)
     module = "wasmfaas.platform.spin_function"
     shown = installed.run("ansible-doc", "--json", module)
     options = set(json.loads(shown.stdout)[module]["doc"]["options"])
-    # The playbook takes a kubeconfig and its context; the other ways to reach a cluster come by the environment (K8S_AUTH_*), as `host`, `username`
-    # or `password` would be dangerous names for a variable of a whole play.
+    # The playbook takes a kubeconfig and its context; the other ways to reach a cluster come by the environment
+    # (K8S_AUTH_*), as `host`, `username` or `password` would be dangerous names for a variable of a whole play.
     other_credentials = set(_kubernetes_auth_options()) - {"kubeconfig", "context"}
     assert set(_task_arguments("deploy_function", module)) == options - other_credentials
 

@@ -22,12 +22,14 @@ import pytest
 
 from .support import CREDENTIALS, PROJECT, Moto, Terraform, copy_configuration
 
-# The newest whose ansible-core is ours. All collections come in one wheel of 50 MB; amazon.aws is taken out of it and kept.
+# The newest whose ansible-core is ours. All collections come in one wheel of 50 MB; amazon.aws is taken out of it and
+# kept.
 ANSIBLE_PACKAGE = "ansible==12.3.0"
 VARIABLES = {
     "pull_through_cache": {},  # moto: CreatePullThroughCacheRule is not there
     "admin_cidrs": ["198.51.100.0/24"],
-    "ssh_public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPZ8mQb0pGm8m6cW1bq0p9Wm8m6cW1bq0p9Wm8m6cW1b test@example.com",
+    "ssh_public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPZ8mQb0pGm8m6cW1bq0p9Wm8m6cW1bq0p9Wm8m6cW1b "
+    "test@example.com",
 }
 
 
@@ -100,7 +102,8 @@ def new_fleet(terraform: Terraform, moto: Moto, folder: Path) -> Fleet:
 
 @contextlib.contextmanager
 def many_machines(moto: Moto, folder: Path, count: int = 200) -> collections.abc.Iterator[Path]:
-    """As many machines of an elastic group, of another cluster than the fleet's, and the inventory that lists them: inventories/aws_elastic with its name."""
+    """As many machines of an elastic group, of another cluster than the fleet's, and the inventory that lists them:
+    inventories/aws_elastic with its name."""
     ec2 = moto.client("ec2")
     tags = {
         "wasmfaas:cluster": "large",

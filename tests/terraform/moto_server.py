@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The moto server, with two things put right, as they are in AWS.
 
-A network interface that outlives its machine is free once the machine is terminated: moto leaves it attached for ever, and then refuses to delete it.
-A rule from one security group to another has a description: moto keeps it, and leaves it out of its answers.
+A network interface that outlives its machine is free once the machine is terminated: moto leaves it attached for ever,
+and then refuses to delete it. A rule from one security group to another has a description: moto keeps it, and leaves it
+out of its answers.
 """
 
 from __future__ import annotations

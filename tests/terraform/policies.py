@@ -13,7 +13,8 @@ from pathlib import Path
 
 from .support import TERRAFORM
 
-# IAM actions for which AWS has no resource type to narrow them to: https://docs.aws.amazon.com/service-authorization/latest/reference/
+# IAM actions for which AWS has no resource type to narrow them to:
+# https://docs.aws.amazon.com/service-authorization/latest/reference/
 WITHOUT_RESOURCE = {
     "autoscaling:DescribeAutoScalingGroups",
     "autoscaling:DescribeAutoScalingInstances",
@@ -59,7 +60,8 @@ def check_narrow(name: str, statements: list[dict[str, t.Any]]) -> None:
             )
         else:
             assert all(resource.startswith("arn:aws:") for resource in statement["Resource"]), (name, statement)
-            # Of the account and the region, of S3 and Route 53 of the one bucket or zone: none ends in a pattern over everything.
+            # Of the account and the region, of S3 and Route 53 of the one bucket or zone: none ends in a pattern over
+            # everything.
             assert not any(resource.split(":", 5)[5].split("/")[0] == "*" for resource in statement["Resource"]), (
                 name,
                 statement,
@@ -67,7 +69,8 @@ def check_narrow(name: str, statements: list[dict[str, t.Any]]) -> None:
 
 
 def catalogue(program: str, folder: Path, variables: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
-    """All policies of the module identity, used by the default fleet or not; Terraform's console evaluates them without a provider."""
+    """All policies of the module identity, used by the default fleet or not; Terraform's console evaluates them without
+    a provider."""
     for name in ("policies.tf", "variables.tf"):
         shutil.copy(TERRAFORM / "modules/identity" / name, folder)
     (folder / "test.auto.tfvars.json").write_text(json.dumps(variables), encoding="utf-8")

@@ -37,14 +37,17 @@ CREDENTIALS = {
 # What moto leaves out of its answers, so that a second plan would want it back. Everything else has to be right.
 MOTO_GAPS = {
     # DescribeLoadBalancers without the Elastic IPs.
-    "modules/load_balancer/moto_override.tf": 'resource "aws_lb" "this" {\n  lifecycle {\n    ignore_changes = [subnet_mapping, subnets]\n  }\n}\n',
+    "modules/load_balancer/moto_override.tf": 'resource "aws_lb" "this" {\n  lifecycle {\n    ignore_changes = '
+    "[subnet_mapping, subnets]\n  }\n}\n",
     # Tags of the template itself come back as tags that it would give to machines.
-    "modules/node_group/moto_override.tf": 'resource "aws_launch_template" "this" {\n  lifecycle {\n    ignore_changes = [tag_specifications]\n  }\n}\n',
+    "modules/node_group/moto_override.tf": 'resource "aws_launch_template" "this" {\n  lifecycle {\n    '
+    "ignore_changes = [tag_specifications]\n  }\n}\n",
 }
 
 
 def mirror() -> Path | None:
-    """The folder of a mirror that holds the AWS provider: $TERRAFORM_PROVIDER_MIRROR, the folders that Terraform itself looks into, then /opt."""
+    """The folder of a mirror that holds the AWS provider: $TERRAFORM_PROVIDER_MIRROR, the folders that Terraform itself
+    looks into, then /opt."""
     data = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local/share"))
     candidates = [
         Path.home() / ".terraform.d/plugins",
@@ -78,7 +81,8 @@ class Terraform:
             stdin=subprocess.DEVNULL,
         )
         assert done.returncode in expected, (
-            f"terraform {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+            f"terraform {' '.join(arguments)} ended with "
+            f"{done.returncode}:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
         )
         return done
 
@@ -98,7 +102,8 @@ class Terraform:
             and ("Failed to query" in done.stderr or "Failed to install" in done.stderr)
         ):
             pytest.skip(
-                f"Terraform's AWS provider can't be had here, neither from a mirror folder nor from the network: {' '.join(done.stderr.split())[:200]}…"
+                "Terraform's AWS provider can't be had here, neither from a mirror folder nor from the network: "
+                f"{' '.join(done.stderr.split())[:200]}…"
             )
         assert done.returncode == 0, done.stderr
 
@@ -109,8 +114,8 @@ class Terraform:
     def at(self, moto: Moto) -> Terraform:
         """The same with AWS's place taken by the moto server.
 
-        By the variable and not by `endpoints` in the provider's configuration: the provider looks through that block for six seconds before it does anything,
-        which nobody who uses AWS ever sees.
+        By the variable and not by `endpoints` in the provider's configuration: the provider looks through that block
+        for six seconds before it does anything, which nobody who uses AWS ever sees.
         """
         return dataclasses.replace(self, environment=self.environment | {"AWS_ENDPOINT_URL": moto.url})
 

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """terraform fmt, validate and test, and the rules of tflint that matter here.
 
-tflint itself is a program that no package registry has; these are its rules terraform_documented_*, terraform_typed_variables, terraform_naming_convention,
-terraform_unused_declarations, terraform_required_* and terraform_standard_module_structure, checked by our own.
+tflint itself is a program that no package registry has; these are its rules terraform_documented_*,
+terraform_typed_variables, terraform_naming_convention, terraform_unused_declarations, terraform_required_* and
+terraform_standard_module_structure, checked by our own.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan of site.yml accepts the machines that Terraform makes by default: their disks, memory and system, for every group and every machine type.
+"""The plan of site.yml accepts the machines that Terraform makes by default: their disks, memory and system, for every
+group and every machine type.
 
-A volume's file system is made here as the machine makes it, with mke2fs; of a root volume the table below says what the image takes.
+A volume's file system is made here as the machine makes it, with mke2fs; of a root volume the table below says what the
+image takes.
 """
 
 from __future__ import annotations
@@ -28,12 +30,22 @@ SYSTEM_BYTES = 2 * GIB
 """Of a root volume, what the image and the first boot take: about 1.7 GiB on Amazon Linux 2023, the default."""
 
 RESERVED_SHARE = 0.05
-"""What a root file system keeps for itself: an ext4 5 % for root, an xfs (Amazon Linux) 1 to 2 % for its log and reserve."""
+"""What a root file system keeps for itself: an ext4 5 % for root, an xfs (Amazon Linux) 1 to 2 % for its log and
+reserve."""
 
 MACHINE_TYPES = {
-    "t4g.medium": (2, 4), "t4g.large": (2, 8), "t4g.xlarge": (4, 16), "m6g.xlarge": (4, 16), "m7g.xlarge": (4, 16), "c6g.large": (2, 4), "c7g.large": (2, 4),
-    "c6g.xlarge": (4, 8), "c6gn.xlarge": (4, 8), "c7g.xlarge": (4, 8), "c8g.xlarge": (4, 8),
-}  # fmt: skip
+    "t4g.medium": (2, 4),
+    "t4g.large": (2, 8),
+    "t4g.xlarge": (4, 16),
+    "m6g.xlarge": (4, 16),
+    "m7g.xlarge": (4, 16),
+    "c6g.large": (2, 4),
+    "c7g.large": (2, 4),
+    "c6g.xlarge": (4, 8),
+    "c6gn.xlarge": (4, 8),
+    "c7g.xlarge": (4, 8),
+    "c8g.xlarge": (4, 8),
+}
 """vCPUs and GiB of memory by machine type (aws.amazon.com/ec2/instance-types)."""
 
 USABLE_MEMORY = 0.92
@@ -43,10 +55,15 @@ SERVER_CPUS, AGENT_CPUS = 2, 1
 """docs.k3s.io, installation/requirements."""
 
 IMAGE = {
-    "os": {"id": "amzn", "version_id": "2023", "id_like": "fedora"}, "architecture": "arm64", "systemd": True, "cgroup": "v2", "selinux": "permissive",
+    "os": {"id": "amzn", "version_id": "2023", "id_like": "fedora"},
+    "architecture": "arm64",
+    "systemd": True,
+    "cgroup": "v2",
+    "selinux": "permissive",
     "time_synchronized": True,
-}  # fmt: skip
-"""Amazon Linux 2023, which variables.tf has by default (docs.aws.amazon.com/linux/al2023: cgroup v2, SELinux permissive, chrony with Amazon's time service)."""
+}
+"""Amazon Linux 2023, which variables.tf has by default (docs.aws.amazon.com/linux/al2023: cgroup v2, SELinux
+permissive, chrony with Amazon's time service)."""
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +103,8 @@ def test_every_default_machine_passes_the_plan(
 def test_smallest_volumes_that_terraform_takes_pass_the_plan(
     settings: Settings, tmp_path: Path, root: int, data: int
 ) -> None:
-    """The run smallest_volumes of validations.tftest.hcl has these, and runs beside it show that Terraform refuses volumes of one GiB less."""
+    """The run smallest_volumes of validations.tftest.hcl has these, and runs beside it show that Terraform refuses
+    volumes of one GiB less."""
     text = (TERRAFORM / "tests/validations.tftest.hcl").read_text(encoding="utf-8")
     smallest = re.search(r'run "smallest_volumes" \{(.*?)\n\}', text, re.DOTALL)
     assert (
@@ -114,7 +132,8 @@ def _host(name: str, group: dict[str, t.Any], machine_type: str, space: dict[str
 
 
 def _space(group: dict[str, t.Any], folder: Path) -> dict[str, int]:
-    """What statvfs(2) will tell of the file system with /var/lib/rancher: on the data volume, where there is one, else on the root volume."""
+    """What statvfs(2) will tell of the file system with /var/lib/rancher: on the data volume, where there is one, else
+    on the root volume."""
     if not group["data_volume_gib"]:
         total = int(group["root_volume_gib"] * GIB * (1 - RESERVED_SHARE))
         return {"total_bytes": total, "free_bytes": total - SYSTEM_BYTES}

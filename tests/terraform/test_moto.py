@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The real AWS provider against the moto server: apply, plan again, look at it with Ansible, scale, replace, destroy.
 
-What moto does not do, and so is not tested here: pull-through cache rules, instance refresh, lifecycle actions, Elastic IPs of load balancers in its answers
-(support.MOTO_GAPS), launch template and type of a machine that a scaling group with mixed types starts, IAM's decisions.
-The last test destroys the fleet; it stands last.
+What moto does not do, and so is not tested here: pull-through cache rules, instance refresh, lifecycle actions, Elastic
+IPs of load balancers in its answers (support.MOTO_GAPS), launch template and type of a machine that a scaling group
+with mixed types starts, IAM's decisions. The last test destroys the fleet; it stands last.
 """
 
 from __future__ import annotations
@@ -222,7 +222,8 @@ def test_configuration_of_k3s_is_aws_and_hardening_together(desired: dict[str, d
 
 
 def test_nodes_can_pull_the_functions(desired: dict[str, dict[str, t.Any]]) -> None:
-    """The inventory's registry is Terraform's, in ECR: the plan finds no fault with it, and the deployer's `registry` is what nodes log in to."""
+    """The inventory's registry is Terraform's, in ECR: the plan finds no fault with it, and the deployer's `registry`
+    is what nodes log in to."""
     hosts = [Host(name, entry["k3s_desired"]["role"], desired=entry["k3s_desired"]) for name, entry in desired.items()]
     assert checks.login_problems(hosts) == []
     for entry in desired.values():
@@ -376,7 +377,8 @@ def _groups(inventory: dict[str, t.Any]) -> dict[str, list[str]]:
 
 
 def _desired(fleet: Fleet, source: Path, folder: Path) -> dict[str, dict[str, t.Any]]:
-    """What the roles wasm_shims, registries and k3s make of each host's variables, by their own tasks; none of these looks at a host."""
+    """What the roles wasm_shims, registries and k3s make of each host's variables, by their own tasks; none of these
+    looks at a host."""
     names = ("aws_cluster", "k3s_desired", "provider_id")
     content = f"{{{{ dict({names!r} | zip([{', '.join(names)}])) | to_json }}}}"
     tasks = [
@@ -416,7 +418,8 @@ def _default_groups(fleet: Fleet) -> dict[str, t.Any]:
 
 
 def _left(fleet: Fleet) -> dict[str, list[str]]:
-    """What is still there, by service, of all that Terraform makes; what every account has from the start is not ours."""
+    """What is still there, by service, of all that Terraform makes; what every account has from the start is not
+    ours."""
     ec2, elb, client = fleet.moto.client("ec2"), fleet.moto.client("elbv2"), fleet.moto.client
     instances = [
         i

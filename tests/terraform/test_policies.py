@@ -71,7 +71,8 @@ def test_the_list_of_actions_without_resource_has_no_other(policies: dict[str, d
 
 
 def test_kubelets_may_pull_functions_and_mirrored_images(policies: dict[str, dict[str, t.Any]]) -> None:
-    """What a pull from ECR needs (docs.aws.amazon.com/AmazonECR, repository-policies); that each group has it is a validation in variables.tf."""
+    """What a pull from ECR needs (docs.aws.amazon.com/AmazonECR, repository-policies); that each group has it is a
+    validation in variables.tf."""
     token, pull, _mirror = policies["registry_pull"]["statements"]
     assert token["Action"] == ["ecr:GetAuthorizationToken"] and token["Resource"] == ["*"]
     assert set(pull["Action"]) == {"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Machines for Wasm: what Terraform gives their group is what the RuntimeClasses of the role wasm_shims select and tolerate.
+"""Machines for Wasm: what Terraform gives their group is what the RuntimeClasses of the role wasm_shims select and
+tolerate.
 
 That the scaling group's tags and the nodes have the same is test_moto's.
 """

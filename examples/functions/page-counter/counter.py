@@ -41,7 +41,8 @@ class Answer:
 def answer(method: str, uri: str, headers: Mapping[str, str], store: Store, variable: Callable[[str], str]) -> Answer:
     """GET counts a visit of the page, HEAD counts none, DELETE sets the page back to zero if the caller has the token.
 
-    The count is read, then written: Spin's store has no compare-and-swap here, so two visits at one moment may count as one.
+    The count is read, then written: Spin's store has no compare-and-swap here, so two visits at one moment may count as
+    one.
 
     Args:
         method: HTTP method in upper case.

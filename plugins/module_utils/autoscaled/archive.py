@@ -1,10 +1,12 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A list of files as one `.tar.gz` whose bytes depend on nothing but the files: no times, no owners, no order, no version of zlib.
+"""A list of files as one `.tar.gz` whose bytes depend on nothing but the files: no times, no owners, no order, no
+version of zlib.
 
-The gzip layer only stores (RFC 1951, 3.2.4). Two releases of zlib compress the same bytes differently, so that two controllers would publish two bundles of
-the same content; and what a bundle mostly holds, k3s's own binary, is compressed already.
+The gzip layer only stores (RFC 1951, 3.2.4). Two releases of zlib compress the same bytes differently, so that two
+controllers would publish two bundles of the same content; and what a bundle mostly holds, k3s's own binary, is
+compressed already.
 """
 
 from __future__ import annotations
@@ -100,7 +102,8 @@ def _file(entry: t.Mapping[str, t.Any]) -> BundledFile:
 
 
 class StoredGzip:
-    """A writer of gzip (RFC 1952) that stores what it is given, in blocks of one size. `tell` counts what it was given."""
+    """A writer of gzip (RFC 1952) that stores what it is given, in blocks of one size. `tell` counts what it was
+    given."""
 
     def __init__(self, target: t.Callable[[bytes], t.Any]) -> None:
         self._target = target
@@ -171,7 +174,8 @@ def _add(archive: tarfile.TarFile, file: BundledFile) -> None:
             checked = _Checked(content)
             if file.content is None and content.read(len(VAULT)) == VAULT:
                 raise PlatformError(
-                    f"{file.source} is encrypted by Ansible Vault; machines that join by themselves have no way to read it.",
+                    f"{file.source} is encrypted by Ansible Vault; machines that join by themselves have no way to "
+                    "read it.",
                     next_step="Decrypt it, or leave it out of the variables of this group.",
                 )
             content.seek(0)
@@ -185,5 +189,6 @@ def _add(archive: tarfile.TarFile, file: BundledFile) -> None:
     if file.sha256 and found != file.sha256:
         raise PlatformError(
             f"{file.source or file.path} has the checksum {found}, but {file.sha256} was asked for.",
-            next_step="Remove the file, so that it is downloaded again; or correct the checksum, once you are sure that the file is what it should be.",
+            next_step="Remove the file, so that it is downloaded again; or correct the checksum, once you are sure "
+            "that the file is what it should be.",
         )

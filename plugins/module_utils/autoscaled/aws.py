@@ -21,7 +21,8 @@ STALE = (
 )
 
 PERMISSIONS = {"s3:HeadObject": "s3:GetObject` and `s3:ListBucket"}
-"""Actions of IAM that are called otherwise than the call they allow. Without the second, S3 says 403 for what is not there."""
+"""Actions of IAM that are called otherwise than the call they allow. Without the second, S3 says 403 for what is not
+there."""
 
 
 @dataclasses.dataclass
@@ -91,7 +92,8 @@ class Aws:
             if code in STALE:
                 raise PlatformError(
                     cause,
-                    next_step="Renew the AWS credentials, such as by `aws sso login`; `aws sts get-caller-identity` says who you are.",
+                    next_step="Renew the AWS credentials, such as by `aws sso login`; `aws sts get-caller-identity` "
+                    "says who you are.",
                 ) from error
             raise PlatformError(
                 cause, next_step="See that `terraform apply` has run for this cluster and region, and run again."

@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the machines of an elastic group have in common, made of what the inventory says of its hosts; see the module node_bundle_plan.
+"""What the machines of an elastic group have in common, made of what the inventory says of its hosts; see the module
+node_bundle_plan.
 
-What one machine alone knows (its name, address, provider id) it adds itself: terraform/modules/node_group/files/join_cluster.py.
+What one machine alone knows (its name, address, provider id) it adds itself:
+terraform/modules/node_group/files/join_cluster.py.
 """
 
 from __future__ import annotations
@@ -64,7 +66,8 @@ def _plan(host: Host, group: ElasticGroup) -> dict[str, t.Any]:
     ]
     config |= {
         "kubelet-arg": kubelet,
-        # Both lists get the group's own, which Terraform knows, from the machine: what is there too would be there twice.
+        # Both lists get the group's own, which Terraform knows, from the machine: what is there too would be there
+        # twice.
         "node-label": [
             f"{key}={value}" for key, value in sorted(_labels(host, group).items()) if config_check.at_registration(key)
         ],
@@ -81,7 +84,8 @@ def _plan(host: Host, group: ElasticGroup) -> dict[str, t.Any]:
 
 
 def _labels(host: Host, group: ElasticGroup) -> dict[str, str]:
-    """Those that the inventory adds; where both have one, Terraform's counts, by which the autoscaler expects the node."""
+    """Those that the inventory adds; where both have one, Terraform's counts, by which the autoscaler expects the
+    node."""
     wanted = host.desired.get("labels") or {}
     return {str(key): config_check.label_value(value) for key, value in wanted.items() if key not in group.labels}
 
@@ -116,5 +120,8 @@ def _messages(host: Host, group: ElasticGroup) -> list[str]:
     if not late:
         return []
     return [
-        f"{host.name}: a node can't give itself the label {', '.join(late)}; machines that join by themselves are without."
+        (
+            f"{host.name}: a node can't give itself the label {', '.join(late)}; machines that join by themselves are "
+            "without."
+        )
     ]

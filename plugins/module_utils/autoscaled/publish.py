@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Publishes what the machines of an elastic group join with: the bundle in S3, the join token and the bundle's sha256 in parameters of SSM.
+"""Publishes what the machines of an elastic group join with: the bundle in S3, the join token and the bundle's sha256
+in parameters of SSM.
 
-What reads it is terraform/modules/node_group/files/join_cluster.py; names and kinds are Terraform's (modules/artifacts).
+What reads it is terraform/modules/node_group/files/join_cluster.py; names and kinds are Terraform's
+(modules/artifacts).
 """
 
 from __future__ import annotations
@@ -50,10 +52,12 @@ class Group:
 def publish(
     aws: Aws, group: Group, files: t.Sequence[BundledFile], token: str, *, check_mode: bool
 ) -> dict[str, t.Any]:
-    """Upload the bundle where it is missing, then write the parameters that say otherwise, that of the bundle last: who sees it finds everything there.
+    """Upload the bundle where it is missing, then write the parameters that say otherwise, that of the bundle last: who
+    sees it finds everything there.
 
     Returns:
-        `changed`, `bundle_changed`, `bundle` (sha256), `previous` (what the parameter said), `uploaded`, `size` in bytes, `diff`.
+        `changed`, `bundle_changed`, `bundle` (sha256), `previous` (what the parameter said), `uploaded`, `size` in
+        bytes, `diff`.
 
     Raises:
         PlatformError: the token is no full one, a file can't be read, or AWS refuses something.
@@ -143,7 +147,8 @@ def parameter(aws: Aws, name: str) -> str:
 
 
 def set_parameter(aws: Aws, name: str, value: str, *, secret: bool = False) -> None:
-    """Write it. A secret stays encrypted by the key that it has: without one named, SSM would take the account's default."""
+    """Write it. A secret stays encrypted by the key that it has: without one named, SSM would take the account's
+    default."""
     arguments: dict[str, t.Any] = {
         "Name": name,
         "Value": value,

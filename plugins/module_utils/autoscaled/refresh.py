@@ -16,7 +16,8 @@ from .aws import Aws
 RUNNING = ("Pending", "InProgress", "Baking", "Cancelling", "RollbackInProgress")
 
 NEW_FIRST = {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 110}
-"""A new machine before an old one goes, a tenth of the group at a time, at least one: a group of one machine is never without."""
+"""A new machine before an old one goes, a tenth of the group at a time, at least one: a group of one machine is never
+without."""
 
 
 def refresh(aws: Aws, name: str, *, warmup: int, check_mode: bool) -> dict[str, t.Any]:
@@ -71,7 +72,8 @@ def refresh(aws: Aws, name: str, *, warmup: int, check_mode: bool) -> dict[str, 
 def _already(name: str, refresh_id: str) -> PlatformError:
     return PlatformError(
         f"The machines of {name} are being replaced already (instance refresh {refresh_id}); another was not begun.",
-        next_step=f"Wait for it, or `aws autoscaling cancel-instance-refresh --auto-scaling-group-name {name}`; then run again with -e refresh=GROUP.",
+        next_step=f"Wait for it, or `aws autoscaling cancel-instance-refresh --auto-scaling-group-name {name}`; then "
+        "run again with -e refresh=GROUP.",
     )
 
 

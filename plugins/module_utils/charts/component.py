@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A part of the platform as one unit: objects, the charts that need them, and objects that need the charts. Installed in this order, removed in the other.
+"""A part of the platform as one unit: objects, the charts that need them, and objects that need the charts. Installed
+in this order, removed in the other.
 
-Charts go in by k3s' own Helm controller (charts_controller) or, on a cluster without it, by the program helm (charts_helm).
+Charts go in by k3s' own Helm controller (charts_controller) or, on a cluster without it, by the program helm
+(charts_helm).
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from ..errors import PlatformError
 from ..kubernetes.applied import Object, was_applied
 from ..kubernetes.kubectl import Kubectl, host_kubectl
 from ..kubernetes.objects import COMMAND_SECONDS, Objects, identity, object_key, secret_texts
+from .helm import Helm
 from .helm_controller import Controller
-from .helm_program import Helm
 from .model import Chart, Installer
 
 WEBHOOK_SECONDS = 60.0
@@ -74,8 +76,10 @@ def _chart(entry: dict[str, t.Any], source: t.Any, timeout: int, needed: bool) -
         )
     if len(content) > CONTENT_BYTES:
         raise PlatformError(
-            f"The archive of the chart {name} has {len(content) * 3 // 4} bytes, and a ConfigMap holds no more than {CONTENT_BYTES * 3 // 4}.",
-            next_step=f"Push it to a registry that the cluster reaches (helm push), and name that in {where}.repository.",
+            f"The archive of the chart {name} has {len(content) * 3 // 4} bytes, and a ConfigMap holds no more than "
+            f"{CONTENT_BYTES * 3 // 4}.",
+            next_step="Push it to a registry that the cluster reaches (helm push), and name that in "
+            f"{where}.repository.",
         )
     repository = str(source.get("repository") or "").rstrip("/")
     return Chart(
@@ -96,7 +100,8 @@ class Part:
     """One part of the platform.
 
     Args:
-        unwanted: objects that earlier settings made and the present ones don't: deleted, if they are there and were made by us.
+        unwanted: objects that earlier settings made and the present ones don't: deleted, if they are there and were
+            made by us.
         choose: ways to install charts; the first that the cluster has is taken.
     """
 
@@ -149,7 +154,8 @@ class Part:
         return merged(result, self._remove_unwanted(objects, check_mode))
 
     def remove(self, check_mode: bool, *, definitions: bool) -> dict[str, t.Any]:
-        """Take it all away: what needs the charts, the charts, and what they needed; definitions of kinds, with all objects of them, only if asked for."""
+        """Take it all away: what needs the charts, the charts, and what they needed; definitions of kinds, with all
+        objects of them, only if asked for."""
         objects = Objects(self._kubectl)
         result = merged(
             self._remove_unwanted(objects, check_mode),
@@ -182,7 +188,8 @@ class Part:
             return self._choose[0]
         raise PlatformError(
             f"Charts can't be installed: {' and '.join(installer.missing for installer in self._choose)}.",
-            next_step="On k3s leave disable-helm-controller out of k3s_server_config; on another cluster install helm there (helm.sh) "
+            next_step="On k3s leave disable-helm-controller out of k3s_server_config; on another cluster install "
+            "helm there (helm.sh) "
             "and set platform_chart_installer: helm.",
         )
 

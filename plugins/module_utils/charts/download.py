@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Archives of Helm charts, fetched on the controller for the folder that bundle.yml makes, and found there on the other side of an air gap.
+"""Archives of Helm charts, fetched on the controller for the folder that bundle.yml makes, and found there on the other
+side of an air gap.
 
-Two kinds of places: a repository with index.yaml (helm.sh/docs/topics/chart_repository), and a registry (helm.sh/docs/topics/registries).
+Two kinds of places: a repository with index.yaml (helm.sh/docs/topics/chart_repository), and a registry
+(helm.sh/docs/topics/registries).
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ PREFIX = "chart-"
 VARIABLE = "platform_chart_overrides"
 
 Source = t.Mapping[str, t.Any]
-"""`repository` and `version`, and `chart` where the name in a repository differs; or `content`, an archive on this machine."""
+"""`repository` and `version`, and `chart` where the name in a repository differs; or `content`, an archive on this
+machine."""
 
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
@@ -54,7 +57,8 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
 
 
 def provide_chart(name: str, source: Source, folder: Path, *, check_mode: bool) -> tuple[bool, dict[str, str]]:
-    """Have the archive of a chart in the folder: whether it was fetched, its `path` and `sha256` ("" where a check did not fetch it).
+    """Have the archive of a chart in the folder: whether it was fetched, its `path` and `sha256` ("" where a check did
+    not fetch it).
 
     Raises:
         PlatformError: it can't be had.
@@ -110,7 +114,7 @@ def _key(name: str) -> str:
 
 def _place(name: str, source: Source, folder: Path) -> Path:
     """As other files lie there: NAME/VERSION/ARCHITECTURE/NAME."""
-    return folder / _key(name) / str(source.get("version")) / definitions.ANY_ARCHITECTURE / _key(name)
+    return folder / _key(name) / str(source.get("version")) / custom_resource_definitions.ANY_ARCHITECTURE / _key(name)
 
 
 def _about(place: Path) -> dict[str, str]:

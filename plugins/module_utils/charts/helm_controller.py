@@ -1,10 +1,12 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Charts by k3s' Helm controller: a HelmChart for each, which the controller installs by a Job (k3s-io/helm-controller, pkg/controllers/chart/chart.go).
+"""Charts by k3s' Helm controller: a HelmChart for each, which the controller installs by a Job (k3s-io/helm-controller,
+pkg/controllers/chart/chart.go).
 
-A HelmChart has no generation in its status, and its Job has a hash of its own making. So two annotations on the HelmChart say how far we are, whenever a run
-is cut off: which Job was there when we applied it (a newer one is ours), and for which generation we have seen the chart's pods ready.
+A HelmChart has no generation in its status, and its Job has a hash of its own making. So two annotations on the
+HelmChart say how far we are, whenever a run is cut off: which Job was there when we applied it (a newer one is ours),
+and for which generation we have seen the chart's pods ready.
 """
 
 from __future__ import annotations
@@ -26,23 +28,26 @@ from ..kubernetes.workloads import Patience, Trouble, Workloads, backs_off
 from .model import STEP_FETCH, Chart, failure, require_running
 
 NAMESPACE = "kube-system"
-"""k3s' controller takes HelmCharts of any namespace; with the Jobs in this one, no namespace of a chart needs rights for them."""
+"""k3s' controller takes HelmCharts of any namespace; with the Jobs in this one, no namespace of a chart needs rights
+for them."""
 DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/helmcharts.helm.cattle.io"
 CHART_LABEL = "helmcharts.helm.cattle.io/chart"
 REPLACES = "wasmfaas.dev/replaces"
-"""Annotation: uid of the Job that was there when the HelmChart was applied, and the generation that the HelmChart had, as `uid/generation`."""
+"""Annotation: uid of the Job that was there when the HelmChart was applied, and the generation that the HelmChart had,
+as `uid/generation`."""
 INSTALLED = "wasmfaas.dev/installed"
 """Annotation: digest and generation of what was seen ready, as `digest/generation`."""
 POLICIES = ("retry", "abort")
-"""The best first: `retry` goes on from a failed release, `abort` leaves it to a person; `reinstall`, the controller's default, uninstalls it, and with it its
-data. `retry` is known since helm-controller 0.16.26 and 0.17.7."""
+"""The best first: `retry` goes on from a failed release, `abort` leaves it to a person; `reinstall`, the controller's
+default, uninstalls it, and with it its data. `retry` is known since helm-controller 0.16.26 and 0.17.7."""
 START_SECONDS = 60.0
 """How long the controller of a server that has just started may take to define its kinds."""
 QUIET_SECONDS = 15.0
 """How long nothing need be said of a Job that is not there."""
 
 FETCH = re.compile(
-    r"failed to (?:fetch|download|perform)|no such host|dial tcp|looks like .* is not a valid chart repository|chart .* not found|manifest unknown"
+    r"failed to (?:fetch|download|perform)|no such host|dial tcp|looks like .* is not a valid chart repository|chart "
+    r".* not found|manifest unknown"
     r"|unauthorized|forbidden: .*registry|x509:|404 Not Found|name unknown|index\.yaml",
     re.IGNORECASE,
 )
@@ -104,7 +109,8 @@ class Controller:
         """See `charts_model.Installer`.
 
         Raises:
-            PlatformError: the API refuses a chart, or one of them is not ready in its time, or won't be, or no longer is.
+            PlatformError: the API refuses a chart, or one of them is not ready in its time, or won't be, or no longer
+                is.
         """
         objects = Objects(self._kubectl, show=readable, sleep=self._sleep)
         stubs = self.objects(charts)
@@ -179,7 +185,8 @@ class Controller:
         return {**self.objects([chart])[0], "spec": spec}
 
     def _policy(self, live: Object | None) -> str:
-        """The best failure policy that this controller knows; what a HelmChart has stays, so that a newer controller alone installs nothing anew."""
+        """The best failure policy that this controller knows; what a HelmChart has stays, so that a newer controller
+        alone installs nothing anew."""
         kept = ((live or {}).get("spec") or {}).get("failurePolicy")
         if kept in POLICIES:
             return str(kept)
@@ -202,7 +209,8 @@ class Controller:
         return jobs, [entry for entry in items if entry["kind"] == "Pod"]
 
     def _begin_anew(self, waits: list[_Wait]) -> None:
-        """Let what failed in a run before be tried at once, since its next try may be minutes off: the controller makes a Job that is gone anew."""
+        """Let what failed in a run before be tried at once, since its next try may be minutes off: the controller makes
+        a Job that is gone anew."""
         if not waits:
             return
         for wait in waits:
@@ -293,10 +301,19 @@ class Controller:
         step = trouble.next_step
         if INTERVENTION in log:
             records = f"secret -l owner=helm,name={chart.name},status=failed"
-            step = f"Its release has failed before. Correct why (k3s kubectl -n {chart.namespace} get events), remove the record of the failed revision "
-            step += f"(k3s kubectl -n {chart.namespace} delete {records}), which removes nothing that runs, and run it again."
+            step = (
+                f"Its release has failed before. Correct why (k3s kubectl -n {chart.namespace} get events), "
+                "remove the record of the failed revision "
+            )
+            step += (
+                f"(k3s kubectl -n {chart.namespace} delete {records}), which removes nothing that runs, and run "
+                "it again."
+            )
         elif OWNERSHIP in log:
-            step = "Something of that name was made by other means. Remove it, or let the chart take it over: take_ownership: true. Then run it again."
+            step = (
+                "Something of that name was made by other means. Remove it, or let the chart take it over: "
+                "take_ownership: true. Then run it again."
+            )
         elif FETCH.search(log):
             step = STEP_FETCH
         return failure(chart, dataclasses.replace(trouble, next_step=step), self._workloads, did=did, log=log)
@@ -304,8 +321,8 @@ class Controller:
     def _no_job(self, wait: _Wait) -> Trouble:
         name = wait.chart.name
         step = (
-            "See whether k3s' Helm controller runs: journalctl -u k3s on the servers, and k3s kubectl -n kube-system describe helmchart "
-            + name
+            "See whether k3s' Helm controller runs: journalctl -u k3s on the servers, and k3s kubectl -n kube-system "
+            "describe helmchart " + name
         )
         try:
             live = self._kubectl.get(f"/apis/helm.cattle.io/v1/namespaces/{NAMESPACE}/helmcharts/{name}")
@@ -359,7 +376,8 @@ def _mark(live: Object) -> str:
 
 
 def _is_ours(job: Object, live: Object) -> bool:
-    """Whether the Job was made for what was applied last: it is another than before, or the apply changed nothing that the controller reads."""
+    """Whether the Job was made for what was applied last: it is another than before, or the apply changed nothing that
+    the controller reads."""
     uid, _slash, generation = str((live["metadata"].get("annotations") or {}).get(REPLACES, "")).rpartition("/")
     return bool(job["metadata"]["uid"] != uid or str(live["metadata"].get("generation")) == generation)
 

@@ -17,7 +17,8 @@ from ..kubernetes.kubectl import Unreachable
 from ..kubernetes.workloads import Trouble, Workloads
 
 STEP_FETCH = (
-    "Check platform_charts (replaced by platform_chart_overrides), and that the cluster reaches that address; a mirror goes into `repository`, an archive "
+    "Check platform_charts (replaced by platform_chart_overrides), and that the cluster reaches that address; a "
+    "mirror goes into `repository`, an archive "
     "of the chart on this machine into `content`. Then run it again."
 )
 
@@ -108,8 +109,8 @@ def require_running(
 ) -> None:
     """See that charts which a run before has installed still run, by one look where they do.
 
-    Pods that wait for their next try get it at once, since their cause may be gone; after that they have as long as pods take to come back, and not as long
-    as an installation.
+    Pods that wait for their next try get it at once, since their cause may be gone; after that they have as long as
+    pods take to come back, and not as long as an installation.
 
     Raises:
         PlatformError: of the first chart that does not run.

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The folder that carries an installation over an air gap: programs as download/binaries.py lays them out, what they are, and which images are needed.
+"""The folder that carries an installation over an air gap: programs as download/binaries.py lays them out, what they
+are, and which images are needed.
 
 Runs on the controller only.
 """
@@ -36,8 +37,8 @@ def collect(
 ) -> dict[str, t.Any]:
     """Complete a folder that artifact_download has filled; the module's result.
 
-    Programs that are files of this machine are copied in. Then `SHA256SUMS` (for `sha256sum -c`), `images.txt` and `manifest.json` are written, where they
-    would say something else.
+    Programs that are files of this machine are copied in. Then `SHA256SUMS` (for `sha256sum -c`), `images.txt` and
+    `manifest.json` are written, where they would say something else.
 
     Args:
         versions: of each program, by name.

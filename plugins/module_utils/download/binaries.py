@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps programs for hosts in a folder: NAME/VERSION/ARCHITECTURE/NAME, with what is known of each beside it in a file ending in `.json`.
+"""Keeps programs for hosts in a folder: NAME/VERSION/ARCHITECTURE/NAME, with what is known of each beside it in a file
+ending in `.json`.
 
-The folder is this machine's cache, and just so what bundle.yml carries over an air gap: there, nothing is fetched, and all is verified.
+The folder is this machine's cache, and just so what bundle.yml carries over an air gap: there, nothing is fetched, and
+all is verified.
 """
 
 from __future__ import annotations
@@ -128,7 +130,8 @@ def expand(entry: dict[str, t.Any], architectures: t.Iterable[str]) -> list[Prog
 
 
 def provide(program: Program, cache: Path, artifacts: Path | None, *, check_mode: bool) -> tuple[bool, dict[str, str]]:
-    """Have a program on this machine: whether something was fetched, and its `path` and `sha256` (of the program, not of its archive).
+    """Have a program on this machine: whether something was fetched, and its `path` and `sha256` (of the program, not
+    of its archive).
 
     In check mode nothing is fetched, and what is not there yet has the SHA-256 "" unless it is known.
 
@@ -177,7 +180,8 @@ def _fetch(program: Program, place: Path) -> dict[str, str]:
 
 
 def _keep(program: Program, source: Path, place: Path, origin: dict[str, str]) -> dict[str, str]:
-    """Put a program, out of its archive if it is in one, to its place; what is known of it is written last, so that half of it counts for nothing."""
+    """Put a program, out of its archive if it is in one, to its place; what is known of it is written last, so that
+    half of it counts for nothing."""
     place.parent.mkdir(parents=True, exist_ok=True)
     partial = place.with_name(f"{place.name}.partial")
     try:
@@ -247,7 +251,8 @@ def _from_artifacts(program: Program, artifacts: Path) -> dict[str, str]:
     expected = "" if given else program.sha256
     if digest != about["sha256"] or (expected and about.get("source_sha256") != expected):
         raise PlatformError(
-            f"{place} is not what it should be: its SHA-256 is {digest}, from {about.get('source_sha256')}; expected {about['sha256']}, "
+            f"{place} is not what it should be: its SHA-256 is {digest}, from {about.get('source_sha256')}; expected "
+            f"{about['sha256']}, "
             f"from {expected or about.get('source_sha256')}.",
             next_step="carry it over again, or make it anew with bundle.yml.",
         )

@@ -88,7 +88,8 @@ def read_objects(path: Path) -> list[dict[str, t.Any]]:
     base: t.Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
     class Loader(base):  # type: ignore[misc]
-        """YAML 1.1 has a type of its own for a plain `=`, which PyYAML leaves undefined; prometheus-operator's definitions have it among words."""
+        """YAML 1.1 has a type of its own for a plain `=`, which PyYAML leaves undefined; prometheus-operator's
+        definitions have it among words."""
 
     Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: str(loader.construct_scalar(node)))
     try:

@@ -52,7 +52,8 @@ def fetch_file(url: str, target: Path, sha256: str, *, mirror_variable: str, tim
         if found != sha256:
             raise PlatformError(
                 f"What {url} gave has the SHA-256 {found}, and {sha256} is expected.",
-                next_step="see what the mirror holds, if one gave it; take over no checksum that you have not seen at the publisher's. "
+                next_step="see what the mirror holds, if one gave it; take over no checksum that you have not seen "
+                "at the publisher's. "
                 f"{mirror_variable[0].upper()}{mirror_variable[1:]} names the place.",
             )
         os.replace(partial, target)
@@ -122,7 +123,10 @@ def _ask(attempt: t.Callable[[], str], url: str, mirror_variable: str, timeouts:
     except PlatformError as error:
         if mirror_variable in error.next_step:
             raise
-        ways = f"{error.next_step} {mirror_variable} names another place; without a network, run bundle.yml on a machine that has one."
+        ways = (
+            f"{error.next_step} {mirror_variable} names another place; without a network, run bundle.yml on a "
+            "machine that has one."
+        )
         raise PlatformError(error.cause, next_step=ways) from error
 
 
@@ -138,6 +142,7 @@ def _check(response: httpx2.Response, url: str, mirror_variable: str) -> None:
         response,
         PlatformError(
             f"{'There is nothing at' if missing else f'The answer is {response.status_code} from'} {url}.",
-            next_step=f"check the version{'' if missing else ' and the credentials'}; {mirror_variable} names another place.",
+            next_step=f"check the version{'' if missing else ' and the credentials'}; {mirror_variable} names "
+            "another place.",
         ),
     )

@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which container images charts have with our values: the program helm renders them on the controller, without a cluster.
+"""Which container images charts have with our values: the program helm renders them on the controller, without a
+cluster.
 
-An image stands where Kubernetes or an operator looks for it (`image`), or is told to a program that starts it, by an argument or a variable of its environment.
+An image stands where Kubernetes or an operator looks for it (`image`), or is told to a program that starts it, by an
+argument or a variable of its environment.
 """
 
 from __future__ import annotations
@@ -33,8 +35,10 @@ TOLD = re.compile(
 )
 """In arguments and variables: with registry, and tag or digest, so that nothing else looks like one."""
 HEAD = """\
-# Container images of the platform: where each is from, and the name by which nodes ask for it (platform_image_registries). To fill a registry:
-# grep -v '^#' platform-images.txt | while read -r source name; do skopeo copy --all "docker://$source" "docker://$name"; done
+# Container images of the platform: where each is from, and the name by which nodes ask for it
+# (platform_image_registries). To fill a registry:
+# grep -v '^#' platform-images.txt | while read -r source name; do
+#   skopeo copy --all "docker://$source" "docker://$name"; done
 """
 
 

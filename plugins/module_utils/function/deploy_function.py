@@ -26,10 +26,12 @@ if t.TYPE_CHECKING:
     from ..registry.reference import RegistryLocation
     from .artifact.model import Artifact
 
-# Imports of steps that an unchanged function never reaches stand in the steps themselves: they would cost it a third of its time.
+# Imports of steps that an unchanged function never reaches stand in the steps themselves: they would cost it a third of
+# its time.
 
 MAXIMUM_NAME_LENGTH = 52
-"""The operator puts the name into the label key `core.spinkube.dev/app.<name>.status`, of which Kubernetes allows 63 characters."""
+"""The operator puts the name into the label key `core.spinkube.dev/app.<name>.status`, of which Kubernetes allows 63
+characters."""
 
 _KUBERNETES_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _KUBERNETES_NAMESPACE = re.compile(r"(?=.{1,63}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -184,17 +186,20 @@ def function_name(name: str, manifest: Manifest) -> str:
         )
     if not _KUBERNETES_NAME.fullmatch(name):
         raise PlatformError(
-            f"the function's name {name!r} (application.name in {manifest.path.name}) must consist of a-z, 0-9 and -, begin with a letter and not end with -.",
+            f"the function's name {name!r} (application.name in {manifest.path.name}) must consist of a-z, 0-9 and "
+            "-, begin with a letter and not end with -.",
             next_step="rename the application, or give another name with `-e name=NAME`.",
         )
     return name
 
 
 def check_namespace(namespace: str) -> None:
-    """Check that `namespace` can be one of Kubernetes (RFC 1123 label), as it becomes part of URLs and paths; raises PlatformError."""
+    """Check that `namespace` can be one of Kubernetes (RFC 1123 label), as it becomes part of URLs and paths; raises
+    PlatformError."""
     if not _KUBERNETES_NAMESPACE.fullmatch(namespace):
         raise PlatformError(
-            f"the namespace {namespace!r} must consist of at most 63 characters a-z, 0-9 and -, and neither begin nor end with -.",
+            f"the namespace {namespace!r} must consist of at most 63 characters a-z, 0-9 and -, and neither begin "
+            "nor end with -.",
             next_step="give another with `-e namespace=NAMESPACE`.",
         )
 
@@ -281,7 +286,8 @@ def _build_and_pack(
         if source_digest(manifest) != result.source_digest:
             result.warnings.append(
                 f"The build changed files of {manifest.folder} that count as its source, so the next run builds again. "
-                "Keep such files in version control as the build leaves them (lock files), or name them in .gitignore (outputs)."
+                "Keep such files in version control as the build leaves them (lock files), or name them in "
+                ".gitignore (outputs)."
             )
     with stages("compatibility"):
         compatibility = check(manifest, sources, shim_version=shim_version)
@@ -298,7 +304,8 @@ def _build_and_pack(
 
 
 def _copy(path: Path, copy: Path) -> Path:
-    """Copy a Wasm file, as the next run's build takes its place while this one still uploads it; raises PlatformError."""
+    """Copy a Wasm file, as the next run's build takes its place while this one still uploads it; raises
+    PlatformError."""
     import shutil
 
     try:

@@ -53,7 +53,8 @@ def probe(
     """GET `url` + `path` until it answers with a status below 400.
 
     Args:
-        address: `host` or `host:port` to connect to instead of the URL's, as long as DNS does not know the name yet; IPv6 with or without brackets.
+        address: `host` or `host:port` to connect to instead of the URL's, as long as DNS does not know the name yet;
+            IPv6 with or without brackets.
         ca_file: certificates to trust for https.
 
     Raises:
@@ -133,7 +134,13 @@ def trusted(ca_file: str) -> ssl.SSLContext:
 
 def _unreachable_advice(host: str, connect_to: str | None, error: str) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in error:
-        return f"give the Gateway's HTTPS listener a certificate for {host}, or name the authority it comes from with `-e probe_ca_file=PATH`."
+        return (
+            f"give the Gateway's HTTPS listener a certificate for {host}, or name the authority it comes from "
+            "with `-e probe_ca_file=PATH`."
+        )
     if connect_to:
-        return f"see that port 80/443 of {connect_to} is open from here (security group, firewall) and the Gateway's load balancer is up."
+        return (
+            f"see that port 80/443 of {connect_to} is open from here (security group, firewall) and the Gateway's "
+            "load balancer is up."
+        )
     return f"see that DNS resolves {host} from here, or name the load balancer with `-e probe_address=IP`."

@@ -3,10 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The source digest: one value over all that a deployment's result depends on, known before anything is built.
 
-It covers each file of the project (path, bytes, execute bit, link target), and so the manifest, the build commands and every lock file, and the
-build profile. It leaves out what a build makes: version control, caches, what `.gitignore` names, and the output of the components' own builds.
-What the manifest itself asks for (`files`, a `source` nobody builds) is always covered, even where `.gitignore` names it; but not the `files` that a
-component's own build writes (`dist` and the like).
+It covers each file of the project (path, bytes, execute bit, link target), and so the manifest, the build commands and
+every lock file, and the build profile. It leaves out what a build makes: version control, caches, what `.gitignore`
+names, and the output of the components' own builds. What the manifest itself asks for (`files`, a `source` nobody
+builds) is always covered, even where `.gitignore` names it; but not the `files` that a component's own build writes
+(`dist` and the like).
 Times and owners do not count.
 """
 
@@ -40,7 +41,8 @@ SKIPPED_FILES = frozenset({".DS_Store", "spin-dependencies.wit"})
 """Files that tools write beside the sources (`spin build` writes the latter)."""
 
 OUTPUT_FOLDERS = frozenset({"build", "dist", "out", "target"})
-"""Folders taken for build output when the Wasm file that a build writes lies in them, or when a component with a build mounts files from them."""
+"""Folders taken for build output when the Wasm file that a build writes lies in them, or when a component with a build
+mounts files from them."""
 
 CARGO_TARGET = "target"
 
@@ -155,7 +157,8 @@ def _gitignore(path: Path) -> t.Any:
 
 
 def _ignored(path: str, ignores: tuple[tuple[str, t.Any], ...]) -> bool:
-    """Whether the innermost .gitignore that has a say leaves `path` out (a folder ends with `/`); nearer files and later lines win, as in git."""
+    """Whether the innermost .gitignore that has a say leaves `path` out (a folder ends with `/`); nearer files and
+    later lines win, as in git."""
     for folder, spec in reversed(ignores):
         relative = path[len(folder) + 1 :] if folder else path
         for pattern in reversed(spec.patterns):
@@ -167,8 +170,9 @@ def _ignored(path: str, ignores: tuple[tuple[str, t.Any], ...]) -> bool:
 def _matches(pattern: t.Any, path: str) -> bool:
     """Whether `pattern` names `path` itself.
 
-    pathspec is made for flat lists of files, and so also matches all that lies below what a pattern names. Here the walk stops at an ignored
-    folder; taking those matches too would read `*` with `!*/`, `!folder/` and `folder/**` in another way than git.
+    pathspec is made for flat lists of files, and so also matches all that lies below what a pattern names. Here the
+    walk stops at an ignored folder; taking those matches too would read `*` with `!*/`, `!folder/` and `folder/**` in
+    another way than git.
     """
     for found in pattern.regex.finditer(path):
         if found.groupdict().get(_BELOW) is None:
@@ -181,7 +185,8 @@ def _matches(pattern: t.Any, path: str) -> bool:
 
 
 def _hash_files(root: Path, paths: list[str]) -> t.Iterator[bytes]:
-    """One line a file. Threads help only where there is much to hash, as hashing lets go of Python's lock for large buffers alone."""
+    """One line a file. Threads help only where there is much to hash, as hashing lets go of Python's lock for large
+    buffers alone."""
     sizes = [os.lstat(root / path).st_size for path in paths]
     stop = threading.Event()
     if sum(sizes) < _PARALLEL_FROM_BYTES:

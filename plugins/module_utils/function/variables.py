@@ -27,7 +27,8 @@ def variable_values(manifest: Manifest, given: dict[str, object]) -> VariableVal
     """Check `given` against the manifest and split it by `secret`.
 
     Raises:
-        PlatformError: an undeclared variable is given, a required one is missing, or a value is neither text nor a number nor a boolean.
+        PlatformError: an undeclared variable is given, a required one is missing, or a value is neither text nor a
+            number nor a boolean.
     """
     plain: dict[str, str] = {}
     secret: dict[str, str] = {}
@@ -41,8 +42,10 @@ def variable_values(manifest: Manifest, given: dict[str, object]) -> VariableVal
     missing = [name for name, variable in manifest.variables.items() if variable.required and name not in given]
     if missing:
         raise PlatformError(
-            f"variables: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} required by {manifest.path.name} and not given.",
-            next_step=f"""add `-e '{{"variables": {{"{missing[0]}": "…"}}}}'`, or put it in a vars file (encrypted with ansible-vault where it is a secret).""",
+            f"variables: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} required by "
+            f"{manifest.path.name} and not given.",
+            next_step=f"""add `-e '{{"variables": {{"{missing[0]}": "…"}}}}'`, or put it in a vars file """
+            "(encrypted with ansible-vault where it is a secret).",
         )
     return VariableValues(plain, secret)
 

@@ -32,7 +32,8 @@ def run_command(
     seconds: float = 60.0,
     environment: dict[str, str] | None = None,
 ) -> Completed:
-    """Run a program; texts are UTF-8. After `seconds` it is killed and its exit code is TIMED_OUT. Secrets go in by `standard_input`, never in `arguments`.
+    """Run a program; texts are UTF-8. After `seconds` it is killed and its exit code is TIMED_OUT. Secrets go in by
+    `standard_input`, never in `arguments`.
 
     Raises:
         PlatformError: there is no such program.

@@ -17,12 +17,14 @@ from . import whole_file
 REMEMBERED = "/run/wasmfaas/digests.json"
 REMEMBER_FROM_BYTES = 1024 * 1024
 SETTLED_SECONDS = 2.0
-"""A file that changed less than this ago may change again within one tick of the file system's clock, unseen by its times (git calls such an entry racy)."""
+"""A file that changed less than this ago may change again within one tick of the file system's clock, unseen by its
+times (git calls such an entry racy)."""
 BLOCK_BYTES = 1024 * 1024
 
 
 class Digests:
-    """SHA-256 by path. What is remembered holds for one inode, size, modification and change time; a lost or broken memory costs only time."""
+    """SHA-256 by path. What is remembered holds for one inode, size, modification and change time; a lost or broken
+    memory costs only time."""
 
     def __init__(self, remembered: str = REMEMBERED) -> None:
         """`remembered`: the JSON file; its folder is made, mode 0700, where it can be."""

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a machine is: system, processor, memory, disks, clock, addresses, ports. Reads only, and what a machine does not have is a value, no error.
+"""What a machine is: system, processor, memory, disks, clock, addresses, ports. Reads only, and what a machine does not
+have is a value, no error.
 
 `root` is put before every path, for tests.
 """
@@ -77,7 +78,8 @@ def memory_bytes(root: str = "") -> int:
 
 
 def cgroup(root: str = "") -> str:
-    """`v2` where the unified hierarchy is what is mounted, `v1` else; "" without any (cgroups(7): only the root of v2 has this file)."""
+    """`v2` where the unified hierarchy is what is mounted, `v1` else; "" without any (cgroups(7): only the root of v2
+    has this file)."""
     if os.path.exists(f"{root}/sys/fs/cgroup/cgroup.controllers"):
         return "v2"
     return "v1" if os.path.isdir(f"{root}/sys/fs/cgroup") and os.listdir(f"{root}/sys/fs/cgroup") else ""
@@ -95,7 +97,8 @@ def selinux(root: str = "") -> str:
 
 
 def time_synchronized() -> bool | None:
-    """Whether the kernel's clock follows a time server; None where that can't be asked, as in a container that may not."""
+    """Whether the kernel's clock follows a time server; None where that can't be asked, as in a container that may
+    not."""
     try:
         answer = ctypes.create_string_buffer(512)  # struct timex of adjtimex(2) has 208 bytes; zeros: change nothing
         if ctypes.CDLL(None, use_errno=True).adjtimex(answer) < 0 or struct.calcsize("l") != 8:
@@ -107,7 +110,8 @@ def time_synchronized() -> bool | None:
 
 
 def disk(path: str) -> dict[str, int]:
-    """Space of the file system that holds `path`, or will hold it: `total_bytes`, and `free_bytes` for those who are not root."""
+    """Space of the file system that holds `path`, or will hold it: `total_bytes`, and `free_bytes` for those who are
+    not root."""
     while path != "/" and not os.path.exists(path):
         path = os.path.dirname(path) or "/"
     try:
@@ -164,8 +168,9 @@ def ports_in_use(ports: t.Iterable[t.Mapping[str, t.Any]], *, root: str = "") ->
 
 
 def connections(targets: t.Iterable[str], *, seconds: float = 2.0) -> dict[str, str]:
-    """What a TCP connection to each "host:port" meets: `open`, `refused` (nothing listens, but it is reached), `filtered` (no answer, or no way) or `unknown`
-    (the name can't be resolved). All are tried at once and take `seconds` at most."""
+    """What a TCP connection to each "host:port" meets: `open`, `refused` (nothing listens, but it is reached),
+    `filtered` (no answer, or no way) or `unknown` (the name can't be resolved). All are tried at once and take
+    `seconds` at most."""
     outcomes: dict[str, str] = {}
     end = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as opened:
@@ -206,7 +211,8 @@ def _is_own(interface: str) -> bool:
 
 
 def _ipv4_addresses() -> list[tuple[str, str]]:
-    """Interface and address, of all that are up (netdevice(7), SIOCGIFCONF): the standard library has no other way to them."""
+    """Interface and address, of all that are up (netdevice(7), SIOCGIFCONF): the standard library has no other way to
+    them."""
     import array
     import fcntl
 

@@ -1,10 +1,12 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files of a host as one list: compare all, refuse before touching anything, then replace one after the other, each in one step.
+"""The files of a host as one list: compare all, refuse before touching anything, then replace one after the other, each
+in one step.
 
-A file that is too big to travel inside the module's arguments is transferred between two calls: `compare` says where to put it, `finish` checks and
-moves it. A run that is cut off leaves at most a transferred file under its temporary name, which the next run removes.
+A file that is too big to travel inside the module's arguments is transferred between two calls: `compare` says where to
+put it, `finish` checks and moves it. A run that is cut off leaves at most a transferred file under its temporary name,
+which the next run removes.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ OUR_MODES = {"directory": 0o755, "file": 0o644, "secret": 0o600}
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """One file as it should be. `content` None: its content is transferred, and known by `sha256` and `size`. `mode` None: as OUR_MODES."""
+    """One file as it should be. `content` None: its content is transferred, and known by `sha256` and `size`. `mode`
+    None: as OUR_MODES."""
 
     path: str
     content: bytes | None = None
@@ -284,7 +287,8 @@ def _check_paths(names: list[str]) -> None:
 
 
 def _with_parents(directories: list[Directory], files: list[File]) -> list[Directory]:
-    """All folders to look at, parents first: the listed ones, and what is missing on the way to a file, which is made as 0755."""
+    """All folders to look at, parents first: the listed ones, and what is missing on the way to a file, which is made
+    as 0755."""
     listed = {directory.path.rstrip("/"): directory for directory in directories}
     wanted = [*listed, *(os.path.dirname(file.path) for file in files if file.present)]
     everything: dict[str, Directory] = {}
@@ -383,8 +387,10 @@ def _check_space(files: list[File], *, partials_of: list[File]) -> None:
         free = system.f_bavail * system.f_frsize
         if free < size:
             raise PlatformError(
-                f"The file system of {where[device]} has {free / 2**20:.0f} MiB free, but {size / 2**20:.0f} MiB are needed; nothing was changed.",
-                next_step="Free some space there (journalctl --vacuum-size=200M, k3s crictl rmi --prune, apt-get clean), or enlarge it.",
+                f"The file system of {where[device]} has {free / 2**20:.0f} MiB free, but {size / 2**20:.0f} MiB are "
+                "needed; nothing was changed.",
+                next_step="Free some space there (journalctl --vacuum-size=200M, k3s crictl rmi --prune, apt-get "
+                "clean), or enlarge it.",
             )
 
 
@@ -399,7 +405,8 @@ def _explained() -> t.Iterator[None]:
             errno.EDQUOT: "Raise the quota, or free some space.",
             errno.EROFS: "Its file system is mounted read-only: see dmesg, and mount it read-write.",
             errno.EACCES: "Run the task with become: true.",
-            errno.EPERM: "Run the task with become: true; if it is root already, lsattr shows whether the file is immutable.",
+            errno.EPERM: "Run the task with become: true; if it is root already, lsattr shows whether the file is "
+            "immutable.",
         }
         step = steps.get(
             error.errno or 0, "Correct that on the host, and run it again: what is done already stays done."
@@ -457,7 +464,8 @@ def _rename(partial: str, file: File) -> None:
 
 
 def _restore_context(path: str) -> None:
-    """The SELinux context that the policy has for this path: a new file else has that of its folder, and k3s' policy names the binary."""
+    """The SELinux context that the policy has for this path: a new file else has that of its folder, and k3s' policy
+    names the binary."""
     if not os.path.exists("/sys/fs/selinux/enforce"):
         return
     program = shutil.which("restorecon")
@@ -466,7 +474,8 @@ def _restore_context(path: str) -> None:
 
 
 def _staged_elsewhere(file: File) -> str:
-    return f"{STAGING_DIRECTORY}/{os.path.basename(file.path)}.{hashlib.sha256(file.path.encode()).hexdigest()[:16]}{PARTIAL}"
+    digest = hashlib.sha256(file.path.encode()).hexdigest()[:16]
+    return f"{STAGING_DIRECTORY}/{os.path.basename(file.path)}.{digest}{PARTIAL}"
 
 
 def _remove_leftovers(file: File) -> None:
@@ -476,9 +485,11 @@ def _remove_leftovers(file: File) -> None:
 
 
 def _stage(file: File) -> str:
-    """Make an empty file that the login user may write to, beside the target where that user can reach it, and tell its name.
+    """Make an empty file that the login user may write to, beside the target where that user can reach it, and tell its
+    name.
 
-    With `become`, files are transferred as the login user (SUDO_UID), who needs no rights in the folder, only the way to it.
+    With `become`, files are transferred as the login user (SUDO_UID), who needs no rights in the folder, only the way
+    to it.
     """
     login = int(os.environ.get("SUDO_UID") or os.geteuid()) if os.geteuid() == 0 else os.geteuid()
     folder = os.path.dirname(file.path)
@@ -512,7 +523,8 @@ def _take_over(file: File, staged: str) -> None:
             digest.update(block)
     if digest.hexdigest() != file.sha256:
         raise PlatformError(
-            f"What arrived for {file.path} has the checksum {digest.hexdigest()} instead of {file.sha256}; the file in place was not touched.",
+            f"What arrived for {file.path} has the checksum {digest.hexdigest()} instead of {file.sha256}; the file "
+            "in place was not touched.",
             next_step="Run it again; if it happens again, the disk, the memory or the network of this host is faulty.",
         )
 

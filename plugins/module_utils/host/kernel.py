@@ -92,7 +92,8 @@ class Kernel:
         if completed.exit_code != 0:
             raise PlatformError(
                 f"The kernel module {module} can't be loaded: {completed.error.strip()[-300:]}",
-                next_step=f"install the package with the modules of the running kernel {os.uname().release}, or boot the kernel that is installed.",
+                next_step=f"install the package with the modules of the running kernel {os.uname().release}, or boot "
+                "the kernel that is installed.",
             )
 
     def value(self, name: str) -> str | None:
@@ -112,7 +113,8 @@ class Kernel:
         except OSError as error:
             raise PlatformError(
                 f"The kernel setting {name} can't be set to {value}: {error.strerror}.",
-                next_step="in a container, set it on the machine that runs the container; else look at `journalctl -k`.",
+                next_step="in a container, set it on the machine that runs the container; else look at `journalctl "
+                "-k`.",
             ) from error
         now = self.value(name)
         if now != value:

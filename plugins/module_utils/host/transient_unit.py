@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A service of systemd that lasts until the next boot at most: a program of ours that must go on, and end, without us."""
+"""A service of systemd that lasts until the next boot at most: a program of ours that must go on, and end, without
+us."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ def available() -> bool:
 
 
 def source_of(program: types.ModuleType) -> str:
-    """The text of one of our modules that is a program of its own; Ansible ships them in an archive, so it has no file of its own on a host."""
+    """The text of one of our modules that is a program of its own; Ansible ships them in an archive, so it has no file
+    of its own on a host."""
     loader = program.__spec__.loader if program.__spec__ else None
     text = loader.get_source(program.__name__) if loader is not None and hasattr(loader, "get_source") else None
     if text is None:

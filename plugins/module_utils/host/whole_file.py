@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small files of ours, written so that a reader, and a run that is cut off, finds the old or the new content and nothing in between."""
+"""Small files of ours, written so that a reader, and a run that is cut off, finds the old or the new content and
+nothing in between."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ def write(
     Args:
         mode: of the file, whatever the umask says; None leaves it to the umask, for files that are the user's.
         durable: it is on the disk afterwards, even if the power fails.
-        partial: where it is written first, beside the file; give one of its own where several processes may write at once.
+        partial: where it is written first, beside the file; give one of its own where several processes may write at
+            once.
 
     Raises:
         OSError: it could not be written; the file in place is as it was.

@@ -13,7 +13,8 @@ from ..errors import PlatformError
 PATTERN = re.compile(
     r"v(?P<major>\d+)\.(?P<minor>\d+)\.(?P<patch>\d+)(?:-rc(?P<candidate_before>\d+))?\+k3s(?P<release>\d+)(?:-rc(?P<candidate>\d+))?"
 )
-"""Kubernetes' own candidates come before the plus sign, k3s's behind (tags of k3s-io/k3s: v1.36.0-rc1+k3s1, v1.36.4-rc1+k3s1, v1.36.4+k3s1-rc1)."""
+"""Kubernetes' own candidates come before the plus sign, k3s's behind (tags of k3s-io/k3s: v1.36.0-rc1+k3s1,
+v1.36.4-rc1+k3s1, v1.36.4+k3s1-rc1)."""
 
 FINAL = 1_000_000
 """Stands for "no candidate": a final release is newer than all of its candidates."""
@@ -22,7 +23,8 @@ KUBELET_SKEW = 3
 """Minors that a kubelet may be older than the API server (kubernetes.io/releases/version-skew-policy)."""
 
 ETCD_STEP = "v1.33.7+k3s3"
-"""Oldest 1.33 to go to 1.34 from: it has etcd 3.5.26, which mends members that etcd 3.6 would bring back from the dead (k3s-io/k3s #13485)."""
+"""Oldest 1.33 to go to 1.34 from: it has etcd 3.5.26, which mends members that etcd 3.6 would bring back from the dead
+(k3s-io/k3s #13485)."""
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -64,16 +66,19 @@ def is_version(text: str) -> bool:
 
 
 def upgrade_problem(running: str, wanted: str) -> tuple[str, str] | None:
-    """Why a server may not go from `running` to `wanted`: what is wrong and what to do. None where it may, or where `running` is not known.
+    """Why a server may not go from `running` to `wanted`: what is wrong and what to do. None where it may, or where
+    `running` is not known.
 
-    k3s-io/docs upgrades/manual: no minor is skipped, and there is no way back but restoring a snapshot with the older binary.
+    k3s-io/docs upgrades/manual: no minor is skipped, and there is no way back but restoring a snapshot with the older
+    binary.
     """
     if not is_version(running) or not is_version(wanted) or running == wanted:
         return None
     old, new = parse(running), parse(wanted)
     if new < old:
         return f"{wanted} is older than {running}, which runs", (
-            f"set k3s_version to {running} or newer; the way back is a snapshot from before the upgrade: restore.yml with k3s_version: {wanted}"
+            f"set k3s_version to {running} or newer; the way back is a snapshot from before the upgrade: restore.yml "
+            f"with k3s_version: {wanted}"
         )
     if (new.major, new.minor) > (old.major, old.minor + 1):
         return (

@@ -1,11 +1,13 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether an object of the cluster still is what we applied, told from one read of it, so that a second run writes nothing.
+"""Whether an object of the cluster still is what we applied, told from one read of it, so that a second run writes
+nothing.
 
-Two things together say so: an annotation with a digest of what was applied, and that all its fields are still ours. Whoever changes a field of ours takes it
-from us, by update as by forced apply (kubernetes.io, reference/using-api/server-side-apply, conflicts); values are not compared, since the API server writes
-some in another way than they were given (`1000m` as `1`).
+Two things together say so: an annotation with a digest of what was applied, and that all its fields are still ours.
+Whoever changes a field of ours takes it from us, by update as by forced apply (kubernetes.io,
+reference/using-api/server-side-apply, conflicts); values are not compared, since the API server writes some in another
+way than they were given (`1000m` as `1`).
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ Object = dict[str, t.Any]
 
 
 def prepared(wanted: Object) -> Object:
-    """What to apply: `wanted` with its digest, and a Secret's texts as the API keeps them, since `stringData` is not managed as its fields are."""
+    """What to apply: `wanted` with its digest, and a Secret's texts as the API keeps them, since `stringData` is not
+    managed as its fields are."""
     entry = dict(wanted)
     if entry.get("kind") == "Secret" and entry.get("apiVersion") == "v1" and entry.get("stringData"):
         texts = entry.pop("stringData")
@@ -55,7 +58,8 @@ def without_bookkeeping(entry: Object) -> Object:
 
 
 def is_applied(entry: Object, live: Object | None) -> bool:
-    """Whether `entry`, as `prepared` gives it, was applied to `live` (read with its managed fields) and nobody has changed a field of it since."""
+    """Whether `entry`, as `prepared` gives it, was applied to `live` (read with its managed fields) and nobody has
+    changed a field of it since."""
     if live is None or live["metadata"].get("deletionTimestamp"):
         return False
     marks = entry["metadata"]["annotations"]
@@ -76,9 +80,10 @@ def covers(fields: t.Any, wanted: t.Any, live: t.Any) -> bool:
     """Whether a set of managed fields has all of `wanted`.
 
     Args:
-        fields: as FieldsV1: `f:NAME` for fields, `k:{…}` for the elements of a list by their keys, `v:…` for those of a set; {} for a value that is kept
-            as a whole (sigs.k8s.io/structured-merge-diff, fieldpath/serialize-pe.go).
-        live: the same part of the object as it is, for what is empty: the API server may leave it out, and then nobody manages it.
+        fields: as FieldsV1: `f:NAME` for fields, `k:{…}` for the elements of a list by their keys, `v:…` for those of a
+            set; {} for a value that is kept as a whole (sigs.k8s.io/structured-merge-diff, fieldpath/serialize-pe.go).
+        live: the same part of the object as it is, for what is empty: the API server may leave it out, and then nobody
+            manages it.
     """
     if fields == {}:
         return True

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Kubernetes API as a server's own `k3s kubectl` reaches it: with the administrator's rights, and without a client library on the host.
+"""The Kubernetes API as a server's own `k3s kubectl` reaches it: with the administrator's rights, and without a client
+library on the host.
 
 API paths (`/api/v1/nodes/NAME`) go through kubectl's `--raw`, one request each and no discovery.
 """
@@ -34,10 +35,13 @@ NOT_FOUND = re.compile(
 )
 CONFLICT = re.compile(r"\(Conflict\)|\(AlreadyExists\)|the object has been modified", re.IGNORECASE)
 UNREACHABLE = re.compile(
-    r"connection refused|was refused - did you specify|i/o timeout|no route to host|Unable to connect to the server|context deadline exceeded"
-    r"|ServiceUnavailable|the server is currently unable to handle|connection reset by peer|unexpected EOF|TLS handshake timeout"
+    r"connection refused|was refused - did you specify|i/o timeout|no route to host|Unable to connect to the "
+    r"server|context deadline exceeded"
+    r"|ServiceUnavailable|the server is currently unable to handle|connection reset by peer|unexpected EOF|TLS "
+    r"handshake timeout"
     r"|request did not complete within"
-    r"|etcdserver: (?:request timed out|leader changed|no leader)|apiserver not ready|\(Timeout\)|Client\.Timeout exceeded|handle the request",
+    r"|etcdserver: (?:request timed out|leader changed|no leader)|apiserver not ready|\(Timeout\)|Client\.Timeout "
+    r"exceeded|handle the request",
     re.IGNORECASE,
 )
 
@@ -86,8 +90,8 @@ class Kubectl:
     def patch(self, path: str, patch: t.Any, *, kind: str = "merge") -> dict[str, t.Any]:
         """A patch of kind `merge`, `json` or `strategic` of the object at an API path.
 
-        With `metadata.resourceVersion` in a merge patch: Conflict as for `replace`. A JSON patch whose `test` fails, or which removes what is not there, is a
-        Conflict too.
+        With `metadata.resourceVersion` in a merge patch: Conflict as for `replace`. A JSON patch whose `test` fails, or
+        which removes what is not there, is a Conflict too.
         """
         arguments = [
             "patch",
@@ -162,7 +166,8 @@ def host_kubectl(
     kubeconfig: str = "",
     seconds: float = REQUEST_SECONDS,
 ) -> Kubectl:
-    """`program kubectl` of this host, or another `command`; each call may take `seconds`, and what it asks of the API a little less."""
+    """`program kubectl` of this host, or another `command`; each call may take `seconds`, and what it asks of the API a
+    little less."""
     begin = list(command) or [program, "kubectl"]
     credentials = [f"--kubeconfig={kubeconfig}"] if kubeconfig else []
 

@@ -53,7 +53,8 @@ class Objects:
 
     Args:
         force_conflicts: whether fields that another manager set otherwise become ours.
-        webhook_seconds: after charts: how long a webhook that does not answer is asked again; kinds that are not served yet are waited for too.
+        webhook_seconds: after charts: how long a webhook that does not answer is asked again; kinds that are not served
+            yet are waited for too.
         show: what a difference shows of an object, for kinds that would fill the screen.
     """
 
@@ -77,7 +78,8 @@ class Objects:
     def reconcile(
         self, objects: list[Object], *, state: str, check_mode: bool, before: dict[str, Object] | None = None
     ) -> dict[str, t.Any]:
-        """Apply or delete them in their order; the module's result. Kinds that are defined among them come first. `before`: what `known` gave for them.
+        """Apply or delete them in their order; the module's result. Kinds that are defined among them come first.
+        `before`: what `known` gave for them.
 
         Raises:
             PlatformError: an object is incomplete or twice in the list, or the API refuses one.
@@ -96,7 +98,8 @@ class Objects:
         return result(before, {**before, **self.apply(objects, before, check_mode=check_mode)}, objects, self._show)
 
     def live(self, objects: list[Object]) -> dict[str, Object]:
-        """The objects as they are, by `object_key`; without those that don't exist. One request for each, and one command if all their kinds are known."""
+        """The objects as they are, by `object_key`; without those that don't exist. One request for each, and one
+        command if all their kinds are known."""
         found = self.known(objects)
         if found is not None:
             return found
@@ -118,7 +121,8 @@ class Objects:
         return None
 
     def apply(self, objects: list[Object], before: dict[str, Object], *, check_mode: bool) -> dict[str, Object]:
-        """Apply what is not as it was applied `before`; the objects afterwards, by `object_key`, of those that were applied."""
+        """Apply what is not as it was applied `before`; the objects afterwards, by `object_key`, of those that were
+        applied."""
         wanted = [prepared(entry) for entry in objects]
         due = [entry for entry in wanted if not is_applied(entry, before.get(object_key(entry)))]
         definitions = [entry for entry in wanted if _is_definition(entry)]
@@ -149,7 +153,8 @@ class Objects:
         absent = isinstance(found, NotFound)
         unanswered = WEBHOOK.search(found.cause) is not None
         if len(objects) > 1 and (absent or (check_mode and unanswered)):
-            # kubectl looks all kinds up before it applies the first object; one by one, what an object before makes is there.
+            # kubectl looks all kinds up before it applies the first object; one by one, what an object before makes is
+            # there.
             return {
                 name: entry
                 for single in objects
@@ -179,7 +184,8 @@ class Objects:
         if WEBHOOK.search(found.cause):
             raise type(found)(
                 found.cause,
-                next_step="See why that webhook does not answer: its pods, and the network from the servers to them. Then run it again.",
+                next_step="See why that webhook does not answer: its pods, and the network from the servers to them. "
+                "Then run it again.",
             )
         if "conflict" in found.cause.lower() and not self._force_conflicts:
             raise type(found)(
@@ -249,8 +255,14 @@ class Objects:
             said = " ".join(str(found.get("message", "")) for found in conditions if found.get("status") == "True")[
                 :500
             ]
-            cause = f"{identity(entry)} is not gone {self._deletion_seconds:g} s after it was deleted: it waits for {', '.join(holders) or 'nobody'}. {said}"
-            step = "See that the controller which holds it runs, and run it again; a finalizer whose controller is gone for good is taken out by hand."
+            cause = (
+                f"{identity(entry)} is not gone {self._deletion_seconds:g} s after it was deleted: it waits for "
+                f"{', '.join(holders) or 'nobody'}. {said}"
+            )
+            step = (
+                "See that the controller which holds it runs, and run it again; a finalizer whose controller is "
+                "gone for good is taken out by hand."
+            )
             raise ApiProblem(cause.rstrip(), next_step=step)
 
 
@@ -279,7 +291,8 @@ def identity(entry: Object) -> str:
     metadata = entry.get("metadata") or {}
     if not entry.get("apiVersion") or not entry.get("kind") or not metadata.get("name"):
         raise PlatformError(
-            f"An object has no apiVersion, kind or metadata.name: {json.dumps({key: entry.get(key) for key in ('apiVersion', 'kind')})}.",
+            "An object has no apiVersion, kind or metadata.name: "
+            f"{json.dumps({key: entry.get(key) for key in ('apiVersion', 'kind')})}.",
             next_step="Add what is missing; lists are written as several objects.",
         )
     group = str(entry["apiVersion"]).rpartition("/")[0]
@@ -307,7 +320,8 @@ def _by_key(output: str) -> dict[str, Object]:
 
 
 def object_key(entry: Object) -> str:
-    """The same for an object as it was given and as it is: kubectl puts what has no namespace into `default`, where its kind has one."""
+    """The same for an object as it was given and as it is: kubectl puts what has no namespace into `default`, where its
+    kind has one."""
     metadata = entry.get("metadata") or {}
     return identity({**entry, "metadata": {**metadata, "namespace": metadata.get("namespace") or "default"}})
 
@@ -336,7 +350,8 @@ def _differ(before: Object | None, after: Object | None) -> bool:
 
 
 def _content(entry: Object) -> Object:
-    """An object without what the API server, controllers and we ourselves note in it: an apply that changes nothing else has changed nothing."""
+    """An object without what the API server, controllers and we ourselves note in it: an apply that changes nothing
+    else has changed nothing."""
     bare = without_bookkeeping(entry)
     metadata = {key: value for key, value in bare["metadata"].items() if key not in SET_BY_SERVER}
     return {**{key: value for key, value in bare.items() if key != "status"}, "metadata": metadata}

@@ -14,11 +14,13 @@ from .kubectl import ApiProblem, Kubectl
 
 RELEASE_NAME = "meta.helm.sh/release-name"
 RELEASE_NAMESPACE = "meta.helm.sh/release-namespace"
-"""Helm writes these on all that it creates, whatever labels a chart uses itself (helm.sh/helm, pkg/action/validate.go)."""
+"""Helm writes these on all that it creates, whatever labels a chart uses itself (helm.sh/helm,
+pkg/action/validate.go)."""
 WORKLOADS = "deployments.apps,statefulsets.apps,daemonsets.apps"
 OPERATED = ("prometheuses.monitoring.coreos.com", "alertmanagers.monitoring.coreos.com")
-"""Kinds in our charts of whose objects an operator makes workloads. These have the annotations of their object, and with them Helm's, but a label
-`managed-by` of the operator's own (prometheus-operator 0.93, pkg/prometheus/server/statefulset.go and pkg/alertmanager/statefulset.go)."""
+"""Kinds in our charts of whose objects an operator makes workloads. These have the annotations of their object, and
+with them Helm's, but a label `managed-by` of the operator's own (prometheus-operator 0.93,
+pkg/prometheus/server/statefulset.go and pkg/alertmanager/statefulset.go)."""
 LOG_LINES = 10
 TRIED_AGAIN = "wasmfaas.dev/tried-again"
 """Annotation of what has no pods: when we asked for them anew."""
@@ -27,11 +29,15 @@ PULL_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImag
 CONFIGURATION_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
 STEP_PULL = (
-    "See whether nodes reach that registry and may pull from it; platform_image_registries names a mirror, the role `registries` gives nodes credentials. "
+    "See whether nodes reach that registry and may pull from it; platform_image_registries names a mirror, the role "
+    "`registries` gives nodes credentials. "
     "Then run it again."
 )
 STEP_CRASH = "Correct what its last lines name, mostly a value of the chart, and run it again."
-STEP_SCHEDULE = "Make room, or let it run elsewhere: platform_node_selector, platform_tolerations, or smaller requests in the role's values. Then run it again."
+STEP_SCHEDULE = (
+    "Make room, or let it run elsewhere: platform_node_selector, platform_tolerations, or smaller "
+    "requests in the role's values. Then run it again."
+)
 STEP_QUOTA = "Raise the ResourceQuota of that namespace, or ask for less in the role's values, and run it again."
 STEP_CONFIGURATION = "Make what it names, such as a Secret, and run it again."
 STEP_OPERATOR = "See what the operator in that namespace says (kubectl logs), correct it, and run it again."
@@ -81,7 +87,8 @@ class Workloads:
         self._since: dict[tuple[str, ...], float] = {}
 
     def troubles(self, release: str, namespace: str, *, restarts: int | None = None) -> list[Trouble]:
-        """Why the workloads of a release are not ready, the gravest first; nothing if all are. `restarts`: instead of the patience's."""
+        """Why the workloads of a release are not ready, the gravest first; nothing if all are. `restarts`: instead of
+        the patience's."""
         ours = self._of_release(release, namespace)
         limit = self.patience.restarts if restarts is None else restarts
         found = [
@@ -94,7 +101,8 @@ class Workloads:
         return sorted(found, key=lambda trouble: not trouble.lasting)
 
     def unready(self, releases: t.Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Of releases, by name and namespace, those with a workload that is not ready; by one list of each kind in a namespace."""
+        """Of releases, by name and namespace, those with a workload that is not ready; by one list of each kind in a
+        namespace."""
         wanted = set(releases)
         listed = {
             namespace: self._list([WORKLOADS, "-n", namespace])
@@ -107,7 +115,8 @@ class Workloads:
         }
 
     def try_again(self, release: str, namespace: str) -> None:
-        """Have pods of a release started anew that wait for their next try, and such asked for again that were refused: both may be minutes off."""
+        """Have pods of a release started anew that wait for their next try, and such asked for again that were refused:
+        both may be minutes off."""
         for entry in self._of_release(release, namespace):
             selector = _selector(entry)
             if not selector or not missing_of(entry):
@@ -286,7 +295,8 @@ class Workloads:
 
 
 def missing_of(entry: Object, *, fewer: int = 0) -> str:
-    """What a Deployment, StatefulSet or DaemonSet lacks to be rolled out, by the rules of `kubectl rollout status`; empty if nothing.
+    """What a Deployment, StatefulSet or DaemonSet lacks to be rolled out, by the rules of `kubectl rollout status`;
+    empty if nothing.
 
     `fewer`: pods that a DaemonSet need not have.
     """

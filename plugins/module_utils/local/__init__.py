@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs functions as detached processes on this machine.
 
-For callers: `runtime.start`, `runtime.stop`, `runtime.StartRequest`; `state.read`, `state.list_functions`, `state.lock`,
-`state.LocalFunction`; `installation.install`. How the processes work together is told in roles/local_runtime/README.md.
+For callers: `runtime.start`, `runtime.stop`, `runtime.StartRequest`; `state.read`, `state.list_functions`,
+`state.lock`, `state.LocalFunction`; `installation.install`. How the processes work together is told in
+roles/local_runtime/README.md.
 """

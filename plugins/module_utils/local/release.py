@@ -31,7 +31,8 @@ RUNS_NOT = {
     "wasi:http/incoming-handler@0.2.0-rc": "it is built for a 2023 draft of WASI HTTP",
     "fermyon:spin/inbound-http": "it is built for Spin's own HTTP interface, which came before WASI HTTP",
 }
-"""Start of an export's name to the reason why only Spin runs it (spinframework/spin crates/http/src/trigger.rs, HandlerType)."""
+"""Start of an export's name to the reason why only Spin runs it (spinframework/spin crates/http/src/trigger.rs,
+HandlerType)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +70,8 @@ def check(application: dict[str, t.Any], runtime: str, variables: dict[str, str]
         for trigger in application["triggers"]:
             if trigger["trigger_type"] != "http":
                 raise PlatformError(
-                    f"Trigger {trigger['id']} is of the type {trigger['trigger_type']}; without Spin the local target runs HTTP triggers only.",
+                    f"Trigger {trigger['id']} is of the type {trigger['trigger_type']}; without Spin the local "
+                    "target runs HTTP triggers only.",
                     next_step=INSTALL_SPIN,
                 )
         for trigger in served:
@@ -191,7 +193,8 @@ def _module_mark(component: dict[str, t.Any], runtime_directory: Path) -> str:
 
 
 def _reuse_module(releases: Path, partial: Path, component: dict[str, t.Any], runtime_directory: Path) -> bool:
-    """Take the transpiled module of another release with the same Wasm (settings or files changed only): seconds become nothing."""
+    """Take the transpiled module of another release with the same Wasm (settings or files changed only): seconds become
+    nothing."""
     wanted = _module_mark(component, runtime_directory)
     module = _component_directory(partial, component) / "module"
     for mark in releases.glob("*/components/*/module/source.txt"):
@@ -241,7 +244,8 @@ def _transpile(partial: Path, component: dict[str, t.Any], node: Path, runtime_d
     if not any(name.startswith(RUNS) for name in exports):
         raise PlatformError(
             f"Component {component['id']} exports no HTTP handler ({RUNS}), only: {', '.join(exports) or 'nothing'}.",
-            next_step="Build it for Spin's HTTP trigger: the templates http-py-p2, http-js and http-rust-p2 of `spin new` do.",
+            next_step="Build it for Spin's HTTP trigger: the templates http-py-p2, http-js and http-rust-p2 of `spin "
+            "new` do.",
         )
     (module / "source.txt").write_text(_module_mark(component, runtime_directory), encoding="utf-8")
     source.unlink()
@@ -286,7 +290,8 @@ def spin_toml(application: dict[str, t.Any]) -> str:
 
 
 def runtime_config(application: dict[str, t.Any], data: Path) -> str:
-    """Spin's runtime configuration for stores and databases beyond "default", which Spin knows of itself; as files in `data`."""
+    """Spin's runtime configuration for stores and databases beyond "default", which Spin knows of itself; as files in
+    `data`."""
     stores: dict[str, t.Any] = {}
     databases: dict[str, t.Any] = {}
     for component in application["components"]:

@@ -75,7 +75,8 @@ class StartRequest:
         image: kept in the state file.
         locked_application: Spin's locked application, with contents inline or by digest.
         open_blob: gives the bytes of a digest.
-        variables: values of application variables, secrets among them; they reach the processes by sockets and are never written to disk.
+        variables: values of application variables, secrets among them; they reach the processes by sockets and are
+            never written to disk.
         port: port on 127.0.0.1; None: the one it has, else a free one.
         ready_timeout_seconds: how long the new release may take until it answers, without preparing it.
         runtime: "auto" takes Spin where it is installed.
@@ -130,7 +131,8 @@ def start(request: StartRequest) -> LocalFunction:
 
 
 def stop(state_directory: Path, namespace: str, name: str, *, keep_data: bool = False) -> bool:
-    """Stop a function and remove all of it; `keep_data` leaves key-value stores and databases. True if there was something."""
+    """Stop a function and remove all of it; `keep_data` leaves key-value stores and databases. True if there was
+    something."""
     directory = function_directory(state_directory, namespace, name)
     if not directory.exists():
         return False
@@ -165,9 +167,14 @@ def _spin(request: StartRequest) -> Path | None:
 def _start(request: StartRequest, directory: Path, installation: Installation, runtime: str, spin: Path | None) -> None:
     log = directory / "log"
     prepared = release.prepare(
-        directory / "releases", request.digest, runtime, request.locked_application, request.open_blob,
-        node=installation.node, runtime_directory=installation.runtime_directory,
-    )  # fmt: skip
+        directory / "releases",
+        request.digest,
+        runtime,
+        request.locked_application,
+        request.open_blob,
+        node=installation.node,
+        runtime_directory=installation.runtime_directory,
+    )
     (directory / "data").mkdir(exist_ok=True, mode=0o700)
     log_start = log.stat().st_size if log.exists() else 0
     _ensure_front(request, directory, installation)
@@ -258,8 +265,13 @@ def _spawn_front(directory: Path, installation: Installation, front: Path, port:
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab") as output:
         process = subprocess.Popen(
             [str(installation.node), *NODE_OPTIONS, str(front), str(directory), str(port)],
-            cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     _fronts[:] = [known for known in _fronts if known.poll() is None] + [process]
     _wait(lambda: process.poll() is not None or control.status(directory) is not None, FRONT_TIMEOUT_SECONDS)
     return process.poll() is None and control.status(directory) is not None

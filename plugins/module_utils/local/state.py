@@ -67,7 +67,8 @@ def function_directory(state_directory: Path, namespace: str, name: str) -> Path
 def read(state_directory: Path, namespace: str, name: str) -> LocalFunction | None:
     """Read one function; None where there is none. Takes some milliseconds.
 
-    Alive means: the process in the state file runs, is the one that was started (same start time, same boot) and says it is healthy.
+    Alive means: the process in the state file runs, is the one that was started (same start time, same boot) and says
+    it is healthy.
     """
     directory = function_directory(state_directory, namespace, name)
     state = read_state(directory)
@@ -104,7 +105,8 @@ def list_functions(state_directory: Path, namespace: str | None) -> list[LocalFu
 
 
 def read_state(directory: Path) -> dict[str, t.Any] | None:
-    """The state file of the function in `directory`; None where there is none that can be read (it is written by rename, so only by hand broken)."""
+    """The state file of the function in `directory`; None where there is none that can be read (it is written by
+    rename, so only by hand broken)."""
     try:
         state = json.loads((directory / "state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -122,7 +124,8 @@ def front_runs(state: dict[str, t.Any]) -> bool:
 
 
 def process_started(process_id: int) -> int | None:
-    """Start time of a running process in clock ticks since boot (proc_pid_stat(5), field 22); None where it runs no more."""
+    """Start time of a running process in clock ticks since boot (proc_pid_stat(5), field 22); None where it runs no
+    more."""
     try:
         fields = (
             Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")[2].split()
@@ -133,7 +136,8 @@ def process_started(process_id: int) -> int | None:
 
 
 def function_processes(directory: Path) -> list[int]:
-    """Process ids of this user's processes that belong to the function in `directory`: it stands among their arguments."""
+    """Process ids of this user's processes that belong to the function in `directory`: it stands among their
+    arguments."""
     found = []
     mark = os.fsencode(directory)
     for entry in os.scandir("/proc"):
@@ -166,7 +170,8 @@ def _healthy(port: int) -> bool:
 
 @contextlib.contextmanager
 def lock(state_directory: Path, namespace: str, name: str, timeout_seconds: float) -> t.Iterator[None]:
-    """Keep other deployments of one function out. `start` and `stop` take it themselves where the caller does not hold it.
+    """Keep other deployments of one function out. `start` and `stop` take it themselves where the caller does not hold
+    it.
 
     The kernel drops it with the process, so nothing is left to mend after a kill.
 
@@ -190,7 +195,8 @@ def lock(state_directory: Path, namespace: str, name: str, timeout_seconds: floa
     finally:
         del _held[key]
         if not directory.exists():
-            # Removed while held: whoever waits for this file sees that it is another one than at the path, and tries again.
+            # Removed while held: whoever waits for this file sees that it is another one than at the path, and tries
+            # again.
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 path.parent.rmdir()
@@ -216,7 +222,8 @@ def _acquire(path: Path, timeout_seconds: float, title: str) -> int:
                 holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
                 os.close(descriptor)
                 raise PlatformError(
-                    f"Another deployment of {title} (process {holder or 'unknown'}) did not finish within {timeout_seconds:g} s.",
+                    f"Another deployment of {title} (process {holder or 'unknown'}) did not finish within "
+                    f"{timeout_seconds:g} s.",
                     next_step="Wait for it to end and run this again, or raise wait_timeout.",
                 ) from None
         os.close(descriptor)

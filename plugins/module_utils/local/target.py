@@ -32,13 +32,26 @@ class LocalSettings:
 
 
 _CLUSTER_ONLY = (
-    "replicas", "autoscale", "load", "canary", "domain", "hostname", "tls", "service_account", "resources", "memory", "cpu", "invocation_limits",
-    "runtime_config", "probe_ca_file",
-)  # fmt: skip
+    "replicas",
+    "autoscale",
+    "load",
+    "canary",
+    "domain",
+    "hostname",
+    "tls",
+    "service_account",
+    "resources",
+    "memory",
+    "cpu",
+    "invocation_limits",
+    "runtime_config",
+    "probe_ca_file",
+)
 
 
 def local_settings(parameters: dict[str, t.Any], state: Path) -> LocalSettings:
-    """Check the parameters of spin_function for the local target; raises PlatformError where one has no meaning there."""
+    """Check the parameters of spin_function for the local target; raises PlatformError where one has no meaning
+    there."""
     given = [name for name in _CLUSTER_ONLY if parameters[name] is not None]
     if given:
         raise PlatformError(
@@ -78,7 +91,8 @@ class LocalTarget:
         return live_function(function) if function else None
 
     def shim_version(self) -> str:
-        # What runs here must run on a cluster as well, so without an option the check is that of the version the collection installs.
+        # What runs here must run on a cluster as well, so without an option the check is that of the version the
+        # collection installs.
         return self._settings.shim_version
 
     def check(self, wanted: WantedFunction) -> None:
@@ -121,7 +135,8 @@ class LocalTarget:
         if self._settings.runtime_directory is None:
             raise PlatformError(
                 "runtime_directory: the folder of the local runtime is not given.",
-                next_step="run the role wasmfaas.platform.local_runtime first, as deploy-function.yml does, and pass its local_runtime_directory.",
+                next_step="run the role wasmfaas.platform.local_runtime first, as deploy-function.yml does, and pass "
+                "its local_runtime_directory.",
             )
         blobs = {blob.digest: blob for blob in wanted.artifact.layers}
         return runtime.StartRequest(

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Says what is wrong with a server's certificate before anybody is served with it. Runs on the controller, where Ansible brings `cryptography`."""
+"""Says what is wrong with a server's certificate before anybody is served with it. Runs on the controller, where
+Ansible brings `cryptography`."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ def problem(certificate: str, key: str | None, names: t.Iterable[str], *, days: 
     Args:
         certificate: PEM, the server's own certificate first and its chain behind it.
         key: PEM, not encrypted; None where it can't be seen.
-        names: host names, or wildcards as in *.shop.example.com, which only the same wildcard covers (RFC 9525, 6.3: it stands for one part).
+        names: host names, or wildcards as in *.shop.example.com, which only the same wildcard covers (RFC 9525, 6.3: it
+            stands for one part).
         days: that it must still last.
     """
     from cryptography import x509

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Says whether a tenant's kubeconfig on this machine is still good, so that a run without changes makes no new token."""
+"""Says whether a tenant's kubeconfig on this machine is still good, so that a run without changes makes no new
+token."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ import typing as t
 
 
 def usable(kubeconfig: str, *, account: str, server: str, authority: str, now: float) -> bool:
-    """Whether the file holds a token of this very account (`account` is its uid, which another of its name has not), at this API, half of whose life is ahead.
+    """Whether the file holds a token of this very account (`account` is its uid, which another of its name has not), at
+    this API, half of whose life is ahead.
 
     Args:
         authority: PEM of the API's authority.
@@ -34,7 +36,8 @@ def usable(kubeconfig: str, *, account: str, server: str, authority: str, now: f
 
 
 def token_claims(token: str) -> dict[str, t.Any]:
-    """What a token says of itself (RFC 7519); its signature is the API server's to check. Raises ValueError where it is none."""
+    """What a token says of itself (RFC 7519); its signature is the API server's to check. Raises ValueError where it is
+    none."""
     parts = token.split(".")
     if len(parts) != 3:
         raise ValueError("not a token")

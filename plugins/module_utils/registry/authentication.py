@@ -128,7 +128,8 @@ class Authenticator:
                     return challenge
         schemes = ", ".join(sorted({challenge.scheme for challenge in challenges})) or "none"
         raise PlatformError(
-            f"The {self._peer.kind} {self._peer.address} answered 401 and offers no way to log in that is known here (offered: {schemes}).",
+            f"The {self._peer.kind} {self._peer.address} answered 401 and offers no way to log in that is known here "
+            f"(offered: {schemes}).",
             next_step="Check that the address is that of a registry; Basic and Bearer are supported.",
         )
 
@@ -194,7 +195,8 @@ class Authenticator:
             )
         if parts.scheme == "http" and not self._peer.plain_http and credentials is not None:
             raise PlatformError(
-                f"The {self._peer.kind} {self._peer.address} wants the password sent to {parts.netloc} without encryption.",
+                f"The {self._peer.kind} {self._peer.address} wants the password sent to {parts.netloc} without "
+                "encryption.",
                 next_step="Repair `auth.token.realm` of the registry to https://.",
             )
         return realm, parts.netloc
@@ -219,7 +221,8 @@ class Authenticator:
 
 
 def registry_error(response: httpx2.Response) -> str:
-    """The registry's own words, `CODE: message; …` (distribution-spec, Error Codes), else the start of a text answer."""
+    """The registry's own words, `CODE: message; …` (distribution-spec, Error Codes), else the start of a text
+    answer."""
     try:
         content = response.json()
         errors = content.get("errors") or [content]
@@ -238,7 +241,8 @@ def registry_error(response: httpx2.Response) -> str:
 
 
 def _full_disk(detail: t.Any) -> str:
-    """Distribution says "unknown error" of a full disk, and what it is in `detail`: text of version 2, the system's error number 28 in version 3."""
+    """Distribution says "unknown error" of a full disk, and what it is in `detail`: text of version 2, the system's
+    error number 28 in version 3."""
     enclosed = detail.get("Enclosed") if isinstance(detail, dict) else None
     number = enclosed.get("Err") if isinstance(enclosed, dict) else None
     return NO_SPACE if number == errno.ENOSPC or (isinstance(detail, str) and NO_SPACE in detail.lower()) else ""

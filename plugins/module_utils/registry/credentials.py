@@ -4,7 +4,8 @@
 """Who we are at a registry: explicit options, else the files and credential helpers of Docker and Podman.
 
 The files: https://docs.docker.com/reference/cli/docker/login/ and containers-auth.json(5).
-The helpers: https://github.com/docker/docker-credential-helpers (`docker-credential-<name> get`, the server on standard input).
+The helpers: https://github.com/docker/docker-credential-helpers (`docker-credential-<name> get`, the server on standard
+input).
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ def _files(options: CredentialOptions) -> list[Path]:
         if not named.is_file():
             raise PlatformError(
                 f"The credentials file {named} does not exist.",
-                next_step="Name an existing file, or run `docker login` and leave the option and REGISTRY_AUTH_FILE out.",
+                next_step="Name an existing file, or run `docker login` and leave the option and REGISTRY_AUTH_FILE "
+                "out.",
             )
         return [named]
     home = Path.home()
@@ -137,7 +139,8 @@ def _ask_helper(name: str, server: str, path: Path) -> Credentials | None:
     if executable is None:
         raise PlatformError(
             f"{path} says that {program} keeps the credentials of {server}, but that program is not in PATH.",
-            next_step=f"Install {program}, or remove `credHelpers`/`credsStore` from {path} and run `docker login {server}`.",
+            next_step=f"Install {program}, or remove `credHelpers`/`credsStore` from {path} and run `docker login "
+            f"{server}`.",
         )
     try:
         done = subprocess.run(

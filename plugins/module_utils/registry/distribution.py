@@ -56,7 +56,8 @@ class DistributionStore:
         """
         Args:
             credentials_for: from a repository to its credentials; called at the first challenge only.
-            create_repository: makes a repository that the registry says is missing; for registries that don't make them by themselves.
+            create_repository: makes a repository that the registry says is missing; for registries that don't make them
+                by themselves.
         """
         self._location = location
         self._create_repository = create_repository
@@ -96,7 +97,8 @@ class DistributionStore:
         return response.content
 
     def blob(self, name: str, digest: str) -> bytes:
-        """The bytes of a small blob, such as the archive of a chart. Errors: PlatformError where it is missing or is not what its digest says."""
+        """The bytes of a small blob, such as the archive of a chart. Errors: PlatformError where it is missing or is
+        not what its digest says."""
         repository = self._location.repository(name)
         did = f"reading blob {digest} of {repository}"
         content = self._request(
@@ -130,7 +132,8 @@ class DistributionStore:
         return PushPlan(True, len(missing), sum(blob.size for blob in missing), image)
 
     def push(self, name: str, artifact: Artifact, *, tag: str) -> PushResult:
-        """See `store.Store`. The tag is set last, so whoever pulls it gets the old or the new artifact and never a part of one."""
+        """See `store.Store`. The tag is set last, so whoever pulls it gets the old or the new artifact and never a part
+        of one."""
         repository = self._location.repository(name)
         image = self._location.digest_reference(name, artifact.digest)
         if self._tag_digest(repository, tag, _PUSH) == artifact.digest:
@@ -210,7 +213,8 @@ class DistributionStore:
         stated = response.headers.get("Docker-Content-Digest")
         if stated and stated != manifest.digest:
             raise PlatformError(
-                f"The registry {self._peer.address} stored other bytes than it was sent: {stated} instead of {manifest.digest}, while {did}.",
+                f"The registry {self._peer.address} stored other bytes than it was sent: {stated} instead of "
+                f"{manifest.digest}, while {did}.",
                 next_step="Look for a proxy or a registry setting that rewrites manifests.",
             )
 
@@ -270,7 +274,8 @@ class DistributionStore:
         return self._upload_url(location)
 
     def _upload_url(self, location: str) -> str:
-        """A Location may be relative; behind a TLS proxy it may name http:// for our own host, as dxf and oras correct it too."""
+        """A Location may be relative; behind a TLS proxy it may name http:// for our own host, as dxf and oras correct
+        it too."""
         import httpx2
 
         base = httpx2.URL(self._base)
@@ -314,7 +319,8 @@ class DistributionStore:
     ) -> list[tuple[Blob, bool]]:
         """`action` on every blob, four at a time, large ones first; the first error stops the rest.
 
-        Not by a ThreadPoolExecutor: that one waits for its threads, also when Python ends, and so after an interrupt for the answer to an upload.
+        Not by a ThreadPoolExecutor: that one waits for its threads, also when Python ends, and so after an interrupt
+        for the answer to an upload.
         """
         from concurrent.futures import FIRST_EXCEPTION, Future, wait
 
@@ -460,38 +466,45 @@ class DistributionStore:
         if status == 403:
             return PlatformError(
                 cause,
-                next_step=f"Give the account the right to push to {repository}, or run `docker login {address}` with another one.",
+                next_step=f"Give the account the right to push to {repository}, or run `docker login {address}` with "
+                "another one.",
             )
         if status == 404 and "BLOB_UNKNOWN" not in upper:
             return PlatformError(
                 cause,
-                next_step=f"Create the repository {repository} (or the project it belongs to) in {address}, or check the path in `registry`.",
+                next_step=f"Create the repository {repository} (or the project it belongs to) in {address}, or check "
+                "the path in `registry`.",
             )
         if "BLOB_UNKNOWN" in upper:
             return PlatformError(
                 cause,
-                next_step="Run again. If it stays so, the registry's cache names blobs that its garbage collection removed: restart the registry.",
+                next_step="Run again. If it stays so, the registry's cache names blobs that its garbage collection "
+                "removed: restart the registry.",
             )
         if status == 405 or "UNSUPPORTED" in upper:
             return PlatformError(
                 cause,
-                next_step="The registry is read-only or a pull-through cache: choose another `registry`, or allow pushes in its configuration.",
+                next_step="The registry is read-only or a pull-through cache: choose another `registry`, or allow "
+                "pushes in its configuration.",
             )
         if status == 413:
             return PlatformError(
                 cause,
-                next_step=f"Raise the largest request body of {address} or of the proxy in front of it (nginx: `client_max_body_size`).",
+                next_step=f"Raise the largest request body of {address} or of the proxy in front of it (nginx: "
+                "`client_max_body_size`).",
             )
         if status == 429:
             wait = response.headers.get("Retry-After")
             return PlatformError(
                 cause,
-                next_step=f"Run again {f'after {wait} s' if wait and wait.isdigit() else 'later'}, or raise the rate limit of the account.",
+                next_step=f"Run again {f'after {wait} s' if wait and wait.isdigit() else 'later'}, or raise the rate "
+                "limit of the account.",
             )
         if status == 507 or "NO SPACE" in upper:
             return PlatformError(
                 cause,
-                next_step=f"Free disk space of {address}: delete old tags and run the registry's garbage collection; or give it a larger disk.",
+                next_step=f"Free disk space of {address}: delete old tags and run the registry's garbage collection; "
+                "or give it a larger disk.",
             )
         if "QUOTA" in upper:
             return PlatformError(
@@ -503,7 +516,8 @@ class DistributionStore:
         if status >= 500:
             return PlatformError(
                 cause,
-                next_step=f"See the log and the free disk space of {address}; then run again: what is stored is not sent again.",
+                next_step=f"See the log and the free disk space of {address}; then run again: what is stored is not "
+                "sent again.",
             )
         return PlatformError(cause, next_step=f"Check that {address} is an OCI registry and `registry` is right.")
 

@@ -92,8 +92,10 @@ class ElasticContainerRegistry:
             import botocore.exceptions
         except ImportError as error:
             raise PlatformError(
-                f"{self._host.host} is an Amazon ECR registry, and the Python package boto3 that gets its token is missing.",
-                next_step="`pip install boto3`, or give the registry's user name (AWS) and password (`aws ecr get-login-password`) as options.",
+                f"{self._host.host} is an Amazon ECR registry, and the Python package boto3 that gets its token is "
+                "missing.",
+                next_step="`pip install boto3`, or give the registry's user name (AWS) and password (`aws ecr "
+                "get-login-password`) as options.",
             ) from error
         options = self._options
         try:
@@ -130,7 +132,8 @@ class ElasticContainerRegistry:
             ):
                 raise PlatformError(
                     cause,
-                    next_step="Renew the AWS credentials, such as by `aws sso login`; see who you are with `aws sts get-caller-identity`.",
+                    next_step="Renew the AWS credentials, such as by `aws sso login`; see who you are with `aws sts "
+                    "get-caller-identity`.",
                 ) from error
             raise PlatformError(
                 cause, next_step="See the code in the documentation of Amazon ECR's API, and run again."

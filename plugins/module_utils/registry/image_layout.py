@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An OCI image layout on disk: https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md.
 
-Nothing has its final name before it is complete, so that a crash at any point leaves a valid layout; the index is read, changed and
-replaced under a lock on the folder, so that two writers lose nothing of each other.
+Nothing has its final name before it is complete, so that a crash at any point leaves a valid layout; the index is read,
+changed and replaced under a lock on the folder, so that two writers lose nothing of each other.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class ImageLayoutStore:
         """Nothing is kept open."""
 
     def has(self, name: str, digest: str) -> bool:
-        """See `store.Store`; the layout shares its blobs among functions, so an artifact pushed under another name counts too."""
+        """See `store.Store`; the layout shares its blobs among functions, so an artifact pushed under another name
+        counts too."""
         self._location.digest_reference(name, digest)
         manifest = self.blob_path(digest)
         try:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The contract of the registry step: put an artifact where a cluster or a local runtime reads it, and nothing if it is there already."""
+"""The contract of the registry step: put an artifact where a cluster or a local runtime reads it, and nothing if it is
+there already."""
 
 from __future__ import annotations
 
@@ -76,7 +77,8 @@ class Store(t.Protocol):
         """Whether the artifact `digest` (`sha256:<hex>`) of function `name` can be pulled."""
 
     def push(self, name: str, artifact: Artifact, *, tag: str) -> PushResult:
-        """Store what is missing, then point `tag` at it. Running it again after any failure continues where it stopped."""
+        """Store what is missing, then point `tag` at it. Running it again after any failure continues where it
+        stopped."""
 
     def plan(self, name: str, artifact: Artifact | str, *, tag: str) -> PushPlan:
         """What `push` would do, touching nothing; `artifact` may also be a digest."""

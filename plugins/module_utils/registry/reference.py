@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where artifacts are kept: what a user may write as `registry`, and the references that follow from it.
 
-The grammar is that of https://github.com/distribution/reference (regexp.go, normalize.go), which containerd, and so every node, parses images with.
+The grammar is that of https://github.com/distribution/reference (regexp.go, normalize.go), which containerd, and so
+every node, parses images with.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class DistributionLocation:
         return "registry-1.docker.io" if self.host == _DOCKER_HUB else self.host
 
     def repository(self, name: str) -> str:
-        """The repository of function `name`, such as `team/hello`. Errors: PlatformError if no registry would take the name."""
+        """The repository of function `name`, such as `team/hello`. Errors: PlatformError if no registry would take the
+        name."""
         check_name(name)
         path = self.path or ("library" if self.host == _DOCKER_HUB else "")
         repository = f"{path}/{name}" if path else name
@@ -108,7 +110,8 @@ def check_name(name: str) -> str:
     """`name` itself. Errors: PlatformError if it can't be the last part of a repository's name."""
     if not _COMPONENT.fullmatch(name):
         raise PlatformError(
-            f"{name!r} can't be the name of a repository: only lower-case letters and digits, joined by '-', '.' or '_'.",
+            f"{name!r} can't be the name of a repository: only lower-case letters and digits, joined by '-', '.' or "
+            "'_'.",
             next_step="Change `name` in spin.toml.",
         )
     return name
@@ -197,7 +200,8 @@ def _parse_distribution(given: str, remainder: str) -> DistributionLocation:
         if not _COMPONENT.fullmatch(component):
             raise PlatformError(
                 f"{component!r} in `registry` {given!r} is not a valid part of a path.",
-                next_step="Use lower-case letters and digits, joined by one '.', one or two '_' or any number of '-', between single slashes.",
+                next_step="Use lower-case letters and digits, joined by one '.', one or two '_' or any number of "
+                "'-', between single slashes.",
             )
     if host == _DOCKER_HUB and "/" in path:
         raise PlatformError(

@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may use the cluster's own registry, and how it is trusted: authority, certificate, two users. Made once, on the controller, and kept.
+"""Who may use the cluster's own registry, and how it is trusted: authority, certificate, two users. Made once, on the
+controller, and kept.
 
-The truth is a Secret of the cluster; a file on this machine holds the same, for what comes before the cluster and for deployments.
-Why so: docs/decisions/0012-function-registry.md.
+The truth is a Secret of the cluster; a file on this machine holds the same, for what comes before the cluster and for
+deployments. Why so: docs/decisions/0012-function-registry.md.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class Wanted:
 
 
 def ensure(path: Path, stored: str, wanted: Wanted, *, check_mode: bool) -> tuple[bool, Access]:
-    """Whether the file at `path` had to be changed, and what it holds: what the cluster has, else what it has, else new; brought up to date.
+    """Whether the file at `path` had to be changed, and what it holds: what the cluster has, else what it has, else
+    new; brought up to date.
 
     Args:
         stored: what the cluster holds; "" where it holds nothing or there is none.
@@ -95,8 +97,8 @@ def brought_up_to_date(
 ) -> Access:
     """`access` with all that is missing, ends soon or no longer fits made anew; the same if there is no need.
 
-    A function's image names the host that was there as it was deployed, so the host stays as long as nobody asks for another, and earlier ones stay
-    names of the registry.
+    A function's image names the host that was there as it was deployed, so the host stays as long as nobody asks for
+    another, and earlier ones stay names of the registry.
     """
     now = now or datetime.datetime.now(datetime.UTC)
     earlier = [str(name) for name in access.get("names") or []]
@@ -143,7 +145,8 @@ def _parse(text: str, what: str) -> Access:
         pass
     raise PlatformError(
         f"{what} is damaged: it is no JSON object.",
-        next_step="Delete it and run again: a new authority and new passwords are made, and nodes start their k3s again to know them.",
+        next_step="Delete it and run again: a new authority and new passwords are made, and nodes start their k3s "
+        "again to know them.",
     )
 
 
@@ -252,7 +255,8 @@ def _new_server(names: t.Sequence[str], authority: dict[str, str], now: datetime
         "ec.EllipticCurvePrivateKey", serialization.load_pem_private_key(authority["key"].encode(), password=None)
     )
     key = ec.generate_private_key(ec.SECP256R1())
-    # Not longer than the authority itself: clients refuse a chain at the end of its shortest part, and the age of this one is what is looked at.
+    # Not longer than the authority itself: clients refuse a chain at the end of its shortest part, and the age of this
+    # one is what is looked at.
     days = max(1, min(days, (issuer.not_valid_after_utc - now).days))
     builder = _builder(_name("wasmfaas function registry"), issuer.subject, key, now, days)
     builder = builder.add_extension(x509.SubjectAlternativeName(_alternative_names(names)), critical=False)

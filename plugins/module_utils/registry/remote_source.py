@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Components that are not built but downloaded: `source = { url = "https://…", digest = "sha256:…" }` of a spin.toml."""
+"""Components that are not built but downloaded: `source = { url = "https://…", digest = "sha256:…" }` of a
+spin.toml."""
 
 from __future__ import annotations
 
@@ -110,7 +111,8 @@ def _download(client: httpx2.Client, url: str, shown: str, digest: str, path: Pa
         if f"sha256:{found.hexdigest()}" != digest:
             raise PlatformError(
                 f"{shown} has the digest sha256:{found.hexdigest()}, but spin.toml says {digest}.",
-                next_step="If the new content is what you want, put its digest into spin.toml; if not, someone changed the file.",
+                next_step="If the new content is what you want, put its digest into spin.toml; if not, someone "
+                "changed the file.",
             )
         os.replace(partial, path)
     finally:

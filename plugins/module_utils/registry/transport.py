@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HTTP for this step: a client with a private CA, retries with a bound, and what a failed connection means to a user."""
+"""HTTP for this step: a client with a private CA, retries with a bound, and what a failed connection means to a
+user."""
 
 from __future__ import annotations
 
@@ -54,7 +55,8 @@ class Peer(t.NamedTuple):
 
 
 def create_client(*, ca_file: Path | None, plain_http: bool, timeouts: Timeouts, connections: int = 4) -> httpx2.Client:
-    """A client that takes proxies from the environment and keeps connections. Errors: PlatformError for an unusable file."""
+    """A client that takes proxies from the environment and keeps connections. Errors: PlatformError for an unusable
+    file."""
     import httpx2
 
     return httpx2.Client(
@@ -150,7 +152,8 @@ def connection_error(error: Exception, *, did: str, peer: Peer, timeouts: Timeou
         if isinstance(cause, ssl.SSLCertVerificationError):
             return PlatformError(
                 f"The certificate of {where} is not trusted ({cause.verify_message}), while {did}.",
-                next_step=f"{_trust(peer)} To see the certificate: `openssl s_client -connect {_with_port(peer.address)}`.",
+                next_step=f"{_trust(peer)} To see the certificate: `openssl s_client -connect "
+                f"{_with_port(peer.address)}`.",
             )
         if isinstance(cause, ssl.SSLError) and cause.reason in _NOT_TLS:
             plain = (
@@ -212,7 +215,10 @@ def _look(peer: Peer) -> str:
 def _trust(peer: Peer) -> str:
     if peer.kind == "registry":
         return "Set `registry_ca_file` to the PEM file of the authority that signed it."
-    return "Add the authority that signed it to the system's (`update-ca-certificates`), or name its PEM file in SSL_CERT_FILE."
+    return (
+        "Add the authority that signed it to the system's (`update-ca-certificates`), or name its PEM file in "
+        "SSL_CERT_FILE."
+    )
 
 
 def _is_temporary(error: BaseException, timeouts: Timeouts) -> bool:

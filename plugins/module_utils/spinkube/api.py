@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads and writes Kubernetes objects as plain dictionaries, and turns the API server's refusals into errors that say what to do."""
+"""Reads and writes Kubernetes objects as plain dictionaries, and turns the API server's refusals into errors that say
+what to do."""
 
 from __future__ import annotations
 
@@ -86,7 +87,8 @@ class KubernetesApi:
             return t.cast(Object, self._client.replace(_resource(kind)(wanted), field_manager=FIELD_MANAGER))
 
     def delete(self, kind: Kind, namespace: str, name: str, *, owned_first: bool = False) -> bool:
-        """Delete an object and what it owns; False where there was none. With `owned_first` it stays until what it owns is gone."""
+        """Delete an object and what it owns; False where there was none. With `owned_first` it stays until what it owns
+        is gone."""
         from lightkube.types import CascadeType
 
         existed = False
@@ -110,7 +112,10 @@ class KubernetesApi:
                 found.append(
                     (
                         last,
-                        f"{event.get('type')} {event.get('reason')} {about.get('kind')}/{about.get('name')}: {event.get('message')}",
+                        (
+                            f"{event.get('type')} {event.get('reason')} {about.get('kind')}/{about.get('name')}: "
+                            f"{event.get('message')}"
+                        ),
                     )
                 )
         return [line for _time, line in sorted(found)]
@@ -135,7 +140,8 @@ class KubernetesApi:
         since_seconds: int | None = None,
         previous: bool = False,
     ) -> Lines:
-        """The last lines of a container's log, or of its run before (`previous`); nothing where there is none. Raises Forbidden without the right."""
+        """The last lines of a container's log, or of its run before (`previous`); nothing where there is none. Raises
+        Forbidden without the right."""
         from lightkube.core.exceptions import ApiError
         from lightkube.resources.core_v1 import PodLog
 
@@ -189,7 +195,8 @@ class KubernetesApi:
 
 @functools.cache
 def _resource(kind: Kind, *, namespaced: bool = True) -> t.Any:
-    """lightkube's class for a kind. Not by its `create_…_resource`, which refuses a kind that some other code of the process made typed classes for."""
+    """lightkube's class for a kind. Not by its `create_…_resource`, which refuses a kind that some other code of the
+    process made typed classes for."""
     from lightkube import generic_resource
 
     base = generic_resource.GenericNamespacedResource if namespaced else generic_resource.GenericGlobalResource
@@ -231,7 +238,8 @@ def _explained(error: t.Any, status: int, verb: str, kind: Kind, namespace: str 
     if status == 403 and "webhook" not in message:
         return Forbidden(
             f"{what}: forbidden: {message}.",
-            next_step=f"ask the cluster's administrator for the right to {verb} {kind.plural} in namespace {namespace}, or use another kubeconfig.",
+            next_step=f"ask the cluster's administrator for the right to {verb} {kind.plural} in namespace "
+            f"{namespace}, or use another kubeconfig.",
         )
     if status == 404:
         if namespace and f'namespaces "{namespace}"' in message:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The objects of a canary: a second SpinApp beside that of the function, and two weighted backends in the function's one HTTPRoute."""
+"""The objects of a canary: a second SpinApp beside that of the function, and two weighted backends in the function's
+one HTTPRoute."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ CANARY_OF = "wasmfaas.dev/canary-of"
 
 CANARY_PERCENT = "wasmfaas.dev/canary-percent"
 _PROMOTES = "wasmfaas.dev/promotes"
-"""Annotation: digest over what the function becomes when the canary is promoted. The objects themselves are in LAST_GOOD, once the canary answered."""
+"""Annotation: digest over what the function becomes when the canary is promoted. The objects themselves are in
+LAST_GOOD, once the canary answered."""
 
 _SUFFIX = "-canary"
 MAXIMUM_NAME_LENGTH = 52 - len(_SUFFIX)
@@ -43,7 +45,8 @@ def share(canary: Object | None) -> int:
 def canary_objects(
     wanted: WantedFunction, settings: ClusterSettings, percent: int, promoted: list[Object], secret_name: str | None
 ) -> list[Object]:
-    """The SpinApp of the canary, and its scaler: as what is promoted, with as many replicas as its share of the requests needs.
+    """The SpinApp of the canary, and its scaler: as what is promoted, with as many replicas as its share of the
+    requests needs.
 
     Args:
         promoted: the objects that the function consists of once the canary is promoted.
@@ -84,7 +87,8 @@ def check_canary(name: str, percent: int, *, wait: bool) -> None:
     if not 1 <= percent <= 100:
         raise PlatformError(
             f"canary: {percent} is no share of the requests in percent, 1 to 100.",
-            next_step="`promote-function.yml -e name=NAME` gives the canary all requests for good, and with `-e undo=true` none.",
+            next_step="`promote-function.yml -e name=NAME` gives the canary all requests for good, and with `-e "
+            "undo=true` none.",
         )
     if not wait:
         raise PlatformError(
@@ -108,7 +112,10 @@ def check_shares(name: str, live_route: Object | None, wanted_route: Object | No
     Raises:
         PlatformError: there is no route, it leads to KEDA's interceptor, or its host or Gateway would change.
     """
-    end = f"end the canary first (`promote-function.yml -e name={name}`, or with `-e undo=true`), or deploy without `canary`."
+    end = (
+        f"end the canary first (`promote-function.yml -e name={name}`, or with `-e undo=true`), or deploy without "
+        "`canary`."
+    )
     if wanted_route is None:
         raise PlatformError(
             f"canary: the function {name} has no http trigger, so there are no requests to share.",
@@ -122,12 +129,14 @@ def check_shares(name: str, live_route: Object | None, wanted_route: Object | No
         ]
         if not set(backends) <= {name, canary_name(name)}:
             raise PlatformError(
-                f"canary: the function {name} scales by requests, and KEDA's interceptor, through which they all go, knows no shares.",
+                f"canary: the function {name} scales by requests, and KEDA's interceptor, through which they all go, "
+                "knows no shares.",
                 next_step=f"use `replicas`, or autoscale with target_cpu_percent; or {end}",
             )
     if live_route is not None and _place(live_route) != _place(wanted_route):
         raise PlatformError(
-            f"canary: the host or the Gateway of {name} would change ({_shown(live_route)} to {_shown(wanted_route)}), and both versions share one route.",
+            f"canary: the host or the Gateway of {name} would change ({_shown(live_route)} to "
+            f"{_shown(wanted_route)}), and both versions share one route.",
             next_step=f"leave `hostname`, `domain`, `tls` and `gateway` as they are; or {end}",
         )
 

@@ -74,7 +74,8 @@ class CanaryTarget(ClusterTarget):
         other = self._api.get(SPIN_APP, self._namespace, canary_name(self._name))
         if other is not None and function_of(other) != self._name:
             raise PlatformError(
-                f"canary: there is another function {self._namespace}/{canary_name(self._name)}, and this is the name of the canary.",
+                f"canary: there is another function {self._namespace}/{canary_name(self._name)}, and this is the "
+                "name of the canary.",
                 next_step="deploy without `canary`, or delete that function.",
             )
 

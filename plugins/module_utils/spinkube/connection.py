@@ -22,7 +22,8 @@ else:
 
 REQUEST_TIMEOUT_SECONDS = 15.0
 FIRST_CONTACT_SECONDS = 8.0
-"""How long an API server that never answered is tried: long enough for a packet loss, short enough for a wrong address."""
+"""How long an API server that never answered is tried: long enough for a packet loss, short enough for a wrong
+address."""
 
 LATER_CONTACT_SECONDS = 90.0
 """How long a server that had answered is tried again, so that its restart does not end a deployment."""
@@ -32,7 +33,8 @@ RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 
 @dataclasses.dataclass(frozen=True)
 class ConnectionOptions:
-    """Names and meaning are those of kubernetes.core's `k8s_auth_options`; what is None comes from K8S_AUTH_* or the kubeconfig."""
+    """Names and meaning are those of kubernetes.core's `k8s_auth_options`; what is None comes from K8S_AUTH_* or the
+    kubeconfig."""
 
     kubeconfig: str | dict[str, t.Any] | None = None
     context: str | None = None
@@ -91,7 +93,8 @@ def connect(options: ConnectionOptions) -> lightkube.Client:
     except (ConfigError, KeyError, OSError, ValueError) as error:
         raise PlatformError(
             f"the connection to Kubernetes can't be set up: {_reason(error)}.",
-            next_step="name the right file with `-e kubeconfig=PATH` (and `-e context=NAME`), or deploy on this machine with `-e target=local`.",
+            next_step="name the right file with `-e kubeconfig=PATH` (and `-e context=NAME`), or deploy on this "
+            "machine with `-e target=local`.",
         ) from error
 
 
@@ -142,7 +145,8 @@ def _merged(paths: list[Path]) -> dict[str, t.Any]:
 
 
 def _with_exec_version(kubeconfig: dict[str, t.Any]) -> dict[str, t.Any]:
-    """lightkube 1.0 runs credential plugins of v1beta1 only; v1 differs in nothing it uses, and the plugin reads its version from KUBERNETES_EXEC_INFO."""
+    """lightkube 1.0 runs credential plugins of v1beta1 only; v1 differs in nothing it uses, and the plugin reads its
+    version from KUBERNETES_EXEC_INFO."""
     version = "client.authentication.k8s.io/v1"
     for entry in kubeconfig.get("users") or []:
         plugin = (entry.get("user") or {}).get("exec")
@@ -161,7 +165,8 @@ def _impersonation(options: ConnectionOptions) -> list[tuple[str, str]]:
 class _Transport(BaseTransport):
     """Adds the impersonation headers, and tries again while the API server is restarting or asks for patience.
 
-    Safe for every request of ours: reads, server-side apply and delete are idempotent, and a repeated create is told by its name.
+    Safe for every request of ours: reads, server-side apply and delete are idempotent, and a repeated create is told by
+    its name.
     """
 
     def __init__(self, transport: httpx2.HTTPTransport, server: str, headers: list[tuple[str, str]]) -> None:
@@ -198,7 +203,8 @@ class _Transport(BaseTransport):
         except httpx2.TransportError as error:
             raise PlatformError(
                 f"the Kubernetes API server {self._server} does not answer: {error}.",
-                next_step="see that it runs and that this machine reaches it (`kubectl get nodes`), then run the same command again.",
+                next_step="see that it runs and that this machine reaches it (`kubectl get nodes`), then run the "
+                "same command again.",
             ) from error
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finds out whether the host of a function is free: of two HTTPRoutes with one host the older gets the requests, and neither says so in its status."""
+"""Finds out whether the host of a function is free: of two HTTPRoutes with one host the older gets the requests, and
+neither says so in its status."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ from .objects import MANAGED_BY
 def check_host_is_free(api: KubernetesApi, route: Object, *, answers: t.Callable[[], bool]) -> None:
     """Refuse a host that another namespace, or another function of this one, has at the same Gateway.
 
-    Who may not list the HTTPRoutes of all namespaces, as tenants usually, is told of those in his own; for the others the host is called: where it
-    answers already, somebody has it.
+    Who may not list the HTTPRoutes of all namespaces, as tenants usually, is told of those in his own; for the others
+    the host is called: where it answers already, somebody has it.
 
     Args:
         route: the function's HTTPRoute as it is to become.
@@ -49,7 +50,8 @@ def _taken(host: str, by: str) -> PlatformError:
 
 
 def _is_in_the_way(other: Object, ours: Object) -> bool:
-    """Within the namespace only another function is: a route that its owner wrote beside ours, as for a path, is meant."""
+    """Within the namespace only another function is: a route that its owner wrote beside ours, as for a path, is
+    meant."""
     metadata = other["metadata"]
     if metadata["namespace"] != ours["namespace"]:
         return True

@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A lock that one deployment of a function holds, so that two at once never make a mixture: a Kubernetes Lease with a heartbeat.
+"""A lock that one deployment of a function holds, so that two at once never make a mixture: a Kubernetes Lease with a
+heartbeat.
 
-Whoever comes second waits and then deploys on top: the last writer wins. A holder that died is outwaited for LEASE_SECONDS.
+Whoever comes second waits and then deploys on top: the last writer wins. A holder that died is outwaited for
+LEASE_SECONDS.
 """
 
 from __future__ import annotations
@@ -120,7 +122,8 @@ def _acquire(
 
     def give_up(state: t.Any) -> t.NoReturn:
         raise PlatformError(
-            f"another deployment of this function is under way (held by {state.outcome.result()}) and did not end within {timeout_seconds:g} s.",
+            f"another deployment of this function is under way (held by {state.outcome.result()}) and did not end "
+            f"within {timeout_seconds:g} s.",
             next_step="wait for it, or run again with a longer `-e wait_timeout=SECONDS`.",
         )
 

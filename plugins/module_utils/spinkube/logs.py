@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads what the replicas of a function wrote, those of its canary included, and what a container wrote before it crashed."""
+"""Reads what the replicas of a function wrote, those of its canary included, and what a container wrote before it
+crashed."""
 
 from __future__ import annotations
 
@@ -68,8 +69,10 @@ def secret_values(api: KubernetesApi, namespace: str, name: str) -> set[str]:
                 secret = api.get(SECRET, namespace, secret_name)
             except PlatformError as error:
                 raise PlatformError(
-                    f"the log may hold values of secret variables, and these can't be read to leave them out: {error.cause}",
-                    next_step=f"ask for the right to get Secrets in namespace {namespace}, or read the log with kubectl, which shows all of it.",
+                    "the log may hold values of secret variables, and these can't be read to leave them out: "
+                    f"{error.cause}",
+                    next_step=f"ask for the right to get Secrets in namespace {namespace}, or read the log with "
+                    "kubectl, which shows all of it.",
                 ) from error
             values |= {
                 base64.b64decode(value).decode(errors="replace")

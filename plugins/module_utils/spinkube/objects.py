@@ -22,7 +22,8 @@ SOURCE_DIGEST = "wasmfaas.dev/source-digest"
 SETTINGS_DIGEST = "wasmfaas.dev/settings-digest"
 URL = "wasmfaas.dev/url"
 LAST_GOOD = "wasmfaas.dev/last-good"
-"""On the SpinApp, written after the function answered: what to put back when a later deployment does not come up, and what ran before (versions.py)."""
+"""On the SpinApp, written after the function answered: what to put back when a later deployment does not come up, and
+what ran before (versions.py)."""
 
 REVISION = "wasmfaas.dev/revision"
 """On the pods: tells those of this deployment from earlier ones, since the SpinApp's status names no generation."""
@@ -123,7 +124,8 @@ def _spin_app_spec(wanted: WantedFunction, settings: ClusterSettings, secret_nam
     ]
     pods: Object = {
         "image": wanted.image,
-        # Always named: the operator's webhook would take the first executor of any namespace, and then want it in this one.
+        # Always named: the operator's webhook would take the first executor of any namespace, and then want it in this
+        # one.
         "executor": settings.executor,
         **({"variables": variables} if variables else {}),
         **(
@@ -141,7 +143,8 @@ def _spin_app_spec(wanted: WantedFunction, settings: ClusterSettings, secret_nam
         # A pod gets requests only once it answers; the CRD's own default waits 10 s before it asks.
         pods["checks"] = {
             "readiness": {
-                # Without the empty list the operator's webhook writes null here, which the API server refuses: see stored.py.
+                # Without the empty list the operator's webhook writes null here, which the API server refuses: see
+                # stored.py.
                 "httpGet": {"path": settings.probe_path or HEALTH_PATH, "httpHeaders": []},
                 "initialDelaySeconds": 1,
                 "periodSeconds": 1,
@@ -157,7 +160,8 @@ def _spin_app_spec(wanted: WantedFunction, settings: ClusterSettings, secret_nam
 def _route_spec(wanted: WantedFunction, settings: ClusterSettings, url: str, listener: str | None) -> Object:
     backend: Object = {"name": wanted.name, "port": 80}
     if settings.autoscale and settings.autoscale.by_requests:
-        # KEDA's interceptor holds a request until a replica runs; a ReferenceGrant in its namespace allows the way there.
+        # KEDA's interceptor holds a request until a replica runs; a ReferenceGrant in its namespace allows the way
+        # there.
         namespace, service, port = INTERCEPTOR_SERVICE
         backend = {"name": service, "namespace": namespace, "port": port}
     return {

@@ -24,15 +24,18 @@ CRASHES = frozenset({"CrashLoopBackOff", "RunContainerError"})
 """Reasons of a waiting container that ended, or whose process could not be started; the kubelet starts it again."""
 
 HOPELESS_RESTARTS = 3
-"""From which restart on a container that crashes is given up. Several pods of a fresh artifact that start on one node at the same moment collide in the shim
-(exit code 137, `Failed to read Spin app manifest`): the kubelet says CrashLoopBackOff within 2 s, and the second or third restart works (seen with
-containerd-shim-spin 0.24.0 on containerd 2.2.9 and kubelet 1.34.1). The kubelet restarts at once, after 10 s, and after 20 s."""
+"""From which restart on a container that crashes is given up. Several pods of a fresh artifact that start on one node
+at the same moment collide in the shim (exit code 137, `Failed to read Spin app manifest`): the kubelet says
+CrashLoopBackOff within 2 s, and the second or third restart works (seen with containerd-shim-spin 0.24.0 on containerd
+2.2.9 and kubelet 1.34.1). The kubelet restarts at once, after 10 s, and after 20 s."""
 
 LITTLE_MEMORY_BYTES = 96 << 20
-"""Functions start with this memory limit, and never with 32 MiB (seen with the same versions; Python uses 91 MiB at its peak, JavaScript 105 MiB)."""
+"""Functions start with this memory limit, and never with 32 MiB (seen with the same versions; Python uses 91 MiB at its
+peak, JavaScript 105 MiB)."""
 
 REFUSED_SECONDS = 10.0
-"""How long the pods may be refused without any progress: in a larger rollout old pods go meanwhile and make room, of which the condition still tells later."""
+"""How long the pods may be refused without any progress: in a larger rollout old pods go meanwhile and make room, of
+which the condition still tells later."""
 
 _FIRST_POLL_SECONDS = 0.1
 _LONGEST_POLL_SECONDS = 1.0
@@ -47,7 +50,8 @@ def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float)
         The Deployment.
 
     Raises:
-        PlatformError: a pod can't start, or it takes longer than `timeout_seconds`; its facts hold the pods' events and log.
+        PlatformError: a pod can't start, or it takes longer than `timeout_seconds`; its facts hold the pods' events and
+            log.
     """
     import tenacity
 
@@ -91,7 +95,8 @@ def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float)
 
 
 def _unfinished(deployment: Object | None, revision: str, replicas: int | None) -> str:
-    """The rules of `kubectl rollout status`, and that the Deployment follows the SpinApp; `replicas` is None where a scaler decides on them."""
+    """The rules of `kubectl rollout status`, and that the Deployment follows the SpinApp; `replicas` is None where a
+    scaler decides on them."""
     if deployment is None:
         return "the SpinKube operator has made no Deployment"
     if _revision(deployment["spec"]["template"]) != revision or replicas not in (
@@ -125,7 +130,8 @@ def _pods(api: KubernetesApi, namespace: str, name: str, revision: str) -> list[
 
 
 def _problem(pod: Object, *, only_hopeless: bool = False) -> str:
-    """Why a container of the pod does not run; empty where it does. `only_hopeless`: only what does not pass by itself."""
+    """Why a container of the pod does not run; empty where it does. `only_hopeless`: only what does not pass by
+    itself."""
     for container in pod.get("status", {}).get("containerStatuses") or []:
         state = container.get("state") or {}
         waiting = state.get("waiting") or {}
@@ -145,7 +151,8 @@ def _problem(pod: Object, *, only_hopeless: bool = False) -> str:
 
 
 def _refusal(deployment: Object) -> str:
-    """Why the API server refuses the pods of a Deployment (quota, limit range, pod security); empty where it does not."""
+    """Why the API server refuses the pods of a Deployment (quota, limit range, pod security); empty where it does
+    not."""
     for condition in (deployment.get("status") or {}).get("conditions") or []:
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
             return str(condition.get("message") or condition.get("reason")).strip()
@@ -176,7 +183,8 @@ def _failure(api: KubernetesApi, namespace: str, name: str, revision: str, probl
 
 
 def _telling(events: list[str]) -> str:
-    """The last event that says why: warnings before others, and those of a failed probe, which only says that the function is not ready, last."""
+    """The last event that says why: warnings before others, and those of a failed probe, which only says that the
+    function is not ready, last."""
     warnings = [event for event in events if event.startswith("Warning ")]
     causes = [event for event in warnings if not event.startswith("Warning Unhealthy ")]
     return next((found[-1] for found in (causes, warnings, events) if found), "")
@@ -199,11 +207,13 @@ def _crash_advice(problem: str, memory_limit: int | None) -> str:
     limit = f"the limit is {memory_limit / (1 << 20):.0f} MiB" if memory_limit is not None else "there is no limit"
     if memory_limit is not None and memory_limit < LITTLE_MEMORY_BYTES:
         return (
-            f"give it more memory ({limit}, and functions need 96 MiB and more to start), as in `-e memory=128Mi`. If it still ends with exit code 137,"
+            f"give it more memory ({limit}, and functions need 96 MiB and more to start), as in `-e memory=128Mi`. "
+            "If it still ends with exit code 137,"
             f" the shim could not run it, and the cause is in {node_log}."
         )
     return (
-        f"exit code 137 means that the shim could not run it, or that its memory was too little ({limit}); Kubernetes does not tell which."
+        f"exit code 137 means that the shim could not run it, or that its memory was too little ({limit}); "
+        "Kubernetes does not tell which."
         f" The shim's error is in {node_log}. If there is none, give it more memory with `-e memory=…`."
     )
 
@@ -213,20 +223,36 @@ def _advice(problem: str, events: list[str], name: str, namespace: str, memory_l
     if "exceeded quota" in problem or "failed quota" in problem:
         return _quota_advice(problem, namespace)
     if "violates PodSecurity" in problem:
-        return f"lower the Pod Security level that namespace {namespace} enforces (label pod-security.kubernetes.io/enforce): Spin's pods fit `baseline`."
+        return (
+            f"lower the Pod Security level that namespace {namespace} enforces (label "
+            "pod-security.kubernetes.io/enforce): Spin's pods fit `baseline`."
+        )
     if "usage per Container" in problem or "usage per Pod" in problem:
-        return f"give `memory`, `cpu` or `resources` that fit the LimitRange: `kubectl describe limitranges -n {namespace}`."
+        return (
+            "give `memory`, `cpu` or `resources` that fit the LimitRange: `kubectl describe limitranges -n "
+            f"{namespace}`."
+        )
     if ("ImagePull" in text or "ErrImage" in text) and (registry := ecr.host_in(text)):
         return (
-            f"see that the nodes can log in to {registry}: `registries_ecr_login: true` in the inventory, then `ansible-playbook wasmfaas.platform.site`;"
+            f"see that the nodes can log in to {registry}: `registries_ecr_login: true` in the inventory, then "
+            "`ansible-playbook wasmfaas.platform.site`;"
             " and that the role of their machines may read it (roles/registries/README.md)."
         )
     if "ImagePull" in text or "ErrImage" in text or "InvalidImageName" in text:
-        return "see that the nodes reach the registry and may read from it (`-e image_pull_secrets=[NAME]`, registries.yaml on the nodes)."
+        return (
+            "see that the nodes reach the registry and may read from it (`-e image_pull_secrets=[NAME]`, "
+            "registries.yaml on the nodes)."
+        )
     if "no runtime for" in text:
-        return "install the shim on the nodes (`ansible-playbook site.yml`), or let the RuntimeClass choose the nodes that have it."
+        return (
+            "install the shim on the nodes (`ansible-playbook site.yml`), or let the RuntimeClass choose the "
+            "nodes that have it."
+        )
     if "operator has" in problem:
-        return f"see that the SpinKube operator runs and that namespace {namespace} has the executor: `kubectl get spinappexecutors -n {namespace}`."
+        return (
+            f"see that the SpinKube operator runs and that namespace {namespace} has the executor: `kubectl get "
+            f"spinappexecutors -n {namespace}`."
+        )
     if "CrashLoopBackOff" in text or "exit code" in problem:
         return _crash_advice(problem, memory_limit)
     if "FailedScheduling" in text or "Insufficient" in text:
@@ -235,12 +261,17 @@ def _advice(problem: str, events: list[str], name: str, namespace: str, memory_l
 
 
 def _quota_advice(problem: str, namespace: str) -> str:
-    """What to do about `exceeded quota: NAME, requested: …, used: …, limited: …`, or `failed quota: NAME: must specify …` (apiserver's admission plugin)."""
+    """What to do about `exceeded quota: NAME, requested: …, used: …, limited: …`, or `failed quota: NAME: must specify
+    …` (apiserver's admission plugin)."""
     named = re.search(r"(?:exceeded|failed) quota: ([^,:\s]+)", problem)
     quota = f"the ResourceQuota {namespace}/{named[1]}" if named else f"the ResourceQuota of namespace {namespace}"
     if "must specify" in problem:
-        return f"{quota} wants every pod to say what it needs: give `memory` and `cpu`, and `resources` for limits of the processor."
+        return (
+            f"{quota} wants every pod to say what it needs: give `memory` and `cpu`, and `resources` for limits "
+            "of the processor."
+        )
     return (
-        f"{quota} has no room for them, and an update needs room for one pod more than it replaces: lower `replicas`, `memory` or `cpu`, delete a function"
+        f"{quota} has no room for them, and an update needs room for one pod more than it replaces: lower "
+        "`replicas`, `memory` or `cpu`, delete a function"
         f" that is not needed, or have the quota raised (`kubectl describe resourcequota -n {namespace}`)."
     )

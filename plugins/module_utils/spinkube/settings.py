@@ -22,8 +22,8 @@ EXTERNAL_SCALER = "keda-add-ons-http-external-scaler.keda:9090"
 class Autoscale:
     """Between how many replicas a function scales, and by what.
 
-    Exactly one of the three targets is set. `target_concurrency` and `target_requests_per_second` need KEDA with its HTTP add-on and may go
-    down to 0 replicas; `target_cpu_percent` needs only Kubernetes and keeps at least 1.
+    Exactly one of the three targets is set. `target_concurrency` and `target_requests_per_second` need KEDA with its
+    HTTP add-on and may go down to 0 replicas; `target_cpu_percent` needs only Kubernetes and keeps at least 1.
     """
 
     min: int
@@ -72,8 +72,9 @@ def autoscale(
 ) -> Autoscale | None:
     """Check the scaling options, and fill in from `load` what `autoscale` leaves open.
 
-    From a load of λ requests per second, S seconds each, c at once in a replica: N = ⌈λ·S/c⌉ replicas carry it, so scaling starts with room
-    for twice the load (max = 2·N) and a target of c requests a replica. `min` is 1, since 0 makes somebody wait for a cold start.
+    From a load of λ requests per second, S seconds each, c at once in a replica: N = ⌈λ·S/c⌉ replicas carry it, so
+    scaling starts with room for twice the load (max = 2·N) and a target of c requests a replica. `min` is 1, since 0
+    makes somebody wait for a cold start.
 
     Raises:
         PlatformError: options contradict each other or are out of range.
@@ -124,7 +125,8 @@ def autoscale(
 def resources(given: dict[str, t.Any] | None, memory: str | None, cpu: str | None) -> dict[str, t.Any] | None:
     """The pods' resources with what `memory` and `cpu` say in short.
 
-    Memory is requested and limited alike, so that a node never runs out of it. The processor is only requested: who needs more takes what is idle.
+    Memory is requested and limited alike, so that a node never runs out of it. The processor is only requested: who
+    needs more takes what is idle.
 
     Raises:
         PlatformError: the same is said twice.

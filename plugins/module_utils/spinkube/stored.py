@@ -1,12 +1,16 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the API server stores a SpinApp: the operator's mutating webhook reads it into its Go types and writes those back.
+"""How the API server stores a SpinApp: the operator's mutating webhook reads it into its Go types and writes those
+back.
 
-Two things change on the way (spin-operator v0.6.1: api/v1alpha1/spinapp_types.go; controller-runtime v0.21.0: pkg/webhook/admission/defaulter_custom.go):
+Two things change on the way (spin-operator v0.6.1: api/v1alpha1/spinapp_types.go; controller-runtime v0.21.0:
+pkg/webhook/admission/defaulter_custom.go):
 
-- A list without `omitempty` that is left out becomes null, which the API server refuses. There is one, `httpHeaders`: see `objects.py`.
-- Quantities get the spelling of Kubernetes: `0.5` becomes `500m`. This must not count as a difference, or every run would deploy again.
+- A list without `omitempty` that is left out becomes null, which the API server refuses. There is one, `httpHeaders`:
+  see `objects.py`.
+- Quantities get the spelling of Kubernetes: `0.5` becomes `500m`. This must not count as a difference, or every run
+  would deploy again.
 """
 
 from __future__ import annotations
@@ -25,7 +29,8 @@ _DIGITS = decimal.Context(prec=60)
 
 
 def quantity(text: t.Any) -> decimal.Decimal | None:
-    """The number that a quantity of Kubernetes stands for, rounded up to 1e-9 as there; None if `text` is none (apimachinery: pkg/api/resource/quantity.go)."""
+    """The number that a quantity of Kubernetes stands for, rounded up to 1e-9 as there; None if `text` is none
+    (apimachinery: pkg/api/resource/quantity.go)."""
     match = (
         _QUANTITY.fullmatch(str(text)) if isinstance(text, (str, int, float)) and not isinstance(text, bool) else None
     )

@@ -56,7 +56,8 @@ _ROUTE_TIMEOUT_SECONDS = 10.0
 _SCALER_TIMEOUT_SECONDS = 20.0
 _SCALED_ALREADY = "is already managed by the hpa"
 _DRAIN_SECONDS = 3.0
-"""How long a backend lives on after it left the route: no condition tells that every proxy knows, and that the requests in work are answered."""
+"""How long a backend lives on after it left the route: no condition tells that every proxy knows, and that the requests
+in work are answered."""
 
 
 class ClusterTarget:
@@ -134,7 +135,8 @@ class ClusterTarget:
     def _objects(self, wanted: WantedFunction, secret_name: str | None) -> list[Object]:
         if unknown := [name for name in self._settings.components if name not in wanted.manifest.components]:
             raise PlatformError(
-                f"components: {wanted.manifest.path.name} has no component {', '.join(unknown)}, only {', '.join(wanted.manifest.components)}.",
+                f"components: {wanted.manifest.path.name} has no component {', '.join(unknown)}, only "
+                f"{', '.join(wanted.manifest.components)}.",
                 next_step="correct the name, or leave `components` out to have all.",
             )
         address = self._address if wanted.has_http_trigger else FunctionAddress("")
@@ -151,7 +153,8 @@ class ClusterTarget:
     def _secret(self, wanted: WantedFunction) -> tuple[str | None, bool]:
         """The name of the Secret to use, and whether it is yet to be made.
 
-        A running pod keeps the values it started with, so changed values get a Secret of a new name, and with it new pods.
+        A running pod keeps the values it started with, so changed values get a Secret of a new name, and with it new
+        pods.
         """
         if not wanted.variables.secret:
             return None, False
@@ -190,7 +193,8 @@ class ClusterTarget:
         if function := function_of(self._spin_app):
             raise PlatformError(
                 f"{self._namespace}/{self._name} is the canary of the function {function}.",
-                next_step=f"choose another name, or end the canary: `promote-function.yml -e name={function}`, or with `-e undo=true`.",
+                next_step=f"choose another name, or end the canary: `promote-function.yml -e name={function}`, or "
+                "with `-e undo=true`.",
             )
 
     def _answers(self, objects: list[Object]) -> bool:
@@ -260,8 +264,8 @@ class ClusterTarget:
     def _apply_scaled_object(self, wanted_object: Object) -> None:
         """Apply a ScaledObject; the function's HorizontalPodAutoscaler goes first.
 
-        KEDA's webhook refuses a ScaledObject while an autoscaler of somebody else has the Deployment, and learns of its deletion a moment later
-        (KEDA v2.20.2: apis/keda/v1alpha1/scaledobject_webhook.go, verifyHpas).
+        KEDA's webhook refuses a ScaledObject while an autoscaler of somebody else has the Deployment, and learns of its
+        deletion a moment later (KEDA v2.20.2: apis/keda/v1alpha1/scaledobject_webhook.go, verifyHpas).
         """
         import tenacity
 
@@ -312,9 +316,15 @@ class ClusterTarget:
         except PlatformError as error:
             route = self._api.get(HTTP_ROUTE, self._namespace, self._name) or {"metadata": {}}
             if not _is_looked_at(route):
-                cause = f"{error.cause.rstrip('.')}; the Gateway's controller has not looked at the route since it was written."
+                cause = (
+                    f"{error.cause.rstrip('.')}; the Gateway's controller has not looked at the route since it "
+                    "was written."
+                )
                 where = self._settings.gateway_namespace
-                step = f"see that it runs: `kubectl get pods -n {where}` (site.yml makes it as deployment traefik), or `ansible-playbook doctor.yml`;"
+                step = (
+                    f"see that it runs: `kubectl get pods -n {where}` (site.yml makes it as deployment traefik), "
+                    "or `ansible-playbook doctor.yml`;"
+                )
                 raise PlatformError(
                     cause, next_step=f"{step} then run the same command again.", facts=error.facts
                 ) from error
@@ -341,7 +351,8 @@ class ClusterTarget:
         self._prune(objects, next_state["objects"])
 
     def _undo(self, error: BaseException, previous: Object | None, good: Object) -> None:
-        """Put the last good objects back, or the SpinApp that somebody else deployed; a function that never was good is removed."""
+        """Put the last good objects back, or the SpinApp that somebody else deployed; a function that never was good is
+        removed."""
         restored = good.get("objects") or _restorable(previous)
         try:
             if restored:
@@ -358,7 +369,8 @@ class ClusterTarget:
         _add_outcome(error, outcome)
 
     def _prune(self, keep: list[Object], *secrets_of: list[Object]) -> None:
-        """Delete the function's objects that `keep` does not name, and its Secrets that neither `keep`, `secrets_of` nor the canary refer to."""
+        """Delete the function's objects that `keep` does not name, and its Secrets that neither `keep`, `secrets_of`
+        nor the canary refer to."""
         kept = {(item["kind"], item["metadata"]["name"]) for item in keep}
         for objects in (keep, *secrets_of, [self._canary], last_good(self._canary).get("objects") or []):
             kept |= {("Secret", name) for name in secret_names(objects[0] if objects else None)}
@@ -369,7 +381,8 @@ class ClusterTarget:
     def _owned(self, kinds: tuple[Kind, ...], name: str | None = None) -> t.Iterator[tuple[Kind, str]]:
         """The objects of the function, or of its canary's `name`, of these kinds.
 
-        What another object owns goes with that one: KEDA puts the labels of a ScaledObject on the HorizontalPodAutoscaler that it makes.
+        What another object owns goes with that one: KEDA puts the labels of a ScaledObject on the
+        HorizontalPodAutoscaler that it makes.
         """
         for kind in kinds:
             try:
@@ -399,7 +412,8 @@ class ClusterTarget:
             self._prune(good.get("objects") or [], [self._spin_app] if self._spin_app else [])
 
     def _drain(self) -> None:
-        """Wait until the Gateway's controller has taken the route as it is now, and what it sent elsewhere before is answered."""
+        """Wait until the Gateway's controller has taken the route as it is now, and what it sent elsewhere before is
+        answered."""
         import tenacity
 
         def is_taken() -> bool:
@@ -433,7 +447,8 @@ class ClusterTarget:
             self._remove_all()
 
     def _remove_all(self) -> None:
-        """The route goes first, so that nobody is sent to a function that is going; the operator's objects follow the SpinApp."""
+        """The route goes first, so that nobody is sent to a function that is going; the operator's objects follow the
+        SpinApp."""
         for kind, name in self._owned(_OPTIONAL_KINDS):
             self._api.delete(kind, self._namespace, name)
         if self._canary is not None:
@@ -443,7 +458,8 @@ class ClusterTarget:
             self._api.delete(kind, self._namespace, name)
 
     def _remove_app(self, name: str) -> None:
-        """Delete a SpinApp and wait until nothing of it is left: what comes under its name next must not meet its Deployment."""
+        """Delete a SpinApp and wait until nothing of it is left: what comes under its name next must not meet its
+        Deployment."""
         import tenacity
 
         self._api.delete(SPIN_APP, self._namespace, name, owned_first=True)
@@ -463,7 +479,8 @@ class ClusterTarget:
 
 
 def list_functions(api: KubernetesApi, namespace: str | None) -> list[LiveFunction]:
-    """All SpinApps of a namespace (None: of all), also those that somebody else deployed, canaries as part of their functions; two calls however many."""
+    """All SpinApps of a namespace (None: of all), also those that somebody else deployed, canaries as part of their
+    functions; two calls however many."""
     deployments = {
         (item["metadata"]["namespace"], item["metadata"]["name"]): item
         for item in api.list(DEPLOYMENT, namespace)
@@ -556,7 +573,8 @@ def _conditions(route: Object) -> list[Object]:
 
 
 def _is_looked_at(route: Object) -> bool:
-    """Whether the Gateway's controller has seen an HTTPRoute as it is now. Some write no generation: then its having said anything counts."""
+    """Whether the Gateway's controller has seen an HTTPRoute as it is now. Some write no generation: then its having
+    said anything counts."""
     seen = [condition.get("observedGeneration", 0) for condition in _conditions(route)]
     return bool(seen) and (max(seen) == 0 or max(seen) >= route["metadata"].get("generation", 0))
 
@@ -578,7 +596,8 @@ def _had(app: Object | None, kind: Kind) -> bool:
 def _route_advice(refusal: str) -> str:
     if "RefNotPermitted" in refusal:
         return (
-            "allow it with a ReferenceGrant in the namespace keda, from HTTPRoutes of the function's namespace to Services"
+            "allow it with a ReferenceGrant in the namespace keda, from HTTPRoutes of the function's namespace to "
+            "Services"
             " (`ansible-playbook site.yml` makes it)."
         )
     return "see that the Gateway has a listener for the host and allows routes from the function's namespace."

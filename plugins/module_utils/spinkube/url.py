@@ -28,8 +28,9 @@ class FunctionAddress:
 def function_address(api: KubernetesApi, namespace: str, name: str, settings: ClusterSettings) -> FunctionAddress:
     """`http://<function>.<namespace>.<domain>`, or the host that is given.
 
-    The domain is the given one, or `<ip>.nip.io` of the address in the Gateway's status; scheme and port are those of its listener (http before https).
-    With `tls` it is the HTTPS listener for the host, and the function answers at no other.
+    The domain is the given one, or `<ip>.nip.io` of the address in the Gateway's status; scheme and port are those of
+    its listener (http before https). With `tls` it is the HTTPS listener for the host, and the function answers at no
+    other.
 
     Raises:
         PlatformError: there is no such Gateway, it has no address yet, or no HTTPS listener for the host.
@@ -39,7 +40,8 @@ def function_address(api: KubernetesApi, namespace: str, name: str, settings: Cl
     if gateway is None:
         raise PlatformError(
             f"the Gateway {where} does not exist.",
-            next_step="install the ingress with `ansible-playbook site.yml`, or name another with `-e gateway=NAMESPACE/NAME`.",
+            next_step="install the ingress with `ansible-playbook site.yml`, or name another with `-e "
+            "gateway=NAMESPACE/NAME`.",
         )
     host = settings.hostname or f"{name}.{namespace}.{settings.domain or _address_domain(gateway, where)}"
     listeners = gateway["spec"].get("listeners") or []
@@ -56,7 +58,8 @@ def _url(protocol: str, host: str, port: int) -> str:
 
 
 def _tls_listener(listeners: list[dict[str, t.Any]], host: str, where: str) -> dict[str, t.Any]:
-    """The HTTPS listener whose host name fits best: the same, else the longest wildcard, else one for all hosts (Gateway API, Listener.hostname)."""
+    """The HTTPS listener whose host name fits best: the same, else the longest wildcard, else one for all hosts
+    (Gateway API, Listener.hostname)."""
     secure = [listener for listener in listeners if listener["protocol"] == "HTTPS"]
     fitting = [listener for listener in secure if _fits(listener.get("hostname") or "", host)]
     if not fitting:
@@ -64,7 +67,8 @@ def _tls_listener(listeners: list[dict[str, t.Any]], host: str, where: str) -> d
         raise PlatformError(
             f"tls: the Gateway {where} has no HTTPS listener for {host} "
             + (f"(only for {hosts})." if hosts else "(none at all)."),
-            next_step="choose a host it has a certificate for (`-e domain=DOMAIN` or `-e hostname=HOST`), give the ingress a certificate for this one,"
+            next_step="choose a host it has a certificate for (`-e domain=DOMAIN` or `-e hostname=HOST`), give the "
+            "ingress a certificate for this one,"
             " or leave `tls` out.",
         )
     return max(fitting, key=lambda listener: (listener.get("hostname") == host, len(listener.get("hostname") or "")))
@@ -81,10 +85,12 @@ def _address_domain(gateway: dict[str, object], where: str) -> str:
         try:
             return f"{ipaddress.IPv4Address(address['value'])}.nip.io"
         except ValueError:
-            continue  # IPv6, which nip.io does not know, or a host name, as AWS gives to a load balancer without fixed addresses
+            # IPv6, which nip.io does not know, or a host name, as AWS gives to a load balancer without fixed addresses
+            continue
     named = next((address["value"] for address in addresses), None)
     raise PlatformError(
-        f"the Gateway {where} has {'only the address ' + named if named else 'no address yet'}, so no nip.io name can be made.",
+        f"the Gateway {where} has {'only the address ' + named if named else 'no address yet'}, so no nip.io name "
+        "can be made.",
         next_step="give the domain with `-e domain=functions.example.com`"
         + (f" and let *.functions.example.com point to {named}." if named else "."),
     )

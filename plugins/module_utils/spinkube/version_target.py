@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Moves a function to another of its versions that are there: promotes a canary or ends it, or goes back to what ran before."""
+"""Moves a function to another of its versions that are there: promotes a canary or ends it, or goes back to what ran
+before."""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ class VersionTarget(ClusterTarget):
         if not promoted:
             raise PlatformError(
                 f"the canary of {self._namespace}/{self._name} never came up.",
-                next_step=f"deploy it again with `canary`, or end it: `promote-function.yml -e name={self._name} -e undo=true`.",
+                next_step=f"deploy it again with `canary`, or end it: `promote-function.yml -e name={self._name} -e "
+                "undo=true`.",
             )
         difference = self._difference(promoted, ends_canary=True)
         return Move(Difference({**difference.before, "canary": canary}, difference.after), promoted, ends_canary=True)

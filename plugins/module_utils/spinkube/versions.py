@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a function was before: the good states that its SpinApp remembers, and which of them to go back to.
 
-The annotation LAST_GOOD holds one state with its objects, and below `earlier` those that answered before it, newest first. Secret values are in none of
-them, and the Secrets of earlier states are not kept: a token that was replaced is gone, and an earlier version gets the values of now.
+The annotation LAST_GOOD holds one state with its objects, and below `earlier` those that answered before it, newest
+first. Secret values are in none of them, and the Secrets of earlier states are not kept: a token that was replaced is
+gone, and an earlier version gets the values of now.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ def described(state: Object) -> dict[str, t.Any]:
 
 
 def state_to_go_back_to(app: Object, digest: str | None) -> Object | None:
-    """The state before the one that runs, or the newest one whose artifact has this digest; None where the artifact runs already.
+    """The state before the one that runs, or the newest one whose artifact has this digest; None where the artifact
+    runs already.
 
     Args:
         digest: of the artifact, `sha256:` and at least 12 digits; None for the state before.
@@ -97,14 +99,16 @@ def state_to_go_back_to(app: Object, digest: str | None) -> Object | None:
         if not states:
             raise PlatformError(
                 f"no earlier version of {where} is known.",
-                next_step="deploy the one you want from its source: `ansible-playbook deploy-function.yml -e src=FOLDER`.",
+                next_step="deploy the one you want from its source: `ansible-playbook deploy-function.yml -e "
+                "src=FOLDER`.",
             )
         return states[0]
     digits = digest.removeprefix("sha256:")
     if not re.fullmatch(rf"[0-9a-f]{{{_SHORTEST_DIGEST},64}}", digits):
         raise PlatformError(
             f"to: {digest!r} is no digest.",
-            next_step=f"give `sha256:` and at least the first {_SHORTEST_DIGEST} digits, as list-functions.yml shows them.",
+            next_step=f"give `sha256:` and at least the first {_SHORTEST_DIGEST} digits, as list-functions.yml shows "
+            "them.",
         )
     if app["spec"]["image"].partition("@sha256:")[2].startswith(digits):
         return None
@@ -115,7 +119,8 @@ def state_to_go_back_to(app: Object, digest: str | None) -> Object | None:
         known = ", ".join(dict.fromkeys(described(state)["digest"][:19] for state in states)) or "none"
         raise PlatformError(
             f"to: no version of {where} with the digest {digest} is known (known: {known}).",
-            next_step="name one of these, or deploy the one you want from its source: `ansible-playbook deploy-function.yml -e src=FOLDER`.",
+            next_step="name one of these, or deploy the one you want from its source: `ansible-playbook "
+            "deploy-function.yml -e src=FOLDER`.",
         )
     return found
 
@@ -137,7 +142,8 @@ def with_current_secret(state: Object, app: Object, secret: Object | None) -> li
     missing = sorted(set(needed) - set((secret or {}).get("data") or {}))
     if missing or secret is None:
         raise PlatformError(
-            f"the earlier version of {app['metadata']['namespace']}/{app['metadata']['name']} needs the secret variable {', '.join(missing)},"
+            f"the earlier version of {app['metadata']['namespace']}/{app['metadata']['name']} needs the secret "
+            f"variable {', '.join(missing)},"
             " whose value is not kept.",
             next_step="deploy that version from its source, with its `variables`.",
         )

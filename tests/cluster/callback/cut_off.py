@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kills ansible-playbook with SIGKILL as it begins task number CUT_OFF_AT (from 1), or the first one with CUT_OFF_NAME in its name.
+"""Kills ansible-playbook with SIGKILL as it begins task number CUT_OFF_AT (from 1), or the first one with CUT_OFF_NAME
+in its name.
 
 The names of all tasks begun are in the file CUT_OFF_TASKS, one per line.
 """
@@ -51,7 +52,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
 
 
 def kill_all() -> None:
-    """End this process and all below it, its workers and their ssh too, as when the machine is lost. Workers have sessions of their own."""
+    """End this process and all below it, its workers and their ssh too, as when the machine is lost. Workers have
+    sessions of their own."""
     this = psutil.Process()
     for process in this.children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):

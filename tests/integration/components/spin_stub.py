@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stands for the Spin CLI 4 in tests: takes `spin up` with only the flags that Spin has, loads spin.toml strictly, tells by HTTP what it got.
+"""Stands for the Spin CLI 4 in tests: takes `spin up` with only the flags that Spin has, loads spin.toml strictly,
+tells by HTTP what it got.
 
 It runs no WebAssembly.
 """
@@ -18,9 +19,19 @@ from pathlib import Path
 
 MANIFEST_KEYS = {"spin_manifest_version", "application", "variables", "trigger", "component"}
 COMPONENT_KEYS = {
-    "source", "description", "variables", "environment", "files", "exclude_files", "allowed_outbound_hosts", "key_value_stores", "sqlite_databases",
-    "ai_models", "build", "dependencies",
-}  # fmt: skip
+    "source",
+    "description",
+    "variables",
+    "environment",
+    "files",
+    "exclude_files",
+    "allowed_outbound_hosts",
+    "key_value_stores",
+    "sqlite_databases",
+    "ai_models",
+    "build",
+    "dependencies",
+}
 
 
 def arguments() -> argparse.Namespace:

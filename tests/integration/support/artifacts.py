@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Spin artifacts made by hand, right or wrong in one point: for the tests of the stand-in, independent of the product's own code."""
+"""Spin artifacts made by hand, right or wrong in one point: for the tests of the stand-in, independent of the product's
+own code."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ def digest_of(content: bytes) -> str:
 
 @dataclasses.dataclass
 class HandMadeArtifact:
-    """Change any part before `push`: `locked` (the locked app as data), `config`, `layers` (media type, content) before the locked app."""
+    """Change any part before `push`: `locked` (the locked app as data), `config`, `layers` (media type, content) before
+    the locked app."""
 
     name: str
     environment: dict[str, str] = dataclasses.field(default_factory=dict)

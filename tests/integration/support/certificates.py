@@ -50,7 +50,8 @@ class CertificateAuthority:
         )
 
     def issue(self, name: str, *hosts: str) -> tuple[Path, Path]:
-        """The files of a certificate called `name` for `hosts`, by default localhost, and for 127.0.0.1, and of its key."""
+        """The files of a certificate called `name` for `hosts`, by default localhost, and for 127.0.0.1, and of its
+        key."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
             self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key.public_key())

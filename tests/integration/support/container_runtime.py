@@ -1,10 +1,12 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs pods of spinkube_stand_in for real: each in a network namespace with its own address, the function in the collection's local runtime.
+"""Runs pods of spinkube_stand_in for real: each in a network namespace with its own address, the function in the
+collection's local runtime.
 
-A program, started by `pod_network.ContainerRuntime`: PUT /pods/UID on its Unix socket starts a pod and answers `{"address": …}`, DELETE ends one with
-SIGKILL, as the Spin shim ends at once on SIGTERM. A pod lives no longer than this program.
+A program, started by `pod_network.ContainerRuntime`: PUT /pods/UID on its Unix socket starts a pod and answers
+`{"address": …}`, DELETE ends one with SIGKILL, as the Spin shim ends at once on SIGTERM. A pod lives no longer than
+this program.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ POD_ADDRESSES = range(16, 250)  # last numbers; below are this machine's own on 
 
 @dataclasses.dataclass
 class Pod:
-    """A pod's first process, which leads the process group of all others; its network namespace ends with the last of them."""
+    """A pod's first process, which leads the process group of all others; its network namespace ends with the last of
+    them."""
 
     process: subprocess.Popen[bytes]
     address: str
@@ -52,7 +55,8 @@ class Pods:
     """All pods of the node."""
 
     def __init__(self, directory: Path, installation: Installation, bridge: str, subnet: str) -> None:
-        """`directory` gets releases, shared by pods, and a folder per pod; `subnet` is the /24 of `bridge`, without its last number."""
+        """`directory` gets releases, shared by pods, and a folder per pod; `subnet` is the /24 of `bridge`, without its
+        last number."""
         self._directory = directory
         self._installation = installation
         self._bridge = bridge
@@ -62,15 +66,21 @@ class Pods:
         self._preparing = threading.Lock()
 
     def start(self, identifier: str, order: dict[str, t.Any]) -> str:
-        """Start a pod and return its address; its function listens there once it is ready. Again for the same pod: a new container."""
+        """Start a pod and return its address; its function listens there once it is ready. Again for the same pod: a
+        new container."""
         self.stop(identifier)
         application = order["locked_application"]
         repository, digest = str(order["image"]).split("@")
         with self._preparing:  # what two pods share is made once
             prepared = release.prepare(
-                self._directory / "releases", digest, "jco", application, _blobs_of(repository),
-                node=self._installation.node, runtime_directory=self._installation.runtime_directory,
-            )  # fmt: skip
+                self._directory / "releases",
+                digest,
+                "jco",
+                application,
+                _blobs_of(repository),
+                node=self._installation.node,
+                runtime_directory=self._installation.runtime_directory,
+            )
         serial, address = self._free_address()
         directory = self._directory / "pods" / str(serial)
         (directory / "data").mkdir(parents=True)
@@ -93,16 +103,26 @@ class Pods:
             "image": order["image"],
         }
         deployed = {
-            "runtime": "jco", "spin": None, "directory": str(prepared.directory), "components": prepared.components, "data_directory": str(directory / "data"),
-            "runtime_config": None, "locked_application": application, "variables": variables, "port": None, "ready_timeout_seconds": START_SECONDS,
-            "drain_seconds": 5, "growth_bytes": runtime.GROWTH_BYTES,
+            "runtime": "jco",
+            "spin": None,
+            "directory": str(prepared.directory),
+            "components": prepared.components,
+            "data_directory": str(directory / "data"),
+            "runtime_config": None,
+            "locked_application": application,
+            "variables": variables,
+            "port": None,
+            "ready_timeout_seconds": START_SECONDS,
+            "drain_seconds": 5,
+            "growth_bytes": runtime.GROWTH_BYTES,
             "state": state,
-        }  # fmt: skip
+        }
         threading.Thread(target=_deploy, args=(pod, deployed), daemon=True).start()
         return address
 
     def _free_address(self) -> tuple[int, str]:
-        """A new pod's number, and an address that no pod has, and none had of late: somebody may still think that it is the old one's."""
+        """A new pod's number, and an address that no pod has, and none had of late: somebody may still think that it is
+        the old one's."""
         used = {pod.address for pod in self._pods.values()}
         for serial in itertools.islice(self._serials, len(POD_ADDRESSES)):
             address = f"{self._subnet}.{POD_ADDRESSES[serial % len(POD_ADDRESSES)]}"
@@ -123,15 +143,23 @@ class Pods:
         with (directory / "log").open("ab") as log:
             return subprocess.Popen(
                 ["unshare", "--net", "--", "sh", "-c", 'read -r _ && exec "$@"', "sh", *command],
-                stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, cwd=directory, start_new_session=True,
-            )  # fmt: skip
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                cwd=directory,
+                start_new_session=True,
+            )
 
     def _connect(self, pod: Pod, link: str) -> None:
         ours, theirs = os.readlink("/proc/self/ns/net"), Path(f"/proc/{pod.process.pid}/ns/net")
         _wait(lambda: os.readlink(theirs) != ours, "the pod's network namespace")
         _run(["ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(pod.process.pid)])
         _run(["ip", "link", "set", link, "master", self._bridge, "up"])
-        inside = f"address add {pod.address}/24 dev eth0\nlink set lo up\nlink set eth0 up\nroute add default via {self._subnet}.1\n"
+        inside = (
+            f"address add {pod.address}/24 dev eth0\nlink set lo up\nlink set eth0 up\nroute add default via "
+            f"{self._subnet}.1\n"
+        )
         _run(["nsenter", "--target", str(pod.process.pid), "--net", "ip", "-batch", "-"], inside)
 
     def stop(self, identifier: str) -> None:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Kubernetes control plane for tests (tests/servers/cmd/control_plane) with what a SpinKube cluster has before its first function."""
+"""A Kubernetes control plane for tests (tests/servers/cmd/control_plane) with what a SpinKube cluster has before its
+first function."""
 
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ class ControlPlane:
         definitions: collections.abc.Iterable[Path] = (),
         audit: bool = False,
     ) -> None:
-        """Start it with its data, kubeconfigs and log in `directory`, which must be new; `definitions` are files of more kinds.
+        """Start it with its data, kubeconfigs and log in `directory`, which must be new; `definitions` are files of
+        more kinds.
 
         With `audit` every request is a line of JSON in `audit_log`.
         """
@@ -151,7 +153,8 @@ class ControlPlane:
         )
 
     def prepare(self, *, gateway_class: str = GATEWAY_CLASS, gateway_controller: str = GATEWAY_CONTROLLER) -> None:
-        """RuntimeClass, shared Gateway, KEDA's interceptor Service, and the namespaces `default` and `user1` with an executor each."""
+        """RuntimeClass, shared Gateway, KEDA's interceptor Service, and the namespaces `default` and `user1` with an
+        executor each."""
         for namespace in (GATEWAY_NAMESPACE, "keda"):
             self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         self.apply(
@@ -197,7 +200,8 @@ class ControlPlane:
     def kubeconfig_for(
         self, user: str, *, namespace: str = "default", rules: list[dict[str, t.Any]] | None = None
     ) -> Path:
-        """A kubeconfig, mode 0600, of a new ServiceAccount `user` in `namespace` whose Role has exactly `rules` (none: no rights).
+        """A kubeconfig, mode 0600, of a new ServiceAccount `user` in `namespace` whose Role has exactly `rules` (none:
+        no rights).
 
         Each rule is an RBAC PolicyRule: `{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}`.
         """

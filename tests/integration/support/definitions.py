@@ -14,11 +14,15 @@ _FOLDER = ("config", "crd", "bases")
 _FILES = {
     SPIN_OPERATOR: ("core.spinkube.dev_spinapps.yaml", "core.spinkube.dev_spinappexecutors.yaml"),
     KEDA: (
-        "keda.sh_scaledobjects.yaml", "keda.sh_scaledjobs.yaml", "keda.sh_triggerauthentications.yaml", "keda.sh_clustertriggerauthentications.yaml",
-        "eventing.keda.sh_cloudeventsources.yaml", "eventing.keda.sh_clustercloudeventsources.yaml",
+        "keda.sh_scaledobjects.yaml",
+        "keda.sh_scaledjobs.yaml",
+        "keda.sh_triggerauthentications.yaml",
+        "keda.sh_clustertriggerauthentications.yaml",
+        "eventing.keda.sh_cloudeventsources.yaml",
+        "eventing.keda.sh_clustercloudeventsources.yaml",
     ),
     KEDA_HTTP_ADD_ON: ("http.keda.sh_interceptorroutes.yaml", "http.keda.sh_httpscaledobjects.yaml"),
-}  # fmt: skip
+}
 
 
 class DefinitionsMissingError(Exception):

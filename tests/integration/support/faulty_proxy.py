@@ -52,7 +52,8 @@ class Fault:
 
 
 class FaultyProxy:
-    """Listens on 127.0.0.1 (`host`, `url`) and passes HTTP on to `upstream`, an http:// URL, or with `tls` an https:// one.
+    """Listens on 127.0.0.1 (`host`, `url`) and passes HTTP on to `upstream`, an http:// URL, or with `tls` an https://
+    one.
 
     The Host header stays the client's, so that a registry's Location headers lead back here.
     """
@@ -72,7 +73,8 @@ class FaultyProxy:
         self.url = f"http://{self.host}"
 
     def fail(self, method: str = ".*", path: str = ".*", **fault: t.Any) -> Fault:
-        """Add a fault, see `Fault`: `proxy.fail("PUT", ".*/blobs/.*", status=429, headers={"Retry-After": "1"}, count=2)`."""
+        """Add a fault, see `Fault`: `proxy.fail("PUT", ".*/blobs/.*", status=429, headers={"Retry-After": "1"},
+        count=2)`."""
         added = Fault(method, path, **fault)
         with self._lock:
             self.faults.append(added)

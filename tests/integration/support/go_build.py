@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build Go programs of the tests into a cache, once for the same sources: shared by the test servers and the stand-in of k3s."""
+"""Build Go programs of the tests into a cache, once for the same sources: shared by the test servers and the stand-in
+of k3s."""
 
 from __future__ import annotations
 
@@ -49,7 +50,8 @@ def digest(sources: Path, *, patterns: collections.abc.Sequence[str] = ("*.go", 
 
 
 def filled_once(name: str, key: str, fill: collections.abc.Callable[[Path], None], *, kept: int) -> Path:
-    """The folder `key` in the cache `name`: as it is, or filled by `fill`, which gets an empty folder that takes the name once it is whole.
+    """The folder `key` in the cache `name`: as it is, or filled by `fill`, which gets an empty folder that takes the
+    name once it is whole.
 
     Args:
         kept: how many folders, the newest, stay in this cache.

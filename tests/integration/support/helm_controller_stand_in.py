@@ -5,13 +5,16 @@
 
 Played after k3s-io/helm-controller, pkg/controllers/chart/chart.go, and k3s-io/klipper-helm, entry (July 2026):
 
-- HelmChart → ServiceAccount, `chart-values-NAME`, `chart-content-NAME`, and a Job `helm-install-NAME` made suspended, resumed once the Job controller has
-  seen it, and made anew when its template or the values change, not before its pods are gone. Its pods are those of the real Job controller.
-- the Job's container: installs, upgrades, gives up by `failurePolicy`, and fails as told. What a chart consists of is given by the test, not rendered.
+- HelmChart → ServiceAccount, `chart-values-NAME`, `chart-content-NAME`, and a Job `helm-install-NAME` made suspended,
+  resumed once the Job controller has seen it, and made anew when its template or the values change, not before its pods
+  are gone. Its pods are those of the real Job controller.
+- the Job's container: installs, upgrades, gives up by `failurePolicy`, and fails as told. What a chart consists of is
+  given by the test, not rendered.
 - deletion by a finalizer and a Job `helm-delete-NAME`.
 
-Stricter than the original: whatever the original would take and then fail with in its Job, or never get done, stops the stand-in with `RefusedError`.
-Not played: repositories, authentication, hooks, HelmChartConfig, `set`, valuesSecrets. Only for HelmCharts in kube-system.
+Stricter than the original: whatever the original would take and then fail with in its Job, or never get done, stops the
+stand-in with `RefusedError`. Not played: repositories, authentication, hooks, HelmChartConfig, `set`, valuesSecrets.
+Only for HelmCharts in kube-system.
 """
 
 from __future__ import annotations
@@ -45,10 +48,21 @@ FINALIZER = "wrangler.cattle.io/on-helm-chart-remove"
 NAMESPACE = "kube-system"
 NODE = "helm-stand-in"
 SCHEDULER = "helm-stand-in"
-"""Of the Jobs' pods in a cluster with nodes: its own scheduler leaves them alone, so no kubelet ends them before their work is done here."""
+"""Of the Jobs' pods in a cluster with nodes: its own scheduler leaves them alone, so no kubelet ends them before their
+work is done here."""
 SPEC_KEYS = {
-    "chart", "repo", "version", "targetNamespace", "createNamespace", "valuesContent", "failurePolicy", "timeout", "chartContent", "bootstrap", "takeOwnership",
-}  # fmt: skip
+    "chart",
+    "repo",
+    "version",
+    "targetNamespace",
+    "createNamespace",
+    "valuesContent",
+    "failurePolicy",
+    "timeout",
+    "chartContent",
+    "bootstrap",
+    "takeOwnership",
+}
 Object = dict[str, t.Any]
 Render = collections.abc.Callable[[dict[str, t.Any]], list[Object]]
 
@@ -170,10 +184,12 @@ class Behaviour:
 
 
 class HelmControllerStandIn:
-    """Running beside a control plane until `stop`. Without the kind HelmChart only its kubelet has work, whose pods may have the label `release`.
+    """Running beside a control plane until `stop`. Without the kind HelmChart only its kubelet has work, whose pods may
+    have the label `release`.
 
-    `charts`: what a chart consists of, by its `chart`, its `repo/chart` or the SHA-256 of its archive. `node`: whether it is the cluster's only node; of a
-    cluster with nodes it plays no more than the Jobs' containers, without their logs.
+    `charts`: what a chart consists of, by its `chart`, its `repo/chart` or the SHA-256 of its archive. `node`: whether
+    it is the cluster's only node; of a cluster with nodes it plays no more than the Jobs' containers, without their
+    logs.
     """
 
     def __init__(self, kubeconfig: Path, directory: Path, charts: dict[str, Render], *, node: bool = True) -> None:
@@ -645,9 +661,15 @@ def _owns(item: Object, pod: Object) -> bool:
 def _path(entry: Object) -> str:
     """The API path of an object of the kinds that the tests' charts have."""
     namespaced = {
-        "Deployment": "/apis/apps/v1", "StatefulSet": "/apis/apps/v1", "DaemonSet": "/apis/apps/v1", "Service": "/api/v1", "ConfigMap": "/api/v1",
-        "Secret": "/api/v1", "ServiceAccount": "/api/v1", "PersistentVolumeClaim": "/api/v1",
-    }  # fmt: skip
+        "Deployment": "/apis/apps/v1",
+        "StatefulSet": "/apis/apps/v1",
+        "DaemonSet": "/apis/apps/v1",
+        "Service": "/api/v1",
+        "ConfigMap": "/api/v1",
+        "Secret": "/api/v1",
+        "ServiceAccount": "/api/v1",
+        "PersistentVolumeClaim": "/api/v1",
+    }
     kind, metadata = entry["kind"], entry["metadata"]
     if kind == "CustomResourceDefinition":
         return f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{metadata['name']}"

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The real KEDA with its admission webhooks and its HTTP add-on, beside a control plane whose pods have addresses (pod_network.py)."""
+"""The real KEDA with its admission webhooks and its HTTP add-on, beside a control plane whose pods have addresses
+(pod_network.py)."""
 
 from __future__ import annotations
 
@@ -52,12 +53,14 @@ def why_not() -> str:
 
 
 class Keda:
-    """Its operator and webhooks, and the add-on's operator, interceptor and scaler, each with the rights of its manifests. Start-up: about 6 s."""
+    """Its operator and webhooks, and the add-on's operator, interceptor and scaler, each with the rights of its
+    manifests. Start-up: about 6 s."""
 
     def __init__(
         self, control_plane: ControlPlane, directory: Path, authority: CertificateAuthority, network: PodNetwork
     ) -> None:
-        """Start all of it; Services lead to the interceptor by `network`'s address of this machine. The namespace keda must be there."""
+        """Start all of it; Services lead to the interceptor by `network`'s address of this machine. The namespace keda
+        must be there."""
         self.control_plane = control_plane
         self._directory = directory / "keda"
         self._directory.mkdir(parents=True)
@@ -91,22 +94,35 @@ class Keda:
                 f"--port={ports['webhooks']}",
             )
             self._start_manager(
-                "keda-add-on", add_on / "operator", add_on / "operator-role.yaml",
-                KEDA_HTTP_OPERATOR_EXTERNAL_SCALER_SERVICE="keda-add-ons-http-external-scaler", KEDA_HTTP_OPERATOR_EXTERNAL_SCALER_PORT=str(SCALER_PORT),
+                "keda-add-on",
+                add_on / "operator",
+                add_on / "operator-role.yaml",
+                KEDA_HTTP_OPERATOR_EXTERNAL_SCALER_SERVICE="keda-add-ons-http-external-scaler",
+                KEDA_HTTP_OPERATOR_EXTERNAL_SCALER_PORT=str(SCALER_PORT),
                 KEDA_HTTP_OPERATOR_NAMESPACE="keda",
-            )  # fmt: skip
+            )
             interceptor = self._start(
-                "keda-interceptor", add_on / "interceptor", add_on / "interceptor-role.yaml",
-                KEDA_HTTP_PROXY_PORT=str(ports["proxy"]), KEDA_HTTP_ADMIN_PORT=str(ports["admin"]), KEDA_HTTP_SHUTDOWN_DELAY="0s", KEDA_HTTP_DRAIN_TIMEOUT="1s",
+                "keda-interceptor",
+                add_on / "interceptor",
+                add_on / "interceptor-role.yaml",
+                KEDA_HTTP_PROXY_PORT=str(ports["proxy"]),
+                KEDA_HTTP_ADMIN_PORT=str(ports["admin"]),
+                KEDA_HTTP_SHUTDOWN_DELAY="0s",
+                KEDA_HTTP_DRAIN_TIMEOUT="1s",
                 OTEL_PROM_EXPORTER_ENABLED="false",
-            )  # fmt: skip
+            )
             interceptor.wait_ready(lambda: answers(f"http://127.0.0.1:{ports['admin']}/readyz"), seconds=60)
             scaler = self._start(
-                "keda-scaler", add_on / "scaler", add_on / "scaler-role.yaml",
-                KEDA_HTTP_SCALER_TARGET_ADMIN_NAMESPACE="keda", KEDA_HTTP_SCALER_TARGET_ADMIN_SERVICE="keda-add-ons-http-interceptor-admin",
-                KEDA_HTTP_SCALER_TARGET_ADMIN_DEPLOYMENT="keda-add-ons-http-interceptor", KEDA_HTTP_SCALER_TARGET_ADMIN_PORT=str(ports["admin"]),
-                KEDA_HTTP_SCALER_PORT=str(ports["scaler"]), OTEL_PROM_EXPORTER_ENABLED="false",
-            )  # fmt: skip
+                "keda-scaler",
+                add_on / "scaler",
+                add_on / "scaler-role.yaml",
+                KEDA_HTTP_SCALER_TARGET_ADMIN_NAMESPACE="keda",
+                KEDA_HTTP_SCALER_TARGET_ADMIN_SERVICE="keda-add-ons-http-interceptor-admin",
+                KEDA_HTTP_SCALER_TARGET_ADMIN_DEPLOYMENT="keda-add-ons-http-interceptor",
+                KEDA_HTTP_SCALER_TARGET_ADMIN_PORT=str(ports["admin"]),
+                KEDA_HTTP_SCALER_PORT=str(ports["scaler"]),
+                OTEL_PROM_EXPORTER_ENABLED="false",
+            )
             scaler.wait_ready(lambda: _listens(ports["scaler"]), seconds=60)
             url = f"https://127.0.0.1:{ports['webhooks']}"
             control_plane.apply(
@@ -168,7 +184,8 @@ class Keda:
         return server
 
     def _is_asked(self) -> bool:
-        """Whether the API server asks the webhooks: it does so a moment after they were registered, and until then takes two triggers of one name."""
+        """Whether the API server asks the webhooks: it does so a moment after they were registered, and until then
+        takes two triggers of one name."""
         spec = {"scaleTargetRef": {"name": "none"}, "triggers": [{"type": "cron", "name": "twice", "metadata": {}}] * 2}
         refused = ScaledObject(
             {
@@ -218,7 +235,8 @@ def _listens(port: int) -> bool:
 
 
 class ServiceNames:
-    """A name server: SERVICE.NAMESPACE has the addresses of the Service's ready pods, as if it were headless, since no kube-proxy runs here."""
+    """A name server: SERVICE.NAMESPACE has the addresses of the Service's ready pods, as if it were headless, since no
+    kube-proxy runs here."""
 
     def __init__(self, control_plane: ControlPlane, address: str, fixed: dict[str, str]) -> None:
         """Answer on port 53 of `address`; `fixed` are addresses of more names."""
@@ -255,7 +273,8 @@ class ServiceNames:
 
 
 def _dns_answer(query: bytes, addresses: t.Callable[[str], list[str]]) -> bytes:
-    """The answer to a DNS query for one name (RFC 1035, section 4): its IPv4 addresses, which nobody may keep; none for other kinds of records."""
+    """The answer to a DNS query for one name (RFC 1035, section 4): its IPv4 addresses, which nobody may keep; none for
+    other kinds of records."""
     labels, at = [], 12
     while query[at]:
         labels.append(query[at + 1 : at + 1 + query[at]].decode("ascii").lower())

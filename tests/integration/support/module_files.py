@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files out of Go modules, which are those of the projects' tags, with Go's checksum: definitions of kinds that k3s or the platform's charts bring."""
+"""Files out of Go modules, which are those of the projects' tags, with Go's checksum: definitions of kinds that k3s or
+the platform's charts bring."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the roles of the platform hand to the module k3s_charts, rendered by Ansible's own engine from their tasks, without a host.
+"""What the roles of the platform hand to the module k3s_charts, rendered by Ansible's own engine from their tasks,
+without a host.
 
-Ansible finds a collection's filters only if it came before whatever else imports from the collection, so it works in a process of its own: `calls` runs
-this file as a program.
+Ansible finds a collection's filters only if it came before whatever else imports from the collection, so it works in a
+process of its own: `calls` runs this file as a program.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ ROLES = REPOSITORY / "roles"
 MODULE = "wasmfaas.platform.k3s_charts"
 SERVERS = ("server-1", "server-2", "server-3")
 API_VERSION = "v1.34.1+k3s1"
-"""As if k3s ran the API server of these tests: it has no MutatingAdmissionPolicy of version v1 yet (tests/integration/test_request_path.py has its beta)."""
+"""As if k3s ran the API server of these tests: it has no MutatingAdmissionPolicy of version v1 yet
+(tests/integration/test_request_path.py has its beta)."""
 Variables = dict[str, t.Any]
 
 HOSTS: Variables = {
@@ -104,7 +106,8 @@ VARIANTS: dict[str, dict[str, Variables]] = {
         }
     },
 }
-"""Variables of an inventory, by role and a name; beside them each role is rendered with its defaults alone, if it can be."""
+"""Variables of an inventory, by role and a name; beside them each role is rendered with its defaults alone, if it can
+be."""
 NEEDS_VARIABLES = ("aws_integration", "tenant")
 
 

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Helm controller of a molecule scenario's k3s stand-in, as a program that ends when the scenario's folder is gone.
 
-python -m tests.integration.support.platform_stand_in variables          prints an inventory's variables: definitions as files, since there is no internet
-python -m tests.integration.support.platform_stand_in run --directory D  plays for the cluster of D/kubeconfig.yml, once site.yml has written that
+python -m tests.integration.support.platform_stand_in variables          prints an inventory's variables: definitions as
+files, since there is no internet python -m tests.integration.support.platform_stand_in run --directory D  plays for the
+cluster of D/kubeconfig.yml, once site.yml has written that
 """
 
 from __future__ import annotations

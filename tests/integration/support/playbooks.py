@@ -56,7 +56,8 @@ class Playbooks:
         inventory: str = "single",
         environment: dict[str, str] | None = None,
     ) -> subprocess.Popen[str]:
-        """Start `ansible-playbook PLAYBOOK -i inventories/INVENTORY ARGUMENTS…` in `folder`, as a process group of its own."""
+        """Start `ansible-playbook PLAYBOOK -i inventories/INVENTORY ARGUMENTS…` in `folder`, as a process group of its
+        own."""
         inherited = {
             key: value
             for key, value in os.environ.items()

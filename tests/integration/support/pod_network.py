@@ -32,7 +32,8 @@ def why_not() -> str:
 
 
 class PodNetwork:
-    """A bridge whose address, `.gateway`, is this machine's. An endpoint of Kubernetes may not be a loopback address, so pods can't share those."""
+    """A bridge whose address, `.gateway`, is this machine's. An endpoint of Kubernetes may not be a loopback address,
+    so pods can't share those."""
 
     def __init__(self) -> None:
         """Make it; those of test sessions that were killed are removed."""
@@ -42,7 +43,8 @@ class PodNetwork:
             if owner.startswith(_LABEL) and not _lives(owner.removeprefix(_LABEL)):
                 _ip("link", "delete", link["ifname"])
         self.bridge = f"wfp{os.getpid() % 0xFFFFF:05x}{next(_networks)}"
-        # An address of its own: else it takes the least of its ports', another one when that pod ends, and what pods then send to the old one is lost.
+        # An address of its own: else it takes the least of its ports', another one when that pod ends, and what pods
+        # then send to the old one is lost.
         _ip(
             "link",
             "add",

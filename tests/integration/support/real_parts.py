@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Controllers of the platform as they are released, built from their Go modules (tests/real_parts) and started beside a control plane."""
+"""Controllers of the platform as they are released, built from their Go modules (tests/real_parts) and started beside a
+control plane."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ BUILD_SECONDS = 3600.0
 
 
 class PartMissingError(ServerError):
-    """What a part is built from is not available here; the message is the reason that a test may give for being skipped."""
+    """What a part is built from is not available here; the message is the reason that a test may give for being
+    skipped."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +57,14 @@ class RealPart:
         return directory if directory.is_dir() else None
 
     def why_not(self) -> str:
-        """Why a test may not use it: it is not built, and building it takes longer than the tests that need it. Empty if it may."""
+        """Why a test may not use it: it is not built, and building it takes longer than the tests that need it. Empty
+        if it may."""
         if self.built():
             return ""
-        return f"{self.name} is not built; `make programs`, a part of `make test`, builds it (about {self.minutes} minutes)"
+        return (
+            f"{self.name} is not built; `make programs`, a part of `make test`, builds it (about {self.minutes} "
+            "minutes)"
+        )
 
     def build(self) -> Path:
         """The same, built where it is missing.
@@ -150,11 +156,14 @@ class SpinOperator:
         )
         self.server = Server(
             [
-                str(programs / "spin_operator"), f"--kubeconfig={kubeconfig}", f"--webhook-port={port}", f"--webhook-keys={keys}",
+                str(programs / "spin_operator"),
+                f"--kubeconfig={kubeconfig}",
+                f"--webhook-port={port}",
+                f"--webhook-keys={keys}",
                 f"--health-probe-bind-address={health}",
             ],
             log=directory / "spin_operator.log",
-        )  # fmt: skip
+        )
         self.server.wait_ready(lambda: answers(f"http://{health}/readyz"), seconds=60)
         self._webhooks = webhook_configurations(
             programs / "webhooks.yaml",

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All that a request goes through, on one machine: Envoy, run by Contour from the real API's objects, and functions in pods with addresses of their own."""
+"""All that a request goes through, on one machine: Envoy, run by Contour from the real API's objects, and functions in
+pods with addresses of their own."""
 
 from __future__ import annotations
 
@@ -91,7 +92,8 @@ class RequestPath:
 
 @contextlib.contextmanager
 def request_path(folder: Path) -> collections.abc.Iterator[RequestPath]:
-    """Start all parts with their data in `folder`, and stop them; KEDA only where `keda.why_not` says nothing. Start-up: about 20 s once all is built."""
+    """Start all parts with their data in `folder`, and stop them; KEDA only where `keda.why_not` says nothing.
+    Start-up: about 20 s once all is built."""
     programs, program = build(), GatewayProgram()
     installation = install(REPOSITORY / "roles" / "local_runtime" / "files")
     with contextlib.ExitStack() as stack:
@@ -123,7 +125,8 @@ def request_path(folder: Path) -> collections.abc.Iterator[RequestPath]:
 
 
 def drain_policy(seconds: int) -> list[dict[str, t.Any]]:
-    """Role spin_operator's objects that make kubelet wait between a pod's removal from the endpoints and its end, in the version that this API server has."""
+    """Role spin_operator's objects that make kubelet wait between a pod's removal from the endpoints and its end, in
+    the version that this API server has."""
     template = (REPOSITORY / "roles/spin_operator/templates/drain_policy.yml.j2").read_text(encoding="utf-8")
     rendered = jinja2.Template(template).render(
         spin_operator_runtime_class=RUNTIME_CLASS, spin_operator_drain_seconds=seconds
@@ -133,7 +136,8 @@ def drain_policy(seconds: int) -> list[dict[str, t.Any]]:
 
 
 def let_pods_drain(plane: ControlPlane, seconds: int) -> None:
-    """Apply `drain_policy`, and wait until it has an effect: the API server takes up a policy a moment after it is written."""
+    """Apply `drain_policy`, and wait until it has an effect: the API server takes up a policy a moment after it is
+    written."""
     plane.apply(*drain_policy(seconds))
     spec = {"runtimeClassName": RUNTIME_CLASS, "containers": [{"name": "function", "image": "example.com/function"}]}
     pod = Pod.from_dict(
@@ -148,9 +152,11 @@ def let_pods_drain(plane: ControlPlane, seconds: int) -> None:
 
 
 class Load:
-    """Constant load on one host: `rate` requests per second at the most, on `connections` kept connections, from entering the context to leaving it.
+    """Constant load on one host: `rate` requests per second at the most, on `connections` kept connections, from
+    entering the context to leaving it.
 
-    `outcomes` counts status codes, and errors by their name; `failures` says more of those other than 200, and when they were asked for.
+    `outcomes` counts status codes, and errors by their name; `failures` says more of those other than 200, and when
+    they were asked for.
     """
 
     def __init__(

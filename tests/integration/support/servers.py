@@ -44,7 +44,8 @@ class Programs:
 
 
 def build() -> Programs:
-    """The programs for the present sources: from the cache, or built into it (about 10 minutes on 2 cores the first time).
+    """The programs for the present sources: from the cache, or built into it (about 10 minutes on 2 cores the first
+    time).
 
     Raises:
         ServerError: there is no Go of the version in go.mod, or the build failed.
@@ -77,7 +78,8 @@ T = t.TypeVar("T")
 
 
 def wait_until(condition: collections.abc.Callable[[], T], *, seconds: float, what: str, interval: float = 0.05) -> T:
-    """The first true value of `condition`, looked at every `interval` seconds; TimeoutError, naming `what`, after `seconds`."""
+    """The first true value of `condition`, looked at every `interval` seconds; TimeoutError, naming `what`, after
+    `seconds`."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -89,7 +91,8 @@ def wait_until(condition: collections.abc.Callable[[], T], *, seconds: float, wh
 
 
 class Server:
-    """One process of a test server. It gets a pipe as standard input and ends when this process does, however that ends."""
+    """One process of a test server. It gets a pipe as standard input and ends when this process does, however that
+    ends."""
 
     def __init__(
         self, command: collections.abc.Sequence[str], *, log: Path, environment: dict[str, str] | None = None

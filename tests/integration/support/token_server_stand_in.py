@@ -23,10 +23,11 @@ from .certificates import CertificateAuthority
 
 
 class TokenServerStandIn:
-    """Answers `GET URL?service=…&scope=…` with basic auth, and the OAuth2 form by POST, with a JWT that the registry trusts.
+    """Answers `GET URL?service=…&scope=…` with basic auth, and the OAuth2 form by POST, with a JWT that the registry
+    trusts.
 
-    Whoever has the right user name and password gets what is asked for; others get 401. `lifetime` is in seconds and may be
-    changed while it runs; `requests` counts what was asked: (method, query or form).
+    Whoever has the right user name and password gets what is asked for; others get 401. `lifetime` is in seconds and
+    may be changed while it runs; `requests` counts what was asked: (method, query or form).
     """
 
     service = "test-registry"

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A role of the platform as Ansible sees it, without a play: its variables over those of role platform, its templates and refusals by Ansible's templar."""
+"""A role of the platform as Ansible sees it, without a play: its variables over those of role platform, its templates
+and refusals by Ansible's templar."""
 
 from __future__ import annotations
 

@@ -130,7 +130,8 @@ def test_images_are_of_the_cluster_s_minor_version(version: str, tag: str) -> No
 
 def test_volumes_carry_the_tag_that_their_policy_asks_for() -> None:
     assert values("aws-ebs-csi-driver")["controller"]["k8sTagClusterId"] == "shop"
-    # The driver adds kubernetes.io/cluster/<id>: owned (its docs/options.md); the policy's conditions compare with just that.
+    # The driver adds kubernetes.io/cluster/<id>: owned (its docs/options.md); the policy's conditions compare with just
+    # that.
     assert re.search(r'cluster_tag\s*=\s*"kubernetes\.io/cluster/\$\{var\.name\}"', IDENTITY)
     assert '"aws:RequestTag/${local.cluster_tag}" = "owned"' in IDENTITY
 
@@ -186,7 +187,8 @@ def test_autoscaler_may_resize_exactly_the_groups_that_it_looks_for() -> None:
 def test_labels_and_taints_of_an_empty_group_are_told_in_the_autoscaler_s_words(
     scaling_group: dict[str, t.Any],
 ) -> None:
-    """As read by cluster-autoscaler 1.36, cloudprovider/aws/aws_manager.go: extractLabelsFromAsg, extractTaintsFromAsg, extractAllocatableResourcesFromAsg."""
+    """As read by cluster-autoscaler 1.36, cloudprovider/aws/aws_manager.go: extractLabelsFromAsg, extractTaintsFromAsg,
+    extractAllocatableResourcesFromAsg."""
     written = str(scaling_group["autoscaler_tags"])
     assert "k8s.io/cluster-autoscaler/node-template/label/${key}" in written
     assert "k8s.io/cluster-autoscaler/node-template/taint/${taint.key}" in written

@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Values that the roles hand to charts: each key exists in the chart, the chart's schema takes them, images go through the mirrors, containers have resources.
+"""Values that the roles hand to charts: each key exists in the chart, the chart's schema takes them, images go through
+the mirrors, containers have resources.
 
-Charts' own values and schemas are data in ../shared/charts; their templates are not there, so what is judged is the values that charts end up with.
+Charts' own values and schemas are data in ../shared/charts; their templates are not there, so what is judged is the
+values that charts end up with.
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ FREE: dict[str, tuple[str, ...]] = {
 NOT_LISTED: dict[str, tuple[str, ...]] = {
     "aws-cloud-controller-manager": ("hostNetworking",),  # templates/daemonset.yaml
     "zot": ("resources", "podSecurityContext", "securityContext"),  # templates/deployment.yaml
-    # Of charts within it: prometheus-community/helm-charts, charts/{kube-state-metrics,prometheus-node-exporter}/values.yaml.
+    # Of charts within it: prometheus-community/helm-charts,
+    # charts/{kube-state-metrics,prometheus-node-exporter}/values.yaml.
     "kube-prometheus-stack": (
         "kube-state-metrics/collectors",
         "kube-state-metrics/metricLabelsAllowlist",
@@ -109,7 +112,8 @@ def schema_of(chart: str) -> Values | None:
 
 
 def merged(defaults: t.Any, ours: t.Any) -> t.Any:
-    """As Helm lays values over each other: dictionaries by key, null takes a key away, all else replaces (helm.sh, pkg/chart/common/util/coalesce.go)."""
+    """As Helm lays values over each other: dictionaries by key, null takes a key away, all else replaces (helm.sh,
+    pkg/chart/common/util/coalesce.go)."""
     if not isinstance(defaults, dict) or not isinstance(ours, dict):
         return copy.deepcopy(ours)
     result = {

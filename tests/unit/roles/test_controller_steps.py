@@ -34,14 +34,19 @@ ON_THE_CONTROLLER = ("localhost", "127.0.0.1", "::1")
 HOSTS = ("k3s_server", "k3s_agent", "k3s_restore", "k3s_removal")
 """How `hosts` of a play names hosts of a cluster."""
 WITHOUT_ROOT = (
-    "ansible.builtin.assert", "ansible.builtin.debug", "ansible.builtin.fail", "ansible.builtin.group_by", "ansible.builtin.set_fact",
+    "ansible.builtin.assert",
+    "ansible.builtin.debug",
+    "ansible.builtin.fail",
+    "ansible.builtin.group_by",
+    "ansible.builtin.set_fact",
     "wasmfaas.platform.k3s_doctor",
-)  # fmt: skip
+)
 """What runs on the controller whatever the host is. Roles are not: these begin with their own tasks."""
 
 
 def tasks_of(entries: t.Any, inherited: t.Any = None) -> t.Iterator[tuple[dict[str, t.Any], t.Any]]:
-    """Each task with the `become` that counts for it: its own, else its block's, else `inherited`; None where nobody says."""
+    """Each task with the `become` that counts for it: its own, else its block's, else `inherited`; None where nobody
+    says."""
     for entry in entries or []:
         become = entry.get("become", inherited)
         nested = [entry[key] for key in ("block", "rescue", "always") if key in entry]
@@ -75,7 +80,8 @@ def is_local(target: object) -> bool:
 
 
 def delegated() -> list[tuple[str, dict[str, t.Any], t.Any]]:
-    """All tasks that are delegated to this machine, or are local by their connection: file and name, task, and the become that counts."""
+    """All tasks that are delegated to this machine, or are local by their connection: file and name, task, and the
+    become that counts."""
     found = [
         (path, task, become)
         for path in TASK_FILES
@@ -167,7 +173,8 @@ def test_no_inventory_makes_this_machine_become_root(path: Path) -> None:
     ids=lambda path: path.name,
 )
 def test_inventories_name_this_machine_where_they_speak_of_their_folder(folder: Path) -> None:
-    """A localhost that Ansible makes up has no `inventory_dir`: variables with it are undefined there, and fall back to what may be another cluster's."""
+    """A localhost that Ansible makes up has no `inventory_dir`: variables with it are undefined there, and fall back to
+    what may be another cluster's."""
     texts = {path: path.read_text(encoding="utf-8") for path in folder.rglob("*.yml")}
     inventories = [yaml.safe_load(text) for path, text in texts.items() if path.parent == folder]
     named = any("localhost" in ((content.get("all") or {}).get("hosts") or {}) for content in inventories)

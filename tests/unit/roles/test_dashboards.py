@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Dashboards and rules: current, right PromQL, and each metric and label in the list of those that there are (tests/observability/metrics.yml)."""
+"""Dashboards and rules: current, right PromQL, and each metric and label in the list of those that there are
+(tests/observability/metrics.yml)."""
 
 from __future__ import annotations
 

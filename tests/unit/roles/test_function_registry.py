@@ -27,7 +27,8 @@ PLAN: dict[str, t.Any] = {
     },
 }
 BUCKET = {"bucket": "functions", "region": "eu-central-1"}
-# Of zot v2.1.18, pkg/api/config/config.go (case does not count there) and examples/: with an unknown key zot does not start.
+# Of zot v2.1.18, pkg/api/config/config.go (case does not count there) and examples/: with an unknown key zot does not
+# start.
 ZOT_KEYS = {
     "": {"distSpecVersion", "storage", "http", "log"},
     "storage": {

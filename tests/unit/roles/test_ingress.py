@@ -38,7 +38,8 @@ def ingress(**variables: t.Any) -> RenderedRole:
 
 
 class _Gateway:
-    """The API with the role's Gateway, and the status that Traefik gives it (traefik v3.7, gateway/kubernetes.go, gatewayAddresses)."""
+    """The API with the role's Gateway, and the status that Traefik gives it (traefik v3.7, gateway/kubernetes.go,
+    gatewayAddresses)."""
 
     def __init__(self, role: RenderedRole) -> None:
         self._gateway = next(
@@ -119,7 +120,8 @@ def test_another_port_is_in_the_url_and_on_the_node() -> None:
 
 @pytest.mark.parametrize("variables", [{}, {"ingress_http_port": 8000, "ingress_https_port": 8443}])
 def test_each_listener_has_the_port_that_traefik_listens_on(variables: dict[str, int]) -> None:
-    """Traefik's provider looks for an entry point of the listener's very port (traefik v3.7, gateway/kubernetes.go, entryPointName)."""
+    """Traefik's provider looks for an entry point of the listener's very port (traefik v3.7, gateway/kubernetes.go,
+    entryPointName)."""
     role = ingress(**variables, ingress_tls="issuer", ingress_domain="example.com")
     ports = role.template("values_traefik.yml.j2")["ports"]
     (gateway,) = [item for (kind, _name), item in role.objects("objects_after.yml.j2").items() if kind == "Gateway"]

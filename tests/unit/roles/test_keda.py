@@ -28,7 +28,8 @@ from .role_rendering import RenderedRole
 
 
 def test_the_release_makes_the_services_that_functions_name() -> None:
-    """The add-on's chart names its Services after itself, whatever the release is called, and their ports are its defaults."""
+    """The add-on's chart names its Services after itself, whatever the release is called, and their ports are its
+    defaults."""
     (chart,) = RenderedRole("keda").value("__keda_http_charts")
     namespace, service, port = INTERCEPTOR_SERVICE
     assert (chart["namespace"], f"{chart['name']}-interceptor-proxy", 8080) == (namespace, service, port)

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Role observability: what it refuses, what it writes, its alerts by promtool. What the collector and Loki say: tests/integration/test_observability.py."""
+"""Role observability: what it refuses, what it writes, its alerts by promtool. What the collector and Loki say:
+tests/integration/test_observability.py."""
 
 from __future__ import annotations
 
@@ -169,7 +170,8 @@ def test_storage_class_reaches_all_four_volumes() -> None:
 
 
 def test_the_password_of_grafana_is_nowhere() -> None:
-    """The chart makes it in the cluster, and only where none of these says otherwise (charts/grafana/templates/secret.yaml)."""
+    """The chart makes it in the cluster, and only where none of these says otherwise
+    (charts/grafana/templates/secret.yaml)."""
     grafana = stack()["grafana"]
     assert not {"adminPassword", "admin", "env", "envRenderSecret"} & set(grafana)
     assert "assword" not in json.dumps(grafana)
@@ -283,7 +285,8 @@ def test_only_parts_that_are_there_are_scraped() -> None:
 
 
 def test_promtool_takes_the_scrape_configuration(tmp_path: Path) -> None:
-    """Debian builds Prometheus without the discovery of Kubernetes, so that this part is looked at here and taken out."""
+    """Debian builds Prometheus without the discovery of Kubernetes, so that this part is looked at here and taken
+    out."""
     jobs = list(
         scraped(platform_components=["cert_manager", "ingress", "keda", "aws_integration", "observability"]).values()
     )

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Role platform: which parts a run has, takes away and touches, in which order, and what it refuses. All parts' checks at once: test_role_plays.py."""
+"""Role platform: which parts a run has, takes away and touches, in which order, and what it refuses. All parts' checks
+at once: test_role_plays.py."""
 
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ def test_parts_come_after_what_they_need_in_whichever_order_they_are_listed() ->
 )
 def test_playbooks_check_before_they_touch_anything(playbook: str, before: str, after: str) -> None:
     plays = yaml.safe_load((PROJECT / f"playbooks/{playbook}.yml").read_text(encoding="utf-8"))
-    # Before it, site.yml does one thing: it starts servers that an earlier run left unable to start, so that there is a cluster to look at.
+    # Before it, site.yml does one thing: it starts servers that an earlier run left unable to start, so that there is a
+    # cluster to look at.
     tasks = next(
         play["tasks"]
         for play in plays

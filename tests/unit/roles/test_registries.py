@@ -42,7 +42,8 @@ def programs(**variables: t.Any) -> list[dict[str, t.Any]]:
 
 
 def test_nodes_get_the_program_and_its_configuration() -> None:
-    """k3s looks at these two places as it starts, and needs no flag (k3s, pkg/cli/cmds/agent.go, ImageCredProvBinDirFlag and ImageCredProvConfigFlag)."""
+    """k3s looks at these two places as it starts, and needs no flag (k3s, pkg/cli/cmds/agent.go,
+    ImageCredProvBinDirFlag and ImageCredProvConfigFlag)."""
     found = files(registries_ecr_login=True)
     assert found[PROGRAM] == {
         "path": PROGRAM,

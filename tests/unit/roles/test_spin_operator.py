@@ -121,7 +121,8 @@ def test_default_namespaces_are_not_the_platforms_own() -> None:
 
 @pytest.mark.parametrize(("version", "seconds"), [("v1.36.4+k3s1", 5), ("v1.35.2+k3s1", 0)])
 def test_pods_pause_before_their_end_where_the_cluster_can_make_them(version: str, seconds: int) -> None:
-    """tests/integration/test_request_path.py applies the policy to a real API server, and counts the requests that are lost without it."""
+    """tests/integration/test_request_path.py applies the policy to a real API server, and counts the requests that are
+    lost without it."""
     assert int(RenderedRole("spin_operator", k3s_version=version).value("spin_operator_drain_seconds")) == 0, (
         "a cluster that is not ours may be older"
     )

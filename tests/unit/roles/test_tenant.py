@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Role tenant: what a tenant may do and reach, its credentials, and what is refused. With the real API: tests/integration/test_tenants.py."""
+"""Role tenant: what a tenant may do and reach, its credentials, and what is refused. With the real API:
+tests/integration/test_tenants.py."""
 
 from __future__ import annotations
 

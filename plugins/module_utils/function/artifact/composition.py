@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Joins a component with its dependencies, as `spin registry push` does before it packs: the shim does not compose.
 
-Spin's CLI has no command that only composes, so the program used is `wac` (https://github.com/bytecodealliance/wac); with Spin installed alone
-the message says so. `wac plug` gives a dependency all that the component may do, hence only components that say so are composed
-(Spin denies it otherwise through an adapter of its own, crates/compose/src/lib.rs).
+Spin's CLI has no command that only composes, so the program used is `wac` (https://github.com/bytecodealliance/wac);
+with Spin installed alone the message says so. `wac plug` gives a dependency all that the component may do, hence only
+components that say so are composed (Spin denies it otherwise through an adapter of its own, crates/compose/src/lib.rs).
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ TIMEOUT_SECONDS = 300
 def compose(
     manifest: Manifest, component: Component, source: Path, *, work_directory: Path, fetch: t.Callable[[str, str], Path]
 ) -> Path:
-    """The Wasm file to pack for `component`: `source` itself where it has no dependencies, else a new file in `work_directory`.
+    """The Wasm file to pack for `component`: `source` itself where it has no dependencies, else a new file in
+    `work_directory`.
 
     Args:
         fetch: downloads (URL, digest) and gives the path.
@@ -40,15 +41,18 @@ def compose(
     program = shutil.which("wac")
     if program is None:
         raise PlatformError(
-            f"{key}: {', '.join(component.dependencies)} must be composed into the component, and the program for it is not installed.",
-            next_step="install it with `cargo install wac-cli`, or compose in the component's `build.command` and drop `dependencies`.",
+            f"{key}: {', '.join(component.dependencies)} must be composed into the component, and the program for it "
+            "is not installed.",
+            next_step="install it with `cargo install wac-cli`, or compose in the component's `build.command` and "
+            "drop `dependencies`.",
         )
     plugs: list[str] = []
     for name, dependency in component.dependencies.items():
         if not (component.dependencies_inherit_configuration or dependency.get("inherit_configuration") is True):
             raise PlatformError(
                 f"{key}: {name} does not inherit the component's configuration; only Spin can fence it off.",
-                next_step=f"trust it with `dependencies_inherit_configuration = true` in [component.{component.id}], or compose it in the `build.command`.",
+                next_step=f"trust it with `dependencies_inherit_configuration = true` in [component.{component.id}], "
+                "or compose it in the `build.command`.",
             )
         if dependency.get("export"):
             raise PlatformError(
@@ -88,7 +92,8 @@ def compose(
     except subprocess.CalledProcessError as error:
         raise PlatformError(
             f"{key}: wac could not compose it: {error.stderr.strip()[-2000:]}",
-            next_step="see that the dependency exports what the component imports (`wasm-tools component wit FILE` shows both).",
+            next_step="see that the dependency exports what the component imports (`wasm-tools component wit FILE` "
+            "shows both).",
             facts={"command": command, "exit_code": error.returncode, "output": error.stderr[-8000:]},
         ) from None
     except subprocess.TimeoutExpired:

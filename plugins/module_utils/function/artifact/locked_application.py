@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The locked application: Spin's description of an application whose contents are named by digest.
 
-Source of every rule: spinframework/spin v4.0.2, crates/locked-app/src/locked.rs (the shape), crates/loader/src/local.rs (what goes where),
-crates/serde/src/base64.rs (inline contents).
+Source of every rule: spinframework/spin v4.0.2, crates/locked-app/src/locked.rs (the shape), crates/loader/src/local.rs
+(what goes where), crates/serde/src/base64.rs (inline contents).
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from ..manifest.model import Build, Component, Manifest, Trigger
 from .model import Blob
 
 INLINE_BYTES = 128
-"""Contents up to this size stand in the locked application itself (DEFAULT_CONTENT_REF_INLINE_MAX_SIZE), as some registries refuse tiny blobs."""
+"""Contents up to this size stand in the locked application itself (DEFAULT_CONTENT_REF_INLINE_MAX_SIZE), as some
+registries refuse tiny blobs."""
 
 
 def content_reference(blob: Blob) -> dict[str, str]:
     """How the locked application refers to `blob`: by digest, and inline too where it is small (content_ref_for_layer).
 
-    A component's source is found by its digest alone, also where it stands inline (crates/oci/src/loader.rs, "content missing expected digest").
+    A component's source is found by its digest alone, also where it stands inline (crates/oci/src/loader.rs, "content
+    missing expected digest").
     """
     if blob.size > INLINE_BYTES:
         return {"digest": blob.digest}
@@ -51,7 +53,8 @@ def locked_application(
     ]
     chained = any("host_requirements" in component for component in components)
     return {
-        # Version 1 says that the reader must understand the listed requirements; readers of version 0 ignore what they do not know.
+        # Version 1 says that the reader must understand the listed requirements; readers of version 0 ignore what they
+        # do not know.
         "spin_lock_version": 1 if chained else 0,
         **({"must_understand": ["component_host_requirements"]} if chained else {}),
         "metadata": _metadata(manifest),

@@ -1,10 +1,12 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packs a built application as an OCI artifact: the same input gives the same bytes, so that pushing it again changes nothing.
+"""Packs a built application as an OCI artifact: the same input gives the same bytes, so that pushing it again changes
+nothing.
 
-Source of every rule: spinframework/spin v4.0.2, crates/oci/src/client.rs, and what containerd-shim-spin v0.24.0 reads (src/source.rs, src/utils.rs).
-Left out on purpose: the annotation `org.opencontainers.image.created`, which makes each `spin registry push` a new artifact.
+Source of every rule: spinframework/spin v4.0.2, crates/oci/src/client.rs, and what containerd-shim-spin v0.24.0 reads
+(src/source.rs, src/utils.rs). Left out on purpose: the annotation `org.opencontainers.image.created`, which makes each
+`spin registry push` a new artifact.
 """
 
 from __future__ import annotations
@@ -90,9 +92,11 @@ def _bytes_blob(data: bytes, media_type: str) -> Blob:
 
 
 def _layers(manifest: Manifest, wasm: dict[str, Blob], files: dict[str, list[tuple[str, Blob]]]) -> list[Blob]:
-    """Each component's Wasm, then its files; equal contents once. A small Wasm file is a layer although it stands inline too, as Spin does.
+    """Each component's Wasm, then its files; equal contents once. A small Wasm file is a layer although it stands
+    inline too, as Spin does.
 
-    A Wasm file that is also a static file is two layers, as the shim keeps Wasm and files apart and finds each only by its media type.
+    A Wasm file that is also a static file is two layers, as the shim keeps Wasm and files apart and finds each only by
+    its media type.
     """
     layers: dict[tuple[str, str], Blob] = {}
     for identifier in manifest.components:
@@ -136,8 +140,8 @@ def _archive(files: list[tuple[str, Blob]], path: Path) -> Blob:
 
 
 def _config(locked_digest: str) -> bytes:
-    """The image's config: os and architecture make the shim accept it, the label keeps two applications from being taken for one image
-    (containerd-shim-spin#22, fixed by spinframework/spin#2322)."""
+    """The image's config: os and architecture make the shim accept it, the label keeps two applications from being
+    taken for one image (containerd-shim-spin#22, fixed by spinframework/spin#2322)."""
     config = {
         "architecture": "wasm",
         "os": "wasip1",

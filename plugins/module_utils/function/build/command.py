@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs one program of a build: its output goes to the log while it runs, and all that it started ends with it when its time is up."""
+"""Runs one program of a build: its output goes to the log while it runs, and all that it started ends with it when its
+time is up."""
 
 from __future__ import annotations
 
@@ -69,7 +70,8 @@ def run_command(
 
 @contextlib.contextmanager
 def _held_interrupts() -> t.Iterator[t.Callable[[], None]]:
-    """Hold back Ctrl-C and what else Python handles until the given function is called: raised inside of Popen, it would leave a process that nobody ends."""
+    """Hold back Ctrl-C and what else Python handles until the given function is called: raised inside of Popen, it
+    would leave a process that nobody ends."""
     came: list[tuple[int, types.FrameType | None]] = []
     handlers: dict[int, t.Callable[[int, types.FrameType | None], t.Any]] = {}
     if threading.current_thread() is threading.main_thread():  # only there Python runs handlers
@@ -93,7 +95,8 @@ def _held_interrupts() -> t.Iterator[t.Callable[[], None]]:
 
 
 def _lines(process: subprocess.Popen[bytes], descriptor: int, log: t.TextIO, deadline: float) -> t.Iterator[str]:
-    """The ends of the lines that the process writes, each as soon as it is whole; all of its output goes to the log at once."""
+    """The ends of the lines that the process writes, each as soon as it is whole; all of its output goes to the log at
+    once."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     rest = ""
     for data in _output(process, descriptor, deadline):

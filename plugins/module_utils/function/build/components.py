@@ -28,7 +28,8 @@ class BuildOptions:
 
     Attributes:
         cache_directory: keeps Python environments between builds.
-        outputs_directory: keeps what earlier builds wrote while a build runs; never a cache, as it may hold the only copy.
+        outputs_directory: keeps what earlier builds wrote while a build runs; never a cache, as it may hold the only
+            copy.
         log_file: gets each command's output line by line while it runs.
         timeout_seconds: for all commands of one component together.
     """
@@ -57,8 +58,8 @@ def built_components(manifest: Manifest, options: BuildOptions) -> t.Iterator[li
         Warnings.
 
     Raises:
-        PlatformError: a command fails, runs too long, or leaves no output (its facts hold `command`, `exit_code`, `output` and `log_file`),
-            or the log can't be written.
+        PlatformError: a command fails, runs too long, or leaves no output (its facts hold `command`, `exit_code`,
+            `output` and `log_file`), or the log can't be written.
     """
     with contextlib.ExitStack() as stack:
         with _told_as_errors(options):
@@ -137,7 +138,8 @@ def _build_component(manifest: Manifest, component: Component, options: BuildOpt
 def _see_outputs(
     outputs: t.Iterable[Output], earlier: EarlierOutputs, last: dict[str, _LastCommand], options: BuildOptions
 ) -> list[str]:
-    """Refuse an output that no build wrote; gives warnings about files that may be outputs or given ones, and were not written."""
+    """Refuse an output that no build wrote; gives warnings about files that may be outputs or given ones, and were not
+    written."""
     warnings: list[str] = []
     for output in outputs:
         if earlier.is_written(output.path):
@@ -146,7 +148,8 @@ def _see_outputs(
         if there and (not output.is_source or is_in_version_control(output.path) or earlier.is_untouched(output.path)):
             earlier.put_back(output.path)
             warnings.append(
-                f"spin.toml: {output.key}: the build did not write {output.path}, so the file that was there before is deployed."
+                f"spin.toml: {output.key}: the build did not write {output.path}, so the file that was there before "
+                "is deployed."
             )
         elif output.is_source:
             raise _no_output(output, last[output.component.id], options, there=there)
@@ -159,9 +162,11 @@ def _no_output(output: Output, last: _LastCommand, options: BuildOptions, *, the
     before = f" The {name} of an earlier build is not deployed, and stays where it was." if there else ""
     skipped = f"; if the build skips what it takes for up to date, have it look for {name} as well" if there else ""
     return PlatformError(
-        f"spin.toml: component.{component.id}.build: `{last.command}` ended with exit code 0 but wrote no {path}.{before}"
+        f"spin.toml: component.{component.id}.build: `{last.command}` ended with exit code 0 but wrote no "
+        f"{path}.{before}"
         f" Its last lines:\n{last.output or '(no output)'}",
-        next_step=f"correct what its last lines name (whole log: {options.log_file}), or `component.{component.id}.source` to the file that the build"
+        next_step=f"correct what its last lines name (whole log: {options.log_file}), or "
+        f"`component.{component.id}.source` to the file that the build"
         f" writes{skipped}.",
         facts={"command": last.command, "exit_code": 0, "output": last.output, "log_file": str(options.log_file)},
     )
@@ -182,5 +187,8 @@ def _advice(exit_code: int, output: str, folder: Path, command: str, log_file: P
     if any(sign in output for sign in _NO_SPACE):
         return f"the disk is full: free some space (`df -h {folder}`), then deploy again."
     if exit_code == 127:
-        return f"a program of the command is not installed: install it, or name it in {folder}/requirements.txt if it is a Python one."
+        return (
+            f"a program of the command is not installed: install it, or name it in {folder}/requirements.txt if "
+            "it is a Python one."
+        )
     return f"run it by hand: `cd {folder} && {command}` (whole log: {log_file})."

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finds the order in which components are built (crates/build/src/lib.rs: a dependency before what depends on it, else as written)."""
+"""Finds the order in which components are built (crates/build/src/lib.rs: a dependency before what depends on it, else
+as written)."""
 
 from __future__ import annotations
 

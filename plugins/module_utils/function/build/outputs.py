@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sets the outputs of earlier builds aside, so that what lies there after a build is what this build wrote.
 
-A build may fail and still end with exit code 0, as j2w of @spinframework/build-tools 1.0.7 does (bytecodealliance/ComponentizeJS#113). Builders that skip
-what is up to date look whether their output exists: cargo links it anew (cargo 1.95, `src/cargo/core/compiler/mod.rs`, link_targets), make and npm scripts
-run again.
+A build may fail and still end with exit code 0, as j2w of @spinframework/build-tools 1.0.7 does
+(bytecodealliance/ComponentizeJS#113). Builders that skip what is up to date look whether their output exists: cargo
+links it anew (cargo 1.95, `src/cargo/core/compiler/mod.rs`, link_targets), make and npm scripts run again.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ class Output:
 def built_outputs(manifest: Manifest) -> dict[Path, Output]:
     """The files that the components' builds write, by their path.
 
-    These are the `source` of each component with a build, and each dependency by `path` of such a component in a directory named like a build's
-    (`target`, `dist`). The `source` of a component without a build is a given file, unless another component builds it.
+    These are the `source` of each component with a build, and each dependency by `path` of such a component in a
+    directory named like a build's (`target`, `dist`). The `source` of a component without a build is a given file,
+    unless another component builds it.
     """
     outputs: dict[Path, Output] = {}
     built = [component for component in manifest.components.values() if component.build]
@@ -67,10 +68,11 @@ def absolute(manifest: Manifest, path: str) -> Path:
 
 
 class EarlierOutputs:
-    """Outputs of earlier builds, in a directory of ours; use as a context, inside of which they are set aside and no other run builds them.
+    """Outputs of earlier builds, in a directory of ours; use as a context, inside of which they are set aside and no
+    other run builds them.
 
-    At its end an output that the build wrote takes the place of the earlier one; otherwise the earlier one comes back. After a run that was killed it is
-    still in our directory, and the next run takes it from there.
+    At its end an output that the build wrote takes the place of the earlier one; otherwise the earlier one comes back.
+    After a run that was killed it is still in our directory, and the next run takes it from there.
 
     Args:
         outputs: the files that the build writes, as of `absolute`.

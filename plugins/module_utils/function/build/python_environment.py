@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Gives a component's build the Python packages of its requirements.txt, in a virtual environment that is made once and kept."""
+"""Gives a component's build the Python packages of its requirements.txt, in a virtual environment that is made once and
+kept."""
 
 from __future__ import annotations
 
@@ -25,12 +26,13 @@ _MADE_BY_TOOLS = frozenset({"__pycache__", "build", "dist", ".git", ".venv", "ve
 
 
 def python_environment(folder: Path, cache_directory: Path, log: t.TextIO) -> Path | None:
-    """The virtual environment with the packages of `folder/requirements.txt`, made where it is missing; None where there is no such file.
+    """The virtual environment with the packages of `folder/requirements.txt`, made where it is missing; None where
+    there is no such file.
 
     Args:
         folder: the component's build folder.
-        cache_directory: where environments are kept, one for each content of a requirements file (with the files and folders that it names) and
-            Python version.
+        cache_directory: where environments are kept, one for each content of a requirements file (with the files and
+            folders that it names) and Python version.
         log: gets pip's output.
 
     Raises:
@@ -59,7 +61,8 @@ def _key(requirements: Path) -> str:
 
 
 def _contents(requirements: Path, seen: set[Path]) -> t.Iterator[bytes]:
-    """The file's bytes and those of what it names by path: other requirements files, constraints, packages beside it."""
+    """The file's bytes and those of what it names by path: other requirements files, constraints, packages beside
+    it."""
     seen.add(requirements.resolve())
     content = requirements.read_bytes()
     yield content
@@ -112,14 +115,16 @@ def _run(command: list[str], requirements: Path, directory: Path, log: t.TextIO)
     # Asked of the disk, as venv hides what pip said about it.
     if exit_code != 0 and shutil.disk_usage(directory).free < _FULL_BYTES:
         raise PlatformError(
-            f"{requirements}: the packages can't be installed (exit code {exit_code}): the disk of {directory} is full.",
+            f"{requirements}: the packages can't be installed (exit code {exit_code}): the disk of {directory} is "
+            "full.",
             next_step=f"free some space (`df -h {directory}`), then deploy again.",
             facts={"command": command, "exit_code": exit_code, "output": output},
         )
     if exit_code != 0:
         raise PlatformError(
             f"{requirements}: the packages can't be installed (exit code {exit_code}): {_last_error(output)}",
-            next_step="correct the requirements, or set the package index with pip's own settings (PIP_INDEX_URL, pip.conf), then deploy again.",
+            next_step="correct the requirements, or set the package index with pip's own settings (PIP_INDEX_URL, "
+            "pip.conf), then deploy again.",
             facts={"command": command, "exit_code": exit_code, "output": output},
         )
 

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refuses at the desk what would crash in the pod, where the true reason shows only in the node's containerd log (spinframework/spin-operator#202)."""
+"""Refuses at the desk what would crash in the pod, where the true reason shows only in the node's containerd log
+(spinframework/spin-operator#202)."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ _SHOWN_FINDINGS = 4  # a component built for a newer Spin has dozens, which all 
 
 
 LATER = "+"
-"""After a version in the annotation of an artifact: an interface is newer than that Spin, which is the newest one known."""
+"""After a version in the annotation of an artifact: an interface is newer than that Spin, which is the newest one
+known."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Compatibility:
     """What `check` found in an application that it lets pass.
 
     Attributes:
-        minimum_spin_version: the first Spin version that gives all interfaces in use, as in `4.0.0`; `4.1.0+` for one later than that. The artifact
-            carries it for `check_pushed`.
+        minimum_spin_version: the first Spin version that gives all interfaces in use, as in `4.0.0`; `4.1.0+` for one
+            later than that. The artifact carries it for `check_pushed`.
         warnings: of what could not be checked.
     """
 
@@ -48,7 +50,8 @@ class Compatibility:
 def spin_version_of_shim(shim_version: str) -> str:
     """The Spin version inside containerd-shim-spin `shim_version` (`0.25.1`, also with a leading `v`).
 
-    Raises PlatformError for what is no version or older than the table. A shim newer than the table is taken for the newest one in it.
+    Raises PlatformError for what is no version or older than the table. A shim newer than the table is taken for the
+    newest one in it.
     """
     wanted = _shim_numbers(shim_version)
     known = {_numbers(shim): spin for shim, spin in SPIN_OF_SHIM.items()}
@@ -119,11 +122,15 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
     refused = findings if newer else findings + later
     if refused:
         raise PlatformError(
-            f"containerd-shim-spin {shim_version} (Spin {spin}{' or later' if newer else ''}) cannot run this application: {_shortened(refused)}.",
+            f"containerd-shim-spin {shim_version} (Spin {spin}{' or later' if newer else ''}) cannot run this "
+            f"application: {_shortened(refused)}.",
             next_step=_advice(minimum, spin) if later and not newer else _WITH_ANOTHER_SDK,
             facts={"shim_version": shim_version, "spin_version": spin, "findings": refused},
         )
-    warning = f"containerd-shim-spin {shim_version} is newer than this collection knows, so it was not checked whether it runs this: {_shortened(later)}."
+    warning = (
+        f"containerd-shim-spin {shim_version} is newer than this collection knows, so it was not checked "
+        f"whether it runs this: {_shortened(later)}."
+    )
     return Compatibility(minimum, (warning,) if later else ())
 
 
@@ -141,7 +148,8 @@ def check_pushed(minimum_spin_version: str, *, shim_version: str) -> None:
             else f"that Spin has from {minimum} on"
         )
         raise PlatformError(
-            f"containerd-shim-spin {shim_version} (Spin {spin}) cannot run this application: its components use interfaces {has}.",
+            f"containerd-shim-spin {shim_version} (Spin {spin}) cannot run this application: its components use "
+            f"interfaces {has}.",
             next_step=_advice(minimum_spin_version, spin),
             facts={"shim_version": shim_version, "spin_version": spin},
         )
@@ -156,12 +164,16 @@ def _missing_handler(identifier: str, binary: WebAssemblyBinary) -> list[str]:
     if any(name.startswith(HTTP_HANDLER_EXPORTS) for name in binary.exports):
         return []
     return [
-        f"component {identifier} has an http trigger but exports no HTTP handler (it exports {', '.join(binary.exports) or 'nothing'})"
+        (
+            f"component {identifier} has an http trigger but exports no HTTP handler (it exports "
+            f"{', '.join(binary.exports) or 'nothing'})"
+        )
     ]
 
 
 def _host_versions(name: str) -> tuple[str | None, str | None]:
-    """The first Spin version with the interface and the first without it; (None, None) for what is not Spin's or WASI's."""
+    """The first Spin version with the interface and the first without it; (None, None) for what is not Spin's or
+    WASI's."""
     for pattern, versions in INTERFACES.items():
         if pattern in COMPATIBLE_WITHIN_MINOR:
             if re.fullmatch(re.escape(pattern).replace(r"\*", ".+") + r"\.\d+", name):
@@ -218,7 +230,8 @@ _WITH_ANOTHER_SDK = "build the component with an SDK for the Spin version of the
 
 
 def _advice(minimum: str, spin: str) -> str:
-    """What to do where the nodes have Spin `spin`, and `minimum` is needed (as `Compatibility.minimum_spin_version`)."""
+    """What to do where the nodes have Spin `spin`, and `minimum` is needed (as
+    `Compatibility.minimum_spin_version`)."""
     older = "spin-sdk 3.4.1 with componentize-py 0.17.2 makes a WASI p2 component, for shims from 0.21 on"
     older += "; 4.0.0 with 0.23.0 one for shims from 0.25 on" if _numbers(spin) >= (4, 0, 0) else ""
     shim = next((shim for shim, has in reversed(SPIN_OF_SHIM.items()) if _order(has) >= _order(minimum)), None)
@@ -228,6 +241,7 @@ def _advice(minimum: str, spin: str) -> str:
         )
     newest = next(iter(SPIN_OF_SHIM))
     return (
-        f"build with an older SDK (Python: {older}). If the nodes have a containerd-shim-spin later than {newest}, the newest one that this collection knows,"
+        f"build with an older SDK (Python: {older}). If the nodes have a containerd-shim-spin later than {newest}, "
+        "the newest one that this collection knows,"
         " say which with `-e shim_version=VERSION`: what such a one may have is not refused."
     )

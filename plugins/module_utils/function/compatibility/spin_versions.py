@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which Spin version each containerd-shim-spin release embeds, and which interfaces each Spin version gives to a component.
+"""Which Spin version each containerd-shim-spin release embeds, and which interfaces each Spin version gives to a
+component.
 
-Sources: the shims' versions from the table in spinkube-docs (content/en/docs/install/compatibility-matrices.md) and the shim's README;
-the interfaces from the packages in `wit/` of spinframework/spin at the tags of those versions.
+Sources: the shims' versions from the table in spinkube-docs (content/en/docs/install/compatibility-matrices.md) and the
+shim's README; the interfaces from the packages in `wit/` of spinframework/spin at the tags of those versions.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ COMPATIBLE_WITHIN_MINOR = tuple(
     for packages, version in ((_WASI_0_2, "0.2"), (_WASI_0_3, "0.3"))
     for package in packages
 )
-"""Stable WASI 0.2.N and 0.3.N: a host with any release of a family serves all of it (Spin 4.1, crates/http/src/trigger.rs, matches the prefix)."""
+"""Stable WASI 0.2.N and 0.3.N: a host with any release of a family serves all of it (Spin 4.1,
+crates/http/src/trigger.rs, matches the prefix)."""
 
 INTERFACES: dict[str, tuple[str, str | None]] = {
     # interface pattern: (first Spin version that has it, first version that has it no more)
@@ -76,14 +78,16 @@ INTERFACES: dict[str, tuple[str, str | None]] = {
     "spin:redis/*@3.0.0": ("4.0.0", None),
     "spin:mqtt/*@3.0.0": ("4.0.0", None),
     "spin:mysql/*@3.0.0": ("4.0.1", None),
-    # Types of triggers outside of Spin, which the shim brings along: sqs.wit of spin-trigger-sqs, spin-mqtt.wit of spin-trigger-mqtt (v0.7.2 in shim 0.24).
-    # That the asynchronous ones (3.0.0) came with Spin 4 follows from async functions, not from the shim's source.
+    # Types of triggers outside of Spin, which the shim brings along: sqs.wit of spin-trigger-sqs, spin-mqtt.wit of
+    # spin-trigger-mqtt (v0.7.2 in shim 0.24). That the asynchronous ones (3.0.0) came with Spin 4 follows from async
+    # functions, not from the shim's source.
     "fermyon:spin-sqs/*@2.0.0": ("2.0.0", None),
     "spin:sqs/*@3.0.0": ("4.0.0", None),
     "spin:mqtt-trigger/*": ("2.0.0", None),
     "spin:mqtt-trigger/*@3.0.0": ("4.0.0", None),
 }
-"""Interfaces of the host; the first pattern that fits decides, `*` stands for one interface name. 4.1.0 is Spin's main branch at 94a8fc8."""
+"""Interfaces of the host; the first pattern that fits decides, `*` stands for one interface name. 4.1.0 is Spin's main
+branch at 94a8fc8."""
 
 HOST_NAMESPACES = ("wasi:", "fermyon:", "spin:")
 """Whose interfaces a host may provide; an import of any other namespace must have been composed in."""

@@ -4,7 +4,8 @@
 """Reads what a Wasm binary imports and exports, without a Wasm runtime and without loading its code.
 
 Sources of the format: https://github.com/WebAssembly/component-model/blob/main/design/mvp/Binary.md and
-https://webassembly.github.io/spec/core/binary/modules.html. Sections that are not wanted are skipped by seeking, so a 40 MB component costs some reads.
+https://webassembly.github.io/spec/core/binary/modules.html. Sections that are not wanted are skipped by seeking, so a
+40 MB component costs some reads.
 """
 
 from __future__ import annotations

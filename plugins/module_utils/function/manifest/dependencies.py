@@ -143,11 +143,15 @@ def resolve_components(
             continue
         other = components[wanted]
         if surprises := _own_resources(other):
-            message = f'component "{wanted}" cannot be a dependency, because it has its own {", ".join(surprises)}, which would not apply'
+            message = (
+                f'component "{wanted}" cannot be a dependency, because it has its own {", ".join(surprises)}, '
+                "which would not apply"
+            )
             findings.add(
                 key,
                 message,
-                f"Remove {', '.join(surprises)} from [component.{wanted}], or make a second component for the dependency.",
+                f"Remove {', '.join(surprises)} from [component.{wanted}], or make a second component for the "
+                "dependency.",
                 wanted,
             )
             continue

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Expands a component's `files` into the list of files that the guest sees.
 
-Follows copy_file_mounts of Spin's crates/loader/src/local.rs, with three differences: what leaves the project folder is refused also where
-only a symbolic link leaves it, special characters in the path of the project folder itself have no meaning, and of two mounts with the same
-guest path the later one wins (Spin copies them at the same time).
+Follows copy_file_mounts of Spin's crates/loader/src/local.rs, with three differences: what leaves the project folder is
+refused also where only a symbolic link leaves it, special characters in the path of the project folder itself have no
+meaning, and of two mounts with the same guest path the later one wins (Spin copies them at the same time).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from .paths import is_outside, is_within, path_error
 
 @dataclasses.dataclass(frozen=True)
 class GuestFile:
-    """A file in the guest: `path` is `/`-separated and relative to the guest's root, `source` the absolute path of its content."""
+    """A file in the guest: `path` is `/`-separated and relative to the guest's root, `source` the absolute path of its
+    content."""
 
     path: str
     source: Path
@@ -96,8 +97,9 @@ def _expand(root: str, mount: str | FilesMount, exclude_files: tuple[str, ...]) 
     _refuse_outside(root, mount)
     found = os.path.join(root, mount)
     if os.path.isdir(found):
-        # Spin puts the files below the folder's path twice: copy_glob_or_path joins the destination with the folder's path, and copy_glob
-        # joins that with each file's path relative to the project folder, which begins with the folder's path again.
+        # Spin puts the files below the folder's path twice: copy_glob_or_path joins the destination with the folder's
+        # path, and copy_glob joins that with each file's path relative to the project folder, which begins with the
+        # folder's path again.
         prefix = os.path.normpath(mount)
         for path in _search(root, f"{mount}/**/*", mount, exclude_files):
             yield _guest_path(f"{prefix}/{path}"), os.path.join(root, path)

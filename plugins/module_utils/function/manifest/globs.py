@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """File patterns with the meaning they have in Rust's `glob` crate 0.3, which Spin uses.
 
-They differ from Python's: `*` and `?` match a leading dot, `**` stands only for whole path components and never for a file at its end,
-and in a pattern matched against a whole path `*`, `?` and `[…]` match `/` too.
+They differ from Python's: `*` and `?` match a leading dot, `**` stands only for whole path components and never for a
+file at its end, and in a pattern matched against a whole path `*`, `?` and `[…]` match `/` too.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def _character_class(content: str, *, negated: bool) -> str:
 
 
 def matches_everything_below(pattern: str, folder: str) -> bool:
-    """Whether `pattern`, matched against whole paths, matches every path below `folder`, since it ends in a sequence that does."""
+    """Whether `pattern`, matched against whole paths, matches every path below `folder`, since it ends in a sequence
+    that does."""
     return pattern.endswith("*") and compile_pattern(pattern).fullmatch(f"{folder}/") is not None
 
 

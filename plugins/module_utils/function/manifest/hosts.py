@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The hosts a component may reach: `allowed_outbound_hosts`, and the older `allowed_http_hosts`.
 
-Follows Spin's crates/outbound-networking-config/src/allowed_hosts.rs and crates/manifest/src/compat/allowed_http_hosts.rs.
+Follows Spin's crates/outbound-networking-config/src/allowed_hosts.rs and
+crates/manifest/src/compat/allowed_http_hosts.rs.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def host_error(template: str, defaults: Mapping[str, str | None]) -> str | None:
 
     Args:
         template: the entry, maybe with `{{ variable }}`.
-        defaults: each declared variable's default; None where it has none. An entry that needs such a variable is only checked in part.
+        defaults: each declared variable's default; None where it has none. An entry that needs such a variable is only
+            checked in part.
     """
     try:
         parts = split_template(template)
@@ -194,7 +196,8 @@ def parse_host(host: str) -> str:
 
 
 def _ipv4(text: str) -> str:
-    """Parse an IPv4 address as the WHATWG URL standard does: octal and hexadecimal parts, and fewer than four of them."""
+    """Parse an IPv4 address as the WHATWG URL standard does: octal and hexadecimal parts, and fewer than four of
+    them."""
     parts = text.removesuffix(".").split(".")
     try:
         if len(parts) > 4 or not all(len(part) < 20 for part in parts):

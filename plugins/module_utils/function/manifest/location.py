@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Finds the line of a key in the text of a TOML file, so that an error can point at it.
 
-tomllib keeps no positions. This reads only headers and keys of a file that tomllib already accepted; where it cannot follow, it names
-the line of the nearest table above.
+tomllib keeps no positions. This reads only headers and keys of a file that tomllib already accepted; where it cannot
+follow, it names the line of the nearest table above.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def format_path(path: KeyPath) -> str:
 def find_line(text: str, path: KeyPath, value: str | None = None) -> int | None:
     """Find the line (counted from 1) of the key `path` in `text`.
 
-    Inside a value that spans several lines, or an inline table, the line is that of the last key of `path`, or of the string `value`.
+    Inside a value that spans several lines, or an inline table, the line is that of the last key of `path`, or of the
+    string `value`.
     Returns None where not even the first key is found.
     """
     known = _index(text)

@@ -48,7 +48,8 @@ class FilesMount:
 
 @dataclasses.dataclass(frozen=True)
 class Build:
-    """How a component is built: shell commands run one after the other in `workdir` (relative to the manifest's folder)."""
+    """How a component is built: shell commands run one after the other in `workdir` (relative to the manifest's
+    folder)."""
 
     commands: tuple[str, ...]
     workdir: str = "."

@@ -30,7 +30,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def identifier_error(name: str, separator: str, *, lower: bool = False) -> str | None:
-    """Say why `name` is no identifier whose words are parted by `separator`, or return None (Spin: crates/serde/src/id.rs)."""
+    """Say why `name` is no identifier whose words are parted by `separator`, or return None (Spin:
+    crates/serde/src/id.rs)."""
     wrong = {"_": "-", "-": "_"}[separator]
     if not name:
         return "is empty"
@@ -71,7 +72,8 @@ def is_version_requirement(requirement: str) -> bool:
 
 
 def dependency_name_error(name: str) -> str | None:
-    """Say why `name` names no import: `plain-name`, `namespace:package[/interface][@version]` (Spin: crates/serde/src/dependencies.rs)."""
+    """Say why `name` names no import: `plain-name`, `namespace:package[/interface][@version]` (Spin:
+    crates/serde/src/dependencies.rs)."""
     if ":" not in name and "/" not in name:
         return identifier_error(name, "-")
     package, at, version = name.partition("@")

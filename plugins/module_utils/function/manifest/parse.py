@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reads a project folder's spin.toml, version 1 or 2, into the model, and refuses every wrong one.
 
-Follows Spin's crates/manifest/src (schema/v2.rs, schema/common.rs, normalize.rs) and what crates/loader/src/local.rs checks while loading.
+Follows Spin's crates/manifest/src (schema/v2.rs, schema/common.rs, normalize.rs) and what crates/loader/src/local.rs
+checks while loading.
 """
 
 from __future__ import annotations
@@ -32,9 +33,24 @@ _ROOT_KEYS = ("spin_manifest_version", "application", "variables", "trigger", "c
 _APPLICATION_KEYS = ("name", "version", "description", "authors", "targets", "trigger", "tool")
 _VARIABLE_KEYS = ("description", "required", "default", "secret")
 _COMPONENT_KEYS = (
-    "source", "description", "variables", "environment", "files", "exclude_files", "allowed_http_hosts", "allowed_outbound_hosts", "key_value_stores",
-    "sqlite_databases", "ai_models", "targets", "build", "tool", "dependencies_inherit_configuration", "dependencies", "profile",
-)  # fmt: skip
+    "source",
+    "description",
+    "variables",
+    "environment",
+    "files",
+    "exclude_files",
+    "allowed_http_hosts",
+    "allowed_outbound_hosts",
+    "key_value_stores",
+    "sqlite_databases",
+    "ai_models",
+    "targets",
+    "build",
+    "tool",
+    "dependencies_inherit_configuration",
+    "dependencies",
+    "profile",
+)
 _BUILD_KEYS = ("command", "workdir", "watch")
 _PROFILE_KEYS = ("source", "environment", "dependencies", "build")
 _TARGET_KEYS = ("url", "path", "registry", "package")
@@ -76,7 +92,8 @@ def read_manifest(source: Path, *, profile: str | None = None) -> Manifest:
         profile: the build profile whose overrides apply.
 
     Raises:
-        PlatformError: the folder or file cannot be read, or the manifest is wrong; the cause names file, line and key of all that is wrong.
+        PlatformError: the folder or file cannot be read, or the manifest is wrong; the cause names file, line and key
+            of all that is wrong.
     """
     path, text = _read_text(source)
     raw = _parse_toml(path, text)
@@ -344,7 +361,10 @@ class _Reader:
             return None
         if isinstance(value, str):
             if error := path_error(self.folder, value):
-                next_step = "Let the build write the file into the folder and name it relative to the manifest; a whole Cargo workspace can be the project folder."
+                next_step = (
+                    "Let the build write the file into the folder and name it relative to the manifest; a "
+                    "whole Cargo workspace can be the project folder."
+                )
                 self.findings.add(path, error, next_step)
             return LocalSource(value)
         if not isinstance(value, dict):
@@ -354,7 +374,10 @@ class _Reader:
         if "package" in source.data or "registry" in source.data:
             package = source.data.get("package", "the package")
             message = f"{package!s:.200} comes from a component registry, which is not supported"
-            next_step = f'Download it once (`wkg get {package!s:.200}`), put the file into the folder and name it: source = "<path>"; or give url and digest.'
+            next_step = (
+                f"Download it once (`wkg get {package!s:.200}`), put the file into the folder and name it: "
+                'source = "<path>"; or give url and digest.'
+            )
             self.findings.add(path, message, next_step)
             return None
         source.refuse_unknown(
@@ -535,13 +558,19 @@ class _Reader:
         for key in ("components", "dependencies"):
             if table.table(key).data:
                 message = "components that are composed with the trigger's component (middleware) are not supported"
-                next_step = "Only Spin 4 itself can compose these: remove them, or deploy with `spin registry push` and `spin kube scaffold`."
+                next_step = (
+                    "Only Spin 4 itself can compose these: remove them, or deploy with `spin registry push` "
+                    "and `spin kube scaffold`."
+                )
                 self.findings.add((*table.path, key), message, next_step)
         component = table.data.get("component")
         if component is None:
             next_step = 'Add component = "<id>".'
             if "static_response" in settings:
-                next_step = "Add a component that gives the response; static_response works without one only in `spin up` of Spin 4."
+                next_step = (
+                    "Add a component that gives the response; static_response works without one only in "
+                    "`spin up` of Spin 4."
+                )
             self.findings.add(table.path, '"component" is missing, so the trigger would call nothing', next_step)
         elif isinstance(component, dict):
             inline = self.inline_id(trigger_id, components)

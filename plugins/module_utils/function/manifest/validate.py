@@ -134,7 +134,8 @@ def _check_http_trigger(trigger: Trigger, path: KeyPath, findings: Findings) -> 
 
 
 def route_error(route: str) -> tuple[str, str]:
-    """Say what is wrong with an HTTP route and what to do, or return two empty strings (Spin: crates/routes/src/lib.rs, routefinder 0.5)."""
+    """Say what is wrong with an HTTP route and what to do, or return two empty strings (Spin: crates/routes/src/lib.rs,
+    routefinder 0.5)."""
     if not route.startswith("/"):
         return f'the route "{route}" does not start with "/"', f'Write "/{route}".'
     if f"{route}/".startswith(RESERVED_PREFIX):
@@ -171,7 +172,8 @@ def route_error(route: str) -> tuple[str, str]:
 
 
 def route_key(route: str) -> str:
-    """Reduce a route to what must differ for Spin to tell two apart: slashes at the ends and names of parameters do not count."""
+    """Reduce a route to what must differ for Spin to tell two apart: slashes at the ends and names of parameters do not
+    count."""
     segments = ["*" if segment == "..." else segment for segment in route.split("/") if segment]
     return "/" + re.sub(r":[^/.]+", ":", "/".join(segments))
 
@@ -185,7 +187,10 @@ def _check_duplicate(trigger: Trigger, path: KeyPath, routes: dict[str, Trigger]
         return
     alike = "" if other.settings["route"] == route else f' (there written "{other.settings["route"]}")'
     this_trigger = f'trigger "{trigger.id}" (component "{trigger.component}")'
-    message = f'the route "{route}" of {this_trigger} is also that of trigger "{other.id}" (component "{other.component}"){alike}'
+    message = (
+        f'the route "{route}" of {this_trigger} is also that of trigger "{other.id}" (component '
+        f'"{other.component}"){alike}'
+    )
     findings.add((*path, "route"), message, "Give each trigger a route of its own; Spin would call only one of them.")
 
 

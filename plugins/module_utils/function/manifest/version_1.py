@@ -26,10 +26,25 @@ _ROOT_KEYS = (
 )
 _APPLICATION_KEYS = ("name", "version", "description", "authors")
 _COMPONENT_KEYS = (
-    "id", "source", "trigger", "description", "config", "environment", "files", "exclude_files", "allowed_http_hosts", "allowed_outbound_hosts",
-    "key_value_stores", "sqlite_databases", "ai_models", "build",
-)  # fmt: skip
-_UPGRADE = "Rewrite the manifest as version 2 (spin_manifest_version = 2), which has it; see https://spinframework.dev/manifest-reference."
+    "id",
+    "source",
+    "trigger",
+    "description",
+    "config",
+    "environment",
+    "files",
+    "exclude_files",
+    "allowed_http_hosts",
+    "allowed_outbound_hosts",
+    "key_value_stores",
+    "sqlite_databases",
+    "ai_models",
+    "build",
+)
+_UPGRADE = (
+    "Rewrite the manifest as version 2 (spin_manifest_version = 2), which has it; see "
+    "https://spinframework.dev/manifest-reference."
+)
 _NEWER_KEYS = ("dependencies", "dependencies_inherit_configuration", "profile", "targets", "tool")
 _HINTS = {"variables": 'Rename it to "config", its name in version 1.'} | dict.fromkeys(_NEWER_KEYS, _UPGRADE)
 

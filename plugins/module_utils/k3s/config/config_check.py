@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The user's dictionaries of config.yaml keys: checked against what k3s knows, since k3s itself skips an unknown key with a line in its log."""
+"""The user's dictionaries of config.yaml keys: checked against what k3s knows, since k3s itself skips an unknown key
+with a line in its log."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ MANAGED = {
     "apiserver-port": "set k3s_api_port",
     "config": "take it out: it makes no sense in the file itself",
     "data-dir": "take it out and mount the disk at /var/lib/rancher",
-    "write-kubeconfig": "take it out: commands on the host read the file at its usual place; write-kubeconfig-mode and -group are yours",
+    "write-kubeconfig": "take it out: commands on the host read the file at its usual place; write-kubeconfig-mode "
+    "and -group are yours",
     "private-registry": _BY_REGISTRIES,
     "image-credential-provider-bin-dir": _BY_REGISTRIES,
     "image-credential-provider-config": _BY_REGISTRIES,
@@ -61,7 +63,8 @@ SECRETS = {
     "vpn-auth": "put it into a file of mode 0600 on the host and set vpn-auth-file",
     **dict.fromkeys(
         ("etcd-s3-access-key", "etcd-s3-secret-key", "etcd-s3-session-token"),
-        "leave it out and let the servers' instance profile (IAM role) give the right to the bucket, or put it into a Secret in kube-system "
+        "leave it out and let the servers' instance profile (IAM role) give the right to the bucket, or put it into "
+        "a Secret in kube-system "
         "and name that in etcd-s3-config-secret",
     ),
 }
@@ -110,7 +113,8 @@ def normalized(key: str, value: t.Any, role: str) -> t.Any:
 
 
 def comparable(flag: flags.Flag, value: t.Any) -> tuple[str, ...]:
-    """A value of a key that servers must share, so that it can be compared: without order, with the default in the place of nothing."""
+    """A value of a key that servers must share, so that it can be compared: without order, with the default in the
+    place of nothing."""
     items = value if isinstance(value, list) else [value]
     texts = [part.strip() for item in items if item is not None for part in _text(item).split(",")]
     texts = [text for text in texts if text]
@@ -124,7 +128,8 @@ def comparable(flag: flags.Flag, value: t.Any) -> tuple[str, ...]:
 def differences(configs: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[Problem]:
     """Keys that all servers must share and do not; `configs`: final dictionary by server.
 
-    k3s-io/docs datastore/ha-embedded; those that k3s compares itself stop the joining server with "critical configuration value mismatch".
+    k3s-io/docs datastore/ha-embedded; those that k3s compares itself stop the joining server with "critical
+    configuration value mismatch".
     """
     problems = []
     for flag in flags.load().shared():
@@ -148,7 +153,8 @@ def differences(configs: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[Problem]
 
 
 def label_problems(labels: t.Any, *, host: str, role: str) -> list[Problem]:
-    """What is wrong with the labels wanted for a node (kubernetes.io, concepts/overview/working-with-objects/labels)."""
+    """What is wrong with the labels wanted for a node (kubernetes.io,
+    concepts/overview/working-with-objects/labels)."""
     where, problems = "k3s_node_labels", []
     if not isinstance(labels, dict):
         return [Problem(host, f"{where} is no dictionary", "write it as {label: value}")]
@@ -214,11 +220,15 @@ LABEL_NAME = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 LABEL_VALUE = rf"({LABEL_NAME})?"
 DOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-RESERVED_LABELS = r"node-role\.kubernetes\.io/(control-plane|etcd|master)|(beta\.)?kubernetes\.io/(hostname|os|arch)|etcd\.k3s\.cattle\.io/.*|k3s\.io/hostname"
+RESERVED_LABELS = (
+    r"node-role\.kubernetes\.io/(control-plane|etcd|master)|(beta\.)?kubernetes\.io/(hostname|os|arch)"
+    r"|etcd\.k3s\.cattle\.io/.*|k3s\.io/hostname"
+)
 """Written by k3s or the kubelet, which put back what others set; the roles among them tell servers from agents."""
 
 KUBELET_MAY = r"((kubelet|node)\.kubernetes\.io|[\w.-]+\.(kubelet|node)\.kubernetes\.io|topology\.kubernetes\.io)/.*"
-"""Labels below kubernetes.io that the kubelet accepts for its own node; with others k3s does not start (kubernetes, staging/src/k8s.io/kubelet/pkg/apis)."""
+"""Labels below kubernetes.io that the kubelet accepts for its own node; with others k3s does not start (kubernetes,
+staging/src/k8s.io/kubelet/pkg/apis)."""
 
 
 def at_registration(label: str) -> bool:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads k3s's config.yaml on a host, where there is no YAML library: keys with texts, or lists of texts, which is all that k3s's options are.
+"""Reads k3s's config.yaml on a host, where there is no YAML library: keys with texts, or lists of texts, which is all
+that k3s's options are.
 
 What it can't read is left out: it tells what a host runs with and never decides what is written.
 """
@@ -52,12 +53,13 @@ REPORTED = (
     "etcd-s3-timeout",
     "etcd-s3-config-secret",
 )
-"""Keys that a report may hold: what must be equal on all servers, where the node is, and where snapshots go. No other leaves the host, since it may be
-a secret; of the datastore only whether there is one."""
+"""Keys that a report may hold: what must be equal on all servers, where the node is, and where snapshots go. No other
+leaves the host, since it may be a secret; of the datastore only whether there is one."""
 
 
 def read_values(text: str) -> dict[str, Value]:
-    """Top-level keys of a YAML file whose value is a scalar or a list of scalars; a scalar is the text that stands there, without its quotes."""
+    """Top-level keys of a YAML file whose value is a scalar or a list of scalars; a scalar is the text that stands
+    there, without its quotes."""
     if text.lstrip().startswith("{"):
         try:
             read = json.loads(text)
@@ -94,7 +96,8 @@ def read_values(text: str) -> dict[str, Value]:
 
 
 def on_host(*, root: str = "") -> dict[str, Value]:
-    """What config.yaml and its drop-ins say, but join.yaml; REPORTED keys only. Later files win (docs.k3s.io, installation/configuration)."""
+    """What config.yaml and its drop-ins say, but join.yaml; REPORTED keys only. Later files win (docs.k3s.io,
+    installation/configuration)."""
     files = [f"{root}{paths.CONFIG}", *sorted(glob.glob(f"{root}{paths.CONFIG_DROP_INS}/*.yaml"))]
     merged: dict[str, Value] = {}
     for file in files:

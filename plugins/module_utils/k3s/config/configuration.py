@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The config.yaml and join.yaml of a node: the user's keys over the collection's own.
 
-Defaults after k3s-io/k3s docs, security/hardening-guide (CIS benchmark); config.yaml holds no secret, tokens lie in files of their own.
+Defaults after k3s-io/k3s docs, security/hardening-guide (CIS benchmark); config.yaml holds no secret, tokens lie in
+files of their own.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ from ..version import is_version, parse
 from .config_check import at_registration, label_value, normalized
 
 CIPHER_SUITES = (
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-)  # fmt: skip
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+)
 """CIS 4.2.12, without the suites that have no forward secrecy."""
 
 KUBELET = ("streaming-connection-idle-timeout=5m", f"tls-cipher-suites={','.join(CIPHER_SUITES)}")
@@ -53,8 +58,8 @@ def build(
     """The dictionary that becomes config.yaml, keys sorted.
 
     Args:
-        desired: what the role `k3s` says of the host (k3s_desired): role, name, version, config, hardening, cis, embedded_mirror, api_address, api_port,
-            cgroup_v1_allowed.
+        desired: what the role `k3s` says of the host (k3s_desired): role, name, version, config, hardening, cis,
+            embedded_mirror, api_address, api_port, cgroup_v1_allowed.
         node_ip: addresses of the node where they are to be written down; k3s takes that of the default route else.
         names: names and addresses beside its own that clients reach this server by: they go into its certificate.
         cgroup: `v1` or `v2`, of the host.
@@ -78,7 +83,8 @@ def build(
 
 
 def join(desired: t.Mapping[str, t.Any], *, server_url: str, initialize: bool = False) -> dict[str, t.Any]:
-    """The dictionary that becomes config.yaml.d/join.yaml: what k3s reads for a node's first start only, so that a change of it asks for no restart.
+    """The dictionary that becomes config.yaml.d/join.yaml: what k3s reads for a node's first start only, so that a
+    change of it asks for no restart.
 
     Args:
         server_url: of the server to join; "" for the first one.
@@ -155,8 +161,8 @@ def _server(desired: t.Mapping[str, t.Any], names: t.Sequence[str]) -> dict[str,
     sans = [str(desired.get("api_address") or ""), *names]
     return {
         "agent-token-file": paths.AGENT_TOKEN,
-        # k3s adds the node's own name and addresses itself, and all servers share one certificate, to which each adds its names: a list of all servers
-        # here would restart every server whenever one is added.
+        # k3s adds the node's own name and addresses itself, and all servers share one certificate, to which each adds
+        # its names: a list of all servers here would restart every server whenever one is added.
         "tls-san": [name for name in dict.fromkeys(sans) if name],
         "write-kubeconfig-mode": "0600",
         "kube-apiserver-arg": [*(AUDIT if hardened else ()), *(CIS_API_SERVER if cis else ())],

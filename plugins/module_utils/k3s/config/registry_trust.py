@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads a registries.yaml as k3s does, without its secrets: which registries will be asked, which files it names, what is wrong with it. On the controller."""
+"""Reads a registries.yaml as k3s does, without its secrets: which registries will be asked, which files it names, what
+is wrong with it. On the controller."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ TLS_KEYS = ("ca_file", "cert_file", "key_file", "insecure_skip_verify")
 
 @dataclasses.dataclass(frozen=True)
 class RegistryFile:
-    """`problems`: sentences. `endpoints`: as registry_probe.probe wants them. `files`: paths of certificates and keys that it names."""
+    """`problems`: sentences. `endpoints`: as registry_probe.probe wants them. `files`: paths of certificates and keys
+    that it names."""
 
     problems: list[str]
     endpoints: list[dict[str, t.Any]]

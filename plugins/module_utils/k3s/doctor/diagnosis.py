@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judges what hosts and cluster say about themselves: one finding for each thing that is wrong, with the fix. Pure functions, on the controller.
+"""Judges what hosts and cluster say about themselves: one finding for each thing that is wrong, with the fix. Pure
+functions, on the controller.
 
 docs/doctor.md lists all findings by their `check`; a test compares the two.
 """
@@ -23,10 +24,12 @@ SEVERITIES = (ERROR, WARNING, INFO)
 
 DAY = 86400.0
 LEAF_ERROR_DAYS, LEAF_WARNING_DAYS = 30, 90
-"""k3s renews leaf certificates at a start within 90 days of their end (k3s, pkg/daemons/config/types.go, CertificateRenewDays)."""
+"""k3s renews leaf certificates at a start within 90 days of their end (k3s, pkg/daemons/config/types.go,
+CertificateRenewDays)."""
 AUTHORITY_ERROR_DAYS, AUTHORITY_WARNING_DAYS = 90, 365
 DISK_ERROR, DISK_WARNING = 0.05, 0.15
-"""Share of free space. k3s tells the kubelet to evict pods below 5 % (k3s, pkg/daemons/agent/agent_linux.go, eviction-hard)."""
+"""Share of free space. k3s tells the kubelet to evict pods below 5 % (k3s, pkg/daemons/agent/agent_linux.go,
+eviction-hard)."""
 ETCD_ERROR, ETCD_WARNING = 0.9, 0.75
 """Share of etcd's quota; at the quota it refuses all writes (etcd, op-guide/maintenance, space quota)."""
 CLOCK_WARNING = 2.0
@@ -97,7 +100,8 @@ CHECKS = frozenset(
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """`now`, `created` (of the cluster): seconds since 1970; `clock`: seconds between hosts; `snapshot_age`: seconds; `version`: the inventory's, or ""."""
+    """`now`, `created` (of the cluster): seconds since 1970; `clock`: seconds between hosts; `snapshot_age`: seconds;
+    `version`: the inventory's, or ""."""
 
     now: float
     clock: float = 30.0
@@ -121,7 +125,8 @@ class Host:
         cluster: `cluster` of k3s_node_info, None but for a server whose API answers.
         diagnosis: result of k3s_node_diagnosis.
         clock: seconds by which its clock is ahead of the controller's, None where it was not measured.
-        ecr_registry: registry of Amazon ECR that functions come from and that nodes are to log in to; "" for another one.
+        ecr_registry: registry of Amazon ECR that functions come from and that nodes are to log in to; "" for another
+            one.
     """
 
     name: str
@@ -143,7 +148,8 @@ class Host:
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """`host` is an inventory name, a node name where no host of the inventory has it, or "cluster"; `check` names the kind, as in docs/doctor.md."""
+    """`host` is an inventory name, a node name where no host of the inventory has it, or "cluster"; `check` names the
+    kind, as in docs/doctor.md."""
 
     severity: str
     host: str
@@ -211,7 +217,8 @@ def _access(host: Host) -> t.Iterator[Finding]:
             host.name,
             "host-unreachable",
             f"Ansible does not reach it: {_one_line(host.problem)}",
-            "Start the host, or mend its network, SSH and address; if it is lost: site.yml replaces it (same name), remove-node.yml removes it",
+            "Start the host, or mend its network, SSH and address; if it is lost: site.yml replaces it (same name), "
+            "remove-node.yml removes it",
         )
     elif host.problem:
         yield Finding(
@@ -239,8 +246,14 @@ def _service(host: Host, _limits: Limits) -> t.Iterator[Finding]:
             f"Put it back in its group, or remove it with remove-node.yml first and then run {SITE}",
         )
     if host.role == "server" and k3s.get("tombstone"):
-        text = f"the cluster removed this server, but its data is still here; {name} is {state or 'missing'}, and does not start on this data"
-        fix = f"ansible-playbook remove-node.yml -e node={host.name} cleans it; then take it out of the inventory, or {SITE} lets it join anew"
+        text = (
+            f"the cluster removed this server, but its data is still here; {name} is {state or 'missing'}, and "
+            "does not start on this data"
+        )
+        fix = (
+            f"ansible-playbook remove-node.yml -e node={host.name} cleans it; then take it out of the inventory, "
+            f"or {SITE} lets it join anew"
+        )
         yield Finding(ERROR, host.name, "server-removed", text, fix)
         return
     if state != "active":
@@ -254,12 +267,18 @@ def _service(host: Host, _limits: Limits) -> t.Iterator[Finding]:
             _step(host) or f"systemctl start {name}, then journalctl -u {name} where it fails",
         )
     elif unit.get("restarts", 0) >= RESTARTS and unit.get("started", 0) < RESTART_SECONDS:
-        text = f"{name} has ended by itself {unit['restarts']} times, and is up for {unit.get('started', 0) / 60:.0f} min since{_why(host)}"
+        text = (
+            f"{name} has ended by itself {unit['restarts']} times, and is up for "
+            f"{unit.get('started', 0) / 60:.0f} min since{_why(host)}"
+        )
         yield Finding(WARNING, host.name, "k3s-restarts", text, _step(host) or f"journalctl -u {name} says why")
     if unit.get("enabled") is False:
         yield Finding(WARNING, host.name, "k3s-not-enabled", f"{name} does not start at boot", SITE)
     if state == "active" and host.role == "server" and not k3s.get("ready"):
-        usual = "k3s kubectl get --raw '/readyz?verbose' on it names the part; without quorum: start the other servers first"
+        usual = (
+            "k3s kubectl get --raw '/readyz?verbose' on it names the part; without quorum: start the other "
+            "servers first"
+        )
         yield Finding(
             ERROR,
             host.name,
@@ -292,7 +311,8 @@ def _tokens(host: Host, _limits: Limits) -> t.Iterator[Finding]:
             ERROR,
             host.name,
             "tokens-not-stored",
-            "it runs with tokens that etcd does not have: k3s would refuse its next start (server/cred/passwd newer than datastore)",
+            "it runs with tokens that etcd does not have: k3s would refuse its next start (server/cred/passwd newer "
+            "than datastore)",
             REPAIR,
         )
 
@@ -322,7 +342,8 @@ def _machine(host: Host, _limits: Limits) -> t.Iterator[Finding]:
                     host.name,
                     f"disk-{what}",
                     f"{left} left below {system['path']} ({share:.0%})",
-                    "Free or add disk (k3s crictl rmi --prune; journalctl --vacuum-size=500M): below 5 % pods are evicted, without space etcd ends",
+                    "Free or add disk (k3s crictl rmi --prune; journalctl --vacuum-size=500M): below 5 % pods are "
+                    "evicted, without space etcd ends",
                 )
     if host.node.get("cgroup") == "v1" and _minor(host.k3s.get("version", "")) >= (1, 35):
         yield Finding(
@@ -353,7 +374,8 @@ def _certificates(host: Host, limits: Limits) -> t.Iterator[Finding]:
                 host.name,
                 "certificate-unreadable",
                 f"{path}: {certificate['problem']}",
-                f"Restart {unit}, which makes a missing leaf certificate again; an authority comes back with restore.yml only",
+                f"Restart {unit}, which makes a missing leaf certificate again; an authority comes back with "
+                "restore.yml only",
             )
             continue
         days = (certificate["ends"] - limits.now) / DAY
@@ -364,7 +386,8 @@ def _certificates(host: Host, limits: Limits) -> t.Iterator[Finding]:
                     host.name,
                     "authority-ends",
                     f"{path} {_ends(certificate['ends'], limits.now)}",
-                    "rotate.yml does leaf certificates only; a new authority: k3s certificate rotate-ca (docs.k3s.io/cli/certificate)",
+                    "rotate.yml does leaf certificates only; a new authority: k3s certificate rotate-ca "
+                    "(docs.k3s.io/cli/certificate)",
                 )
         elif days < LEAF_WARNING_DAYS:
             leaves[ERROR if days < LEAF_ERROR_DAYS else WARNING, _directory(path)].append((certificate["ends"], path))
@@ -427,7 +450,8 @@ def _registries(host: Host, _limits: Limits) -> t.Iterator[Finding]:
                 host.name,
                 "registry-unreachable",
                 f"{url} does not answer as a registry does: {detail}",
-                "Start the registry, or open the way from this host to it; until then images come from the next endpoint",
+                "Start the registry, or open the way from this host to it; until then images come from the next "
+                "endpoint",
             )
 
 
@@ -437,8 +461,10 @@ def _login(host: Host, _limits: Limits) -> t.Iterator[Finding]:
             ERROR,
             host.name,
             "registry-login-missing",
-            f"functions come from {host.ecr_registry}, and this node has no login for Amazon ECR: they end in ImagePullBackOff",
-            f"Set registries_ecr_login: true in the inventory, then {SITE}; or false, where pods bring credentials of their own",
+            f"functions come from {host.ecr_registry}, and this node has no login for Amazon ECR: they end in "
+            "ImagePullBackOff",
+            f"Set registries_ecr_login: true in the inventory, then {SITE}; or false, where pods bring credentials "
+            "of their own",
         )
 
 
@@ -453,7 +479,8 @@ def _snapshots(host: Host, limits: Limits) -> t.Iterator[Finding]:
                 host.name,
                 "snapshots-none",
                 f"no etcd snapshot in {snapshots['directory']}",
-                "ansible-playbook backup.yml; etcd-disable-snapshots and etcd-snapshot-schedule-cron say why k3s made none",
+                "ansible-playbook backup.yml; etcd-disable-snapshots and etcd-snapshot-schedule-cron say why k3s "
+                "made none",
             )
     elif limits.now - snapshots["newest"] > limits.snapshot_age:
         yield Finding(
@@ -475,17 +502,21 @@ def _etcd(host: Host, _limits: Limits) -> t.Iterator[Finding]:
             ERROR if share > ETCD_ERROR else WARNING,
             host.name,
             "etcd-size",
-            f"etcd's database has {share:.0%} of its quota of {size['quota'] / 2**30:.1f} GiB, at which all writes are refused",
-            "Delete what fills it; a restart of k3s defragments it; more room: k3s_server_config: {etcd-arg: [quota-backend-bytes=8589934592]}",
+            f"etcd's database has {share:.0%} of its quota of {size['quota'] / 2**30:.1f} GiB, at which all writes "
+            "are refused",
+            "Delete what fills it; a restart of k3s defragments it; more room: k3s_server_config: {etcd-arg: "
+            "[quota-backend-bytes=8589934592]}",
         )
-    # k3s copies the database beside itself at a start, to compare its keys with it (k3s v1.35.5, pkg/etcd/etcd.go, db/etcd-tmp).
+    # k3s copies the database beside itself at a start, to compare its keys with it (k3s v1.35.5, pkg/etcd/etcd.go,
+    # db/etcd-tmp).
     system = next(iter((host.diagnosis.get("file_systems") or [])[-1:]), None)
     if system and system["bytes_free"] < size["bytes"] and system["bytes_free"] >= DISK_WARNING * system["bytes"]:
         yield Finding(
             WARNING,
             host.name,
             "disk-space",
-            f"{system['bytes_free'] / 2**20:.0f} MiB left below {system['path']}, and k3s copies etcd's {size['bytes'] / 2**20:.0f} MiB there at its start",
+            f"{system['bytes_free'] / 2**20:.0f} MiB left below {system['path']}, and k3s copies etcd's "
+            f"{size['bytes'] / 2**20:.0f} MiB there at its start",
             "Free or add disk before k3s restarts (k3s crictl rmi --prune; journalctl --vacuum-size=500M)",
         )
 
@@ -558,7 +589,8 @@ def _authorities(hosts: t.Sequence[Host]) -> t.Iterator[Finding]:
                     name,
                     "other-cluster",
                     f"it belongs to another cluster than {clusters[most][0]}: its authority's certificate differs",
-                    f"Take it out of this inventory; if nothing on it is needed: reset.yml with an inventory that has only this host, then {SITE}",
+                    "Take it out of this inventory; if nothing on it is needed: reset.yml with an inventory that "
+                    f"has only this host, then {SITE}",
                 )
 
 
@@ -586,7 +618,8 @@ def _no_api(hosts: t.Sequence[Host]) -> t.Iterator[Finding]:
         ERROR,
         "cluster",
         "api-down",
-        f"no server's API answers; k3s runs on {len(running)} of {len(servers)} servers, {majority} are needed for a majority",
+        f"no server's API answers; k3s runs on {len(running)} of {len(servers)} servers, {majority} are needed for a "
+        "majority",
         fix,
     )
 
@@ -605,7 +638,10 @@ def _quorum(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterato
     up = [node for node in voters if node["ready"] and not node.get("member_problem") and node["name"] not in down]
     majority = len(voters) // 2 + 1
     spare = len(up) - majority
-    counted = f"{_count(len(servers), 'server')}, {_count(len(voters), 'voter')} ({len(up)} up), {_count(len(learners), 'learner')}"
+    counted = (
+        f"{_count(len(servers), 'server')}, {_count(len(voters), 'voter')} ({len(up)} up), "
+        f"{_count(len(learners), 'learner')}"
+    )
     state = f"{counted}; {max(spare, 0)} more may fail"
     if len(voters) >= 3 and spare <= 0:
         yield Finding(
@@ -663,8 +699,10 @@ def _membership(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Ite
                 name,
                 "node-not-in-inventory",
                 f"the cluster has this {'server' if node.get('control_plane') else 'agent'}, the inventory does not",
-                "Where its host was removed, it has booted with its k3s and came back: put it into the inventory once more, and run"
-                f" ansible-playbook remove-node.yml -e node={name}, which cleans it. Else add it for good; only where the host is gone: {SITE} -e prune=true",
+                "Where its host was removed, it has booted with its k3s and came back: put it into the inventory "
+                "once more, and run"
+                f" ansible-playbook remove-node.yml -e node={name}, which cleans it. Else add it for good; only "
+                f"where the host is gone: {SITE} -e prune=true",
             )
     for host in hosts:
         found = nodes.get(host.node_name)
@@ -686,7 +724,8 @@ def _membership(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Ite
                 ERROR,
                 host.name,
                 "node-role-differs",
-                f"in the cluster it is {'a server' if found['control_plane'] else 'an agent'}, the inventory says {host.role}",
+                f"in the cluster it is {'a server' if found['control_plane'] else 'an agent'}, the inventory says "
+                f"{host.role}",
                 f"Put it back in its group, or remove it with remove-node.yml first and then run {SITE}",
             )
 
@@ -699,7 +738,10 @@ def _nodes(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterator
             owner and (owner.unreachable or (owner.k3s and not _active(owner)))
         ):  # else it is said already
             unit = "k3s" if node.get("control_plane") else "k3s-agent"
-            usual = f"k3s kubectl describe node {name}; journalctl -u {unit} on it; if it is lost: remove-node.yml, or site.yml with a new host of its name"
+            usual = (
+                f"k3s kubectl describe node {name}; journalctl -u {unit} on it; if it is lost: remove-node.yml, "
+                "or site.yml with a new host of its name"
+            )
             yield Finding(ERROR, place, "node-not-ready", f"its node is not Ready{_why(owner)}", _step(owner) or usual)
         if node.get("unschedulable"):
             yield Finding(
@@ -782,7 +824,8 @@ def _shims(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterator
                     ERROR,
                     host.name,
                     "shim-missing",
-                    f"RuntimeClass {runtime['name']} sends pods here, but there is no containerd-shim-{handler} in /usr/local/bin",
+                    f"RuntimeClass {runtime['name']} sends pods here, but there is no containerd-shim-{handler} in "
+                    "/usr/local/bin",
                     f"{SITE}, or take the label {_label(selector)} from the node",
                 )
             elif shims.get("handlers") is not None and handler not in shims["handlers"]:
@@ -790,8 +833,10 @@ def _shims(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterator
                     ERROR,
                     host.name,
                     "shim-unknown",
-                    f"RuntimeClass {runtime['name']} sends pods here, but containerd's configuration has no runtime {handler}",
-                    f'{SITE} restarts k3s, which writes it at its start; a config.toml.tmpl of your own must begin with {{{{ template "base" . }}}}',
+                    f"RuntimeClass {runtime['name']} sends pods here, but containerd's configuration has no runtime "
+                    f"{handler}",
+                    f"{SITE} restarts k3s, which writes it at its start; a config.toml.tmpl of your own must begin "
+                    f'with {{{{ template "base" . }}}}',
                 )
 
 
@@ -861,7 +906,10 @@ def _directory(path: str) -> str:
 
 
 def _gone_step(host: Host) -> str:
-    return f"{KEEP_OUT[0].upper()}{KEEP_OUT[1:]}; once it is reached: remove-node.yml -e node={host.name} cleans it. Take it out of the inventory after that"
+    return (
+        f"{KEEP_OUT[0].upper()}{KEEP_OUT[1:]}; once it is reached: remove-node.yml -e node={host.name} cleans it. "
+        "Take it out of the inventory after that"
+    )
 
 
 def _why(host: Host | None) -> str:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host of the cluster says about itself beyond `k3s_node_info`: certificates, shims, file modes, snapshots, registries. Only reads; runs on the host."""
+"""What a host of the cluster says about itself beyond `k3s_node_info`: certificates, shims, file modes, snapshots,
+registries. Only reads; runs on the host."""
 
 from __future__ import annotations
 
@@ -148,8 +149,8 @@ def _open_to_others(path: str, status: os.stat_result, root: str) -> bool:
 
 
 def shims(unit: str, root: str = "") -> dict[str, t.Any]:
-    """`programs`: names of the shims on disk; `handlers`: what containerd's configuration knows, None where there is none; `changed`: programs that are
-    not what they were when k3s started, or were not there then."""
+    """`programs`: names of the shims on disk; `handlers`: what containerd's configuration knows, None where there is
+    none; `changed`: programs that are not what they were when k3s started, or were not there then."""
     handlers: list[str] | None = None
     try:
         with open(root + CONTAINERD_CONFIG, encoding="utf-8", errors="replace") as file:
@@ -170,7 +171,8 @@ def shims(unit: str, root: str = "") -> dict[str, t.Any]:
 
 
 def cluster_init_in(root: str = "") -> list[str]:
-    """Configuration files that say `cluster-init: true`. Found by the line: there is no YAML parser here, and k3s's file has this key at its top level."""
+    """Configuration files that say `cluster-init: true`. Found by the line: there is no YAML parser here, and k3s's
+    file has this key at its top level."""
     found = []
     for path in _existing((paths.CONFIG, f"{paths.CONFIG_DROP_INS}/*.yaml"), root):
         with open(root + path, encoding="utf-8", errors="replace") as file:
@@ -180,7 +182,8 @@ def cluster_init_in(root: str = "") -> list[str]:
 
 
 def snapshots(root: str = "") -> dict[str, t.Any]:
-    """`directory`, `count` and `newest` (seconds since 1970, None where there is none) of the etcd snapshots on this server."""
+    """`directory`, `count` and `newest` (seconds since 1970, None where there is none) of the etcd snapshots on this
+    server."""
     directory = SNAPSHOTS
     for path in _existing((paths.CONFIG, f"{paths.CONFIG_DROP_INS}/*.yaml"), root):
         with open(root + path, encoding="utf-8", errors="replace") as file:
@@ -193,7 +196,8 @@ def snapshots(root: str = "") -> dict[str, t.Any]:
 
 
 def file_systems(root: str = "") -> list[dict[str, t.Any]]:
-    """`/` and that of k3s's data: `path`, `bytes`, `bytes_free`, `inodes`, `inodes_free` (0 inodes: the file system does not count them)."""
+    """`/` and that of k3s's data: `path`, `bytes`, `bytes_free`, `inodes`, `inodes_free` (0 inodes: the file system
+    does not count them)."""
     found = []
     seen = set()
     for path in ("/", paths.DATA_DIRECTORY):
@@ -218,7 +222,8 @@ def file_systems(root: str = "") -> list[dict[str, t.Any]]:
 def credential_provider(root: str = "") -> bool:
     """Whether the kubelet has a credential provider, as for Amazon ECR: its configuration and a program.
 
-    k3s gives it to the kubelet only if both are there at a start (k3s v1.35.1, pkg/daemons/agent/agent.go, ImageCredProvAvailable).
+    k3s gives it to the kubelet only if both are there at a start (k3s v1.35.1, pkg/daemons/agent/agent.go,
+    ImageCredProvAvailable).
     """
     return os.path.isfile(root + paths.CREDENTIAL_PROVIDER_CONFIG) and bool(
         _existing((f"{paths.CREDENTIAL_PROVIDER_DIRECTORY}/*",), root)
@@ -256,9 +261,10 @@ def parse_etcd_size(metrics: str) -> dict[str, int] | None:
 def unit_state(unit: str) -> dict[str, t.Any]:
     """The unit as systemd has it, and the known cause of what its journal complains of.
 
-    `active`, `sub`, `result`, `enabled`; `restarts`, by Restart=always since it was last started by hand; `exit_status`; `started`, seconds since it was last
-    up; `cause`, of journal.KNOWN_CAUSES:
-    `cause` and `next_step`, or None. A unit that runs may complain as well: an agent whose token is refused tries again for ever.
+    `active`, `sub`, `result`, `enabled`; `restarts`, by Restart=always since it was last started by hand;
+    `exit_status`; `started`, seconds since it was last up; `cause`, of journal.KNOWN_CAUSES:
+    `cause` and `next_step`, or None. A unit that runs may complain as well: an agent whose token is refused tries again
+    for ever.
     """
     properties = "ActiveState,SubState,Result,NRestarts,ExecMainStatus,UnitFileState,ActiveEnterTimestampMonotonic"
     state = parse_unit_state(run_command(["systemctl", "show", f"{unit}.service", f"--property={properties}"]).output)
@@ -302,8 +308,8 @@ def runtime_classes(kubectl: Kubectl) -> list[dict[str, t.Any]] | None:
 
 
 def charts(kubectl: Kubectl) -> list[dict[str, t.Any]] | None:
-    """Charts of the platform whose pods do not all run: `name`, `namespace`, `text` (why), `lasting` (it won't pass by itself), `pod` ("" where there is none),
-    `last_line` of its log. None where the API does not answer."""
+    """Charts of the platform whose pods do not all run: `name`, `namespace`, `text` (why), `lasting` (it won't pass by
+    itself), `pod` ("" where there is none), `last_line` of its log. None where the API does not answer."""
     try:
         listed = kubectl.get(HELM_CHARTS).get("items") or []
     except NotFound:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asks image registries, from the node that will pull from them, whether they answer and whether the node trusts them. Runs on the host."""
+"""Asks image registries, from the node that will pull from them, whether they answer and whether the node trusts them.
+Runs on the host."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 def probe(endpoints: list[dict[str, t.Any]], timeout: float) -> list[dict[str, t.Any]]:
-    """Each endpoint with `state` added: `answers`, `distrusted` (TLS), `unreachable` or `failing` (a server error); and `detail`.
+    """Each endpoint with `state` added: `answers`, `distrusted` (TLS), `unreachable` or `failing` (a server error); and
+    `detail`.
 
     Args:
         endpoints: `url` and, where set, `ca_file`, `cert_file`, `key_file`, `insecure` (bool).

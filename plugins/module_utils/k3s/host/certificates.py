@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When a certificate ends, read with nothing but the standard library: hosts have neither `cryptography` nor always the openssl program."""
+"""When a certificate ends, read with nothing but the standard library: hosts have neither `cryptography` nor always the
+openssl program."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ class NotACertificate(ValueError):
 
 
 def end_of_first(pem: bytes) -> float:
-    """`notAfter` of the first certificate of a PEM file, in seconds since 1970. The first is the leaf (RFC 8446, 4.4.2).
+    """`notAfter` of the first certificate of a PEM file, in seconds since 1970. The first is the leaf (RFC 8446,
+    4.4.2).
 
     Raises:
         NotACertificate: no certificate in it, or one that is cut off.
@@ -35,7 +37,8 @@ def end_of_first(pem: bytes) -> float:
 
 
 def issuer_of_first(pem: bytes) -> bytes:
-    """The name of the authority that issued the first certificate of a PEM file, encoded. k3s's authorities have the time of their making in it.
+    """The name of the authority that issued the first certificate of a PEM file, encoded. k3s's authorities have the
+    time of their making in it.
 
     Raises:
         NotACertificate: as of `end_of_first`.
@@ -56,7 +59,8 @@ def _first(pem: bytes) -> bytes:
 
 def _fields(encoded: bytes) -> list[tuple[int, bytes]]:
     """serialNumber, signature, issuer, validity and what follows."""
-    # RFC 5280, 4.1: Certificate {tbsCertificate {[0] version, serialNumber, signature, issuer, validity {notBefore, notAfter}, …}, …}
+    # RFC 5280, 4.1: Certificate {tbsCertificate {[0] version, serialNumber, signature, issuer, validity {notBefore,
+    # notAfter}, …}, …}
     fields = list(_children(next(_children(_only(base64.b64decode(encoded))))[1]))
     return fields[1:] if fields[0][0] == VERSION_TAG else fields
 

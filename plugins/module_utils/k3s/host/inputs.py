@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a running k3s was started with, and whether the files say something else by now.
 
-k3s reads its files at start only. The unit writes a digest of each into a record just before k3s starts, whoever started it; a restart is needed exactly if
-the files differ from that record. So a run that was cut off between writing and restarting is made good by the next one.
+k3s reads its files at start only. The unit writes a digest of each into a record just before k3s starts, whoever
+started it; a restart is needed exactly if the files differ from that record. So a run that was cut off between writing
+and restarting is made good by the next one.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def record_path(unit: str) -> str:
 
 
 def recorded(unit: str, *, root: str = "") -> dict[str, str] | None:
-    """SHA-256 by path of what `unit` was last started with; None where there is no record (never started since boot, or by a unit of another make).
+    """SHA-256 by path of what `unit` was last started with; None where there is no record (never started since boot, or
+    by a unit of another make).
 
     `root` is put before every path, for tests.
     """
@@ -73,7 +75,8 @@ def current(unit: str, *, root: str = "", digests: Digests | None = None) -> dic
 
 
 def stale(unit: str, *, root: str = "", digests: Digests | None = None) -> list[str]:
-    """Input files of `unit` that were added, changed or removed since it was started, sorted; all of them where there is no record.
+    """Input files of `unit` that were added, changed or removed since it was started, sorted; all of them where there
+    is no record.
 
     Says nothing about a unit that does not run.
     """
@@ -84,12 +87,14 @@ def stale(unit: str, *, root: str = "", digests: Digests | None = None) -> list[
 def exec_start_pre(unit: str) -> str:
     """The line of a systemd unit that writes the record. It holds no `$` and no `%`, which systemd would replace.
 
-    A failure to write it does not keep k3s from starting (`-`), but leaves no record, so that the next run restarts rather than trusts an old one.
+    A failure to write it does not keep k3s from starting (`-`), but leaves no record, so that the next run restarts
+    rather than trusts an old one.
     """
     record = record_path(unit)
     script = (
         f"umask 077; mkdir -p {paths.RUN_DIRECTORY}; rm -f {record}; "
-        f"sha256sum {' '.join(patterns(unit))} 2>/dev/null | grep -vF {EXCLUDED} > {record}.partial; mv {record}.partial {record}"
+        f"sha256sum {' '.join(patterns(unit))} 2>/dev/null | grep -vF {EXCLUDED} > {record}.partial; mv "
+        f"{record}.partial {record}"
     )
     return f"ExecStartPre=-/bin/sh -c '{script}'"
 

@@ -3,11 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What k3s says in its journal when it does not start, and what to do about it.
 
-Every pattern is a message of k3s' own source or of a report; `source` names which. The first that matches counts, so special ones stand first.
+Every pattern is a message of k3s' own source or of a report; `source` names which. The first that matches counts, so
+special ones stand first.
 
-Two kinds of lines say nothing about this host, however they sound. A server logs at level error that it refused another host (k3s v1.35.5,
-pkg/util/apierrors.go SendError and pkg/server/auth/auth.go doAuth), so one forgotten agent with an old password fills the journals of healthy servers. And
-what is logged below level fatal may pass: k3s ends by a fatal line, or waits for ever with lines of its own (OWN_WAITING).
+Two kinds of lines say nothing about this host, however they sound. A server logs at level error that it refused another
+host (k3s v1.35.5, pkg/util/apierrors.go SendError and pkg/server/auth/auth.go doAuth), so one forgotten agent with an
+old password fills the journals of healthy servers. And what is logged below level fatal may pass: k3s ends by a fatal
+line, or waits for ever with lines of its own (OWN_WAITING).
 """
 
 from __future__ import annotations
@@ -24,12 +26,13 @@ ABOUT_OTHERS = re.compile(
     r"Sending HTTP\S* \d+ response to |Failed to authenticate request from |Unable to authenticate the request"
     r"|Cluster-Http-Server |http: TLS handshake error from|rejected (?:connection|stream|message)"
 )
-"""Lines of a server about who asked it: the supervisor's and the API server's refusals (k3s as above; kubernetes v1.35, apiserver pkg/endpoints/filters/
-authentication.go) and those of etcd (v3.6, embed and rafthttp)."""
+"""Lines of a server about who asked it: the supervisor's and the API server's refusals (k3s as above; kubernetes v1.35,
+apiserver pkg/endpoints/filters/ authentication.go) and those of etcd (v3.6, embed and rafthttp)."""
 
 FATAL = re.compile(r"\blevel=(?:fatal|panic)\b")
 OWN_WAITING = re.compile(r"Waiting to retrieve |Failed to validate connection to cluster at ")
-"""Lines of an agent, or of a server's agent part, that tries again for ever (k3s v1.35.5, pkg/agent/config/config.go and pkg/agent/run.go)."""
+"""Lines of an agent, or of a server's agent part, that tries again for ever (k3s v1.35.5, pkg/agent/config/config.go
+and pkg/agent/run.go)."""
 
 CRITICAL_FIELDS = {
     "ClusterIPRange": "cluster-cidr",
@@ -40,15 +43,17 @@ CRITICAL_FIELDS = {
     "ClusterDNSs": "cluster-dns",
     "disable-service-lb": "disable (servicelb)",
 }
-"""Keys by the names that k3s gives them in its warnings: of a list it names the Go field, with the place of the difference behind
-(k3s v1.35.5, pkg/cluster/bootstrap.go and pkg/daemons/config/types.go, CriticalControlArgs)."""
+"""Keys by the names that k3s gives them in its warnings: of a list it names the Go field, with the place of the
+difference behind (k3s v1.35.5, pkg/cluster/bootstrap.go and pkg/daemons/config/types.go, CriticalControlArgs)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class KnownCause:
-    """A message of k3s. `final`: it stays so until somebody acts. `transient`: k3s may get over it by itself. All others are likely once it has failed.
+    """A message of k3s. `final`: it stays so until somebody acts. `transient`: k3s may get over it by itself. All
+    others are likely once it has failed.
 
-    `names` finds, anywhere in the text, what `cause` calls `{names}` (its first group); `unnamed` stands for it where nothing is found.
+    `names` finds, anywhere in the text, what `cause` calls `{names}` (its first group); `unnamed` stands for it where
+    nothing is found.
     """
 
     pattern: t.Pattern[str]
@@ -77,20 +82,26 @@ def _known(
 
 
 REMOVED = "the cluster removed this server, but its old data is still here"
-REMOVED_STEP = "Take k3s and that data off it: ansible-playbook remove-node.yml -e node=NAME. Where it shall be a server again, run site.yml then: it joins anew."
+REMOVED_STEP = (
+    "Take k3s and that data off it: ansible-playbook remove-node.yml -e node=NAME. Where it shall be a "
+    "server again, run site.yml then: it joins anew."
+)
 
 KNOWN_CAUSES = (
     _known(
         r"/cred/passwd newer than datastore and could cause a cluster outage",
-        "its tokens (server/cred/passwd) are newer than the copy of them in etcd, as after a change of the agents' token that was not stored",
+        "its tokens (server/cred/passwd) are newer than the copy of them in etcd, as after a change of the agents' "
+        "token that was not stored",
         "Have it stored: ansible-playbook rotate.yml -e what=repair.",
         "k3s-io/k3s pkg/cluster/bootstrap.go (ReconcileBootstrapData); k3s-io/k3s#8066, rancher/rke2#5785",
         final=True,
     ),
     _known(
         r"newer than datastore and could cause a cluster outage",
-        "keys or certificates of it are newer than the copies of them in etcd, as when a rotation of the encryption key was cut off",
-        "Run: ansible-playbook rotate.yml -e what=repair. If that ends with this message, go back to the snapshot of before: restore.yml (docs/operations.md).",
+        "keys or certificates of it are newer than the copies of them in etcd, as when a rotation of the encryption "
+        "key was cut off",
+        "Run: ansible-playbook rotate.yml -e what=repair. If that ends with this message, go back to the snapshot of "
+        "before: restore.yml (docs/operations.md).",
         "k3s-io/k3s pkg/cluster/bootstrap.go (ReconcileBootstrapData); k3s-io/k3s#13763",
         final=True,
     ),
@@ -104,7 +115,8 @@ KNOWN_CAUSES = (
     _known(
         r"token CA hash does not match",
         "the token names the certificate authority of another cluster than the one it was about to join",
-        "Compare the token with /var/lib/rancher/k3s/server/token of a live server. Where this host was in another cluster, clean it first:"
+        "Compare the token with /var/lib/rancher/k3s/server/token of a live server. Where this host was in another "
+        "cluster, clean it first:"
         " remove-node.yml -e node=NAME.",
         "k3s-io/k3s pkg/clientaccess/token.go; k3s-io/k3s#3727",
         final=True,
@@ -112,21 +124,24 @@ KNOWN_CAUSES = (
     _known(
         r"failed to validate token|token is not valid|not authorized|invalid token|token format|401 Unauthorized",
         "the cluster refused this host's token",
-        "Use the token that the cluster was made with (k3s_token; of a live server: /var/lib/rancher/k3s/server/token), and run site.yml again.",
+        "Use the token that the cluster was made with (k3s_token; of a live server: "
+        "/var/lib/rancher/k3s/server/token), and run site.yml again.",
         "k3s-io/k3s pkg/clientaccess/token.go; k3s docs cli/token.md",
         final=True,
     ),
     _known(
         r"bootstrap data already found and encrypted with different token",
         "the cluster's data was encrypted with another server token",
-        "Put back the token that this data was made with (it is saved beside every snapshot of backup.yml), and run it again.",
+        "Put back the token that this data was made with (it is saved beside every snapshot of backup.yml), and run "
+        "it again.",
         "k3s-io/k3s pkg/cluster/storage.go",
         final=True,
     ),
     _known(
         r"Node password rejected|unable to verify (?:hash|password) for node",
         "another machine has joined under this node name before: its node password is still stored in the cluster",
-        "Where that machine is gone, remove it: ansible-playbook remove-node.yml -e node=NAME; else give this host another name (k3s_node_name).",
+        "Where that machine is gone, remove it: ansible-playbook remove-node.yml -e node=NAME; else give this host "
+        "another name (k3s_node_name).",
         "k3s docs architecture.md (node password); k3s-io/k3s#3435",
         final=True,
     ),
@@ -140,7 +155,8 @@ KNOWN_CAUSES = (
     _known(
         r"critical configuration value mismatch",
         "its configuration differs from the other servers' in {names}, which must be the same on all",
-        "Give this server the same values as the others in k3s_server_config (/etc/rancher/k3s/config.yaml shows a live server's), and run site.yml again.",
+        "Give this server the same values as the others in k3s_server_config (/etc/rancher/k3s/config.yaml shows a "
+        "live server's), and run site.yml again.",
         "k3s-io/k3s pkg/cluster/bootstrap.go, pkg/daemons/config/types.go (CriticalControlArgs)",
         final=True,
         names=r"critical configuration mismatched: ([\w-]+)",
@@ -149,7 +165,8 @@ KNOWN_CAUSES = (
     _known(
         r"flag provided but not defined",
         "its configuration has a key that k3s does not know: {names}",
-        "Take the key out of k3s_agent_config or k3s_server_config (an agent takes no key of a server, a version none of a later one), and run site.yml again.",
+        "Take the key out of k3s_agent_config or k3s_server_config (an agent takes no key of a server, a version "
+        "none of a later one), and run site.yml again.",
         "k3s-io/k3s pkg/configfilearg/parser.go (only a server drops unknown keys)",
         final=True,
         names=r"flag provided but not defined: -+([\w-]+)",
@@ -173,7 +190,8 @@ KNOWN_CAUSES = (
     _known(
         r"has already been bootstrapped",
         "etcd finds data of another start of this cluster in its data folder",
-        "Where its data is not needed, clean this host (ansible-playbook remove-node.yml -e node=NAME), then run site.yml: it joins anew.",
+        "Where its data is not needed, clean this host (ansible-playbook remove-node.yml -e node=NAME), then run "
+        "site.yml: it joins anew.",
         "etcd-io/etcd server/etcdserver/bootstrap.go",
     ),
     _known(
@@ -186,26 +204,32 @@ KNOWN_CAUSES = (
     _known(
         r"address already in use",
         "another program listens on a port that k3s needs",
-        "See which: ss -ltnp '( sport = :6443 or sport = :2379 or sport = :2380 or sport = :10250 or sport = :6444 )', and stop it.",
+        "See which: ss -ltnp '( sport = :6443 or sport = :2379 or sport = :2380 or sport = :10250 or sport = :6444 "
+        ")', and stop it.",
         "k3s docs installation/requirements.md (ports)",
     ),
     _known(
         r"certificate (?:has expired|is not yet valid)|x509: certificate has expired or is not yet valid",
         "a certificate has expired, or the clock of a host is wrong",
-        "Compare the clocks (date -u; timedatectl); where they are right, renew the certificates: ansible-playbook rotate.yml.",
+        "Compare the clocks (date -u; timedatectl); where they are right, renew the certificates: ansible-playbook "
+        "rotate.yml.",
         "Go crypto/x509; k3s docs cli/certificate.md",
     ),
     _known(
-        r"x509: certificate signed by unknown authority|tls: failed to verify certificate|x509: certificate is valid for",
+        r"x509: certificate signed by unknown authority|tls: failed to verify certificate|x509: certificate is valid "
+        r"for",
         "the server that it joins through has a certificate that this host does not accept",
-        "Check that k3s_api_address is an address of this cluster and among its tls-san. Where this host was in another cluster before, clean it:"
+        "Check that k3s_api_address is an address of this cluster and among its tls-san. Where this host was in "
+        "another cluster before, clean it:"
         " remove-node.yml -e node=NAME.",
         "Go crypto/x509; k3s docs cli/server.md (tls-san)",
     ),
     _known(
-        r"failCgroupV1|cgroup v1 support|kubelet is configured to not run on a host using cgroup v1|failed to find (?:memory|cpuset|cpu) cgroup",
+        r"failCgroupV1|cgroup v1 support|kubelet is configured to not run on a host using cgroup v1|failed to find "
+        r"(?:memory|cpuset|cpu) cgroup",
         "this host has cgroup v1, or a cgroup controller is off",
-        "Boot with systemd.unified_cgroup_hierarchy=1 (on a Raspberry Pi also cgroup_enable=memory cgroup_memory=1 in cmdline.txt).",
+        "Boot with systemd.unified_cgroup_hierarchy=1 (on a Raspberry Pi also cgroup_enable=memory cgroup_memory=1 "
+        "in cmdline.txt).",
         "kubernetes/kubernetes kubelet >= 1.35 (failCgroupV1); k3s docs installation/requirements.md",
     ),
     _known(
@@ -221,9 +245,11 @@ KNOWN_CAUSES = (
         "kubernetes/kubernetes cmd/kubelet/app/options",
     ),
     _known(
-        r"cannot be downgraded|invalid downgrade|version skew|higher than the (?:cluster|server)|etcd cluster version.*(?:incompatible|downgrade)",
+        r"cannot be downgraded|invalid downgrade|version skew|higher than the (?:cluster|server)|etcd cluster "
+        r"version.*(?:incompatible|downgrade)",
         "its version is too far from the cluster's",
-        "Give this host the version that the cluster runs (k3s_version); a newer one by upgrade.yml, an older one by restore.yml from a snapshot of it.",
+        "Give this host the version that the cluster runs (k3s_version); a newer one by upgrade.yml, an older one by "
+        "restore.yml from a snapshot of it.",
         "kubernetes.io/releases/version-skew-policy",
     ),
     _known(
@@ -235,7 +261,8 @@ KNOWN_CAUSES = (
     _known(
         r"no space left on device|database space exceeded",
         "the disk, or etcd's space, is full",
-        "Free space on the file system of /var/lib/rancher (journalctl --vacuum-size=200M, k3s crictl rmi --prune), and run it again.",
+        "Free space on the file system of /var/lib/rancher (journalctl --vacuum-size=200M, k3s crictl rmi --prune), "
+        "and run it again.",
         "etcd.io/docs maintenance (space quota)",
     ),
     _known(
@@ -253,13 +280,15 @@ KNOWN_CAUSES = (
     _known(
         r"cluster ID mismatch|request cluster ID mismatch",
         "two servers have data of different etcd clusters",
-        "Find out which is the right one (site.yml tells the servers' data apart), and clean the other: remove-node.yml -e node=NAME.",
+        "Find out which is the right one (site.yml tells the servers' data apart), and clean the other: "
+        "remove-node.yml -e node=NAME.",
         "etcd-io/etcd rafthttp",
     ),
     _known(
         r"connection refused|i/o timeout|no route to host|context deadline exceeded|connection reset by peer",
         "it does not reach the server that it joins through, or too few etcd members run",
-        "Check that a majority of the servers run (systemctl is-active k3s), and that ports 6443, 2379 and 2380 are open between them.",
+        "Check that a majority of the servers run (systemctl is-active k3s), and that ports 6443, 2379 and 2380 are "
+        "open between them.",
         "k3s docs installation/requirements.md (ports); PyratLabs/ansible-role-k3s#152",
         transient=True,
     ),
@@ -271,7 +300,8 @@ TOKEN = re.compile(r"K10[0-9a-f]{64}::[\w.-]+:[^\s\"']+|\b[a-z0-9]{6}\.[a-z0-9]{
 def known_cause(text: str) -> KnownCause | None:
     """The known cause that a journal tells of: the most certain one, with what it concerns named.
 
-    Lines about other hosts do not count; a final cause counts only in a fatal line, or in one with which an agent waits.
+    Lines about other hosts do not count; a final cause counts only in a fatal line, or in one with which an agent
+    waits.
     """
     lines = [line for line in text.splitlines() if not ABOUT_OTHERS.search(line)]
     decisive = [line for line in lines if FATAL.search(line) or OWN_WAITING.search(line)]
@@ -289,7 +319,8 @@ def known_cause(text: str) -> KnownCause | None:
 
 
 def shown(text: str, *, secrets: t.Iterable[str] = (), lines: int = LINES_SHOWN) -> list[str]:
-    """The last lines of a journal, without tokens. `secrets`: texts that are blacked out besides what looks like a token."""
+    """The last lines of a journal, without tokens. `secrets`: texts that are blacked out besides what looks like a
+    token."""
     for secret in secrets:
         if len(secret) >= 6:
             text = text.replace(secret, "(secret)")

@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything the plan must know of one host, read in one go: the machine, its k3s and, on a server that is ready, the cluster.
+"""Everything the plan must know of one host, read in one go: the machine, its k3s and, on a server that is ready, the
+cluster.
 
-Must be quick, as it runs on every host in every run, and must not fail on an odd host: what is missing is reported as missing.
+Must be quick, as it runs on every host in every run, and must not fail on an odd host: what is missing is reported as
+missing.
 """
 
 from __future__ import annotations
@@ -28,9 +30,21 @@ from ..nodes import node_state
 from . import inputs
 
 PORTS = (
-    ("tcp", 6443), ("tcp", 2379), ("tcp", 2380), ("tcp", 2381), ("tcp", 6444), ("tcp", 10010),
-    ("tcp", 10248), ("tcp", 10249), ("tcp", 10250), ("tcp", 10256), ("tcp", 10257), ("tcp", 10258), ("tcp", 10259), ("udp", 8472),
-)  # fmt: skip
+    ("tcp", 6443),
+    ("tcp", 2379),
+    ("tcp", 2380),
+    ("tcp", 2381),
+    ("tcp", 6444),
+    ("tcp", 10010),
+    ("tcp", 10248),
+    ("tcp", 10249),
+    ("tcp", 10250),
+    ("tcp", 10256),
+    ("tcp", 10257),
+    ("tcp", 10258),
+    ("tcp", 10259),
+    ("udp", 8472),
+)
 """What k3s listens on with its defaults (docs.k3s.io, installation/requirements)."""
 
 API_SECONDS = 15.0
@@ -46,7 +60,8 @@ def run(parameters: dict[str, t.Any], _check_mode: bool, _hidden: set[str]) -> d
     """What the module k3s_node_info does.
 
     Args:
-        parameters: `ports` [{protocol, port}] beside PORTS, `connections` ["host:port"], `disk_paths`, `cluster` (whether to ask the API).
+        parameters: `ports` [{protocol, port}] beside PORTS, `connections` ["host:port"], `disk_paths`, `cluster`
+            (whether to ask the API).
     """
     started = time.time()
     kubectl = host_kubectl(seconds=API_SECONDS)
@@ -84,7 +99,8 @@ def machine(disk_paths: t.Iterable[str]) -> dict[str, t.Any]:
 
 
 def installation(kubectl: Kubectl, *, ask: bool, root: str = "") -> tuple[dict[str, t.Any], dict[str, t.Any] | None]:
-    """k3s on this host, and the cluster's nodes where this host is a server that is ready. `ask`: whether to ask its API at all."""
+    """k3s on this host, and the cluster's nodes where this host is a server that is ready. `ask`: whether to ask its
+    API at all."""
     units = unit_states()
     role = installed_role(units)
     state = units[paths.AGENT_UNIT if role == "agent" else paths.SERVER_UNIT]
@@ -120,7 +136,8 @@ def installation(kubectl: Kubectl, *, ask: bool, root: str = "") -> tuple[dict[s
 
 
 def unit_states() -> dict[str, dict[str, t.Any]]:
-    """Of both units: `service` (active, activating, deactivating, failed, inactive, missing), `enabled`, `restarting` (it ended, and systemd waits)."""
+    """Of both units: `service` (active, activating, deactivating, failed, inactive, missing), `enabled`, `restarting`
+    (it ended, and systemd waits)."""
     states: dict[str, dict[str, t.Any]] = {}
     names = [f"{paths.SERVER_UNIT}.service", f"{paths.AGENT_UNIT}.service"]
     try:
@@ -159,7 +176,8 @@ def installed_role(units: t.Mapping[str, t.Mapping[str, t.Any]]) -> str | None:
 def data_on_disk(root: str = "") -> dict[str, t.Any]:
     """What k3s left on disk.
 
-    `datastore` is `etcd`, `sqlite` or ""; `tombstone`: the member was taken out of its cluster (k3s, pkg/etcd/etcd.go, tombstoneFile).
+    `datastore` is `etcd`, `sqlite` or ""; `tombstone`: the member was taken out of its cluster (k3s, pkg/etcd/etcd.go,
+    tombstoneFile).
     """
     etcd = os.path.isdir(f"{root}{paths.ETCD_DIRECTORY}/member")
     sqlite = os.path.exists(f"{root}{paths.SERVER_DIRECTORY}/db/state.db")
@@ -172,7 +190,8 @@ def data_on_disk(root: str = "") -> dict[str, t.Any]:
 
 
 def ask_api(kubectl: Kubectl) -> tuple[bool, dict[str, t.Any] | None]:
-    """Whether this server is ready and, if so, the cluster's nodes. Both are asked at once: each kubectl takes its time to start."""
+    """Whether this server is ready and, if so, the cluster's nodes. Both are asked at once: each kubectl takes its time
+    to start."""
     with ThreadPoolExecutor(max_workers=2) as pool:
         readiness = pool.submit(_or_none, kubectl.ready)
         nodes = pool.submit(_or_none, lambda: kubectl.get("/api/v1/nodes"))
@@ -185,8 +204,9 @@ def ask_api(kubectl: Kubectl) -> tuple[bool, dict[str, t.Any] | None]:
 def node_summary(node: dict[str, t.Any]) -> dict[str, t.Any]:
     """What matters of a Kubernetes Node.
 
-    Of its etcd member (condition EtcdIsVoter: k3s, pkg/etcd/etcd.go): `voter`, whether it counts for the majority, healthy or not, None where the node says
-    nothing; `learner`; `member_problem`, why it is not a healthy voter, "" for a learner, which is none yet.
+    Of its etcd member (condition EtcdIsVoter: k3s, pkg/etcd/etcd.go): `voter`, whether it counts for the majority,
+    healthy or not, None where the node says nothing; `learner`; `member_problem`, why it is not a healthy voter, "" for
+    a learner, which is none yet.
     """
     metadata, status = node["metadata"], node.get("status", {})
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
@@ -246,7 +266,8 @@ def _ca_digest(root: str) -> str:
 
 
 def _versions(digest: str, running_digest: str, root: str) -> tuple[str, str]:
-    """Version of the binary and of the process. The program is asked once, and its answer remembered by its digest: starting it takes longer than all else."""
+    """Version of the binary and of the process. The program is asked once, and its answer remembered by its digest:
+    starting it takes longer than all else."""
     known: dict[str, str] = {}
     with contextlib.suppress(OSError, ValueError), open(root + VERSIONS, encoding="utf-8") as file:
         known = dict(json.load(file))

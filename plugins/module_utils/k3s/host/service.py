@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The systemd unit of k3s: started, restarted only when its files say something else than it was started with, and waited for until it really works."""
+"""The systemd unit of k3s: started, restarted only when its files say something else than it was started with, and
+waited for until it really works."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ PROPERTIES = (
     "InvocationID",
 )
 FINAL_AFTER_LOOKS = 3
-"""A cause that stays is believed once so many looks in a row have found it: its message may be the last word of an attempt before."""
+"""A cause that stays is believed once so many looks in a row have found it: its message may be the last word of an
+attempt before."""
 JOURNAL_BEFORE_SECONDS = 120
 SERVER_LINE = re.compile(r"^[\"']?server[\"']?[ \t]*:.*\n?", re.MULTILINE)
 JOURNAL_LINES = 200
@@ -152,7 +154,10 @@ class Service:
         if action in {"start", "restart"} and left:
             record = inputs.record_path(self.unit)
             result["warnings"] = [
-                f"{record} does not tell what {self.unit} was started with, so the next run restarts it again: see its ExecStartPre."
+                (
+                    f"{record} does not tell what {self.unit} was started with, so the next run restarts it again: see "
+                    "its ExecStartPre."
+                )
             ]
         return result
 
@@ -202,7 +207,8 @@ class Service:
         return ("restart", ["its files would change"]) if self.options.pending else ("", [])
 
     def _refuse_removed(self) -> None:
-        """Not start a server that the cluster removed: the condition of its unit would keep systemd from it without a word."""
+        """Not start a server that the cluster removed: the condition of its unit would keep systemd from it without a
+        word."""
         if self.unit == paths.SERVER_UNIT and os.path.exists(self._root + paths.TOMBSTONE):
             raise PlatformError(
                 f"{self.unit} on {self.node} is not started: {journal.REMOVED} ({paths.TOMBSTONE}).",
@@ -231,8 +237,9 @@ class Service:
     def _leave_out_server(self) -> None:
         """Take the line `server` out of join.yaml until k3s works.
 
-        A server with data compares its shared files with those of the server that is named there, on some releases with what that one has on disk, and without
-        the line with its own copy of etcd (k3s v1.36.3: pkg/cluster/bootstrap.go, Bootstrap).
+        A server with data compares its shared files with those of the server that is named there, on some releases with
+        what that one has on disk, and without the line with its own copy of etcd (k3s v1.36.3:
+        pkg/cluster/bootstrap.go, Bootstrap).
         """
         file, aside = self._root + paths.JOIN_CONFIG, self._root + paths.JOIN_ASIDE
         with contextlib.suppress(FileNotFoundError):
@@ -285,8 +292,10 @@ class Service:
 
         if not wait_for(all_healthy, seconds=self.options.gate_timeout, interval=2, sleep=self._sleep):
             raise PlatformError(
-                f"{self.unit} on {self.node} needs a restart, but was left as it is, since another server might be missed: {'; '.join(problems)}",
-                next_step="Bring that server back (doctor.yml tells what is wrong with it) or remove it (remove-node.yml), and run it again.",
+                f"{self.unit} on {self.node} needs a restart, but was left as it is, since another server might be "
+                f"missed: {'; '.join(problems)}",
+                next_step="Bring that server back (doctor.yml tells what is wrong with it) or remove it "
+                "(remove-node.yml), and run it again.",
                 facts={"problems": list(problems)},
             )
 
@@ -300,7 +309,10 @@ class Service:
             if now["ActiveState"] == "active" and now["InvocationID"] != old_invocation and self._works():
                 return True
             if now["ActiveState"] != "active":
-                self._last_problem = f"the unit is {now['ActiveState']} ({now['SubState']}), after {now['NRestarts'] or 0} restarts by systemd"
+                self._last_problem = (
+                    f"the unit is {now['ActiveState']} ({now['SubState']}), after "
+                    f"{now['NRestarts'] or 0} restarts by systemd"
+                )
             # Only what it says from now on: before, it may have had other files.
             known = journal.known_cause(self._journal(began)[0])
             self._final_looks = self._final_looks + 1 if known and known.final else 0
@@ -348,7 +360,8 @@ class Service:
         return True
 
     def _agent_works(self) -> bool:
-        """The kubelet has its credentials, and its Node is registered; whether it is Ready, a server is asked later for all nodes at once."""
+        """The kubelet has its credentials, and its Node is registered; whether it is Ready, a server is asked later for
+        all nodes at once."""
         if not os.path.exists(self._root + paths.KUBELET_KUBECONFIG):
             self._last_problem = "it has not got the kubelet's credentials from a server yet"
             return False

@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Taking k3s off a host, as k3s's own killall and uninstall scripts do it (k3s, install.sh): containers, mounts, interfaces, packet filter rules, files.
+"""Taking k3s off a host, as k3s's own killall and uninstall scripts do it (k3s, install.sh): containers, mounts,
+interfaces, packet filter rules, files.
 
-What node_prepare set (kernel modules and settings) stays. Every step looks first, so a run that was cut off is continued by the next one, and a clean host is
-left alone.
+What node_prepare set (kernel modules and settings) stays. Every step looks first, so a run that was cut off is
+continued by the next one, and a clean host is left alone.
 """
 
 from __future__ import annotations
@@ -127,7 +128,8 @@ class Host:
             if not wait_for(lambda: not self.containers(), seconds=30):
                 raise PlatformError(
                     "Processes of containers do not end.",
-                    next_step="Look at them with `ps -ef | grep containerd-shim` on that host, or boot it; then run it again.",
+                    next_step="Look at them with `ps -ef | grep containerd-shim` on that host, or boot it; then run "
+                    "it again.",
                 )
         return [f"{len(found)} processes of containers"] if found else []
 
@@ -202,7 +204,8 @@ class Host:
                 if restored.exit_code != 0:
                     raise PlatformError(
                         f"The rules of {table} could not be written: {restored.error.strip()}.",
-                        next_step=f"See `{table}-save` on that host. Nothing was changed by this step: it replaces all rules at once or none.",
+                        next_step=f"See `{table}-save` on that host. Nothing was changed by this step: it replaces "
+                        "all rules at once or none.",
                     )
             changed.append(f"{len(lines) - len(kept)} rules of {table}")
         return changed

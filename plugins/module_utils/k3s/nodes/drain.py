@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Nodes without pods for a while: drained before their host is worked on, and given back afterwards.
 
-Who drained a node is written on it before it is drained, so that a node whose run was cut off is given back by the next one, and one that somebody
-else took out of service stays out.
+Who drained a node is written on it before it is drained, so that a node whose run was cut off is given back by the next
+one, and one that somebody else took out of service stays out.
 """
 
 from __future__ import annotations

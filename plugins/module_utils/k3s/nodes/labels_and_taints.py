@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Labels and taints of registered nodes.
 
-k3s takes `node-label` and `node-taint` at registration only, so they are reconciled through the API. What is ours is remembered in two annotations of the
-Node, so that what nobody wants any longer goes away, and everything else stays as it is.
+k3s takes `node-label` and `node-taint` at registration only, so they are reconciled through the API. What is ours is
+remembered in two annotations of the Node, so that what nobody wants any longer goes away, and everything else stays as
+it is.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ class Nodes:
         missing = [name for name in names if name not in found]
         if missing and seconds:
             raise PlatformError(
-                f"{_listed(missing)} {'has' if len(missing) == 1 else 'have'} not registered with the cluster in {seconds:g} s.",
+                f"{_listed(missing)} {'has' if len(missing) == 1 else 'have'} not registered with the cluster in "
+                f"{seconds:g} s.",
                 next_step="See on that host: systemctl status k3s k3s-agent; journalctl -u k3s -u k3s-agent -n 50",
                 facts={"missing": missing},
             )
@@ -136,14 +138,17 @@ class Nodes:
             return latest
         late = {name: node_state.why_not_ready(latest[name]) for name in names if not node_state.is_ready(latest[name])}
         raise PlatformError(
-            f"{_listed(list(late))} {'is' if len(late) == 1 else 'are'} not Ready: {'; '.join(f'{name}: {why}' for name, why in late.items())}",
-            next_step="See on that host: journalctl -u k3s -u k3s-agent -n 50; k3s kubectl describe node NAME. Without a pod network no node becomes Ready.",
+            f"{_listed(list(late))} {'is' if len(late) == 1 else 'are'} not Ready: "
+            f"{'; '.join(f'{name}: {why}' for name, why in late.items())}",
+            next_step="See on that host: journalctl -u k3s -u k3s-agent -n 50; k3s kubectl describe node NAME. "
+            "Without a pod network no node becomes Ready.",
             facts={"not_ready": late},
         )
 
 
 def desired(node: node_state.Node, entry: dict[str, t.Any]) -> node_state.Node:
-    """The Node as it should be: with the labels and taints of `entry`, without ours of before that it no longer names."""
+    """The Node as it should be: with the labels and taints of `entry`, without ours of before that it no longer
+    names."""
     after: node_state.Node = copy.deepcopy(node)
     metadata, spec = after["metadata"], after.setdefault("spec", {})
     annotations = metadata.get("annotations") or {}
@@ -178,7 +183,8 @@ def desired(node: node_state.Node, entry: dict[str, t.Any]) -> node_state.Node:
 def patch(before: node_state.Node, after: node_state.Node) -> list[dict[str, t.Any]]:
     """The JSON patch (RFC 6902) between the two that touches nothing else.
 
-    Kubelets and others write to a Node all the time; only who changes the same label or any taint gets in the way, by `test` or a missing key.
+    Kubelets and others write to a Node all the time; only who changes the same label or any taint gets in the way, by
+    `test` or a missing key.
     """
     operations: list[dict[str, t.Any]] = []
     for field in ("labels", "annotations"):

@@ -14,9 +14,10 @@ ETCD = "node-role.kubernetes.io/etcd"
 VOTER = "EtcdIsVoter"
 LEARNER = "MemberIsLearner"
 WITHOUT_VOTE = frozenset({LEARNER, "NotAMember", "ClusterRestored"})
-"""Reasons of EtcdIsVoter=False of nodes whose etcd member does not count for the majority: a learner (etcd.io/docs, learning/design-learner), none at all
-(k3s v1.35.5, pkg/etcd/etcd.go setEtcdStatusCondition), none since a restore (k3s/recovery/restore.py writes it). With any other, such as `Unhealthy`, there is a
-member that votes, or would if it answered."""
+"""Reasons of EtcdIsVoter=False of nodes whose etcd member does not count for the majority: a learner (etcd.io/docs,
+learning/design-learner), none at all (k3s v1.35.5, pkg/etcd/etcd.go setEtcdStatusCondition), none since a restore
+(k3s/recovery/restore.py writes it). With any other, such as `Unhealthy`, there is a member that votes, or would if it
+answered."""
 NETWORK_MISSING = re.compile(r"NetworkPluginNotReady|cni plugin not initialized|NetworkReady=false", re.IGNORECASE)
 
 Node = dict[str, t.Any]
@@ -46,7 +47,8 @@ def is_ready(node: Node) -> bool:
 def is_alive(node: Node) -> bool:
     """Ready, or only without a pod network.
 
-    Before Cilium is installed no node is Ready, though kubelet, API server and etcd run (k3s docs, networking/basic-network-options.md).
+    Before Cilium is installed no node is Ready, though kubelet, API server and etcd run (k3s docs,
+    networking/basic-network-options.md).
     """
     ready = condition(node, "Ready")
     return bool(
@@ -61,7 +63,8 @@ def is_voter(node: Node) -> bool:
 
 
 def has_vote(node: Node) -> bool:
-    """Whether the node has a member that counts for etcd's majority, healthy or not; one that says nothing yet counts."""
+    """Whether the node has a member that counts for etcd's majority, healthy or not; one that says nothing yet
+    counts."""
     said = condition(node, VOTER)
     return has_etcd(node) and not (said.get("status") == "False" and said.get("reason") in WITHOUT_VOTE)
 
@@ -78,7 +81,10 @@ def not_healthy(node: Node) -> str:
     if has_etcd(node) and not is_voter(node):
         said = condition(node, VOTER)
         if said.get("status") == "False" and has_vote(node):
-            return f"{name_of(node)} has an etcd member that is not healthy ({said.get('message') or said.get('reason') or 'no reason given'})"
+            return (
+                f"{name_of(node)} has an etcd member that is not healthy "
+                f"({said.get('message') or said.get('reason') or 'no reason given'})"
+            )
         return f"{name_of(node)} is no voter of etcd ({said.get('reason') or 'not yet'})"
     return ""
 

@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nodes leave the cluster: their pods by the eviction API, then the Node and with it the etcd member, then the node password.
+"""Nodes leave the cluster: their pods by the eviction API, then the Node and with it the etcd member, then the node
+password.
 
-k3s removes the etcd member when the Node is deleted, and keeps the Node until that is done (pkg/etcd/member_controller.go); this needs a majority of members.
+k3s removes the etcd member when the Node is deleted, and keeps the Node until that is done
+(pkg/etcd/member_controller.go); this needs a majority of members.
 """
 
 from __future__ import annotations
@@ -98,7 +100,8 @@ class Removal:
             why = "; ".join(f"{name}: {node_state.why_not_ready(nodes[name])}" for name in dead)
             raise PlatformError(
                 f"Pods can't be moved off a node that is not Ready ({why}); nothing was changed.",
-                next_step="Bring the host back and run it again; or, if it is gone for good, remove it without moving its pods: -e force=true.",
+                next_step="Bring the host back and run it again; or, if it is gone for good, remove it without "
+                "moving its pods: -e force=true.",
             )
 
     def drain(self, node: node_state.Node) -> None:
@@ -129,7 +132,8 @@ class Removal:
         unmanaged = UNMANAGED.search(said)
         if unmanaged:
             return PlatformError(
-                f"{name} was not drained: no controller would start these pods again elsewhere: {unmanaged['pods'].strip()}.",
+                f"{name} was not drained: no controller would start these pods again elsewhere: "
+                f"{unmanaged['pods'].strip()}.",
                 next_step="Delete them yourself, or let them be deleted: -e delete_unmanaged_pods=true.",
             )
         reasons: dict[tuple[str, str], str] = {}
@@ -141,15 +145,18 @@ class Removal:
             last = said.strip().splitlines()[-1] if said.strip() else "kubectl drain said nothing"
             return PlatformError(
                 f"{name} was not drained in {self._drain_timeout:g} s: {last}",
-                next_step=f"See what is still there: k3s kubectl get pods -A --field-selector spec.nodeName={name}; allow more time, and run it again.",
+                next_step=f"See what is still there: k3s kubectl get pods -A --field-selector spec.nodeName={name}; "
+                "allow more time, and run it again.",
             )
         texts = [
             f"{namespace}/{pod}{self._budgets(namespace, pod)}" if BUDGET in why else f"{namespace}/{pod} ({why})"
             for (namespace, pod), why in kept.items()
         ]
         return PlatformError(
-            f"{name} was not drained in {self._drain_timeout:g} s, and takes pods again; these could not be moved: {'; '.join(texts)}.",
-            next_step="Give that application one more replica elsewhere, or relax its PodDisruptionBudget while the node goes, and run it again.",
+            f"{name} was not drained in {self._drain_timeout:g} s, and takes pods again; these could not be moved: "
+            f"{'; '.join(texts)}.",
+            next_step="Give that application one more replica elsewhere, or relax its PodDisruptionBudget while the "
+            "node goes, and run it again.",
             facts={"blocked": [f"{namespace}/{pod}" for namespace, pod in kept]},
         )
 
@@ -201,8 +208,10 @@ class Removal:
         if not wait_for(gone, seconds=self._wait, interval=0.5, sleep=self._sleep):
             keeps = ", ".join(left[0]["metadata"].get("finalizers") or []) if left else ""
             raise PlatformError(
-                f"The Node {name} is being deleted, but is still there after {self._wait:g} s{f' (kept by {keeps})' if keeps else ''}.",
-                next_step="k3s takes it away once its etcd member is removed, for which a majority of members must run: see journalctl -u k3s on a server.",
+                f"The Node {name} is being deleted, but is still there after {self._wait:g} "
+                f"s{f' (kept by {keeps})' if keeps else ''}.",
+                next_step="k3s takes it away once its etcd member is removed, for which a majority of members must "
+                "run: see journalctl -u k3s on a server.",
             )
         if left and left[0]["metadata"].get("uid") != uid:
             raise PlatformError(
@@ -223,10 +232,11 @@ class Removal:
 
 
 def check_quorum(nodes: list[node_state.Node], names: list[str]) -> None:
-    """Whether these can be removed one after the other so that a majority of the etcd members that remain is healthy each time.
+    """Whether these can be removed one after the other so that a majority of the etcd members that remain is healthy
+    each time.
 
-    One that is ill may always go while another lives: its absence costs nothing, and after a restore the Nodes of servers that are no members any more
-    would else keep each other in the cluster.
+    One that is ill may always go while another lives: its absence costs nothing, and after a restore the Nodes of
+    servers that are no members any more would else keep each other in the cluster.
 
     Raises:
         PlatformError: it can't; says what to do first.
@@ -247,15 +257,18 @@ def check_quorum(nodes: list[node_state.Node], names: list[str]) -> None:
         if name not in ill and len(healthy) < len(names_left) // 2 + 1:
             others = [ill[other] for other in sorted(names_left & set(ill))]
             raise PlatformError(
-                f"Without {name}, {len(healthy)} of {len(names_left)} etcd members would be healthy, and no write possible: {'; '.join(others)}."
+                f"Without {name}, {len(healthy)} of {len(names_left)} etcd members would be healthy, and no write "
+                f"possible: {'; '.join(others)}."
                 " Nothing was changed.",
-                next_step="Bring those servers back, remove those first (named together, dead ones go first), or add a server; then run it again.",
+                next_step="Bring those servers back, remove those first (named together, dead ones go first), or add "
+                "a server; then run it again.",
                 facts={"members": sorted(names_left), "healthy": sorted(healthy)},
             )
 
 
 def selects(selector: dict[str, t.Any] | None, labels: dict[str, str]) -> bool:
-    """Whether a label selector of the API matches; of a PodDisruptionBudget (policy/v1), an empty one selects all and a missing one none."""
+    """Whether a label selector of the API matches; of a PodDisruptionBudget (policy/v1), an empty one selects all and a
+    missing one none."""
     if selector is None:
         return False
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waits until a cluster has got over a fault: this server serves, every node reports and is Ready, every etcd member votes. Runs on a server."""
+"""Waits until a cluster has got over a fault: this server serves, every node reports and is Ready, every etcd member
+votes. Runs on a server."""
 
 from __future__ import annotations
 
@@ -33,11 +34,13 @@ def run(parameters: dict[str, t.Any], _check_mode: bool, _hidden: set[str]) -> d
 
 
 class Watch:
-    """Looks again and again. `open_points`: what is still amiss; `whole_after`: seconds until nothing but reports was missing, None before that.
+    """Looks again and again. `open_points`: what is still amiss; `whole_after`: seconds until nothing but reports was
+    missing, None before that.
 
     Args:
-        reporting: whether each node must renew its lease meanwhile. A node stays Ready for 50 s after its last sign (kube-controller-manager,
-            node-monitor-grace-period), so just after a fault Ready alone proves nothing. The kubelet renews its lease every 10 s.
+        reporting: whether each node must renew its lease meanwhile. A node stays Ready for 50 s after its last sign
+            (kube-controller-manager, node-monitor-grace-period), so just after a fault Ready alone proves nothing. The
+            kubelet renews its lease every 10 s.
     """
 
     def __init__(

@@ -38,7 +38,8 @@ ECR_HOST = re.compile(r"[0-9]{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(
 """Amazon ECR, private registries (docs.aws.amazon.com/AmazonECR, registry_auth)."""
 
 EVICTION_SHARE = 0.15
-"""The kubelet begins to delete images and pods when less of the disk is free (kubernetes.io, concepts/scheduling-eviction/node-pressure-eviction)."""
+"""The kubelet begins to delete images and pods when less of the disk is free (kubernetes.io,
+concepts/scheduling-eviction/node-pressure-eviction)."""
 
 
 def group_problems(hosts: t.Sequence[Host]) -> list[Problem]:
@@ -77,7 +78,8 @@ def inventory_problems(hosts: t.Sequence[Host]) -> list[Problem]:
             else []
         ),
         "the machine id {}",
-        "they are the same machine, or clones: on each but one, rm /etc/machine-id && systemd-machine-id-setup, then reboot",
+        "they are the same machine, or clones: on each but one, rm /etc/machine-id && systemd-machine-id-setup, then "
+        "reboot",
     )
     problems += _clashes(
         hosts,
@@ -99,7 +101,8 @@ def unreachable_problems(hosts: t.Sequence[Host]) -> list[Problem]:
         Problem(
             host.name,
             f"it can't be looked at ({host.unreachable or 'no answer'})",
-            f"bring it back; or leave it out this time: --limit 'all:!{host.name}'; or, if it is gone for good, take it out of the inventory "
+            f"bring it back; or leave it out this time: --limit 'all:!{host.name}'; or, if it is gone for good, take "
+            "it out of the inventory "
             "and run with -e prune=true",
         )
         for host in hosts
@@ -161,7 +164,8 @@ def port_problems(host: Host, settings: Settings) -> list[Problem]:
             host.name,
             f"port {entry['port']}/{entry['protocol']} is taken by {entry['process']}"
             + (f" ({entry['unit']})" if entry.get("unit") else ""),
-            f"stop it{': systemctl disable --now ' + entry['unit'] if entry.get('unit') else ''}, or give it another port",
+            f"stop it{': systemctl disable --now ' + entry['unit'] if entry.get('unit') else ''}, or give it another "
+            "port",
         )
         for entry in host.node.get("ports_in_use") or []
         # Without a process it is the kernel's: the VXLAN interface that an earlier k3s left.
@@ -170,8 +174,8 @@ def port_problems(host: Host, settings: Settings) -> list[Problem]:
 
 
 def connection_findings(host: Host, hosts: t.Sequence[Host]) -> list[Problem]:
-    """Other hosts that this one gets no answer from. Only addresses that are the other's own are judged: one that leads there by way of a translation, as a
-    public one does, may well be closed to the neighbours."""
+    """Other hosts that this one gets no answer from. Only addresses that are the other's own are judged: one that leads
+    there by way of a translation, as a public one does, may well be closed to the neighbours."""
     owners = {
         address: other
         for other in hosts
@@ -214,8 +218,10 @@ def login_problems(hosts: t.Sequence[Host]) -> list[Problem]:
             if not login["ecr"] and not login["ecr_decided"]:
                 problems[registry] = Problem(
                     "",
-                    f"images come from {registry}, and the nodes have no login for Amazon ECR: functions would end in ImagePullBackOff",
-                    "set registries_ecr_login: true, and nodes use the role of their machine (roles/registries/README.md); or false, where pods bring "
+                    f"images come from {registry}, and the nodes have no login for Amazon ECR: functions would end "
+                    "in ImagePullBackOff",
+                    "set registries_ecr_login: true, and nodes use the role of their machine "
+                    "(roles/registries/README.md); or false, where pods bring "
                     "credentials of their own (image_pull_secrets)",
                 )
             elif login["ecr"] and not any(_matches(registry, str(pattern)) for pattern in login["ecr_match_images"]):
@@ -228,7 +234,8 @@ def login_problems(hosts: t.Sequence[Host]) -> list[Problem]:
 
 
 def _matches(registry: str, pattern: str) -> bool:
-    """As the kubelet compares a registry with matchImages: part by part of the host name (kubernetes, pkg/credentialprovider/keyring.go, URLsMatch)."""
+    """As the kubelet compares a registry with matchImages: part by part of the host name (kubernetes,
+    pkg/credentialprovider/keyring.go, URLsMatch)."""
     parts, wanted = registry.split("."), pattern.partition("/")[0].split(".")
     return len(parts) == len(wanted) and all(fnmatch.fnmatchcase(part, glob) for part, glob in zip(parts, wanted))
 
@@ -294,7 +301,8 @@ def identity_problems(host: Host) -> list[Problem]:
             Problem(
                 host.name,
                 "its k3s keeps its data in SQLite, which one server alone can use",
-                "convert it to etcd (start it once with cluster-init: true; docs.k3s.io/datastore/ha-embedded, existing single-node clusters), or reset.yml",
+                "convert it to etcd (start it once with cluster-init: true; docs.k3s.io/datastore/ha-embedded, "
+                "existing single-node clusters), or reset.yml",
             )
         )
     return problems
@@ -342,7 +350,8 @@ def warnings(host: Host) -> list[str]:
             said.append(f"{path} has less than {EVICTION_SHARE:.0%} free: the kubelet deletes images and pods there.")
     if node.get("selinux") == "enforcing" and not (host.desired.get("config") or {}).get("selinux"):
         said.append(
-            "SELinux is enforcing; install the package k3s-selinux and set selinux: true in k3s_config to confine containers."
+            "SELinux is enforcing; install the package k3s-selinux and set selinux: true in k3s_config to confine "
+            "containers."
         )
     if str((host.k3s.get("config") or {}).get("data-dir") or "/var/lib/rancher/k3s") != "/var/lib/rancher/k3s":
         said.append("its config.yaml sets data-dir, which this collection does not follow.")

@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is to be done on each host so that the inventory becomes the cluster: which server begins, which hosts join, stay, start again or replace a dead node.
+"""What is to be done on each host so that the inventory becomes the cluster: which server begins, which hosts join,
+stay, start again or replace a dead node.
 
-A pure function of what was found; all that is wrong is found at once, before anything is touched. Rules of etcd and k3s: k3s-io/docs, datastore/ha-embedded.
+A pure function of what was found; all that is wrong is found at once, before anything is touched. Rules of etcd and
+k3s: k3s-io/docs, datastore/ha-embedded.
 """
 
 from __future__ import annotations
@@ -29,13 +31,21 @@ UNCHANGEABLE = (
     "secrets-encryption",
     "secrets-encryption-provider",
 )
-"""Keys that keep their value for the life of a cluster; other critical ones can change when all servers start anew together."""
+"""Keys that keep their value for the life of a cluster; other critical ones can change when all servers start anew
+together."""
 
-KEEP_OUT = "wipe its disk, or run `systemctl disable k3s k3s-agent` on it, before it boots in this network: it would enter the cluster again"
-"""What to do about a host that left the cluster and could not be cleaned. k3s registers a removed agent anew, and lets a removed server join again
-(k3s v1.35.5, pkg/etcd/etcd.go Register); units of this collection do not start such a server (roles/k3s/templates/k3s.service.j2)."""
+KEEP_OUT = (
+    "wipe its disk, or run `systemctl disable k3s k3s-agent` on it, before it boots in this network: it would "
+    "enter the cluster again"
+)
+"""What to do about a host that left the cluster and could not be cleaned. k3s registers a removed agent anew, and lets
+a removed server join again (k3s v1.35.5, pkg/etcd/etcd.go Register); units of this collection do not start such a
+server (roles/k3s/templates/k3s.service.j2)."""
 
-KEEP_ENCRYPTION = "set secrets-encryption to what it is in k3s_server_config (docs.k3s.io/security/secrets-encryption says how a cluster changes it)"
+KEEP_ENCRYPTION = (
+    "set secrets-encryption to what it is in k3s_server_config "
+    "(docs.k3s.io/security/secrets-encryption says how a cluster changes it)"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +53,8 @@ class Cluster:
     """What there is already.
 
     Args:
-        state: `new` (no server has data), `running` (a server's API is ready) or `stopped` (there is data, and no server is ready).
+        state: `new` (no server has data), `running` (a server's API is ready) or `stopped` (there is data, and no
+            server is ready).
         live: servers whose API is ready; the first one's view counts.
         nodes: the cluster's nodes by name, empty unless it runs.
         ca_sha256: of its certificate authority; "" for a new one.
@@ -116,7 +127,8 @@ def make_plan(hosts: t.Sequence[Host], settings: Settings) -> dict[str, t.Any]:
 
 
 def observe(hosts: t.Sequence[Host]) -> tuple[Cluster, list[Problem]]:
-    """The cluster as the hosts that were looked at know it, decided by which servers live and not by their order in the inventory."""
+    """The cluster as the hosts that were looked at know it, decided by which servers live and not by their order in the
+    inventory."""
     servers = [host for host in hosts if host.role == "server" and host.known]
     live = [host for host in servers if host.is_live_server]
     holding = live or [host for host in servers if host.has_data]
@@ -134,7 +146,8 @@ def observe(hosts: t.Sequence[Host]) -> tuple[Cluster, list[Problem]]:
 
 
 def scope_problems(hosts: t.Sequence[Host], cluster: Cluster) -> list[Problem]:
-    """What can't be decided, as hosts are missing in this run: without a server that is ready, nobody tells what those hold."""
+    """What can't be decided, as hosts are missing in this run: without a server that is ready, nobody tells what those
+    hold."""
     left_out = [host.name for host in hosts if host.role == "server" and not host.in_play]
     if not left_out or cluster.state == RUNNING:
         return []
@@ -145,14 +158,16 @@ def scope_problems(hosts: t.Sequence[Host], cluster: Cluster) -> list[Problem]:
     return [
         Problem(
             "",
-            f"no server of this run is ready, and {', '.join(left_out)} {'is' if len(left_out) == 1 else 'are'} not part of it",
+            f"no server of this run is ready, and {', '.join(left_out)} {'is' if len(left_out) == 1 else 'are'} not "
+            "part of it",
             "run without --limit, or add a server that is ready to it: it knows the cluster",
         )
     ]
 
 
 def first_server(hosts: t.Sequence[Host]) -> str:
-    """The server that begins a new cluster: one that has begun already, as in a run that was cut off, else the first of the inventory."""
+    """The server that begins a new cluster: one that has begun already, as in a run that was cut off, else the first of
+    the inventory."""
     servers = [host for host in hosts if host.role == "server" and host.in_play and host.known]
     begun = [host for host in servers if host.k3s.get("cluster_init") and host.runs] or [
         host for host in servers if host.k3s.get("cluster_init")
@@ -172,7 +187,8 @@ def decide(host: Host, cluster: Cluster, first: str) -> tuple[str, list[Problem]
             Problem(
                 host.name,
                 "it holds the data of a member that the cluster, which is stopped, no longer has",
-                f"take it out of the inventory and run again; once the cluster answers, put it back, and remove-node.yml -e node={host.name} cleans it",
+                "take it out of the inventory and run again; once the cluster answers, put it back, and "
+                f"remove-node.yml -e node={host.name} cleans it",
             )
         ]
     if cluster.state == STOPPED:
@@ -184,7 +200,8 @@ def decide(host: Host, cluster: Cluster, first: str) -> tuple[str, list[Problem]
             Problem(
                 host.name,
                 "it holds the data of a member that the cluster no longer has",
-                f"clean it: ansible-playbook remove-node.yml -e node={host.name}; where it stays in the inventory, site.yml then lets it join anew",
+                f"clean it: ansible-playbook remove-node.yml -e node={host.name}; where it stays in the inventory, "
+                "site.yml then lets it join anew",
             )
         ]
     if member is None:
@@ -200,7 +217,8 @@ def _decide_new(host: Host, first: str) -> tuple[str, list[Problem]]:
             Problem(
                 host.name,
                 "it belongs to a cluster already, but no server of the inventory holds one",
-                "if the servers were lost: restore.yml; if it comes from another cluster: reset.yml with an inventory that has only this host",
+                "if the servers were lost: restore.yml; if it comes from another cluster: reset.yml with an "
+                "inventory that has only this host",
             )
         ]
     return "join", []
@@ -214,7 +232,8 @@ def _decide_blank(host: Host, member: dict[str, t.Any] | None) -> tuple[str, lis
             Problem(
                 host.name,
                 f"the cluster has a node {host.node_name} that is alive and is not this host",
-                "give this host another k3s_node_name; if it was made anew under the old name just now, wait a minute and run again",
+                "give this host another k3s_node_name; if it was made anew under the old name just now, wait a "
+                "minute and run again",
             )
         ]
     return "replace", []
@@ -279,7 +298,8 @@ def version_problems(play: t.Sequence[Host], cluster: Cluster, settings: Setting
 
 
 def gone_nodes(hosts: t.Sequence[Host], cluster: Cluster) -> list[dict[str, t.Any]]:
-    """Nodes of the cluster that no host of the inventory stands for, by name or address, and that did not join by themselves."""
+    """Nodes of the cluster that no host of the inventory stands for, by name or address, and that did not join by
+    themselves."""
     names = {host.node_name for host in hosts}
     left_out = set().union(*(host.own_names for host in hosts if not host.known))
     return [
@@ -302,7 +322,8 @@ def quorum_problems(
     replaced = {host.node_name for host in play if host.role == "server" and actions[host.name] == "replace"}
     leaving = replaced | {str(node["name"]) for node in gone if settings.prune}
     voters = {str(node["name"]): bool(node["alive"] and not node.get("member_problem")) for node in cluster.voters}
-    # A cluster that answers has its majority, and it does not lose it by a dead member's leaving, nor by that of a stale node after a restore.
+    # A cluster that answers has its majority, and it does not lose it by a dead member's leaving, nor by that of a
+    # stale node after a restore.
     out = sorted(name for name in leaving if voters.get(name))
     staying = [alive for name, alive in voters.items() if name not in leaving]
     if not out or sum(staying) > len(staying) // 2:
@@ -310,7 +331,8 @@ def quorum_problems(
     return [
         Problem(
             "",
-            f"without {', '.join(out)}, {sum(staying)} of {len(staying)} servers would be healthy, which is no majority",
+            f"without {', '.join(out)}, {sum(staying)} of {len(staying)} servers would be healthy, which is no "
+            "majority",
             "bring a server back, or add one, before any other leaves; where they are lost for good: restore.yml",
         )
     ]
@@ -323,7 +345,8 @@ def count_problems(
     gone: t.Sequence[t.Mapping[str, t.Any]],
     settings: Settings,
 ) -> list[Problem]:
-    """A change that leaves an even number of servers: one more machine to fail, and no failure more that is survived."""
+    """A change that leaves an even number of servers: one more machine to fail, and no failure more that is
+    survived."""
     servers = [host.name for host in hosts if host.role == "server"]
     staying = [str(node["name"]) for node in gone if node["control_plane"] and not settings.prune]
     leaving = [node for node in gone if node["control_plane"] and settings.prune]
@@ -336,8 +359,10 @@ def count_problems(
     return [
         Problem(
             "",
-            f"there would be {count} servers{counted}: an even number survives the loss of {(count - 1) // 2}, as {count - 1} would",
-            f"{fix}use {count - 1} or {count + 1} servers (k3s_even_servers_allowed: true goes on nevertheless, for a change in two steps)",
+            f"there would be {count} servers{counted}: an even number survives the loss of {(count - 1) // 2}, as "
+            f"{count - 1} would",
+            f"{fix}use {count - 1} or {count + 1} servers (k3s_even_servers_allowed: true goes on nevertheless, for "
+            "a change in two steps)",
         )
     ]
 
@@ -410,7 +435,10 @@ def changed_problems(
         elif cluster.state == STOPPED or alone:
             continue
         else:
-            fix = "servers can't change it one by one: stop k3s on all of them (systemctl stop k3s), then run again, which starts them together"
+            fix = (
+                "servers can't change it one by one: stop k3s on all of them (systemctl stop k3s), then run again, "
+                "which starts them together"
+            )
         problems.append(Problem("", f"{flag.name} is {_shown(old)} in the cluster and {_shown(new)} is asked for", fix))
     return problems
 
@@ -458,8 +486,8 @@ def host_plan(
 def server_url(host: Host, cluster: Cluster, hosts: t.Sequence[Host], settings: Settings) -> str:
     """The server that a host joins through.
 
-    Servers use a live server's own address: a load balancer may lead a server that is about to join to itself (k3s-io/k3s #9661). What a host has already
-    stays, as long as that server is in the inventory.
+    Servers use a live server's own address: a load balancer may lead a server that is about to join to itself
+    (k3s-io/k3s #9661). What a host has already stays, as long as that server is in the inventory.
     """
     others = [other for other in hosts if other.role == "server" and other.name != host.name]
     present = str(host.k3s.get("server_url") or "")
@@ -497,13 +525,16 @@ def messages(
             said.append(f"Node {node['name']} leaves the cluster, but k3s stays on its host: {KEEP_OUT}.")
         else:
             said.append(
-                f"Node {node['name']} is in the cluster and not in the inventory. A removed host that booted with its k3s comes back like this: put it into the"
-                f" inventory once more, and remove-node.yml -e node={node['name']} cleans it. Where the host is gone: -e prune=true."
+                f"Node {node['name']} is in the cluster and not in the inventory. A removed host that booted with "
+                "its k3s comes back like this: put it into the"
+                f" inventory once more, and remove-node.yml -e node={node['name']} cleans it. Where the host is "
+                "gone: -e prune=true."
             )
     servers = [host for host in hosts if host.role == "server"]
     if len(servers) % 2 == 0:
         said.append(
-            f"{len(servers)} servers survive the loss of {(len(servers) - 1) // 2}, as {len(servers) - 1} would: use an odd number."
+            f"{len(servers)} servers survive the loss of {(len(servers) - 1) // 2}, as {len(servers) - 1} would: use "
+            "an odd number."
         )
     return said
 
@@ -528,7 +559,8 @@ def _different_clusters(servers: t.Sequence[Host]) -> list[Problem]:
         Problem(
             "",
             f"the servers belong to {len(by_authority)} different clusters ({groups})",
-            "make one inventory for each cluster; where one of them is there by mistake, reset.yml with an inventory that has only its hosts",
+            "make one inventory for each cluster; where one of them is there by mistake, reset.yml with an inventory "
+            "that has only its hosts",
         )
     ]
 
@@ -572,8 +604,8 @@ def _agent_step(present: str, wanted: str) -> tuple[str, str] | None:
 
 
 def _node_ip(host: Host, cluster: Cluster) -> list[str]:
-    """Addresses to write down. A node that has begun without keeps without: addresses come and go (virtual ones, those of the pod network), and a change
-    of config.yaml is a restart."""
+    """Addresses to write down. A node that has begun without keeps without: addresses come and go (virtual ones, those
+    of the pod network), and a change of config.yaml is a restart."""
     if host.wanted_addresses:
         return host.wanted_addresses
     begun = host.has_data or host.node_name in cluster.nodes or host.k3s.get("role")

@@ -16,7 +16,8 @@ STARTED = ("active", "activating")
 """States of a unit that runs or will by itself."""
 
 JOINED_BY_ITSELF = ("wasmfaas.dev/join", "self")
-"""Label of nodes that no host of the inventory stands for and that come and go: terraform/modules/node_group/files/join_cluster.py sets it."""
+"""Label of nodes that no host of the inventory stands for and that come and go:
+terraform/modules/node_group/files/join_cluster.py sets it."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -64,7 +64,8 @@ def host_of(
 
 
 def _sources(role: str, variables: t.Mapping[str, t.Any]) -> dict[str, str]:
-    """The variable that a key was last set in; a role's defaults are not among a host's variables, but they are empty."""
+    """The variable that a key was last set in; a role's defaults are not among a host's variables, but they are
+    empty."""
     found: dict[str, str] = {}
     for variable in CONFIG_VARIABLES[role]:
         content = variables.get(variable)

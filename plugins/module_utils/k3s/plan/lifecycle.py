@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the playbooks for an existing cluster decide before they touch it: on which server to work, whom it concerns, and what stands in the way.
+"""What the playbooks for an existing cluster decide before they touch it: on which server to work, whom it concerns,
+and what stands in the way.
 
-The plan of site.yml wants every host there and healthy; these playbooks are for clusters that are not. Runs on the controller only.
+The plan of site.yml wants every host there and healthy; these playbooks are for clusters that are not. Runs on the
+controller only.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ class Cluster:
 
     @property
     def live(self) -> list[Host]:
-        """Servers whose API answers. Those that the cluster itself counts as healthy come first: a server that was cut off believes in itself for a while."""
+        """Servers whose API answers. Those that the cluster itself counts as healthy come first: a server that was cut
+        off believes in itself for a while."""
         return [host for host in self.servers if host.is_live_server]
 
     @property
@@ -77,7 +80,10 @@ def no_live_server(cluster: Cluster) -> list[Problem]:
     found = ", ".join(
         f"{host.name} {host.unreachable or host.k3s.get('service') or 'unknown'}" for host in cluster.servers
     )
-    fix = "run site.yml, which starts a stopped cluster; doctor.yml says more; without a majority of the servers, restore.yml or a new member"
+    fix = (
+        "run site.yml, which starts a stopped cluster; doctor.yml says more; without a majority of the servers, "
+        "restore.yml or a new member"
+    )
     return [Problem("", f"no server of the cluster answers ({found})", fix)]
 
 
@@ -127,7 +133,10 @@ def change_all(cluster: Cluster) -> Result:
         name for name in set(ready) - {host.node_name for host in cluster.hosts} if not is_elastic(ready[name])
     )
     if missing:
-        fix = "add the hosts, and clean with remove-node.yml those that were removed and came back; or remove the nodes with site.yml -e prune=true"
+        fix = (
+            "add the hosts, and clean with remove-node.yml those that were removed and came back; or remove the "
+            "nodes with site.yml -e prune=true"
+        )
         problems.append(Problem("", f"no host of the inventory has the nodes {', '.join(missing)}", fix))
     raise_if_any(problems)
     return cluster.common()
@@ -180,11 +189,13 @@ def remove(cluster: Cluster, names: t.Sequence[str], *, keep_hosts: bool = False
     without_host = [node for node in nodes if node not in {host.node_name for host in hosts}]
     if without_host:
         messages.append(
-            f"{', '.join(without_host)}: no host of the inventory stands for it, so k3s stays on it where it still exists: {KEEP_OUT}"
+            f"{', '.join(without_host)}: no host of the inventory stands for it, so k3s stays on it where it still "
+            f"exists: {KEEP_OUT}"
         )
     if unreachable:
         messages.append(
-            f"{', '.join(unreachable)}: cannot be reached, so k3s is still on it: {KEEP_OUT}; once it is reached, run this again, which cleans it"
+            f"{', '.join(unreachable)}: cannot be reached, so k3s is still on it: {KEEP_OUT}; once it is reached, "
+            "run this again, which cleans it"
         )
     reached = [host.name for host in hosts if host.known]
     clean, stop = ([], reached) if keep_hosts else (reached, [])
@@ -237,12 +248,14 @@ def restore(
     """On which server the snapshot is restored, and whether a run that was cut off is continued.
 
     Args:
-        backup: of k3s_backup_info; only `version`, `authority`, `s3` and `fetched` count. May be empty for a snapshot in a bucket that nothing is known of.
+        backup: of k3s_backup_info; only `version`, `authority`, `s3` and `fetched` count. May be empty for a snapshot
+            in a bucket that nothing is known of.
         identity: what tells this restore from others; hosts remember it (`k3s_restore` of their info).
         chosen: the server that the user wants; the first one where empty.
 
     Raises:
-        PlatformError: not confirmed, a server that would come back with the old data, or a version that cannot read the snapshot.
+        PlatformError: not confirmed, a server that would come back with the old data, or a version that cannot read the
+            snapshot.
     """
     servers = cluster.servers
     problems = not_confirmed(
@@ -289,7 +302,10 @@ def restore(
 def restore_problems(host: Host, needed: str) -> list[Problem]:
     if host.unreachable:
         if host.role == "server":
-            what = f"it cannot be reached ({host.unreachable}), and would bring back the cluster as it was before when it starts again"
+            what = (
+                f"it cannot be reached ({host.unreachable}), and would bring back the cluster as it was before "
+                "when it starts again"
+            )
             return [Problem(host.name, what, "bring it back; or, if it is gone for good, take it out of the inventory")]
         return [
             Problem(
@@ -310,7 +326,8 @@ def restore_problems(host: Host, needed: str) -> list[Problem]:
             Problem(
                 host.name,
                 "k3s is not installed there",
-                "run site.yml with these hosts first: it installs k3s and makes an empty cluster, which is then replaced",
+                "run site.yml with these hosts first: it installs k3s and makes an empty cluster, which is then "
+                "replaced",
             )
         ]
     if version.is_version(own) and version.is_version(needed):
@@ -322,7 +339,8 @@ def restore_problems(host: Host, needed: str) -> list[Problem]:
                 Problem(
                     host.name,
                     what,
-                    f"set k3s_version to {needed} and run upgrade.yml or, where the cluster is lost, reset.yml and site.yml first",
+                    f"set k3s_version to {needed} and run upgrade.yml or, where the cluster is lost, reset.yml and "
+                    "site.yml first",
                 )
             ]
         if (mine.major, mine.minor) > (theirs.major, theirs.minor + 1):

@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Backups on the controller: one folder each, with a snapshot of etcd, the tokens without which it cannot be restored, and what both belong to.
+"""Backups on the controller: one folder each, with a snapshot of etcd, the tokens without which it cannot be restored,
+and what both belong to.
 
-A folder gets its name when it is complete, so a run that was cut off leaves none that looks like a backup. Runs on the controller only.
+A folder gets its name when it is complete, so a run that was cut off leaves none that looks like a backup. Runs on the
+controller only.
 """
 
 from __future__ import annotations
@@ -112,7 +114,8 @@ def finish(folder: str, described: dict[str, t.Any], *, seconds: float) -> Backu
         digest = sha256(str(path / SNAPSHOT))
         if digest != described["sha256"]:
             raise PlatformError(
-                f"The snapshot {described['name']} arrived damaged: its sha256 is {digest}, on the server it is {described['sha256']}.",
+                f"The snapshot {described['name']} arrived damaged: its sha256 is {digest}, on the server it is "
+                f"{described['sha256']}.",
                 next_step="Run it again; if it happens again, look at the disks and the network between.",
             )
     elif not described["s3"]:
@@ -271,7 +274,10 @@ def summary(backup: Backup) -> str:
         if backup.s3
         else ""
     )
-    return f"{backup.path} ({backup.name}, {backup.size / 2**20:.1f} MiB, {backup.version}, {backup.created}{', ' + where if where else ''})"
+    return (
+        f"{backup.path} ({backup.name}, {backup.size / 2**20:.1f} MiB, {backup.version}, "
+        f"{backup.created}{', ' + where if where else ''})"
+    )
 
 
 def now() -> float:

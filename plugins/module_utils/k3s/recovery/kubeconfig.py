@@ -24,7 +24,8 @@ def for_controller(server_kubeconfig: str, *, name: str, server: str) -> Kubecon
     """k3s's own kubeconfig with names that don't clash and an address that others reach.
 
     Args:
-        server_kubeconfig: content of /etc/rancher/k3s/k3s.yaml, which says https://127.0.0.1:6443 and calls everything `default`.
+        server_kubeconfig: content of /etc/rancher/k3s/k3s.yaml, which says https://127.0.0.1:6443 and calls everything
+            `default`.
         name: of cluster, user and context.
         server: URL of the API.
     """
@@ -43,7 +44,8 @@ def for_controller(server_kubeconfig: str, *, name: str, server: str) -> Kubecon
 
 
 def merged(into: Kubeconfig, ours: Kubeconfig) -> Kubeconfig:
-    """`into` with our cluster, user and context in place of those of the same names; its current context stays, if it has one."""
+    """`into` with our cluster, user and context in place of those of the same names; its current context stays, if it
+    has one."""
     result = {"apiVersion": "v1", "kind": "Config", **into}
     for kind in KINDS:
         names = {entry["name"] for entry in ours[kind]}
@@ -53,7 +55,8 @@ def merged(into: Kubeconfig, ours: Kubeconfig) -> Kubeconfig:
 
 
 def server_in_use(path: Path, servers: t.Sequence[str]) -> str:
-    """The URL in the kubeconfig at `path` if it still is one of `servers`, else the first of them: so that a run without need changes nothing."""
+    """The URL in the kubeconfig at `path` if it still is one of `servers`, else the first of them: so that a run
+    without need changes nothing."""
     clusters = read(path).get("clusters") or [{}]
     present = (clusters[0].get("cluster") or {}).get("server", "")
     return present if present in servers else servers[0]
@@ -62,8 +65,8 @@ def server_in_use(path: Path, servers: t.Sequence[str]) -> str:
 def keep_user(path: Path, content: Kubeconfig, *, now: float | None = None) -> Kubeconfig:
     """`content` with the credentials that the kubeconfig at `path` has already, where they are as good.
 
-    Each server has a certificate of its own for the administrator, of the same authority: a run that asks another server than the last one, as after the
-    loss of the first, has no need to change the file.
+    Each server has a certificate of its own for the administrator, of the same authority: a run that asks another
+    server than the last one, as after the loss of the first, has no need to change the file.
 
     Args:
         now: seconds since 1970; the present where left out.

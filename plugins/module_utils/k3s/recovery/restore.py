@@ -1,13 +1,16 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Putting a cluster back to a snapshot: what is done on each host, in steps that a run which was cut off can take up again.
+"""Putting a cluster back to a snapshot: what is done on each host, in steps that a run which was cut off can take up
+again.
 
-The order is that of k3s's docs (cli/etcd-snapshot.md, datastore/backup-restore.md): stop all servers; on one of them let k3s replace its database by the
-snapshot and make itself the only member; take away the old database of the others, so that they join as new members.
+The order is that of k3s's docs (cli/etcd-snapshot.md, datastore/backup-restore.md): stop all servers; on one of them
+let k3s replace its database by the snapshot and make itself the only member; take away the old database of the others,
+so that they join as new members.
 
-Each host remembers in a file what was done for which snapshot, until the whole restore is finished. So a run that continues does not replace a database
-again that the restored cluster has already written to, and a later restore of the same snapshot starts from the beginning.
+Each host remembers in a file what was done for which snapshot, until the whole restore is finished. So a run that
+continues does not replace a database again that the restored cluster has already written to, and a later restore of the
+same snapshot starts from the beginning.
 """
 
 from __future__ import annotations
@@ -58,7 +61,8 @@ Reset = t.Callable[[t.Sequence[str], float], Completed]
 
 
 def remembered(path: str = "") -> dict[str, str]:
-    """`{identity, done}` of the restore that this host is in the middle of; empty where there is none. `path`: MEMORY where empty."""
+    """`{identity, done}` of the restore that this host is in the middle of; empty where there is none. `path`: MEMORY
+    where empty."""
     try:
         with open(path or MEMORY, encoding="utf-8") as file:
             read = json.load(file)
@@ -101,7 +105,8 @@ def reset(
         identity: of the snapshot; what a run that continues compares.
         snapshot: its path on this host, or its name in the bucket that config.yaml names.
         expected_sha256: of the file; not compared where empty.
-        authority: SHA-256 of the certificate authority of the cluster that the snapshot is of; what this host has of another cluster is put aside.
+        authority: SHA-256 of the certificate authority of the cluster that the snapshot is of; what this host has of
+            another cluster is put aside.
         local_although_bucket: config.yaml names a bucket, but `snapshot` is a file.
         seconds: how long it may take.
 
@@ -124,8 +129,9 @@ def reset(
         return True
     put_aside_another_cluster(authority)
     forget_servers()
-    # k3s leaves this flag after a reset and refuses another one until it is gone (k3s docs, cli/etcd-snapshot.md). It can only be of a run that was cut off
-    # between the reset and the note of it, since a server that started in between has removed it.
+    # k3s leaves this flag after a reset and refuses another one until it is gone (k3s docs, cli/etcd-snapshot.md). It
+    # can only be of a run that was cut off between the reset and the note of it, since a server that started in between
+    # has removed it.
     with contextlib.suppress(FileNotFoundError):
         os.unlink(RESET_FLAG)
     arguments = [paths.K3S_PROGRAM, "server", "--cluster-reset", f"--cluster-reset-restore-path={snapshot}"]
@@ -141,10 +147,12 @@ def reset(
 
 
 def clear(identity: str, *, authority: str = "", is_inactive: Inactive = inactive, check_mode: bool = False) -> bool:
-    """Take away this server's database, so that it joins the restored cluster as a new member; gives whether there was one to take away.
+    """Take away this server's database, so that it joins the restored cluster as a new member; gives whether there was
+    one to take away.
 
-    The tokens and the encryption key go with it: k3s refuses to join where they are newer than those of the snapshot, and brings the latter with the join
-    (k3s v1.36.3: pkg/cluster/bootstrap.go, ReconcileBootstrapData). All is renamed, not deleted: `finish` deletes it. Arguments and errors as of `reset`.
+    The tokens and the encryption key go with it: k3s refuses to join where they are newer than those of the snapshot,
+    and brings the latter with the join (k3s v1.36.3: pkg/cluster/bootstrap.go, ReconcileBootstrapData). All is renamed,
+    not deleted: `finish` deletes it. Arguments and errors as of `reset`.
     """
     before = remembered()
     if before.get("identity") == identity and before.get("done") == "cleared":
@@ -171,9 +179,11 @@ def clear(identity: str, *, authority: str = "", is_inactive: Inactive = inactiv
 
 
 def admit(identity: str, keep: t.Sequence[str], *, this_node: str, kubectl: Kubectl, check_mode: bool = False) -> bool:
-    """On the restored server, once its API answers: let the nodes in that exist, and forget those that do not; gives whether it did, and not an earlier run.
+    """On the restored server, once its API answers: let the nodes in that exist, and forget those that do not; gives
+    whether it did, and not an earlier run.
 
-    The snapshot knows nodes that are gone, passwords of hosts that were replaced since, and etcd members that are none any more.
+    The snapshot knows nodes that are gone, passwords of hosts that were replaced since, and etcd members that are none
+    any more.
 
     Args:
         keep: names of the nodes that hosts still have.
@@ -205,14 +215,16 @@ def admit(identity: str, keep: t.Sequence[str], *, this_node: str, kubectl: Kube
                 what=f"change the status of {name}",
             )
         if name != this_node:
-            # k3s checks a node's password against this secret, and makes it where it is missing (k3s docs, architecture.md).
+            # k3s checks a node's password against this secret, and makes it where it is missing (k3s docs,
+            # architecture.md).
             kubectl.delete(f"/api/v1/namespaces/kube-system/secrets/{name}.node-password.k3s")
     remember(identity, "admitted")
     return True
 
 
 def forget(identity: str, authority: str, *, check_mode: bool = False) -> bool:
-    """Take away what this node's agent has of another cluster: it gets certificates of the restored one at its next start. Gives whether there was something.
+    """Take away what this node's agent has of another cluster: it gets certificates of the restored one at its next
+    start. Gives whether there was something.
 
     The agent may run; it has read all of it.
     """
@@ -262,7 +274,8 @@ def compare(path: str, expected_sha256: str) -> None:
     if digest != expected_sha256:
         raise PlatformError(
             f"{path} on this host is not the snapshot: its sha256 is {digest}, it must be {expected_sha256}.",
-            next_step="Run restore.yml again: it transfers the snapshot anew. If it happens again, look at the disk of that host.",
+            next_step="Run restore.yml again: it transfers the snapshot anew. If it happens again, look at the disk "
+            "of that host.",
         )
 
 
@@ -270,7 +283,8 @@ def put_aside_another_cluster(authority: str) -> None:
     """Certificates and credentials of another cluster: k3s refuses to replace some of them by those of the snapshot."""
     if not authority or authority_digest() in ("", authority):
         return
-    # `tls` goes last, since it is what tells that the rest is of another cluster: without it, what lies there is the beginning of this very work.
+    # `tls` goes last, since it is what tells that the rest is of another cluster: without it, what lies there is the
+    # beginning of this very work.
     if os.path.exists(f"{BEFORE_OF_OTHER_CLUSTER}/tls"):
         shutil.rmtree(BEFORE_OF_OTHER_CLUSTER)
     os.makedirs(BEFORE_OF_OTHER_CLUSTER, mode=0o700, exist_ok=True)
@@ -280,7 +294,8 @@ def put_aside_another_cluster(authority: str) -> None:
 
 
 def forget_servers() -> None:
-    """k3s refuses a reset while its settings name a server to join (k3s, pkg/cli/server/server.go). The next site.yml writes one again."""
+    """k3s refuses a reset while its settings name a server to join (k3s, pkg/cli/server/server.go). The next site.yml
+    writes one again."""
     content = json.dumps({"token-file": paths.TOKEN}) + "\n"  # JSON is YAML
     os.makedirs(os.path.dirname(paths.JOIN_CONFIG), mode=0o700, exist_ok=True)
     whole_file.write(paths.JOIN_CONFIG, content)
@@ -289,7 +304,8 @@ def forget_servers() -> None:
 def run_alone(arguments: t.Sequence[str], seconds: float, *, lock: str = LOCK) -> Completed:
     """Run a program that must not run twice at once, even where the run that started it first was cut off.
 
-    The program inherits a lock and keeps it as long as it lives. Its output goes to a file, so that it does not die with whoever reads it.
+    The program inherits a lock and keeps it as long as it lives. Its output goes to a file, so that it does not die
+    with whoever reads it.
     """
     end = time.monotonic() + seconds
     os.makedirs(os.path.dirname(lock), mode=0o700, exist_ok=True)
@@ -329,14 +345,29 @@ def run_alone(arguments: t.Sequence[str], seconds: float, *, lock: str = LOCK) -
 def what_to_do(completed: Completed) -> str:
     said = f"{completed.output}{completed.error}".lower()
     if completed.exit_code == TIMED_OUT:
-        return "Look at the disk of that host, or give it longer with -e restore_timeout=SECONDS; then run restore.yml again."
+        return (
+            "Look at the disk of that host, or give it longer with -e restore_timeout=SECONDS; then run "
+            "restore.yml again."
+        )
     if "token" in said or "decrypt" in said or "cipher" in said or "passphrase" in said:
-        return "The token is not that of the time of the snapshot: use the one in the same backup, and run restore.yml again."
+        return (
+            "The token is not that of the time of the snapshot: use the one in the same backup, and run "
+            "restore.yml again."
+        )
     if "no space left" in said:
-        return "Free space below /var/lib/rancher on that host (server/db/etcd-old-* are databases of earlier restores), and run restore.yml again."
+        return (
+            "Free space below /var/lib/rancher on that host (server/db/etcd-old-* are databases of earlier "
+            "restores), and run restore.yml again."
+        )
     if "s3" in said or "bucket" in said:
-        return "Check the etcd-s3-* keys in k3s_server_config, and that the snapshot is in the bucket; then run restore.yml again."
-    return "See the output of the task; the databases of the other servers are still there. Use another backup, or run restore.yml again."
+        return (
+            "Check the etcd-s3-* keys in k3s_server_config, and that the snapshot is in the bucket; then run "
+            "restore.yml again."
+        )
+    return (
+        "See the output of the task; the databases of the other servers are still there. Use another backup, or "
+        "run restore.yml again."
+    )
 
 
 def step(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:

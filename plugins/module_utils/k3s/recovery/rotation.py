@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""New secrets for a running cluster, one host's part each: leaf certificates, tokens, the key that encrypts secrets in etcd.
+"""New secrets for a running cluster, one host's part each: leaf certificates, tokens, the key that encrypts secrets in
+etcd.
 
 What is done is read from the host each time, so that a run that was cut off is continued by the next one:
 
@@ -47,20 +48,24 @@ NEVER = 1_000_000
 AUTHORITY_SUFFIXES = ("-ca.crt", "-ca.nochain.crt")
 
 
-# --- Certificates -----------------------------------------------------------------------------------------------------------------------------------
+# --- Certificates
+# --------------------------------------------------------------------------------
 
 
 def leaves(unit: str) -> list[str]:
-    """Files of the certificates that k3s makes anew where they are missing. Those of the authorities are not among them."""
+    """Files of the certificates that k3s makes anew where they are missing. Those of the authorities are not among
+    them."""
     directory = f"{paths.SERVER_DIRECTORY}/tls" if unit == paths.SERVER_UNIT else paths.AGENT_DIRECTORY
     found = [*glob.glob(f"{directory}/*.crt"), *glob.glob(f"{directory}/etcd/*.crt")]
     return sorted(path for path in found if not path.endswith(AUTHORITY_SUFFIXES))
 
 
 def ages(unit: str) -> tuple[float, float]:
-    """When the oldest leaf certificate was made, and when the first one ends, in seconds since 1970; zeros where there are none.
+    """When the oldest leaf certificate was made, and when the first one ends, in seconds since 1970; zeros where there
+    are none.
 
-    A certificate's own beginning does not tell: k3s sets it to that of its authority (rancher/dynamiclistener, cert.NewSignedCert).
+    A certificate's own beginning does not tell: k3s sets it to that of its authority (rancher/dynamiclistener,
+    cert.NewSignedCert).
     """
     made, ends = [], []
     for path in leaves(unit):
@@ -82,7 +87,8 @@ def rotate_certificates(
 ) -> dict[str, t.Any]:
     """New keys and certificates for this host, unless they are younger than `minimum_age` seconds; the module's result.
 
-    As k3s docs, cli/certificate.md want it: stop, `k3s certificate rotate`, start; a server only while all others are healthy.
+    As k3s docs, cli/certificate.md want it: stop, `k3s certificate rotate`, start; a server only while all others are
+    healthy.
 
     Raises:
         PlatformError: another server is not healthy, or k3s does not start.
@@ -123,11 +129,13 @@ def certificates_module(params: dict[str, t.Any], check_mode: bool, hidden: set[
     )
 
 
-# --- Tokens -----------------------------------------------------------------------------------------------------------------------------------------
+# --- Tokens
+# --------------------------------------------------------------------------------
 
 
 def look_at_tokens(now: float) -> dict[str, t.Any]:
-    """Whether new tokens lie beside those in use, whether the cluster has them already, and how many hours old the one in use is."""
+    """Whether new tokens lie beside those in use, whether the cluster has them already, and how many hours old the one
+    in use is."""
     staged = [path for path in TOKEN_FILES.values() if os.path.exists(path + NEXT)]
     new = read_token(paths.TOKEN + NEXT)
     told = bool(staged) and read_token(paths.TOKEN + TOLD) == digest_of_staged()
@@ -147,9 +155,11 @@ def digest_of_staged() -> str:
 def begin_tokens(
     given: t.Mapping[str, str], *, minimum_age: float, now: float, check_mode: bool = False
 ) -> tuple[bool, bool]:
-    """Choose the new tokens, on the one server where the rotation begins; gives whether something changed, and whether there is something to do at all.
+    """Choose the new tokens, on the one server where the rotation begins; gives whether something changed, and whether
+    there is something to do at all.
 
-    What an earlier run has chosen stays. A given token that is in use already is not rotated; where none is given, it is generated.
+    What an earlier run has chosen stays. A given token that is in use already is not rotated; where none is given, it
+    is generated.
 
     Args:
         given: `server` and `agent`, passwords only, empty where they are to be generated.
@@ -190,9 +200,11 @@ def stage_tokens(new: t.Mapping[str, str], *, check_mode: bool = False) -> bool:
         # Colons and a leading K10 are of the token's secure form (k3s, pkg/clientaccess/token.go), and spaces get lost.
         if len(token) < SHORTEST_TOKEN or token.startswith("K10") or TOKEN_CHARACTERS.fullmatch(token) is None:
             raise PlatformError(
-                f"The new {kind} token cannot be used: it must have {SHORTEST_TOKEN} characters or more, only letters, digits and"
+                f"The new {kind} token cannot be used: it must have {SHORTEST_TOKEN} characters or more, only "
+                "letters, digits and"
                 " . _ ~ + / = -, and not begin with K10.",
-                next_step=f"Set k3s_{'token' if kind == 'server' else 'agent_token'} to such a value, or leave it empty to have one generated.",
+                next_step=f"Set k3s_{'token' if kind == 'server' else 'agent_token'} to such a value, or leave it "
+                "empty to have one generated.",
             )
         if read_token(TOKEN_FILES[kind] + NEXT) != token:
             changed = True
@@ -202,10 +214,12 @@ def stage_tokens(new: t.Mapping[str, str], *, check_mode: bool = False) -> bool:
 
 
 def tell_tokens(request: Request, *, check_mode: bool = False) -> bool:
-    """Tell the cluster the staged tokens; gives whether it had others before. k3s stores them in etcd, encrypted with the server token.
+    """Tell the cluster the staged tokens; gives whether it had others before. k3s stores them in etcd, encrypted with
+    the server token.
 
-    Through the server's own interface, as `k3s token rotate` does it (k3s, pkg/cli/token/token.go), since that command takes tokens as arguments only. An
-    agents' token that is new alone goes the same way, with the server token that is in use: nothing else makes k3s store it (see stored_tokens.py).
+    Through the server's own interface, as `k3s token rotate` does it (k3s, pkg/cli/token/token.go), since that command
+    takes tokens as arguments only. An agents' token that is new alone goes the same way, with the server token that is
+    in use: nothing else makes k3s store it (see stored_tokens.py).
 
     Raises:
         PlatformError: the server refused.
@@ -226,7 +240,8 @@ def tell_tokens(request: Request, *, check_mode: bool = False) -> bool:
 
 
 def activate_tokens(unit: str, *, check_mode: bool = False) -> bool:
-    """Let this host use the staged tokens from its next start on; gives whether it used others. The unit counts as stale afterwards."""
+    """Let this host use the staged tokens from its next start on; gives whether it used others. The unit counts as
+    stale afterwards."""
     files = (paths.TOKEN, paths.AGENT_TOKEN) if unit == paths.SERVER_UNIT else (paths.AGENT_TOKEN,)
     changed = False
     for path in files:
@@ -241,7 +256,8 @@ def activate_tokens(unit: str, *, check_mode: bool = False) -> bool:
 
 
 def in_form_of(old: str, new: str) -> str:
-    """A new password in the form of an old token: the secure form pins the cluster's authority, which stays the same."""
+    """A new password in the form of an old token: the secure form pins the cluster's authority, which stays the
+    same."""
     match = re.match(r"(K10[0-9a-f]{64}::[^:]+:)", old)
     return f"{match[1]}{new}" if match else new
 
@@ -304,7 +320,8 @@ def tokens_module(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) 
     return {"changed": changed}
 
 
-# --- Key that encrypts secrets ----------------------------------------------------------------------------------------------------------------------
+# --- Key that encrypts secrets
+# --------------------------------------------------------------------------------
 
 FINISHED = "reencrypt_finished"
 AT_REST = ("start", FINISHED)
@@ -386,7 +403,8 @@ def check_snapshot(name: str, *, directory: str = "", run: Run = run_on_host) ->
     if problem:
         raise PlatformError(
             f"The snapshot {path} is no way back from a rotation of the encryption key: {problem}",
-            next_step="Mend what keeps k3s from taking snapshots (see `k3s etcd-snapshot ls` there), then run it again. Nothing was rotated.",
+            next_step="Mend what keeps k3s from taking snapshots (see `k3s etcd-snapshot ls` there), then run it "
+            "again. Nothing was rotated.",
         )
 
 
@@ -400,28 +418,32 @@ def rotate_encryption_key(
     run: Run = run_on_host,
     now: t.Callable[[], float] = time.time,
 ) -> dict[str, t.Any]:
-    """Let k3s make a new key and encrypt all secrets with it, unless the key is younger than `minimum_age` seconds; the module's result.
+    """Let k3s make a new key and encrypt all secrets with it, unless the key is younger than `minimum_age` seconds; the
+    module's result.
 
     The servers must be restarted one by one afterwards; `restart_needed` tells whether some still have to.
 
     Args:
-        snapshot: name of the snapshot that was taken before. Older k3s stores the new key in etcd at the very end: a server that ends before has the only copy
-            of it (k3s-io/k3s #13763).
+        snapshot: name of the snapshot that was taken before. Older k3s stores the new key in etcd at the very end: a
+            server that ends before has the only copy of it (k3s-io/k3s #13763).
         snapshot_directory: where it lies; k3s's own directory where empty.
 
     Raises:
-        PlatformError: encryption is off, somebody else is rotating by hand, there is no snapshot, or it does not come to its end.
+        PlatformError: encryption is off, somebody else is rotating by hand, there is no snapshot, or it does not come
+            to its end.
     """
     status = encryption_status(run)
     if not status["enable"]:
         raise PlatformError(
             "Secrets are not encrypted in this cluster, so there is no key to rotate.",
-            next_step="k3s_hardening: true encrypts them in a new cluster; an existing one needs k3s v1.35 or newer for that (k3s #13403).",
+            next_step="k3s_hardening: true encrypts them in a new cluster; an existing one needs k3s v1.35 or newer "
+            "for that (k3s #13403).",
         )
     if status["stage"] not in (*AT_REST, *WORKING):
         raise PlatformError(
             f"Somebody is rotating the key step by step: the stage is {status['stage']}.",
-            next_step="Finish it with `k3s secrets-encrypt rotate`, `k3s secrets-encrypt reencrypt` and restarts between (k3s docs, secrets-encrypt.md).",
+            next_step="Finish it with `k3s secrets-encrypt rotate`, `k3s secrets-encrypt reencrypt` and restarts "
+            "between (k3s docs, secrets-encrypt.md).",
         )
     rotated = False
     if status["stage"] in AT_REST and key_age(status["activekey"], now()) >= minimum_age:
@@ -440,7 +462,8 @@ def rotate_encryption_key(
         if not check_mode:
             check_snapshot(snapshot, directory=snapshot_directory, run=run)
             completed = run([paths.K3S_PROGRAM, "secrets-encrypt", "rotate-keys"], timeout)
-            # The command waits for the whole work and gives up after 70 s, while the server goes on (k3s, pkg/cli/secretsencrypt).
+            # The command waits for the whole work and gives up after 70 s, while the server goes on (k3s,
+            # pkg/cli/secretsencrypt).
             if completed.exit_code not in (0, TIMED_OUT) and not went_on(run):
                 raise PlatformError(
                     f"k3s did not rotate the key: {last_line(completed)}",
@@ -464,7 +487,10 @@ def rotate_encryption_key(
 def state_of(status: t.Mapping[str, t.Any]) -> str:
     """What an earlier rotation has left, as a sentence; empty where it left nothing."""
     if status["stage"] in WORKING:
-        return f"An earlier rotation is at work (stage {status['stage']}): k3s still encrypts secrets with the key {status['activekey']}."
+        return (
+            f"An earlier rotation is at work (stage {status['stage']}): k3s still encrypts secrets with the key "
+            f"{status['activekey']}."
+        )
     if not status["hashmatch"]:
         why = f": {status['hasherror']}" if status["hasherror"] else ""
         return f"An earlier rotation has made the key {status['activekey']}, and not all servers run with it{why}."
@@ -488,7 +514,8 @@ def wait_for_reencryption(timeout: float, run: Run) -> dict[str, t.Any]:
 
     if not wait_for(done, seconds=timeout, interval=1):
         raise PlatformError(
-            f"After {timeout:g} s the secrets are not all encrypted with the new key{' (stage ' + found[-1]['stage'] + ')' if found else ''}.",
+            f"After {timeout:g} s the secrets are not all encrypted with the new "
+            f"key{' (stage ' + found[-1]['stage'] + ')' if found else ''}.",
             next_step="k3s does some 5 a second: run it again to wait longer, or with -e encryption_timeout=SECONDS.",
         )
     return found[-1]

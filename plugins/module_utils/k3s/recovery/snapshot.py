@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Snapshots of etcd on a server: take one, keep the newest, say all that a restore needs to know of it.
 
-k3s names a file `NAME-NODE-SECONDS` (k3s, pkg/etcd/snapshot.go) and adds `.zip` where it compresses. It prints the name in a form that changed between
-releases, so the folder is compared before and after instead.
+k3s names a file `NAME-NODE-SECONDS` (k3s, pkg/etcd/snapshot.go) and adds `.zip` where it compresses. It prints the name
+in a form that changed between releases, so the folder is compared before and after instead.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def run_on_host(arguments: t.Sequence[str], seconds: float) -> Completed:
 
 
 def snapshots(directory: str = DIRECTORY, *, name: str = "") -> list[Snapshot]:
-    """Snapshots in a folder, newest first; with `name`, only those that were taken under it. A folder that is not there has none."""
+    """Snapshots in a folder, newest first; with `name`, only those that were taken under it. A folder that is not there
+    has none."""
     found = []
     try:
         entries = list(os.scandir(directory))
@@ -120,7 +121,8 @@ def prune(
     run: Run = run_on_host,
     program: str = paths.K3S_PROGRAM,
 ) -> list[str]:
-    """Remove all but the newest `keep` of this node's snapshots under `name`, on disk and, where config.yaml says so, in S3.
+    """Remove all but the newest `keep` of this node's snapshots under `name`, on disk and, where config.yaml says so,
+    in S3.
 
     Gives the names of the removed files.
 
@@ -130,7 +132,8 @@ def prune(
     before = [snapshot.name for snapshot in snapshots(directory or DIRECTORY, name=name)]
     if len(before) <= keep:
         return []
-    # `--snapshot-retention` is the name in the docs, but some releases know only the alias (k3s, pkg/cli/cmds/etcd_snapshot.go has a stray comma in it).
+    # `--snapshot-retention` is the name in the docs, but some releases know only the alias (k3s,
+    # pkg/cli/cmds/etcd_snapshot.go has a stray comma in it).
     arguments = [program, "etcd-snapshot", "prune", f"--name={name}", f"--etcd-snapshot-retention={keep}"]
     completed = run([*arguments, *([f"--etcd-snapshot-dir={directory}"] if directory else [])], seconds)
     if completed.exit_code != 0:
@@ -157,7 +160,8 @@ def sha256(path: str) -> str:
 
 
 def password(token: str) -> str:
-    """The password of a token in any form: `K10<CA hash>::server:<password>`, `server:<password>` or the password alone (k3s docs, cli/token.md)."""
+    """The password of a token in any form: `K10<CA hash>::server:<password>`, `server:<password>` or the password alone
+    (k3s docs, cli/token.md)."""
     credentials = token.strip()
     match = re.fullmatch(r"K10[0-9a-f]*::(.*)", credentials)
     if match:
@@ -193,9 +197,15 @@ def what_to_do(completed: Completed) -> str:
     """The next step for a failed `k3s etcd-snapshot`."""
     said = f"{completed.output}{completed.error}".lower()
     if completed.exit_code == TIMED_OUT:
-        return "Look at the disk and the size of /var/lib/rancher/k3s/server/db on that host, or give it longer with -e snapshot_timeout=SECONDS."
+        return (
+            "Look at the disk and the size of /var/lib/rancher/k3s/server/db on that host, or give it longer with "
+            "-e snapshot_timeout=SECONDS."
+        )
     if "no space left" in said:
-        return "Free space below /var/lib/rancher on that host: `k3s etcd-snapshot ls` and `k3s etcd-snapshot delete NAME`."
+        return (
+            "Free space below /var/lib/rancher on that host: `k3s etcd-snapshot ls` and `k3s etcd-snapshot delete "
+            "NAME`."
+        )
     if "s3" in said or "bucket" in said:
         return "Check the etcd-s3-* keys in k3s_server_config, and that the host reaches the bucket."
     if "connection refused" in said or "not ready" in said or "503" in said:

@@ -3,10 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The tokens that k3s keeps for all servers together: in server/cred/passwd of each, and a copy in etcd.
 
-At each start k3s compares the two and refuses to start where the file differs and is newer (k3s v1.36.3: pkg/cluster/bootstrap.go, ReconcileBootstrapData).
-It rewrites the file whenever a server starts with another agent token, but saves it in etcd only at the first start of a cluster and when it is told the server
-token (pkg/daemons/control/deps, genUsers; pkg/cluster/storage.go, Save; pkg/server/handlers/token.go, tokenRotate). So the file has to hold the new tokens
-before the server token is told, on the server that is told, and must be the same on all servers afterwards.
+At each start k3s compares the two and refuses to start where the file differs and is newer (k3s v1.36.3:
+pkg/cluster/bootstrap.go, ReconcileBootstrapData). It rewrites the file whenever a server starts with another agent
+token, but saves it in etcd only at the first start of a cluster and when it is told the server token
+(pkg/daemons/control/deps, genUsers; pkg/cluster/storage.go, Save; pkg/server/handlers/token.go, tokenRotate). So the
+file has to hold the new tokens before the server token is told, on the server that is told, and must be the same on all
+servers afterwards.
 """
 
 from __future__ import annotations
@@ -34,10 +36,12 @@ from .snapshot import SERVER_CA, SERVER_TOKEN, Run, password, run_on_host
 
 PASSWD = f"{paths.SERVER_DIRECTORY}/cred/passwd"
 ASIDE = f"{PASSWD}.before-repair"
-"""Where `release` puts the file that k3s refused to start with. While it is there, etcd does not have the tokens of the servers."""
+"""Where `release` puts the file that k3s refused to start with. While it is there, etcd does not have the tokens of the
+servers."""
 BOOTSTRAP = "/v1-k3s/server-bootstrap"
 TIME_SKEW = 3
-"""Seconds by which a file must be newer than its copy to count as that (k3s v1.36.3: pkg/cluster/bootstrap.go, systemTimeSkew)."""
+"""Seconds by which a file must be newer than its copy to count as that (k3s v1.36.3: pkg/cluster/bootstrap.go,
+systemTimeSkew)."""
 JOURNAL_LINES = "200"
 STOP_SECONDS = 90.0
 FATAL = re.compile(r'level=fatal msg="([^\n]*)')
@@ -53,11 +57,13 @@ class NotAuthorized(PlatformError):
     """The server does not take this password."""
 
 
-# --- The file ---------------------------------------------------------------------------------------------------------------------------------------
+# --- The file
+# --------------------------------------------------------------------------------
 
 
 def users_of(text: str) -> dict[str, tuple[str, str]]:
-    """Password and role by user. A line is `PASSWORD,USER,USER,ROLE` (k3s v1.36.3: pkg/passwd/passwd.go); the lines have no order."""
+    """Password and role by user. A line is `PASSWORD,USER,USER,ROLE` (k3s v1.36.3: pkg/passwd/passwd.go); the lines
+    have no order."""
     records = [record for record in csv.reader(io.StringIO(text)) if len(record) > 1]
     return {record[1]: (record[0], record[3] if len(record) > 3 else "") for record in records}
 
@@ -81,7 +87,8 @@ def read_passwd() -> str:
 
 
 def wanted_text(*, server: str, agent: str) -> str:
-    """What the file must hold for these passwords; `agent` is empty where agents use the server token. Other users stay."""
+    """What the file must hold for these passwords; `agent` is empty where agents use the server token. Other users
+    stay."""
     users = users_of(read_passwd())
     users["server"] = (server, "k3s:server")
     users["node"] = (agent or server, "k3s:agent")
@@ -97,13 +104,15 @@ def write_passwd(*, server: str, agent: str) -> bool:
     return True
 
 
-# --- The copy in etcd -------------------------------------------------------------------------------------------------------------------------------
+# --- The copy in etcd
+# --------------------------------------------------------------------------------
 
 
 def unsaved(read: Reader) -> bool | None:
     """Whether k3s would refuse its next start because of the file; None where this server cannot tell.
 
-    A server gives its copy in etcd since v1.32.3 (k3s-io/k3s #11844). An older one, and one that cannot read etcd, gives the file itself, which tells nothing.
+    A server gives its copy in etcd since v1.32.3 (k3s-io/k3s #11844). An older one, and one that cannot read etcd,
+    gives the file itself, which tells nothing.
     """
     if os.path.exists(ASIDE):
         return True
@@ -132,10 +141,11 @@ def seconds_of(timestamp: str) -> int:
 
 
 def save(request: Request, *, server: str, agent: str) -> None:
-    """Have etcd take over the tokens of this server: `server` as the server token, new or the same, and `agent` for the agents.
+    """Have etcd take over the tokens of this server: `server` as the server token, new or the same, and `agent` for the
+    agents.
 
-    The file says so first, as k3s stores what is there when it is told the server token. Its time is then that of the copy, and newer than that of the file on
-    any other server, which takes the copy over at its next start.
+    The file says so first, as k3s stores what is there when it is told the server token. Its time is then that of the
+    copy, and newer than that of the file on any other server, which takes the copy over at its next start.
 
     Raises:
         PlatformError: the server refused.
@@ -148,7 +158,8 @@ def save(request: Request, *, server: str, agent: str) -> None:
     try:
         with_passwords(lambda secret: request("/v1-k3s/token", json.dumps({"newToken": server}).encode(), secret))
     except PlatformError:
-        # Or k3s would refuse its next start. Should it have stored them nevertheless, this is the older file, which it replaces by the copy.
+        # Or k3s would refuse its next start. Should it have stored them nevertheless, this is the older file, which it
+        # replaces by the copy.
         if times:
             whole_file.write(PASSWD, before, durable=True)
             os.utime(PASSWD, times)
@@ -162,9 +173,11 @@ def save(request: Request, *, server: str, agent: str) -> None:
 
 
 def settle(*, check_mode: bool = False) -> bool:
-    """After `save` on one server, have the file of this one say the same in the same order of lines; gives whether something changed.
+    """After `save` on one server, have the file of this one say the same in the same order of lines; gives whether
+    something changed.
 
-    A server that still runs with older tokens keeps its file: it is older than the copy, which k3s takes over at the next start.
+    A server that still runs with older tokens keeps its file: it is older than the copy, which k3s takes over at the
+    next start.
     """
     text = read_passwd()
     wanted = wanted_text(server=password(read_token(SERVER_TOKEN)), agent=password(read_token(paths.AGENT_TOKEN)))
@@ -178,11 +191,13 @@ def settle(*, check_mode: bool = False) -> bool:
     return changed
 
 
-# --- A server that k3s refuses to start on ----------------------------------------------------------------------------------------------------------
+# --- A server that k3s refuses to start on
+# --------------------------------------------------------------------------------
 
 
 def refused_files(run: Run = run_on_host) -> list[str]:
-    """The files that the last start of k3s called newer than their copy in etcd; empty where it runs, or ended for another reason."""
+    """The files that the last start of k3s called newer than their copy in etcd; empty where it runs, or ended for
+    another reason."""
     shown = run(["systemctl", "show", f"{paths.SERVER_UNIT}.service", "--property=ActiveState,LoadState"], 30).output
     state = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     if state.get("LoadState") != "loaded" or state.get("ActiveState") == "active":
@@ -208,10 +223,11 @@ def refused_files(run: Run = run_on_host) -> list[str]:
 
 
 def release(*, check_mode: bool = False, run: Run = run_on_host) -> dict[str, t.Any]:
-    """Make a server ready to start that refuses to because of these files: it is stopped, and the file with the tokens put aside, which k3s then makes anew.
+    """Make a server ready to start that refuses to because of these files: it is stopped, and the file with the tokens
+    put aside, which k3s then makes anew.
 
-    A newer file of another kind stays: it may be the only one with a key that secrets are encrypted with. What helps there is to compare with this server's own
-    copy of etcd, which k3s_service does with `alone`.
+    A newer file of another kind stays: it may be the only one with a key that secrets are encrypted with. What helps
+    there is to compare with this server's own copy of etcd, which k3s_service does with `alone`.
     """
     files = refused_files(run)
     if files and not check_mode:
@@ -222,15 +238,18 @@ def release(*, check_mode: bool = False, run: Run = run_on_host) -> dict[str, t.
     return {"changed": bool(files), "refused": files}
 
 
-# --- The server's own interface ---------------------------------------------------------------------------------------------------------------------
+# --- The server's own interface
+# --------------------------------------------------------------------------------
 
 T = t.TypeVar("T")
 
 
 def with_passwords(ask: t.Callable[[str], T]) -> T:
-    """Ask with the server token that k3s has on disk, and where that is not the one it was started with, with that of its settings.
+    """Ask with the server token that k3s has on disk, and where that is not the one it was started with, with that of
+    its settings.
 
-    A server lets in with the token of its start: it reads the file once (k3s v1.36.3: pkg/authenticator), also after it was told another one.
+    A server lets in with the token of its start: it reads the file once (k3s v1.36.3: pkg/authenticator), also after it
+    was told another one.
 
     Raises:
         PlatformError: it takes neither, or cannot be asked.

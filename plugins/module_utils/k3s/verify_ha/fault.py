@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lets a host do a fault to its own k3s for a while, and sees to it that it ends. Runs on the host; fault_program.py does it."""
+"""Lets a host do a fault to its own k3s for a while, and sees to it that it ends. Runs on the host; fault_program.py
+does it."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> di
 
 
 def begin(parameters: dict[str, t.Any], *, check_mode: bool = False) -> dict[str, t.Any]:
-    """Do the fault; it is done once this returns. Raises PlatformError where it can't be done, with nothing left of it."""
+    """Do the fault; it is done once this returns. Raises PlatformError where it can't be done, with nothing left of
+    it."""
     fault, seconds = parameters["fault"], parameters["seconds"]
     reason = impossible(parameters["unit"], fill_root=parameters["fill_root"]).get(fault, "")
     if reason:
@@ -156,9 +158,15 @@ def not_to_be_filled(directory: str) -> str:
         return str(error)
     size = status.f_blocks * status.f_frsize
     if not alone:
-        return f"{directory} has no file system of its own, all of the host would have no space (verify_ha_fill_root=true does it nevertheless)"
+        return (
+            f"{directory} has no file system of its own, all of the host would have no space "
+            "(verify_ha_fill_root=true does it nevertheless)"
+        )
     if size > FULL_BYTES:
-        return f"the file system of {directory} has {size / 2**30:.0f} GiB, more than {FULL_BYTES // 2**30} (verify_ha_fill_root=true does it nevertheless)"
+        return (
+            f"the file system of {directory} has {size / 2**30:.0f} GiB, more than {FULL_BYTES // 2**30} "
+            "(verify_ha_fill_root=true does it nevertheless)"
+        )
     if file_system_type(directory) in ("tmpfs", "ramfs"):
         return f"the file system of {directory} is in memory, filling it takes that"
     return ""

@@ -1,14 +1,17 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Does a fault to the k3s of this host for a while. A program of its own on a host: standard library, Python 3.9, no import of ours.
+"""Does a fault to the k3s of this host for a while. A program of its own on a host: standard library, Python 3.9, no
+import of ours.
 
     python3 fault_program.py hold STATE      does the fault, tells systemd that it is done, waits until its time is over
-    python3 fault_program.py undo STATE      puts everything back, however `hold` ended; harmless when there is nothing to put back
+    python3 fault_program.py undo STATE      puts everything back, however `hold` ended; harmless when there is nothing
+    to put back
 
-Runs as a service of its own whose ExecStopPost= is `undo`: systemd calls it when the time is over, when it is told to stop, and when `hold` is killed. So a
-fault ends by itself also when nobody reaches the host any more. Nothing of it outlives a reboot: rules and processes don't, units and state are in /run, and
-the file that fills a disk has no name, so that it is gone as soon as the process is.
+Runs as a service of its own whose ExecStopPost= is `undo`: systemd calls it when the time is over, when it is told to
+stop, and when `hold` is killed. So a fault ends by itself also when nobody reaches the host any more. Nothing of it
+outlives a reboot: rules and processes don't, units and state are in /run, and the file that fills a disk has no name,
+so that it is gone as soon as the process is.
 """
 
 from __future__ import annotations
@@ -73,7 +76,8 @@ def undo(path: str) -> None:
     write(path, {**state, "undone": True})
 
 
-# --- the faults: each does it, and gives what is to be done over and over meanwhile ------------------------------------
+# --- the faults: each does it, and gives what is to be done over and over meanwhile
+# ------------------------------------
 
 
 def kill(state: State, _path: str) -> t.Callable[[], None]:
@@ -170,7 +174,8 @@ def grow(descriptor: int, size: int, piece: int) -> bool:
     return True
 
 
-# --- undoing -----------------------------------------------------------------------------------------------------------
+# --- undoing
+# -----------------------------------------------------------------------------------------------------------
 
 
 def thaw(state: State) -> None:
@@ -224,7 +229,8 @@ def start_again(state: State) -> None:
         systemctl("start", "--no-block", f"{state['unit']}.service")
 
 
-# --- small parts -------------------------------------------------------------------------------------------------------
+# --- small parts
+# -------------------------------------------------------------------------------------------------------
 
 
 def nft_rules(ports: list[int]) -> str:
@@ -281,7 +287,8 @@ def main_process(unit: str) -> int:
 
 
 def start_time(process: int) -> str:
-    """When a process was started, in ticks since boot; "" where it is gone. With it a number says which process is meant."""
+    """When a process was started, in ticks since boot; "" where it is gone. With it a number says which process is
+    meant."""
     try:
         with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[19]

@@ -59,7 +59,8 @@ class Wishes:
 
 
 def plan(hosts: t.Sequence[Host], wishes: Wishes) -> dict[str, t.Any]:
-    """What will be done: `problems` (nothing is done where there is one), `steps`, `skipped`, `writer`, `servers` (URLs), `nodes`, `load_seconds`."""
+    """What will be done: `problems` (nothing is done where there is one), `steps`, `skipped`, `writer`, `servers`
+    (URLs), `nodes`, `load_seconds`."""
     servers = [host for host in hosts if host.role == "server"]
     cluster = next((host.cluster for host in servers if host.cluster), None)
     nodes = {node["name"]: node for node in (cluster or {}).get("nodes") or []}
@@ -146,7 +147,10 @@ def _health_problems(
         elif host.role == "server" and not (host.node.get("k3s") or {}).get("ready"):
             yield f"the API of {host.name} is not ready"
         if host.fault_active:
-            yield f"a fault is still being done on {host.name}: wait for its end, or run systemctl stop wasmfaas-verify-ha-fault there"
+            yield (
+                f"a fault is still being done on {host.name}: wait for its end, or run systemctl stop "
+                "wasmfaas-verify-ha-fault there"
+            )
     if cluster is None:
         yield "no server's API answers"
         return
@@ -236,7 +240,8 @@ def summary(document: dict[str, t.Any]) -> str:
     """One line."""
     gap, done = document["longest_gap"], sum(result["done"] for result in document["faults"])
     counted = (
-        f"{document['acknowledged']} acknowledged writes, {document['lost_values']} lost, longest gap {'?' if gap is None else gap} s "
+        f"{document['acknowledged']} acknowledged writes, {document['lost_values']} lost, longest gap "
+        f"{'?' if gap is None else gap} s "
         f"(limit {document['gap_limit']:g} s), {done} {'fault' if done == 1 else 'faults'}"
     )
     return f"{'Passed' if document['passed'] else 'FAILED'}: {counted}"
@@ -290,7 +295,10 @@ def _row(step: dict[str, t.Any], result: dict[str, t.Any]) -> list[str]:
 def _loss(load: dict[str, t.Any]) -> t.Iterator[str]:
     if load["lost_values"]:
         first = load["lost"][0]
-        yield f"{load['lost_values']} acknowledged writes are lost, such as {first['object']}/{first['key']} on {first['server']}"
+        yield (
+            f"{load['lost_values']} acknowledged writes are lost, such as {first['object']}/{first['key']} on "
+            f"{first['server']}"
+        )
     for server, why in sorted(load["unread"].items()):
         yield f"{server} could not be read at the end: {why}"
     if not load["acknowledged"]:

@@ -83,7 +83,8 @@ def start(directory: str, parameters: dict[str, t.Any]) -> dict[str, t.Any]:
         remove(directory)
         raise PlatformError(
             f"The load got no value through in {START_SECONDS} s: {said}.",
-            next_step="Let a host do it that reaches port 6443 of all servers: -e verify_ha_writer=HOST, an inventory name.",
+            next_step="Let a host do it that reaches port 6443 of all servers: -e verify_ha_writer=HOST, an "
+            "inventory name.",
         )
     return {"changed": True, "workers": read.workers}
 

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A namespace of its own, and the right to write ConfigMaps in it and nothing else, for the load of verify_ha. Runs on a server."""
+"""A namespace of its own, and the right to write ConfigMaps in it and nothing else, for the load of verify_ha. Runs on
+a server."""
 
 from __future__ import annotations
 

@@ -1,14 +1,16 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A constant load of API writes that remembers what was acknowledged. A program of its own on a host: standard library, Python 3.9, no import of ours.
+"""A constant load of API writes that remembers what was acknowledged. A program of its own on a host: standard library,
+Python 3.9, no import of ours.
 
     python3 load_program.py run SETTINGS       writes until the stop file appears or the time is over
     python3 load_program.py check SETTINGS     reads everything back from every server, prints a report as JSON
 
-Each worker writes to one server after another when one fails, as the load balancers in front of an API do. A value is written to a key of a ConfigMap that
-only this worker writes, and is recorded, and the record synced to disk, as soon as a server has acknowledged it and before the next one. A value that was
-acknowledged and can't be read later is a lost write; one that wasn't may be there or not.
+Each worker writes to one server after another when one fails, as the load balancers in front of an API do. A value is
+written to a key of a ConfigMap that only this worker writes, and is recorded, and the record synced to disk, as soon as
+a server has acknowledged it and before the next one. A value that was acknowledged and can't be read later is a lost
+write; one that wasn't may be there or not.
 """
 
 from __future__ import annotations
@@ -55,7 +57,8 @@ class Settings:
 
 
 class RequestFailed(Exception):
-    """A server did not acknowledge: it could not be asked, or answered with an error. `status` is 0 without an answer."""
+    """A server did not acknowledge: it could not be asked, or answered with an error. `status` is 0 without an
+    answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -226,7 +229,8 @@ def run(settings: Settings) -> None:
 
 
 def records(settings: Settings, kind: str) -> list[list[dict[str, t.Any]]]:
-    """The lines that each worker recorded, in order. A last line that was cut off is left out: nothing was told of it."""
+    """The lines that each worker recorded, in order. A last line that was cut off is left out: nothing was told of
+    it."""
     return [_lines(settings.path(f"{kind}-{number}.jsonl")) for number in range(settings.workers)]
 
 
@@ -241,8 +245,8 @@ def _lines(path: str) -> list[dict[str, t.Any]]:
 def check(settings: Settings) -> dict[str, t.Any]:
     """Every acknowledged value against what each server has now; and the gaps between acknowledgements.
 
-    `lost` has an entry for each value that a server that could be read does not have: server, object, key, wanted, found.
-    `unread` are servers that could not be read.
+    `lost` has an entry for each value that a server that could be read does not have: server, object, key, wanted,
+    found. `unread` are servers that could not be read.
     """
     acknowledged, failed = records(settings, "acknowledged"), records(settings, "failed")
     wanted = {(line["object"], line["key"]): line["value"] for lines in acknowledged for line in lines}
@@ -273,7 +277,8 @@ def check(settings: Settings) -> dict[str, t.Any]:
 
 
 def read_all(settings: Settings, server: str) -> dict[tuple[str, str], str]:
-    """All values of the load as one server has them, by object and key. Not from its cache: without resourceVersion, the API asks etcd's quorum."""
+    """All values of the load as one server has them, by object and key. Not from its cache: without resourceVersion,
+    the API asks etcd's quorum."""
     client, values, following = Client(settings), {}, ""
     try:
         while True:
@@ -303,10 +308,11 @@ def phases(
     marks: list[dict[str, t.Any]],
     now: float,
 ) -> list[dict[str, t.Any]]:
-    """What happened from each phase's first mark to the next phase's: number of writes, failed attempts, the longest time that one worker had to wait.
+    """What happened from each phase's first mark to the next phase's: number of writes, failed attempts, the longest
+    time that one worker had to wait.
 
-    A worker is one client of the API: its wait counts, also when others were served meanwhile. A wait that began before the phase, or outlasts it, counts
-    with its whole length in each phase that it touches. `marks` are in order.
+    A worker is one client of the API: its wait counts, also when others were served meanwhile. A wait that began before
+    the phase, or outlasts it, counts with its whole length in each phase that it touches. `marks` are in order.
     """
     begins: list[tuple[str, float]] = []
     for mark in marks:
@@ -341,7 +347,8 @@ def most_common(texts: t.Iterable[str]) -> dict[str, int]:
 
 
 def gaps(times: list[float], begin: float, end: float) -> list[float]:
-    """Seconds between the acknowledgements that touch begin..end. Where none came before `begin`, or none after `end`, that moment counts as one."""
+    """Seconds between the acknowledgements that touch begin..end. Where none came before `begin`, or none after `end`,
+    that moment counts as one."""
     points = sorted(times)
     if not points or points[0] > begin:
         points.insert(0, begin)

@@ -1,10 +1,11 @@
 """Makes this machine a node of its cluster: what a machine of an elastic group runs at its first boot.
 
-It needs nothing but Python 3.9 and systemd, which every image with cloud-init has; the AWS CLI is not on Debian's. It asks the metadata
-service who it is, SSM for the sha256 of its group's bundle and for the join token, S3 for the bundle, puts these in place and starts the
-agent. All of it is asked for again until it is there, up to a limit; nothing is put in place before everything has come and the checksum is
-right. At the limit one line on the console and in the journal says what is missing, and the machine powers off, so that its scaling group
-tries with another one (JOIN_ON_FAILURE=stay keeps it, to look at it).
+It needs nothing but Python 3.9 and systemd, which every image with cloud-init has; the AWS CLI is not on Debian's. It
+asks the metadata service who it is, SSM for the sha256 of its group's bundle and for the join token, S3 for the bundle,
+puts these in place and starts the agent. All of it is asked for again until it is there, up to a limit; nothing is put
+in place before everything has come and the checksum is right. At the limit one line on the console and in the journal
+says what is missing, and the machine powers off, so that its scaling group tries with another one (JOIN_ON_FAILURE=stay
+keeps it, to look at it).
 
 Bundle: s3://BUCKET/bundles/GROUP/SHA256.tar.gz, files and symbolic links below PLACES.
 """
@@ -62,7 +63,8 @@ def main() -> int:
     except Exception as error:  # also what nobody thought of: a machine that just sits there costs money
         why = error if isinstance(error, (NotYet, Refused)) else repr(error)
         say(
-            f"This machine did not join {configuration['cluster']} as {configuration['group']} within {configuration['seconds']} s: {why}",
+            f"This machine did not join {configuration['cluster']} as {configuration['group']} within "
+            f"{configuration['seconds']} s: {why}",
             console=True,
         )
         if os.environ.get("JOIN_ON_FAILURE", "replace") == "replace":
@@ -99,7 +101,8 @@ def join(configuration: dict, deadline: float) -> None:
 
 
 def node_settings(configuration: dict, me: dict) -> dict:
-    """What k3s is told of this one machine. The node's name is the instance's id: unique for ever, and the cloud controller finds it by that."""
+    """What k3s is told of this one machine. The node's name is the instance's id: unique for ever, and the cloud
+    controller finds it by that."""
     labels = {
         **configuration["labels"],
         "wasmfaas.dev/join": "self",  # site.yml does not take it for a node that was forgotten
@@ -129,7 +132,8 @@ def start(token_file: str, deadline: float) -> None:
             # The second: settings of the bundle that this kernel lacks are k3s's to judge.
             if done.returncode and command[0] != "restart":
                 raise NotYet(
-                    f"`systemctl {' '.join(command)}` failed: {done.stderr.strip()} See `journalctl -u {SERVICE}` on the machine."
+                    f"`systemctl {' '.join(command)}` failed: {done.stderr.strip()} See `journalctl -u {SERVICE}` on "
+                    "the machine."
                 )
         await_kubelet(min(deadline, time.monotonic() + START_SECONDS))
     except BaseException:
@@ -217,7 +221,8 @@ def fetch(me: dict, bucket: str, key: str, digest: str, path: str, deadline: flo
 
 
 def unpack(bundle: str) -> None:
-    """All names are looked at before any file is put in place. The checksum says who made the bundle, so this only guards against mistakes."""
+    """All names are looked at before any file is put in place. The checksum says who made the bundle, so this only
+    guards against mistakes."""
     try:
         with tarfile.open(bundle, "r:gz") as archive:
             members = [member for member in archive.getmembers() if not member.isdir()]
@@ -304,7 +309,8 @@ def ask(
 
 
 def signed(me: dict, service: str, method: str, url: str, headers: dict, body: bytes) -> dict:
-    """The headers with AWS's signature, version 4: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html"""
+    """The headers with AWS's signature, version 4:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html"""
     parts = urllib.request.urlparse(url)
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")  # noqa: UP017 - Python 3.9
     hashed = hashlib.sha256(body).hexdigest()
@@ -326,7 +332,8 @@ def signed(me: dict, service: str, method: str, url: str, headers: dict, body: b
     signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
     return {
         **headers,
-        "Authorization": f"AWS4-HMAC-SHA256 Credential={me['access_key']}/{scope}, SignedHeaders={names}, Signature={signature}",
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={me['access_key']}/{scope}, SignedHeaders={names}, "
+        f"Signature={signature}",
     }
 
 

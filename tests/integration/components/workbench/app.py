@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 from spin_sdk import http, key_value, redis, variables
 from spin_sdk.http import Request, Response
 
-# spin_sdk.sqlite does not load in this world (spin-sdk 3.4.1): it looks for a module name that two SQLite interfaces share.
+# spin_sdk.sqlite does not load in this world (spin-sdk 3.4.1): it looks for a module name that two SQLite interfaces
+# share.
 from spin_sdk.wit.imports import fermyon_spin_sqlite, spin_sqlite_sqlite
 from spin_sdk.wit.types import Err
 

@@ -88,7 +88,8 @@ MakeProject = collections.abc.Callable[..., Manifest]
 
 @pytest.fixture
 def make_project(tmp_path: Path) -> MakeProject:
-    """Writes a project folder and reads its manifest: (spin.toml or what to add to the smallest one, files by path, folder)."""
+    """Writes a project folder and reads its manifest: (spin.toml or what to add to the smallest one, files by path,
+    folder)."""
 
     def make(
         spin_toml: str | None = None,

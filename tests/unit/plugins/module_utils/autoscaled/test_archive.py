@@ -60,7 +60,8 @@ def test_other_programs_read_it(tmp_path: Path) -> None:
 
 
 def test_the_same_files_make_the_same_bytes(tmp_path: Path) -> None:
-    """Whatever their order, their place and their times; the value is written here so that a change of it is seen, as it replaces every machine."""
+    """Whatever their order, their place and their times; the value is written here so that a change of it is seen, as
+    it replaces every machine."""
     first, second = tmp_path / "first", tmp_path / "second"
     for path, seconds in ((first, 1), (second, 1_000_000)):
         path.write_bytes(b"program" * 20_000)

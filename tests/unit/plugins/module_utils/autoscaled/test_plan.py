@@ -71,7 +71,11 @@ def test_a_label_that_no_node_can_give_itself_is_told() -> None:
     found = plan_groups([(host(labels={"node-role.kubernetes.io/worker": "true"}), WASM)])
     assert "node-label" not in found["hosts"]["elastic-worker-wasm"]["config"]
     assert found["messages"] == [
-        "elastic-worker-wasm: a node can't give itself the label node-role.kubernetes.io/worker; machines that join by themselves are without."
+        (
+            "elastic-worker-wasm: a node can't give itself the label node-role.kubernetes.io/worker; machines that "
+            "join "
+            "by themselves are without."
+        )
     ]
 
 

@@ -1,8 +1,9 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""autoscaled/publish.py and autoscaled/refresh.py: what is asked of AWS, and nothing else. botocore's Stubber plays AWS and refuses every call that is not expected;
-S3 and SSM themselves are played by the moto server in tests/integration/test_elastic_join.py."""
+"""autoscaled/publish.py and autoscaled/refresh.py: what is asked of AWS, and nothing else. botocore's Stubber plays AWS
+and refuses every call that is not expected; S3 and SSM themselves are played by the moto server in
+tests/integration/test_elastic_join.py."""
 
 from __future__ import annotations
 

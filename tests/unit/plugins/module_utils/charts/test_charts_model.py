@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Charts as they are asked for, and what their workloads lack, by kubectl's answers; tests/integration/test_charts*.py have real API servers and helm."""
+"""Charts as they are asked for, and what their workloads lack, by kubectl's answers; tests/integration/test_charts*.py
+have real API servers and helm."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ import typing as t
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.charts import (
     component,
+    helm,
     helm_controller,
-    helm_program,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.charts.model import Chart
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
@@ -202,7 +203,7 @@ def test_daemons_on_nodes_that_are_down_are_no_fault_of_the_chart() -> None:
 
 def test_age_of_an_operation() -> None:
     info = {"last_deployed": "2026-11-22T10:00:00.123456789Z"}
-    assert helm_program._age({"info": info}) == pytest.approx(
-        helm_program._age({"info": {"last_deployed": "2026-11-22T11:00:00+01:00"}}), abs=1
+    assert helm._age({"info": info}) == pytest.approx(
+        helm._age({"info": {"last_deployed": "2026-11-22T11:00:00+01:00"}}), abs=1
     )
-    assert helm_program._age(None) == float("inf")
+    assert helm._age(None) == float("inf")

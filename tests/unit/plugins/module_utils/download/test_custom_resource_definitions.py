@@ -20,7 +20,10 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.download.custom_
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 
-TEXT = "# two, and an empty document\n---\nkind: CustomResourceDefinition\nmetadata: {name: a}\n---\n---\nkind: Thing\nmetadata: {name: b}\n"
+TEXT = (
+    "# two, and an empty document\n---\nkind: CustomResourceDefinition\nmetadata: {name: a}\n---\n---\nkind: "
+    "Thing\nmetadata: {name: b}\n"
+)
 DIGEST = hashlib.sha256(TEXT.encode()).hexdigest()
 
 

@@ -420,7 +420,8 @@ def test_build_that_fails_with_exit_code_0_deploys_nothing(deploy: Deploy, targe
 def test_artifact_stays_whole_while_another_run_builds_the_same_project(
     deploy: Deploy, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A deployment to several clusters builds in one folder several times, and each build takes the output of the one before away."""
+    """A deployment to several clusters builds in one folder several times, and each build takes the output of the one
+    before away."""
     from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.image_layout import ImageLayoutStore
 
     real = ImageLayoutStore.push

@@ -121,11 +121,27 @@ def test_name_by_which_the_folder_is_reached_is_no_matter(
 @pytest.mark.parametrize(
     "path",
     [
-        ".git/HEAD", ".git/objects/aa/bb", ".hg/x", ".svn/x", ".spin/logs/hello.txt", ".venv/bin/python", "venv/lib/x.py", "node_modules/left-pad/index.js",
-        "src/node_modules/x/y.js", "src/__pycache__/app.cpython-311.pyc", "src/app.pyc", ".mypy_cache/x", ".pytest_cache/x", ".ruff_cache/x", ".DS_Store",
-        "spin-dependencies.wit", "src/spin-dependencies.wit", ".cache/x", ".tox/x",
+        ".git/HEAD",
+        ".git/objects/aa/bb",
+        ".hg/x",
+        ".svn/x",
+        ".spin/logs/hello.txt",
+        ".venv/bin/python",
+        "venv/lib/x.py",
+        "node_modules/left-pad/index.js",
+        "src/node_modules/x/y.js",
+        "src/__pycache__/app.cpython-311.pyc",
+        "src/app.pyc",
+        ".mypy_cache/x",
+        ".pytest_cache/x",
+        ".ruff_cache/x",
+        ".DS_Store",
+        "spin-dependencies.wit",
+        "src/spin-dependencies.wit",
+        ".cache/x",
+        ".tox/x",
     ],
-)  # fmt: skip
+)
 def test_what_tools_leave_behind_is_no_change(folder: Path, digest: Digest, path: str) -> None:
     before = digest()
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -149,9 +165,16 @@ def test_a_whole_build_is_no_change(make_project: t.Callable[..., Manifest]) -> 
     )
     before = source_digest(manifest)
     for path in (
-        "rust/target/wasm32-wasip2/release/rust.wasm", "rust/target/debug/x.d", "rust/target/CACHEDIR.TAG", "js/dist/js.wasm",
-        "js/dist/chunks/a.js", "js/node_modules/x/y.js", "py/app.wasm", "py/__pycache__/app.cpython-311.pyc", "py/spin-dependencies.wit",
-    ):  # fmt: skip
+        "rust/target/wasm32-wasip2/release/rust.wasm",
+        "rust/target/debug/x.d",
+        "rust/target/CACHEDIR.TAG",
+        "js/dist/js.wasm",
+        "js/dist/chunks/a.js",
+        "js/node_modules/x/y.js",
+        "py/app.wasm",
+        "py/__pycache__/app.cpython-311.pyc",
+        "py/spin-dependencies.wit",
+    ):
         (manifest.folder / path).parent.mkdir(parents=True, exist_ok=True)
         (manifest.folder / path).write_bytes(os.urandom(8))
     assert source_digest(manifest) == before
@@ -249,8 +272,8 @@ def test_wasm_that_nobody_builds_is_a_source(make_project: t.Callable[..., Manif
 
 def test_dependency_by_path_is_a_source(make_project: t.Callable[..., Manifest]) -> None:
     lines = (
-        'dependencies_inherit_configuration = true\n[component.hello.dependencies]\n"a:b/c" = { path = "dist/plug.wasm" }\n'
-        + BUILT
+        'dependencies_inherit_configuration = true\n[component.hello.dependencies]\n"a:b/c" = { path = '
+        '"dist/plug.wasm" }\n' + BUILT
     )
     manifest = make_project(None, {"dist/plug.wasm": "1", ".gitignore": "dist"}, extra=lines)
     before = source_digest(manifest)
@@ -319,7 +342,8 @@ def test_ignored_files_agree_with_git_itself(folder: Path) -> None:
     if shutil.which("git") is None:
         pytest.skip("git is not installed, so there is no second opinion")
     (folder / ".gitignore").write_text(
-        "*.log\n/out*/\n!out-kept/\n**/tmp/*\n!**/tmp/keep\nfoo[0-9].txt\n\\!bang\nspace\\ \n/a/**/z\nstars/**\n!stars/keep\n!logs/\nb/\n!/deep/\n"
+        "*.log\n/out*/\n!out-kept/\n**/tmp/*\n!**/tmp/keep\nfoo[0-9].txt\n\\!bang\nspace\\ "
+        "\n/a/**/z\nstars/**\n!stars/keep\n!logs/\nb/\n!/deep/\n"
     )
     (folder / "src" / ".gitignore").write_text("/lib/*\n!lib/a.py\n")
     for path in (
@@ -391,7 +415,8 @@ def test_mounted_folder_of_a_component_without_a_build_is_a_source(make_project:
 def test_mounted_output_of_a_build_is_no_change(
     make_project: t.Callable[..., Manifest], mount: str, ignored: bool
 ) -> None:
-    """A static site: the component is Spin's file server, and its build makes the files. Before the first build there are none."""
+    """A static site: the component is Spin's file server, and its build makes the files. Before the first build there
+    are none."""
     lines = f'files = [{mount}, "web/logo.svg"]\n[component.hello.build]\ncommand = "npm run build"\nworkdir = "web"\n'
     files: dict[str, bytes | str] = {"app.wasm": "x", "web/index.jsx": "1", "web/logo.svg": "<svg/>"} | (
         {".gitignore": "dist"} if ignored else {}

@@ -22,9 +22,18 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_fu
 )
 
 RESULT: dict[str, t.Any] = {
-    "changed": True, "name": "hello", "namespace": "user1", "url": "http://h", "image": "r/hello@sha256:1", "digest": "sha256:1", "source_digest": "sha256:2",
-    "stages": {"build": 1.5}, "details": {"status": "ready"}, "summary": "s", "diff": {"before": {}, "after": {}},
-}  # fmt: skip
+    "changed": True,
+    "name": "hello",
+    "namespace": "user1",
+    "url": "http://h",
+    "image": "r/hello@sha256:1",
+    "digest": "sha256:1",
+    "source_digest": "sha256:2",
+    "stages": {"build": 1.5},
+    "details": {"status": "ready"},
+    "summary": "s",
+    "diff": {"before": {}, "after": {}},
+}
 
 
 @pytest.fixture
@@ -197,10 +206,19 @@ def test_nothing_is_removed_where_there_is_nothing(parameters: dict[str, t.Any])
 
 
 def deployed(**changes: t.Any) -> DeployResult:
-    return DeployResult(**{
-        "changed": True, "name": "hello", "namespace": "user1", "source_digest": "sha256:2", "url": "http://h", "image": "r/hello@sha256:" + "1" * 64,
-        "digest": "sha256:" + "1" * 64, "stages": {"build": 1.234, "registry": 0.5, "manifest": 0.001}, **changes,
-    })  # fmt: skip
+    return DeployResult(
+        **{
+            "changed": True,
+            "name": "hello",
+            "namespace": "user1",
+            "source_digest": "sha256:2",
+            "url": "http://h",
+            "image": "r/hello@sha256:" + "1" * 64,
+            "digest": "sha256:" + "1" * 64,
+            "stages": {"build": 1.234, "registry": 0.5, "manifest": 0.001},
+            **changes,
+        }
+    )
 
 
 @pytest.mark.parametrize(

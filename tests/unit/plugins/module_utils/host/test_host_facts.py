@@ -91,8 +91,14 @@ def test_listener_is_found_with_its_process() -> None:
 def test_process_and_unit_of_a_listener_are_read_from_proc(tmp_path: Path) -> None:
     (tmp_path / "proc/net").mkdir(parents=True)
     header = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-    line = "   0: 00000000:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0 0 10 0\n"
-    connected = "   1: 0100007F:094B 0100007F:1234 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 100 0 0 10 0\n"
+    line = (
+        "   0: 00000000:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 "
+        "0 0 10 0\n"
+    )
+    connected = (
+        "   1: 0100007F:094B 0100007F:1234 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 "
+        "100 0 0 10 0\n"
+    )
     (tmp_path / "proc/net/tcp6").write_text(header + line + connected)
     process = tmp_path / "proc/77"
     (process / "fd").mkdir(parents=True)

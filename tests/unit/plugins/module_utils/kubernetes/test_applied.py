@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether an object still is what was applied, told from its managed fields; tests/integration/test_charts.py has a real API server for it."""
+"""Whether an object still is what was applied, told from its managed fields; tests/integration/test_charts.py has a
+real API server for it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a node should be, what may be removed, and what kubectl says, without a cluster; tests/integration/test_k3s_nodes.py has a real API server."""
+"""What a node should be, what may be removed, and what kubectl says, without a cluster;
+tests/integration/test_k3s_nodes.py has a real API server."""
 
 from __future__ import annotations
 
@@ -166,7 +167,8 @@ def test_one_that_is_well_may_go_exactly_if_a_majority_of_the_rest_is_well_too(
         (["well", "well", "well", "dead", "dead"], (0,), False),
         (["well", "dead", "dead"], (1, 2), True),  # after a restore: the Nodes of two servers whose members are gone
         (["dead", "dead"], (0,), False),
-        # A member that does not answer is False as a learner is, but counts for the majority (k3s v1.35.5, pkg/etcd/etcd.go manageLearners).
+        # A member that does not answer is False as a learner is, but counts for the majority (k3s v1.35.5,
+        # pkg/etcd/etcd.go manageLearners).
         (["well", "well", "ill"], (0,), False),
         (["well", "well", "ill"], (2, 1), True),
         (["well", "well", "well", "ill", "ill"], (0,), False),
@@ -210,7 +212,10 @@ def test_selectors(selector: dict[str, t.Any] | None, labels: dict[str, str], se
     [
         ('Error from server (NotFound): nodes "x" not found', NotFound),
         (
-            'error: resource mapping not found for name: "x" namespace: "" from "STDIN": no matches for kind "Foo" in version "a/v1"',
+            (
+                'error: resource mapping not found for name: "x" namespace: "" from "STDIN": no matches for kind "Foo" '
+                'in version "a/v1"'
+            ),
             NotFound,
         ),
         ("Error from server (Conflict): Operation cannot be fulfilled on nodes", Conflict),

@@ -127,7 +127,16 @@ def test_no_front_no_status(tmp_path: Path) -> None:
 
 def test_secrets_are_not_shown_with_the_request(tmp_path: Path) -> None:
     request = runtime.StartRequest(
-        state_directory=tmp_path, runtime_directory=tmp_path, namespace="default", name="hello", digest="d", source_digest="s", settings_digest="t",
-        image="i", locked_application={}, open_blob=lambda _digest: (tmp_path / "none").open("rb"), variables={"token": "s3cret"},
-    )  # fmt: skip
+        state_directory=tmp_path,
+        runtime_directory=tmp_path,
+        namespace="default",
+        name="hello",
+        digest="d",
+        source_digest="s",
+        settings_digest="t",
+        image="i",
+        locked_application={},
+        open_blob=lambda _digest: (tmp_path / "none").open("rb"),
+        variables={"token": "s3cret"},
+    )
     assert "s3cret" not in repr(request)

@@ -130,7 +130,8 @@ def test_helper_for_the_host_gets_the_server_on_standard_input_only(home: Path) 
     _helper(
         home,
         "vault",
-        'cat > "$HOME/input"; echo "$*" > "$HOME/arguments"; echo \'{"ServerURL":"x","Username":"me","Secret":"from-helper"}\'',
+        'cat > "$HOME/input"; echo "$*" > "$HOME/arguments"; echo '
+        '\'{"ServerURL":"x","Username":"me","Secret":"from-helper"}\'',
     )
     _write(
         home / ".docker/config.json",

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The client against answers that a real registry gives only in bad moments; tests/integration/test_registry.py has the real one."""
+"""The client against answers that a real registry gives only in bad moments; tests/integration/test_registry.py has the
+real one."""
 
 from __future__ import annotations
 
@@ -315,7 +316,8 @@ def test_retries_end(registry: FakeRegistry, make_artifact: MakeArtifact) -> Non
     registry.blobs[artifact.config.digest] = artifact.config.data or b""
     with pytest.raises(
         PlatformError,
-        match=r"registry\.example\.com answered HTTP 503 \(UNAVAILABLE: maintenance\), while uploading blob sha256:.* to team/hello",
+        match=r"registry\.example\.com answered HTTP 503 \(UNAVAILABLE: maintenance\), while uploading blob "
+        r"sha256:.* to team/hello",
     ):
         _store().push("hello", artifact, tag="v1")
     assert registry.count("PUT") == TIMEOUTS.attempts and registry.manifests == {}
@@ -351,7 +353,8 @@ def test_the_first_error_stops_the_other_uploads(registry: FakeRegistry, make_ar
 
 @dataclasses.dataclass
 class TokenServer:
-    """A rule that makes the registry ask for tokens; all that were issued end at the given numbers of accepted requests."""
+    """A rule that makes the registry ask for tokens; all that were issued end at the given numbers of accepted
+    requests."""
 
     ends: tuple[int, ...] = ()
     refuse: bool = False
@@ -535,7 +538,8 @@ def test_refusals_say_what_to_do(
 @pytest.mark.parametrize(
     "detail",
     [
-        "write /var/lib/registry/docker/registry/v2/repositories/team/hello/_uploads/1/data: no space left on device",  # seen: Distribution 2.8
+        # seen: Distribution 2.8
+        "write /var/lib/registry/docker/registry/v2/repositories/team/hello/_uploads/1/data: no space left on device",
         {
             "DriverName": "filesystem",
             "Enclosed": {"Op": "write", "Path": "/var/lib/registry/docker", "Err": 28},

@@ -63,9 +63,11 @@ def raise_(error: Exception) -> t.NoReturn:
 
 
 class FakeKubernetesApi:
-    """The methods of KubernetesApi over a dictionary. Apply owns whole objects: it merges nothing and knows no other field manager.
+    """The methods of KubernetesApi over a dictionary. Apply owns whole objects: it merges nothing and knows no other
+    field manager.
 
-    With `runs` it plays the operator: each SpinApp gets a Deployment whose pods are ready, or crash where the image is among `crashing`.
+    With `runs` it plays the operator: each SpinApp gets a Deployment whose pods are ready, or crash where the image is
+    among `crashing`.
     """
 
     def __init__(self, *, missing: t.Collection[Kind] = (), runs: bool = False) -> None:
@@ -129,7 +131,8 @@ class FakeKubernetesApi:
 
     @staticmethod
     def _pass_webhook(spec: Object) -> None:
-        """Refuse what the operator's mutating webhook turns into null (spin-operator v0.6.1: api/v1alpha1/spinapp_types.go)."""
+        """Refuse what the operator's mutating webhook turns into null (spin-operator v0.6.1:
+        api/v1alpha1/spinapp_types.go)."""
         for check in (spec.get("checks") or {}).values():
             if "httpHeaders" not in check["httpGet"]:
                 raise PlatformError(
@@ -142,17 +145,41 @@ class FakeKubernetesApi:
         annotations = app["spec"]["podAnnotations"]
         crashes = app["spec"]["image"] in self.crashing
         ready = 0 if crashes else replicas
-        self.put(DEPLOYMENT, {
-            "metadata": {"name": name, "namespace": namespace, "generation": 1, "labels": {"core.spinkube.dev/app-name": name}},
-            "spec": {"replicas": replicas, "template": {"metadata": {"annotations": annotations}}},
-            "status": {"observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, "availableReplicas": ready, "readyReplicas": ready},
-        })  # fmt: skip
+        self.put(
+            DEPLOYMENT,
+            {
+                "metadata": {
+                    "name": name,
+                    "namespace": namespace,
+                    "generation": 1,
+                    "labels": {"core.spinkube.dev/app-name": name},
+                },
+                "spec": {"replicas": replicas, "template": {"metadata": {"annotations": annotations}}},
+                "status": {
+                    "observedGeneration": 1,
+                    "replicas": replicas,
+                    "updatedReplicas": replicas,
+                    "availableReplicas": ready,
+                    "readyReplicas": ready,
+                },
+            },
+        )
         waiting = {"waiting": {"reason": "CrashLoopBackOff"}} if crashes else {}
         ended = {"terminated": {"exitCode": 137}} if crashes else {}
-        self.put(POD, {
-            "metadata": {"name": f"{name}-pod", "namespace": namespace, "labels": {"core.spinkube.dev/app-name": name}, "annotations": annotations},
-            "status": {"containerStatuses": [{"state": waiting, "restartCount": 3 if crashes else 0, "lastState": ended}]},
-        })  # fmt: skip
+        self.put(
+            POD,
+            {
+                "metadata": {
+                    "name": f"{name}-pod",
+                    "namespace": namespace,
+                    "labels": {"core.spinkube.dev/app-name": name},
+                    "annotations": annotations,
+                },
+                "status": {
+                    "containerStatuses": [{"state": waiting, "restartCount": 3 if crashes else 0, "lastState": ended}]
+                },
+            },
+        )
 
     def create(self, kind: Kind, item: Object) -> Object:
         key = (kind.kind, item["metadata"]["namespace"], item["metadata"]["name"])

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A second version beside the first: its share, its end, and what it must never touch. The API server is a stand-in here."""
+"""A second version beside the first: its share, its end, and what it must never touch. The API server is a stand-in
+here."""
 
 from __future__ import annotations
 
@@ -450,5 +451,10 @@ def test_canary_is_listed_as_part_of_its_function(api: t.Any, wanted: t.Any) -> 
     (function,) = list_functions(api, None)
     assert function.image == wanted().image
     assert function.details["canary"] == {
-        "percent": 25, "image": NEW_IMAGE, "digest": "sha256:" + "2" * 64, "status": "ready", "replicas": 1, "ready_replicas": 1,
-    }  # fmt: skip
+        "percent": 25,
+        "image": NEW_IMAGE,
+        "digest": "sha256:" + "2" * 64,
+        "status": "ready",
+        "replicas": 1,
+        "ready_replicas": 1,
+    }

@@ -125,7 +125,10 @@ def test_run_before_a_crash_comes_first(api: t.Any) -> None:
         ("hello-c", False, None, ["hello-c now"]),
     ], "of one that waits for its next start there is one log, and of one that is well again the present one"
     assert module._text(logs) == [
-        "==> hello-a (waiting: CrashLoopBackOff, restarted 3 times, on worker-1, its run before, which ended with exit code 137) <==",
+        (
+            "==> hello-a (waiting: CrashLoopBackOff, restarted 3 times, on worker-1, its run before, which ended with "
+            "exit code 137) <=="
+        ),
         "hello-a before",
         "==> hello-b (not ready, restarted once, on worker-1, its run before, which ended with exit code 1) <==",
         "hello-b before",

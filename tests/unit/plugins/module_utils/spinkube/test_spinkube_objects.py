@@ -63,12 +63,16 @@ def test_smallest_function(wanted: t.Any) -> None:
         "checks": {
             "readiness": {
                 "httpGet": {"path": "/.well-known/spin/health", "httpHeaders": []},
-                "initialDelaySeconds": 1, "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 3, "successThreshold": 1,
+                "initialDelaySeconds": 1,
+                "periodSeconds": 1,
+                "timeoutSeconds": 1,
+                "failureThreshold": 3,
+                "successThreshold": 1,
             }
         },
         "replicas": 1,
         "podAnnotations": {REVISION: app["spec"]["podAnnotations"][REVISION]},
-    }  # fmt: skip
+    }
     assert route["apiVersion"] == "gateway.networking.k8s.io/v1"
     assert route["spec"] == {
         "parentRefs": [{"name": "wasmfaas", "namespace": "wasmfaas-system"}],
@@ -234,7 +238,8 @@ def revision_and_digest(
 
 
 def test_what_changes_the_pods_changes_the_revision(wanted: t.Any) -> None:
-    """The operator sees no change of a Secret, and a SpinApp's status tells no generation: only the revision rolls and is waited for."""
+    """The operator sees no change of a Secret, and a SpinApp's status tells no generation: only the revision rolls and
+    is waited for."""
     variants = [
         (wanted(), ClusterSettings()),
         (wanted(image="registry.example/functions/hello@sha256:" + "2" * 64), ClusterSettings()),
@@ -279,7 +284,8 @@ def test_route_has_the_host_without_its_port(wanted: t.Any, url: str) -> None:
 
 
 def strict(schema: t.Any) -> t.Any:
-    """A CRD's schema as JSON Schema that refuses unknown fields, as the API server does for our field manager's mistakes only by dropping them."""
+    """A CRD's schema as JSON Schema that refuses unknown fields, as the API server does for our field manager's
+    mistakes only by dropping them."""
     if isinstance(schema, list):
         return [strict(item) for item in schema]
     if not isinstance(schema, dict):

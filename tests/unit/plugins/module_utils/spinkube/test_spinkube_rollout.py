@@ -150,7 +150,8 @@ def test_crash_is_hopeless_from_the_third_restart_on(fake_api: t.Any, reason: st
 
 @pytest.mark.parametrize("reason", sorted(CRASHES))
 def test_crash_that_may_pass_is_waited_for_and_told_at_the_end(fake_api: t.Any, reason: str) -> None:
-    """Several pods of a fresh artifact that start on one node at once collide in the shim; their second or third restart works."""
+    """Several pods of a fresh artifact that start on one node at once collide in the shim; their second or third
+    restart works."""
     api = fake_api()
     api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 1}))
     api.put(POD, pod("", name="hello-a"))
@@ -196,7 +197,11 @@ def test_log_and_memory_are_those_of_the_pod_that_fails(fake_api: t.Any) -> None
         ("50M", "give it more memory (the limit is 48 MiB"),
         (
             "96Mi",
-            "exit code 137 means that the shim could not run it, or that its memory was too little (the limit is 96 MiB)",
+            (
+                "exit code 137 means that the shim could not run it, or that its memory was too little (the limit is "
+                "96 "
+                "MiB)"
+            ),
         ),
         ("1Gi", "its memory was too little (the limit is 1024 MiB)"),
         (None, "its memory was too little (there is no limit)"),

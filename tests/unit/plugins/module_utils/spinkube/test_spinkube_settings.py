@@ -115,11 +115,29 @@ def test_load_that_is_no_number_is_refused() -> None:
 
 
 PARAMETERS: dict[str, t.Any] = {
-    "replicas": None, "autoscale": None, "load": None, "hostname": None, "domain": None, "gateway": "wasmfaas-system/wasmfaas",
-    "executor": "containerd-shim-spin", "image_pull_secrets": [], "service_account": None, "resources": None, "invocation_limits": None, "runtime_config": None,
-    "components": [], "probe_path": "", "probe_address": None, "probe_ca_file": None, "tls": None, "memory": None, "cpu": None,
-    "shim_version": None, "wait": True, "wait_timeout": 120,
-}  # fmt: skip
+    "replicas": None,
+    "autoscale": None,
+    "load": None,
+    "hostname": None,
+    "domain": None,
+    "gateway": "wasmfaas-system/wasmfaas",
+    "executor": "containerd-shim-spin",
+    "image_pull_secrets": [],
+    "service_account": None,
+    "resources": None,
+    "invocation_limits": None,
+    "runtime_config": None,
+    "components": [],
+    "probe_path": "",
+    "probe_address": None,
+    "probe_ca_file": None,
+    "tls": None,
+    "memory": None,
+    "cpu": None,
+    "shim_version": None,
+    "wait": True,
+    "wait_timeout": 120,
+}
 
 
 def test_parameters_become_settings() -> None:

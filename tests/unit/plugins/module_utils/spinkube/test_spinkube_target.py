@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What differs, what is applied, what is put back. The API server is a stand-in here; the integration tests have the real one."""
+"""What differs, what is applied, what is put back. The API server is a stand-in here; the integration tests have the
+real one."""
 
 from __future__ import annotations
 

@@ -175,7 +175,10 @@ def test_newest_state_of_a_digest_is_taken(api: t.Any, wanted: t.Any) -> None:
         ("A" * 12, "is no digest"),
         (
             digest(9),
-            "no version of user1/hello with the digest sha256:9+ is known \\(known: sha256:222222222222, sha256:111111111111\\)",
+            (
+                "no version of user1/hello with the digest sha256:9+ is known \\(known: sha256:222222222222, "
+                "sha256:111111111111\\)"
+            ),
         ),
     ],
 )

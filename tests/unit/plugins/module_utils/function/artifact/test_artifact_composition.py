@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which dependencies are composed, and which are refused. The stand-in wac_stub has wac's command line and nothing of its work."""
+"""Which dependencies are composed, and which are refused. The stand-in wac_stub has wac's command line and nothing of
+its work."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifes
 )
 
 WAC_STUB = """#!{python}
-'''wac_stub: takes exactly `plug --plug FILE… SOCKET -o OUTPUT`, each file being there, and writes what the test laid ready.'''
+'''wac_stub: takes exactly `plug --plug FILE… SOCKET -o OUTPUT`, and writes what the test laid ready.'''
 import os, pathlib, shutil, sys, time
 arguments = sys.argv[1:]
 assert arguments.pop(0) == "plug", sys.argv

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rules of the locked application (Spin v4.0.2: crates/locked-app/src/locked.rs, crates/loader/src/local.rs, crates/oci/src/client.rs)."""
+"""The rules of the locked application (Spin v4.0.2: crates/locked-app/src/locked.rs, crates/loader/src/local.rs,
+crates/oci/src/client.rs)."""
 
 from __future__ import annotations
 
@@ -113,7 +114,8 @@ def test_contents_of_128_bytes_stand_inline_and_larger_ones_do_not() -> None:
 
 
 def test_inline_contents_name_their_digest_too() -> None:
-    """Spin and the shim look a component's source up by digest alone: inline only would be "content missing expected digest"."""
+    """Spin and the shim look a component's source up by digest alone: inline only would be "content missing expected
+    digest"."""
     assert content_reference(blob(b"\0asm\x01\0\0\0")) == {
         "inline": "AGFzbQEAAAA",
         "digest": blob(b"\0asm\x01\0\0\0").digest,
@@ -154,7 +156,8 @@ def test_trap_5_sqlite_databases_become_metadata_databases(tmp_path: Path) -> No
 def test_metadata_of_a_component_holds_the_rest_sorted(tmp_path: Path) -> None:
     component = component_of(
         tmp_path,
-        'key_value_stores = ["default"]\nai_models = ["llama2-chat"]\ndescription = "does it"\nallowed_outbound_hosts = ["https://b", "https://a"]\n'
+        'key_value_stores = ["default"]\nai_models = ["llama2-chat"]\ndescription = "does '
+        'it"\nallowed_outbound_hosts = ["https://b", "https://a"]\n'
         '[component.c.build]\ncommand = "make"\nworkdir = "src"\nwatch = ["src/**/*.c"]',
     )
     assert component["metadata"] == {
@@ -197,7 +200,8 @@ def test_no_component_keeps_its_dependencies_as_they_are_composed(tmp_path: Path
 def test_application_variables(tmp_path: Path) -> None:
     application = lock(
         tmp_path,
-        f'{HEAD}[variables]\nz = {{ required = true, secret = true }}\na = {{ default = "", description = "what" }}\nm = {{ default = "x", secret = false }}\n'
+        f'{HEAD}[variables]\nz = {{ required = true, secret = true }}\na = {{ default = "", description = "what" '
+        f'}}\nm = {{ default = "x", secret = false }}\n'
         f'{HTTP}[component.c]\nsource = "c.wasm"',
     )
     assert application["variables"] == {
@@ -212,7 +216,8 @@ def test_application_variables(tmp_path: Path) -> None:
 def test_metadata_of_the_application(tmp_path: Path) -> None:
     application = lock(
         tmp_path,
-        'spin_manifest_version = 2\n[application]\nname = "a"\nversion = "1.2.3"\ndescription = "d"\nauthors = ["A <a@example.com>", "B"]\n'
+        'spin_manifest_version = 2\n[application]\nname = "a"\nversion = "1.2.3"\ndescription = "d"\nauthors = ["A '
+        '<a@example.com>", "B"]\n'
         f'{HTTP}[component.c]\nsource = "c.wasm"',
     )
     assert application["metadata"] == {
@@ -245,7 +250,8 @@ def test_trap_5_no_file_source_is_left(tmp_path: Path) -> None:
 def test_global_settings_of_the_only_trigger_type_are_repeated_for_old_readers(tmp_path: Path) -> None:
     application = lock(
         tmp_path,
-        f'{HEAD}[application.trigger.redis]\naddress = "redis://r:6379"\n[[trigger.redis]]\nchannel = "x"\ncomponent = "c"\n[component.c]\nsource = "c.wasm"',
+        f'{HEAD}[application.trigger.redis]\naddress = "redis://r:6379"\n[[trigger.redis]]\nchannel = "x"\ncomponent '
+        '= "c"\n[component.c]\nsource = "c.wasm"',
     )
     assert application["metadata"]["trigger"] == {"address": "redis://r:6379", "type": "redis"}
     assert application["metadata"]["triggers"] == {"redis": {"address": "redis://r:6379"}}
@@ -254,7 +260,8 @@ def test_global_settings_of_the_only_trigger_type_are_repeated_for_old_readers(t
 def test_two_trigger_types_have_no_trigger_in_the_metadata(tmp_path: Path) -> None:
     application = lock(
         tmp_path,
-        f'{HEAD}[application.trigger.redis]\naddress = "redis://r:6379"\n[[trigger.redis]]\nchannel = "x"\ncomponent = "c"\n'
+        f'{HEAD}[application.trigger.redis]\naddress = "redis://r:6379"\n[[trigger.redis]]\nchannel = "x"\ncomponent '
+        '= "c"\n'
         f'{HTTP}[component.c]\nsource = "c.wasm"',
     )
     assert "trigger" not in application["metadata"]
@@ -264,8 +271,10 @@ def test_two_trigger_types_have_no_trigger_in_the_metadata(tmp_path: Path) -> No
 def test_triggers_are_sorted_by_type_and_else_as_written(tmp_path: Path) -> None:
     application = lock(
         tmp_path,
-        f'{HEAD}[application.trigger.redis]\naddress = "redis://r:6379"\n[[trigger.redis]]\nchannel = "x"\ncomponent = "c"\n'
-        '[[trigger.http]]\nroute = "/z"\ncomponent = "c"\n[[trigger.http]]\nroute = "/a"\ncomponent = "c"\n[component.c]\nsource = "c.wasm"',
+        f'{HEAD}[application.trigger.redis]\naddress = "redis://r:6379"\n[[trigger.redis]]\nchannel = "x"\ncomponent '
+        '= "c"\n'
+        '[[trigger.http]]\nroute = "/z"\ncomponent = "c"\n[[trigger.http]]\nroute = "/a"\ncomponent = '
+        '"c"\n[component.c]\nsource = "c.wasm"',
     )
     assert [(trigger["id"], trigger["trigger_config"].get("route")) for trigger in application["triggers"]] == [
         ("c-http-trigger", "/z"),
@@ -277,7 +286,8 @@ def test_triggers_are_sorted_by_type_and_else_as_written(tmp_path: Path) -> None
 def test_trigger_settings_are_sorted_at_every_level(tmp_path: Path) -> None:
     application = lock(
         tmp_path,
-        f'{HEAD}[[trigger.http]]\nroute = "/x"\nexecutor = {{ type = "wagi", entrypoint = "main", argv = "a" }}\ncomponent = "c"\n'
+        f'{HEAD}[[trigger.http]]\nroute = "/x"\nexecutor = {{ type = "wagi", entrypoint = "main", argv = "a" '
+        f'}}\ncomponent = "c"\n'
         '[component.c]\nsource = "c.wasm"',
     )
     assert json.dumps(application["triggers"][0]["trigger_config"]) == (

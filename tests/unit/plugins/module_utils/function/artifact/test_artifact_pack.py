@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rules of the OCI artifact (Spin v4.0.2: crates/oci/src/client.rs; containerd-shim-spin v0.24.0: src/source.rs; containerd: core/unpack)."""
+"""The rules of the OCI artifact (Spin v4.0.2: crates/oci/src/client.rs; containerd-shim-spin v0.24.0: src/source.rs;
+containerd: core/unpack)."""
 
 from __future__ import annotations
 
@@ -198,7 +199,10 @@ def test_trap_8_nothing_is_named_created(packed: t.Callable[..., Artifact]) -> N
 
 
 def test_empty_annotations_are_left_out(make_project: t.Callable[..., Manifest], tmp_path: Path) -> None:
-    toml = 'spin_manifest_version = 2\n[application]\nname = "a"\n[[trigger.http]]\nroute = "/..."\ncomponent = "c"\n[component.c]\nsource = "c.wasm"'
+    toml = (
+        'spin_manifest_version = 2\n[application]\nname = "a"\n[[trigger.http]]\nroute = "/..."\ncomponent = '
+        '"c"\n[component.c]\nsource = "c.wasm"'
+    )
     manifest = make_project(toml, {"c.wasm": MODULE})
     artifact = pack(manifest, {"c": manifest.folder / "c.wasm"}, {}, minimum_spin_version="", work_directory=tmp_path)
     assert parts(artifact)[0]["annotations"] == {"org.opencontainers.image.title": "a"}
@@ -317,7 +321,10 @@ def test_archives_of_two_components_hold_their_own_files(
 ) -> None:
     toml = 'spin_manifest_version = 2\n[application]\nname = "a"\n'
     for name, files in (("one", '"assets/*"'), ("two", '"other.txt"')):
-        toml += f'[[trigger.http]]\nroute = "/{name}"\ncomponent = "{name}"\n[component.{name}]\nsource = "{name}.wasm"\nfiles = [{files}]\n'
+        toml += (
+            f'[[trigger.http]]\nroute = "/{name}"\ncomponent = "{name}"\n[component.{name}]\nsource = '
+            f'"{name}.wasm"\nfiles = [{files}]\n'
+        )
     artifact = make(
         make_project(
             toml, {**many_files(500), "other.txt": "other", "one.wasm": MODULE, "two.wasm": MODULE + b"\0\1a"}

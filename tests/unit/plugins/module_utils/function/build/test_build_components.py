@@ -149,7 +149,8 @@ def test_components_build_in_order_and_the_first_failure_ends_it(tmp_path: Path)
 
 
 def _ends(process_id: int) -> bool:
-    """Whether it ends within a minute. One that nobody has waited for yet has ended too: not every first process of a machine waits for strays at once."""
+    """Whether it ends within a minute. One that nobody has waited for yet has ended too: not every first process of a
+    machine waits for strays at once."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
@@ -165,7 +166,8 @@ def test_time_out_ends_the_command_with_all_its_children(run: Run, tmp_path: Pat
     started = time.monotonic()
     with pytest.raises(PlatformError, match=r"did not end within 1 s and was stopped") as caught:
         run(
-            "echo begun; sleep 600 & echo $! > child; (trap '' TERM HUP INT; sleep 600 & echo $! > grandchild; wait) & wait",
+            "echo begun; sleep 600 & echo $! > child; (trap '' TERM HUP INT; sleep 600 & echo $! > grandchild; wait) "
+            "& wait",
             timeout=1,
         )
     assert time.monotonic() - started < 120  # and not the 600 s that its children sleep

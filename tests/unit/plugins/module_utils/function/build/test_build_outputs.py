@@ -292,7 +292,8 @@ def test_file_in_version_control_may_be_given_and_is_deployed_with_a_warning(
 def test_output_in_a_directory_that_may_not_be_written_is_deployed_with_a_warning(
     build: BuildProject, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As what a link leads to in the stores of Nix and Bazel; Permission is refused here by hand, as tests may run as root."""
+    """As what a link leads to in the stores of Nix and Bazel; Permission is refused here by hand, as tests may run as
+    root."""
     put(project / "dist" / "c.wasm")
     real = os.replace
 
@@ -361,11 +362,16 @@ def test_output_that_can_not_be_put_back_is_told_with_its_place(
 KILLED = """
 import sys
 from pathlib import Path
-from ansible_collections.wasmfaas.platform.plugins.module_utils.build.components import BuildOptions, built_components
-from ansible_collections.wasmfaas.platform.plugins.module_utils.manifest.model import Build, Component, LocalSource, Manifest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.build.components import (
+    BuildOptions, built_components
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.model import (
+    Build, Component, LocalSource, Manifest
+)
 root = Path(sys.argv[1])
 component = Component(id="c", source=LocalSource("dist/c.wasm"), build=Build((sys.argv[2],)))
-with built_components(Manifest(root / "project" / "spin.toml", "a", (), {"c": component}), BuildOptions(root / "cache", root / "outputs", root / "log")):
+manifest = Manifest(root / "project" / "spin.toml", "a", (), {"c": component})
+with built_components(manifest, BuildOptions(root / "cache", root / "outputs", root / "log")):
     pass
 """
 

@@ -286,7 +286,8 @@ def check_file(path: Path, shim: str) -> Compatibility:
 def test_component_of_the_newest_python_sdk_is_refused_by_shims_that_lack_its_interfaces(
     checked: Check, shim: str
 ) -> None:
-    """What spin-sdk 5.0.0 with componentize-py 0.25.1 makes (its imports shortened): WASI 0.3.0, which is in Spin 4.1."""
+    """What spin-sdk 5.0.0 with componentize-py 0.25.1 makes (its imports shortened): WASI 0.3.0, which is in Spin
+    4.1."""
     imports = [
         "wasi:io/poll@0.2.9",
         "wasi:http/types@0.3.0-rc-2026-03-15",

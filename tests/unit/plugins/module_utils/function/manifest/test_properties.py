@@ -62,8 +62,18 @@ VERSION_1: dict[str, t.Any] = {
     ],
 }
 # Tables in which the user chooses the keys.
-OPEN = {("application", "trigger"), ("variables",), ("trigger",), ("component",), ("component", "a", "variables"), ("component", "a", "environment"),
-        ("component", "a", "dependencies"), ("component", "a", "profile"), ("component", 0, "config"), ("component", 0, "environment")}  # fmt: skip
+OPEN = {
+    ("application", "trigger"),
+    ("variables",),
+    ("trigger",),
+    ("component",),
+    ("component", "a", "variables"),
+    ("component", "a", "environment"),
+    ("component", "a", "dependencies"),
+    ("component", "a", "profile"),
+    ("component", 0, "config"),
+    ("component", 0, "environment"),
+}
 
 scalars = (
     st.none()

@@ -271,11 +271,13 @@ def test_the_manifest_file_itself_may_be_given(tmp_path: Path) -> None:
 def test_ids_made_up_avoid_those_given(tmp_path: Path) -> None:
     text = MINIMAL.replace(
         "[component.a]",
-        '[[trigger.http]]\nroute = "/b"\ncomponent = "a"\n[[trigger.x]]\nid = "http-trigger1"\ncomponent = "a"\n[component.a]',
+        '[[trigger.http]]\nroute = "/b"\ncomponent = "a"\n[[trigger.x]]\nid = "http-trigger1"\ncomponent = '
+        '"a"\n[component.a]',
     )
     text = text.replace(
         "[component.a]",
-        '[[trigger.x]]\nid = "Bad_Id"\ncomponent = { source = "x.wasm" }\n[[trigger.x]]\ncomponent = "a"\n[component.a]',
+        '[[trigger.x]]\nid = "Bad_Id"\ncomponent = { source = "x.wasm" }\n[[trigger.x]]\ncomponent = '
+        '"a"\n[component.a]',
     )
     manifest = read(tmp_path, text)
     assert [trigger.id for trigger in manifest.triggers] == [
@@ -299,12 +301,30 @@ def test_good_routes(tmp_path: Path, route: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "https://example.com", "http://example.com/", "redis://h:6379", "*://*:*", "https://*.example.com", "http://self", "http://self.alt", "tcp://h:1..9",
-        "http://10.0.0.0/8", "tcp://10.0.0.0/8:*", "http://[::1]:80", "http://fd00::/8", "https://a_b.example", "http://b.spin.internal",
-        "http://*.spin.internal", "https://bücher.example", "https://1.2.3.4", "custom://h:1", " https://example.com ", "https://{{ v }}", "{{ empty }}",
+        "https://example.com",
+        "http://example.com/",
+        "redis://h:6379",
+        "*://*:*",
+        "https://*.example.com",
+        "http://self",
+        "http://self.alt",
+        "tcp://h:1..9",
+        "http://10.0.0.0/8",
+        "tcp://10.0.0.0/8:*",
+        "http://[::1]:80",
+        "http://fd00::/8",
+        "https://a_b.example",
+        "http://b.spin.internal",
+        "http://*.spin.internal",
+        "https://bücher.example",
+        "https://1.2.3.4",
+        "custom://h:1",
+        " https://example.com ",
+        "https://{{ v }}",
+        "{{ empty }}",
         "https://{{ empty }}",
     ],
-)  # fmt: skip
+)
 def test_good_hosts(tmp_path: Path, host: str) -> None:
     text = (
         MINIMAL

@@ -375,7 +375,10 @@ WRONG = {
     ),
     "undeclared variable": (
         GOOD + 'variables = { x = "{{ tokn }}" }\n[variables]\ntoken = { required = true }',
-        'spin.toml:9: component.a.variables.x: the variable "tokn" is not declared in [variables], did you mean "token"?',
+        (
+            'spin.toml:9: component.a.variables.x: the variable "tokn" is not declared in [variables], did you mean '
+            '"token"?'
+        ),
         "{{ token }}",
     ),
     "no variables at all": (
@@ -580,7 +583,11 @@ WRONG = {
     ),
     "rich dependency": (
         dependency('{ component = "b" }') + '[component.b]\nsource = "b"\nfiles = ["x"]\nenvironment = { A = "b" }',
-        'spin.toml:9: component.a.dependencies."x:y".component: component "b" cannot be a dependency, because it has its own environment, files',
+        (
+            'spin.toml:9: component.a.dependencies."x:y".component: component "b" cannot be a dependency, because it '
+            "has "
+            "its own environment, files"
+        ),
         "second component",
     ),
     "plain dependency": (

@@ -505,7 +505,8 @@ def test_an_agent_that_is_refused_runs_and_complains() -> None:
     ]
     assert (
         finding.line()
-        == "ERROR   worker-1: its node is not Ready: the cluster refused its token [node-not-ready] Fix: Use the right one."
+        == "ERROR   worker-1: its node is not Ready: the cluster refused its token [node-not-ready] Fix: Use the "
+        "right one."
     )
 
 

@@ -132,7 +132,10 @@ def test_file_systems(tmp_path: Path) -> None:
 
 
 def test_unit_state() -> None:
-    shown = "ActiveState=activating\nSubState=auto-restart\nResult=exit-code\nNRestarts=12\nExecMainStatus=1\nUnitFileState=enabled\n"
+    shown = (
+        "ActiveState=activating\nSubState=auto-restart\nResult=exit-code\nNRestarts=12\nExecMainStatus=1\n"
+        "UnitFileState=enabled\n"
+    )
     up = f"ActiveEnterTimestampMonotonic={int((time.monotonic() - 90) * 1e6)}\n"
     read = node_diagnosis.parse_unit_state(shown + up)
     assert 89 < read.pop("started") < 95

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a journal says about the host it comes from. The lines are k3s' own (v1.35.5), as `journalctl -o cat` prints them."""
+"""What a journal says about the host it comes from. The lines are k3s' own (v1.35.5), as `journalctl -o cat` prints
+them."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ def fatal(message: str) -> str:
 JOIN = "Error: preparing server: failed to bootstrap cluster data: "
 WAITING = "Waiting to retrieve agent configuration; server is not ready: "
 REJECTED = (
-    "/var/lib/rancher/k3s/agent/serving-kubelet.crt: Node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' may not match"
+    "/var/lib/rancher/k3s/agent/serving-kubelet.crt: Node password rejected, duplicate hostname or contents of "
+    "'/etc/rancher/node/password' may not match"
     " server node-passwd entry, try enabling a unique node name with the --with-node-id flag"
 )
 HASHES = "token CA hash does not match the Cluster CA certificate hash: 1f526b0c != f3afef4c"
@@ -31,15 +33,24 @@ REFUSALS = (
     line("error", "Sending HTTP/1.1 401 response to 192.168.86.28:55928: not authorized"),
     line(
         "error",
-        "Sending HTTP/2.0 403 response to 10.0.0.9:41822: unable to verify password for node worker-9: hash does not match",
+        "Sending HTTP/2.0 403 response to 10.0.0.9:41822: unable to verify password for node worker-9: hash does not "
+        "match",
     ),
     line("error", "Sending HTTP 401 response to 10.0.0.9:41822: not authorized"),
     line(
         "info",
-        "Cluster-Http-Server 2026/11/28 09:14:31 http: TLS handshake error from 10.0.0.9:41823: remote error: tls: bad certificate",
+        "Cluster-Http-Server 2026/11/28 09:14:31 http: TLS handshake error from 10.0.0.9:41823: remote error: tls: "
+        "bad certificate",
     ),
-    'E1128 09:14:07.5 1 authentication.go:75] "Unable to authenticate the request" err="x509: certificate has expired or is not yet valid: current time"',
-    '{"level":"warn","msg":"rejected connection on client endpoint","remote-addr":"10.0.0.9:5","error":"tls: failed to verify certificate"}',
+    (
+        'E1128 09:14:07.5 1 authentication.go:75] "Unable to authenticate the request" err="x509: certificate has '
+        'expired or is not yet valid: current time"'
+    ),
+    (
+        '{"level":"warn","msg":"rejected connection on client endpoint","remote-addr":"10.0.0.9:5","error":"tls: '
+        "failed "
+        'to verify certificate"}'
+    ),
 )
 
 
@@ -51,8 +62,8 @@ REFUSALS = (
         (
             line(
                 "info",
-                WAITING
-                + "failed to retrieve configuration from server: https://127.0.0.1:6444/v1-k3s/config: 401 Unauthorized",
+                WAITING + "failed to retrieve configuration from server: https://127.0.0.1:6444/v1-k3s/config: 401 "
+                "Unauthorized",
             ),
             "token",
         ),
@@ -88,21 +99,24 @@ REFUSALS = (
         ),
         (
             fatal(
-                "Error: preparing server: tombstone file has been detected but --server is empty: backup and delete ${datadir}/server/db to create a new"
+                "Error: preparing server: tombstone file has been detected but --server is empty: backup and delete "
+                "${datadir}/server/db to create a new"
                 " cluster, or set --server to rejoin"
             ),
             "the cluster removed this server",
         ),
         (
             fatal(
-                "Error: preparing server: failed to reconcile with local datastore: /var/lib/rancher/k3s/server/cred/passwd newer than datastore and could"
+                "Error: preparing server: failed to reconcile with local datastore: "
+                "/var/lib/rancher/k3s/server/cred/passwd newer than datastore and could"
                 " cause a cluster outage. Remove the file(s) from disk and restart to be recreated from datastore."
             ),
             "its tokens (server/cred/passwd) are newer",
         ),
         (
             fatal(
-                "Error: preparing server: no bootstrap data found in datastore - check server token value and verify datastore integrity"
+                "Error: preparing server: no bootstrap data found in datastore - check server token value and verify "
+                "datastore integrity"
             ),
             "ended before k3s had stored its keys",
         ),

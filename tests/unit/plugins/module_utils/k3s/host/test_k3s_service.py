@@ -230,7 +230,10 @@ def test_where_it_does_not_start_alone_it_stays_so_for_its_next_try(host: Host) 
 
 
 def test_files_that_are_newer_than_in_etcd_have_a_way_out() -> None:
-    fatal = 'level=fatal msg="{}/cred/{} newer than datastore and could cause a cluster outage. Remove the file(s) from disk"'
+    fatal = (
+        'level=fatal msg="{}/cred/{} newer than datastore and could cause a cluster outage. Remove the file(s) '
+        'from disk"'
+    )
     for files, step in (
         ("passwd", "what=repair"),
         ("encryption-config.json, /x/cred/encryption-state.json", "restore.yml"),
@@ -380,12 +383,14 @@ def test_a_server_that_the_cluster_removed_is_not_started(host: Host) -> None:
 
 
 def test_refusals_of_another_host_do_not_end_the_wait(host: Host) -> None:
-    """One forgotten agent with an old password: the server that restarts meanwhile logs it at level error, and becomes ready all the same."""
+    """One forgotten agent with an old password: the server that restarts meanwhile logs it at level error, and becomes
+    ready all the same."""
     host.running().write(paths.CONFIG, "a: 2")
     host.log = (
         'level=error msg="Failed to authenticate request from 10.0.0.9:55928: invalid username/password combination"\n'
         'level=error msg="Sending HTTP/1.1 401 response to 10.0.0.9:55928: not authorized"\n'
-        'level=error msg="Sending HTTP/2.0 403 response to 10.0.0.9:5: unable to verify password for node worker-9: hash does not match"\n'
+        'level=error msg="Sending HTTP/2.0 403 response to 10.0.0.9:5: unable to verify password for node worker-9: '
+        'hash does not match"\n'
     )
     host.after_start = [{"ActiveState": "activating"}] * 8 + [{"ActiveState": "active", "SubState": "running"}]
     assert host.manage(timeout=30)["restarted"] is True

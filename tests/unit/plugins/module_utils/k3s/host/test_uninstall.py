@@ -14,7 +14,10 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import Pl
 from ansible_collections.wasmfaas.platform.plugins.module_utils.host.commands import Completed
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.host import uninstall
 
-RULES = "*nat\n:KUBE-SERVICES - [0:0]\n:MINE - [0:0]\n-A MINE -j ACCEPT\n-A POSTROUTING -j FLANNEL-POSTRTG\n-A CNI-HOSTPORT -j ACCEPT\nCOMMIT\n"
+RULES = (
+    "*nat\n:KUBE-SERVICES - [0:0]\n:MINE - [0:0]\n-A MINE -j ACCEPT\n-A POSTROUTING -j FLANNEL-POSTRTG\n-A "
+    "CNI-HOSTPORT -j ACCEPT\nCOMMIT\n"
+)
 
 
 class Machine:

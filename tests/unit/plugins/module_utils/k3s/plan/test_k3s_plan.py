@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan, tried on clusters that are made up: what it does on each host, and that it finds what is wrong before anything is touched."""
+"""The plan, tried on clusters that are made up: what it does on each host, and that it finds what is wrong before
+anything is touched."""
 
 from __future__ import annotations
 
@@ -108,8 +109,21 @@ class World:
         return hosts
 
     def defaults(self, name: str, role: str) -> dict[str, t.Any]:
-        return {"role": role, "name": name, "address": "", "version": self.version, "config": {}, "labels": {}, "taints": [], "hardening": True, "cis": False,
-                "api_address": "", "api_port": 6443, "minimum_disk_gib": 10, "maximum_clock_difference": 30}  # fmt: skip
+        return {
+            "role": role,
+            "name": name,
+            "address": "",
+            "version": self.version,
+            "config": {},
+            "labels": {},
+            "taints": [],
+            "hardening": True,
+            "cis": False,
+            "api_address": "",
+            "api_port": 6443,
+            "minimum_disk_gib": 10,
+            "maximum_clock_difference": 30,
+        }
 
     def plan(self, limit: t.Collection[str] | None = None, **settings: t.Any) -> dict[str, t.Any]:
         hosts = self.hosts(limit)
@@ -138,12 +152,28 @@ class World:
                 self.nodes.pop(todo["node_name"], None)
             server = todo["role"] == "server"
             found.update(
-                role=todo["role"], service="active", enabled=True, version=VERSION, version_running=VERSION, ready=server, has_agent_data=True,
-                has_server_data=server, datastore="etcd" if server else "", ca_sha256="ca", node_name=todo["node_name"],
-                server_url=todo["join_settled"].get("server", ""), node_ip=todo["config"].get("node-ip", []),
-                config={key: [str(item) for item in value] if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else value
-                        for key, value in todo["config"].items()},
-            )  # fmt: skip
+                role=todo["role"],
+                service="active",
+                enabled=True,
+                version=VERSION,
+                version_running=VERSION,
+                ready=server,
+                has_agent_data=True,
+                has_server_data=server,
+                datastore="etcd" if server else "",
+                ca_sha256="ca",
+                node_name=todo["node_name"],
+                server_url=todo["join_settled"].get("server", ""),
+                node_ip=todo["config"].get("node-ip", []),
+                config={
+                    key: [str(item) for item in value]
+                    if isinstance(value, list)
+                    else str(value).lower()
+                    if isinstance(value, bool)
+                    else value
+                    for key, value in todo["config"].items()
+                },
+            )
             self.machines[name]["ports_in_use"] = []
             self.nodes[todo["node_name"]] = node(todo["node_name"], self.machines[name]["default_address"], server)
         return self
@@ -154,20 +184,62 @@ class World:
 
 def machine(address: str) -> dict[str, t.Any]:
     return {
-        "hostname": "h", "machine_id": f"id-{address}", "os": {"id": "debian", "version_id": "12", "id_like": ""}, "architecture": "arm64",
-        "cpus": 2, "memory_bytes": 4 * GIB, "cgroup": "v2", "systemd": True, "selinux": "disabled", "time_synchronized": True,
-        "addresses": [address], "default_address": address, "disk": {"/var/lib/rancher": {"total_bytes": 50 * GIB, "free_bytes": 40 * GIB}},
-        "ports_in_use": [], "connections": {}, "clock": {"offset": 0.0, "error": 0.5},
-        "k3s": {"role": None, "service": "missing", "enabled": False, "version": "", "version_running": "", "has_server_data": False, "has_agent_data": False,
-                "datastore": "", "tombstone": False, "ca_sha256": "", "ready": False, "server_url": "", "cluster_init": False, "node_name": "h", "node_ip": [],
-                "config": {}, "stale_inputs": []},
-    }  # fmt: skip
+        "hostname": "h",
+        "machine_id": f"id-{address}",
+        "os": {"id": "debian", "version_id": "12", "id_like": ""},
+        "architecture": "arm64",
+        "cpus": 2,
+        "memory_bytes": 4 * GIB,
+        "cgroup": "v2",
+        "systemd": True,
+        "selinux": "disabled",
+        "time_synchronized": True,
+        "addresses": [address],
+        "default_address": address,
+        "disk": {"/var/lib/rancher": {"total_bytes": 50 * GIB, "free_bytes": 40 * GIB}},
+        "ports_in_use": [],
+        "connections": {},
+        "clock": {"offset": 0.0, "error": 0.5},
+        "k3s": {
+            "role": None,
+            "service": "missing",
+            "enabled": False,
+            "version": "",
+            "version_running": "",
+            "has_server_data": False,
+            "has_agent_data": False,
+            "datastore": "",
+            "tombstone": False,
+            "ca_sha256": "",
+            "ready": False,
+            "server_url": "",
+            "cluster_init": False,
+            "node_name": "h",
+            "node_ip": [],
+            "config": {},
+            "stale_inputs": [],
+        },
+    }
 
 
 def node(name: str, address: str, server: bool) -> dict[str, t.Any]:
-    return {"name": name, "ready": True, "alive": True, "control_plane": server, "voter": True if server else None, "learner": False, "addresses": [address],
-            "version": VERSION,
-            "roles": [], "labels": {}, "taints": [], "annotations": {}, "member_name": f"{name}-1", "unschedulable": False, "created": ""}  # fmt: skip
+    return {
+        "name": name,
+        "ready": True,
+        "alive": True,
+        "control_plane": server,
+        "voter": True if server else None,
+        "learner": False,
+        "addresses": [address],
+        "version": VERSION,
+        "roles": [],
+        "labels": {},
+        "taints": [],
+        "annotations": {},
+        "member_name": f"{name}-1",
+        "unschedulable": False,
+        "created": "",
+    }
 
 
 def test_new_cluster_begins_at_the_first_server_and_the_others_join_it() -> None:
@@ -361,7 +433,8 @@ def test_data_of_a_member_that_was_removed_is_refused(service: str) -> None:
 
 @pytest.mark.parametrize("node_left", [True, False])
 def test_a_member_that_was_removed_is_not_started_again(node_left: bool) -> None:
-    """k3s would join anew by itself at its next start; the annotation etcd.k3s.cattle.io/remove removes the member and leaves the Node."""
+    """k3s would join anew by itself at its next start; the annotation etcd.k3s.cattle.io/remove removes the member and
+    leaves the Node."""
     world = World(3).up().k3s("s3", service="active", ready=False, tombstone=True)
     if not node_left:
         del world.nodes["s3"]
@@ -465,7 +538,8 @@ def test_members_do_not_leave_where_that_breaks_the_majority() -> None:
 
 def test_stale_nodes_after_a_restore_do_not_stand_in_the_way() -> None:
     world = World(3).up().stop("s2", "s3").blank("s2").blank("s3")
-    # The restored server is alone in etcd and answers; the API still holds the others' nodes, as voters that they no longer are.
+    # The restored server is alone in etcd and answers; the API still holds the others' nodes, as voters that they no
+    # longer are.
     hosts = world.hosts()
     hosts[0].info["node"]["k3s"]["ready"] = True
     hosts[0].info["cluster"] = {"nodes": list(world.nodes.values())}
@@ -508,31 +582,58 @@ def test_pruning_needs_all_hosts_where_a_name_cannot_be_told() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda w: w.machine("a1", os={"id": "debian", "version_id": "11", "id_like": ""}), "a1: its operating system (debian 11)"),
-        (lambda w: w.machine("a1", os={"id": "alpine", "version_id": "3.20", "id_like": ""}), "(alpine 3.20) is not supported"),
+        (
+            lambda w: w.machine("a1", os={"id": "debian", "version_id": "11", "id_like": ""}),
+            ("a1: its operating system (debian 11)"),
+        ),
+        (
+            lambda w: w.machine("a1", os={"id": "alpine", "version_id": "3.20", "id_like": ""}),
+            ("(alpine 3.20) is not supported"),
+        ),
         (lambda w: w.machine("a1", os={"id": "", "version_id": "", "id_like": ""}), "(unknown) is not supported"),
         (lambda w: w.machine("a1", architecture="riscv64"), "its architecture (riscv64)"),
         (lambda w: w.machine("a1", systemd=False), "systemd does not run it"),
         (lambda w: w.machine("a1", cgroup="v1"), "cgroup v1"),
         (lambda w: w.machine("a1", machine_id="id-10.0.0.1"), "s1, a1 have the machine id id-10.0.0.1 in common"),
-        (lambda w: w.machine("a1", default_address="10.0.0.1", addresses=["10.0.0.1"]), "s1, a1 have the address 10.0.0.1 in common"),
+        (
+            lambda w: w.machine("a1", default_address="10.0.0.1", addresses=["10.0.0.1"]),
+            ("s1, a1 have the address 10.0.0.1 in common"),
+        ),
         (lambda w: w.wants("a1", name="s1"), "s1, a1 have the node name s1 in common"),
-        (lambda w: w.wants("a1", name="Bad_Name"), "'Bad_Name' can't be the name of a node -> set k3s_node_name: bad-name"),
-        (lambda w: w.machine("a1", disk={"/var/lib/rancher": {"total_bytes": 9 * GIB, "free_bytes": 8 * GIB}}), "8 GiB free, a new node needs 10 GiB"),
+        (
+            lambda w: w.wants("a1", name="Bad_Name"),
+            ("'Bad_Name' can't be the name of a node -> set k3s_node_name: bad-name"),
+        ),
+        (
+            lambda w: w.machine("a1", disk={"/var/lib/rancher": {"total_bytes": 9 * GIB, "free_bytes": 8 * GIB}}),
+            ("8 GiB free, a new node needs 10 GiB"),
+        ),
         (lambda w: w.machine("s2", ports_in_use=[TAKEN]), "6443/tcp is taken by haproxy"),
-        (lambda w: w.machine("s2", connections={"10.0.0.1:2379": "filtered"}), "s2: it gets no answer from s1 (10.0.0.1), TCP port 2379"),
-        (lambda w: w.machine("a1", clock={"offset": 3600.0, "error": 1.0}), "a1: its clock is 3600 s ahead of the other hosts'"),
-        (lambda w: w.machine("a1", clock={"offset": -40.0, "error": 1.0}), "a1: its clock is 40 s behind the other hosts'"),
+        (
+            lambda w: w.machine("s2", connections={"10.0.0.1:2379": "filtered"}),
+            ("s2: it gets no answer from s1 (10.0.0.1), TCP port 2379"),
+        ),
+        (
+            lambda w: w.machine("a1", clock={"offset": 3600.0, "error": 1.0}),
+            ("a1: its clock is 3600 s ahead of the other hosts'"),
+        ),
+        (
+            lambda w: w.machine("a1", clock={"offset": -40.0, "error": 1.0}),
+            ("a1: its clock is 40 s behind the other hosts'"),
+        ),
         (lambda w: w.wants("a1", version="1.36"), "'1.36' is no version"),
         (lambda w: w.wants("a1", version="v1.37.1+k3s1"), "a1: an agent of v1.37.1+k3s1 is newer than the servers'"),
         (lambda w: w.wants("s2", version="v1.36.3+k3s1"), "the servers are to have different versions"),
         (lambda w: w.wants("a1", config={"tls-san": ["x"]}), "a1: k3s_agent_config: tls-san is a key for servers"),
         (lambda w: w.wants("a1", config=["x"]), "k3s_agent_config is no dictionary"),
-        (lambda w: w.wants("s2", config={"flannel-backend": "none"}), "flannel-backend must be the same on all servers"),
+        (
+            lambda w: w.wants("s2", config={"flannel-backend": "none"}),
+            ("flannel-backend must be the same on all servers"),
+        ),
         (lambda w: w.wants("a1", labels={"kubernetes.io/hostname": "x"}), "set by k3s itself"),
         (lambda w: w.wants("a1", taints=[{"key": "a", "effect": "Nope"}]), "no effect of a taint"),
     ],
-)  # fmt: skip
+)
 def test_each_fault_of_a_new_inventory_is_refused(change: t.Callable[[World], World], said: str) -> None:
     found = change(World(3, 1)).problems()
     assert any(said in line for line in found), found
@@ -632,10 +733,17 @@ def named(system: tuple[str, str, str]) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "system",
-    [("debian", "13", ""), ("debian", "", ""), ("ubuntu", "22.04", "debian"), ("ubuntu", "24.04", "debian"), ("amzn", "2023", "fedora"),
-     ("rocky", "9.4", "rhel centos fedora"),
-     ("rhel", "9.6", "fedora"), ("fedora", "42", "")],
-)  # fmt: skip
+    [
+        ("debian", "13", ""),
+        ("debian", "", ""),
+        ("ubuntu", "22.04", "debian"),
+        ("ubuntu", "24.04", "debian"),
+        ("amzn", "2023", "fedora"),
+        ("rocky", "9.4", "rhel centos fedora"),
+        ("rhel", "9.6", "fedora"),
+        ("fedora", "42", ""),
+    ],
+)
 def test_supported_systems_pass(system: tuple[str, str, str]) -> None:
     assert World(1).machine("s1", os=named(system)).actions() == {"s1": "init"}
 
@@ -677,7 +785,11 @@ def test_ports_of_k3s_itself_and_of_the_kernel_are_no_fault() -> None:
 def test_filtered_port_between_nodes_that_run_is_a_warning() -> None:
     plan = World(3).up().machine("s2", connections={"10.0.0.1:10250": "filtered", "192.0.2.1:6443": "filtered"}).plan()
     assert [message for message in plan["messages"] if "no answer" in message] == [
-        "s2: it gets no answer from s1 (10.0.0.1), TCP port 10250: open TCP port 10250 on s1 for 10.0.0.2 (firewall, security group)."
+        (
+            "s2: it gets no answer from s1 (10.0.0.1), TCP port 10250: open TCP port 10250 on s1 for 10.0.0.2 "
+            "(firewall, "
+            "security group)."
+        )
     ]
 
 

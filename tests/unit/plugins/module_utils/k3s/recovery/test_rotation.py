@@ -52,7 +52,8 @@ def now(host: Path, *, hours: float = 1000) -> float:
 
 
 class Cluster:
-    """The server's own interface, as far as `k3s token rotate` uses it, and what it stores in etcd; it lets in with the token of its start."""
+    """The server's own interface, as far as `k3s token rotate` uses it, and what it stores in etcd; it lets in with the
+    token of its start."""
 
     def __init__(self, host: Path) -> None:
         self.host, self.asked = host, []  # type: ignore[var-annotated]

@@ -20,7 +20,10 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.recovery imp
 WRITTEN = 1795331712
 OLD = "agents-password-of-before,node,node,k3s:agent\nservers-password,server,server,k3s:server\n"
 NEW = "agents-password-of-now,node,node,k3s:agent\nservers-password,server,server,k3s:server\n"
-FATAL = 'time="2026-11-28T22:20:12Z" level=fatal msg="{} newer than datastore and could cause a cluster outage. Remove the file(s) from disk and restart."\n'
+FATAL = (
+    'time="2026-11-28T22:20:12Z" level=fatal msg="{} newer than datastore and could cause a cluster outage. '
+    'Remove the file(s) from disk and restart."\n'
+)
 
 
 @pytest.fixture
@@ -186,7 +189,10 @@ def test_other_files_stay(host: Path) -> None:
 
 def test_a_server_that_runs_or_ended_for_another_reason_is_left_alone(host: Path) -> None:
     refused = FATAL.format(stored_tokens.PASSWD)
-    later = 'level=fatal msg="starting kubernetes: preparing server: bootstrap data already found and encrypted with different token"\n'
+    later = (
+        'level=fatal msg="starting kubernetes: preparing server: bootstrap data already found and encrypted with '
+        'different token"\n'
+    )
     for unit in (Unit("active", refused), Unit("activating", refused + later), Unit("inactive", "")):
         assert stored_tokens.release(run=unit) == {"changed": False, "refused": []} and not unit.stopped
     assert (host / "passwd").exists()

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A fault is done, kept, and undone: on real processes with a systemctl that only answers. tests/hosts runs it on real hosts (scenario recovery)."""
+"""A fault is done, kept, and undone: on real processes with a systemctl that only answers. tests/hosts runs it on real
+hosts (scenario recovery)."""
 
 from __future__ import annotations
 

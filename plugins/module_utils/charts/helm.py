@@ -131,7 +131,8 @@ class Helm:
         raise self._failure(chart, completed, "can't be read")
 
     def _free(self, chart: Chart, release: Release | None) -> None:
-        """End an operation that was cut off, which helm would wait for for ever; one that may still go on is waited for as long as it may take."""
+        """End an operation that was cut off, which helm would wait for for ever; one that may still go on is waited for
+        as long as it may take."""
         if _status(release) not in PENDING:
             return
         seen: list[Release | None] = [release]
@@ -229,7 +230,8 @@ class Helm:
 
 
 def connection(command: t.Sequence[str]) -> list[str]:
-    """helm's options for the cluster that a kubectl command reaches: `--kubeconfig`, `--context`; k3s has its own place for the former."""
+    """helm's options for the cluster that a kubectl command reaches: `--kubeconfig`, `--context`; k3s has its own place
+    for the former."""
     found: list[str] = []
     words = list(command)
     for option, theirs in (("--kubeconfig", "--kubeconfig"), ("--context", "--kube-context")):
