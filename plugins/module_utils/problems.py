@@ -20,6 +20,7 @@ INFO: Severity = "info"
 SEVERITIES: tuple[Severity, ...] = (ERROR, WARNING, INFO)
 """The worst one first."""
 
+AGAIN = "Correct this and run it again."
 SEVERITY_WIDTH = max(map(len, SEVERITIES))
 
 
@@ -82,27 +83,31 @@ def grouped(problems: t.Iterable[Problem]) -> list[Problem]:
 
 def listed(problems: t.Iterable[Problem]) -> str:
     """All problems as text, a line each."""
-    return "\n".join(map(str, grouped(problems)))
+    return "\n".join(map(str, problems))
 
 
-def error_of(problems: t.Sequence[Problem], *, heading: str = "") -> PlatformError:
+def error_of(problems: t.Sequence[Problem]) -> PlatformError:
     """One error that tells of all problems; its fact `problems` has each of them.
 
-    Args:
-        heading: stands before the list of the problems. Without it a single problem is the error's cause and next step.
+    A single problem is the error's cause and next step.
     """
-    facts = {"problems": [problem.as_dictionary() for problem in problems]}
-    if len(problems) == 1 and not heading:
-        return PlatformError(problems[0].statement, next_step=sentence(problems[0].next_step), facts=facts)
-    cause = "\n".join(filter(None, (heading, listed(problems))))
-    return PlatformError(cause, next_step="Correct this and run it again.", facts=facts)
+    if len(problems) == 1:
+        [problem] = problems
+        return PlatformError(problem.statement, next_step=sentence(problem.next_step), facts=_facts(problems))
+    return PlatformError(listed(problems), next_step=AGAIN, facts=_facts(problems))
+
+
+def _facts(problems: t.Iterable[Problem]) -> dict[str, t.Any]:
+    return {"problems": [problem.as_dictionary() for problem in problems]}
 
 
 def raise_if_any(problems: t.Sequence[Problem]) -> None:
-    """Refuse to begin.
+    """Refuse to begin. Problems that several places share are told once.
 
     Raises:
         PlatformError: there is a problem; names all of them.
     """
     if problems:
-        raise error_of(problems, heading=f"{count(len(grouped(problems)), 'problem')}; nothing was changed.")
+        places = grouped(problems)
+        cause = f"{count(len(places), 'problem')}; nothing was changed.\n{listed(places)}"
+        raise PlatformError(cause, next_step=AGAIN, facts=_facts(problems))
