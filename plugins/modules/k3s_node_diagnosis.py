@@ -127,7 +127,7 @@ charts:
   returned: success
   type: list
   elements: dict
-  sample: [{name: tempo, namespace: observability, where: Pod tempo-0, what: it is not ready yet, next_step: "Correct
+  sample: [{name: tempo, namespace: observability, where: pod tempo-0, what: it is not ready yet, next_step: "Correct
     what its last lines name, mostly a value of the chart, and run it again.", severity: warning, pod: tempo-0,
     last_line: starting}]
 registries:
