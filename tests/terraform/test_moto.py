@@ -21,8 +21,8 @@ import botocore.exceptions
 import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.config import config_check, configuration
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan import checks
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.hosts import Host
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.registry_checks import login_problems
 
 from .fleet import Fleet, many_machines
 from .policies import check_narrow
@@ -225,7 +225,7 @@ def test_nodes_can_pull_the_functions(desired: dict[str, dict[str, t.Any]]) -> N
     """The inventory's registry is Terraform's, in ECR: the plan finds no fault with it, and the deployer's `registry`
     is what nodes log in to."""
     hosts = [Host(name, entry["k3s_desired"]["role"], desired=entry["k3s_desired"]) for name, entry in desired.items()]
-    assert checks.login_problems(hosts) == []
+    assert login_problems(hosts) == []
     for entry in desired.values():
         login = entry["k3s_desired"]["registries_login"]
         assert login["ecr"] is True and login["images_from"][0] == entry["aws_cluster"]["registry"]["functions"]
