@@ -87,8 +87,8 @@ def check_canary(name: str, percent: int, *, wait: bool) -> None:
     if not 1 <= percent <= 100:
         raise PlatformError(
             f"canary: {percent} is no share of the requests in percent, 1 to 100.",
-            next_step="`promote-function.yml -e name=NAME` gives the canary all requests for good, and with `-e "
-            "undo=true` none.",
+            next_step="`ansible-playbook wasmfaas.platform.promote_function -e name=NAME` gives the canary all "
+            "requests for good, and with `-e undo=true` none.",
         )
     if not wait:
         raise PlatformError(
@@ -113,8 +113,8 @@ def check_shares(name: str, live_route: Object | None, wanted_route: Object | No
         PlatformError: there is no route, it leads to KEDA's interceptor, or its host or Gateway would change.
     """
     end = (
-        f"end the canary first (`promote-function.yml -e name={name}`, or with `-e undo=true`), or deploy without "
-        "`canary`."
+        f"end the canary first (`ansible-playbook wasmfaas.platform.promote_function -e name={name}`, or with `-e "
+        "undo=true`), or deploy without `canary`."
     )
     if wanted_route is None:
         raise PlatformError(

@@ -193,8 +193,8 @@ class ClusterTarget:
         if function := function_of(self._spin_app):
             raise PlatformError(
                 f"{self._namespace}/{self._name} is the canary of the function {function}.",
-                next_step=f"choose another name, or end the canary: `promote-function.yml -e name={function}`, or "
-                "with `-e undo=true`.",
+                next_step=f"choose another name, or end the canary: `ansible-playbook "
+                f"wasmfaas.platform.promote_function -e name={function}`, or with `-e undo=true`.",
             )
 
     def _answers(self, objects: list[Object]) -> bool:
@@ -322,8 +322,8 @@ class ClusterTarget:
                 )
                 where = self._settings.gateway_namespace
                 step = (
-                    f"see that it runs: `kubectl get pods -n {where}` (site.yml makes it as deployment traefik), "
-                    "or `ansible-playbook doctor.yml`;"
+                    f"see that it runs: `kubectl get pods -n {where}` (wasmfaas.platform.site makes it as deployment "
+                    "traefik), or `ansible-playbook wasmfaas.platform.doctor`;"
                 )
                 raise PlatformError(
                     cause, next_step=f"{step} then run the same command again.", facts=error.facts
@@ -598,7 +598,7 @@ def _route_advice(refusal: str) -> str:
         return (
             "allow it with a ReferenceGrant in the namespace keda, from HTTPRoutes of the function's namespace to "
             "Services"
-            " (`ansible-playbook site.yml` makes it)."
+            " (`ansible-playbook wasmfaas.platform.site` makes it)."
         )
     return "see that the Gateway has a listener for the host and allows routes from the function's namespace."
 

@@ -49,7 +49,8 @@ class VersionTarget(ClusterTarget):
         if self._spin_app is None:
             raise PlatformError(
                 f"there is no function {self._namespace}/{self._name}.",
-                next_step="see list-functions.yml for those there are, or give `-e namespace=NAMESPACE`.",
+                next_step="see ansible-playbook wasmfaas.platform.list_functions for those there are, or give `-e "
+                "namespace=NAMESPACE`.",
             )
         if state == "rolled_back":
             return self._plan_rollback(self._spin_app, to)
@@ -62,8 +63,8 @@ class VersionTarget(ClusterTarget):
         if not promoted:
             raise PlatformError(
                 f"the canary of {self._namespace}/{self._name} never came up.",
-                next_step=f"deploy it again with `canary`, or end it: `promote-function.yml -e name={self._name} -e "
-                "undo=true`.",
+                next_step=f"deploy it again with `canary`, or end it: `ansible-playbook "
+                f"wasmfaas.platform.promote_function -e name={self._name} -e undo=true`.",
             )
         difference = self._difference(promoted, ends_canary=True)
         return Move(Difference({**difference.before, "canary": canary}, difference.after), promoted, ends_canary=True)

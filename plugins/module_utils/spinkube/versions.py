@@ -23,7 +23,7 @@ _EARLIER_BYTES = 100_000
 """All annotations of an object may have 256 KiB; the last good state and what others write need some of it."""
 
 _SHORTEST_DIGEST = 12
-"""As many digits as list-functions.yml shows."""
+"""As many digits as list_functions.yml shows."""
 
 
 def last_good(app: Object | None) -> Object:
@@ -99,16 +99,16 @@ def state_to_go_back_to(app: Object, digest: str | None) -> Object | None:
         if not states:
             raise PlatformError(
                 f"no earlier version of {where} is known.",
-                next_step="deploy the one you want from its source: `ansible-playbook deploy-function.yml -e "
-                "src=FOLDER`.",
+                next_step="deploy the one you want from its source: `ansible-playbook "
+                "wasmfaas.platform.deploy_function -e src=FOLDER`.",
             )
         return states[0]
     digits = digest.removeprefix("sha256:")
     if not re.fullmatch(rf"[0-9a-f]{{{_SHORTEST_DIGEST},64}}", digits):
         raise PlatformError(
             f"to: {digest!r} is no digest.",
-            next_step=f"give `sha256:` and at least the first {_SHORTEST_DIGEST} digits, as list-functions.yml shows "
-            "them.",
+            next_step=f"give `sha256:` and at least the first {_SHORTEST_DIGEST} digits, as "
+            "wasmfaas.platform.list_functions shows them.",
         )
     if app["spec"]["image"].partition("@sha256:")[2].startswith(digits):
         return None
@@ -120,7 +120,7 @@ def state_to_go_back_to(app: Object, digest: str | None) -> Object | None:
         raise PlatformError(
             f"to: no version of {where} with the digest {digest} is known (known: {known}).",
             next_step="name one of these, or deploy the one you want from its source: `ansible-playbook "
-            "deploy-function.yml -e src=FOLDER`.",
+            "ansible-playbook wasmfaas.platform.deploy_function -e src=FOLDER`.",
         )
     return found
 

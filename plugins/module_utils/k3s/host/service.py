@@ -190,7 +190,10 @@ class Service:
             return unchanged
         if check_mode:
             return {**unchanged, "changed": True, "started": True, "reasons": ["it is not installed yet"]}
-        raise PlatformError(f"There is no unit {self.unit} on this host.", next_step="Run site.yml, which installs it.")
+        raise PlatformError(
+            f"There is no unit {self.unit} on this host.",
+            next_step="Run ansible-playbook wasmfaas.platform.site, which installs it.",
+        )
 
     def _decide(self, now: dict[str, str]) -> tuple[str, list[str]]:
         """What to do (start, restart, stop or nothing), and why."""
@@ -294,8 +297,8 @@ class Service:
             raise PlatformError(
                 f"{self.unit} on {self.node} needs a restart, but was left as it is, since another server might be "
                 f"missed: {'; '.join(problems)}",
-                next_step="Bring that server back (doctor.yml tells what is wrong with it) or remove it "
-                "(remove-node.yml), and run it again.",
+                next_step="Bring that server back (wasmfaas.platform.doctor tells what is wrong with it) or remove it "
+                "(ansible-playbook wasmfaas.platform.remove_node), and run it again.",
                 facts={"problems": list(problems)},
             )
 
