@@ -16,6 +16,7 @@ import re
 import statistics
 import typing as t
 
+from ..host import certificates
 from ..plan.cluster_plan import KEEP_OUT
 from ..plan.hosts import is_elastic
 
@@ -24,8 +25,8 @@ SEVERITIES = (ERROR, WARNING, INFO)
 
 DAY = 86400.0
 LEAF_ERROR_DAYS, LEAF_WARNING_DAYS = 30, 90
-"""k3s renews leaf certificates at a start within 90 days of their end (k3s, pkg/daemons/config/types.go,
-CertificateRenewDays)."""
+"""Days left of a leaf certificate. A node that restarts once in a while stays above both, as k3s renews what ends
+within `certificates.RENEWAL_DAYS` whenever it starts."""
 AUTHORITY_ERROR_DAYS, AUTHORITY_WARNING_DAYS = 90, 365
 DISK_ERROR, DISK_WARNING = 0.05, 0.15
 """Share of free space. k3s tells the kubelet to evict pods below 5 % (k3s, pkg/daemons/agent/agent_linux.go,
@@ -400,8 +401,8 @@ def _certificates(host: Host, limits: Limits) -> t.Iterator[Finding]:
             host.name,
             "certificate-ends",
             f"{first}{more} {_ends(ends, limits.now)}",
-            "ansible-playbook wasmfaas.platform.rotate -e what=certificates (any restart renews what ends within 90 "
-            "days)",
+            "ansible-playbook wasmfaas.platform.rotate -e what=certificates (any restart renews what ends within "
+            f"{certificates.RENEWAL_DAYS} days)",
         )
 
 

@@ -61,7 +61,7 @@ def group_problems(hosts: t.Sequence[Host]) -> list[Problem]:
             Problem(
                 "",
                 "the inventory has no server",
-                "put at least one host into the group k3s_server (or the one that k3s_servers_group names)",
+                "put at least one host into the group k3s_server",
             )
         )
     return problems
