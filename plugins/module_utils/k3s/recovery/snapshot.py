@@ -24,7 +24,6 @@ from ...host.commands import TIMED_OUT, Completed, run_command
 from .. import paths
 
 DIRECTORY = f"{paths.SERVER_DIRECTORY}/db/snapshots"
-SERVER_TOKEN = f"{paths.SERVER_DIRECTORY}/token"
 SERVER_CA = f"{paths.SERVER_DIRECTORY}/tls/server-ca.crt"
 STAGING = "/var/tmp"  # noqa: S108 (a folder with an unguessable name is made in it)
 STAGED_PREFIX = "wasmfaas-snapshot-"
@@ -159,17 +158,6 @@ def sha256(path: str) -> str:
     return digest.hexdigest()
 
 
-def password(token: str) -> str:
-    """The password of a token in any form: `K10<CA hash>::server:<password>`, `server:<password>` or the password alone
-    (k3s docs, cli/token.md)."""
-    credentials = token.strip()
-    match = re.fullmatch(r"K10[0-9a-f]*::(.*)", credentials)
-    if match:
-        credentials = match[1]
-        return credentials.split(":", 1)[1] if ":" in credentials else credentials
-    return credentials[len("server:") :] if credentials.startswith("server:") else credentials
-
-
 def authority_digest(path: str = SERVER_CA) -> str:
     """SHA-256 of the cluster's certificate authority, as in a token's secure form; empty where there is none yet."""
     try:
@@ -237,7 +225,7 @@ def take(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[s
     removed = prune(name, keep, directory=directory, seconds=params["timeout"]) if keep else []
     files = {
         "snapshot": saved.path,
-        "server-token": SERVER_TOKEN,
+        "server-token": paths.SERVER_TOKEN,
         "agent-token": f"{paths.SERVER_DIRECTORY}/agent-token",
     }
     files = {what: path for what, path in files.items() if os.path.exists(path)}
