@@ -140,8 +140,9 @@ def test_staging_for_an_unknown_user_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "keep"), [("Wasm_Faas", 5), ("-x", 5), ("ok", -1)])
 def test_wrong_parameters_are_refused_before_anything_is_done(name: str, keep: int) -> None:
+    options = {"name": name, "keep_on_server": keep, "snapshot_directory": None, "timeout": 1, "stage_for": None}
     with pytest.raises(PlatformError):
-        snapshot.take({"name": name, "keep": keep, "directory": None, "timeout": 1, "stage_for": None}, False, set())
+        snapshot.run(options, False, set())
 
 
 def test_moment_is_utc() -> None:
