@@ -157,7 +157,7 @@ def test_a_canary_gets_its_share_and_is_promoted_without_a_lost_request(
         assert again["changed"] is False and "build" not in again["stages"]
         assert versions_of_objects(api, project.name, f"{project.name}-canary") == written
         shown = listed(deployment, project.name)
-        assert (shown["image"], shown["details"]["canary"]["percent"], shown["details"]["canary"]["image"]) == (
+        assert (shown["image"], shown["details"]["canary"]["weight"], shown["details"]["canary"]["image"]) == (
             first["image"],
             25,
             canary["image"],
@@ -595,7 +595,7 @@ def test_the_versions_of_a_function_by_playbook(
 
     planned = playbooks.run("promote-function.yml", *named, "--check", "--diff")
     assert (planned.exit_code, planned.changed) == (0, 1) and re.search(
-        r"^-\s+percent: 20$", planned.output, re.MULTILINE
+        r"^-\s+weight: 20$", planned.output, re.MULTILINE
     ), planned.output
     promoted = playbooks.run("promote-function.yml", *named)
     assert (promoted.exit_code, promoted.changed) == (0, 1), promoted.output

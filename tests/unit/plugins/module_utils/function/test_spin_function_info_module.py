@@ -27,7 +27,7 @@ FUNCTIONS = [
         {
             "replicas": 2,
             "ready_replicas": 1,
-            "canary": {"percent": 10, "digest": "sha256:" + "2" * 64, "replicas": 1, "ready_replicas": 1},
+            "canary": {"weight": 10, "digest": "sha256:" + "2" * 64, "replicas": 1, "ready_replicas": 1},
             "earlier": [{"digest": "sha256:" + "3" * 64, "image": "r/a@sha256:" + "3" * 64, "deployed": SOME_TIME_AGO}],
         },
     ),
