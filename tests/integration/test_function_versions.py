@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info_module import (
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info import (
     run as run_info,
 )
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_logs_module import (
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_logs import (
     run as run_logs,
 )
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version_module import (
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version import (
     run as run_version,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi

@@ -16,7 +16,7 @@ from ..function.compatibility.spin_versions import DEFAULT_SHIM_VERSION
 from ..function.model import DesiredFunction, Difference, LiveFunction
 from ..function.probe import HEALTH_PATH, probe
 from ..function.stages import Stages
-from . import runtime
+from . import runtime, state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ _CLUSTER_ONLY = (
 )
 
 
-def local_settings(parameters: dict[str, t.Any], state: Path) -> LocalSettings:
+def local_settings(parameters: dict[str, t.Any], state_directory: Path) -> LocalSettings:
     """Check the parameters of spin_function for the local target; raises PlatformError where one has no meaning
     there."""
     given = [name for name in _CLUSTER_ONLY if parameters[name] is not None]
@@ -60,7 +60,7 @@ def local_settings(parameters: dict[str, t.Any], state: Path) -> LocalSettings:
         )
     directory = parameters["runtime_directory"]
     return LocalSettings(
-        state / "functions",
+        state_directory / "functions",
         Path(directory) if directory else None,
         parameters["port"],
         parameters["probe_path"],
@@ -80,8 +80,8 @@ class LocalTarget:
         self._settings = settings
         self._stages = stages
 
-    def _read(self) -> runtime.LocalFunction | None:
-        return runtime.read(self._settings.state_directory, self._namespace, self._name)
+    def _read(self) -> state.LocalFunction | None:
+        return state.read(self._settings.state_directory, self._namespace, self._name)
 
     def exists(self) -> bool:
         return self._read() is not None
@@ -153,6 +153,7 @@ class LocalTarget:
             variables=desired.variables.all(),
             port=self._settings.port,
             ready_timeout_seconds=self._settings.wait_timeout,
+            spin_executable=runtime.spin_in_path(),
         )
 
     def ensure_answers(self, desired: DesiredFunction) -> LiveFunction:
@@ -167,13 +168,13 @@ class LocalTarget:
         runtime.stop(self._settings.state_directory, self._namespace, self._name)
 
 
-def list_functions(state: Path, namespace: str | None) -> list[LiveFunction]:
-    """The functions of this machine, sorted by namespace and name; `state` is the product's state directory."""
-    found = [live_function(function) for function in runtime.list_functions(state / "functions", namespace)]
+def list_functions(state_directory: Path, namespace: str | None) -> list[LiveFunction]:
+    """The functions of this machine, sorted by namespace and name; `state_directory` is that of the collection."""
+    found = [live_function(function) for function in state.list_functions(state_directory / "functions", namespace)]
     return sorted(found, key=lambda function: (function.namespace, function.name))
 
 
-def live_function(function: runtime.LocalFunction) -> LiveFunction:
+def live_function(function: state.LocalFunction) -> LiveFunction:
     """What the state file of a local function says."""
     return LiveFunction(
         name=function.name,

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..errors import PlatformError
 from .authentication import NO_SPACE, Authenticator, registry_error
 from .credentials import Credentials
-from .model import PushPlan, PushResult, Timeouts
+from .model import PushResult, Timeouts
 from .reference import DistributionLocation, check_digest, check_tag
 from .transport import CHUNK, Cancelled, Peer, create_client, temporary, with_retries
 
@@ -111,32 +111,12 @@ class DistributionStore:
             )
         return bytes(content)
 
-    def plan(self, name: str, artifact: Artifact | str, *, tag: str) -> PushPlan:
-        """See `store.Store`."""
-        repository = self._location.repository(name)
-        digest = artifact if isinstance(artifact, str) else artifact.digest
-        image = self._location.digest_reference(name, digest)
-        if self._tag_digest(repository, tag, _PULL) == digest:
-            return PushPlan(False, 0, 0, image)
-        if self._has_manifest(repository, digest, _PULL):
-            return PushPlan(True, 0, 0, image)
-        if isinstance(artifact, str):
-            return PushPlan(True, None, None, image)
-        missing = [
-            blob
-            for blob, is_missing in self._in_parallel(
-                _unique(artifact), lambda blob, cancelled: not self._has_blob(repository, blob, _PULL, cancelled)
-            )
-            if is_missing
-        ]
-        return PushPlan(True, len(missing), sum(blob.size for blob in missing), image)
-
     def push(self, name: str, artifact: Artifact, *, tag: str) -> PushResult:
         """See `store.Store`. The tag is set last, so whoever pulls it gets the old or the new artifact and never a part
         of one."""
         repository = self._location.repository(name)
         image = self._location.digest_reference(name, artifact.digest)
-        if self._tag_digest(repository, tag, _PUSH) == artifact.digest:
+        if self._tag_digest(repository, tag) == artifact.digest:
             return PushResult(False, 0, 0, image)
         uploaded: list[Blob] = []
         if not self._has_manifest(repository, artifact.digest, _PUSH):
@@ -153,14 +133,14 @@ class DistributionStore:
 
     # ---- manifests
 
-    def _tag_digest(self, repository: str, tag: str, actions: str) -> str | None:
+    def _tag_digest(self, repository: str, tag: str) -> str | None:
         """What the tag points at; the header is optional in the protocol, the bytes always tell."""
         url = f"{self._base}/v2/{repository}/manifests/{check_tag(tag)}"
         response = self._request(
             "HEAD",
             url,
             repository,
-            actions,
+            _PUSH,
             did=f"looking up {repository}:{tag}",
             headers={"Accept": _ACCEPT},
             allowed=(404,),
@@ -174,7 +154,7 @@ class DistributionStore:
             "GET",
             url,
             repository,
-            actions,
+            _PUSH,
             did=f"reading {repository}:{tag}",
             headers={"Accept": _ACCEPT},
             allowed=(404,),
@@ -220,14 +200,14 @@ class DistributionStore:
 
     # ---- blobs
 
-    def _has_blob(self, repository: str, blob: Blob, actions: str, cancelled: threading.Event | None = None) -> bool:
+    def _has_blob(self, repository: str, blob: Blob, cancelled: threading.Event) -> bool:
         url = f"{self._base}/v2/{repository}/blobs/{check_digest(blob.digest)}"
         return _is_whole(
             self._request(
                 "HEAD",
                 url,
                 repository,
-                actions,
+                _PUSH,
                 did=f"looking up blob {blob.digest}",
                 allowed=(404,),
                 cancelled=cancelled,
@@ -237,7 +217,7 @@ class DistributionStore:
 
     def _store_blob(self, repository: str, blob: Blob, cancelled: threading.Event) -> bool:
         """Whether the blob had to be sent."""
-        if self._has_blob(repository, blob, _PUSH, cancelled):
+        if self._has_blob(repository, blob, cancelled):
             return False
         _check_file(blob)
         did = f"uploading blob {blob.digest} ({blob.size} bytes) to {repository}"

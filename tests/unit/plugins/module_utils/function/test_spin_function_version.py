@@ -11,7 +11,7 @@ import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.model import Difference, LiveFunction
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version_module import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version import run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import version_target
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.arguments import kubernetes_auth_arguments
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.cluster_function import ClusterFunction

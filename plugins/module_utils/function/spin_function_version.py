@@ -9,7 +9,7 @@ import typing as t
 
 from .deploy_function import DeployResult, check_namespace
 from .probe import trusted
-from .spin_function_module import result_of
+from .spin_function import result_of
 from .stages import Stages
 
 _VERBS = {
