@@ -21,7 +21,7 @@ import httpx2
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.artifact.model import Artifact
-from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import distribution, transport
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import registry_requests, transport
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.credentials import Credentials
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.distribution import DistributionStore
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.model import Timeouts
@@ -135,7 +135,9 @@ def _raise(
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> FakeRegistry:
     fake = FakeRegistry()
-    monkeypatch.setattr(distribution, "create_client", lambda **_: httpx2.Client(transport=httpx2.MockTransport(fake)))
+    monkeypatch.setattr(
+        registry_requests, "create_client", lambda **_: httpx2.Client(transport=httpx2.MockTransport(fake))
+    )
     return fake
 
 
