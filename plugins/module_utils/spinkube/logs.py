@@ -11,9 +11,9 @@ import dataclasses
 import typing as t
 
 from ..errors import PlatformError
-from .api import KubernetesApi, Object
+from .api import KubernetesApi
 from .canary import canary_name, function_of
-from .kinds import POD, SECRET, SPIN_APP
+from .kinds import POD, SECRET, SPIN_APP, Object
 from .objects import secret_names
 
 _SHORTEST_LINE = 8

@@ -121,6 +121,7 @@ def _target_factory(parameters: Parameters, state: Path, stages: Stages) -> t.Ca
         return lambda name: LocalTarget(namespace, name, local, stages)
     from ..spinkube.api import KubernetesApi
     from ..spinkube.arguments import connection_options
+    from ..spinkube.cluster_function import ClusterFunction
     from ..spinkube.settings import cluster_settings
 
     api = KubernetesApi(connection_options(parameters))
@@ -128,11 +129,11 @@ def _target_factory(parameters: Parameters, state: Path, stages: Stages) -> t.Ca
     if parameters["canary"] is not None:
         from ..spinkube.canary_target import CanaryTarget
 
-        percent = parameters["canary"]
-        return lambda name: CanaryTarget(api, namespace, name, settings, stages, percent)
+        weight = parameters["canary"]
+        return lambda name: CanaryTarget(ClusterFunction(api, namespace, name, settings, stages), weight)
     from ..spinkube.target import ClusterTarget
 
-    return lambda name: ClusterTarget(api, namespace, name, settings, stages)
+    return lambda name: ClusterTarget(ClusterFunction(api, namespace, name, settings, stages))
 
 
 def _remove(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[str, t.Any]:

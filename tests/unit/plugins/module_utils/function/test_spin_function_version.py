@@ -11,9 +11,11 @@ import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.model import Difference, LiveFunction
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version_module import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version import run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import version_target
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.arguments import kubernetes_auth_arguments
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.cluster_function import ClusterFunction
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.objects import FunctionObjects
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.version_target import Move
 from ansible_collections.wasmfaas.platform.plugins.modules import spin_function_version as documented
 
@@ -27,11 +29,12 @@ def live(image: str) -> LiveFunction:
 class TargetStub:
     """Would make what runs OLD into NEW."""
 
-    move_to_make = Move(Difference({"image": OLD}, {"image": NEW}), [{"spec": {"image": NEW}}])
+    move_to_make = Move(Difference({"image": OLD}, {"image": NEW}), FunctionObjects({"spec": {"image": NEW}}))
     moved: t.ClassVar[list[tuple[str, str | None]]] = []
 
-    def __init__(self, _api: t.Any, namespace: str, name: str, settings: t.Any, _stages: t.Any) -> None:
-        assert (namespace, name, settings.wait, settings.wait_timeout) == ("user1", "shop", True, 7)
+    def __init__(self, function: ClusterFunction) -> None:
+        assert (function.namespace, function.name) == ("user1", "shop")
+        assert (function.settings.wait, function.settings.wait_timeout) == (True, 7)
 
     def plan(self, _state: str, _to: str | None) -> Move:
         return self.move_to_make

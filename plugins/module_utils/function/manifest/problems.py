@@ -12,7 +12,7 @@ from .location import KeyPath, find_line, format_path
 
 
 @dataclasses.dataclass(frozen=True)
-class Finding:
+class Problem:
     """One thing that is wrong; `value` is the string to look for when the key alone does not tell the line."""
 
     path: KeyPath
@@ -21,7 +21,7 @@ class Finding:
     value: str | None = None
 
 
-class Findings:
+class Problems:
     """What is wrong in one file.
 
     Args:
@@ -35,25 +35,25 @@ class Findings:
         self.origins: dict[
             KeyPath, KeyPath
         ] = {}  # key path of version 2 → the key path that the user wrote in version 1
-        self._found: list[Finding] = []
+        self._found: list[Problem] = []
 
     def add(self, path: KeyPath, message: str, next_step: str, value: str | None = None) -> None:
-        """Note one finding; the same one twice counts once."""
-        finding = Finding(path, message, next_step, value)
-        if finding not in self._found:
-            self._found.append(finding)
+        """Note one problem; the same one twice counts once."""
+        problem = Problem(path, message, next_step, value)
+        if problem not in self._found:
+            self._found.append(problem)
 
     def stop(self) -> None:
-        """Raise PlatformError if there is any finding: one line each, in the order of the file."""
+        """Raise PlatformError if there is any problem: one line each, in the order of the file."""
         if not self._found:
             return
         located = []
-        for finding in self._found:
-            path = self._written(finding.path)
-            line = find_line(self.text, path, finding.value) if path else None
+        for problem in self._found:
+            path = self._written(problem.path)
+            line = find_line(self.text, path, problem.value) if path else None
             place = f"{self.file_name}:{line}: " if line else f"{self.file_name}: "
             key = f"{format_path(path)}: " if path else ""
-            located.append((line or 0, place + key + finding.message, finding.next_step))
+            located.append((line or 0, place + key + problem.message, problem.next_step))
         located.sort(key=lambda entry: entry[0])
         next_steps = list(dict.fromkeys(next_step for _line, _cause, next_step in located))
         raise PlatformError("\n".join(cause for _line, cause, _next_step in located), next_step="\n".join(next_steps))

@@ -11,7 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function import spin_function_info_module as module
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function import spin_function_info as module
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.model import LiveFunction
 
 SOME_TIME_AGO = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=50.5)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -27,7 +27,7 @@ FUNCTIONS = [
         {
             "replicas": 2,
             "ready_replicas": 1,
-            "canary": {"percent": 10, "digest": "sha256:" + "2" * 64, "replicas": 1, "ready_replicas": 1},
+            "canary": {"weight": 10, "digest": "sha256:" + "2" * 64, "replicas": 1, "ready_replicas": 1},
             "earlier": [{"digest": "sha256:" + "3" * 64, "image": "r/a@sha256:" + "3" * 64, "deployed": SOME_TIME_AGO}],
         },
     ),

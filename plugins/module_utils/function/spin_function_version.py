@@ -9,7 +9,7 @@ import typing as t
 
 from .deploy_function import DeployResult, check_namespace
 from .probe import trusted
-from .spin_function_module import result_of
+from .spin_function import result_of
 from .stages import Stages
 
 _VERBS = {
@@ -23,6 +23,7 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
     """Do what the parameters of spin_function_version ask for; raises PlatformError."""
     from ..spinkube.api import KubernetesApi
     from ..spinkube.arguments import connection_options
+    from ..spinkube.cluster_function import ClusterFunction
     from ..spinkube.settings import ClusterSettings
     from ..spinkube.version_target import VersionTarget
 
@@ -34,11 +35,12 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
         **{option: parameters[option] for option in ("probe_address", "probe_ca_file", "wait_timeout")}
     )
     stages = Stages()
-    target = VersionTarget(KubernetesApi(connection_options(parameters)), namespace, name, settings, stages)
+    api = KubernetesApi(connection_options(parameters))
+    target = VersionTarget(ClusterFunction(api, namespace, name, settings, stages))
     with stages("live_state"):
         move = target.plan(state, parameters["to"])
         live = target.now()
-    planned = move.objects[0] if move.objects else None
+    planned = move.objects.app if move.objects else None
     if not move.unchanged and not check_mode:
         live, planned = target.move(state, parameters["to"]), None
     image = planned["spec"]["image"] if planned else live.image

@@ -73,9 +73,9 @@ def _replicas(function: LiveFunction) -> str:
 
 
 def _canary(canary: dict[str, t.Any] | None) -> str:
-    """Share, digest and replicas of a canary."""
+    """Weight, digest and replicas of a canary."""
     return (
-        f"{canary['percent']}% {canary['digest'][7:19]} {canary['ready_replicas']}/{canary['replicas']}"
+        f"{canary['weight']}% {canary['digest'][7:19]} {canary['ready_replicas']}/{canary['replicas']}"
         if canary
         else "-"
     )
@@ -103,6 +103,6 @@ def _local(parameters: dict[str, t.Any]) -> list[LiveFunction]:
 def _cluster(parameters: dict[str, t.Any]) -> list[LiveFunction]:
     from ..spinkube.api import KubernetesApi
     from ..spinkube.arguments import connection_options
-    from ..spinkube.target import list_functions
+    from ..spinkube.live import list_functions
 
     return list_functions(KubernetesApi(connection_options(parameters)), parameters["namespace"])

@@ -51,7 +51,7 @@ def _cluster(parameters: dict[str, t.Any], since: int | None, hidden: set[str]) 
 
 
 def _local(parameters: dict[str, t.Any], since: int | None) -> list[ContainerLog]:
-    from ..local import runtime
+    from ..local import state
     from ..local.target import live_function
     from ..spinkube.logs import ContainerLog
 
@@ -59,7 +59,7 @@ def _local(parameters: dict[str, t.Any], since: int | None) -> list[ContainerLog
         raise PlatformError(
             "since: the log of a local function has no times.", next_step="give `-e lines=NUMBER` instead."
         )
-    function = runtime.read(
+    function = state.read(
         state_directory(parameters["state_directory"]) / "functions", parameters["namespace"], parameters["name"]
     )
     if function is None:

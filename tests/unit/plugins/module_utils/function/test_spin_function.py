@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function import spin_function_module as module
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function import spin_function as module
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.deploy_function import DeployResult
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_module import (
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function import (
     run,
     secret_values,
     write_result,
