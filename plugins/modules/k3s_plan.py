@@ -113,8 +113,8 @@ hosts:
   returned: success
   type: dict
 nodes:
-  description: The nodes of this run with the labels and taints that they are to have, as M(wasmfaas.platform.k3s_nodes)
-    takes them.
+  description: The nodes of this run with the labels and taints that they are to have, as
+    M(wasmfaas.platform.k3s_node_labels) takes them.
   returned: success
   type: list
   elements: dict

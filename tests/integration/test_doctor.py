@@ -70,7 +70,7 @@ def test_problems_as_json(playbooks: Playbooks, inventory: str) -> None:
 
 
 def test_a_cluster_that_is_not_whole_is_not_disturbed(playbooks: Playbooks, inventory: str) -> None:
-    run = playbooks.run("verify-ha.yml", "-i", inventory, inventory="local")
+    run = playbooks.run("wasmfaas.platform.verify_ha", "-i", inventory, inventory="local")
     assert run.exit_code != 0
     for problem in (
         "say so with -e confirm=disturb-the-cluster",

@@ -14,8 +14,8 @@ from ..errors import PlatformError
 from ..kubernetes.pods import Patience, failure_of
 from ..kubernetes.rollout import refusal, unfinished
 from ..registry import ecr
-from .api import KubernetesApi, Object
-from .kinds import DEPLOYMENT, POD
+from .api import KubernetesApi
+from .kinds import DEPLOYMENT, POD, Object
 from .objects import REVISION
 from .stored import quantity
 
@@ -209,8 +209,8 @@ def _advice(problem: str, events: list[str], name: str, namespace: str, memory_l
         )
     if "no runtime for" in text:
         return (
-            "install the shim on the nodes (`ansible-playbook site.yml`), or let the RuntimeClass choose the "
-            "nodes that have it."
+            "install the shim on the nodes (`ansible-playbook wasmfaas.platform.site`), or let the RuntimeClass choose "
+            "the nodes that have it."
         )
     if "operator has" in problem:
         return (

@@ -10,11 +10,12 @@ import datetime
 import typing as t
 
 from ...problems import ERROR, WARNING, Problem, Severity, count
+from ..host.certificates import RENEWAL_DAYS
 from .model import DAY, Host, Limits, found, warning
 
 LEAF_ERROR_DAYS, LEAF_WARNING_DAYS = 30, 90
-"""k3s renews leaf certificates at a start within 90 days of their end (k3s, pkg/daemons/config/types.go,
-CertificateRenewDays)."""
+"""Days left of a leaf certificate. A node that restarts once in a while stays above both, since k3s renews what ends
+within RENEWAL_DAYS whenever it starts."""
 AUTHORITY_ERROR_DAYS, AUTHORITY_WARNING_DAYS = 90, 365
 
 
@@ -64,7 +65,7 @@ def leaves(host: Host, limits: Limits) -> t.Iterator[Problem]:
             "certificate-ends",
             f"{first}{more} {_ends(ends, limits.now)}",
             "Run ansible-playbook wasmfaas.platform.rotate -e what=certificates, or restart k3s, which renews what "
-            "ends within 90 days",
+            f"ends within {RENEWAL_DAYS} days",
         )
 
 

@@ -23,7 +23,7 @@ from ...kubernetes.workloads import Patience, Workloads
 from .. import paths
 from ..host import inputs, journal
 from ..host.certificates import NotACertificate, end_of_first
-from ..recovery import stored_tokens
+from ..recovery import server_api, stored_tokens
 from . import registry_probe
 
 CERTIFICATES = (
@@ -232,7 +232,7 @@ def credential_provider(root: str = "") -> bool:
 
 def tokens_unsaved() -> bool | None:
     """Whether etcd lacks the tokens of this server, so that k3s refuses its next start; None where it cannot tell."""
-    return stored_tokens.unsaved(stored_tokens.reader(stored_tokens.api_port()))
+    return stored_tokens.unsaved(server_api.reader(server_api.api_port()))
 
 
 def etcd_size(url: str = ETCD_METRICS) -> dict[str, int] | None:

@@ -38,7 +38,7 @@ def decide(host: Host, cluster: Cluster, first: str) -> tuple[str, list[Problem]
                 host.name,
                 "it holds the data of a member that the cluster, which is stopped, no longer has",
                 "take it out of the inventory and run again; once the cluster answers, put it back, and "
-                f"remove-node.yml -e node={host.name} cleans it",
+                f"ansible-playbook wasmfaas.platform.remove_node -e node={host.name} cleans it",
             )
         ]
     if cluster.state == STOPPED:
@@ -50,8 +50,8 @@ def decide(host: Host, cluster: Cluster, first: str) -> tuple[str, list[Problem]
             Problem(
                 host.name,
                 "it holds the data of a member that the cluster no longer has",
-                f"clean it: ansible-playbook remove-node.yml -e node={host.name}; where it stays in the inventory, "
-                "site.yml then lets it join anew",
+                f"clean it: ansible-playbook wasmfaas.platform.remove_node -e node={host.name}; where it stays in the "
+                "inventory, ansible-playbook wasmfaas.platform.site then lets it join anew",
             )
         ]
     if member is None:
@@ -67,8 +67,8 @@ def _decide_new(host: Host, first: str) -> tuple[str, list[Problem]]:
             Problem(
                 host.name,
                 "it belongs to a cluster already, but no server of the inventory holds one",
-                "if the servers were lost: restore.yml; if it comes from another cluster: reset.yml with an "
-                "inventory that has only this host",
+                "if the servers were lost: ansible-playbook wasmfaas.platform.restore; if it comes from another "
+                "cluster: ansible-playbook wasmfaas.platform.reset with an inventory that has only this host",
             )
         ]
     return "join", []
@@ -93,5 +93,6 @@ def _foreign(host: Host) -> Problem:
     return Problem(
         host.name,
         f"it is an agent of another cluster ({host.k3s.get('server_url') or 'unknown server'})",
-        f"take it out of this inventory, or let it forget the other: remove-node.yml -e node={host.name}",
+        f"take it out of this inventory, or let it forget the other: ansible-playbook wasmfaas.platform.remove_node -e "
+        f"node={host.name}",
     )

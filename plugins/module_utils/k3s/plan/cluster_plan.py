@@ -185,8 +185,8 @@ def messages(
             said.append(
                 f"Node {node['name']} is in the cluster and not in the inventory. A removed host that booted with "
                 "its k3s comes back like this: put it into the"
-                f" inventory once more, and remove-node.yml -e node={node['name']} cleans it. Where the host is "
-                "gone: -e prune=true."
+                f" inventory once more, and ansible-playbook wasmfaas.platform.remove_node -e node={node['name']} "
+                "cleans it. Where the host is gone: -e prune=true."
             )
     servers = [host for host in hosts if host.role == "server"]
     if len(servers) % 2 == 0:

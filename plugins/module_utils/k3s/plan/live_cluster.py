@@ -129,7 +129,7 @@ def _different_clusters(servers: t.Sequence[Host]) -> list[Problem]:
         Problem(
             "",
             f"the servers belong to {len(by_authority)} different clusters ({groups})",
-            "make one inventory for each cluster; where one of them is there by mistake, reset.yml with an inventory "
-            "that has only its hosts",
+            "make one inventory for each cluster; where one of them is there by mistake, ansible-playbook "
+            "wasmfaas.platform.reset with an inventory that has only its hosts",
         )
     ]

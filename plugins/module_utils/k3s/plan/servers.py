@@ -36,7 +36,8 @@ def quorum_problems(
             "",
             f"without {', '.join(out)}, {sum(staying)} of {len(staying)} servers would be healthy, which is no "
             "majority",
-            "bring a server back, or add one, before any other leaves; where they are lost for good: restore.yml",
+            "bring a server back, or add one, before any other leaves; where they are lost for good: ansible-playbook "
+            "wasmfaas.platform.restore",
         )
     ]
 

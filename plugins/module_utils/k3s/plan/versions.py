@@ -42,7 +42,7 @@ def version_problems(play: t.Sequence[Host], cluster: Cluster, settings: Setting
                 Problem(
                     host.name,
                     f"{present} runs, and {host.version} is asked for",
-                    f"run upgrade.yml, or set k3s_version: {present}",
+                    f"run ansible-playbook wasmfaas.platform.upgrade, or set k3s_version: {present}",
                 )
             )
     joining = [
@@ -55,7 +55,7 @@ def version_problems(play: t.Sequence[Host], cluster: Cluster, settings: Setting
             Problem(
                 host.name,
                 f"the cluster's servers run {cluster.version}, and {host.version} is asked for",
-                f"run upgrade.yml, or set k3s_version: {cluster.version}",
+                f"run ansible-playbook wasmfaas.platform.upgrade, or set k3s_version: {cluster.version}",
             )
             for host in joining
             if host.version != cluster.version
