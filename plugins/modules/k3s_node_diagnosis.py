@@ -85,7 +85,7 @@ shims:
   description: Shims on disk, handlers that containerd's configuration knows, and shims that changed since k3s started.
   returned: success
   type: dict
-  sample: {programs: [containerd-shim-spin-v2], handlers: [runc, spin], changed: []}
+  sample: {binaries: [containerd-shim-spin-v2], handlers: [runc, spin], changed: []}
 cluster_init_in:
   description: Configuration files that still say cluster-init.
   returned: success

@@ -117,7 +117,7 @@ class Service:
         """Bring the unit to its state; the module's result.
 
         Raises:
-            PlatformError: it can't be, with the cause that the journal tells.
+            PlatformError: it cannot be, with the cause that the journal tells.
         """
         begin = time.monotonic()
         now = self.show()

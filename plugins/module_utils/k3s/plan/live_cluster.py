@@ -10,7 +10,7 @@ import typing as t
 
 from ...problems import Problem
 from ..version import is_version, version_order
-from .hosts import Host, is_elastic, url_host
+from .hosts import Host, is_autoscaled, url_host
 
 NEW, RUNNING, STOPPED = "new", "running", "stopped"
 
@@ -25,7 +25,7 @@ class Cluster:
         live: servers whose API is ready; the first one's view counts.
         nodes: the cluster's nodes by name, empty unless it runs.
         ca_sha256: of its certificate authority; "" for a new one.
-        version: newest among its servers; "" where it can't be told.
+        version: newest among its servers; "" where it cannot be told.
     """
 
     state: str
@@ -62,7 +62,7 @@ def observe(hosts: t.Sequence[Host]) -> tuple[Cluster, list[Problem]]:
 
 
 def scope_problems(hosts: t.Sequence[Host], cluster: Cluster) -> list[Problem]:
-    """What can't be decided, as hosts are missing in this run: without a server that is ready, nobody tells what those
+    """What cannot be decided, as hosts are missing in this run: without a server that is ready, nobody tells what those
     hold."""
     left_out = [host.name for host in hosts if host.role == "server" and not host.in_play]
     if not left_out or cluster.state == RUNNING:
@@ -89,7 +89,7 @@ def gone_nodes(hosts: t.Sequence[Host], cluster: Cluster) -> list[dict[str, t.An
     return [
         {"name": name, "control_plane": bool(node["control_plane"]), "ready": bool(node["ready"])}
         for name, node in cluster.nodes.items()
-        if name not in names and not left_out & {name, *node["addresses"]} and not is_elastic(node)
+        if name not in names and not left_out & {name, *node["addresses"]} and not is_autoscaled(node)
     ]
 
 

@@ -43,7 +43,7 @@ def grant(kubectl: Kubectl, namespace: str, seconds: int) -> str:
         PlatformError: the namespace is somebody else's.
     """
     rules = "/apis/rbac.authorization.k8s.io/v1"
-    wanted = (
+    desired = (
         (
             "/api/v1/namespaces",
             {
@@ -79,7 +79,7 @@ def grant(kubectl: Kubectl, namespace: str, seconds: int) -> str:
         ),
     )
     remove(kubectl, namespace)
-    for path, content in wanted:
+    for path, content in desired:
         with contextlib.suppress(Conflict):
             kubectl.create(path, content)
     request = {
