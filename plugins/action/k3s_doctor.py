@@ -72,7 +72,7 @@ def _host(name: str, role: str, variables: t.Any) -> diagnosis.Host:
     node, read = variables.get("k3s_node") or {}, variables.get("k3s_diagnosis") or {}
     # The playbook says failed_when: false, which takes `failed` away: that a module ended well shows by what it
     # returns.
-    unread = [one for one, key in ((node, "node"), (read, "unit")) if key not in one]
+    unread = [one for one, key in ((node, "node"), (read, "diagnosis")) if key not in one]
     problem = _reason(unread[0]) if unread and node else ""
     k3s = (node.get("node") or {}).get("k3s") or {}
     return diagnosis.Host(
@@ -84,7 +84,7 @@ def _host(name: str, role: str, variables: t.Any) -> diagnosis.Host:
         unreachable=bool(node.get("unreachable") or read.get("unreachable")),
         node=node.get("node") or {},
         cluster=node.get("cluster"),
-        diagnosis=dict(read),
+        diagnosis=dict(read.get("diagnosis") or {}),
         clock=(node.get("clock") or {}).get("offset"),
         ecr_registry=_ecr_registry(variables),
     )

@@ -12,9 +12,8 @@ version_added: 1.0.0
 description:
   - Prints one line for each thing that is wrong, with its severity, its host and what to do; C(docs/doctor.md) of the
     collection lists them all.
-  - Judges what M(wasmfaas.platform.k3s_node_info) and M(wasmfaas.platform.k3s_node_diagnosis) read on all hosts of the
-    two groups, from the variables
-    C(k3s_node) and C(k3s_diagnosis) in which their results were registered. Hosts that Ansible does not reach are
+  - Judges what M(wasmfaas.platform.k3s_node_info) read on all hosts of the two groups. Its result must be registered
+    as C(k3s_node), and its result with C(gather=[diagnosis]) as C(k3s_diagnosis). Hosts that Ansible does not reach are
     findings too.
   - Does not fail because of a finding; the task after it judges RV(error_count). Runs on the controller, once for the
     cluster.
@@ -62,7 +61,6 @@ options:
     default: 30
 seealso:
   - module: wasmfaas.platform.k3s_node_info
-  - module: wasmfaas.platform.k3s_node_diagnosis
 """
 
 EXAMPLES = r"""
