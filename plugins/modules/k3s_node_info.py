@@ -210,11 +210,11 @@ diagnosis:
   type: dict
   contains:
     unit:
-      description: The unit as systemd has it; C(cause) is set if its journal complains of something that is known.
+      description: The unit as systemd has it; C(problem) is set if its journal tells of a known one.
       returned: always
       type: dict
       sample: {name: k3s, active: active, sub: running, result: success, enabled: true, restarts: 0, exit_status: 0,
-        cause: null}
+        problem: null}
     certificates:
       description: The certificate files of k3s with the end of their first certificate, in seconds since 1970.
       returned: always
@@ -273,7 +273,9 @@ diagnosis:
       returned: always
       type: list
       elements: dict
-      sample: [{name: tempo, namespace: observability, text: Pod tempo-0 is not ready yet, lasting: false, pod: tempo-0,
+      sample: [{name: tempo, namespace: observability, where: pod tempo-0, what: it is not ready yet, next_step:
+        "Correct what its last lines name, mostly a value of the chart, and run it again.", severity: warning, pod:
+        tempo-0,
         last_line: starting}]
     registries:
       description: Problems of registries.yaml, missing files that it names, and how each endpoint answered.
