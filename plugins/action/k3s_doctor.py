@@ -12,13 +12,15 @@ import typing as t
 from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.wasmfaas.platform.plugins.module_utils.documented_arguments import documented_arguments
-from ansible_collections.wasmfaas.platform.plugins.module_utils.host import whole_file
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.doctor.diagnosis import diagnose, summary
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.doctor.model import Host, Limits
-from ansible_collections.wasmfaas.platform.plugins.module_utils.problems import ERROR, INFO, WARNING, Problem
-from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import ecr
-from ansible_collections.wasmfaas.platform.plugins.modules.k3s_doctor import DOCUMENTATION
+
+from ..doc_fragments.k3s import ModuleDocFragment
+from ..module_utils.documented_arguments import documented_arguments
+from ..module_utils.host import whole_file
+from ..module_utils.k3s.doctor.diagnosis import diagnose, summary
+from ..module_utils.k3s.doctor.model import Host, Limits
+from ..module_utils.problems import ERROR, INFO, WARNING, Problem
+from ..module_utils.registry import ecr
+from ..modules.k3s_doctor import DOCUMENTATION
 
 COLOURS = {
     ERROR: constants.COLOR_ERROR,
@@ -34,7 +36,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        _validation, arguments = self.validate_argument_spec(argument_spec=documented_arguments(DOCUMENTATION))
+        _validation, arguments = self.validate_argument_spec(
+            argument_spec=documented_arguments(DOCUMENTATION, ModuleDocFragment.GROUPS)
+        )
         variables = task_vars or {}
         hosts = _hosts(variables, arguments["servers_group"], arguments["agents_group"])
         limits = Limits(

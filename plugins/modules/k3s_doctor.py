@@ -21,6 +21,7 @@ author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.k3s.groups
 attributes:
   check_mode:
     support: full
@@ -35,14 +36,6 @@ attributes:
     details:
       - This module only reads.
 options:
-  servers_group:
-    description: Group of the servers in the inventory.
-    type: str
-    default: k3s_server
-  agents_group:
-    description: Group of the agents in the inventory.
-    type: str
-    default: k3s_agent
   format:
     description: Whether to print lines for people, or one line of JSON.
     type: str
