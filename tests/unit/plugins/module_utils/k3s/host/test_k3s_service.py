@@ -258,10 +258,10 @@ def test_files_that_are_newer_than_in_etcd_have_a_way_out() -> None:
     )
     for files, step in (
         ("passwd", "what=repair"),
-        ("encryption-config.json, /x/cred/encryption-state.json", "restore.yml"),
+        ("encryption-config.json, /x/cred/encryption-state.json", "wasmfaas.platform.restore"),
     ):
-        known = journal.known_cause(fatal.format(paths.SERVER_DIRECTORY, files))
-        assert known is not None and known.final and step in known.next_step and "what=repair" in known.next_step
+        rule = journal.matching_rule(fatal.format(paths.SERVER_DIRECTORY, files))
+        assert rule is not None and rule.final and step in rule.next_step and "what=repair" in rule.next_step
 
 
 def test_stopping(host: Host) -> None:
@@ -400,7 +400,7 @@ def test_a_server_that_the_cluster_removed_is_not_started(host: Host) -> None:
     host.write(paths.TOMBSTONE, "")
     with pytest.raises(PlatformError, match="the cluster removed this server") as caught:
         host.manage()
-    assert "remove-node.yml -e node=server-1" in caught.value.next_step
+    assert "wasmfaas.platform.remove_node -e node=server-1" in caught.value.next_step
     assert host.commands == []
 
 
