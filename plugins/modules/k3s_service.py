@@ -7,15 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: k3s_service
-short_description: Start k3s on a host, restart it where its files have changed, and wait until it works
+short_description: Start or restart k3s on a host, and wait until it works
 version_added: 1.0.0
 description:
-  - Compares the files that k3s reads at its start with the record that the unit wrote when it was started last, and
-    restarts it only where they differ.
-    So a run that was cut off between writing a file and restarting is made good by the next one.
-  - A running server is restarted only while all other servers are Ready and voters of etcd.
-  - Where k3s does not start, the last lines of its journal are looked through for known causes, and the error says what
-    to do.
+  - Compares the files that k3s reads at its start with the record that the unit wrote when it last started, and
+    restarts it if they differ. If a run is cut off between writing a file and the restart, the next run restarts it.
+  - Restarts a running server only while all other servers are Ready and voters of etcd.
+  - If k3s does not start, looks for known causes in the last lines of its journal. The error says what to do.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -49,43 +47,43 @@ options:
     default: restarted_if_stale
   wait:
     description:
-      - Whether to wait until it works. A server works when its API is ready and its etcd member votes, an agent when
+      - Whether to wait until k3s works. A server works when its API is ready and its etcd member votes, an agent when
         its Node is registered.
-      - Servers of a stopped cluster must be started with V(false), since none becomes ready before a majority runs.
+      - Set V(false) to start the servers of a stopped cluster, since none becomes ready before a majority runs.
     type: bool
     default: true
   timeout:
-    description: How many seconds to wait, or to stop, at most. A cause that stays, such as a refused token, ends the
-      wait at once.
+    description: Maximum seconds for the wait or the stop. A fatal cause, such as a refused token, ends the wait at
+      once.
     type: int
     default: 300
   node_name:
-    description: Name of the host's Node. The host name in lower case is used where it is missing.
+    description: Name of the host's Node. Default is the host name in lower case.
     type: str
   gate:
-    description: Whether a running server is restarted only while all other servers are healthy. The only server of a
-      cluster passes always.
+    description: Whether to restart a running server only while all other servers are healthy. The only server of a
+      cluster always passes.
     type: bool
     default: true
   gate_timeout:
-    description: How many seconds to wait for the other servers to be healthy.
+    description: Maximum seconds to wait for the other servers to be healthy.
     type: int
     default: 60
   pending:
-    description: In check mode, whether earlier tasks would have changed files that k3s reads, so that a restart is
-      foretold.
+    description: In check mode, whether earlier tasks would have changed files that k3s reads, so that a restart would
+      follow.
     type: bool
     default: false
   alone:
     description:
-      - Whether a server that is started or restarted compares its keys and tokens with its own copy of etcd, and not
-        with the server that it joined through.
-      - Needed where that one may have older ones, as after a rotation of the key that encrypts secrets. The server's
-        C(join.yaml) is as before afterwards.
+      - Whether a server that starts compares its keys and tokens with its own copy of etcd instead of the server
+        that it joined through.
+      - Needed if that server may have older keys or tokens, as after a rotation of the key that encrypts secrets. The
+        server's C(join.yaml) is as before afterwards.
     type: bool
     default: false
   k3s_program:
-    description: The program k3s, whose C(kubectl) asks the API.
+    description: The k3s binary, whose C(kubectl) asks the API.
     type: path
     default: /usr/local/bin/k3s
 seealso:
@@ -108,31 +106,32 @@ EXAMPLES = r"""
 
 RETURN = r"""
 started:
-  description: Whether it did not run and was started.
+  description: Whether k3s was down and was started.
   returned: success
   type: bool
 restarted:
-  description: Whether it ran and was restarted.
+  description: Whether k3s was running and was restarted.
   returned: success
   type: bool
 stopped:
-  description: Whether it ran and was stopped.
+  description: Whether k3s was running and was stopped.
   returned: success
   type: bool
 reasons:
-  description: Why something was done.
+  description: Reasons for the change.
   returned: success
   type: list
   elements: str
   sample: [/etc/rancher/k3s/config.yaml changed since it was started]
 stale_inputs:
-  description: Files that the running k3s was not started with; empty after a restart, and without O(wait).
+  description: Files that differ from those that the running k3s started with; empty after a restart, and without
+    O(wait).
   returned: success
   type: list
   elements: str
   sample: []
 seconds:
-  description: How long it took.
+  description: Duration of the module.
   returned: success
   type: float
   sample: 12.4
