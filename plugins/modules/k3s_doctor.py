@@ -112,7 +112,7 @@ findings:
       host: worker-1
       check: shim-missing
       text: RuntimeClass wasmtime-spin-v2 sends pods here, but there is no containerd-shim-spin in /usr/local/bin
-      fix: ansible-playbook site.yml, or take the label wasmfaas.dev/spin=true from the node
+      fix: ansible-playbook wasmfaas.platform.site, or take the label wasmfaas.dev/spin=true from the node
 error_count:
   description: Number of errors.
   returned: always

@@ -13,7 +13,7 @@ description:
   - Runs on one ready server. k3s makes a new key, encrypts all secrets with it and removes the old key; this waits
     until it has done so.
   - All servers must be restarted afterwards, one at a time, with the option C(alone) of
-    M(wasmfaas.platform.k3s_service); C(rotate.yml) does.
+    M(wasmfaas.platform.k3s_service); C(wasmfaas.platform.rotate) does.
   - With older k3s, a server that ends in the middle has the only copy of the new key, and cannot start any more
     (k3s-io/k3s 13763). So there must be a snapshot
     of before.

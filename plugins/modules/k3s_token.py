@@ -10,7 +10,8 @@ module: k3s_token
 short_description: One host's part in giving a k3s cluster new tokens
 version_added: 1.0.0
 description:
-  - C(rotate.yml) calls this module in the right order on all hosts; a single call leaves a cluster in the middle.
+  - C(wasmfaas.platform.rotate) calls this module in the right order on all hosts; a single call leaves a cluster in the
+    middle.
   - New tokens lie beside the old ones (C(/etc/rancher/k3s/*.next), mode 0600) until all nodes run with them, so that a
     run that was cut off can be continued.
 author:

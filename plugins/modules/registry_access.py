@@ -77,7 +77,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 registry:
-  description: What C(registry) is for deploy-function.yml.
+  description: What C(registry) is for wasmfaas.platform.deploy_function.
   returned: success
   type: str
   sample: 192.0.2.11:30500/functions

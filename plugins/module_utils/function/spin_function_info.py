@@ -46,7 +46,7 @@ def _table(functions: list[LiveFunction]) -> list[str]:
 
 
 def _versions(functions: list[LiveFunction]) -> list[str]:
-    """The versions that rollback-function.yml may go back to, below the table; nothing where there are none."""
+    """The versions that rollback_function.yml may go back to, below the table; nothing where there are none."""
     rows = [
         (entry["digest"][7:19], _age(entry["deployed"]), entry["image"])
         for function in functions

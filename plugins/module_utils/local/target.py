@@ -135,8 +135,8 @@ class LocalTarget:
         if self._settings.runtime_directory is None:
             raise PlatformError(
                 "runtime_directory: the folder of the local runtime is not given.",
-                next_step="run the role wasmfaas.platform.local_runtime first, as deploy-function.yml does, and pass "
-                "its local_runtime_directory.",
+                next_step="run the role wasmfaas.platform.local_runtime first, as wasmfaas.platform.deploy_function "
+                "does, and pass its local_runtime_directory.",
             )
         blobs = {blob.digest: blob for blob in desired.artifact.layers}
         return runtime.StartRequest(

@@ -209,7 +209,7 @@ def _resource(kind: Kind, *, namespaced: bool = True) -> t.Any:
 def _missing_kind(kind: Kind) -> MissingKind:
     return MissingKind(
         f"the cluster has no {kind.kind} ({kind.api_version}).",
-        next_step=f"install {kind.provider} on the cluster (`ansible-playbook site.yml`)."
+        next_step=f"install {kind.provider} on the cluster (`ansible-playbook wasmfaas.platform.site`)."
         if kind.provider
         else "use a supported Kubernetes version.",
     )

@@ -87,8 +87,8 @@ def check_canary(name: str, weight: int, *, wait: bool) -> None:
     if not 1 <= weight <= 100:
         raise PlatformError(
             f"canary: {weight} is no share of the requests in percent, 1 to 100.",
-            next_step="`promote-function.yml -e name=NAME` gives the canary all requests for good, and with `-e "
-            "undo=true` none.",
+            next_step="`ansible-playbook wasmfaas.platform.promote_function -e name=NAME` gives the canary all "
+            "requests for good, and with `-e undo=true` none.",
         )
     if not wait:
         raise PlatformError(
@@ -113,8 +113,8 @@ def check_shared_route(name: str, live_route: Object | None, desired_route: Obje
         PlatformError: there is no route, it leads to KEDA's interceptor, or its host or Gateway would change.
     """
     end = (
-        f"end the canary first (`promote-function.yml -e name={name}`, or with `-e undo=true`), or deploy without "
-        "`canary`."
+        f"end the canary first (`ansible-playbook wasmfaas.platform.promote_function -e name={name}`, or with `-e "
+        "undo=true`), or deploy without `canary`."
     )
     if desired_route is None:
         raise PlatformError(

@@ -40,7 +40,8 @@ class DeploymentLock:
         if self.lost.is_set():
             raise PlatformError(
                 "another deployment of this function took over.",
-                next_step="look at what it did with list-functions.yml; nothing needs undoing.",
+                next_step="look at what it did with ansible-playbook wasmfaas.platform.list_functions; nothing needs "
+                "undoing.",
             )
 
 

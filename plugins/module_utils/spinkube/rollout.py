@@ -245,8 +245,8 @@ def _advice(problem: str, events: list[str], name: str, namespace: str, memory_l
         )
     if "no runtime for" in text:
         return (
-            "install the shim on the nodes (`ansible-playbook site.yml`), or let the RuntimeClass choose the "
-            "nodes that have it."
+            "install the shim on the nodes (`ansible-playbook wasmfaas.platform.site`), or let the RuntimeClass choose "
+            "the nodes that have it."
         )
     if "operator has" in problem:
         return (

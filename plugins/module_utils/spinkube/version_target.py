@@ -55,7 +55,8 @@ class VersionTarget:
         if function.app is None:
             raise PlatformError(
                 f"there is no function {function.namespace}/{function.name}.",
-                next_step="see list-functions.yml for those there are, or give `-e namespace=NAMESPACE`.",
+                next_step="see `ansible-playbook wasmfaas.platform.list_functions` for those there are, or give `-e "
+                "namespace=NAMESPACE`.",
             )
         if state == "rolled_back":
             return self._plan_rollback(function.app, to)
@@ -68,8 +69,8 @@ class VersionTarget:
         if promoted is None:
             raise PlatformError(
                 f"the canary of {function.namespace}/{function.name} never came up.",
-                next_step=f"deploy it again with `canary`, or end it: `promote-function.yml -e name={function.name} "
-                "-e undo=true`.",
+                next_step="deploy it again with `canary`, or end it: `ansible-playbook "
+                f"wasmfaas.platform.promote_function -e name={function.name} -e undo=true`.",
             )
         difference = self._difference(promoted, ends_canary=True)
         return Move(Difference({**difference.before, "canary": canary}, difference.after), promoted, ends_canary=True)

@@ -67,7 +67,7 @@ class Deployment:
         return {**defaults, **given, **options}
 
     def deploy(self, project: FunctionProject, *, check_mode: bool = False, **options: t.Any) -> Result:
-        """As `ansible-playbook deploy-function.yml`; raises PlatformError."""
+        """As `ansible-playbook wasmfaas.platform.deploy_function`; raises PlatformError."""
         parameters = self._remembered(project, options)
         return run(parameters, check_mode, set())
 
@@ -95,7 +95,7 @@ class Deployment:
         return t.cast(Result, json.loads(output))
 
     def delete(self, name: str, *, check_mode: bool = False, **options: t.Any) -> Result:
-        """As `ansible-playbook delete-function.yml`."""
+        """As `ansible-playbook wasmfaas.platform.delete_function`."""
         return run(self.parameters(None, name=name, state="absent", **options), check_mode, set())
 
     def remember(self, name: str, *, namespace: str = "default") -> None:

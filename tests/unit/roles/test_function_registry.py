@@ -274,7 +274,6 @@ def test_names_are_known_without_a_plan_too(tmp_path: Path) -> None:
     }
     known = {
         "k3s_api_address": "",
-        "k3s_servers_group": "k3s_server",
         "groups": {"k3s_server": [*servers, "server-3"]},
         "hostvars": {**servers, "server-3": {}},
     }

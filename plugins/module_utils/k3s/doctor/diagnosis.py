@@ -16,6 +16,7 @@ import re
 import statistics
 import typing as t
 
+from ..host import certificates
 from ..plan.cluster_plan import KEEP_OUT
 from ..plan.hosts import is_elastic
 
@@ -24,8 +25,8 @@ SEVERITIES = (ERROR, WARNING, INFO)
 
 DAY = 86400.0
 LEAF_ERROR_DAYS, LEAF_WARNING_DAYS = 30, 90
-"""k3s renews leaf certificates at a start within 90 days of their end (k3s, pkg/daemons/config/types.go,
-CertificateRenewDays)."""
+"""Days left of a leaf certificate. A node that restarts once in a while stays above both, as k3s renews what ends
+within `certificates.RENEWAL_DAYS` whenever it starts."""
 AUTHORITY_ERROR_DAYS, AUTHORITY_WARNING_DAYS = 90, 365
 DISK_ERROR, DISK_WARNING = 0.05, 0.15
 """Share of free space. k3s tells the kubelet to evict pods below 5 % (k3s, pkg/daemons/agent/agent_linux.go,
@@ -38,8 +39,8 @@ RESTARTS, RESTART_SECONDS = 3, 3600.0
 KUBELET_SKEW = 3
 """Minor versions by which a kubelet may be older than the API server (kubernetes.io, version skew policy)."""
 
-SITE = "ansible-playbook site.yml"
-REPAIR = "ansible-playbook rotate.yml -e what=repair"
+SITE = "ansible-playbook wasmfaas.platform.site"
+REPAIR = "ansible-playbook wasmfaas.platform.rotate -e what=repair"
 
 CHECKS = frozenset(
     {
@@ -217,8 +218,8 @@ def _access(host: Host) -> t.Iterator[Finding]:
             host.name,
             "host-unreachable",
             f"Ansible does not reach it: {_one_line(host.problem)}",
-            "Start the host, or mend its network, SSH and address; if it is lost: site.yml replaces it (same name), "
-            "remove-node.yml removes it",
+            "Start the host, or mend its network, SSH and address; if it is lost: wasmfaas.platform.site replaces it "
+            "(same name), ansible-playbook wasmfaas.platform.remove_node removes it",
         )
     elif host.problem:
         yield Finding(
@@ -226,7 +227,7 @@ def _access(host: Host) -> t.Iterator[Finding]:
             host.name,
             "host-not-examined",
             f"it could not be examined: {_one_line(host.problem)}",
-            "Mend what the message says and run doctor.yml again.",
+            "Mend what the message says and run ansible-playbook wasmfaas.platform.doctor again.",
         )
 
 
@@ -243,7 +244,8 @@ def _service(host: Host, _limits: Limits) -> t.Iterator[Finding]:
             host.name,
             "role-differs",
             f"it runs as {k3s['role']}, the inventory says {host.role}",
-            f"Put it back in its group, or remove it with remove-node.yml first and then run {SITE}",
+            f"Put it back in its group, or remove it with ansible-playbook wasmfaas.platform.remove_node first and "
+            f"then run {SITE}",
         )
     if host.role == "server" and k3s.get("tombstone"):
         text = (
@@ -251,8 +253,8 @@ def _service(host: Host, _limits: Limits) -> t.Iterator[Finding]:
             "does not start on this data"
         )
         fix = (
-            f"ansible-playbook remove-node.yml -e node={host.name} cleans it; then take it out of the inventory, "
-            f"or {SITE} lets it join anew"
+            f"ansible-playbook wasmfaas.platform.remove_node -e node={host.name} cleans it; then take it out of the "
+            f"inventory, or {SITE} lets it join anew"
         )
         yield Finding(ERROR, host.name, "server-removed", text, fix)
         return
@@ -375,7 +377,7 @@ def _certificates(host: Host, limits: Limits) -> t.Iterator[Finding]:
                 "certificate-unreadable",
                 f"{path}: {certificate['problem']}",
                 f"Restart {unit}, which makes a missing leaf certificate again; an authority comes back with "
-                "restore.yml only",
+                "ansible-playbook wasmfaas.platform.restore only",
             )
             continue
         days = (certificate["ends"] - limits.now) / DAY
@@ -386,7 +388,7 @@ def _certificates(host: Host, limits: Limits) -> t.Iterator[Finding]:
                     host.name,
                     "authority-ends",
                     f"{path} {_ends(certificate['ends'], limits.now)}",
-                    "rotate.yml does leaf certificates only; a new authority: k3s certificate rotate-ca "
+                    "wasmfaas.platform.rotate does leaf certificates only; a new authority: k3s certificate rotate-ca "
                     "(docs.k3s.io/cli/certificate)",
                 )
         elif days < LEAF_WARNING_DAYS:
@@ -399,7 +401,8 @@ def _certificates(host: Host, limits: Limits) -> t.Iterator[Finding]:
             host.name,
             "certificate-ends",
             f"{first}{more} {_ends(ends, limits.now)}",
-            "ansible-playbook rotate.yml -e what=certificates (any restart renews what ends within 90 days)",
+            "ansible-playbook wasmfaas.platform.rotate -e what=certificates (any restart renews what ends within "
+            f"{certificates.RENEWAL_DAYS} days)",
         )
 
 
@@ -479,8 +482,8 @@ def _snapshots(host: Host, limits: Limits) -> t.Iterator[Finding]:
                 host.name,
                 "snapshots-none",
                 f"no etcd snapshot in {snapshots['directory']}",
-                "ansible-playbook backup.yml; etcd-disable-snapshots and etcd-snapshot-schedule-cron say why k3s "
-                "made none",
+                "ansible-playbook wasmfaas.platform.backup; etcd-disable-snapshots and etcd-snapshot-schedule-cron say "
+                "why k3s made none",
             )
     elif limits.now - snapshots["newest"] > limits.snapshot_age:
         yield Finding(
@@ -488,7 +491,7 @@ def _snapshots(host: Host, limits: Limits) -> t.Iterator[Finding]:
             host.name,
             "snapshots-old",
             f"the newest etcd snapshot is {(limits.now - snapshots['newest']) / 3600:.0f} h old",
-            "ansible-playbook backup.yml; journalctl -u k3s | grep -i snapshot says why k3s made none",
+            "ansible-playbook wasmfaas.platform.backup; journalctl -u k3s | grep -i snapshot says why k3s made none",
         )
 
 
@@ -589,8 +592,8 @@ def _authorities(hosts: t.Sequence[Host]) -> t.Iterator[Finding]:
                     name,
                     "other-cluster",
                     f"it belongs to another cluster than {clusters[most][0]}: its authority's certificate differs",
-                    "Take it out of this inventory; if nothing on it is needed: reset.yml with an inventory that "
-                    f"has only this host, then {SITE}",
+                    "Take it out of this inventory; if nothing on it is needed: ansible-playbook "
+                    f"wasmfaas.platform.reset with an inventory that has only this host, then {SITE}",
                 )
 
 
@@ -612,7 +615,7 @@ def _no_api(hosts: t.Sequence[Host]) -> t.Iterator[Finding]:
     fix = (
         f"{SITE} starts them"
         if len(with_data) >= majority
-        else "Bring back the other servers; if they are lost for good: restore.yml"
+        else "Bring back the other servers; if they are lost for good: ansible-playbook wasmfaas.platform.restore"
     )
     yield Finding(
         ERROR,
@@ -659,7 +662,7 @@ def _quorum(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterato
             "cluster",
             "even-servers",
             f"{len(voters)} voters tolerate no more failures than {len(voters) - 1}",
-            f"Add or remove one server: inventory, then {SITE} or remove-node.yml",
+            f"Add or remove one server: inventory, then {SITE} or ansible-playbook wasmfaas.platform.remove_node",
         )
     for name in learners:
         yield Finding(
@@ -686,7 +689,7 @@ def _quorum(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterato
             )
         else:
             text = f"it has no member in etcd: {_one_line(problem)}"
-            fix = f"ansible-playbook remove-node.yml -e node={node['name']}, then {SITE}: it joins anew"
+            fix = f"ansible-playbook wasmfaas.platform.remove_node -e node={node['name']}, then {SITE}: it joins anew"
         yield Finding(ERROR, _owner(hosts, node["name"]), "etcd-member", text, fix)
 
 
@@ -701,8 +704,8 @@ def _membership(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Ite
                 f"the cluster has this {'server' if node.get('control_plane') else 'agent'}, the inventory does not",
                 "Where its host was removed, it has booted with its k3s and came back: put it into the inventory "
                 "once more, and run"
-                f" ansible-playbook remove-node.yml -e node={name}, which cleans it. Else add it for good; only "
-                f"where the host is gone: {SITE} -e prune=true",
+                f" ansible-playbook wasmfaas.platform.remove_node -e node={name}, which cleans it. Else add it for "
+                f"good; only where the host is gone: {SITE} -e prune=true",
             )
     for host in hosts:
         found = nodes.get(host.node_name)
@@ -726,7 +729,8 @@ def _membership(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Ite
                 "node-role-differs",
                 f"in the cluster it is {'a server' if found['control_plane'] else 'an agent'}, the inventory says "
                 f"{host.role}",
-                f"Put it back in its group, or remove it with remove-node.yml first and then run {SITE}",
+                f"Put it back in its group, or remove it with ansible-playbook wasmfaas.platform.remove_node first and "
+                f"then run {SITE}",
             )
 
 
@@ -739,8 +743,8 @@ def _nodes(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterator
         ):  # else it is said already
             unit = "k3s" if node.get("control_plane") else "k3s-agent"
             usual = (
-                f"k3s kubectl describe node {name}; journalctl -u {unit} on it; if it is lost: remove-node.yml, "
-                "or site.yml with a new host of its name"
+                f"k3s kubectl describe node {name}; journalctl -u {unit} on it; if it is lost: ansible-playbook "
+                "wasmfaas.platform.remove_node, or ansible-playbook wasmfaas.platform.site with a new host of its name"
             )
             yield Finding(ERROR, place, "node-not-ready", f"its node is not Ready{_why(owner)}", _step(owner) or usual)
         if node.get("unschedulable"):
@@ -764,7 +768,7 @@ def _versions(hosts: t.Sequence[Host], nodes: Nodes, limits: Limits) -> t.Iterat
             "cluster",
             "versions-mixed",
             f"servers run {', '.join(sorted(servers, key=_version_key))}: an upgrade did not come to its end",
-            "ansible-playbook upgrade.yml",
+            "ansible-playbook wasmfaas.platform.upgrade",
         )
     elif limits.version and limits.version != oldest:
         yield Finding(
@@ -772,7 +776,7 @@ def _versions(hosts: t.Sequence[Host], nodes: Nodes, limits: Limits) -> t.Iterat
             "cluster",
             "version-differs",
             f"the cluster runs {oldest}, the inventory says {limits.version}",
-            "ansible-playbook upgrade.yml, or set k3s_version back",
+            "ansible-playbook wasmfaas.platform.upgrade, or set k3s_version back",
         )
     for name, node in nodes.items():
         if node.get("control_plane") or not node.get("version"):
@@ -784,7 +788,7 @@ def _versions(hosts: t.Sequence[Host], nodes: Nodes, limits: Limits) -> t.Iterat
                 _owner(hosts, name),
                 "version-skew",
                 f"it runs {node['version']}, newer than the servers' {oldest}, which Kubernetes does not support",
-                "ansible-playbook upgrade.yml",
+                "ansible-playbook wasmfaas.platform.upgrade",
             )
         elif major != server_major or server_minor - minor > KUBELET_SKEW:
             yield Finding(
@@ -792,7 +796,7 @@ def _versions(hosts: t.Sequence[Host], nodes: Nodes, limits: Limits) -> t.Iterat
                 _owner(hosts, name),
                 "version-skew",
                 f"it runs {node['version']}, more than {KUBELET_SKEW} minor versions older than the servers' {oldest}",
-                "ansible-playbook upgrade.yml",
+                "ansible-playbook wasmfaas.platform.upgrade",
             )
         elif node["version"] != oldest and len(servers) == 1:
             yield Finding(
@@ -800,7 +804,7 @@ def _versions(hosts: t.Sequence[Host], nodes: Nodes, limits: Limits) -> t.Iterat
                 _owner(hosts, name),
                 "version-behind",
                 f"it runs {node['version']}, the servers {oldest}",
-                "ansible-playbook upgrade.yml",
+                "ansible-playbook wasmfaas.platform.upgrade",
             )
 
 
@@ -907,8 +911,8 @@ def _directory(path: str) -> str:
 
 def _gone_step(host: Host) -> str:
     return (
-        f"{KEEP_OUT[0].upper()}{KEEP_OUT[1:]}; once it is reached: remove-node.yml -e node={host.name} cleans it. "
-        "Take it out of the inventory after that"
+        f"{KEEP_OUT[0].upper()}{KEEP_OUT[1:]}; once it is reached: ansible-playbook wasmfaas.platform.remove_node -e "
+        f"node={host.name} cleans it. Take it out of the inventory after that"
     )
 
 

@@ -83,8 +83,8 @@ def _known(
 
 REMOVED = "the cluster removed this server, but its old data is still here"
 REMOVED_STEP = (
-    "Take k3s and that data off it: ansible-playbook remove-node.yml -e node=NAME. Where it shall be a "
-    "server again, run site.yml then: it joins anew."
+    "Take k3s and that data off it: ansible-playbook wasmfaas.platform.remove_node -e node=NAME. Where it shall be a "
+    "server again, run ansible-playbook wasmfaas.platform.site then: it joins anew."
 )
 
 KNOWN_CAUSES = (
@@ -92,7 +92,7 @@ KNOWN_CAUSES = (
         r"/cred/passwd newer than datastore and could cause a cluster outage",
         "its tokens (server/cred/passwd) are newer than the copy of them in etcd, as after a change of the agents' "
         "token that was not stored",
-        "Have it stored: ansible-playbook rotate.yml -e what=repair.",
+        "Have it stored: ansible-playbook wasmfaas.platform.rotate -e what=repair.",
         "k3s-io/k3s pkg/cluster/bootstrap.go (ReconcileBootstrapData); k3s-io/k3s#8066, rancher/rke2#5785",
         final=True,
     ),
@@ -100,15 +100,16 @@ KNOWN_CAUSES = (
         r"newer than datastore and could cause a cluster outage",
         "keys or certificates of it are newer than the copies of them in etcd, as when a rotation of the encryption "
         "key was cut off",
-        "Run: ansible-playbook rotate.yml -e what=repair. If that ends with this message, go back to the snapshot of "
-        "before: restore.yml (docs/operations.md).",
+        "Run: ansible-playbook wasmfaas.platform.rotate -e what=repair. If that ends with this message, go back to the "
+        "snapshot of before: ansible-playbook wasmfaas.platform.restore (docs/operations.md).",
         "k3s-io/k3s pkg/cluster/bootstrap.go (ReconcileBootstrapData); k3s-io/k3s#13763",
         final=True,
     ),
     _known(
         r"no bootstrap data found in datastore",
         "the very first start of this cluster ended before k3s had stored its keys in etcd",
-        "Nothing is lost, as there was no cluster yet: clean the host with reset.yml, and run site.yml again.",
+        "Nothing is lost, as there was no cluster yet: clean the host with ansible-playbook wasmfaas.platform.reset, "
+        "and run ansible-playbook wasmfaas.platform.site again.",
         "k3s-io/k3s pkg/cluster/storage.go (v1.36.3)",
         final=True,
     ),
@@ -117,7 +118,7 @@ KNOWN_CAUSES = (
         "the token names the certificate authority of another cluster than the one it was about to join",
         "Compare the token with /var/lib/rancher/k3s/server/token of a live server. Where this host was in another "
         "cluster, clean it first:"
-        " remove-node.yml -e node=NAME.",
+        " ansible-playbook wasmfaas.platform.remove_node -e node=NAME.",
         "k3s-io/k3s pkg/clientaccess/token.go; k3s-io/k3s#3727",
         final=True,
     ),
@@ -125,30 +126,31 @@ KNOWN_CAUSES = (
         r"failed to validate token|token is not valid|not authorized|invalid token|token format|401 Unauthorized",
         "the cluster refused this host's token",
         "Use the token that the cluster was made with (k3s_token; of a live server: "
-        "/var/lib/rancher/k3s/server/token), and run site.yml again.",
+        "/var/lib/rancher/k3s/server/token), and run ansible-playbook wasmfaas.platform.site again.",
         "k3s-io/k3s pkg/clientaccess/token.go; k3s docs cli/token.md",
         final=True,
     ),
     _known(
         r"bootstrap data already found and encrypted with different token",
         "the cluster's data was encrypted with another server token",
-        "Put back the token that this data was made with (it is saved beside every snapshot of backup.yml), and run "
-        "it again.",
+        "Put back the token that this data was made with (it is saved beside every snapshot of "
+        "wasmfaas.platform.backup), and run it again.",
         "k3s-io/k3s pkg/cluster/storage.go",
         final=True,
     ),
     _known(
         r"Node password rejected|unable to verify (?:hash|password) for node",
         "another machine has joined under this node name before: its node password is still stored in the cluster",
-        "Where that machine is gone, remove it: ansible-playbook remove-node.yml -e node=NAME; else give this host "
-        "another name (k3s_node_name).",
+        "Where that machine is gone, remove it: ansible-playbook wasmfaas.platform.remove_node -e node=NAME; else give "
+        "this host another name (k3s_node_name).",
         "k3s docs architecture.md (node password); k3s-io/k3s#3435",
         final=True,
     ),
     _known(
         r"duplicate node name found",
         "etcd still has a member of this node name",
-        "Remove the old member with its node: ansible-playbook remove-node.yml -e node=NAME, then run site.yml again.",
+        "Remove the old member with its node: ansible-playbook wasmfaas.platform.remove_node -e node=NAME, then run "
+        "ansible-playbook wasmfaas.platform.site again.",
         "k3s-io/k3s pkg/etcd/etcd.go",
         final=True,
     ),
@@ -156,7 +158,7 @@ KNOWN_CAUSES = (
         r"critical configuration value mismatch",
         "its configuration differs from the other servers' in {names}, which must be the same on all",
         "Give this server the same values as the others in k3s_server_config (/etc/rancher/k3s/config.yaml shows a "
-        "live server's), and run site.yml again.",
+        "live server's), and run ansible-playbook wasmfaas.platform.site again.",
         "k3s-io/k3s pkg/cluster/bootstrap.go, pkg/daemons/config/types.go (CriticalControlArgs)",
         final=True,
         names=r"critical configuration mismatched: ([\w-]+)",
@@ -166,7 +168,7 @@ KNOWN_CAUSES = (
         r"flag provided but not defined",
         "its configuration has a key that k3s does not know: {names}",
         "Take the key out of k3s_agent_config or k3s_server_config (an agent takes no key of a server, a version "
-        "none of a later one), and run site.yml again.",
+        "none of a later one), and run ansible-playbook wasmfaas.platform.site again.",
         "k3s-io/k3s pkg/configfilearg/parser.go (only a server drops unknown keys)",
         final=True,
         names=r"flag provided but not defined: -+([\w-]+)",
@@ -190,8 +192,8 @@ KNOWN_CAUSES = (
     _known(
         r"has already been bootstrapped",
         "etcd finds data of another start of this cluster in its data folder",
-        "Where its data is not needed, clean this host (ansible-playbook remove-node.yml -e node=NAME), then run "
-        "site.yml: it joins anew.",
+        "Where its data is not needed, clean this host (ansible-playbook wasmfaas.platform.remove_node -e node=NAME), "
+        "then run ansible-playbook wasmfaas.platform.site: it joins anew.",
         "etcd-io/etcd server/etcdserver/bootstrap.go",
     ),
     _known(
@@ -212,7 +214,7 @@ KNOWN_CAUSES = (
         r"certificate (?:has expired|is not yet valid)|x509: certificate has expired or is not yet valid",
         "a certificate has expired, or the clock of a host is wrong",
         "Compare the clocks (date -u; timedatectl); where they are right, renew the certificates: ansible-playbook "
-        "rotate.yml.",
+        "ansible-playbook wasmfaas.platform.rotate.",
         "Go crypto/x509; k3s docs cli/certificate.md",
     ),
     _known(
@@ -221,7 +223,7 @@ KNOWN_CAUSES = (
         "the server that it joins through has a certificate that this host does not accept",
         "Check that k3s_api_address is an address of this cluster and among its tls-san. Where this host was in "
         "another cluster before, clean it:"
-        " remove-node.yml -e node=NAME.",
+        " ansible-playbook wasmfaas.platform.remove_node -e node=NAME.",
         "Go crypto/x509; k3s docs cli/server.md (tls-san)",
     ),
     _known(
@@ -235,7 +237,8 @@ KNOWN_CAUSES = (
     _known(
         r"invalid kernel flag|Failed to start ContainerManager.*kernel|protect-kernel-defaults",
         "a kernel setting is not what protect-kernel-defaults wants",
-        "Run site.yml without --tags, so that node_prepare sets the kernel parameters first.",
+        "Run ansible-playbook wasmfaas.platform.site without --tags, so that node_prepare sets the kernel parameters "
+        "first.",
         "k3s docs security/hardening-guide.md",
     ),
     _known(
@@ -248,8 +251,8 @@ KNOWN_CAUSES = (
         r"cannot be downgraded|invalid downgrade|version skew|higher than the (?:cluster|server)|etcd cluster "
         r"version.*(?:incompatible|downgrade)",
         "its version is too far from the cluster's",
-        "Give this host the version that the cluster runs (k3s_version); a newer one by upgrade.yml, an older one by "
-        "restore.yml from a snapshot of it.",
+        "Give this host the version that the cluster runs (k3s_version); a newer one by ansible-playbook "
+        "wasmfaas.platform.upgrade, an older one by ansible-playbook wasmfaas.platform.restore from a snapshot of it.",
         "kubernetes.io/releases/version-skew-policy",
     ),
     _known(
@@ -274,14 +277,15 @@ KNOWN_CAUSES = (
     _known(
         r"open .*: no such file or directory|failed to (?:load|read).*(?:audit|admission)",
         "a file that its configuration names is missing",
-        "Run site.yml again, which writes it; else correct the path in k3s_server_config.",
+        "Run ansible-playbook wasmfaas.platform.site again, which writes it; else correct the path in "
+        "k3s_server_config.",
         "k3s docs security/hardening-guide.md (a missing referenced file keeps the API server from starting)",
     ),
     _known(
         r"cluster ID mismatch|request cluster ID mismatch",
         "two servers have data of different etcd clusters",
-        "Find out which is the right one (site.yml tells the servers' data apart), and clean the other: "
-        "remove-node.yml -e node=NAME.",
+        "Find out which is the right one (wasmfaas.platform.site tells the servers' data apart), and clean the other: "
+        "ansible-playbook wasmfaas.platform.remove_node -e node=NAME.",
         "etcd-io/etcd rafthttp",
     ),
     _known(

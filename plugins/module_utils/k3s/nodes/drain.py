@@ -52,7 +52,8 @@ def find(kubectl: Kubectl, name: str) -> node_state.Node:
         return kubectl.get(f"{node_state.NODES}/{name}")
     except NotFound as error:
         raise PlatformError(
-            f"The cluster has no node {name}.", next_step="Run site.yml, which lets its host join."
+            f"The cluster has no node {name}.",
+            next_step="Run ansible-playbook wasmfaas.platform.site, which lets its host join.",
         ) from error
 
 

@@ -104,7 +104,7 @@ class Nodes:
                 return "(not registered yet)\n", _shown(desired({"metadata": {"name": name}, "spec": {}}, entry))
             raise NotFound(
                 f"There is no node {name} in the cluster.",
-                next_step="Let it join first: run site.yml; or correct its name.",
+                next_step="Let it join first: run ansible-playbook wasmfaas.platform.site; or correct its name.",
             )
         for attempt in range(1, ATTEMPTS + 1):
             after = desired(node, entry)

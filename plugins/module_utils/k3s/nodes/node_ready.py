@@ -44,8 +44,8 @@ def wait(
     if not wait_for(all_well, seconds=seconds, interval=1, sleep=sleep):
         raise PlatformError(
             f"After {seconds:g} s not all nodes are as they must be: {'; '.join(problems)}.",
-            next_step="See `journalctl -u k3s -u k3s-agent -n 50` on that host, or doctor.yml; then run it again: "
-            "what is done stays done.",
+            next_step="See `journalctl -u k3s -u k3s-agent -n 50` on that host, or ansible-playbook "
+            "wasmfaas.platform.doctor; then run it again: what is done stays done.",
             facts={"problems": list(problems)},
         )
 

@@ -252,7 +252,8 @@ def check_quorum(nodes: list[node_state.Node], names: list[str]) -> None:
         if not names_left or (name in ill and not healthy):
             raise PlatformError(
                 f"{name} is the last server: without it there is no cluster. Nothing was changed.",
-                next_step="Add another server first; to take the whole cluster down, use reset.yml.",
+                next_step="Add another server first; to take the whole cluster down, use ansible-playbook "
+                "wasmfaas.platform.reset.",
             )
         if name not in ill and len(healthy) < len(names_left) // 2 + 1:
             others = [ill[other] for other in sorted(names_left & set(ill))]

@@ -61,7 +61,7 @@ def group_problems(hosts: t.Sequence[Host]) -> list[Problem]:
             Problem(
                 "",
                 "the inventory has no server",
-                "put at least one host into the group k3s_server (or the one that k3s_servers_group names)",
+                "put at least one host into the group k3s_server",
             )
         )
     return problems
@@ -277,7 +277,8 @@ def role_problems(host: Host) -> list[Problem]:
         Problem(
             host.name,
             f"it is {_article(before)} and shall become {_article(host.role)}",
-            f"take it out of the cluster first: remove-node.yml -e node={host.name}; then run site.yml again",
+            f"take it out of the cluster first: ansible-playbook wasmfaas.platform.remove_node -e node={host.name}; "
+            "then run ansible-playbook wasmfaas.platform.site again",
         )
     ]
 
@@ -293,7 +294,8 @@ def identity_problems(host: Host) -> list[Problem]:
             Problem(
                 host.name,
                 f"its node is called {before} and shall be called {host.node_name}",
-                f"set k3s_node_name: {before}; or remove-node.yml -e node={host.name} and let it join anew",
+                f"set k3s_node_name: {before}; or ansible-playbook wasmfaas.platform.remove_node -e node={host.name} "
+                "and let it join anew",
             )
         )
     if host.role == "server" and host.k3s.get("datastore") == "sqlite":
@@ -302,7 +304,7 @@ def identity_problems(host: Host) -> list[Problem]:
                 host.name,
                 "its k3s keeps its data in SQLite, which one server alone can use",
                 "convert it to etcd (start it once with cluster-init: true; docs.k3s.io/datastore/ha-embedded, "
-                "existing single-node clusters), or reset.yml",
+                "existing single-node clusters), or ansible-playbook wasmfaas.platform.reset",
             )
         )
     return problems

@@ -164,7 +164,7 @@ def read(path: str) -> Backup:
     except FileNotFoundError as error:
         raise PlatformError(
             f"{path} is no backup: there is no {METADATA} in it.",
-            next_step="Give a folder that backup.yml made, as -e backup=FOLDER.",
+            next_step="Give a folder that wasmfaas.platform.backup made, as -e backup=FOLDER.",
         ) from error
     except OSError as error:
         raise PlatformError(
@@ -219,7 +219,8 @@ def find(name: str, directory: str) -> Backup:
         if not backups:
             raise PlatformError(
                 f"There is no backup in {directory}.",
-                next_step="Make one with backup.yml, or name its folder with -e backup=FOLDER.",
+                next_step="Make one with ansible-playbook wasmfaas.platform.backup, or name its folder with -e "
+                "backup=FOLDER.",
             )
         return backups[0]
     given = Path(name).expanduser()

@@ -209,7 +209,10 @@ def what_to_do(completed: Completed) -> str:
     if "s3" in said or "bucket" in said:
         return "Check the etcd-s3-* keys in k3s_server_config, and that the host reaches the bucket."
     if "connection refused" in said or "not ready" in said or "503" in said:
-        return "The server is not up: see `journalctl -u k3s -n 50` there, and run site.yml first."
+        return (
+            "The server is not up: see `journalctl -u k3s -n 50` there, and run ansible-playbook "
+            "wasmfaas.platform.site first."
+        )
     return "See `journalctl -u k3s -n 50` on that host."
 
 

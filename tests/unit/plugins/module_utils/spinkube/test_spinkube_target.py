@@ -327,11 +327,11 @@ NOT_PERMITTED = {
     ("parents", "said", "step"),
     [
         (None, "the Gateway's controller has not looked at the route", "kubectl get pods -n wasmfaas-system"),
-        ([], "the Gateway's controller has not looked at the route", "doctor.yml"),
+        ([], "the Gateway's controller has not looked at the route", "wasmfaas.platform.doctor"),
         (
             [{"conditions": [{**NOT_PERMITTED, "observedGeneration": 1}]}],
             "the Gateway's controller has not looked at the route",
-            "doctor.yml",
+            "wasmfaas.platform.doctor",
         ),
         (
             [{"conditions": [NOT_PERMITTED]}],

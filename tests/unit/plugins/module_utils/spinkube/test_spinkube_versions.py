@@ -204,7 +204,7 @@ def test_first_version_has_none_before_it(api: t.Any, desired: t.Any) -> None:
 def test_function_that_is_not_there_is_told(api: t.Any, state: str) -> None:
     with pytest.raises(PlatformError, match="there is no function user1/hello") as caught:
         versions(api).plan(state, None)
-    assert "list-functions.yml" in caught.value.next_step
+    assert "wasmfaas.platform.list_functions" in caught.value.next_step
 
 
 def test_version_that_does_not_come_up_any_more_is_undone(api: t.Any, desired: t.Any) -> None:

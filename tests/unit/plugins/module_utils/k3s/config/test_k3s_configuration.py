@@ -87,7 +87,7 @@ def test_good_keys_pass(config: dict[str, t.Any]) -> None:
         ({"agent-token": "t"}, "not to be set", "k3s_agent_token"),
         ({"server": "https://x:6443"}, "not to be set", "servers that live"),
         ({"cluster-init": True}, "not to be set", "servers that live"),
-        ({"cluster-reset": True}, "not to be set", "restore.yml"),
+        ({"cluster-reset": True}, "not to be set", "wasmfaas.platform.restore"),
         ({"node-name": "x"}, "not to be set", "k3s_node_name"),
         ({"node-ip": "10.0.0.1"}, "not to be set", "k3s_node_address"),
         ({"node-label": ["a=b"]}, "not to be set", "k3s_node_labels"),

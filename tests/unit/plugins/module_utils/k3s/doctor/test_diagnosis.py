@@ -344,7 +344,7 @@ def test_a_removed_server_that_was_not_cleaned() -> None:
         nodes[:] = [each for each in nodes if each["name"] != "server-3"]
     findings = [finding for finding in diagnose(list(changed.values()), LIMITS) if finding.host == "server-3"]
     assert [finding.check for finding in findings] == ["server-removed"]
-    assert "remove-node.yml -e node=server-3" in findings[0].fix
+    assert "wasmfaas.platform.remove_node -e node=server-3" in findings[0].fix
 
 
 def test_a_removed_host_that_is_not_reached() -> None:
@@ -356,7 +356,10 @@ def test_a_removed_host_that_is_not_reached() -> None:
     finding = next(
         finding for finding in diagnose(list(changed.values()), LIMITS) if finding.check == "host-not-in-cluster"
     )
-    assert "systemctl disable k3s k3s-agent" in finding.fix and "remove-node.yml -e node=worker-1" in finding.fix
+    assert (
+        "systemctl disable k3s k3s-agent" in finding.fix
+        and "wasmfaas.platform.remove_node -e node=worker-1" in finding.fix
+    )
 
 
 def test_one_server_is_no_fault() -> None:
@@ -451,7 +454,7 @@ def test_all_servers_stopped() -> None:
     findings = diagnose(list(without_api("inactive", names=NAMES[:3]).values()), LIMITS)
     assert [finding.check for finding in findings] == ["api-down", *["k3s-not-running"] * 3]
     assert findings[0].text == "no server's API answers; k3s runs on 0 of 3 servers, 2 are needed for a majority"
-    assert findings[0].fix == "ansible-playbook site.yml starts them"
+    assert findings[0].fix == "ansible-playbook wasmfaas.platform.site starts them"
 
 
 def test_quorum_lost_for_good() -> None:
@@ -461,7 +464,7 @@ def test_quorum_lost_for_good() -> None:
             name, "unreachable", True, into=set_in(name, "problem", "gone", into=set_in(name, "node", {}, into=changed))
         )
     findings = [finding for finding in diagnose(list(changed.values()), LIMITS) if finding.check == "api-down"]
-    assert "restore.yml" in findings[0].fix
+    assert "wasmfaas.platform.restore" in findings[0].fix
 
 
 def test_nothing_installed() -> None:

@@ -76,7 +76,7 @@ def test_save_passes_no_folder_where_none_is_given(tmp_path: Path, monkeypatch: 
         (
             Completed(1, "", 'Error: Post "https://127.0.0.1:6443/db/snapshot": dial tcp: connection refused'),
             "connection refused",
-            "site.yml",
+            "wasmfaas.platform.site",
         ),
         (Completed(TIMED_OUT, "", "k3s was ended after 5 s."), "ended after 5 s", "snapshot_timeout"),
     ],
