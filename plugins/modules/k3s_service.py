@@ -90,7 +90,7 @@ options:
     default: /usr/local/bin/k3s
 seealso:
   - module: wasmfaas.platform.managed_files
-  - module: wasmfaas.platform.k3s_nodes
+  - module: wasmfaas.platform.k3s_node_labels
 """
 
 EXAMPLES = r"""

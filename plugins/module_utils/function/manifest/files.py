@@ -83,11 +83,7 @@ def _error(manifest: Manifest, path: KeyPath, value: str | None, message: str, n
         text = ""
     problems = Problems(manifest.path.name, text)
     problems.add(path, message, next_step, value)
-    try:
-        problems.stop()
-    except PlatformError as error:
-        return error
-    raise AssertionError("one problem was added")
+    return problems.error()
 
 
 def _expand(root: str, mount: str | FilesMount, exclude_files: tuple[str, ...]) -> Iterator[tuple[str, str]]:

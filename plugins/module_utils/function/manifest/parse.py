@@ -104,10 +104,10 @@ def read_manifest(source: Path, *, profile: str | None = None) -> Manifest:
         raw = version_1.upgrade(raw, problems)
     reader = _Reader(path, problems, profile)
     manifest = reader.manifest(Table(raw, (), problems))
-    problems.stop()
+    problems.raise_if_any()
     manifest = normalise_dependencies(manifest, reader.component_paths, problems)
     validate(manifest, reader.component_paths, problems)
-    problems.stop()
+    problems.raise_if_any()
     return manifest
 
 
@@ -207,7 +207,7 @@ def _version(raw: dict[str, t.Any], problems: Problems) -> int:
         problems.add((key,), "version 2 is said by spin_manifest_version", next_step)
     else:
         problems.add((key,), f"unknown manifest version {str(value)[:100]!r}", next_step)
-    problems.stop()
+    problems.raise_if_any()
     raise AssertionError("one problem was added")
 
 

@@ -5,20 +5,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from ...errors import PlatformError
+from ...problems import Problem, error_of
 from .location import KeyPath, find_line, format_path
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong; `value` is the string to look for when the key alone does not tell the line."""
-
-    path: KeyPath
-    message: str
-    next_step: str
-    value: str | None = None
 
 
 class Problems:
@@ -32,31 +21,39 @@ class Problems:
     def __init__(self, file_name: str, text: str) -> None:
         self.file_name = file_name
         self.text = text
-        self.origins: dict[
-            KeyPath, KeyPath
-        ] = {}  # key path of version 2 → the key path that the user wrote in version 1
-        self._found: list[Problem] = []
+        self.origins: dict[KeyPath, KeyPath] = {}
+        """Key path of version 2 → the key path that the user wrote in version 1."""
+        self._found: dict[tuple[KeyPath, str, str, str | None], None] = {}
 
-    def add(self, path: KeyPath, message: str, next_step: str, value: str | None = None) -> None:
-        """Note one problem; the same one twice counts once."""
-        problem = Problem(path, message, next_step, value)
-        if problem not in self._found:
-            self._found.append(problem)
+    def add(self, path: KeyPath, what: str, next_step: str, value: str | None = None) -> None:
+        """Note a problem; the same one twice counts once.
 
-    def stop(self) -> None:
-        """Raise PlatformError if there is any problem: one line each, in the order of the file."""
-        if not self._found:
-            return
-        located = []
-        for problem in self._found:
-            path = self._written(problem.path)
-            line = find_line(self.text, path, problem.value) if path else None
-            place = f"{self.file_name}:{line}: " if line else f"{self.file_name}: "
-            key = f"{format_path(path)}: " if path else ""
-            located.append((line or 0, place + key + problem.message, problem.next_step))
-        located.sort(key=lambda entry: entry[0])
-        next_steps = list(dict.fromkeys(next_step for _line, _cause, next_step in located))
-        raise PlatformError("\n".join(cause for _line, cause, _next_step in located), next_step="\n".join(next_steps))
+        Args:
+            path: key that it concerns.
+            value: string to look for if the key alone does not tell the line.
+        """
+        self._found[path, what, next_step, value] = None
+
+    def raise_if_any(self) -> None:
+        """Refuse the manifest.
+
+        Raises:
+            PlatformError: there is a problem; names all of them in the order of the file.
+        """
+        if self._found:
+            raise self.error()
+
+    def error(self) -> PlatformError:
+        """The error that names all problems in the order of the file."""
+        located = [self._located(*found) for found in self._found]
+        return error_of([problem for _line, problem in sorted(located, key=lambda entry: entry[0])])
+
+    def _located(self, path: KeyPath, what: str, next_step: str, value: str | None) -> tuple[int, Problem]:
+        """The problem with the line that it is in (0 if unknown)."""
+        path = self._written(path)
+        line = (find_line(self.text, path, value) if path else None) or 0
+        place = f"{self.file_name}:{line}" if line else self.file_name
+        return line, Problem(f"{place}: {format_path(path)}" if path else place, what, next_step)
 
     def _written(self, path: KeyPath) -> KeyPath:
         for length in range(len(path), 0, -1):

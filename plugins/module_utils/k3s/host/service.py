@@ -318,9 +318,9 @@ class Service:
 
     def _wait(self, old_invocation: str, began: float, *, acted: bool) -> None:
         seconds = self.options.timeout
-        failed: list[journal.KnownCause | None] = []
+        failed: list[journal.Rule | None] = []
 
-        def settled() -> bool:
+        def decided() -> bool:
             now = self.show()
             # Right after `restart --no-block` it is still the old process that answers.
             if now["ActiveState"] == "active" and now["InvocationID"] != old_invocation and self._works():
@@ -331,29 +331,28 @@ class Service:
                     f"{now['NRestarts'] or 0} restarts by systemd"
                 )
             # Only what it says from now on: before, it may have had other files.
-            known = journal.known_cause(self._journal(began)[0])
-            self._final_looks = self._final_looks + 1 if known and known.final else 0
+            rule = journal.matching_rule(self._journal(began)[0])
+            self._final_looks = self._final_looks + 1 if rule and rule.final else 0
             if self._final_looks >= FINAL_AFTER_LOOKS or now["ActiveState"] == "failed":
-                failed.append(known)
+                failed.append(rule)
             return bool(failed)
 
-        if wait_for(settled, seconds=seconds, interval=1, sleep=self._sleep) and not failed:
+        if wait_for(decided, seconds=seconds, interval=1, sleep=self._sleep) and not failed:
             return
         text, lines = self._journal(began if acted else began - JOURNAL_BEFORE_SECONDS)
-        known = failed[0] if failed and failed[0] else journal.known_cause(text)
+        rule = failed[0] if failed and failed[0] else journal.matching_rule(text)
         waited = "" if failed else f" in {seconds:g} s"
         state = f" ({self._last_problem})" if self._last_problem else ""
-        if known:
-            cause = f"{self.unit} on {self.node} did not become ready{waited}: {known.cause}{state}."
-            next_step = known.next_step.replace("NAME", self.node)
+        where = f"{self.unit} on {self.node} did not become ready{waited}"
+        if rule:
+            problem = rule.problem(where, node=self.node)
+            cause, next_step = f"{where}: {problem.what}{state}.", problem.next_step
         else:
-            cause = f"{self.unit} on {self.node} did not become ready{waited}{state}."
+            cause = f"{where}{state}."
             next_step = (
                 f"See on the host: journalctl -u {self.unit} -n 100; its last lines are in this result (facts.journal)."
             )
-        raise PlatformError(
-            cause, next_step=next_step, facts={"journal": lines, "source": known.source if known else ""}
-        )
+        raise PlatformError(cause, next_step=next_step, facts={"journal": lines, "source": rule.source if rule else ""})
 
     def _works(self) -> bool:
         try:

@@ -11,10 +11,10 @@ import re
 import statistics
 import typing as t
 
+from ...problems import Problem
 from ..config import config_check
 from ..version import is_version, parse
 from .hosts import Host, Settings
-from .problems import Problem
 
 ARCHITECTURES = ("amd64", "arm64")
 OLDEST = {"debian": (12,), "ubuntu": (22, 4), "amzn": (2023,), "rhel": (9,)}
@@ -173,7 +173,7 @@ def port_problems(host: Host, settings: Settings) -> list[Problem]:
     ]
 
 
-def connection_findings(host: Host, hosts: t.Sequence[Host]) -> list[Problem]:
+def connection_problems(host: Host, hosts: t.Sequence[Host]) -> list[Problem]:
     """Other hosts that this one gets no answer from. Only addresses that are the other's own are judged: one that leads
     there by way of a translation, as a public one does, may well be closed to the neighbours."""
     owners = {
@@ -365,13 +365,15 @@ def version_order(version: str) -> t.Any:
     return (1, parse(version)) if is_version(version) else (0,)
 
 
-def _clashes(hosts: t.Sequence[Host], values: t.Callable[[Host], list[str]], what: str, fix: str) -> list[Problem]:
+def _clashes(
+    hosts: t.Sequence[Host], values: t.Callable[[Host], list[str]], what: str, next_step: str
+) -> list[Problem]:
     pairs = sorted((value, position) for position, host in enumerate(hosts) for value in values(host))
     problems = []
     for value, group in itertools.groupby(pairs, key=lambda pair: pair[0]):
         names = [hosts[position].name for _value, position in group]
         if len(names) > 1:
-            problems.append(Problem("", f"{', '.join(names)} have {what.format(value)} in common", fix))
+            problems.append(Problem("", f"{', '.join(names)} have {what.format(value)} in common", next_step))
     return problems
 
 

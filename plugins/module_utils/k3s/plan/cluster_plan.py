@@ -13,11 +13,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ...problems import Problem, raise_if_any
 from ..config import config_check, configuration, flags
 from ..version import agent_problem, is_version, upgrade_problem
 from . import checks
 from .hosts import Host, Settings, is_elastic, is_loopback, url, url_host
-from .problems import Problem, raise_if_any
 
 NEW, RUNNING, STOPPED = "new", "running", "stopped"
 ACTING = ("init", "join", "replace", "start")
@@ -243,7 +243,7 @@ def host_problems(host: Host, action: str, hosts: t.Sequence[Host], settings: Se
     """What stands against beginning on a host; one that runs already proves that it can."""
     if action not in ACTING:
         return []
-    problems = checks.port_problems(host, settings) + checks.connection_findings(host, hosts)
+    problems = checks.port_problems(host, settings) + checks.connection_problems(host, hosts)
     return problems + (checks.space_problems(host, settings) if action in ENTERING else [])
 
 
@@ -356,14 +356,14 @@ def count_problems(
     if count % 2 or not changes or settings.even_servers_allowed or count == 0:
         return []
     counted = f" (with {', '.join(staying)}, which the inventory no longer has)" if staying else ""
-    fix = "run with -e prune=true, or " if staying else ""
+    prune = "run with -e prune=true, or " if staying else ""
     return [
         Problem(
             "",
             f"there would be {count} servers{counted}: an even number survives the loss of {(count - 1) // 2}, as "
             f"{count - 1} would",
-            f"{fix}use {count - 1} or {count + 1} servers (k3s_even_servers_allowed: true goes on nevertheless, for "
-            "a change in two steps)",
+            f"{prune}use {count - 1} or {count + 1} servers (k3s_even_servers_allowed: true allows it, for a change in "
+            "two steps)",
         )
     ]
 
@@ -430,17 +430,19 @@ def changed_problems(
         if not flag.critical or flag.secret or old == new:
             continue
         if flag.name in UNCHANGEABLE:
-            fix = (
+            next_step = (
                 KEEP_ENCRYPTION if flag.name == "secrets-encryption" else "keep it as it is for the life of the cluster"
             )
         elif cluster.state == STOPPED or alone:
             continue
         else:
-            fix = (
+            next_step = (
                 "servers can't change it one by one: stop k3s on all of them (systemctl stop k3s), then run again, "
                 "which starts them together"
             )
-        problems.append(Problem("", f"{flag.name} is {_shown(old)} in the cluster and {_shown(new)} is asked for", fix))
+        problems.append(
+            Problem("", f"{flag.name} is {_shown(old)} in the cluster and {_shown(new)} is asked for", next_step)
+        )
     return problems
 
 
@@ -516,9 +518,7 @@ def messages(
     said = _once((host.name, text) for host in play for text in checks.warnings(host))
     for host in play:
         if actions[host.name] not in ACTING:
-            said += [
-                f"{problem.host}: {problem.what}: {problem.fix}." for problem in checks.connection_findings(host, hosts)
-            ]
+            said += map(str, checks.connection_problems(host, hosts))
         if actions[host.name] == "replace":
             said.append(f"{host.name}: takes the place of the dead node {host.node_name}.")
     for node in gone:

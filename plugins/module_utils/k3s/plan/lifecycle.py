@@ -14,11 +14,11 @@ import dataclasses
 import difflib
 import typing as t
 
+from ...problems import Problem, raise_if_any
 from .. import version
 from ..recovery.restore import RESET
 from .cluster_plan import KEEP_OUT
 from .hosts import Host, is_elastic
-from .problems import Problem, raise_if_any
 
 Result = dict[str, t.Any]
 

@@ -260,8 +260,8 @@ def test_files_that_are_newer_than_in_etcd_have_a_way_out() -> None:
         ("passwd", "what=repair"),
         ("encryption-config.json, /x/cred/encryption-state.json", "wasmfaas.platform.restore"),
     ):
-        known = journal.known_cause(fatal.format(paths.SERVER_DIRECTORY, files))
-        assert known is not None and known.final and step in known.next_step and "what=repair" in known.next_step
+        rule = journal.matching_rule(fatal.format(paths.SERVER_DIRECTORY, files))
+        assert rule is not None and rule.final and step in rule.next_step and "what=repair" in rule.next_step
 
 
 def test_stopping(host: Host) -> None:

@@ -6,19 +6,20 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: k3s_nodes
-short_description: Reconcile labels and taints of the nodes of a k3s cluster
+module: k3s_node_labels
+short_description: Set labels and taints of the nodes of a k3s cluster
 version_added: 1.0.0
 description:
-  - Sets labels and taints through the API, since k3s takes those of its configuration only when a node registers.
-  - What it has set is remembered on the Node in the annotations C(wasmfaas.dev/managed-labels) and
-    C(wasmfaas.dev/managed-taints).
-    What is no longer wanted goes away; labels and taints of others stay as they are.
-  - Runs once for the whole cluster, on a server that is up.
+  - Use it for labels and taints of nodes that have joined. k3s takes those of its configuration only when a node
+    registers.
+  - The module remembers on the node what it has set, in the annotations C(wasmfaas.dev/managed-labels) and
+    C(wasmfaas.dev/managed-taints), and removes what is no longer desired. Labels and taints that others have set stay.
+  - Runs once for the whole cluster, on a server whose API is ready.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.k3s.program
 attributes:
   check_mode:
     support: full
@@ -26,25 +27,23 @@ attributes:
     support: full
   idempotent:
     support: full
-requirements:
-  - python >= 3.9 and k3s on the host
 options:
   nodes:
-    description: The nodes, all of which must be registered, or register in O(wait_ready) seconds.
+    description: The nodes. Each must have registered, or register within O(wait_ready) seconds.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
-        description: Name of the Node.
+        description: Name of the node.
         type: str
         required: true
       labels:
-        description: Labels that it must have.
+        description: Labels that the node must have.
         type: dict
         default: {}
       taints:
-        description: Taints that it must have.
+        description: Taints that the node must have.
         type: list
         elements: dict
         default: []
@@ -57,26 +56,22 @@ options:
             description: Value of the taint.
             type: str
           effect:
-            description: What it does with pods that don't tolerate it.
+            description: What happens to pods that do not tolerate the taint.
             type: str
             choices: [NoSchedule, PreferNoSchedule, NoExecute]
             required: true
   wait_ready:
-    description: How many seconds to wait until all of them are Ready; V(0) doesn't wait. Without a pod network no node
-      becomes Ready.
+    description: Seconds to wait until all nodes are Ready; V(0) does not wait. Without a pod network no node becomes
+      Ready.
     type: int
     default: 0
-  k3s_program:
-    description: The program k3s, whose C(kubectl) is used.
-    type: path
-    default: /usr/local/bin/k3s
 seealso:
-  - module: wasmfaas.platform.k3s_node_removal
+  - module: wasmfaas.platform.k3s_node
 """
 
 EXAMPLES = r"""
 - name: Label the nodes that run functions
-  wasmfaas.platform.k3s_nodes:
+  wasmfaas.platform.k3s_node_labels:
     nodes:
       - name: worker-1
         labels:
@@ -105,9 +100,10 @@ ready:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.nodes.labels_and_taints import EFFECTS, run
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.paths import K3S_PROGRAM
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+
+from ..module_utils.k3s.nodes.labels_and_taints import EFFECTS, run
+from ..module_utils.k3s.paths import K3S_PROGRAM
+from ..module_utils.module_run import run_module
 
 
 def main() -> None:

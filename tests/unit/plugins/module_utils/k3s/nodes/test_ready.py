@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When a cluster counts as whole after a fault."""
+"""ready.py: when a cluster and its nodes count as ready."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import json
 import typing as t
 
 from ansible_collections.wasmfaas.platform.plugins.module_utils.host.commands import Completed
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.nodes.settled import LEASE_PAGE, LEASES, Watch
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.nodes.ready import LEASE_PAGE, LEASES, Watch
 from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.kubectl import Kubectl
 
 
@@ -58,39 +58,37 @@ def watch(cluster: Cluster, *, reporting: bool = False) -> Watch:
     return Watch(Kubectl(cluster.run), ["server-1", "server-2", "worker-1"], reporting=reporting)
 
 
-def test_whole() -> None:
+def test_ready() -> None:
     seen = watch(Cluster())
-    assert seen.settled() is True
-    assert seen.open_points == [] and seen.whole_after is not None
+    assert seen.ready() is True
+    assert seen.problems == []
 
 
-def test_what_is_amiss() -> None:
+def test_what_is_not_ready() -> None:
     cluster = Cluster()
     cluster.nodes["worker-1"]["ready"] = "Unknown"
     cluster.nodes["server-2"]["voter"] = "False"
     seen = watch(cluster)
-    assert seen.settled() is False
-    assert [point.split(" ")[0] for point in seen.open_points] == ["server-2", "worker-1"]
-    assert seen.whole_after is None
+    assert seen.ready() is False
+    assert [point.split(" ")[0] for point in seen.problems] == ["server-2", "worker-1"]
     del cluster.nodes["worker-1"]
-    assert seen.settled() is False and "worker-1 is not in the cluster" in seen.open_points
+    assert seen.ready() is False and "worker-1 is not registered" in seen.problems
 
 
 def test_an_api_that_is_down() -> None:
     cluster = Cluster()
     cluster.ready = False
     seen = watch(cluster)
-    assert seen.settled() is False
-    assert seen.open_points == ["this server's API is not ready"]
+    assert seen.ready() is False
+    assert seen.problems == ["this server's API is not ready"]
 
 
 def test_ready_from_before_is_no_report() -> None:
     cluster = Cluster()
     seen = watch(cluster, reporting=True)
-    assert seen.settled() is False
-    assert seen.open_points == [f"{name} has not reported since" for name in cluster.nodes]
-    assert seen.whole_after is not None
+    assert seen.ready() is False
+    assert seen.problems == [f"{name} has not reported since" for name in cluster.nodes]
     cluster.renewed.update({"server-1": "07:00:10", "server-2": "07:00:10"})
-    assert seen.settled() is False and seen.open_points == ["worker-1 has not reported since"]
+    assert seen.ready() is False and seen.problems == ["worker-1 has not reported since"]
     cluster.renewed["worker-1"] = "07:00:11"
-    assert seen.settled() is True
+    assert seen.ready() is True
