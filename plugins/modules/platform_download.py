@@ -10,8 +10,8 @@ module: platform_download
 short_description: Collect charts and definitions of kinds for an installation without internet
 version_added: 1.0.0
 description:
-  - Fetches archives of charts and files of definitions into the folder that C(bundle.yml) makes. What is there already,
-    from the same place, is kept.
+  - Fetches archives of charts and files of definitions into the folder that C(wasmfaas.platform.bundle) makes. What is
+    there already, from the same place, is kept.
   - M(wasmfaas.platform.k3s_charts) finds them there where the variable C(k3s_artifacts) names the folder. Runs on the
     controller.
 author:

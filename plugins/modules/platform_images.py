@@ -11,9 +11,8 @@ short_description: List the container images of charts, for a registry without i
 version_added: 1.0.0
 description:
   - Has the program helm render charts that M(wasmfaas.platform.platform_download) has put into the folder of
-    C(bundle.yml), and writes
-    C(platform-images.txt) there - on each line where an image is from, and the name by which nodes ask for it. Needs no
-    cluster. Runs on the controller.
+    C(wasmfaas.platform.bundle), and writes C(platform-images.txt) there - on each line where an image is from, and the
+    name by which nodes ask for it. Needs no cluster. Runs on the controller.
   - Images are found where Kubernetes or an operator looks for them, and in arguments and environment variables of
     containers. What an operator starts by a
     name that stands in none of them is not found.

@@ -168,7 +168,7 @@ def test_what_was_not_collected_or_was_changed_is_named(repository: Repository, 
     source = {"repository": repository.url, "version": "2.20.2"}
     with pytest.raises(PlatformError, match=r"holds no chart keda 2\.20\.2") as raised:
         charts.chart_from_artifacts("keda", source, tmp_path / "bundle")
-    assert "bundle.yml" in raised.value.next_step
+    assert "wasmfaas.platform.bundle" in raised.value.next_step
     collect(tmp_path / "bundle", {"keda": source})
     charts.chart_from_artifacts("keda", source, tmp_path / "bundle").write_bytes(b"other")
     with pytest.raises(PlatformError, match="is not what was downloaded"):

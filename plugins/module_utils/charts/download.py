@@ -99,11 +99,12 @@ def chart_from_artifacts(name: str, source: Source, artifacts: Path) -> Path:
     if not place.is_file() or not about:
         raise PlatformError(
             f"The folder {artifacts} holds no chart {name} {source.get('version')}.",
-            next_step="Make it anew with bundle.yml for this inventory.",
+            next_step="Make it anew with ansible-playbook wasmfaas.platform.bundle for this inventory.",
         )
     if hashlib.sha256(place.read_bytes()).hexdigest() != about["sha256"]:
         raise PlatformError(
-            f"{place} is not what was downloaded.", next_step="Carry it over again, or make it anew with bundle.yml."
+            f"{place} is not what was downloaded.",
+            next_step="Carry it over again, or make it anew with ansible-playbook wasmfaas.platform.bundle.",
         )
     return place
 

@@ -75,7 +75,7 @@ def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> di
     if artifacts is not None and not artifacts.is_dir():
         raise PlatformError(
             f"There is no folder {artifacts}, from which all programs are to come.",
-            next_step="make it with bundle.yml, or correct its path.",
+            next_step="make it with ansible-playbook wasmfaas.platform.bundle, or correct its path.",
         )
     changed = False
     found: dict[str, dict[str, dict[str, str]]] = {}
@@ -243,7 +243,7 @@ def _from_artifacts(program: Program, artifacts: Path) -> dict[str, str]:
     if about is None or not place.is_file():
         raise PlatformError(
             f"The folder {artifacts} holds no {program.name} {program.version} for {program.architecture}.",
-            next_step="make it anew with bundle.yml for this inventory.",
+            next_step="make it anew with ansible-playbook wasmfaas.platform.bundle for this inventory.",
         )
     digest = _sha256(place)
     # As in _from_file: the checksum of an archive says nothing of a program that bundle.yml was given without one.
@@ -254,7 +254,7 @@ def _from_artifacts(program: Program, artifacts: Path) -> dict[str, str]:
             f"{place} is not what it should be: its SHA-256 is {digest}, from {about.get('source_sha256')}; expected "
             f"{about['sha256']}, "
             f"from {expected or about.get('source_sha256')}.",
-            next_step="carry it over again, or make it anew with bundle.yml.",
+            next_step="carry it over again, or make it anew with ansible-playbook wasmfaas.platform.bundle.",
         )
     return {"path": str(place), "sha256": digest}
 

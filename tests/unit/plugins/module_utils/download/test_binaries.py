@@ -204,7 +204,10 @@ def test_server_that_is_not_there_is_told(tmp_path: Path, releases: Releases) ->
     wanted = k3s(releases, checksums={"arm64": DIGEST}, url="http://127.0.0.1:9/k3s")
     with pytest.raises(PlatformError, match=r"127\.0\.0\.1:9") as caught:
         run(tmp_path, wanted)
-    assert "k3s_release_url names another place" in caught.value.next_step and "bundle.yml" in caught.value.next_step
+    assert (
+        "k3s_release_url names another place" in caught.value.next_step
+        and "wasmfaas.platform.bundle" in caught.value.next_step
+    )
 
 
 def test_list_without_the_program_and_no_checksum_at_all_are_refused(releases: Releases, tmp_path: Path) -> None:
@@ -299,7 +302,7 @@ def test_cache_of_one_machine_is_the_folder_for_an_air_gap(releases: Releases, t
     assert releases.asked == [] and not (tmp_path / "elsewhere").exists()
     with pytest.raises(PlatformError, match="holds no k3s") as caught:
         run(tmp_path, k3s(releases), artifacts=carried, architecture="amd64")
-    assert "bundle.yml" in caught.value.next_step and releases.asked == []
+    assert "wasmfaas.platform.bundle" in caught.value.next_step and releases.asked == []
     (carried / f"k3s/{VERSION}/arm64/k3s").write_bytes(b"damaged on the way")
     with pytest.raises(PlatformError, match="is not what it should be"):
         run(tmp_path, k3s(releases), artifacts=carried)
