@@ -21,8 +21,8 @@ import botocore.exceptions
 import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.config import config_check, configuration
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan import checks
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.hosts import Host
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.registry_checks import login_problems
 
 from .fleet import Fleet, many_machines
 from .policies import check_narrow
@@ -204,7 +204,7 @@ def test_nodes_can_pull_the_functions(desired: dict[str, dict[str, t.Any]]) -> N
     """The inventory uses Terraform's registry in ECR. The plan accepts it, and nodes log in to the `registry` to which
     deploy-function.yml pushes."""
     hosts = [Host(name, entry["k3s_desired"]["role"], desired=entry["k3s_desired"]) for name, entry in desired.items()]
-    assert checks.login_problems(hosts) == []
+    assert login_problems(hosts) == []
     for entry in desired.values():
         login = entry["k3s_desired"]["registries_login"]
         assert login["ecr"] is True and login["images_from"][0] == entry["aws_cluster"]["registry"]["functions"]

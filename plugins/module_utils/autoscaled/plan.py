@@ -15,7 +15,7 @@ import typing as t
 
 from ..k3s import paths
 from ..k3s.config import config_check, configuration
-from ..k3s.plan import checks
+from ..k3s.plan.configurations import configuration_problems
 from ..k3s.plan.hosts import Host
 from ..problems import Problem, raise_if_any
 
@@ -52,7 +52,7 @@ def plan_groups(groups: t.Sequence[tuple[Host, ElasticGroup]]) -> dict[str, t.An
     Raises:
         PlatformError: names all that is wrong with the variables of the groups.
     """
-    problems = [problem for host, _group in groups for problem in checks.configuration_problems(host)]
+    problems = [problem for host, _group in groups for problem in configuration_problems(host)]
     raise_if_any(problems)
     plans = {host.name: _plan(host, group) for host, group in groups}
     raise_if_any([problem for name, plan in plans.items() for problem in _machine_problems(name, plan)])
