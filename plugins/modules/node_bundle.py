@@ -20,6 +20,7 @@ author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.aws
 attributes:
   check_mode:
     support: full
@@ -29,9 +30,6 @@ attributes:
       - Shows the bundle's place and both parameters, never the token.
   idempotent:
     support: full
-requirements:
-  - python >= 3.11
-  - boto3 >= 1.40
 options:
   group:
     description: Name of the group.
@@ -96,16 +94,6 @@ options:
     description: Name of the parameter that holds the token, as a SecureString. It keeps the KMS key that it has.
     type: str
     required: true
-  region:
-    description: Region of bucket and parameters.
-    type: str
-    required: true
-  profile:
-    description: Profile of C(~/.aws). Where it is missing, boto3's usual rules count.
-    type: str
-  endpoint_url:
-    description: URL to use in the place of AWS.
-    type: str
 seealso:
   - module: wasmfaas.platform.scaling_group_refresh
 """

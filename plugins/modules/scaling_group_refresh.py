@@ -19,6 +19,7 @@ author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.aws
 attributes:
   check_mode:
     support: full
@@ -28,9 +29,6 @@ attributes:
     support: none
     details:
       - A second run replaces the machines once more.
-requirements:
-  - python >= 3.11
-  - boto3 >= 1.40
 options:
   name:
     description: Name of the scaling group.
@@ -40,16 +38,6 @@ options:
     description: Seconds that a new machine has to join before the next is replaced.
     type: int
     default: 120
-  region:
-    description: Region of the group.
-    type: str
-    required: true
-  profile:
-    description: Profile of C(~/.aws). Where it is missing, boto3's usual rules count.
-    type: str
-  endpoint_url:
-    description: URL to use in the place of AWS.
-    type: str
 seealso:
   - module: wasmfaas.platform.node_bundle
 """
