@@ -1,15 +1,15 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decides what the machines of elastic groups have in common; see the module node_bundle_plan. Runs on the controller
-and touches no host."""
+"""Makes the settings that the machines of autoscaled groups share; see the module node_bundle_plan. Runs on the
+controller and touches no host."""
 
 from __future__ import annotations
 
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.wasmfaas.platform.plugins.module_utils.autoscaled.plan import ElasticGroup, plan_groups
+from ansible_collections.wasmfaas.platform.plugins.module_utils.autoscaled.plan import AutoscaledGroup, plan_groups
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.inventory import host_of
 
@@ -30,7 +30,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no type info
         groups = []
         for name in variables["ansible_play_hosts"]:
             given = hosts[name]["node_bundle_group"]
-            group = ElasticGroup(
+            group = AutoscaledGroup(
                 str(given["architecture"]), dict(given.get("labels") or {}), list(given.get("taints") or [])
             )
             groups.append((host_of(name, "agent", hosts[name], in_play=True), group))

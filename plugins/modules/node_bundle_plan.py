@@ -7,16 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_bundle_plan
-short_description: Decide what the machines of elastic groups have in common
+short_description: Make the settings that the machines of autoscaled groups share
 version_added: 1.0.0
 description:
-  - Makes, for each host of the play, which stands for all machines of a group that join by themselves, what the
-    templates of the roles read of a host.
-  - The settings are made as M(wasmfaas.platform.k3s_plan) makes those of other agents, of the fact C(k3s_desired) that
-    the role C(wasmfaas.platform.k3s) sets.
-    Left out is what a machine finds out itself, and the labels and taints that Terraform gives the group, in the
-    variable C(node_bundle_group).
-  - Finds all that is wrong at once. Runs on the controller; use it with C(run_once).
+  - For role C(wasmfaas.platform.node_bundle), where each host of the play stands for all machines of one autoscaled
+    group. Gives for each what the templates of the roles read of a host.
+  - The settings are made like those of other agents by M(wasmfaas.platform.k3s_plan), from the fact C(k3s_desired) that
+    the role C(wasmfaas.platform.k3s) sets. They lack what a machine finds out itself, and the labels and taints that
+    Terraform gives the group (variable C(node_bundle_group)).
+  - Reports all problems at once. Runs on the controller; use it with C(run_once).
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -43,7 +42,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Decide what their machines have in common
+- name: Make the settings that the machines of each group share
   wasmfaas.platform.node_bundle_plan:
   run_once: true
   register: k3s_plan

@@ -29,7 +29,7 @@ from .policies import check_narrow
 from .support import PROJECT, resources
 
 INVENTORY = PROJECT / "inventories/aws"
-ELASTIC_INVENTORY = PROJECT / "inventories/aws_elastic"
+AUTOSCALED_INVENTORY = PROJECT / "inventories/aws_autoscaled"
 GROUPS = ("control_plane", "k3s_agent", "k3s_server", "observability", "worker_backend", "worker_build", "worker_wasm")
 
 
@@ -263,8 +263,8 @@ def test_offline_inventory_refuses_other_json() -> None:
     assert done.returncode == 1 and "terraform output -json" in done.stderr
 
 
-def test_elastic_machines_are_seen_only_when_asked_for(fleet: Fleet) -> None:
-    groups = _groups(fleet.inventory(INVENTORY, ELASTIC_INVENTORY))
+def test_autoscaled_machines_are_seen_only_when_asked_for(fleet: Fleet) -> None:
+    groups = _groups(fleet.inventory(INVENTORY, AUTOSCALED_INVENTORY))
     assert {name: len(hosts) for name, hosts in groups.items()} == {
         "control_plane": 3,
         "k3s_agent": 4,
@@ -291,13 +291,13 @@ def test_an_apply_undoes_neither_the_autoscaler_nor_site_yml(fleet: Fleet) -> No
     )
     assert ssm.get_parameter(Name="/wasmfaas/wasmfaas/groups/worker-wasm/bundle")["Parameter"]["Value"] == digest
     assert secret not in (fleet.directory / "terraform.tfstate").read_text(encoding="utf-8")
-    assert len(_groups(fleet.inventory(ELASTIC_INVENTORY))["worker_wasm"]) == 3
+    assert len(_groups(fleet.inventory(AUTOSCALED_INVENTORY))["worker_wasm"]) == 3
 
     autoscaling.set_desired_capacity(AutoScalingGroupName="wasmfaas-worker-wasm", DesiredCapacity=0)
-    assert "worker_wasm" not in _groups(fleet.inventory(ELASTIC_INVENTORY))
+    assert "worker_wasm" not in _groups(fleet.inventory(AUTOSCALED_INVENTORY))
 
 
-def test_two_hundred_elastic_machines_are_listed_in_seconds(fleet: Fleet, tmp_path: Path) -> None:
+def test_two_hundred_autoscaled_machines_are_listed_in_seconds(fleet: Fleet, tmp_path: Path) -> None:
     with many_machines(fleet.moto, tmp_path) as source:
         before = _seconds_of_children()
         groups = _groups(fleet.inventory(source))

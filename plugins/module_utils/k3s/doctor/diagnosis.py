@@ -17,7 +17,7 @@ import statistics
 import typing as t
 
 from ..plan.cluster_plan import KEEP_OUT
-from ..plan.hosts import is_elastic
+from ..plan.hosts import is_autoscaled
 
 ERROR, WARNING, INFO = "error", "warning", "info"
 SEVERITIES = (ERROR, WARNING, INFO)
@@ -693,7 +693,7 @@ def _quorum(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterato
 def _membership(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterator[Finding]:
     named = {host.node_name: host for host in hosts}
     for name, node in nodes.items():
-        if name not in named and not is_elastic(node):
+        if name not in named and not is_autoscaled(node):
             yield Finding(
                 WARNING,
                 name,

@@ -16,7 +16,7 @@ import typing as t
 from ..config import config_check, configuration, flags
 from ..version import agent_problem, is_version, upgrade_problem
 from . import checks
-from .hosts import Host, Settings, is_elastic, is_loopback, url, url_host
+from .hosts import Host, Settings, is_autoscaled, is_loopback, url, url_host
 from .problems import Problem, raise_if_any
 
 NEW, RUNNING, STOPPED = "new", "running", "stopped"
@@ -305,7 +305,7 @@ def gone_nodes(hosts: t.Sequence[Host], cluster: Cluster) -> list[dict[str, t.An
     return [
         {"name": name, "control_plane": bool(node["control_plane"]), "ready": bool(node["ready"])}
         for name, node in cluster.nodes.items()
-        if name not in names and not left_out & {name, *node["addresses"]} and not is_elastic(node)
+        if name not in names and not left_out & {name, *node["addresses"]} and not is_autoscaled(node)
     ]
 
 
