@@ -50,7 +50,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         try:
             result.update(decide(cluster, arguments), changed=False)
         except PlatformError as error:
-            result.update(failed=True, msg=error.cause, **error.facts)  # each problem says its own fix
+            result.update(failed=True, msg=error.cause, **error.facts)  # each problem has its own next step
         return result
 
 

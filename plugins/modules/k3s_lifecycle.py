@@ -13,8 +13,8 @@ description:
   - Reads what M(wasmfaas.platform.k3s_node_info) registered as C(k3s_node) on all hosts, says on which server to work
     and whom it concerns, and fails with one
     message that lists all that is in the way. Changes nothing, and connects to no host.
-  - The plan of C(site.yml), M(wasmfaas.platform.k3s_plan), wants every host healthy; this one is for clusters that are
-    not.
+  - The plan of C(wasmfaas.platform.site), M(wasmfaas.platform.k3s_plan), wants every host healthy; this one is for
+    clusters that are not.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:

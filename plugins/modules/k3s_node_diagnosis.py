@@ -11,7 +11,7 @@ short_description: Read what may be wrong on a host of a k3s cluster
 version_added: 1.0.0
 description:
   - Reads what M(wasmfaas.platform.k3s_node_info) does not - certificates, shims, modes of secret files, snapshots, the
-    unit's restarts and the known cause of a
+    unit's restarts and the known problem of a
     failure, the size of etcd's database, charts of the platform that do not run, and whether image registries answer
     and are trusted.
     M(wasmfaas.platform.k3s_doctor) judges it.
@@ -64,11 +64,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 unit:
-  description: The unit as systemd has it; C(cause) is set where its journal complains of something that is known.
+  description: The unit as systemd has it; C(problem) is set where its journal tells of a known one.
   returned: success
   type: dict
-  sample: {name: k3s, active: active, sub: running, result: success, enabled: true, restarts: 0, exit_status: 0, cause:
-  null}
+  sample: {name: k3s, active: active, sub: running, result: success, enabled: true, restarts: 0, exit_status: 0,
+    problem: null}
 certificates:
   description: The certificate files of k3s with the end of their first certificate, in seconds since 1970.
   returned: success
@@ -127,8 +127,9 @@ charts:
   returned: success
   type: list
   elements: dict
-  sample: [{name: tempo, namespace: observability, text: Pod tempo-0 is not ready yet, lasting: false, pod: tempo-0,
-  last_line: starting}]
+  sample: [{name: tempo, namespace: observability, where: Pod tempo-0, what: it is not ready yet, next_step: "Correct
+    what its last lines name, mostly a value of the chart, and run it again.", severity: warning, pod: tempo-0,
+    last_line: starting}]
 registries:
   description: Problems of registries.yaml, files that it names and that are missing, and how each endpoint answered.
   returned: success

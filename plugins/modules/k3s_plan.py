@@ -113,8 +113,8 @@ hosts:
   returned: success
   type: dict
 nodes:
-  description: The nodes of this run with the labels and taints that they are to have, as M(wasmfaas.platform.k3s_nodes)
-    takes them.
+  description: The nodes of this run with the labels and taints that they are to have, as
+    M(wasmfaas.platform.k3s_node_labels) takes them.
   returned: success
   type: list
   elements: dict
@@ -129,7 +129,7 @@ messages:
   type: list
   elements: str
 problems:
-  description: What is wrong, each with C(host), C(what) and C(fix).
+  description: What is wrong, each with C(where), C(what), C(next_step) and C(severity).
   returned: failure
   type: list
   elements: dict

@@ -26,7 +26,9 @@ attributes:
   diff_mode:
     support: none
   idempotent:
-    support: full
+    support: partial
+    details:
+      - O(state=restarted) restarts a running k3s each time.
 requirements:
   - python >= 3.9 and systemd on the host
 options:
@@ -37,11 +39,13 @@ options:
     required: true
   state:
     description:
-      - V(started) leaves a running k3s alone, V(restarted_if_stale) restarts it where its files have changed, both
-        start and enable it where it does not run.
-      - V(stopped) stops it. Its containers go on, as the unit's C(KillMode=process) wants.
+      - V(started) leaves a running k3s alone, V(restarted_if_stale) restarts it when its files have changed since it
+        started, V(restarted) restarts it in any case. All three start and enable it when it does not run.
+      - V(restart_due) changes nothing now. It makes the next V(restarted_if_stale) restart a k3s that runs, unless
+        somebody else restarts it before.
+      - V(stopped) stops it. Its containers go on running, because the unit says C(KillMode=process).
     type: str
-    choices: [started, restarted_if_stale, stopped]
+    choices: [started, restarted_if_stale, restarted, restart_due, stopped]
     default: restarted_if_stale
   wait:
     description:
@@ -86,7 +90,7 @@ options:
     default: /usr/local/bin/k3s
 seealso:
   - module: wasmfaas.platform.managed_files
-  - module: wasmfaas.platform.k3s_nodes
+  - module: wasmfaas.platform.k3s_node_labels
 """
 
 EXAMPLES = r"""

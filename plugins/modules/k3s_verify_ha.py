@@ -10,7 +10,8 @@ module: k3s_verify_ha
 short_description: Plan the proof of high availability and judge it
 version_added: 1.0.0
 description:
-  - The part of C(verify-ha.yml) that thinks. Runs on the controller, once for the cluster, and touches no host.
+  - The part of C(wasmfaas.platform.verify_ha) that thinks. Runs on the controller, once for the cluster, and touches no
+    host.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:

@@ -66,8 +66,9 @@ node_version:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.local.installation import run
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+
+from ..module_utils.local.installation import run
+from ..module_utils.module_run import run_module
 
 
 def main() -> None:

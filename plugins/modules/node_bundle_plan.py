@@ -62,7 +62,7 @@ messages:
   type: list
   elements: str
 problems:
-  description: What is wrong, each with C(host), C(what) and C(fix).
+  description: What is wrong, each with C(where), C(what), C(next_step) and C(severity).
   returned: failure
   type: list
   elements: dict

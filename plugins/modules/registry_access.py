@@ -77,7 +77,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 registry:
-  description: What C(registry) is for deploy-function.yml.
+  description: What C(registry) is for wasmfaas.platform.deploy_function.
   returned: success
   type: str
   sample: 192.0.2.11:30500/functions
@@ -92,29 +92,10 @@ path:
   type: str
 """
 
-import typing as t
-from pathlib import Path
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.errors import PlatformError
 from ..module_utils.module_run import run_module
-from ..module_utils.registry import registry_access
-
-
-def run(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    names = tuple(name for name in params["names"] if name)
-    if not names:
-        raise PlatformError(
-            "The registry has no name or address.",
-            next_step="Set function_registry_host, or give the servers an address in the inventory.",
-        )
-    path = Path(params["path"]).absolute()
-    wanted = registry_access.Wanted(
-        params["host"], names, params["port"], params["repository_path"].strip("/"), params["days"]
-    )
-    changed, access = registry_access.ensure(path, params["stored"], wanted, check_mode=check_mode)
-    return {"changed": changed, "registry": access["registry"], "hosts": access["hosts"], "path": str(path)}
+from ..module_utils.registry.registry_access import run
 
 
 def main() -> None:

@@ -139,9 +139,10 @@ table:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info_module import run
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.arguments import kubernetes_auth_arguments
+
+from ..module_utils.function.spin_function_info import run
+from ..module_utils.module_run import run_module
+from ..module_utils.spinkube.arguments import kubernetes_auth_arguments
 
 
 def main() -> None:

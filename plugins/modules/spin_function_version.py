@@ -169,9 +169,10 @@ facts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version_module import run
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.arguments import kubernetes_auth_arguments
+
+from ..module_utils.function.spin_function_version import run
+from ..module_utils.module_run import run_module
+from ..module_utils.spinkube.arguments import kubernetes_auth_arguments
 
 
 def main() -> None:

@@ -64,14 +64,14 @@ def test_site_yml_publishes_once(world: World) -> None:
 def test_a_change_is_shown_before_it_is_published(world: World) -> None:
     digest = world.parameter(BUNDLE_PARAMETER)
     change = ("-e", json.dumps({"registries_mirrors": {"docker.io": {"endpoint": ["https://mirror.example.com"]}}}))
-    run = world.site("--check", "--diff", *change, playbook="publish-bundles.yml").succeeded()
+    run = world.site("--check", "--diff", *change, playbook="wasmfaas.platform.publish_bundles").succeeded()
     assert (
         run.changed == 1
         and f"-{BUNDLE_PARAMETER} = {digest}" in run.output
         and f"+s3://{BUCKET}/bundles/{GROUP}/" in run.output
     )
     assert world.parameter(BUNDLE_PARAMETER) == digest
-    refused = world.site("-e", "refresh=worker-wasn", playbook="publish-bundles.yml")
+    refused = world.site("-e", "refresh=worker-wasn", playbook="wasmfaas.platform.publish_bundles")
     assert refused.exit_code != 0 and "There is no autoscaled group worker-wasn" in " ".join(refused.output.split())
 
 
@@ -79,17 +79,17 @@ def test_a_change_is_shown_before_it_is_published(world: World) -> None:
 def test_rotate_yml_publishes_the_new_token(world: World) -> None:
     old, digest = world.parameter(TOKEN_PARAMETER), world.parameter(BUNDLE_PARAMETER)
     now = ("-e", "what=tokens", "-e", "rotate_minimum_age=0")
-    run = world.site(*now, "--diff", "-v", playbook="rotate.yml").succeeded()
+    run = world.site(*now, "--diff", "-v", playbook="wasmfaas.platform.rotate").succeeded()
     new = world.parameter(TOKEN_PARAMETER)
     assert new != old and new.partition("::")[0] == old.partition("::")[0], "another token for the same cluster"
     assert new.rpartition(":")[2] not in run.output and old.rpartition(":")[2] not in run.output
     assert world.parameter(BUNDLE_PARAMETER) == digest, "the token is not in the bundle"
-    world.site("-e", "what=tokens", playbook="rotate.yml").unchanged()
+    world.site("-e", "what=tokens", playbook="wasmfaas.platform.rotate").unchanged()
     # As a run leaves it that was cut off before its end.
     world.moto.client("ssm").put_parameter(Name=TOKEN_PARAMETER, Value=old, Type="SecureString", Overwrite=True)
-    assert world.site("-e", "what=tokens", "--check", playbook="rotate.yml").succeeded().changed == 1
+    assert world.site("-e", "what=tokens", "--check", playbook="wasmfaas.platform.rotate").succeeded().changed == 1
     assert world.parameter(TOKEN_PARAMETER) == old
-    assert world.site("-e", "what=tokens", playbook="rotate.yml").succeeded().changed == 1
+    assert world.site("-e", "what=tokens", playbook="wasmfaas.platform.rotate").succeeded().changed == 1
     assert world.parameter(TOKEN_PARAMETER) == new
     instance = world.launch()
     world.await_ready(instance)
@@ -221,9 +221,9 @@ def test_does_not_join(world: World, fault: str, reason: str) -> None:
 def test_site_yml_puts_a_spoilt_bundle_right(world: World) -> None:
     key = f"bundles/{GROUP}/{world.parameter(BUNDLE_PARAMETER)}.tar.gz"
     world.moto.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"something else")
-    assert world.site(playbook="publish-bundles.yml").succeeded().changed == 1
+    assert world.site(playbook="wasmfaas.platform.publish_bundles").succeeded().changed == 1
     assert world.moto.client("s3").head_object(Bucket=BUCKET, Key=key)["ContentLength"] > 1 << 20
-    world.site(playbook="publish-bundles.yml").unchanged()
+    world.site(playbook="wasmfaas.platform.publish_bundles").unchanged()
 
 
 def test_user_data_is_terraforms(tmp_path: Path) -> None:

@@ -564,10 +564,10 @@ def test_a_quota_that_is_used_up(cluster: Cluster) -> None:
     cluster.run(objects=[*cluster.objects(), quota])
 
 
-def doctor_is_told(cluster: Cluster) -> list[tuple[str, bool, str]]:
+def doctor_is_told(cluster: Cluster) -> list[tuple[str, str, str]]:
     found = node_diagnosis.charts(host_kubectl(command=cluster.kubectl)) or []
     return [
-        (chart["namespace"], chart["lasting"], chart["last_line"]) for chart in found if chart["name"] == cluster.chart
+        (chart["namespace"], chart["severity"], chart["last_line"]) for chart in found if chart["name"] == cluster.chart
     ]
 
 
@@ -593,7 +593,11 @@ def test_what_breaks_later_is_noticed_by_the_next_run(cluster: Cluster, pods: st
 
     assert re.search(said, error.cause), error.cause
     assert ("panic: the disk is gone" in error.cause) is (pods != "pull")
-    told = (cluster.namespace, pods != "starting", "" if pods == "pull" else "panic: the disk is gone")
+    told = (
+        cluster.namespace,
+        "warning" if pods == "starting" else "error",
+        "" if pods == "pull" else "panic: the disk is gone",
+    )
     wait_until(lambda: doctor_is_told(cluster) == [told], seconds=30, what="doctor.yml is told")
     # A dry run tells what would be changed, which is nothing.
     assert cluster.run(check_mode=True)["changed"] is False

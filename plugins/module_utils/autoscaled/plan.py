@@ -16,7 +16,7 @@ from ..k3s import paths
 from ..k3s.config import config_check, configuration
 from ..k3s.plan import checks
 from ..k3s.plan.hosts import Host
-from ..k3s.plan.problems import Problem, raise_if_any
+from ..problems import Problem, raise_if_any
 
 OF_THE_MACHINE = "(of the machine)"
 """The role node_bundle gives this value to variables that differ from machine to machine."""

@@ -123,12 +123,12 @@ def chart_from_bundle(name: str, source: Source, bundle: Path) -> Path:
     if not place.is_file() or not about:
         raise PlatformError(
             f"The air-gap bundle {bundle} holds no chart {name} {source.get('version')}.",
-            next_step="Make it anew for this inventory with `ansible-playbook wasmfaas.platform.bundle`.",
+            next_step="Make it anew for this inventory with ansible-playbook wasmfaas.platform.bundle.",
         )
     if hashlib.sha256(place.read_bytes()).hexdigest() != about["sha256"]:
         raise PlatformError(
             f"{place} is not what was downloaded.",
-            next_step="Carry it over again, or make it anew with `ansible-playbook wasmfaas.platform.bundle`.",
+            next_step="Carry it over again, or make it anew with ansible-playbook wasmfaas.platform.bundle.",
         )
     return place
 

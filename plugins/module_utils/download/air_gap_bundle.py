@@ -134,14 +134,15 @@ def bring(source: Path, place: Path, digest: str, *, check_mode: bool) -> bool:
     if source == place:
         raise PlatformError(
             f"{place} is not what was downloaded.",
-            next_step="Delete it and run the playbook again; let nobody else write there.",
+            next_step="Delete it and run ansible-playbook wasmfaas.platform.bundle again; let nobody else write there.",
         )
     place.parent.mkdir(parents=True, exist_ok=True)
     partial = place.with_name(f"{place.name}.partial")
     shutil.copyfile(source, partial)
     if sha256(str(partial)) != digest:
         partial.unlink()
-        raise PlatformError(f"{source} was changed while it was copied.", next_step="Run the playbook again.")
+        cause = f"{source} was changed while it was copied."
+        raise PlatformError(cause, next_step="Run ansible-playbook wasmfaas.platform.bundle again.")
     partial.chmod(0o755)
     os.replace(partial, place)
     origin = {"url": "", "source_sha256": digest, "sha256": digest}

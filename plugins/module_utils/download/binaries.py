@@ -75,7 +75,7 @@ def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> di
     if bundle is not None and not bundle.is_dir():
         raise PlatformError(
             f"There is no directory {bundle}, the air-gap bundle that all binaries come from.",
-            next_step="Make it with `ansible-playbook wasmfaas.platform.bundle`, or correct its path.",
+            next_step="Make it with ansible-playbook wasmfaas.platform.bundle, or correct its path.",
         )
     changed = False
     found: dict[str, dict[str, dict[str, str]]] = {}
@@ -246,7 +246,7 @@ def _from_bundle(binary: Binary, bundle: Path) -> dict[str, str]:
     if about is None or not place.is_file():
         raise PlatformError(
             f"The air-gap bundle {bundle} holds no {binary.name} {binary.version} for {binary.architecture}.",
-            next_step="Make it anew for this inventory with `ansible-playbook wasmfaas.platform.bundle`.",
+            next_step="Make it anew for this inventory with ansible-playbook wasmfaas.platform.bundle.",
         )
     digest = _sha256(place)
     # As in _from_file: the checksum of an archive says nothing about a binary that was given without its archive.
@@ -257,7 +257,7 @@ def _from_bundle(binary: Binary, bundle: Path) -> dict[str, str]:
             f"{place} is not what it should be: its SHA-256 is {digest}, from {about.get('source_sha256')}; expected "
             f"{about['sha256']}, "
             f"from {expected or about.get('source_sha256')}.",
-            next_step="Carry it over again, or make it anew with `ansible-playbook wasmfaas.platform.bundle`.",
+            next_step="Carry it over again, or make it anew with ansible-playbook wasmfaas.platform.bundle.",
         )
     return {"path": str(place), "sha256": digest}
 

@@ -124,8 +124,8 @@ def _ask(attempt: t.Callable[[], str], url: str, mirror_variable: str, timeouts:
         if mirror_variable in error.next_step:
             raise
         ways = (
-            f"{error.next_step} {mirror_variable} names another place; without a network, run `ansible-playbook "
-            "wasmfaas.platform.bundle` on a machine that has one."
+            f"{error.next_step} {mirror_variable} names another place; without a network, run ansible-playbook "
+            "wasmfaas.platform.bundle on a machine that has one."
         )
         raise PlatformError(error.cause, next_step=ways) from error
 

@@ -12,8 +12,8 @@ import typing as t
 
 from ..errors import PlatformError
 from ..registry import ecr
-from .api import KubernetesApi, Object
-from .kinds import DEPLOYMENT, POD
+from .api import KubernetesApi
+from .kinds import DEPLOYMENT, POD, Object
 from .objects import REVISION
 from .stored import quantity
 
@@ -105,12 +105,12 @@ def _unfinished(deployment: Object | None, revision: str, replicas: int | None) 
     ):
         return "the SpinKube operator has not updated the Deployment"
     status = deployment.get("status", {})
-    wanted = deployment["spec"].get("replicas", 1)
+    desired = deployment["spec"].get("replicas", 1)
     updated, total, available = (status.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas"))
     if status.get("observedGeneration", 0) < deployment["metadata"]["generation"]:
         return "the Deployment is not taken up by its controller"
-    if updated < wanted:
-        return f"{updated} of {wanted} pods are made"
+    if updated < desired:
+        return f"{updated} of {desired} pods are made"
     if total > updated and not status.get("unavailableReplicas"):
         return f"{total - updated} old pods still run"
     if total > updated:
@@ -245,8 +245,8 @@ def _advice(problem: str, events: list[str], name: str, namespace: str, memory_l
         )
     if "no runtime for" in text:
         return (
-            "install the shim on the nodes (`ansible-playbook site.yml`), or let the RuntimeClass choose the "
-            "nodes that have it."
+            "install the shim on the nodes (`ansible-playbook wasmfaas.platform.site`), or let the RuntimeClass choose "
+            "the nodes that have it."
         )
     if "operator has" in problem:
         return (

@@ -23,7 +23,7 @@ from ...kubernetes.workloads import Patience, Workloads
 from .. import paths
 from ..host import inputs, journal
 from ..host.certificates import NotACertificate, end_of_first
-from ..recovery import stored_tokens
+from ..recovery import server_api, stored_tokens
 from . import registry_probe
 
 CERTIFICATES = (
@@ -232,7 +232,7 @@ def credential_provider(root: str = "") -> bool:
 
 def tokens_unsaved() -> bool | None:
     """Whether etcd lacks the tokens of this server, so that k3s refuses its next start; None where it cannot tell."""
-    return stored_tokens.unsaved(stored_tokens.reader(stored_tokens.api_port()))
+    return stored_tokens.unsaved(server_api.reader(server_api.api_port()))
 
 
 def etcd_size(url: str = ETCD_METRICS) -> dict[str, int] | None:
@@ -259,12 +259,11 @@ def parse_etcd_size(metrics: str) -> dict[str, int] | None:
 
 
 def unit_state(unit: str) -> dict[str, t.Any]:
-    """The unit as systemd has it, and the known cause of what its journal complains of.
+    """The unit as systemd has it, and the problem that its journal tells of.
 
     `active`, `sub`, `result`, `enabled`; `restarts`, by Restart=always since it was last started by hand;
-    `exit_status`; `started`, seconds since it was last up; `cause`, of journal.KNOWN_CAUSES:
-    `cause` and `next_step`, or None. A unit that runs may complain as well: an agent whose token is refused tries again
-    for ever.
+    `exit_status`; `started`, seconds since it was last up; `problem`, what journal.RULES recognise, or None. A unit
+    that runs may complain as well: an agent whose token is refused tries again forever.
     """
     properties = "ActiveState,SubState,Result,NRestarts,ExecMainStatus,UnitFileState,ActiveEnterTimestampMonotonic"
     state = parse_unit_state(run_command(["systemctl", "show", f"{unit}.service", f"--property={properties}"]).output)
@@ -273,8 +272,8 @@ def unit_state(unit: str) -> dict[str, t.Any]:
     said = run_command(
         ["journalctl", *recent, "-u", f"{unit}.service", "-n", str(JOURNAL_LINES), "-o", "cat", "--no-pager", "--quiet"]
     ).output
-    known = journal.known_cause(said)
-    return {**state, "cause": {"cause": known.cause, "next_step": known.next_step} if known else None}
+    rule = journal.matching_rule(said)
+    return {**state, "problem": rule.problem(unit).as_dictionary() if rule else None}
 
 
 def parse_unit_state(text: str) -> dict[str, t.Any]:
@@ -308,8 +307,8 @@ def runtime_classes(kubectl: Kubectl) -> list[dict[str, t.Any]] | None:
 
 
 def charts(kubectl: Kubectl) -> list[dict[str, t.Any]] | None:
-    """Charts of the platform whose pods do not all run: `name`, `namespace`, `text` (why), `lasting` (it won't pass by
-    itself), `pod` ("" where there is none), `last_line` of its log. None where the API does not answer."""
+    """Charts of the platform whose pods do not all run: `name`, `namespace`, the problem's fields (as `Problem`), `pod`
+    ("" where there is none), `last_line` of its log. None where the API does not answer."""
     try:
         listed = kubectl.get(HELM_CHARTS).get("items") or []
     except NotFound:
@@ -331,8 +330,10 @@ def charts(kubectl: Kubectl) -> list[dict[str, t.Any]] | None:
                     {
                         "name": name,
                         "namespace": namespace,
-                        "text": trouble.text,
-                        "lasting": trouble.lasting,
+                        "where": "",
+                        "what": trouble.text,
+                        "next_step": trouble.next_step,
+                        "severity": "error" if trouble.lasting else "warning",
                         "pod": trouble.pod,
                         "last_line": last,
                     }

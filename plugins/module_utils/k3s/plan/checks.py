@@ -11,10 +11,10 @@ import re
 import statistics
 import typing as t
 
+from ...problems import Problem
 from ..config import config_check
 from ..version import is_version, parse
 from .hosts import Host, Settings
-from .problems import Problem
 
 ARCHITECTURES = ("amd64", "arm64")
 OLDEST = {"debian": (12,), "ubuntu": (22, 4), "amzn": (2023,), "rhel": (9,)}
@@ -61,7 +61,7 @@ def group_problems(hosts: t.Sequence[Host]) -> list[Problem]:
             Problem(
                 "",
                 "the inventory has no server",
-                "put at least one host into the group k3s_server (or the one that k3s_servers_group names)",
+                "put at least one host into the group k3s_server",
             )
         )
     return problems
@@ -173,7 +173,7 @@ def port_problems(host: Host, settings: Settings) -> list[Problem]:
     ]
 
 
-def connection_findings(host: Host, hosts: t.Sequence[Host]) -> list[Problem]:
+def connection_problems(host: Host, hosts: t.Sequence[Host]) -> list[Problem]:
     """Other hosts that this one gets no answer from. Only addresses that are the other's own are judged: one that leads
     there by way of a translation, as a public one does, may well be closed to the neighbours."""
     owners = {
@@ -277,7 +277,8 @@ def role_problems(host: Host) -> list[Problem]:
         Problem(
             host.name,
             f"it is {_article(before)} and shall become {_article(host.role)}",
-            f"take it out of the cluster first: remove-node.yml -e node={host.name}; then run site.yml again",
+            f"take it out of the cluster first: ansible-playbook wasmfaas.platform.remove_node -e node={host.name}; "
+            "then run ansible-playbook wasmfaas.platform.site again",
         )
     ]
 
@@ -293,7 +294,8 @@ def identity_problems(host: Host) -> list[Problem]:
             Problem(
                 host.name,
                 f"its node is called {before} and shall be called {host.node_name}",
-                f"set k3s_node_name: {before}; or remove-node.yml -e node={host.name} and let it join anew",
+                f"set k3s_node_name: {before}; or ansible-playbook wasmfaas.platform.remove_node -e node={host.name} "
+                "and let it join anew",
             )
         )
     if host.role == "server" and host.k3s.get("datastore") == "sqlite":
@@ -302,7 +304,7 @@ def identity_problems(host: Host) -> list[Problem]:
                 host.name,
                 "its k3s keeps its data in SQLite, which one server alone can use",
                 "convert it to etcd (start it once with cluster-init: true; docs.k3s.io/datastore/ha-embedded, "
-                "existing single-node clusters), or reset.yml",
+                "existing single-node clusters), or ansible-playbook wasmfaas.platform.reset",
             )
         )
     return problems
@@ -363,13 +365,15 @@ def version_order(version: str) -> t.Any:
     return (1, parse(version)) if is_version(version) else (0,)
 
 
-def _clashes(hosts: t.Sequence[Host], values: t.Callable[[Host], list[str]], what: str, fix: str) -> list[Problem]:
+def _clashes(
+    hosts: t.Sequence[Host], values: t.Callable[[Host], list[str]], what: str, next_step: str
+) -> list[Problem]:
     pairs = sorted((value, position) for position, host in enumerate(hosts) for value in values(host))
     problems = []
     for value, group in itertools.groupby(pairs, key=lambda pair: pair[0]):
         names = [hosts[position].name for _value, position in group]
         if len(names) > 1:
-            problems.append(Problem("", f"{', '.join(names)} have {what.format(value)} in common", fix))
+            problems.append(Problem("", f"{', '.join(names)} have {what.format(value)} in common", next_step))
     return problems
 
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ...problems import Problem, raise_if_any
 from ..config import config_check, configuration, flags
 from ..version import agent_problem, is_version, upgrade_problem
 from . import checks
 from .hosts import Host, Settings, is_autoscaled, is_loopback, url, url_host
-from .problems import Problem, raise_if_any
 
 NEW, RUNNING, STOPPED = "new", "running", "stopped"
 ACTING = ("init", "join", "replace", "start")
@@ -188,7 +188,7 @@ def decide(host: Host, cluster: Cluster, first: str) -> tuple[str, list[Problem]
                 host.name,
                 "it holds the data of a member that the cluster, which is stopped, no longer has",
                 "take it out of the inventory and run again; once the cluster answers, put it back, and "
-                f"remove-node.yml -e node={host.name} cleans it",
+                f"ansible-playbook wasmfaas.platform.remove_node -e node={host.name} cleans it",
             )
         ]
     if cluster.state == STOPPED:
@@ -200,8 +200,8 @@ def decide(host: Host, cluster: Cluster, first: str) -> tuple[str, list[Problem]
             Problem(
                 host.name,
                 "it holds the data of a member that the cluster no longer has",
-                f"clean it: ansible-playbook remove-node.yml -e node={host.name}; where it stays in the inventory, "
-                "site.yml then lets it join anew",
+                f"clean it: ansible-playbook wasmfaas.platform.remove_node -e node={host.name}; where it stays in the "
+                "inventory, ansible-playbook wasmfaas.platform.site then lets it join anew",
             )
         ]
     if member is None:
@@ -217,8 +217,8 @@ def _decide_new(host: Host, first: str) -> tuple[str, list[Problem]]:
             Problem(
                 host.name,
                 "it belongs to a cluster already, but no server of the inventory holds one",
-                "if the servers were lost: restore.yml; if it comes from another cluster: reset.yml with an "
-                "inventory that has only this host",
+                "if the servers were lost: ansible-playbook wasmfaas.platform.restore; if it comes from another "
+                "cluster: ansible-playbook wasmfaas.platform.reset with an inventory that has only this host",
             )
         ]
     return "join", []
@@ -243,7 +243,7 @@ def host_problems(host: Host, action: str, hosts: t.Sequence[Host], settings: Se
     """What stands against beginning on a host; one that runs already proves that it can."""
     if action not in ACTING:
         return []
-    problems = checks.port_problems(host, settings) + checks.connection_findings(host, hosts)
+    problems = checks.port_problems(host, settings) + checks.connection_problems(host, hosts)
     return problems + (checks.space_problems(host, settings) if action in ENTERING else [])
 
 
@@ -276,7 +276,7 @@ def version_problems(play: t.Sequence[Host], cluster: Cluster, settings: Setting
                 Problem(
                     host.name,
                     f"{present} runs, and {host.version} is asked for",
-                    f"run upgrade.yml, or set k3s_version: {present}",
+                    f"run ansible-playbook wasmfaas.platform.upgrade, or set k3s_version: {present}",
                 )
             )
     joining = [
@@ -289,7 +289,7 @@ def version_problems(play: t.Sequence[Host], cluster: Cluster, settings: Setting
             Problem(
                 host.name,
                 f"the cluster's servers run {cluster.version}, and {host.version} is asked for",
-                f"run upgrade.yml, or set k3s_version: {cluster.version}",
+                f"run ansible-playbook wasmfaas.platform.upgrade, or set k3s_version: {cluster.version}",
             )
             for host in joining
             if host.version != cluster.version
@@ -333,7 +333,8 @@ def quorum_problems(
             "",
             f"without {', '.join(out)}, {sum(staying)} of {len(staying)} servers would be healthy, which is no "
             "majority",
-            "bring a server back, or add one, before any other leaves; where they are lost for good: restore.yml",
+            "bring a server back, or add one, before any other leaves; where they are lost for good: ansible-playbook "
+            "wasmfaas.platform.restore",
         )
     ]
 
@@ -355,14 +356,14 @@ def count_problems(
     if count % 2 or not changes or settings.even_servers_allowed or count == 0:
         return []
     counted = f" (with {', '.join(staying)}, which the inventory no longer has)" if staying else ""
-    fix = "run with -e prune=true, or " if staying else ""
+    prune = "run with -e prune=true, or " if staying else ""
     return [
         Problem(
             "",
             f"there would be {count} servers{counted}: an even number survives the loss of {(count - 1) // 2}, as "
             f"{count - 1} would",
-            f"{fix}use {count - 1} or {count + 1} servers (k3s_even_servers_allowed: true goes on nevertheless, for "
-            "a change in two steps)",
+            f"{prune}use {count - 1} or {count + 1} servers (k3s_even_servers_allowed: true allows it, for a change in "
+            "two steps)",
         )
     ]
 
@@ -429,17 +430,19 @@ def changed_problems(
         if not flag.critical or flag.secret or old == new:
             continue
         if flag.name in UNCHANGEABLE:
-            fix = (
+            next_step = (
                 KEEP_ENCRYPTION if flag.name == "secrets-encryption" else "keep it as it is for the life of the cluster"
             )
         elif cluster.state == STOPPED or alone:
             continue
         else:
-            fix = (
+            next_step = (
                 "servers can't change it one by one: stop k3s on all of them (systemctl stop k3s), then run again, "
                 "which starts them together"
             )
-        problems.append(Problem("", f"{flag.name} is {_shown(old)} in the cluster and {_shown(new)} is asked for", fix))
+        problems.append(
+            Problem("", f"{flag.name} is {_shown(old)} in the cluster and {_shown(new)} is asked for", next_step)
+        )
     return problems
 
 
@@ -515,9 +518,7 @@ def messages(
     said = _once((host.name, text) for host in play for text in checks.warnings(host))
     for host in play:
         if actions[host.name] not in ACTING:
-            said += [
-                f"{problem.host}: {problem.what}: {problem.fix}." for problem in checks.connection_findings(host, hosts)
-            ]
+            said += map(str, checks.connection_problems(host, hosts))
         if actions[host.name] == "replace":
             said.append(f"{host.name}: takes the place of the dead node {host.node_name}.")
     for node in gone:
@@ -527,8 +528,8 @@ def messages(
             said.append(
                 f"Node {node['name']} is in the cluster and not in the inventory. A removed host that booted with "
                 "its k3s comes back like this: put it into the"
-                f" inventory once more, and remove-node.yml -e node={node['name']} cleans it. Where the host is "
-                "gone: -e prune=true."
+                f" inventory once more, and ansible-playbook wasmfaas.platform.remove_node -e node={node['name']} "
+                "cleans it. Where the host is gone: -e prune=true."
             )
     servers = [host for host in hosts if host.role == "server"]
     if len(servers) % 2 == 0:
@@ -559,8 +560,8 @@ def _different_clusters(servers: t.Sequence[Host]) -> list[Problem]:
         Problem(
             "",
             f"the servers belong to {len(by_authority)} different clusters ({groups})",
-            "make one inventory for each cluster; where one of them is there by mistake, reset.yml with an inventory "
-            "that has only its hosts",
+            "make one inventory for each cluster; where one of them is there by mistake, ansible-playbook "
+            "wasmfaas.platform.reset with an inventory that has only its hosts",
         )
     ]
 
@@ -577,7 +578,8 @@ def _foreign(host: Host) -> Problem:
     return Problem(
         host.name,
         f"it is an agent of another cluster ({host.k3s.get('server_url') or 'unknown server'})",
-        f"take it out of this inventory, or let it forget the other: remove-node.yml -e node={host.name}",
+        f"take it out of this inventory, or let it forget the other: ansible-playbook wasmfaas.platform.remove_node -e "
+        f"node={host.name}",
     )
 
 
