@@ -10,7 +10,7 @@ import typing as t
 
 from ...problems import Problem
 from ..version import is_version, version_order
-from .hosts import Host, is_elastic, url_host
+from .hosts import Host, is_autoscaled, url_host
 
 NEW, RUNNING, STOPPED = "new", "running", "stopped"
 
@@ -89,7 +89,7 @@ def gone_nodes(hosts: t.Sequence[Host], cluster: Cluster) -> list[dict[str, t.An
     return [
         {"name": name, "control_plane": bool(node["control_plane"]), "ready": bool(node["ready"])}
         for name, node in cluster.nodes.items()
-        if name not in names and not left_out & {name, *node["addresses"]} and not is_elastic(node)
+        if name not in names and not left_out & {name, *node["addresses"]} and not is_autoscaled(node)
     ]
 
 
