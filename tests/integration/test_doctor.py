@@ -44,7 +44,7 @@ def playbooks(tmp_path: Path) -> Playbooks:
 
 def test_hosts_that_are_gone_are_problems(playbooks: Playbooks, inventory: str, tmp_path: Path) -> None:
     run = playbooks.run(
-        "doctor.yml", "-i", inventory, *extra(doctor_file=tmp_path / "problems.json"), inventory="local"
+        "wasmfaas.platform.doctor", "-i", inventory, *extra(doctor_file=tmp_path / "problems.json"), inventory="local"
     )
     assert run.exit_code == 2
     lines = re.findall(r"^(ERROR|WARNING|INFO) +(\S+): .* \[([a-z-]+)\]\. Next: ", run.output, re.MULTILINE)
@@ -64,7 +64,7 @@ def test_hosts_that_are_gone_are_problems(playbooks: Playbooks, inventory: str, 
 
 
 def test_problems_as_json(playbooks: Playbooks, inventory: str) -> None:
-    run = playbooks.run("doctor.yml", "-i", inventory, *extra(doctor_format="json"), inventory="local")
+    run = playbooks.run("wasmfaas.platform.doctor", "-i", inventory, *extra(doctor_format="json"), inventory="local")
     [line] = [line for line in run.output.splitlines() if line.startswith("{")]
     assert json.loads(line)["errors"] == 4
 
