@@ -69,29 +69,6 @@ def test_without_a_cluster_in_the_inventory_a_playbook_fails(installed: Installe
     assert "The inventory has no hosts in the group k3s_server. Next: " in " ".join(result.stdout.split())
 
 
-def test_playbooks_that_users_are_told_to_run_are_there() -> None:
-    told = re.compile(r"ansible-playbook (?:(?:wasmfaas\.platform\.)([a-z_]+)|([a-z_-]+\.yml))")
-    pages = [
-        *PROJECT.glob("*.md"),
-        *PROJECT.glob("docs/**/*.md"),
-        *PROJECT.glob("roles/**/*"),
-        *PROJECT.glob("plugins/**/*.py"),
-    ]
-    known = {path.name for path in ENTRY_POINTS} | {path.stem for path in PLAYBOOKS}
-    texts = {
-        page: page.read_text(encoding="utf-8", errors="replace")
-        for page in pages
-        if page.is_file() and "node_modules" not in page.parts
-    }
-    named = {
-        (str(page.relative_to(PROJECT)), found[1] or found[2])
-        for page, text in texts.items()
-        for found in told.finditer(text)
-    }
-    assert len(named) > 50
-    assert sorted((page, name) for page, name in named if name not in known) == []
-
-
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
 def test_module_documentation_is_shown(installed: Installed, module: Path) -> None:
     result = installed.run("ansible-doc", f"wasmfaas.platform.{module.stem}")
