@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info_module import (
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info import (
     run as run_info,
 )
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_logs_module import (
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_logs import (
     run as run_logs,
 )
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version_module import (
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version import (
     run as run_version,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
@@ -157,7 +157,7 @@ def test_a_canary_gets_its_share_and_is_promoted_without_a_lost_request(
         assert again["changed"] is False and "build" not in again["stages"]
         assert versions_of_objects(api, project.name, f"{project.name}-canary") == written
         shown = listed(deployment, project.name)
-        assert (shown["image"], shown["details"]["canary"]["percent"], shown["details"]["canary"]["image"]) == (
+        assert (shown["image"], shown["details"]["canary"]["weight"], shown["details"]["canary"]["image"]) == (
             first["image"],
             25,
             canary["image"],
@@ -595,7 +595,7 @@ def test_the_versions_of_a_function_by_playbook(
 
     planned = playbooks.run("wasmfaas.platform.promote_function", *named, "--check", "--diff")
     assert (planned.exit_code, planned.changed) == (0, 1) and re.search(
-        r"^-\s+percent: 20$", planned.output, re.MULTILINE
+        r"^-\s+weight: 20$", planned.output, re.MULTILINE
     ), planned.output
     promoted = playbooks.run("wasmfaas.platform.promote_function", *named)
     assert (promoted.exit_code, promoted.changed) == (0, 1), promoted.output

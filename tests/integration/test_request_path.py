@@ -20,7 +20,7 @@ import httpx2
 import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version_module import (
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version import (
     run as run_version,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi

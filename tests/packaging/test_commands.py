@@ -235,8 +235,9 @@ def _playbook(text: str) -> Playbook | None:
 
 @functools.cache
 def _playbooks() -> set[str]:
+    """What may follow `ansible-playbook`; NAME stands for any of them in pages."""
     shipped = {f"{COLLECTION}{path.stem}" for path in (PROJECT / "playbooks").glob("*.yml")}
-    return shipped | {"site.yml", "deploy-function.yml"}
+    return shipped | {"site.yml", "deploy-function.yml", f"{COLLECTION}NAME"}
 
 
 def _inventory_exists(named: str) -> bool:

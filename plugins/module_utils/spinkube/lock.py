@@ -20,8 +20,8 @@ import time
 import typing as t
 
 from ..errors import PlatformError
-from .api import Conflict, KubernetesApi, Object
-from .kinds import LEASE
+from .api import Conflict, KubernetesApi
+from .kinds import LEASE, Object
 from .objects import labels
 
 LEASE_SECONDS = 20
@@ -90,14 +90,14 @@ def _acquire(
 ) -> None:
     import tenacity
 
-    wanted = _lease(namespace, lease_name, function_name, holder)
+    desired = _lease(namespace, lease_name, function_name, holder)
     seen, seen_at = "", 0.0
 
     def attempt() -> str | None:
         """None once it is ours, else who holds it."""
         nonlocal seen, seen_at
         with contextlib.suppress(Conflict):
-            api.create(LEASE, wanted)
+            api.create(LEASE, desired)
             return None
         current = api.get(LEASE, namespace, lease_name)
         if current is None:
@@ -114,8 +114,8 @@ def _acquire(
                 api.replace(
                     LEASE,
                     {
-                        **wanted,
-                        "metadata": {**wanted["metadata"], "resourceVersion": current["metadata"]["resourceVersion"]},
+                        **desired,
+                        "metadata": {**desired["metadata"], "resourceVersion": current["metadata"]["resourceVersion"]},
                     },
                 )
                 return None

@@ -13,7 +13,7 @@ import typing as t
 from pathlib import Path
 
 import httpx2
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_module import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function import run
 from ansible_collections.wasmfaas.platform.plugins.modules.spin_function import argument_spec
 
 from .control_plane import ControlPlane
@@ -27,7 +27,7 @@ Result = dict[str, t.Any]
 _IN_A_PROCESS = """
 import json, signal, sys
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_module import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function import run
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 try:
     print(json.dumps(run(json.loads(sys.stdin.read()), False, set())))

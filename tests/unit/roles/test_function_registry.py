@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.config import registry_trust
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import registry_access
 
@@ -72,7 +74,7 @@ ZOT_KEYS = {
 @pytest.fixture
 def access(tmp_path: Path) -> registry_access.Access:
     """As the module leaves it in function_registry_directory."""
-    wanted = registry_access.Wanted("", SERVERS, 30500, "functions", 1825)
+    wanted = registry_access.DesiredAccess("", SERVERS, 30500, "functions", 1825)
     return registry_access.ensure(tmp_path / "function-registry.json", "", wanted, check_mode=False)[1]
 
 
@@ -246,7 +248,7 @@ def test_cluster_keeps_all_that_another_machine_needs(tmp_path: Path, access: re
     stored = base64.b64decode(data["access.json"]).decode()
     assert str(tmp_path) not in stored
     other = tmp_path / "other" / "function-registry.json"
-    wanted = registry_access.Wanted("", SERVERS, 30500, "functions", 1825)
+    wanted = registry_access.DesiredAccess("", SERVERS, 30500, "functions", 1825)
     assert registry_access.ensure(other, stored, wanted, check_mode=False)[1]["users"] == access["users"]
 
 
@@ -279,7 +281,6 @@ def test_names_are_known_without_a_plan_too(tmp_path: Path) -> None:
     }
     known = {
         "k3s_api_address": "",
-        "k3s_servers_group": "k3s_server",
         "groups": {"k3s_server": [*servers, "server-3"]},
         "hostvars": {**servers, "server-3": {}},
     }
@@ -321,13 +322,13 @@ def test_nodes_pull_through_their_own_port_with_a_password_that_only_reads(
 
 def test_another_server_is_no_reason_for_nodes_to_start_again(tmp_path: Path, access: registry_access.Access) -> None:
     before = registries(tmp_path)
-    wanted = registry_access.Wanted("", (*SERVERS, "192.0.2.14"), 30500, "functions", 1825)
+    wanted = registry_access.DesiredAccess("", (*SERVERS, "192.0.2.14"), 30500, "functions", 1825)
     assert registry_access.ensure(tmp_path / "function-registry.json", "", wanted, check_mode=False)[0]
     assert registries(tmp_path) == before
 
 
 def test_images_called_after_an_earlier_host_are_still_found(tmp_path: Path, access: registry_access.Access) -> None:
-    wanted = registry_access.Wanted("registry.example.com", SERVERS, 30500, "functions", 1825)
+    wanted = registry_access.DesiredAccess("registry.example.com", SERVERS, 30500, "functions", 1825)
     registry_access.ensure(tmp_path / "function-registry.json", "", wanted, check_mode=False)
     content = yaml.safe_load(registries(tmp_path)[0])
     assert sorted(content["mirrors"]) == ["192.0.2.11:30500", "registry.example.com:30500"]
@@ -392,16 +393,16 @@ def test_nodes_without_the_registry_are_given_nothing_of_it(tmp_path: Path) -> N
     ],
 )
 def test_bad_input_is_named(tmp_path: Path, variables: dict[str, t.Any], message: str) -> None:
-    found = problem(role(tmp_path), **variables)
+    found = " ".join(role(tmp_path).problems(**variables))
     assert message in found
     assert "Next: " in found
     assert "access_key: a" not in found
 
 
 def test_good_input_passes(tmp_path: Path) -> None:
-    assert problem(role(tmp_path)) == ""
-    assert problem(role(tmp_path), function_registry_storage="s3", function_registry_s3=BUCKET) == ""
-    assert problem(role(tmp_path), function_registry_host="2001:db8::1") == ""
+    assert role(tmp_path).problems() == []
+    assert role(tmp_path).problems(function_registry_storage="s3", function_registry_s3=BUCKET) == []
+    assert role(tmp_path).problems(function_registry_host="2001:db8::1") == []
 
 
 def test_registry_stays_while_functions_come_from_it(tmp_path: Path, access: registry_access.Access) -> None:
@@ -441,3 +442,31 @@ def test_secrets_are_read_without_a_log() -> None:
     tasks = role(PROJECT).tasks("access.yml")
     (read,) = [task for task in tasks if "get" in str(task.get("ansible.builtin.command"))]
     assert read["no_log"] is True
+
+
+@pytest.mark.parametrize(
+    ("given", "login"),
+    [
+        ({}, {"registry": "192.0.2.1:30500/functions", "registry_username": "deployer", "registry_password": "pw"}),
+        (
+            {"registry": "192.0.2.1:30500/functions", "registry_username": "other"},
+            {"registry": "192.0.2.1:30500/functions", "registry_username": "other", "registry_password": "pw"},
+        ),
+        ({"registry": "other.example.com/functions"}, {"registry": "other.example.com/functions"}),
+    ],
+)
+def test_deployments_log_in_to_the_own_registry_and_to_no_other(
+    tmp_path: Path, given: dict[str, str], login: dict[str, str]
+) -> None:
+    access = {"registry": "192.0.2.1:30500/functions", "username": "deployer", "password": "pw"}
+    (tmp_path / "function-registry.json").write_text(json.dumps(access), encoding="utf-8")
+    playbook = DataLoader().load_from_file(str(PROJECT / "playbooks/deploy_function.yml"), trusted_as_template=True)
+    module = "wasmfaas.platform.spin_function"
+    (task,) = [task for task in playbook[0]["tasks"] if module in task]
+    own = {**playbook[0]["vars"], "inventory_dir": str(tmp_path), "omit": "omitted", **given}
+    templar = Templar(loader=DataLoader(), variables=own)
+    arguments = {name: templar.template(task[module][name]) for name in task[module] if name.startswith("registry")}
+    assert {name: value for name, value in arguments.items() if value != "omitted"} == login
+    without = Templar(loader=DataLoader(), variables={**own, "inventory_dir": str(tmp_path / "none")})
+    expected = given.get("registry_username", "omitted")
+    assert without.template(task[module]["registry_username"]) == expected

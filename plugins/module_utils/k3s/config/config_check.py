@@ -11,7 +11,7 @@ import difflib
 import re
 import typing as t
 
-from ..plan.problems import Problem
+from ...problems import Problem
 from . import flags
 
 VARIABLES = {"server": "k3s_server_config", "agent": "k3s_agent_config"}

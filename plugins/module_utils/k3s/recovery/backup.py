@@ -243,7 +243,7 @@ def prune(directory: str, keep: int, authority: str) -> list[str]:
 def described(
     taken: dict[str, t.Any], *, node: str, nodes: t.Sequence[str], config: t.Mapping[str, t.Any]
 ) -> dict[str, t.Any]:
-    """The metadata for a result of the module k3s_snapshot; `config` is the server's config.yaml."""
+    """The metadata for what `snapshot.run` returned on the server; `config` is the server's config.yaml."""
     snapshot = taken["snapshot"]
     return {
         "version": taken["version"],
@@ -285,8 +285,8 @@ def now() -> float:
     return datetime.datetime.now(datetime.timezone.utc).timestamp()
 
 
-def inform(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    """What the module k3s_backup_info does; its documentation says what the parameters and the result mean."""
-    found = find(params["backup"], params["directory"])
+def run(parameters: dict[str, t.Any], _check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
+    """The module `k3s_backup_info`: its options to its result."""
+    found = find(parameters["backup"], parameters["directory"])
     verify(found)
     return {"changed": False, "backup": found.described(), "summary": summary(found)}

@@ -136,9 +136,10 @@ class World:
         with pytest.raises(PlatformError) as caught:
             self.plan(limit, **settings)
         text = caught.value.cause
-        assert all(problem["fix"] and problem["what"] in text for problem in caught.value.facts["problems"])
+        assert all(problem["next_step"] and problem["what"] in text for problem in caught.value.facts["problems"])
         return [
-            f"{problem['host']}: {problem['what']} -> {problem['fix']}" for problem in caught.value.facts["problems"]
+            f"{problem['where']}: {problem['what']} -> {problem['next_step']}"
+            for problem in caught.value.facts["problems"]
         ]
 
     def apply(self, plan: dict[str, t.Any], *, prune: bool = False, until: int | None = None) -> World:
@@ -718,14 +719,14 @@ def test_all_faults_come_in_one_message() -> None:
         assert any(said in line for line in found), said
     with pytest.raises(PlatformError) as caught:
         world.plan()
-    assert caught.value.cause.splitlines()[0] == f"{len(found)} things are in the way; nothing was changed."
+    assert caught.value.cause.splitlines()[0] == f"{len(found)} problems; nothing was changed."
 
 
 def test_same_fault_on_several_hosts_takes_one_line() -> None:
     world = World(3, config={"tls-sans": "x"})
     with pytest.raises(PlatformError) as caught:
         world.plan()
-    assert caught.value.cause.splitlines()[1].startswith(" 1. s1, s2, s3: ")
+    assert caught.value.cause.splitlines()[1].startswith("s1, s2, s3: ")
 
 
 def named(system: tuple[str, str, str]) -> dict[str, str]:
@@ -787,9 +788,8 @@ def test_filtered_port_between_nodes_that_run_is_a_warning() -> None:
     plan = World(3).up().machine("s2", connections={"10.0.0.1:10250": "filtered", "192.0.2.1:6443": "filtered"}).plan()
     assert [message for message in plan["messages"] if "no answer" in message] == [
         (
-            "s2: it gets no answer from s1 (10.0.0.1), TCP port 10250: open TCP port 10250 on s1 for 10.0.0.2 "
-            "(firewall, "
-            "security group)."
+            "s2: it gets no answer from s1 (10.0.0.1), TCP port 10250. Next: open TCP port 10250 on s1 for 10.0.0.2 "
+            "(firewall, security group)."
         )
     ]
 
