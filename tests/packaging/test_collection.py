@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 SHIPPED = {"changelogs", "docs", "meta", "playbooks", "plugins", "roles"}
-SHIPPED |= {"CHANGELOG.md", "CHANGELOG.rst", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "requirements.txt"}
+SHIPPED |= {"CHANGELOG.rst", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "requirements.txt"}
 MODULES = sorted((PROJECT / "plugins/modules").glob("*.py"))
 ROLES = sorted(path.parents[1] for path in PROJECT.glob("roles/*/meta/main.yml"))
 PLAYBOOKS = sorted((PROJECT / "playbooks").glob("*.yml"))
@@ -179,6 +179,10 @@ def test_role_defaults_are_those_of_its_argument_specification(role: Path) -> No
 def test_generated_pages_are_current() -> None:
     written = {path.name: path.read_text(encoding="utf-8") for path in (PROJECT / "docs/modules").glob("*.md")}
     assert written == _script("module_docs").pages(), "run `make docs`"
+
+
+def test_changelog_is_current() -> None:
+    assert (PROJECT / "CHANGELOG.rst").read_text(encoding="utf-8") == _script("changelog").page(), "run `make docs`"
 
 
 def test_lock_files_agree() -> None:
