@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 SHIPPED = {"changelogs", "docs", "meta", "playbooks", "plugins", "roles"}
-SHIPPED |= {"CHANGELOG.rst", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "requirements.txt"}
+SHIPPED |= {"CHANGELOG.rst", "bindep.txt", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "requirements.txt"}
 MODULES = sorted((PROJECT / "plugins/modules").glob("*.py"))
 ROLES = sorted(path.parents[1] for path in PROJECT.glob("roles/*/meta/main.yml"))
 PLAYBOOKS = sorted((PROJECT / "playbooks").glob("*.yml"))
