@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the machines of an elastic group have in common, made of what the inventory says of its hosts; see the module
+"""The settings that all machines of an autoscaled node group share, from the variables of the inventory; see the module
 k3s_plan.
 
 Each machine adds its own name, address and provider id: terraform/modules/node_group/files/join_cluster.py.
