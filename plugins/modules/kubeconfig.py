@@ -76,42 +76,25 @@ server:
   type: str
 """
 
-import typing as t
-from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.recovery import kubeconfig
+from ..module_utils.k3s.recovery.kubeconfig import run
 from ..module_utils.module_run import run_module
 
 
-def run(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    path = Path(params["path"])
-    server = kubeconfig.server_in_use(path, params["servers"])
-    content = kubeconfig.keep_user(
-        path, kubeconfig.for_controller(params["content"], name=params["name"], server=server)
-    )
-    changed = kubeconfig.ensure(path, content, check_mode=check_mode)
-    if params["merge_into"]:
-        other = Path(params["merge_into"])
-        changed |= kubeconfig.ensure(other, kubeconfig.merged(kubeconfig.read(other), content), check_mode=check_mode)
-    return {"changed": changed, "path": str(path), "server": server}
-
-
 def main() -> None:
-    run_module(
-        AnsibleModule(
-            argument_spec=dict(
-                content=dict(type="str", required=True, no_log=True),
-                path=dict(type="path", required=True),
-                name=dict(type="str", default="wasmfaas"),
-                servers=dict(type="list", elements="str", required=True),
-                merge_into=dict(type="path"),
-            ),
-            supports_check_mode=True,
+    module = AnsibleModule(
+        argument_spec=dict(
+            content=dict(type="str", required=True, no_log=True),
+            path=dict(type="path", required=True),
+            name=dict(type="str", default="wasmfaas"),
+            servers=dict(type="list", elements="str", required=True),
+            merge_into=dict(type="path"),
         ),
-        run,
+        supports_check_mode=True,
     )
+    run_module(module, run)
 
 
 if __name__ == "__main__":

@@ -116,3 +116,15 @@ def ensure(path: Path, content: Kubeconfig, *, check_mode: bool) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     whole_file.write(path, yaml.safe_dump(content, sort_keys=False))
     return True
+
+
+def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
+    """The module `kubeconfig`: its options to its result."""
+    path = Path(parameters["path"])
+    server = server_in_use(path, parameters["servers"])
+    content = keep_user(path, for_controller(parameters["content"], name=parameters["name"], server=server))
+    changed = ensure(path, content, check_mode=check_mode)
+    if parameters["merge_into"]:
+        other = Path(parameters["merge_into"])
+        changed |= ensure(other, merged(read(other), content), check_mode=check_mode)
+    return {"changed": changed, "path": str(path), "server": server}

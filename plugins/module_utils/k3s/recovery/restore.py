@@ -370,28 +370,32 @@ def what_to_do(completed: Completed) -> str:
     )
 
 
-def step(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    """What the module k3s_restore does; its documentation says what the parameters and the result mean."""
-    name, identity, authority = params["step"], params["identity"] or "", params["authority"] or ""
-    if name == "look":
+def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
+    """The module `k3s_restore`: its options to its result."""
+    step, identity, authority = parameters["step"], parameters["identity"] or "", parameters["authority"] or ""
+    if step == "look":
         return {"changed": False, "in_progress": remembered() or remembered(AGENT_MEMORY)}
-    if name == "reset":
+    if step == "reset":
         changed = reset(
             identity,
-            params["snapshot"],
-            expected_sha256=params["sha256"] or "",
+            parameters["snapshot"],
+            expected_sha256=parameters["sha256"] or "",
             authority=authority,
-            local_although_bucket=params["ignore_bucket"],
-            seconds=params["timeout"],
+            local_although_bucket=parameters["ignore_bucket"],
+            seconds=parameters["timeout"],
             check_mode=check_mode,
         )
-    elif name == "clear":
+    elif step == "clear":
         changed = clear(identity, authority=authority, check_mode=check_mode)
-    elif name == "admit":
+    elif step == "admit":
         changed = admit(
-            identity, params["nodes"], this_node=params["this_node"], kubectl=host_kubectl(), check_mode=check_mode
+            identity,
+            parameters["nodes"],
+            this_node=parameters["this_node"],
+            kubectl=host_kubectl(),
+            check_mode=check_mode,
         )
-    elif name == "forget":
+    elif step == "forget":
         changed = forget(identity, authority, check_mode=check_mode)
     else:
         changed = finish(check_mode=check_mode)
