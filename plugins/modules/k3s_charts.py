@@ -12,8 +12,8 @@ version_added: 1.0.0
 description:
   - Use it for a part of the platform that consists of charts and objects, such as a controller with its settings. For
     objects alone there is M(wasmfaas.platform.k3s_objects).
-  - Applies O(objects), installs all O(charts) at once and waits for them, then applies O(objects_after). With
-    O(state=absent) it removes everything in the opposite order.
+  - Applies O(definitions) and O(objects), installs all O(charts) at once and waits for them, then applies
+    O(objects_after). With O(state=absent) it removes everything in the opposite order.
   - Charts become C(HelmChart) objects, which the Helm controller of k3s installs. Without that controller, C(helm)
     installs them.
   - A chart is ready when its installation has succeeded and its Deployments, StatefulSets and DaemonSets are rolled
@@ -27,6 +27,7 @@ author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.chart_sources
 attributes:
   check_mode:
     support: full
@@ -45,23 +46,6 @@ requirements:
   - helm >= 3.12 on the host, if the cluster has no Helm controller of k3s
   - httpx2 and tenacity on the controller, for O(definitions)
 options:
-  definitions:
-    description:
-      - Files of objects such as CustomResourceDefinitions, downloaded once to the controller and applied before
-        O(objects).
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      url:
-        description: Where the file is.
-        type: str
-      sha256:
-        description: Its SHA-256.
-        type: str
-      path:
-        description: The file on the controller, instead of O(definitions[].url).
-        type: path
   objects:
     description:
       - Objects as the API has them, applied before the charts. CustomResourceDefinitions are applied first and waited
@@ -113,15 +97,6 @@ options:
     type: list
     elements: dict
     default: []
-  sources:
-    description:
-      - Where charts come from, one dictionary for each O(charts[].name).
-      - V(repository) is the address of the chart if it begins with C(oci://), or of a repository if it begins with
-        C(https://). V(chart) is the name in that repository, if it differs from that of the release. V(version) is the
-        version.
-      - V(content) is an archive of the chart (C(.tgz)) on the controller, which is used instead.
-    type: dict
-    default: {}
   kubectl:
     description: Command and first arguments of kubectl on the host.
     type: list
