@@ -12,11 +12,12 @@ from pathlib import Path
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.wasmfaas.platform.plugins.module_utils.charts.download import chart_from_bundle
-from ansible_collections.wasmfaas.platform.plugins.module_utils.download.custom_resource_definitions import (
+
+from ..module_utils.charts.download import chart_from_bundle
+from ..module_utils.download.custom_resource_definitions import (
     read_definitions,
 )
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ..module_utils.errors import PlatformError
 
 MODULE = "wasmfaas.platform.k3s_charts"
 
