@@ -20,7 +20,7 @@ RENEWAL_SECONDS = certificates.RENEWAL_DAYS * 86400
 
 
 def for_controller(server_kubeconfig: str, *, name: str, server: str) -> Kubeconfig:
-    """k3s's own kubeconfig with names that don't clash and an address that others reach.
+    """k3s's own kubeconfig with names that do not clash and an address that others reach.
 
     Args:
         server_kubeconfig: content of /etc/rancher/k3s/k3s.yaml, which says https://127.0.0.1:6443 and calls everything

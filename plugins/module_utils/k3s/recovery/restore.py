@@ -29,11 +29,13 @@ import typing as t
 from ...errors import PlatformError
 from ...host import whole_file
 from ...host.commands import TIMED_OUT, Completed, run_command
+from ...host.digests import sha256
 from ...host.waiting import wait_for
 from ...kubernetes.kubectl import Kubectl, host_kubectl
 from .. import paths
 from ..nodes import node_state
-from .snapshot import authority_digest, last_line, sha256, tail
+from .k3s_command import last_line, tail
+from .snapshot import authority_digest
 
 DATABASE = f"{paths.SERVER_DIRECTORY}/db"
 BEFORE = f"{paths.SERVER_DIRECTORY}/db.before-restore"
@@ -49,10 +51,10 @@ RESET = ("reset", "admitted")
 DONE_MESSAGE = "Managed etcd cluster membership has been reset"
 
 OF_THE_CLUSTER = ("tls", "cred", "token", "agent-token", "node-token")
-"""In the server's folder, besides the database: what belongs to one cluster."""
+"""In the server's directory, besides the database: what belongs to one cluster."""
 
 OF_THE_CLUSTER_ON_NODES = ("*.crt", "*.key", "*.kubeconfig", "etc/*load-balancer*.json")
-"""In the agent's folder; k3s gets all of it anew from a server with the node's token."""
+"""In the agent's directory; k3s gets all of it anew from a server with the node's token."""
 
 Inactive = t.Callable[[str], bool]
 """Whether a unit is stopped."""
@@ -294,8 +296,8 @@ def put_aside_another_cluster(authority: str) -> None:
 
 
 def forget_servers() -> None:
-    """k3s refuses a reset while its settings name a server to join (k3s, pkg/cli/server/server.go). The next site.yml
-    writes one again."""
+    """k3s refuses a reset while its settings name a server to join (k3s, pkg/cli/server/server.go). The next run of
+    wasmfaas.platform.site writes one again."""
     content = json.dumps({"token-file": paths.TOKEN}) + "\n"  # JSON is YAML
     os.makedirs(os.path.dirname(paths.JOIN_CONFIG), mode=0o700, exist_ok=True)
     whole_file.write(paths.JOIN_CONFIG, content)
