@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the machines of an elastic group have in common, made of what the inventory says of its hosts; see the module
-node_bundle_plan.
+k3s_plan.
 
 What one machine alone knows (its name, address, provider id) it adds itself:
 terraform/modules/node_group/files/join_cluster.py.
@@ -44,7 +44,7 @@ class ElasticGroup:
 
 
 def plan_groups(groups: t.Sequence[tuple[Host, ElasticGroup]]) -> dict[str, t.Any]:
-    """For each group what the roles' templates read of a host, as documented in the module node_bundle_plan.
+    """For each group what the roles' templates read of a host, as documented in the module k3s_plan.
 
     Args:
         groups: a host that stands for all machines of the group, with the group.
