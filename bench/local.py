@@ -37,7 +37,7 @@ def measure() -> list[Row]:
             first = _call(url)
             seconds = _at_a_rate(url)
         finally:
-            delete = [ANSIBLE_PLAYBOOK, "delete-function.yml", *common]
+            delete = [ANSIBLE_PLAYBOOK, "wasmfaas.platform.delete_function", *common]
             subprocess.run(delete, cwd=REPOSITORY, env=environment(), check=True, capture_output=True)
     p50, p99 = percentile(seconds, 50) * 1000, percentile(seconds, 99) * 1000
     return [

@@ -21,8 +21,8 @@ LAYER_BYTES = 500_000_000
 _PUSH = """
 import sys
 from pathlib import Path
-from ansible_collections.wasmfaas.platform.plugins.module_utils.artifact.model import Artifact, Blob
-from ansible_collections.wasmfaas.platform.plugins.module_utils.artifact.pack import file_blob
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.artifact.model import Artifact, Blob
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.artifact.pack import file_blob
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import parse_registry
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import open_store
 import hashlib, json

@@ -55,8 +55,8 @@ def main() -> None:
         print(f"  {name:<18} {value}")
     print("\nThe function keeps running. What next:")
     print("  . .venv/bin/activate")
-    print("  ansible-playbook list-functions.yml")
-    print(f"  ansible-playbook delete-function.yml -e name={first['name']}      # stops it and removes its data")
+    print("  ansible-playbook wasmfaas.platform.list_functions")
+    print(f"  ansible-playbook wasmfaas.platform.delete_function -e name={first['name']}  # stops it, removes its data")
 
 
 def _deploy() -> tuple[dict[str, t.Any], float]:

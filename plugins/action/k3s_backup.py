@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes a snapshot on the host and brings it, with the tokens, to the controller.
+"""The controller's half of the module k3s_backup: copies the snapshot that the host takes, and the tokens.
 
 An action of its own, since Ansible's `fetch` reads a whole file into memory where privileges are escalated, and shows
 what it reads at -vvv.
@@ -13,10 +13,15 @@ import os
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.recovery import backup
 
-SNAPSHOT_OPTIONS = {"name": "name", "keep_on_server": "keep", "snapshot_directory": "directory", "timeout": "timeout"}
+from ..module_utils.documented_arguments import documented_arguments
+from ..module_utils.errors import PlatformError
+from ..module_utils.k3s.recovery import backup
+from ..modules.k3s_backup import DOCUMENTATION
+
+MODULE = "wasmfaas.platform.k3s_backup"
+HOST_OPTIONS = ("name", "keep_on_server", "snapshot_directory", "timeout")
+"""What the host needs of the options; `config` may hold credentials."""
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type information
@@ -29,18 +34,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         task_vars = task_vars or {}
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         _validation, arguments = self.validate_argument_spec(
-            argument_spec={
-                "directory": {"type": "path", "required": True},
-                "keep": {"type": "int", "default": 7},
-                "fetch": {"type": "bool", "default": True},
-                "node": {"type": "str", "required": True},
-                "nodes": {"type": "list", "elements": "str", "default": []},
-                "config": {"type": "dict", "default": {}},
-                "name": {"type": "str", "default": "wasmfaas"},
-                "keep_on_server": {"type": "int", "default": 5},
-                "snapshot_directory": {"type": "path"},
-                "timeout": {"type": "int", "default": 600},
-            }
+            argument_spec=documented_arguments(DOCUMENTATION), required_by={"directory": "node"}
         )
         try:
             result.update(self.save(arguments, task_vars))
@@ -51,30 +45,29 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         return result
 
     def save(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        if not arguments["fetch"] and not backup.bucket(arguments["config"]):
+        directory = arguments["directory"]
+        if directory and not arguments["fetch"] and not backup.bucket(arguments["config"]):
             raise PlatformError(
                 "The snapshot would stay on the server alone: it is not to be fetched, and k3s uploads to no bucket.",
                 next_step="Leave out -e backup_fetch=false, or configure etcd-s3 in k3s_server_config.",
             )
-        options = {there: arguments[here] for here, there in SNAPSHOT_OPTIONS.items() if arguments[here] is not None}
-        user = self.connection_user()
+        options = {name: arguments[name] for name in HOST_OPTIONS if arguments[name] is not None}
+        user = self.connection_user() if directory else "root"
         if user != "root":
             options["stage_for"] = user
-        taken = self._execute_module("wasmfaas.platform.k3s_snapshot", module_args=options, task_vars=task_vars)
+        taken = self._execute_module(MODULE, module_args=options, task_vars=task_vars)
         if taken.get("failed"):
             raise PlatformError(
                 str(taken.get("cause") or taken.get("msg")),
                 next_step=str(taken.get("next_step") or "See the output of the task."),
             )
-        if self._task.check_mode:
-            return {
-                "changed": True,
-                "backup": {},
-                "removed": [],
-                "summary": f"would be kept in {arguments['directory']}",
-            }
+        on_server = {key: taken[key] for key in ("snapshot", "removed_snapshots")}
+        if self._task.check_mode or not directory:
+            where = f"in {directory}" if directory else "on the server"
+            said = f"would be kept {where}" if self._task.check_mode else f"{taken['snapshot']['path']} {where}"
+            return {"changed": True, "backup": {}, "removed": [], "summary": said, **on_server}
         seconds = backup.now()
-        folder = backup.begin(arguments["directory"], seconds=seconds)
+        folder = backup.begin(directory, seconds=seconds)
         try:
             self.transfer(taken["files"], folder, arguments["fetch"])
         finally:
@@ -88,8 +81,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             taken, node=arguments["node"], nodes=arguments["nodes"], config=arguments["config"]
         )
         made = backup.finish(folder, described, seconds=seconds)
-        removed = backup.prune(arguments["directory"], arguments["keep"], made.authority)
-        return {"changed": True, "backup": made.described(), "removed": removed, "summary": backup.summary(made)}
+        removed = backup.prune(directory, arguments["keep"], made.authority)
+        return {
+            "changed": True,
+            "backup": made.described(),
+            "removed": removed,
+            "summary": backup.summary(made),
+            **on_server,
+        }
 
     def connection_user(self) -> str:
         """Who transfers files on the host; the settings do not always say it, since ssh has some of its own."""

@@ -28,3 +28,20 @@ attributes:
     membership:
       - wasmfaas.platform.functions
 """
+
+    READ_ONLY = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+    details:
+      - This module only reads.
+  diff_mode:
+    support: none
+    details:
+      - This module only reads.
+  idempotent:
+    support: full
+    details:
+      - This module only reads.
+"""

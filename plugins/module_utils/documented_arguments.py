@@ -10,10 +10,12 @@ import typing as t
 KEYS = ("type", "elements", "choices", "default", "required", "no_log")
 
 
-def documented_arguments(documentation: str) -> dict[str, dict[str, t.Any]]:
-    """The argument_spec that a module's DOCUMENTATION (YAML) describes; of its options only, not of fragments and
-    suboptions."""
+def documented_arguments(documentation: str, *fragments: str) -> dict[str, dict[str, t.Any]]:
+    """The argument_spec that a module's DOCUMENTATION describes, with the documentation fragments that it extends; both
+    are YAML. Suboptions are left out."""
     import yaml
 
-    options = yaml.safe_load(documentation).get("options") or {}
+    options: dict[str, dict[str, t.Any]] = {}
+    for text in (*fragments, documentation):
+        options.update(yaml.safe_load(text).get("options") or {})
     return {name: {key: option[key] for key in KEYS if key in option} for name, option in options.items()}

@@ -10,31 +10,20 @@ module: k3s_backup_info
 short_description: Find a backup on the controller and compare it with its checksum
 version_added: 1.0.0
 description:
-  - Says what a backup of M(wasmfaas.platform.k3s_backup) holds, and fails where it is damaged. Runs on the controller.
+  - Use it before a restore, or to check that a backup is good. Tells what a backup of M(wasmfaas.platform.k3s_backup)
+    holds, and fails if a file of it is missing or damaged. Runs on the controller.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
-attributes:
-  check_mode:
-    support: full
-    details:
-      - This module only reads.
-  diff_mode:
-    support: none
-    details:
-      - This module only reads.
-  idempotent:
-    support: full
-    details:
-      - This module only reads.
+  - wasmfaas.platform.attributes.read_only
 options:
   backup:
-    description: Folder of the backup, its name in O(directory), or V(latest).
+    description: Directory of the backup, its name in O(directory), or V(latest).
     type: str
     required: true
   directory:
-    description: Folder that holds the backups.
+    description: Directory that holds the backups.
     type: path
     required: true
 seealso:
@@ -57,35 +46,35 @@ backup:
   type: dict
   contains:
     path:
-      description: Its folder.
+      description: Its directory.
       type: str
       returned: always
     snapshot:
-      description: The snapshot in it; empty where it is in the bucket only.
+      description: The snapshot file; empty if the snapshot is only in the bucket.
       type: str
       returned: always
     server_token:
-      description: The file with the server's token of that time.
+      description: The file with the server token of that time.
       type: str
       returned: always
     name:
-      description: The snapshot's name on the server and in the bucket.
+      description: Name of the snapshot on the server and in the bucket.
       type: str
       returned: always
     sha256:
-      description: Of the snapshot, hexadecimal.
+      description: SHA-256 of the snapshot, hexadecimal.
       type: str
       returned: always
     size:
-      description: Of the snapshot, in bytes.
+      description: Size of the snapshot in bytes.
       type: int
       returned: always
     version:
-      description: Of the k3s that took it.
+      description: Version of the k3s that took it.
       type: str
       returned: always
     authority:
-      description: SHA-256 of the cluster's certificate authority.
+      description: SHA-256 of the certificate authority of the cluster.
       type: str
       returned: always
     node:
@@ -93,7 +82,7 @@ backup:
       type: str
       returned: always
     nodes:
-      description: Names of the cluster's nodes at that time.
+      description: Node names of the cluster at that time.
       type: list
       elements: str
       returned: always
@@ -102,11 +91,11 @@ backup:
       type: str
       returned: always
     s3:
-      description: The bucket it was uploaded to, without credentials; empty where it was not.
+      description: The bucket that it was uploaded to, without credentials; empty if it was not uploaded.
       type: dict
       returned: always
     fetched:
-      description: Whether the snapshot itself is in the folder.
+      description: Whether the snapshot itself is in the directory.
       type: bool
       returned: always
   sample:
@@ -133,7 +122,7 @@ summary:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.recovery.backup import inform
+from ..module_utils.k3s.recovery.backup import run
 from ..module_utils.module_run import run_module
 
 
@@ -145,7 +134,7 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    run_module(module, inform)
+    run_module(module, run)
 
 
 if __name__ == "__main__":

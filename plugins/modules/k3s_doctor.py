@@ -7,21 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: k3s_doctor
-short_description: Judge what was read of a k3s cluster and its hosts
+short_description: Report what is wrong with a k3s cluster and its hosts
 version_added: 1.0.0
 description:
-  - Prints one line for each thing that is wrong, with its severity, its host and what to do; C(docs/doctor.md) of the
-    collection lists them all.
-  - Judges what M(wasmfaas.platform.k3s_node_info) and M(wasmfaas.platform.k3s_node_diagnosis) read on all hosts of the
-    two groups, from the variables
-    C(k3s_node) and C(k3s_diagnosis) in which their results were registered. Hosts that Ansible does not reach are
-    findings too.
-  - Does not fail because of a finding; the task after it judges RV(error_count). Runs on the controller, once for the
-    cluster.
+  - Prints one line for each problem, with its severity, its place and the next step; C(docs/doctor.md) of the
+    collection lists all checks.
+  - Examines what M(wasmfaas.platform.k3s_node_info) read on all hosts of the two groups. Its result must be registered
+    as C(k3s_node), and its result with C(gather=[diagnosis]) as C(k3s_diagnosis). Hosts that Ansible does not reach are
+    problems too.
+  - Does not fail because of a problem; the task after it decides by RV(error_count). Runs on the controller, once for
+    the cluster.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.k3s.groups
 attributes:
   check_mode:
     support: full
@@ -36,21 +36,13 @@ attributes:
     details:
       - This module only reads.
 options:
-  servers_group:
-    description: Group of the servers in the inventory.
-    type: str
-    default: k3s_server
-  agents_group:
-    description: Group of the agents in the inventory.
-    type: str
-    default: k3s_agent
   format:
     description: Whether to print lines for people, or one line of JSON.
     type: str
     choices: [text, json]
     default: text
   file:
-    description: File on the controller to write the findings to as JSON, for other programs.
+    description: File on the controller to write the problems to as JSON, for other programs.
     type: path
   snapshot_age_hours:
     description: Age from which the newest snapshot of a server is too old.
@@ -62,13 +54,12 @@ options:
     default: 30
 seealso:
   - module: wasmfaas.platform.k3s_node_info
-  - module: wasmfaas.platform.k3s_node_diagnosis
 """
 
 EXAMPLES = r"""
-- name: Judge it
+- name: Report what is wrong
   wasmfaas.platform.k3s_doctor:
-    file: findings.json
+    file: problems.json
   run_once: true
   register: doctor
 
@@ -80,8 +71,8 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-findings:
-  description: All findings, errors first.
+problems:
+  description: All problems, errors first.
   returned: always
   type: list
   elements: dict
@@ -90,29 +81,29 @@ findings:
       description: One of C(error), C(warning) and C(info).
       type: str
       returned: always
-    host:
-      description: Its name in the inventory; the node's where the inventory has none; C(cluster) where it is of all of
-        them.
+    where:
+      description: Name of the host in the inventory; name of the node if no host of the inventory has it; C(cluster) if
+        it concerns all of them.
       type: str
       returned: always
-    check:
-      description: Kind of the finding, as C(docs/doctor.md) names it.
-      type: str
-      returned: always
-    text:
+    what:
       description: What is wrong.
       type: str
       returned: always
-    fix:
-      description: What to do.
+    next_step:
+      description: What to do; empty if nothing is to be done.
+      type: str
+      returned: always
+    check:
+      description: Name of the check that found it, as in C(docs/doctor.md).
       type: str
       returned: always
   sample:
     - severity: error
-      host: worker-1
+      where: worker-1
+      what: RuntimeClass wasmtime-spin-v2 sends pods here, but there is no containerd-shim-spin in /usr/local/bin
+      next_step: Run ansible-playbook wasmfaas.platform.site, or take the label wasmfaas.dev/spin=true from the node
       check: shim-missing
-      text: RuntimeClass wasmtime-spin-v2 sends pods here, but there is no containerd-shim-spin in /usr/local/bin
-      fix: ansible-playbook site.yml, or take the label wasmfaas.dev/spin=true from the node
 error_count:
   description: Number of errors.
   returned: always

@@ -10,7 +10,8 @@ module: k3s_fault
 short_description: Disturb the k3s of a host for a while
 version_added: 1.0.0
 description:
-  - For tests of high availability such as C(verify-ha.yml). Does a fault to k3s on a host and sees to it that it ends.
+  - For tests of high availability such as C(wasmfaas.platform.verify_ha). Does a fault to k3s on a host and sees to it
+    that it ends.
   - A service of systemd on the host does it and puts everything back when its time is over, when it is stopped and when
     it is killed, so a fault ends also
     when nobody reaches the host any more. Nothing of it outlives a reboot.

@@ -10,10 +10,9 @@ module: k3s_load
 short_description: Write to the Kubernetes API all the time and remember what was acknowledged
 version_added: 1.0.0
 description:
-  - For tests of high availability such as C(verify-ha.yml). Starts a program on a host that writes ConfigMaps through
-    all servers in turn and records each
-    value that was acknowledged, synced to the disk, before it writes the next one. At the end everything is read back
-    from every server.
+  - For tests of high availability such as C(wasmfaas.platform.verify_ha). Starts a program on a host that writes
+    ConfigMaps through all servers in turn and records each value that was acknowledged, synced to the disk, before it
+    writes the next one. At the end everything is read back from every server.
   - The program ends by itself after O(seconds).
 author:
   - The wasmfaas.platform authors (@wasmfaas)

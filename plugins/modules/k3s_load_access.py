@@ -10,9 +10,8 @@ module: k3s_load_access
 short_description: Give the load of a test a namespace and a token of its own
 version_added: 1.0.0
 description:
-  - For tests of high availability such as C(verify-ha.yml). Runs on a server. Makes a namespace and a service account
-    that may write ConfigMaps in it and
-    nothing else, and a token of it that ends by itself.
+  - For tests of high availability such as C(wasmfaas.platform.verify_ha). Runs on a server. Makes a namespace and a
+    service account that may write ConfigMaps in it and nothing else, and a token of it that ends by itself.
   - The result holds the token, so the task must say C(no_log=true).
 author:
   - The wasmfaas.platform authors (@wasmfaas)

@@ -60,7 +60,7 @@ options:
     type: list
     elements: str
 seealso:
-  - module: wasmfaas.platform.k3s_nodes
+  - module: wasmfaas.platform.k3s_node_labels
   - module: wasmfaas.platform.k3s_charts
 """
 

@@ -10,7 +10,8 @@ module: k3s_restore
 short_description: One host's part in putting a k3s cluster back to a snapshot
 version_added: 1.0.0
 description:
-  - C(restore.yml) calls this module in the right order on all hosts; a single call leaves a cluster in the middle.
+  - C(wasmfaas.platform.restore) calls this module in the right order on all hosts; a single call leaves a cluster in
+    the middle.
   - Each host remembers what was done for which snapshot until O(step=finish), so that a run that was cut off can be
     continued.
 author:

@@ -13,7 +13,7 @@ description:
   - Stops k3s, ends its containers, removes its mounts, network interfaces and packet filter rules, its data, settings,
     unit and programs.
   - B(The node's data are lost), with them the volumes of its local storage. Remove the node from its cluster first, see
-    M(wasmfaas.platform.k3s_node_removal).
+    M(wasmfaas.platform.k3s_node).
   - Kernel modules and settings that the role C(node_prepare) made stay.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -36,7 +36,7 @@ options:
     default: false
     version_added: 1.0.0
 seealso:
-  - module: wasmfaas.platform.k3s_node_removal
+  - module: wasmfaas.platform.k3s_node
 """
 
 EXAMPLES = r"""

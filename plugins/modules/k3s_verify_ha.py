@@ -10,11 +10,13 @@ module: k3s_verify_ha
 short_description: Plan the proof of high availability and judge it
 version_added: 1.0.0
 description:
-  - The part of C(verify-ha.yml) that thinks. Runs on the controller, once for the cluster, and touches no host.
+  - The part of C(wasmfaas.platform.verify_ha) that thinks. Runs on the controller, once for the cluster, and touches no
+    host.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.k3s.groups
 attributes:
   check_mode:
     support: full
@@ -38,14 +40,6 @@ options:
     type: str
     choices: [plan, judge]
     required: true
-  servers_group:
-    description: Group of the servers in the inventory.
-    type: str
-    default: k3s_server
-  agents_group:
-    description: Group of the agents in the inventory.
-    type: str
-    default: k3s_agent
   confirmed:
     description: What the user said to being asked whether the cluster may be disturbed.
     type: str

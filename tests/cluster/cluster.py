@@ -84,7 +84,7 @@ class Cluster:
         environment: collections.abc.Mapping[str, str] | None = None,
         seconds: float = 600,
     ) -> Run:
-        """Run one of the playbooks of the repository's root, such as `site.yml`."""
+        """Run a playbook of the repository's root (`site.yml`), or of the collection (`wasmfaas.platform.backup`)."""
         command = [
             str(Path(sys.executable).parent / "ansible-playbook"),
             playbook,

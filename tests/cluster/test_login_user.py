@@ -31,8 +31,8 @@ def test_a_cluster_is_made_and_kept_by_a_user_with_sudo(blank: Cluster) -> None:
     assert cluster.play("site.yml").succeeded().changed > 0
     assert set(cluster.nodes("server1")) == {"server1", "agent1"}
     cluster.play("site.yml").unchanged()
-    cluster.play("doctor.yml").succeeded()
+    cluster.play("wasmfaas.platform.doctor").succeeded()
     # Files that only root may read, brought to this machine.
-    cluster.play("backup.yml").succeeded()
+    cluster.play("wasmfaas.platform.backup").succeeded()
     assert list(cluster.directory.glob("backups/*/server-token"))
-    cluster.play("rotate.yml", "-e", "what=certificates", "-e", "rotate_minimum_age=0").succeeded()
+    cluster.play("wasmfaas.platform.rotate", "-e", "what=certificates", "-e", "rotate_minimum_age=0").succeeded()

@@ -27,7 +27,7 @@ from .test_cut_off import CALLBACK
 SERVERS = NAMES[:3]
 WAIT_SECONDS = 240.0
 REFUSED = "server/cred/passwd newer than datastore and could cause a cluster outage"
-REPAIR = "rotate.yml -e what=repair"
+REPAIR = "wasmfaas.platform.rotate -e what=repair"
 NOW = ("-e", "rotate_minimum_age=0")
 
 
@@ -113,7 +113,7 @@ def refuses(cluster: Cluster, server: str) -> bool:
 
 
 def test_new_tokens_outlast_a_power_cut(cluster: Cluster) -> None:
-    cluster.play("rotate.yml", "-e", "what=tokens", *NOW).succeeded()
+    cluster.play("wasmfaas.platform.rotate", "-e", "what=tokens", *NOW).succeeded()
     outlasts(cluster)
     restart(cluster, "server2")
     assert condition(cluster.nodes("server1")["agent1"], "Ready") == "True"
@@ -121,7 +121,7 @@ def test_new_tokens_outlast_a_power_cut(cluster: Cluster) -> None:
 
 
 def test_a_new_encryption_key_reaches_all_servers(cluster: Cluster) -> None:
-    cluster.play("rotate.yml", "-e", "what=encryption-key", *NOW).succeeded()
+    cluster.play("wasmfaas.platform.rotate", "-e", "what=encryption-key", *NOW).succeeded()
     come_back(cluster)
     for server in SERVERS:
         files = shown(
@@ -138,7 +138,7 @@ def test_site_yml_mends_a_server_that_is_stuck(cluster: Cluster) -> None:
     give_agent_token(cluster, "another-token-of-the-agents")
     cluster.environment.run("server2", "systemctl restart --no-block k3s")
     until("server2 is refused", lambda: refuses(cluster, "server2"))
-    doctor = cluster.play("doctor.yml")
+    doctor = cluster.play("wasmfaas.platform.doctor")
     assert doctor.exit_code != 0 and doctor.output.count(REPAIR) >= len(SERVERS)
     assert (
         "[tokens-not-stored]" in doctor.output
@@ -153,11 +153,11 @@ def test_a_cluster_of_which_no_server_starts_is_repaired(cluster: Cluster) -> No
     give_agent_token(cluster, "a-third-token-of-the-agents")
     power_cut(cluster)
     until("none of them starts", lambda: all(refuses(cluster, server) for server in SERVERS))
-    doctor = cluster.play("doctor.yml")
+    doctor = cluster.play("wasmfaas.platform.doctor")
     assert doctor.exit_code != 0 and doctor.output.count(REPAIR) >= len(SERVERS)
-    cluster.play("rotate.yml", "-e", "what=repair").succeeded()
+    cluster.play("wasmfaas.platform.rotate", "-e", "what=repair").succeeded()
     outlasts(cluster)
-    cluster.play("rotate.yml", "-e", "what=repair").unchanged()
+    cluster.play("wasmfaas.platform.rotate", "-e", "what=repair").unchanged()
 
 
 def test_a_rotation_that_was_cut_off_goes_on(cluster: Cluster) -> None:
@@ -165,12 +165,15 @@ def test_a_rotation_that_was_cut_off_goes_on(cluster: Cluster) -> None:
     environment = {
         **CALLBACK,
         "CUT_OFF_TASKS": str(cluster.directory / "tasks"),
-        "CUT_OFF_NAME": "Put them into use at each server's next start",
+        "CUT_OFF_NAME": "Use them from each server's next start on",
     }
-    assert cluster.play("rotate.yml", "-e", "what=tokens", *NOW, environment=environment).exit_code == -signal.SIGKILL
+    assert (
+        cluster.play("wasmfaas.platform.rotate", "-e", "what=tokens", *NOW, environment=environment).exit_code
+        == -signal.SIGKILL
+    )
     cluster.environment.run("server3", "systemctl restart --no-block k3s")
     until("server3 is refused", lambda: refuses(cluster, "server3"))
-    cluster.play("rotate.yml", "-e", "what=tokens", *NOW).succeeded()
+    cluster.play("wasmfaas.platform.rotate", "-e", "what=tokens", *NOW).succeeded()
     outlasts(cluster)
     assert condition(cluster.nodes("server1")["agent1"], "Ready") == "True"
-    cluster.play("rotate.yml", "-e", "what=tokens").unchanged()
+    cluster.play("wasmfaas.platform.rotate", "-e", "what=tokens").unchanged()

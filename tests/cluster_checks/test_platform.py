@@ -78,7 +78,7 @@ OBJECTS: dict[str, list[tuple[t.Any, str, str]]] = {
 WORKLOADS = ("deployments", "statefulsets", "daemonsets", "pods")
 PACKAGED_INGRESS = (("deployments", "kube-system"), ("daemonsets", "kube-system"))
 """Where role `ingress` looks for k3s' own Traefik."""
-PLAY = "Have the platform on it"
+PLAY = "Install the platform"
 AUDIT_LOG = "/var/lib/rancher/k3s/server/logs/audit.log"
 
 

@@ -15,7 +15,7 @@ import typing as t
 import httpx2
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info_module import (
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info import (
     run as run_info,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi

@@ -24,12 +24,12 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import Pl
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import store
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import SPIN_APP_EXECUTOR
 
 from .support.deployment import Deployment, Result
 from .support.faulty_proxy import FaultyProxy
 from .support.function_project import FunctionProject
 from .support.servers import wait_until, write_json
+from .support.spinkube import SPIN_APP_EXECUTOR
 
 BLOB_UPLOAD = ".*/blobs/uploads/.*"
 WRITES = "(?!GET|HEAD).*"

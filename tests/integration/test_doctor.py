@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a user sees of doctor.yml and verify-ha.yml, with the real ansible-playbook, where no host can be reached:
-findings and refusals, never a traceback."""
+problems and refusals, never a traceback."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def playbooks(tmp_path: Path) -> Playbooks:
     return Playbooks(tmp_path / "home")
 
 
-def test_hosts_that_are_gone_are_findings(playbooks: Playbooks, inventory: str, tmp_path: Path) -> None:
+def test_hosts_that_are_gone_are_problems(playbooks: Playbooks, inventory: str, tmp_path: Path) -> None:
     run = playbooks.run(
-        "doctor.yml", "-i", inventory, *extra(doctor_file=tmp_path / "findings.json"), inventory="local"
+        "doctor.yml", "-i", inventory, *extra(doctor_file=tmp_path / "problems.json"), inventory="local"
     )
     assert run.exit_code == 2
-    lines = re.findall(r"^(ERROR|WARNING|INFO) +(\S+): .* \[([a-z-]+)\]", run.output, re.MULTILINE)
+    lines = re.findall(r"^(ERROR|WARNING|INFO) +(\S+): .* \[([a-z-]+)\]\. Next: ", run.output, re.MULTILINE)
     assert lines == [
         ("ERROR", "cluster", "api-down"),
         ("ERROR", "server-1", "host-unreachable"),
@@ -55,22 +55,22 @@ def test_hosts_that_are_gone_are_findings(playbooks: Playbooks, inventory: str, 
         ("ERROR", "worker-1", "host-unreachable"),
     ]
     assert "4 errors, 0 warnings." in run.output and "Traceback" not in run.output
-    written = json.loads((tmp_path / "findings.json").read_text())
+    written = json.loads((tmp_path / "problems.json").read_text())
     assert (written["errors"], written["warnings"]) == (4, 0)
-    assert [(finding["host"], finding["check"]) for finding in written["findings"]] == [
+    assert [(problem["where"], problem["check"]) for problem in written["problems"]] == [
         (host, check) for _severity, host, check in lines
     ]
-    assert all(finding["fix"] for finding in written["findings"])
+    assert all(problem["next_step"] for problem in written["problems"])
 
 
-def test_findings_as_json(playbooks: Playbooks, inventory: str) -> None:
+def test_problems_as_json(playbooks: Playbooks, inventory: str) -> None:
     run = playbooks.run("doctor.yml", "-i", inventory, *extra(doctor_format="json"), inventory="local")
     [line] = [line for line in run.output.splitlines() if line.startswith("{")]
     assert json.loads(line)["errors"] == 4
 
 
 def test_a_cluster_that_is_not_whole_is_not_disturbed(playbooks: Playbooks, inventory: str) -> None:
-    run = playbooks.run("verify-ha.yml", "-i", inventory, inventory="local")
+    run = playbooks.run("wasmfaas.platform.verify_ha", "-i", inventory, inventory="local")
     assert run.exit_code != 0
     for problem in (
         "say so with -e confirm=disturb-the-cluster",

@@ -23,7 +23,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.compati
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.compatibility.webassembly import read_binary
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.parse import read_manifest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.source_digest import source_digest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_module import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function import run
 from ansible_collections.wasmfaas.platform.plugins.modules.spin_function import argument_spec
 
 from .support.deployment import Deployment

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info_module import (
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info import (
     run as run_info,
 )
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_logs_module import (
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_logs import (
     run as run_logs,
 )
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version_module import (
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version import (
     run as run_version,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
@@ -59,7 +59,7 @@ def api(deployment: Deployment) -> KubernetesApi:
 def change_version(
     deployment: Deployment, name: str, state: str, *, check_mode: bool = False, **options: t.Any
 ) -> Result:
-    """As promote-function.yml and rollback-function.yml; raises PlatformError."""
+    """As promote_function.yml and rollback_function.yml; raises PlatformError."""
     parameters = {
         **dict.fromkeys(kubernetes_auth_arguments()),
         "name": name,
@@ -157,7 +157,7 @@ def test_a_canary_gets_its_share_and_is_promoted_without_a_lost_request(
         assert again["changed"] is False and "build" not in again["stages"]
         assert versions_of_objects(api, project.name, f"{project.name}-canary") == written
         shown = listed(deployment, project.name)
-        assert (shown["image"], shown["details"]["canary"]["percent"], shown["details"]["canary"]["image"]) == (
+        assert (shown["image"], shown["details"]["canary"]["weight"], shown["details"]["canary"]["image"]) == (
             first["image"],
             25,
             canary["image"],
@@ -586,38 +586,38 @@ def test_the_versions_of_a_function_by_playbook(
     assert canary.result_line.startswith("deployed as canary with 20 % of the requests http://")
     assert playbooks.run(*deploy, *extra(canary=20)).changed == 0
 
-    shown = playbooks.run("list-functions.yml", *named)
+    shown = playbooks.run("wasmfaas.platform.list_functions", *named)
     assert re.search(
         rf"default +{project.name} +ready +1/1 +20% [0-9a-f]{{12}} 1/1 +http://{project.name}\.default\S+ "
         rf"+[0-9a-f]{{12}} +\d+[smh]",
         shown.output,
     ), shown.output
 
-    planned = playbooks.run("promote-function.yml", *named, "--check", "--diff")
+    planned = playbooks.run("wasmfaas.platform.promote_function", *named, "--check", "--diff")
     assert (planned.exit_code, planned.changed) == (0, 1) and re.search(
-        r"^-\s+percent: 20$", planned.output, re.MULTILINE
+        r"^-\s+weight: 20$", planned.output, re.MULTILINE
     ), planned.output
-    promoted = playbooks.run("promote-function.yml", *named)
+    promoted = playbooks.run("wasmfaas.platform.promote_function", *named)
     assert (promoted.exit_code, promoted.changed) == (0, 1), promoted.output
     assert promoted.result_line.startswith("promoted http://")
-    undone = playbooks.run("promote-function.yml", *named, "-e", "undo=true")
+    undone = playbooks.run("wasmfaas.platform.promote_function", *named, "-e", "undo=true")
     assert (undone.exit_code, undone.changed) == (0, 0) and undone.result_line.startswith(
         "unchanged, it has no canary: http://"
     ), undone.output
 
-    rolled_back = playbooks.run("rollback-function.yml", *named)
+    rolled_back = playbooks.run("wasmfaas.platform.rollback_function", *named)
     assert (rolled_back.exit_code, rolled_back.changed) == (0, 1) and rolled_back.result_line.startswith(
         "rolled back http://"
     ), rolled_back.output
-    shown = playbooks.run("list-functions.yml", *named)
+    shown = playbooks.run("wasmfaas.platform.list_functions", *named)
     digest = re.search(r"EARLIER +AGE +IMAGE\W+([0-9a-f]{12})", shown.output)
     assert digest is not None, shown.output
     for changed in (1, 0):
-        again = playbooks.run("rollback-function.yml", *named, *extra(to=f"sha256:{digest[1]}"))
+        again = playbooks.run("wasmfaas.platform.rollback_function", *named, *extra(to=f"sha256:{digest[1]}"))
         assert (again.exit_code, again.changed) == (0, changed), again.output
 
     url = {"url": f"http://{project.name}.default.127.0.0.1.nip.io"}
     assert deployment.call(url, f"/{secret}").status_code == 200
-    logs = playbooks.run("function-logs.yml", *named, *extra(lines=20), "-vvv")
+    logs = playbooks.run("wasmfaas.platform.function_logs", *named, *extra(lines=20), "-vvv")
     assert logs.exit_code == 0 and re.search(HEADER.format(pod=rf"{project.name}-\S+"), logs.output), logs.output
     assert "GET /***" in logs.output and secret not in logs.output

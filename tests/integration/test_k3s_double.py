@@ -393,8 +393,8 @@ def test_a_new_host_of_an_old_name_is_refused(cluster: list[Host]) -> None:
     wait_until(
         lambda: "Node password rejected, duplicate hostname" in stranger.log, seconds=60, what="the password is refused"
     )
-    known = journal.known_cause(stranger.log)
-    assert known is not None and known.final and "under this node name" in known.cause
+    rule = journal.matching_rule(stranger.log)
+    assert rule is not None and rule.final and "under this node name" in rule.what
     assert stranger.process is not None and stranger.process.poll() is None, "it waits for ever"
     agent.stop()
     first.kubectl("delete", "node", agent.namespace)
@@ -430,8 +430,8 @@ def test_a_server_logs_the_faults_of_others_as_errors(cluster: list[Host]) -> No
         ),
     ):
         assert any(re.search(expected, line) for line in errors), (expected, errors)
-    known = journal.known_cause(first.log)
-    assert known is None or not known.final, "this server is well"
+    rule = journal.matching_rule(first.log)
+    assert rule is None or not rule.final, "this server is well"
     shutil.rmtree(stranger.data)
 
 

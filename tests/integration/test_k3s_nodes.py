@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.nodes import labels_and_taints, removal
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.nodes import labels_and_taints
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.nodes import node as node_module
 from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes import objects
 from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.kubectl import (
     ApiProblem,
@@ -146,13 +147,15 @@ class Cluster:
     def remove(self, *names: str, check_mode: bool = False, **options: t.Any) -> dict[str, t.Any]:
         defaults = {
             "k3s_program": str(self.program),
+            "state": "absent",
+            "reason": "upgrade",
             "drain_timeout": 20,
             "force": False,
             "delete_unmanaged_pods": False,
             "wait": 20,
             "this_node": "",
         }
-        return removal.run({**defaults, "nodes": list(names), **options}, check_mode, set())
+        return node_module.run({**defaults, "nodes": list(names), **options}, check_mode, set())
 
     def reconcile(self, *wanted: dict[str, t.Any], check_mode: bool = False, wait_ready: int = 0) -> dict[str, t.Any]:
         return labels_and_taints.run(
@@ -560,14 +563,14 @@ def test_modules_in_a_playbook(cluster: Cluster, tmp_path: Path) -> None:
     program = {"k3s_program": str(cluster.program)}
     tasks: list[dict[str, t.Any]] = [
         {
-            "wasmfaas.platform.k3s_nodes": {
+            "wasmfaas.platform.k3s_node_labels": {
                 "nodes": [{"name": name, "labels": {"ours": "set"}}],
                 "wait_ready": 10,
                 **program,
             }
         },
         {"wasmfaas.platform.k3s_objects": {"objects": [wanted], **program}},
-        {"wasmfaas.platform.k3s_node_removal": {"nodes": ["nobody"], **program}},
+        {"wasmfaas.platform.k3s_node": {"nodes": ["nobody"], "state": "absent", **program}},
     ]
     playbook = tmp_path / "play.yml"
     playbook.write_text(

@@ -192,7 +192,8 @@ def test_a_server_that_the_cluster_removed_does_not_start(server: Server) -> Non
     text = " ".join(refused.output.split())
     assert refused.exit_code != 0
     assert (
-        "k3s on one is not started: the cluster removed this server" in text and "remove-node.yml -e node=one" in text
+        "k3s on one is not started: the cluster removed this server" in text
+        and "wasmfaas.platform.remove_node -e node=one" in text
     )
     server.environment.run(
         "one", "rm -r /var/lib/rancher/k3s/server/db"

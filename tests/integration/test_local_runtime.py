@@ -141,7 +141,6 @@ class Functions:
             image="oci:test",
             locked_application=application.locked,
             open_blob=lambda digest: io.BytesIO(application.blobs[digest]),
-            runtime="jco",
         )
         return runtime.StartRequest(**{**values, **more})
 
@@ -534,10 +533,6 @@ def test_data_lasts(functions: Functions, workbench: bytes) -> None:
     assert ask(function, "/count").json()["visits"] == 1
     function = functions.start(Application().component("main", workbench, metadata=metadata, env={"VERSION": "2"}))
     assert ask(function, "/get", key="a").json() == {"value": "1"} and ask(function, "/count").json()["visits"] == 2
-    assert runtime.stop(functions.root, "default", "hello", keep_data=True)
-    assert functions.read() is None and [path.name for path in function.state_directory.iterdir()] == ["data"]
-    function = functions.start(Application().component("main", workbench, metadata=metadata))
-    assert ask(function, "/get", key="a").json() == {"value": "1"} and ask(function, "/count").json()["visits"] == 3
 
 
 def test_secrets_stay_in_memory(shared: LocalFunction) -> None:
@@ -753,9 +748,7 @@ def spin_application(**more: t.Any) -> Application:
 
 
 def test_spin_runs_what_is_written_for_it(functions: Functions, spin_stub: Path) -> None:
-    function = functions.start(
-        spin_application(env={"A": "b"}), runtime="auto", spin_executable=spin_stub, variables={"token": SECRET}
-    )
+    function = functions.start(spin_application(env={"A": "b"}), spin_executable=spin_stub, variables={"token": SECRET})
     assert function.runtime == "spin" and function.alive
     told = ask(function, "/anything").json()
     assert told["variables"] == {"token": SECRET}
@@ -787,14 +780,11 @@ def test_spin_runs_what_is_written_for_it(functions: Functions, spin_stub: Path)
     }
     for process in functions.processes():
         assert SECRET.encode() not in Path(f"/proc/{process}/cmdline").read_bytes()
-    replaced = functions.start(
-        spin_application(env={"A": "c"}), runtime="auto", spin_executable=spin_stub, variables={"token": SECRET}
-    )
+    replaced = functions.start(spin_application(env={"A": "c"}), spin_executable=spin_stub, variables={"token": SECRET})
     assert ask(replaced, "/").json()["manifest"]["component"]["main"]["environment"] == {"A": "c"}
     with pytest.raises(PlatformError, match='"spin up" ended while it started') as caught:
         functions.start(
             spin_application(env={"please-fail": "1"}),
-            runtime="auto",
             spin_executable=spin_stub,
             variables={"token": SECRET},
         )
@@ -805,19 +795,16 @@ def test_spin_runs_what_is_written_for_it(functions: Functions, spin_stub: Path)
 
 def test_spin_in_path_is_found(functions: Functions, spin_stub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{spin_stub.parent}{os.pathsep}{os.environ['PATH']}")
-    assert functions.start(spin_application(), runtime="auto", variables={"token": "x"}).runtime == "spin"
+    assert runtime.spin_in_path() == spin_stub
+    function = functions.start(spin_application(), spin_executable=runtime.spin_in_path(), variables={"token": "x"})
+    assert function.runtime == "spin"
 
 
 def test_a_change_of_runtime_keeps_the_port(functions: Functions, spin_stub: Path, workbench: bytes) -> None:
     function = functions.start(Application().component("main", workbench))
-    changed = functions.start(spin_application(), runtime="spin", spin_executable=spin_stub, variables={"token": "x"})
+    changed = functions.start(spin_application(), spin_executable=spin_stub, variables={"token": "x"})
     assert (function.runtime, changed.runtime, changed.port) == ("jco", "spin", function.port)
     wait_for(lambda: len(functions.processes()) == 2)
-
-
-def test_no_spin_where_it_is_named(functions: Functions, tmp_path: Path) -> None:
-    with pytest.raises(PlatformError, match="There is no Spin CLI at"):
-        functions.start(spin_application(), runtime="auto", spin_executable=tmp_path / "spin", variables={"token": "x"})
 
 
 # ---- installing

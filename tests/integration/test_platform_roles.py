@@ -204,7 +204,7 @@ def test_the_playbook_puts_parts_on_any_cluster_and_takes_them_away(platform: Pl
     }
 
     def run(*more: str, **variables: t.Any) -> PlaybookRun:
-        return playbooks.run("platform.yml", *extra(**common, **variables), *more)
+        return playbooks.run("wasmfaas.platform.platform", *extra(**common, **variables), *more)
 
     wrong = run(platform_components=["cert_manager", "cert_manger"])
     assert wrong.exit_code == 2

@@ -130,12 +130,12 @@ def test_the_life_of_a_function(
         assert re.search(f"^{line}$", scaled.output, re.MULTILINE), line
     assert api.get(SPIN_APP, NAMESPACE, project.name) == live
 
-    listed = playbooks.run("list-functions.yml", *extra(namespace=NAMESPACE), *kubeconfig_of(deployment))
+    listed = playbooks.run("wasmfaas.platform.list_functions", *extra(namespace=NAMESPACE), *kubeconfig_of(deployment))
     assert listed.exit_code == 0 and listed.changed == 0
     (line,) = [line for line in listed.output.splitlines() if f" {project.name} " in line]
     assert "ready" in line and "1/1" in line and result["url"] in line and result["digest"][7:19] in line
 
-    delete = ["delete-function.yml", *named, *kubeconfig_of(deployment)]
+    delete = ["wasmfaas.platform.delete_function", *named, *kubeconfig_of(deployment)]
     assert playbooks.run(*delete, "--check").changed == 1
     assert api.get(SPIN_APP, NAMESPACE, project.name) == live
     deleted = playbooks.run(*delete)
@@ -477,13 +477,13 @@ def test_a_function_on_this_machine(playbooks: Playbooks, tmp_path: Path) -> Non
         assert processes()
         second = run("deploy-function.yml", src=folder, name="hello", result_file=file)
         assert (second.exit_code, second.changed) == (0, 0), second.output
-        assert result["url"] in run("list-functions.yml").output
+        assert result["url"] in run("wasmfaas.platform.list_functions").output
     finally:
-        deleted = run("delete-function.yml", name="hello")
+        deleted = run("wasmfaas.platform.delete_function", name="hello")
     assert (deleted.exit_code, deleted.changed) == (0, 1), deleted.output
     assert processes() == []
     left = [path.relative_to(state) for path in state.rglob("*") if path.is_file()]
     assert {path.parts[0] for path in left if path.suffix != ".lock"} <= {"logs", "registry"}, (
         "but for logs, the registry, and builds' empty lock files"
     )
-    assert run("delete-function.yml", name="hello").changed == 0
+    assert run("wasmfaas.platform.delete_function", name="hello").changed == 0

@@ -20,7 +20,7 @@ import httpx2
 import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version_module import (
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_version import (
     run as run_version,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
@@ -183,7 +183,7 @@ def wait_until_one_pod(path: RequestPath, result: Result) -> None:
 
 
 def change_version(path: RequestPath, result: Result, state: str, **options: t.Any) -> Result:
-    """As `promote-function.yml` and `rollback-function.yml`."""
+    """As `promote_function.yml` and `rollback_function.yml`."""
     return run_version(
         {**path.deployment.parameters(), "name": result["name"], "state": state, "to": None, **options}, False, set()
     )
@@ -566,7 +566,7 @@ def wait_gone(api: KubernetesApi, kind: Kind, name: str) -> None:
 def test_a_missing_gateway_is_named(path: RequestPath, hello: Hello, api: KubernetesApi) -> None:
     with pytest.raises(PlatformError, match="wasmfaas-system/other does not exist") as raised:
         path.deployment.deploy(hello.project, gateway="wasmfaas-system/other")
-    assert "site.yml" in raised.value.next_step
+    assert "wasmfaas.platform.site" in raised.value.next_step
     assert api.get(SPIN_APP, "default", hello.project.name) is None
 
 

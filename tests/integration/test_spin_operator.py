@@ -15,7 +15,6 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds i
     DEPLOYMENT,
     SECRET,
     SPIN_APP,
-    SPIN_APP_EXECUTOR,
 )
 from lightkube import ApiError
 
@@ -24,6 +23,7 @@ from .support.deployment import Deployment
 from .support.function_project import FunctionProject
 from .support.real_parts import SpinOperator
 from .support.servers import wait_until
+from .support.spinkube import SPIN_APP_EXECUTOR
 
 IMAGE = "registry.invalid/functions/none@sha256:" + "0" * 64
 

@@ -16,7 +16,7 @@ import httpx2
 import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info_module import (
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info import (
     run as run_info,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
@@ -27,7 +27,6 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds i
     POD,
     SECRET,
     SPIN_APP,
-    SPIN_APP_EXECUTOR,
     Kind,
 )
 
@@ -38,6 +37,7 @@ from .support.deployment import Deployment
 from .support.function_project import FunctionProject
 from .support.playbooks import PlaybookRun, Playbooks
 from .support.servers import wait_until
+from .support.spinkube import SPIN_APP_EXECUTOR
 
 PLAYBOOK = [
     {

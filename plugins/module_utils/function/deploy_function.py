@@ -16,7 +16,7 @@ from pathlib import Path
 from ..errors import PlatformError
 from .manifest.model import Manifest, RemoteSource
 from .manifest.parse import read_manifest
-from .model import LiveFunction, Target, WantedFunction
+from .model import DesiredFunction, LiveFunction, Target
 from .source_digest import source_digest
 from .stages import Stages
 from .variables import variable_values
@@ -147,34 +147,34 @@ def deploy_function(
         variables = variable_values(manifest, request.variables)
 
     target = target_for(name)
-    wanted = WantedFunction(name, request.namespace, digest, "", manifest, variables)
+    desired = DesiredFunction(name, request.namespace, digest, "", manifest, variables)
     with stages("live_state"):
         live = target.live()
         if live is not None and live.source_digest == digest and registry.holds(name, live.image):
-            wanted = dataclasses.replace(wanted, image=live.image)
-            difference = target.difference(wanted)
+            desired = dataclasses.replace(desired, image=live.image)
+            difference = target.difference(desired)
             if not difference:
-                return _filled(result, live if request.check_mode else target.ensure_answers(wanted))
+                return _filled(result, live if request.check_mode else target.ensure_answers(desired))
             result.before, result.after = difference.before, difference.after
-        target.check(wanted)
+        target.check(desired)
     result.changed = True
 
     with stages("registry"):
-        image = wanted.image or _pushed_earlier(registry, name, digest, target.shim_version)
+        image = desired.image or _pushed_earlier(registry, name, digest, target.shim_version)
         artifact = registry.stored(name, image) if image and target.needs_artifact else None
-        wanted = dataclasses.replace(
-            wanted, image=image if artifact or not target.needs_artifact else "", artifact=artifact
+        desired = dataclasses.replace(
+            desired, image=image if artifact or not target.needs_artifact else "", artifact=artifact
         )
     if request.check_mode:
-        return _planned(result, live, wanted, target, manifest)
+        return _planned(result, live, desired, target, manifest)
     if not result.after:
         result.before, result.after = {"source_digest": live.source_digest if live else None}, {"source_digest": digest}
-    if wanted.image:
-        return _filled(result, target.deploy(wanted))
+    if desired.image:
+        return _filled(result, target.deploy(desired))
     with tempfile.TemporaryDirectory(prefix="wasmfaas-") as work_directory:
         artifact = _build_and_pack(request, result, manifest, target.shim_version(), Path(work_directory), stages)
         image = _push(registry, name, digest, artifact, stages)
-        return _filled(result, target.deploy(dataclasses.replace(wanted, image=image, artifact=artifact)))
+        return _filled(result, target.deploy(dataclasses.replace(desired, image=image, artifact=artifact)))
 
 
 def function_name(name: str, manifest: Manifest) -> str:
@@ -330,18 +330,18 @@ def _build_commands(manifest: Manifest) -> list[str]:
 
 
 def _planned(
-    result: DeployResult, live: LiveFunction | None, wanted: WantedFunction, target: Target, manifest: Manifest
+    result: DeployResult, live: LiveFunction | None, desired: DesiredFunction, target: Target, manifest: Manifest
 ) -> DeployResult:
     """Check mode: what the run would do, as far as it can be known without a build."""
     if not result.after:
-        difference = target.difference(wanted)
+        difference = target.difference(desired)
         result.before = {"source_digest": live.source_digest if live else None, **difference.before}
         result.after = {
-            "source_digest": wanted.source_digest,
-            **({} if wanted.image else {"build": _build_commands(manifest)}),
+            "source_digest": desired.source_digest,
+            **({} if desired.image else {"build": _build_commands(manifest)}),
             **difference.after,
         }
-    result.image, result.digest = wanted.image, wanted.digest
+    result.image, result.digest = desired.image, desired.digest
     result.url = live.url if live else ""
     return result
 

@@ -41,7 +41,7 @@ class LiveFunction:
 
 
 @dataclasses.dataclass(frozen=True)
-class WantedFunction:
+class DesiredFunction:
     """A function as it is to become.
 
     Attributes:
@@ -92,16 +92,16 @@ class Target(t.Protocol):
     def shim_version(self) -> str:
         """The oldest containerd-shim-spin that may run the function."""
 
-    def check(self, wanted: WantedFunction) -> None:
+    def check(self, desired: DesiredFunction) -> None:
         """Refuse what `deploy` would refuse, before anything is built; writes nothing."""
 
-    def difference(self, wanted: WantedFunction) -> Difference:
+    def difference(self, desired: DesiredFunction) -> Difference:
         """What `deploy` would change; writes nothing."""
 
-    def deploy(self, wanted: WantedFunction) -> LiveFunction:
+    def deploy(self, desired: DesiredFunction) -> LiveFunction:
         """Make it so, wait until it answers, and put the last good state back if it does not."""
 
-    def ensure_answers(self, wanted: WantedFunction) -> LiveFunction:
+    def ensure_answers(self, desired: DesiredFunction) -> LiveFunction:
         """See that an unchanged function answers; starts or waits for it where it does not yet."""
 
     def delete(self) -> None:

@@ -26,6 +26,8 @@ NODE_PASSWORD = "/etc/rancher/node/password"  # noqa: S105 (a path)
 
 DATA_DIRECTORY = "/var/lib/rancher/k3s"
 SERVER_DIRECTORY = "/var/lib/rancher/k3s/server"
+SERVER_TOKEN = "/var/lib/rancher/k3s/server/token"  # noqa: S105 (a path)
+"""What k3s itself keeps of the token, in its secure form; `TOKEN` is that of the settings."""
 AGENT_DIRECTORY = "/var/lib/rancher/k3s/agent"
 ETCD_DIRECTORY = "/var/lib/rancher/k3s/server/db/etcd"
 TOMBSTONE = "/var/lib/rancher/k3s/server/db/etcd/tombstone"

@@ -77,8 +77,8 @@ def upgrade_problem(running: str, wanted: str) -> tuple[str, str] | None:
     old, new = parse(running), parse(wanted)
     if new < old:
         return f"{wanted} is older than {running}, which runs", (
-            f"set k3s_version to {running} or newer; the way back is a snapshot from before the upgrade: restore.yml "
-            f"with k3s_version: {wanted}"
+            f"set k3s_version to {running} or newer; the way back is a snapshot from before the upgrade: "
+            f"ansible-playbook wasmfaas.platform.restore with k3s_version: {wanted}"
         )
     if (new.major, new.minor) > (old.major, old.minor + 1):
         return (
@@ -100,11 +100,16 @@ def agent_problem(agent: str, server: str) -> tuple[str, str] | None:
     if (mine.major, mine.minor) > (theirs.major, theirs.minor):
         return (
             f"an agent of {agent} is newer than the servers' {server}",
-            "upgrade the servers first: upgrade.yml does them in this order",
+            "upgrade the servers first: wasmfaas.platform.upgrade does them in this order",
         )
     if theirs.minor - mine.minor > KUBELET_SKEW:
         return (
             f"an agent of {agent} is more than {KUBELET_SKEW} minor versions older than the servers' {server}",
-            "upgrade the agent: upgrade.yml --limit it",
+            "upgrade the agent: ansible-playbook wasmfaas.platform.upgrade --limit it",
         )
     return None
+
+
+def version_order(version: str) -> tuple[object, ...]:
+    """Key for sorting; text that is not a version comes first."""
+    return (1, parse(version)) if is_version(version) else (0,)

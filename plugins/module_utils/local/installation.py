@@ -61,7 +61,8 @@ def read_installation(runtime_directory: Path) -> Installation:
     except (OSError, ValueError) as error:
         raise PlatformError(
             f"The local runtime is not installed in {runtime_directory}.",
-            next_step="Run the role wasmfaas.platform.local_runtime (deploy-function.yml does so) and deploy again.",
+            next_step="Run the role wasmfaas.platform.local_runtime (wasmfaas.platform.deploy_function does so) and "
+            "deploy again.",
         ) from error
     node = Path(facts["node"])
     if not os.access(node, os.X_OK):

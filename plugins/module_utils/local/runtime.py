@@ -23,14 +23,11 @@ from .state import (
     front_runs,
     function_directory,
     function_processes,
-    list_functions,
     lock,
     process_started,
     read,
     read_state,
 )
-
-__all__ = ["LocalFunction", "StartRequest", "list_functions", "lock", "read", "start", "stop"]
 
 LOCK_TIMEOUT_SECONDS = 120
 FRONT_TIMEOUT_SECONDS = 20
@@ -79,8 +76,7 @@ class StartRequest:
             never written to disk.
         port: port on 127.0.0.1; None: the one it has, else a free one.
         ready_timeout_seconds: how long the new release may take until it answers, without preparing it.
-        runtime: "auto" takes Spin where it is installed.
-        spin_executable: the Spin CLI; None: `spin` in PATH.
+        spin_executable: the Spin CLI that runs it; None: jco does, which the collection brings.
     """
 
     state_directory: Path
@@ -96,8 +92,13 @@ class StartRequest:
     variables: dict[str, str] = dataclasses.field(default_factory=dict, repr=False)
     port: int | None = None
     ready_timeout_seconds: float = 60
-    runtime: t.Literal["auto", "spin", "jco"] = "auto"
     spin_executable: Path | None = None
+
+
+def spin_in_path() -> Path | None:
+    """The Spin CLI in PATH; None where there is none."""
+    found = shutil.which("spin")
+    return Path(found).resolve() if found else None
 
 
 def start(request: StartRequest) -> LocalFunction:
@@ -108,15 +109,14 @@ def start(request: StartRequest) -> LocalFunction:
     """
     directory = function_directory(request.state_directory, request.namespace, request.name)
     installation = read_installation(request.runtime_directory)
-    spin = _spin(request)
-    runtime = "spin" if spin else "jco"
+    runtime = "spin" if request.spin_executable else "jco"
     release.check(request.locked_application, runtime, request.variables)
     with lock(request.state_directory, request.namespace, request.name, LOCK_TIMEOUT_SECONDS):
         new = not directory.exists()
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.chmod(0o700)
         try:
-            _start(request, directory, installation, runtime, spin)
+            _start(request, directory, installation, runtime)
         except BaseException:
             _after_failure(directory, new)
             raise
@@ -130,9 +130,8 @@ def start(request: StartRequest) -> LocalFunction:
     return function
 
 
-def stop(state_directory: Path, namespace: str, name: str, *, keep_data: bool = False) -> bool:
-    """Stop a function and remove all of it; `keep_data` leaves key-value stores and databases. True if there was
-    something."""
+def stop(state_directory: Path, namespace: str, name: str) -> bool:
+    """Stop a function and remove all of it, its key-value stores and databases too. True if there was something."""
     directory = function_directory(state_directory, namespace, name)
     if not directory.exists():
         return False
@@ -140,8 +139,6 @@ def stop(state_directory: Path, namespace: str, name: str, *, keep_data: bool = 
         existed = directory.exists()
         _stop_processes(directory)
         for entry in list(directory.iterdir()) if existed else []:
-            if keep_data and entry.name == "data":
-                continue
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:
@@ -151,20 +148,7 @@ def stop(state_directory: Path, namespace: str, name: str, *, keep_data: bool = 
     return existed
 
 
-def _spin(request: StartRequest) -> Path | None:
-    """The Spin CLI to use, or None for the embedded runtime."""
-    if request.runtime == "jco":
-        return None
-    found = shutil.which(request.spin_executable or "spin")
-    if found is None and (request.runtime == "spin" or request.spin_executable):
-        raise PlatformError(
-            f"There is no Spin CLI {f'at {request.spin_executable}' if request.spin_executable else 'in PATH'}.",
-            next_step="Install Spin, or let the embedded runtime run the function.",
-        )
-    return Path(found).resolve() if found else None
-
-
-def _start(request: StartRequest, directory: Path, installation: Installation, runtime: str, spin: Path | None) -> None:
+def _start(request: StartRequest, directory: Path, installation: Installation, runtime: str) -> None:
     log = directory / "log"
     prepared = release.prepare(
         directory / "releases",
@@ -181,7 +165,7 @@ def _start(request: StartRequest, directory: Path, installation: Installation, r
     runtime_config = prepared.directory / "runtime-config.toml"
     order = {
         "runtime": runtime,
-        "spin": str(spin) if spin else None,
+        "spin": str(request.spin_executable) if request.spin_executable else None,
         "directory": str(prepared.directory),
         "components": prepared.components,
         "data_directory": str(directory / "data"),
@@ -230,7 +214,7 @@ def _ensure_front(request: StartRequest, directory: Path, installation: Installa
         ):
             raise PlatformError(
                 "The installed version of the local runtime could not take over from the running one.",
-                next_step="Deploy with state: absent (and keep_data where its data matters), then deploy again.",
+                next_step="Delete the function, which deletes its data too, then deploy it again.",
                 facts={"log": _last_lines(directory / "log", 0)},
             )
         return

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from ..errors import PlatformError
 from ..function.compatibility.spin_versions import DEFAULT_SHIM_VERSION
-from ..function.model import Difference, LiveFunction, WantedFunction
+from ..function.model import DesiredFunction, Difference, LiveFunction
 from ..function.probe import HEALTH_PATH, probe
 from ..function.stages import Stages
-from . import runtime
+from . import runtime, state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ _CLUSTER_ONLY = (
 )
 
 
-def local_settings(parameters: dict[str, t.Any], state: Path) -> LocalSettings:
+def local_settings(parameters: dict[str, t.Any], state_directory: Path) -> LocalSettings:
     """Check the parameters of spin_function for the local target; raises PlatformError where one has no meaning
     there."""
     given = [name for name in _CLUSTER_ONLY if parameters[name] is not None]
@@ -60,7 +60,7 @@ def local_settings(parameters: dict[str, t.Any], state: Path) -> LocalSettings:
         )
     directory = parameters["runtime_directory"]
     return LocalSettings(
-        state / "functions",
+        state_directory / "functions",
         Path(directory) if directory else None,
         parameters["port"],
         parameters["probe_path"],
@@ -80,8 +80,8 @@ class LocalTarget:
         self._settings = settings
         self._stages = stages
 
-    def _read(self) -> runtime.LocalFunction | None:
-        return runtime.read(self._settings.state_directory, self._namespace, self._name)
+    def _read(self) -> state.LocalFunction | None:
+        return state.read(self._settings.state_directory, self._namespace, self._name)
 
     def exists(self) -> bool:
         return self._read() is not None
@@ -95,10 +95,10 @@ class LocalTarget:
         # collection installs.
         return self._settings.shim_version
 
-    def check(self, wanted: WantedFunction) -> None:
+    def check(self, desired: DesiredFunction) -> None:
         """Nothing here can be refused before the build."""
 
-    def difference(self, wanted: WantedFunction) -> Difference:
+    def difference(self, desired: DesiredFunction) -> Difference:
         function = self._read()
         before: dict[str, t.Any] = {}
         if function is not None:
@@ -109,53 +109,54 @@ class LocalTarget:
                 "running": function.alive,
             }
         after = {
-            "image": wanted.image or "<known after the build>",
-            "settings": self._settings_digest(wanted)[:19],
+            "image": desired.image or "<known after the build>",
+            "settings": self._settings_digest(desired)[:19],
             "port": self._settings.port or (function.port if function else "<a free one>"),
             "running": True,
         }
         return Difference(before, after)
 
-    def _settings_digest(self, wanted: WantedFunction) -> str:
-        settings = {"variables": wanted.variables.all()}
+    def _settings_digest(self, desired: DesiredFunction) -> str:
+        settings = {"variables": desired.variables.all()}
         return "sha256:" + hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
-    def deploy(self, wanted: WantedFunction) -> LiveFunction:
+    def deploy(self, desired: DesiredFunction) -> LiveFunction:
         with self._stages("rollout"):
-            function = runtime.start(self._start_request(wanted))
+            function = runtime.start(self._start_request(desired))
         with self._stages("probe"):
             probe(
                 function.url, path=self._settings.probe_path or HEALTH_PATH, timeout_seconds=self._settings.wait_timeout
             )
         return live_function(function)
 
-    def _start_request(self, wanted: WantedFunction) -> runtime.StartRequest:
-        if wanted.artifact is None:
+    def _start_request(self, desired: DesiredFunction) -> runtime.StartRequest:
+        if desired.artifact is None:
             raise AssertionError("deploy_function hands the artifact over where `needs_artifact` says so")
         if self._settings.runtime_directory is None:
             raise PlatformError(
                 "runtime_directory: the folder of the local runtime is not given.",
-                next_step="run the role wasmfaas.platform.local_runtime first, as deploy-function.yml does, and pass "
-                "its local_runtime_directory.",
+                next_step="run the role wasmfaas.platform.local_runtime first, as wasmfaas.platform.deploy_function "
+                "does, and pass its local_runtime_directory.",
             )
-        blobs = {blob.digest: blob for blob in wanted.artifact.layers}
+        blobs = {blob.digest: blob for blob in desired.artifact.layers}
         return runtime.StartRequest(
             state_directory=self._settings.state_directory,
             runtime_directory=self._settings.runtime_directory,
             namespace=self._namespace,
             name=self._name,
-            digest=wanted.digest,
-            source_digest=wanted.source_digest,
-            settings_digest=self._settings_digest(wanted),
-            image=wanted.image,
-            locked_application=wanted.artifact.locked_application,
+            digest=desired.digest,
+            source_digest=desired.source_digest,
+            settings_digest=self._settings_digest(desired),
+            image=desired.image,
+            locked_application=desired.artifact.locked_application,
             open_blob=lambda digest: blobs[digest].open(),
-            variables=wanted.variables.all(),
+            variables=desired.variables.all(),
             port=self._settings.port,
             ready_timeout_seconds=self._settings.wait_timeout,
+            spin_executable=runtime.spin_in_path(),
         )
 
-    def ensure_answers(self, wanted: WantedFunction) -> LiveFunction:
+    def ensure_answers(self, desired: DesiredFunction) -> LiveFunction:
         function = self._read()
         if function is None:
             raise PlatformError(
@@ -167,13 +168,13 @@ class LocalTarget:
         runtime.stop(self._settings.state_directory, self._namespace, self._name)
 
 
-def list_functions(state: Path, namespace: str | None) -> list[LiveFunction]:
-    """The functions of this machine, sorted by namespace and name; `state` is the product's state directory."""
-    found = [live_function(function) for function in runtime.list_functions(state / "functions", namespace)]
+def list_functions(state_directory: Path, namespace: str | None) -> list[LiveFunction]:
+    """The functions of this machine, sorted by namespace and name; `state_directory` is that of the collection."""
+    found = [live_function(function) for function in state.list_functions(state_directory / "functions", namespace)]
     return sorted(found, key=lambda function: (function.namespace, function.name))
 
 
-def live_function(function: runtime.LocalFunction) -> LiveFunction:
+def live_function(function: state.LocalFunction) -> LiveFunction:
     """What the state file of a local function says."""
     return LiveFunction(
         name=function.name,

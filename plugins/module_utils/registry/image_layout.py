@@ -21,7 +21,7 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
-from .model import PushPlan, PushResult
+from .model import PushResult
 from .reference import LayoutLocation, check_digest
 
 if t.TYPE_CHECKING:
@@ -83,30 +83,19 @@ class ImageLayoutStore:
                 next_step="Deploy the function again, which stores what is missing.",
             ) from error
 
-    def plan(self, name: str, artifact: Artifact | str, *, tag: str) -> PushPlan:
-        """See `store.Store`."""
-        digest = artifact if isinstance(artifact, str) else artifact.digest
-        image = self._location.digest_reference(name, digest)
-        tagged = self._tagged(self._read_index(), self._location.reference_name(name, tag)) == [digest]
-        if isinstance(artifact, str):
-            stored = self.has(name, digest)
-            return PushPlan(not (stored and tagged), 0 if stored else None, 0 if stored else None, image)
-        missing = self._missing(artifact)
-        complete = not missing and _is_whole(self.blob_path(digest), artifact.manifest.size)
-        return PushPlan(not (complete and tagged), len(missing), sum(blob.size for blob in missing), image)
-
     def push(self, name: str, artifact: Artifact, *, tag: str) -> PushResult:
         """See `store.Store`. The index is written last, so whoever reads the tag gets the old or the new artifact."""
         reference_name = self._location.reference_name(name, tag)
         image = self._location.digest_reference(name, artifact.digest)
-        if not self.plan(name, artifact, tag=tag).changed:
+        missing = self._missing(artifact)
+        has_manifest = _is_whole(self.blob_path(artifact.digest), artifact.manifest.size)
+        if not missing and has_manifest and self._tagged(self._read_index(), reference_name) == [artifact.digest]:
             return PushResult(False, 0, 0, image)
         try:
             self._blobs.mkdir(parents=True, exist_ok=True)
-            missing = self._missing(artifact)
             for blob in missing:
                 self._write_blob(blob)
-            if not _is_whole(self.blob_path(artifact.digest), artifact.manifest.size):
+            if not has_manifest:
                 self._write_blob(artifact.manifest)
             _sync_directory(self._blobs)  # before the index may name them
             with self._locked():

@@ -25,24 +25,13 @@ class PushResult:
 
 
 @dataclasses.dataclass(frozen=True)
-class PushPlan:
-    """What a push would do; the counts are None if only a digest was given and its manifest is missing."""
-
-    changed: bool
-    missing_blobs: int | None
-    missing_bytes: int | None
-    image: str
-
-
-@dataclasses.dataclass(frozen=True)
 class Timeouts:
     """All in seconds but `attempts`; the defaults wait out a restart of a registry, not an outage."""
 
     connect: float = 10.0
     transfer: float = 60.0  # the longest silence while sending or receiving
-    commit: float = (
-        300.0  # the longest wait for the answer to a whole blob, which a registry may copy to object storage first
-    )
+    # The longest wait for the answer to a whole blob, which a registry may copy to object storage first.
+    commit: float = 300.0
     attempts: int = 5
     first_wait: float = 0.5  # before the second attempt; doubles each time
     total: float = 120.0  # no new attempt at the same thing begins after this
@@ -79,9 +68,6 @@ class Store(t.Protocol):
     def push(self, name: str, artifact: Artifact, *, tag: str) -> PushResult:
         """Store what is missing, then point `tag` at it. Running it again after any failure continues where it
         stopped."""
-
-    def plan(self, name: str, artifact: Artifact | str, *, tag: str) -> PushPlan:
-        """What `push` would do, touching nothing; `artifact` may also be a digest."""
 
     def manifest(self, name: str, reference: str) -> bytes | None:
         """The bytes of the manifest that a tag or a digest names, or None; their sha256 is the artifact's digest."""

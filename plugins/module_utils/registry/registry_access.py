@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import ipaddress
 import json
 import secrets
 import typing as t
@@ -20,14 +19,10 @@ from pathlib import Path
 
 from ..errors import PlatformError
 from ..host import whole_file
-
-if t.TYPE_CHECKING:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
+from .certificates import lasts, new_authority, new_server, serves
 
 Access = dict[str, t.Any]
 DEPLOYER, NODES = "deployer", "nodes"
-AUTHORITY_DAYS = 3650
 SHORTEST_AUTHORITY_DAYS = 90
 """An authority that ends sooner is made anew, and with it all that it signed. The nodes learn of it in the same run."""
 _ROUNDS = 5
@@ -35,9 +30,10 @@ _ROUNDS = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
-    """
-    Args:
+class DesiredAccess:
+    """What is asked for.
+
+    Attributes:
         host: what images are called after; "" keeps the one there is, else the first of `names`.
         names: host names and addresses that the registry is reached by, in the order of preference.
         path: what the names of repositories begin with.
@@ -51,7 +47,23 @@ class Wanted:
     days: int
 
 
-def ensure(path: Path, stored: str, wanted: Wanted, *, check_mode: bool) -> tuple[bool, Access]:
+def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
+    """Do what the parameters of registry_access ask for; raises PlatformError."""
+    names = tuple(name for name in parameters["names"] if name)
+    if not names:
+        raise PlatformError(
+            "The registry has no name or address.",
+            next_step="Set function_registry_host, or give the servers an address in the inventory.",
+        )
+    path = Path(parameters["path"]).absolute()
+    desired = DesiredAccess(
+        parameters["host"], names, parameters["port"], parameters["repository_path"].strip("/"), parameters["days"]
+    )
+    changed, access = ensure(path, parameters["stored"], desired, check_mode=check_mode)
+    return {"changed": changed, "registry": access["registry"], "hosts": access["hosts"], "path": str(path)}
+
+
+def ensure(path: Path, stored: str, desired: DesiredAccess, *, check_mode: bool) -> tuple[bool, Access]:
     """Whether the file at `path` had to be changed, and what it holds: what the cluster has, else what it has, else
     new; brought up to date.
 
@@ -59,7 +71,7 @@ def ensure(path: Path, stored: str, wanted: Wanted, *, check_mode: bool) -> tupl
         stored: what the cluster holds; "" where it holds nothing or there is none.
     """
     before = _parse(stored, "The cluster's Secret of the registry") if stored else read(path)
-    after = brought_up_to_date(before, wanted, authority_file=str(authority_path(path)))
+    after = brought_up_to_date(before, desired, authority_file=str(authority_path(path)))
     certificate = authority_path(path)
     same = read(path) == after and _mode(path) == 0o600 and _text(certificate) == after["authority"]["certificate"]
     if not same and not check_mode:
@@ -93,7 +105,7 @@ def dumps(access: Access) -> str:
 
 
 def brought_up_to_date(
-    access: Access, wanted: Wanted, *, authority_file: str, now: datetime.datetime | None = None
+    access: Access, desired: DesiredAccess, *, authority_file: str, now: datetime.datetime | None = None
 ) -> Access:
     """`access` with all that is missing, ends soon or no longer fits made anew; the same if there is no need.
 
@@ -102,28 +114,28 @@ def brought_up_to_date(
     """
     now = now or datetime.datetime.now(datetime.UTC)
     earlier = [str(name) for name in access.get("names") or []]
-    host = wanted.host or str(access.get("host") or "") or wanted.names[0]
+    host = desired.host or str(access.get("host") or "") or desired.names[0]
     hosts = list(dict.fromkeys([*(access.get("hosts") or []), host]))
     # Names only come: neither another order nor a run that knows fewer of the servers means a new certificate.
-    names = list(dict.fromkeys([*earlier, host, *wanted.names, *hosts]))
+    names = list(dict.fromkeys([*earlier, host, *desired.names, *hosts]))
     authority = access.get("authority") or {}
-    if not _lasts(authority.get("certificate", ""), now, days=SHORTEST_AUTHORITY_DAYS):
-        authority = _new_authority(now)
+    if not lasts(authority.get("certificate", ""), now, days=SHORTEST_AUTHORITY_DAYS):
+        authority = new_authority(now)
     server = access.get("server") or {}
-    if not _serves(server.get("certificate", ""), names, authority["certificate"], now):
-        server = _new_server(names, authority, now, wanted.days)
+    if not serves(server.get("certificate", ""), names, authority["certificate"], now):
+        server = new_server(names, authority, now, desired.days)
     users = {
         name: str((access.get("users") or {}).get(name) or secrets.token_urlsafe(32)) for name in (DEPLOYER, NODES)
     }
     return {
-        "registry": f"{bracketed(host)}:{wanted.port}{'/' if wanted.path else ''}{wanted.path}",
+        "registry": f"{bracketed(host)}:{desired.port}{'/' if desired.path else ''}{desired.path}",
         "username": DEPLOYER,
         "password": users[DEPLOYER],
         "ca_file": authority_file,
         "host": host,
         "hosts": hosts,
         "names": names,
-        "port": wanted.port,
+        "port": desired.port,
         "authority": authority,
         "server": server,
         "users": users,
@@ -181,144 +193,3 @@ def _htpasswd(users: dict[str, str], before: str) -> str:
         return f"{name}:{(old if fits else bcrypt.hashpw(password.encode(), bcrypt.gensalt(_ROUNDS))).decode()}\n"
 
     return "".join(line(name, password) for name, password in sorted(users.items()))
-
-
-def _lasts(certificate: str, now: datetime.datetime, *, days: float) -> bool:
-    found = _load(certificate)
-    return found is not None and found.not_valid_after_utc - now >= datetime.timedelta(days=days)
-
-
-def _serves(certificate: str, names: t.Sequence[str], authority: str, now: datetime.datetime) -> bool:
-    """Whether it has all names, was signed by this authority, and has a third of its life before it."""
-    from cryptography import x509
-
-    found, issuer = _load(certificate), _load(authority)
-    if found is None or issuer is None:
-        return False
-    try:
-        found.verify_directly_issued_by(issuer)
-        held = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, TypeError, x509.ExtensionNotFound, _invalid_signature()):
-        return False
-    life = found.not_valid_after_utc - found.not_valid_before_utc
-    return set(_alternative_names(names)) <= set(held) and found.not_valid_after_utc - now > life / 3
-
-
-def _invalid_signature() -> type[Exception]:
-    from cryptography.exceptions import InvalidSignature
-
-    return InvalidSignature
-
-
-def _load(certificate: str) -> x509.Certificate | None:
-    from cryptography import x509
-
-    try:
-        return x509.load_pem_x509_certificate(certificate.encode())
-    except ValueError:
-        return None
-
-
-def _alternative_names(names: t.Sequence[str]) -> list[x509.GeneralName]:
-    """Of the certificate. 127.0.0.1 is how each node reaches the registry, by its own node port."""
-    from cryptography import x509
-
-    result: list[x509.GeneralName] = []
-    for name in dict.fromkeys([*names, "127.0.0.1"]):
-        try:
-            result.append(x509.IPAddress(ipaddress.ip_address(name)))
-        except ValueError:
-            result.append(x509.DNSName(name))
-    return result
-
-
-def _new_authority(now: datetime.datetime) -> dict[str, str]:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = _name("wasmfaas function registry authority")
-    builder = _builder(subject, subject, key, now, AUTHORITY_DAYS).add_extension(
-        x509.BasicConstraints(ca=True, path_length=0), critical=True
-    )
-    builder = builder.add_extension(_key_usage(authority=True), critical=True)
-    return _signed(builder, key, key)
-
-
-def _new_server(names: t.Sequence[str], authority: dict[str, str], now: datetime.datetime, days: int) -> dict[str, str]:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    issuer = x509.load_pem_x509_certificate(authority["certificate"].encode())
-    issuer_key = t.cast(
-        "ec.EllipticCurvePrivateKey", serialization.load_pem_private_key(authority["key"].encode(), password=None)
-    )
-    key = ec.generate_private_key(ec.SECP256R1())
-    # Not longer than the authority itself: clients refuse a chain at the end of its shortest part, and the age of this
-    # one is what is looked at.
-    days = max(1, min(days, (issuer.not_valid_after_utc - now).days))
-    builder = _builder(_name("wasmfaas function registry"), issuer.subject, key, now, days)
-    builder = builder.add_extension(x509.SubjectAlternativeName(_alternative_names(names)), critical=False)
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(_key_usage(authority=False), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-    builder = builder.add_extension(
-        x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
-    )
-    return _signed(builder, key, issuer_key)
-
-
-def _name(common_name: str) -> x509.Name:
-    from cryptography import x509
-
-    return x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, common_name)])
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime.datetime, days: int
-) -> x509.CertificateBuilder:
-    from cryptography import x509
-
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-    )
-    # An hour ahead: clocks of hosts differ.
-    builder = builder.not_valid_before(now - datetime.timedelta(hours=1)).not_valid_after(
-        now + datetime.timedelta(days=days)
-    )
-    return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-
-
-def _key_usage(*, authority: bool) -> x509.KeyUsage:
-    from cryptography import x509
-
-    return x509.KeyUsage(
-        digital_signature=not authority,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _signed(
-    builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey
-) -> dict[str, str]:
-    from cryptography.hazmat.primitives import hashes, serialization
-
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return {
-        "certificate": builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode(),
-        "key": private.decode(),
-    }

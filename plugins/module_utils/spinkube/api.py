@@ -12,7 +12,7 @@ import typing as t
 
 from ..errors import PlatformError
 from .connection import ConnectionOptions, connect
-from .kinds import EVENT, POD, Kind
+from .kinds import EVENT, POD, Kind, Object
 
 if t.TYPE_CHECKING:
     import lightkube
@@ -20,7 +20,6 @@ if t.TYPE_CHECKING:
 FIELD_MANAGER = "wasmfaas"
 """Owner of what we write by server-side apply, so that others' fields stay theirs."""
 
-Object = dict[str, t.Any]
 # Named, since inside the class `list` is its method.
 Objects = list[Object]
 Lines = list[str]
@@ -65,26 +64,26 @@ class KubernetesApi:
         with self._translated("list", kind, None, None):
             return list(self._client.list(_resource(kind, namespaced=False)))
 
-    def apply(self, kind: Kind, wanted: Object, *, dry_run: bool = False) -> Object:
-        """Server-side apply: our fields become exactly `wanted`; returns the whole object."""
-        metadata = wanted["metadata"]
+    def apply(self, kind: Kind, desired: Object, *, dry_run: bool = False) -> Object:
+        """Server-side apply: our fields become exactly `desired`; returns the whole object."""
+        metadata = desired["metadata"]
         with self._translated("apply", kind, metadata["namespace"], metadata["name"]):
             return t.cast(
                 Object,
-                self._client.apply(_resource(kind)(wanted), field_manager=FIELD_MANAGER, force=True, dry_run=dry_run),
+                self._client.apply(_resource(kind)(desired), field_manager=FIELD_MANAGER, force=True, dry_run=dry_run),
             )
 
-    def create(self, kind: Kind, wanted: Object) -> Object:
+    def create(self, kind: Kind, desired: Object) -> Object:
         """Create an object; raises Conflict where it exists."""
-        metadata = wanted["metadata"]
+        metadata = desired["metadata"]
         with self._translated("create", kind, metadata["namespace"], metadata["name"]):
-            return t.cast(Object, self._client.create(_resource(kind)(wanted), field_manager=FIELD_MANAGER))
+            return t.cast(Object, self._client.create(_resource(kind)(desired), field_manager=FIELD_MANAGER))
 
-    def replace(self, kind: Kind, wanted: Object) -> Object:
+    def replace(self, kind: Kind, desired: Object) -> Object:
         """Put an object back as a whole; raises Conflict where somebody else changed it since it was read."""
-        metadata = wanted["metadata"]
+        metadata = desired["metadata"]
         with self._translated("update", kind, metadata["namespace"], metadata["name"]):
-            return t.cast(Object, self._client.replace(_resource(kind)(wanted), field_manager=FIELD_MANAGER))
+            return t.cast(Object, self._client.replace(_resource(kind)(desired), field_manager=FIELD_MANAGER))
 
     def delete(self, kind: Kind, namespace: str, name: str, *, owned_first: bool = False) -> bool:
         """Delete an object and what it owns; False where there was none. With `owned_first` it stays until what it owns
@@ -210,7 +209,7 @@ def _resource(kind: Kind, *, namespaced: bool = True) -> t.Any:
 def _missing_kind(kind: Kind) -> MissingKind:
     return MissingKind(
         f"the cluster has no {kind.kind} ({kind.api_version}).",
-        next_step=f"install {kind.provider} on the cluster (`ansible-playbook site.yml`)."
+        next_step=f"install {kind.provider} on the cluster (`ansible-playbook wasmfaas.platform.site`)."
         if kind.provider
         else "use a supported Kubernetes version.",
     )

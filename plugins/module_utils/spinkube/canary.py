@@ -10,15 +10,16 @@ import dataclasses
 import math
 
 from ..errors import PlatformError
-from ..function.model import WantedFunction
-from .objects import Object, function_objects, sealed, settings_digest
+from ..function.model import DesiredFunction
+from .function_objects import function_objects
+from .kinds import Object
+from .objects import FunctionObjects
 from .settings import ClusterSettings
-from .versions import last_good
 
 CANARY_OF = "wasmfaas.dev/canary-of"
 """Label on a canary's SpinApp: the function's name."""
 
-CANARY_PERCENT = "wasmfaas.dev/canary-percent"
+_WEIGHT = "wasmfaas.dev/canary-weight"
 _PROMOTES = "wasmfaas.dev/promotes"
 """Annotation: digest over what the function becomes when the canary is promoted. The objects themselves are in
 LAST_GOOD, once the canary answered."""
@@ -37,58 +38,57 @@ def function_of(app: Object | None) -> str:
     return str((((app or {}).get("metadata") or {}).get("labels") or {}).get(CANARY_OF, ""))
 
 
-def share(canary: Object | None) -> int:
-    """The percent of the requests that a canary gets: 0 until it was ready for them."""
-    return int(last_good(canary).get("percent", 0))
-
-
 def canary_objects(
-    wanted: WantedFunction, settings: ClusterSettings, percent: int, promoted: list[Object], secret_name: str | None
-) -> list[Object]:
-    """The SpinApp of the canary, and its scaler: as what is promoted, with as many replicas as its share of the
-    requests needs.
+    desired: DesiredFunction,
+    settings: ClusterSettings,
+    weight: int,
+    promoted: FunctionObjects,
+    secret_name: str | None,
+) -> FunctionObjects:
+    """Make the SpinApp of the canary and its scaler: like those to promote, with as many replicas as its weight needs.
 
     Args:
+        weight: the canary's share of the requests, in percent.
         promoted: the objects that the function consists of once the canary is promoted.
     """
     scale = settings.autoscale
     fewer = dataclasses.replace(
         settings,
-        replicas=_part(settings.replicas or 1, percent) if scale is None else None,
-        autoscale=scale and dataclasses.replace(scale, min=_part(scale.min, percent), max=_part(scale.max, percent)),
+        replicas=_part(settings.replicas or 1, weight) if scale is None else None,
+        autoscale=scale and dataclasses.replace(scale, min=_part(scale.min, weight), max=_part(scale.max, weight)),
     )
-    renamed = dataclasses.replace(wanted, name=canary_name(wanted.name))
-    app, *scaler = function_objects(renamed, fewer, "", secret_name)
-    metadata = app["metadata"]
+    renamed = dataclasses.replace(desired, name=canary_name(desired.name))
+    objects = function_objects(renamed, fewer, "", secret_name)
+    metadata = objects.app["metadata"]
     labelled = {
         **metadata,
-        "labels": {**metadata["labels"], CANARY_OF: wanted.name},
-        "annotations": {**metadata["annotations"], CANARY_PERCENT: str(percent), _PROMOTES: settings_digest(promoted)},
+        "labels": {**metadata["labels"], CANARY_OF: desired.name},
+        "annotations": {**metadata["annotations"], _WEIGHT: str(weight), _PROMOTES: promoted.settings_digest},
     }
-    return sealed([{**app, "metadata": labelled}, *scaler])
+    return dataclasses.replace(objects, app={**objects.app, "metadata": labelled}).sealed()
 
 
-def _part(replicas: int, percent: int) -> int:
-    return max(1, math.ceil(replicas * percent / 100))
+def _part(replicas: int, weight: int) -> int:
+    return max(1, math.ceil(replicas * weight / 100))
 
 
-def with_canary(route: Object, percent: int) -> Object:
-    """The HTTPRoute of a function with the backend of its canary beside its own; as it is where the share is 0."""
-    if not percent:
+def with_canary(route: Object, weight: int) -> Object:
+    """The HTTPRoute of a function with the backend of its canary beside its own; as it is where the weight is 0."""
+    if not weight:
         return route
     (rule,) = route["spec"]["rules"]
     (own,) = rule["backendRefs"]
-    backends = [{**own, "weight": 100 - percent}, {**own, "name": canary_name(own["name"]), "weight": percent}]
+    backends = [{**own, "weight": 100 - weight}, {**own, "name": canary_name(own["name"]), "weight": weight}]
     return {**route, "spec": {**route["spec"], "rules": [{**rule, "backendRefs": backends}]}}
 
 
-def check_canary(name: str, percent: int, *, wait: bool) -> None:
+def check_canary(name: str, weight: int, *, wait: bool) -> None:
     """Check the options of a canary; raises PlatformError."""
-    if not 1 <= percent <= 100:
+    if not 1 <= weight <= 100:
         raise PlatformError(
-            f"canary: {percent} is no share of the requests in percent, 1 to 100.",
-            next_step="`promote-function.yml -e name=NAME` gives the canary all requests for good, and with `-e "
-            "undo=true` none.",
+            f"canary: {weight} is no share of the requests in percent, 1 to 100.",
+            next_step="`ansible-playbook wasmfaas.platform.promote_function -e name=NAME` gives the canary all "
+            "requests for good, and with `-e undo=true` none.",
         )
     if not wait:
         raise PlatformError(
@@ -102,29 +102,29 @@ def check_canary(name: str, percent: int, *, wait: bool) -> None:
         )
 
 
-def check_shares(name: str, live_route: Object | None, wanted_route: Object | None) -> None:
+def check_shared_route(name: str, live_route: Object | None, desired_route: Object | None) -> None:
     """Refuse what a function can't become while two versions of it share its route.
 
     Args:
         live_route: the function's HTTPRoute as it is.
-        wanted_route: as it is to become, without the canary.
+        desired_route: as it is to become, without the canary.
 
     Raises:
         PlatformError: there is no route, it leads to KEDA's interceptor, or its host or Gateway would change.
     """
     end = (
-        f"end the canary first (`promote-function.yml -e name={name}`, or with `-e undo=true`), or deploy without "
-        "`canary`."
+        f"end the canary first (`ansible-playbook wasmfaas.platform.promote_function -e name={name}`, or with `-e "
+        "undo=true`), or deploy without `canary`."
     )
-    if wanted_route is None:
+    if desired_route is None:
         raise PlatformError(
             f"canary: the function {name} has no http trigger, so there are no requests to share.",
             next_step="deploy it without `canary`.",
         )
-    for route in (live_route, wanted_route):
+    for route in (live_route, desired_route):
         backends = [
             backend["name"]
-            for rule in (route or wanted_route)["spec"]["rules"]
+            for rule in (route or desired_route)["spec"]["rules"]
             for backend in rule.get("backendRefs") or []
         ]
         if not set(backends) <= {name, canary_name(name)}:
@@ -133,10 +133,10 @@ def check_shares(name: str, live_route: Object | None, wanted_route: Object | No
                 "knows no shares.",
                 next_step=f"use `replicas`, or autoscale with target_cpu_percent; or {end}",
             )
-    if live_route is not None and _place(live_route) != _place(wanted_route):
+    if live_route is not None and _place(live_route) != _place(desired_route):
         raise PlatformError(
             f"canary: the host or the Gateway of {name} would change ({_shown(live_route)} to "
-            f"{_shown(wanted_route)}), and both versions share one route.",
+            f"{_shown(desired_route)}), and both versions share one route.",
             next_step=f"leave `hostname`, `domain`, `tls` and `gateway` as they are; or {end}",
         )
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import typing as t
 
 from ..errors import PlatformError
-from .api import Forbidden, KubernetesApi, Object
-from .kinds import HTTP_ROUTE
+from .api import Forbidden, KubernetesApi
+from .kinds import HTTP_ROUTE, Object
 from .objects import MANAGED_BY
 
 

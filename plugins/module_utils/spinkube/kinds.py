@@ -6,6 +6,10 @@
 from __future__ import annotations
 
 import dataclasses
+import typing as t
+
+Object = dict[str, t.Any]
+"""An object of Kubernetes, as in its JSON."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +28,6 @@ class Kind:
 
 
 SPIN_APP = Kind("core.spinkube.dev", "v1alpha1", "SpinApp", "spinapps", "the SpinKube operator")
-SPIN_APP_EXECUTOR = Kind(
-    "core.spinkube.dev", "v1alpha1", "SpinAppExecutor", "spinappexecutors", "the SpinKube operator"
-)
 HTTP_ROUTE = Kind(
     "gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes", "the Gateway API with a controller such as Traefik"
 )

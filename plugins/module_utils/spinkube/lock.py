@@ -20,8 +20,8 @@ import time
 import typing as t
 
 from ..errors import PlatformError
-from .api import Conflict, KubernetesApi, Object
-from .kinds import LEASE
+from .api import Conflict, KubernetesApi
+from .kinds import LEASE, Object
 from .objects import labels
 
 LEASE_SECONDS = 20
@@ -40,7 +40,8 @@ class DeploymentLock:
         if self.lost.is_set():
             raise PlatformError(
                 "another deployment of this function took over.",
-                next_step="look at what it did with list-functions.yml; nothing needs undoing.",
+                next_step="look at what it did with ansible-playbook wasmfaas.platform.list_functions; nothing needs "
+                "undoing.",
             )
 
 
@@ -89,14 +90,14 @@ def _acquire(
 ) -> None:
     import tenacity
 
-    wanted = _lease(namespace, lease_name, function_name, holder)
+    desired = _lease(namespace, lease_name, function_name, holder)
     seen, seen_at = "", 0.0
 
     def attempt() -> str | None:
         """None once it is ours, else who holds it."""
         nonlocal seen, seen_at
         with contextlib.suppress(Conflict):
-            api.create(LEASE, wanted)
+            api.create(LEASE, desired)
             return None
         current = api.get(LEASE, namespace, lease_name)
         if current is None:
@@ -113,8 +114,8 @@ def _acquire(
                 api.replace(
                     LEASE,
                     {
-                        **wanted,
-                        "metadata": {**wanted["metadata"], "resourceVersion": current["metadata"]["resourceVersion"]},
+                        **desired,
+                        "metadata": {**desired["metadata"], "resourceVersion": current["metadata"]["resourceVersion"]},
                     },
                 )
                 return None

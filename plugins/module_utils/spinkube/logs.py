@@ -11,9 +11,9 @@ import dataclasses
 import typing as t
 
 from ..errors import PlatformError
-from .api import KubernetesApi, Object
+from .api import KubernetesApi
 from .canary import canary_name, function_of
-from .kinds import POD, SECRET, SPIN_APP
+from .kinds import POD, SECRET, SPIN_APP, Object
 from .objects import secret_names
 
 _SHORTEST_LINE = 8
@@ -92,7 +92,8 @@ def _apps(api: KubernetesApi, namespace: str, name: str) -> list[Object]:
     if app is None:
         raise PlatformError(
             f"there is no function {namespace}/{name}.",
-            next_step="see list-functions.yml for those there are, or give `-e namespace=NAMESPACE`.",
+            next_step="see `ansible-playbook wasmfaas.platform.list_functions` for those there are, or give `-e "
+            "namespace=NAMESPACE`.",
         )
     canary = api.get(SPIN_APP, namespace, canary_name(name))
     return [app, *([canary] if canary is not None and function_of(canary) == name else [])]

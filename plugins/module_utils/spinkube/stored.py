@@ -19,7 +19,7 @@ import decimal
 import re
 import typing as t
 
-Object = dict[str, t.Any]
+from .kinds import Object
 
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d+)|(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E))?")
 _DECIMAL_EXPONENT = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -44,10 +44,10 @@ def quantity(text: t.Any) -> decimal.Decimal | None:
     return number.quantize(_SMALLEST, decimal.ROUND_UP, _DIGITS)
 
 
-def in_spelling_of(live: Object, wanted: Object) -> Object:
-    """The SpinApp `live`, with its quantities written as in the SpinApp `wanted` where they mean the same."""
+def in_spelling_of(live: Object, desired: Object) -> Object:
+    """The SpinApp `live`, with its quantities written as in the SpinApp `desired` where they mean the same."""
     spec, resources = live.get("spec") or {}, dict((live.get("spec") or {}).get("resources") or {})
-    for kind, values in ((wanted.get("spec") or {}).get("resources") or {}).items():
+    for kind, values in ((desired.get("spec") or {}).get("resources") or {}).items():
         if resources.get(kind):
             stored = resources[kind]
             resources[kind] = {

@@ -40,7 +40,7 @@ def function_address(api: KubernetesApi, namespace: str, name: str, settings: Cl
     if gateway is None:
         raise PlatformError(
             f"the Gateway {where} does not exist.",
-            next_step="install the ingress with `ansible-playbook site.yml`, or name another with `-e "
+            next_step="install the ingress with `ansible-playbook wasmfaas.platform.site`, or name another with `-e "
             "gateway=NAMESPACE/NAME`.",
         )
     host = settings.hostname or f"{name}.{namespace}.{settings.domain or _address_domain(gateway, where)}"

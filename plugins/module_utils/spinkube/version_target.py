@@ -1,8 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Moves a function to another of its versions that are there: promotes a canary or ends it, or goes back to what ran
-before."""
+"""Moves a function to another of its versions: promotes a canary or ends it, or rolls back."""
 
 from __future__ import annotations
 
@@ -10,34 +9,40 @@ import dataclasses
 
 from ..errors import PlatformError
 from ..function.model import Difference, LiveFunction
-from .canary import share
-from .kinds import DEPLOYMENT, SECRET
-from .objects import Object, route_of, secret_names
-from .target import ClusterTarget, live_function
-from .versions import last_good, state_to_go_back_to, with_current_secret
+from .cluster_function import ClusterFunction
+from .difference import compared
+from .kinds import DEPLOYMENT, SECRET, Object
+from .live import live_function
+from .objects import FunctionObjects, secret_names
+from .removal import end_canary
+from .rollback import version_to_roll_back_to, with_current_secret
+from .version_change import VersionChange
 
 
 @dataclasses.dataclass(frozen=True)
 class Move:
-    """What is to be done.
+    """What has to be done.
 
     Attributes:
-        objects: what the function becomes; empty where it stays what it is.
-        ends_canary: whether its canary goes.
-        unchanged: why there is nothing to be done; else empty.
+        objects: what the function becomes; None where it stays what it is.
+        ends_canary: whether its canary is removed.
+        unchanged: why nothing has to be done; else empty.
     """
 
     difference: Difference
-    objects: list[Object] = dataclasses.field(default_factory=list)
+    objects: FunctionObjects | None = None
     ends_canary: bool = False
     unchanged: str = ""
 
 
-class VersionTarget(ClusterTarget):
+class VersionTarget:
     """One function whose version changes without its source."""
 
+    def __init__(self, function: ClusterFunction) -> None:
+        self._function = function
+
     def plan(self, state: str, to: str | None) -> Move:
-        """What has to be done.
+        """Find out what has to be done.
 
         Args:
             state: `promoted`, `undone`, or `rolled_back`.
@@ -46,54 +51,60 @@ class VersionTarget(ClusterTarget):
         Raises:
             PlatformError: there is no such function or version, or the canary never came up.
         """
-        if self._spin_app is None:
+        function = self._function
+        if function.app is None:
             raise PlatformError(
-                f"there is no function {self._namespace}/{self._name}.",
-                next_step="see list-functions.yml for those there are, or give `-e namespace=NAMESPACE`.",
+                f"there is no function {function.namespace}/{function.name}.",
+                next_step="see `ansible-playbook wasmfaas.platform.list_functions` for those there are, or give `-e "
+                "namespace=NAMESPACE`.",
             )
         if state == "rolled_back":
-            return self._plan_rollback(self._spin_app, to)
-        if self._canary is None:
+            return self._plan_rollback(function.app, to)
+        if function.canary is None:
             return Move(Difference(), unchanged="it has no canary")
-        canary = {"image": self._canary["spec"]["image"], "percent": share(self._canary)}
+        canary = {"image": function.canary["spec"]["image"], "weight": function.canary_record.weight}
         if state == "undone":
             return Move(Difference({"canary": canary}, {}), ends_canary=True)
-        promoted = last_good(self._canary).get("promotes")
-        if not promoted:
+        promoted = function.canary_record.promotes
+        if promoted is None:
             raise PlatformError(
-                f"the canary of {self._namespace}/{self._name} never came up.",
-                next_step=f"deploy it again with `canary`, or end it: `promote-function.yml -e name={self._name} -e "
-                "undo=true`.",
+                f"the canary of {function.namespace}/{function.name} never came up.",
+                next_step="deploy it again with `canary`, or end it: `ansible-playbook "
+                f"wasmfaas.platform.promote_function -e name={function.name} -e undo=true`.",
             )
         difference = self._difference(promoted, ends_canary=True)
         return Move(Difference({**difference.before, "canary": canary}, difference.after), promoted, ends_canary=True)
 
     def _plan_rollback(self, app: Object, to: str | None) -> Move:
-        state = state_to_go_back_to(app, to)
-        if state is None:
+        version = version_to_roll_back_to(app, to)
+        if version is None:
             return Move(Difference(), unchanged="this version runs already")
         name = next(iter(secret_names(app)), None)
-        secret = self._api.get(SECRET, self._namespace, name) if name else None
-        objects = with_current_secret(state, app, secret)
+        secret = self._function.api.get(SECRET, self._function.namespace, name) if name else None
+        objects = with_current_secret(version, app, secret)
         return Move(self._difference(objects), objects)
 
+    def _difference(self, objects: FunctionObjects, *, ends_canary: bool = False) -> Difference:
+        finished = self._function.record.settings_digest == objects.settings_digest
+        return compared(self._function, objects, ends_canary=ends_canary).difference(finished=finished)
+
     def move(self, state: str, to: str | None) -> LiveFunction:
-        """Do it; a version that does not come up is undone. See `plan`."""
-        with self._locked() as lock:
+        """Do what `plan` says; a version that does not come up is undone."""
+        function = self._function
+        with function.locked() as lock:
             move = self.plan(state, to)
             if move.objects:
-                self._roll_out(move.objects, lock)
+                VersionChange(function, move.objects).roll_out(lock)
             if move.ends_canary:
                 lock.ensure_held()
-                self._forget()
-                route = route_of(last_good(self._spin_app).get("objects") or [])
-                if route is None:
+                function.forget()
+                good = function.record.good
+                if good is None or good.objects.route is None:
                     raise AssertionError("a canary is only made beside a function with a route that answered")
-                self._end_canary(route)
-        self._forget()
+                end_canary(function, good.objects.route)
+        function.forget()
         return self.now()
 
     def now(self) -> LiveFunction:
         """The function as it is."""
-        app = self._applied_app()
-        return live_function(app, self._api.get(DEPLOYMENT, self._namespace, self._name))
+        return live_function(self._function.deployed_app(), self._function.get(DEPLOYMENT))

@@ -13,7 +13,7 @@ import typing as t
 from pathlib import Path
 
 import httpx2
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_module import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function import run
 from ansible_collections.wasmfaas.platform.plugins.modules.spin_function import argument_spec
 
 from .control_plane import ControlPlane
@@ -27,7 +27,7 @@ Result = dict[str, t.Any]
 _IN_A_PROCESS = """
 import json, signal, sys
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spin_function_module import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function import run
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 try:
     print(json.dumps(run(json.loads(sys.stdin.read()), False, set())))
@@ -67,7 +67,7 @@ class Deployment:
         return {**defaults, **given, **options}
 
     def deploy(self, project: FunctionProject, *, check_mode: bool = False, **options: t.Any) -> Result:
-        """As `ansible-playbook deploy-function.yml`; raises PlatformError."""
+        """As `ansible-playbook wasmfaas.platform.deploy_function`; raises PlatformError."""
         parameters = self._remembered(project, options)
         return run(parameters, check_mode, set())
 
@@ -95,7 +95,7 @@ class Deployment:
         return t.cast(Result, json.loads(output))
 
     def delete(self, name: str, *, check_mode: bool = False, **options: t.Any) -> Result:
-        """As `ansible-playbook delete-function.yml`."""
+        """As `ansible-playbook wasmfaas.platform.delete_function`."""
         return run(self.parameters(None, name=name, state="absent", **options), check_mode, set())
 
     def remember(self, name: str, *, namespace: str = "default") -> None:

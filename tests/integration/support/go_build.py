@@ -50,11 +50,11 @@ def digest(sources: Path, *, patterns: collections.abc.Sequence[str] = ("*.go", 
 
 
 def filled_once(name: str, key: str, fill: collections.abc.Callable[[Path], None], *, kept: int) -> Path:
-    """The folder `key` in the cache `name`: as it is, or filled by `fill`, which gets an empty folder that takes the
-    name once it is whole.
+    """The directory `key` in the cache `name`: as it is, or filled by `fill`, which gets an empty directory. This is
+    renamed once it is complete.
 
     Args:
-        kept: how many folders, the newest, stay in this cache.
+        kept: how many directories, the newest, stay in this cache.
     """
     cache = cache_directory(name)
     directory = cache / key

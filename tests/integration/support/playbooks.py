@@ -56,8 +56,11 @@ class Playbooks:
         inventory: str = "single",
         environment: dict[str, str] | None = None,
     ) -> subprocess.Popen[str]:
-        """Start `ansible-playbook PLAYBOOK -i inventories/INVENTORY ARGUMENTS…` in `folder`, as a process group of its
-        own."""
+        """Start `ansible-playbook PLAYBOOK -i inventories/INVENTORY ARGUMENTS…` in `folder`, in a new process group.
+
+        Args:
+            playbook: one of the collection (`wasmfaas.platform.doctor`), or a file in the root (`site.yml`).
+        """
         inherited = {
             key: value
             for key, value in os.environ.items()
@@ -72,7 +75,7 @@ class Playbooks:
         }
         command = [
             str(Path(sys.executable).parent / "ansible-playbook"),
-            str(REPOSITORY / playbook),
+            playbook if playbook.startswith("wasmfaas.platform.") else str(REPOSITORY / playbook),
             "-i",
             str(REPOSITORY / "inventories" / inventory),
         ]

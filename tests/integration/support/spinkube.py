@@ -9,11 +9,13 @@ import collections.abc
 from pathlib import Path
 
 import httpx2
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import Kind
 
 from .control_plane import GATEWAY_CLASS, ControlPlane
 from .servers import Programs, Server, answers, free_port
 
 NODE = "wasm-node"
+SPIN_APP_EXECUTOR = Kind("core.spinkube.dev", "v1alpha1", "SpinAppExecutor", "spinappexecutors")
 SHIM_VERSION_LABEL = "wasmfaas.dev/containerd-shim-spin"
 
 

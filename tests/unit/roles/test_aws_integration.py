@@ -43,7 +43,6 @@ INVENTORY: dict[str, t.Any] = {"aws_cluster": CLUSTER, "k3s_server_config": {"di
 def with_servers(servers: dict[str, dict[str, str]]) -> RenderedRole:
     own = {
         "k3s_version": "v1.36.4+k3s1",
-        "k3s_servers_group": "k3s_server",
         "groups": {"k3s_server": list(servers)},
         "hostvars": servers,
     }
@@ -313,9 +312,7 @@ def test_bad_input_is_named(case: str) -> None:
 
 
 def test_cluster_that_is_not_known_at_all_is_named() -> None:
-    role = RenderedRole(
-        "aws_integration", k3s_version="v1.36.4+k3s1", k3s_servers_group="k3s_server", k3s_server_config={}
-    )
+    role = RenderedRole("aws_integration", k3s_version="v1.36.4+k3s1", k3s_server_config={})
     assert "use inventories/aws, or set aws_cluster" in " ".join(role.problems())
 
 

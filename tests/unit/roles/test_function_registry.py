@@ -72,7 +72,7 @@ ZOT_KEYS = {
 @pytest.fixture
 def access(tmp_path: Path) -> registry_access.Access:
     """As the module leaves it in function_registry_directory."""
-    wanted = registry_access.Wanted("", SERVERS, 30500, "functions", 1825)
+    wanted = registry_access.DesiredAccess("", SERVERS, 30500, "functions", 1825)
     return registry_access.ensure(tmp_path / "function-registry.json", "", wanted, check_mode=False)[1]
 
 
@@ -243,7 +243,7 @@ def test_cluster_keeps_all_that_another_machine_needs(tmp_path: Path, access: re
     stored = base64.b64decode(data["access.json"]).decode()
     assert str(tmp_path) not in stored
     other = tmp_path / "other" / "function-registry.json"
-    wanted = registry_access.Wanted("", SERVERS, 30500, "functions", 1825)
+    wanted = registry_access.DesiredAccess("", SERVERS, 30500, "functions", 1825)
     assert registry_access.ensure(other, stored, wanted, check_mode=False)[1]["users"] == access["users"]
 
 
@@ -276,7 +276,6 @@ def test_names_are_known_without_a_plan_too(tmp_path: Path) -> None:
     }
     known = {
         "k3s_api_address": "",
-        "k3s_servers_group": "k3s_server",
         "groups": {"k3s_server": [*servers, "server-3"]},
         "hostvars": {**servers, "server-3": {}},
     }
@@ -318,13 +317,13 @@ def test_nodes_pull_through_their_own_port_with_a_password_that_only_reads(
 
 def test_another_server_is_no_reason_for_nodes_to_start_again(tmp_path: Path, access: registry_access.Access) -> None:
     before = registries(tmp_path)
-    wanted = registry_access.Wanted("", (*SERVERS, "192.0.2.14"), 30500, "functions", 1825)
+    wanted = registry_access.DesiredAccess("", (*SERVERS, "192.0.2.14"), 30500, "functions", 1825)
     assert registry_access.ensure(tmp_path / "function-registry.json", "", wanted, check_mode=False)[0]
     assert registries(tmp_path) == before
 
 
 def test_images_called_after_an_earlier_host_are_still_found(tmp_path: Path, access: registry_access.Access) -> None:
-    wanted = registry_access.Wanted("registry.example.com", SERVERS, 30500, "functions", 1825)
+    wanted = registry_access.DesiredAccess("registry.example.com", SERVERS, 30500, "functions", 1825)
     registry_access.ensure(tmp_path / "function-registry.json", "", wanted, check_mode=False)
     content = yaml.safe_load(registries(tmp_path)[0])
     assert sorted(content["mirrors"]) == ["192.0.2.11:30500", "registry.example.com:30500"]

@@ -14,9 +14,9 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifes
     Manifest,
     Trigger,
 )
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.model import WantedFunction
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.model import DesiredFunction
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.variables import VariableValues
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.objects import function_objects
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.function_objects import function_objects
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.settings import (
     EXTERNAL_SCALER,
     INTERCEPTOR_SERVICE,
@@ -70,10 +70,10 @@ def test_a_request_waits_as_long_as_functions_ask_for() -> None:
         (Trigger("t", "http", "c", {}),),
         {"c": Component(id="c", source=LocalSource("c.wasm"))},
     )
-    wanted = WantedFunction("a", "b", "d", "c", manifest, VariableValues({}, {}))
+    desired = DesiredFunction("a", "b", "d", "c", manifest, VariableValues({}, {}))
     (route,) = [
         item
-        for item in function_objects(wanted, settings, "http://a.b.example.com", None)
+        for item in function_objects(desired, settings, "http://a.b.example.com", None)
         if item["kind"] == "InterceptorRoute"
     ]
     values = RenderedRole("keda").template("values_keda-add-ons-http.yml.j2")

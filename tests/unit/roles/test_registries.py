@@ -29,7 +29,7 @@ def role(**variables: t.Any) -> RenderedRole:
     own = {"ansible_managed": "managed", "__k3s_host": {"architecture": "arm64"}}
     return RenderedRole(
         "registries",
-        **own | {"registries_downloaded": {"programs": {"ecr-credential-provider": {"arm64": HERE}}}} | variables,
+        **own | {"registries_downloaded": {"binaries": {"ecr-credential-provider": {"arm64": HERE}}}} | variables,
     )
 
 
@@ -110,22 +110,25 @@ def test_a_program_of_this_machine_goes_before_the_download(tmp_path: Path) -> N
 @pytest.mark.parametrize("playbook", ["site", "upgrade", "bundle"])
 def test_the_plan_knows_of_the_login(playbook: str) -> None:
     """Before the role k3s plans or collects; and site.yml downloads before it changes anything."""
-    plays = yaml.safe_load((PROJECT / f"playbooks/{playbook}.yml").read_text(encoding="utf-8"))
-    roles_of_plays = [
-        [
-            (role["name"].rpartition(".")[2], role["tasks_from"])
-            for task in play["tasks"]
-            for key, role in task.items()
-            if key.endswith("_role")
-        ]
-        for play in plays
-        if "tasks" in play
-    ]
-    roles = next(roles for roles in roles_of_plays if {("k3s", "plan"), ("k3s", "bundle")} & {*roles})
+    roles = roles_of(PROJECT / f"playbooks/{playbook}.yml")
     assert roles.index(("registries", "plan")) < min(
         position for position, entry in enumerate(roles) if entry in (("k3s", "plan"), ("k3s", "bundle"))
     )
-    assert playbook == "bundle" or ("registries", "download") in roles
+    assert playbook == "bundle" or roles.index(("registries", "download")) < roles.index(("k3s", "place"))
+
+
+def roles_of(file: Path) -> list[tuple[str, str]]:
+    """Roles with their entry points, in the order in which a playbook and the tasks that it imports call them."""
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    tasks = content if file.parent.name == "tasks" else [task for play in content for task in play.get("tasks", [])]
+    found: list[tuple[str, str]] = []
+    for task in tasks:
+        for key, value in task.items():
+            if key.endswith("_role"):
+                found.append((value["name"].rpartition(".")[2], value.get("tasks_from", "main")))
+            elif key.endswith("import_tasks"):
+                found += roles_of(file.parent / value)
+    return found
 
 
 def test_air_gap_bundles_and_node_bundles_hold_the_program() -> None:
@@ -133,10 +136,8 @@ def test_air_gap_bundles_and_node_bundles_hold_the_program() -> None:
         "k3s",
         registries_programs=programs(registries_ecr_login=True),
         ansible_play_hosts=[],
-        wasm_shims_catalogue={},
-        role_path=str(PROJECT / "roles/k3s"),
     )
-    assert "ecr-credential-provider" in [entry["name"] for entry in bundled.value("__k3s_bundle_programs")]
+    assert "ecr-credential-provider" in [entry["name"] for entry in bundled.value("__k3s_bundle_binaries")]
     steps = yaml.safe_load((PROJECT / "roles/node_bundle/tasks/main.yml").read_text(encoding="utf-8"))
     assert ("wasmfaas.platform.registries", "files") in [
         (task[key]["name"], task[key]["tasks_from"]) for task in steps for key in task if key.endswith("_role")

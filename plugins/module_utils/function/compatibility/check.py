@@ -25,7 +25,7 @@ from .spin_versions import (
 from .webassembly import WebAssemblyBinary, read_binary
 
 OLDEST_SPIN = "1.0.0"
-_SHOWN_FINDINGS = 4  # a component built for a newer Spin has dozens, which all say the same; the facts hold all
+_SHOWN_PROBLEMS = 4  # a component built for a newer Spin has dozens, which all say the same; the facts hold all
 
 
 LATER = "+"
@@ -81,12 +81,12 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
         shim_version: of the nodes; the lowest one where they differ.
 
     Raises:
-        PlatformError: names the first findings with both versions; its facts hold all.
+        PlatformError: names the first problems with both versions; its facts hold all.
     """
     spin = spin_version_of_shim(shim_version)
     known = ", ".join(sorted(TRIGGERS_OF_SHIM))
     foreign = [trigger for trigger in manifest.triggers if trigger.type not in TRIGGERS_OF_SHIM]
-    findings = [
+    problems = [
         f"trigger {trigger.id}: containerd-shim-spin has no trigger type {trigger.type!r}, only {known}"
         for trigger in foreign
     ]
@@ -101,13 +101,13 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
             for trigger in manifest.triggers
         )
         if handles_http:
-            findings += _missing_handler(identifier, binary)
+            problems += _missing_handler(identifier, binary)
         used = [("imports", name) for name in binary.imports if ":" in name]
         used += [("exports", name) for name in binary.exports if name.partition("@")[0] in HANDLER_EXPORTS]
         for direction, name in used:
             what = f"component {identifier} {direction} {name}"
             if not name.startswith(HOST_NAMESPACES):
-                findings.append(f"{what}, which neither Spin nor one of its `dependencies` provides")
+                problems.append(f"{what}, which neither Spin nor one of its `dependencies` provides")
                 continue
             since, until = _host_versions(name)
             needed.append(since or _NEWEST_SPIN + LATER)
@@ -116,16 +116,16 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
             elif _numbers(spin) < _numbers(since):
                 later.append(f"{what}, which Spin has from {since} on")
             elif until is not None and _numbers(spin) >= _numbers(until):
-                findings.append(f"{what}, which Spin had from {since} to before {until}")
+                problems.append(f"{what}, which Spin had from {since} to before {until}")
     minimum = max(needed, key=_order, default=OLDEST_SPIN)
     newer = is_newer_than_known(shim_version)
-    refused = findings if newer else findings + later
+    refused = problems if newer else problems + later
     if refused:
         raise PlatformError(
             f"containerd-shim-spin {shim_version} (Spin {spin}{' or later' if newer else ''}) cannot run this "
             f"application: {_shortened(refused)}.",
             next_step=_advice(minimum, spin) if later and not newer else _WITH_ANOTHER_SDK,
-            facts={"shim_version": shim_version, "spin_version": spin, "findings": refused},
+            facts={"shim_version": shim_version, "spin_version": spin, "problems": refused},
         )
     warning = (
         f"containerd-shim-spin {shim_version} is newer than this collection knows, so it was not checked "
@@ -220,9 +220,9 @@ def _order(minimum_spin_version: str) -> tuple[tuple[int, ...], bool]:
     return _numbers(minimum_spin_version.removesuffix(LATER)), minimum_spin_version.endswith(LATER)
 
 
-def _shortened(findings: list[str]) -> str:
-    more = f"; and {len(findings) - _SHOWN_FINDINGS} more" if len(findings) > _SHOWN_FINDINGS else ""
-    return "; ".join(findings[:_SHOWN_FINDINGS]) + more
+def _shortened(problems: list[str]) -> str:
+    more = f"; and {len(problems) - _SHOWN_PROBLEMS} more" if len(problems) > _SHOWN_PROBLEMS else ""
+    return "; ".join(problems[:_SHOWN_PROBLEMS]) + more
 
 
 _NEWEST_SPIN = max((since for since, _until in INTERFACES.values()), key=_numbers)

@@ -11,11 +11,11 @@ from __future__ import annotations
 import typing as t
 from pathlib import Path
 
-from .findings import Findings
 from .location import KeyPath
 from .model import Component, LocalSource
 from .names import compatible_version, dependency_name_error, identifier_error, is_version_requirement, nearest
 from .paths import path_error
+from .problems import Problems
 from .tables import Table, type_name
 
 Dependencies = dict[str, dict[str, t.Any]]
@@ -36,7 +36,7 @@ def read_dependencies(table: Table, folder: Path) -> Dependencies:
     for name, value in table.data.items():
         path: KeyPath = (*table.path, name)
         if error := dependency_name_error(name):
-            table.findings.add(
+            table.problems.add(
                 path,
                 f"is no valid name of an import: {error}",
                 'Name it as the component imports it: "namespace:package/interface@version".',
@@ -44,11 +44,11 @@ def read_dependencies(table: Table, folder: Path) -> Dependencies:
         if isinstance(value, str):
             read[name] = {"version": value}
         elif isinstance(value, dict):
-            read[name] = _read_table(Table(value, path, table.findings))
+            read[name] = _read_table(Table(value, path, table.problems))
         else:
-            table.findings.add(path, f"must be a string or a table, but is {type_name(value)}", f"Write {_FORMS}.")
+            table.problems.add(path, f"must be a string or a table, but is {type_name(value)}", f"Write {_FORMS}.")
             continue
-        _check_values(read[name], path, folder, table.findings)
+        _check_values(read[name], path, folder, table.problems)
     return read
 
 
@@ -57,7 +57,7 @@ def _read_table(table: Table) -> dict[str, t.Any]:
     if len(kinds) != 1:
         mixed = " and ".join(f'"{kind}"' for kind in kinds)
         message = f"{mixed} exclude each other" if kinds else "says neither version, path, url nor component"
-        table.findings.add(table.path, message, f"Write one of {_FORMS}.")
+        table.problems.add(table.path, message, f"Write one of {_FORMS}.")
         return {}
     kind = kinds[0]
     table.refuse_unknown(
@@ -74,24 +74,24 @@ def _read_table(table: Table) -> dict[str, t.Any]:
     return read
 
 
-def _check_values(dependency: dict[str, t.Any], path: KeyPath, folder: Path, findings: Findings) -> None:
+def _check_values(dependency: dict[str, t.Any], path: KeyPath, folder: Path, problems: Problems) -> None:
     if (version := dependency.get("version")) is not None and not is_version_requirement(version):
-        findings.add(path, f'"{version}" is no version requirement', 'Write one such as "1.2.3", ">=0.1.0" or "^2".')
+        problems.add(path, f'"{version}" is no version requirement', 'Write one such as "1.2.3", ">=0.1.0" or "^2".')
     if (file := dependency.get("path")) is not None and (error := path_error(folder, file)):
-        findings.add(
+        problems.add(
             (*path, "path"), error, "Copy the file into the folder and write its path relative to the manifest."
         )
     if "url" in dependency:
-        check_download(dependency["url"], dependency.get("digest"), path, findings)
+        check_download(dependency["url"], dependency.get("digest"), path, problems)
     if (component := dependency.get("component")) is not None and (error := identifier_error(component, "-")):
-        findings.add(
+        problems.add(
             (*path, "component"),
             f'"{component}" is no component id: {error}',
             "Write the id of a [component.<id>] of this manifest.",
         )
 
 
-def check_download(url: str, digest: str | None, path: KeyPath, findings: Findings) -> None:
+def check_download(url: str, digest: str | None, path: KeyPath, problems: Problems) -> None:
     """Check the URL and the digest of something to download."""
     import re
     from urllib.parse import urlsplit
@@ -102,7 +102,7 @@ def check_download(url: str, digest: str | None, path: KeyPath, findings: Findin
     except ValueError:
         is_url = False
     if not is_url:
-        findings.add(
+        problems.add(
             (*path, "url"),
             f'"{url}" is no http or https URL',
             "Write a URL such as https://example.com/component.wasm.",
@@ -111,7 +111,7 @@ def check_download(url: str, digest: str | None, path: KeyPath, findings: Findin
         next_step = (
             'Write digest = "sha256:<64 hexadecimal digits>", as `sha256sum` of the downloaded file prints them.'
         )
-        findings.add((*path, "digest"), f'"{digest}" is not "sha256:" and 64 hexadecimal digits', next_step)
+        problems.add((*path, "digest"), f'"{digest}" is not "sha256:" and 64 hexadecimal digits', next_step)
 
 
 def inherit_everything(dependencies: Dependencies) -> None:
@@ -121,7 +121,7 @@ def inherit_everything(dependencies: Dependencies) -> None:
 
 
 def resolve_components(
-    component: Component, components: dict[str, Component], path: KeyPath, findings: Findings
+    component: Component, components: dict[str, Component], path: KeyPath, problems: Problems
 ) -> Dependencies:
     """Replace each { component = id } by the source of that component, as Spin does."""
     resolved: Dependencies = {}
@@ -134,7 +134,7 @@ def resolve_components(
         if wanted not in components:
             near = nearest(wanted, components)
             message = f'there is no component "{wanted}"' + (f', did you mean "{near}"?' if near else "")
-            findings.add(
+            problems.add(
                 key,
                 message,
                 f'Write "{near}".' if near else f"Add [component.{wanted}], or name one of {', '.join(components)}.",
@@ -147,7 +147,7 @@ def resolve_components(
                 f'component "{wanted}" cannot be a dependency, because it has its own {", ".join(surprises)}, '
                 "which would not apply"
             )
-            findings.add(
+            problems.add(
                 key,
                 message,
                 f"Remove {', '.join(surprises)} from [component.{wanted}], or make a second component for the "
@@ -178,19 +178,19 @@ def _own_resources(component: Component) -> list[str]:
     return [name for name, value in resources.items() if value]
 
 
-def check_dependencies(dependencies: Dependencies, path: KeyPath, findings: Findings) -> None:
+def check_dependencies(dependencies: Dependencies, path: KeyPath, problems: Problems) -> None:
     """Apply Spin's validate_dependencies to resolved dependencies."""
     for name, dependency in dependencies.items():
         key: KeyPath = (*path, "dependencies", name)
         is_package = ":" in name or "/" in name
         if not is_package and "version" in dependency and "package" not in dependency:
-            findings.add(
+            problems.add(
                 key,
                 "must say which package satisfies it, as its name is no package's",
                 'Write { version = "…", package = "namespace:name" }.',
             )
         if is_package and "/" not in name and "export" in dependency and "url" not in dependency:
-            findings.add(
+            problems.add(
                 key,
                 "an export cannot satisfy a whole package",
                 f'Name the interface: "{name}/<interface>", or remove "export".',
@@ -205,7 +205,7 @@ def check_dependencies(dependencies: Dependencies, path: KeyPath, findings: Find
             if interface and other_interface and interface != other_interface:
                 continue
             message = f'conflicts with the dependency "{name}": both can satisfy the same import'
-            findings.add(
+            problems.add(
                 (*path, "dependencies", other),
                 message,
                 "Remove one of them, or give them different interfaces or incompatible versions.",

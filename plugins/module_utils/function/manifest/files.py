@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import PlatformError
-from .findings import Findings
 from .globs import SymbolicLinkLoop, compile_pattern, find_files, looks_like_pattern, matches_everything_below
 from .location import KeyPath
 from .model import Component, FilesMount, Manifest
 from .paths import is_outside, is_within, path_error
+from .problems import Problems
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,13 +81,9 @@ def _error(manifest: Manifest, path: KeyPath, value: str | None, message: str, n
         text = manifest.path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError):
         text = ""
-    findings = Findings(manifest.path.name, text)
-    findings.add(path, message, next_step, value)
-    try:
-        findings.stop()
-    except PlatformError as error:
-        return error
-    raise AssertionError("one finding was added")
+    problems = Problems(manifest.path.name, text)
+    problems.add(path, message, next_step, value)
+    return problems.error()
 
 
 def _expand(root: str, mount: str | FilesMount, exclude_files: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from ...errors import PlatformError
 from .dependencies import Dependencies, check_download, inherit_everything, read_dependencies
-from .findings import Findings
 from .hosts import convert_http_hosts
 from .location import KeyPath
 from .model import Build, Component, FilesMount, LocalSource, Manifest, RemoteSource, Trigger, Variable
 from .names import fixed_identifier, identifier_error
 from .paths import path_error
+from .problems import Problems
 from .tables import Table, refuse_unwritable, type_name
 from .validate import normalise_dependencies, validate
 
@@ -97,17 +97,17 @@ def read_manifest(source: Path, *, profile: str | None = None) -> Manifest:
     """
     path, text = _read_text(source)
     raw = _parse_toml(path, text)
-    findings = Findings(path.name, text)
-    if _version(raw, findings) == 1:
+    problems = Problems(path.name, text)
+    if _version(raw, problems) == 1:
         from . import version_1  # rare, and the import would cost every other run
 
-        raw = version_1.upgrade(raw, findings)
-    reader = _Reader(path, findings, profile)
-    manifest = reader.manifest(Table(raw, (), findings))
-    findings.stop()
-    manifest = normalise_dependencies(manifest, reader.component_paths, findings)
-    validate(manifest, reader.component_paths, findings)
-    findings.stop()
+        raw = version_1.upgrade(raw, problems)
+    reader = _Reader(path, problems, profile)
+    manifest = reader.manifest(Table(raw, (), problems))
+    problems.raise_if_any()
+    manifest = normalise_dependencies(manifest, reader.component_paths, problems)
+    validate(manifest, reader.component_paths, problems)
+    problems.raise_if_any()
     return manifest
 
 
@@ -189,7 +189,7 @@ def _parse_toml(path: Path, text: str) -> dict[str, t.Any]:
         raise PlatformError(f"{path.name}:{place or ' '}broken TOML: {message}.", next_step=next_step) from error
 
 
-def _version(raw: dict[str, t.Any], findings: Findings) -> int:
+def _version(raw: dict[str, t.Any], problems: Problems) -> int:
     key = "spin_version" if "spin_version" in raw and "spin_manifest_version" not in raw else "spin_manifest_version"
     value = raw.get(key)
     next_step = 'Write spin_manifest_version = 2 as the first line (version 1 is written as the string "1").'
@@ -198,26 +198,26 @@ def _version(raw: dict[str, t.Any], findings: Findings) -> int:
     if isinstance(value, int) and value == 2 and key == "spin_manifest_version":
         return 2
     if value is None:
-        findings.add((), "the manifest version is missing", next_step)
+        problems.add((), "the manifest version is missing", next_step)
     elif value == "2":
-        findings.add((key,), 'the version 2 must be an integer, not the string "2"', next_step)
+        problems.add((key,), 'the version 2 must be an integer, not the string "2"', next_step)
     elif isinstance(value, int) and value == 1 and not isinstance(value, bool):
-        findings.add((key,), 'the version 1 must be the string "1", not an integer', next_step)
+        problems.add((key,), 'the version 1 must be the string "1", not an integer', next_step)
     elif value == 2:
-        findings.add((key,), "version 2 is said by spin_manifest_version", next_step)
+        problems.add((key,), "version 2 is said by spin_manifest_version", next_step)
     else:
-        findings.add((key,), f"unknown manifest version {str(value)[:100]!r}", next_step)
-    findings.stop()
-    raise AssertionError("one finding was added")
+        problems.add((key,), f"unknown manifest version {str(value)[:100]!r}", next_step)
+    problems.raise_if_any()
+    raise AssertionError("one problem was added")
 
 
 class _Reader:
-    """Reads version 2 tables into the model and notes findings on the way."""
+    """Reads version 2 tables into the model and notes problems on the way."""
 
-    def __init__(self, path: Path, findings: Findings, profile: str | None) -> None:
+    def __init__(self, path: Path, problems: Problems, profile: str | None) -> None:
         self.path = path
         self.folder = path.parent
-        self.findings = findings
+        self.problems = problems
         self.profile = profile
         self.profiles: set[str] = set()
         self.component_paths: dict[str, KeyPath] = {}
@@ -225,17 +225,17 @@ class _Reader:
     def manifest(self, root: Table) -> Manifest:
         root.refuse_unknown(_ROOT_KEYS, _ROOT_HINTS)
         if "application" not in root.data:
-            self.findings.add((), "[application] is missing", 'Add [application] with name = "…".')
+            self.problems.add((), "[application] is missing", 'Add [application] with name = "…".')
         application = root.table("application")
         application.refuse_unknown(_APPLICATION_KEYS)
         name = application.text("name", required="application" in root.data, example='name = "…"')
         if name == "":
-            self.findings.add((*application.path, "name"), "is empty", "Give the application a name.")
+            self.problems.add((*application.path, "name"), "is empty", "Give the application a name.")
         self.targets(application)
         application.tables("tool")
         settings = {kind: table.data for kind, table in application.tables("trigger").items()}
         for kind, table in settings.items():
-            refuse_unwritable(table, ("application", "trigger", kind), self.findings)
+            refuse_unwritable(table, ("application", "trigger", kind), self.problems)
         variables = {key: self.variable(key, table) for key, table in root.tables("variables").items()}
         components = self.components(root)
         triggers = self.triggers(root, components)
@@ -245,7 +245,7 @@ class _Reader:
                 if self.profiles
                 else "Deploy without a profile; this manifest has none."
             )
-            self.findings.add((), f'no component has the profile "{self.profile}"', known)
+            self.problems.add((), f'no component has the profile "{self.profile}"', known)
         return Manifest(
             path=self.path,
             name=name or "",
@@ -267,7 +267,7 @@ class _Reader:
             message = (
                 "has both required = true and a default" if required else "has neither required = true nor a default"
             )
-            self.findings.add(
+            self.problems.add(
                 table.path, message, 'Write either required = true, or default = "…" (which may be empty).'
             )
         return Variable(
@@ -281,7 +281,7 @@ class _Reader:
         value = root.data.get("component", {})
         if isinstance(value, list):
             next_step = 'Write [component.<id>] for each, or spin_manifest_version = "1" if it is a version 1 manifest.'
-            self.findings.add(("component",), "[[component]] is version 1, but the manifest says version 2", next_step)
+            self.problems.add(("component",), "[[component]] is version 1, but the manifest says version 2", next_step)
             return {}
         components = {}
         for name, table in root.tables("component").items():
@@ -313,7 +313,7 @@ class _Reader:
         inherit = table.flag("dependencies_inherit_configuration")
         if inherit is not None and any("inherit_configuration" in dependency for dependency in dependencies.values()):
             message = "excludes inherit_configuration of a single dependency"
-            self.findings.add((*table.path, "dependencies_inherit_configuration"), message, "Use one or the other.")
+            self.problems.add((*table.path, "dependencies_inherit_configuration"), message, "Use one or the other.")
         elif inherit:
             inherit_everything(dependencies)
         return Component(
@@ -357,7 +357,7 @@ class _Reader:
         value = table.data.get("source")
         if value is None:
             if required:
-                self.findings.add(table.path, '"source" is missing', _SOURCE_FORMS)
+                self.problems.add(table.path, '"source" is missing', _SOURCE_FORMS)
             return None
         if isinstance(value, str):
             if error := path_error(self.folder, value):
@@ -365,10 +365,10 @@ class _Reader:
                     "Let the build write the file into the folder and name it relative to the manifest; a "
                     "whole Cargo workspace can be the project folder."
                 )
-                self.findings.add(path, error, next_step)
+                self.problems.add(path, error, next_step)
             return LocalSource(value)
         if not isinstance(value, dict):
-            self.findings.add(path, f"must be a string or a table, but is {type_name(value)}", _SOURCE_FORMS)
+            self.problems.add(path, f"must be a string or a table, but is {type_name(value)}", _SOURCE_FORMS)
             return None
         source = table.table("source")
         if "package" in source.data or "registry" in source.data:
@@ -378,7 +378,7 @@ class _Reader:
                 f"Download it once (`wkg get {package!s:.200}`), put the file into the folder and name it: "
                 'source = "<path>"; or give url and digest.'
             )
-            self.findings.add(path, message, next_step)
+            self.problems.add(path, message, next_step)
             return None
         source.refuse_unknown(
             ("url", "digest"),
@@ -390,7 +390,7 @@ class _Reader:
         )
         if url is None:
             return None
-        check_download(url, digest, path, self.findings)
+        check_download(url, digest, path, self.problems)
         # Digests are compared as text later on.
         return RemoteSource(url, (digest or "").lower())
 
@@ -401,18 +401,18 @@ class _Reader:
         build.refuse_unknown(_BUILD_KEYS)
         workdir = build.text("workdir")
         if workdir is not None and (error := path_error(self.folder, workdir)):
-            self.findings.add((*build.path, "workdir"), error, "Write a folder below that of the manifest.")
+            self.problems.add((*build.path, "workdir"), error, "Write a folder below that of the manifest.")
         read = self.build_command(build)
         return dataclasses.replace(read, workdir=workdir or ".", watch=build.texts("watch"))
 
     def build_command(self, build: Table) -> Build:
         command = build.data.get("command")
         if command is None:
-            self.findings.add(build.path, '"command" is missing', 'Add command = "…", or remove the build table.')
+            self.problems.add(build.path, '"command" is missing', 'Add command = "…", or remove the build table.')
         elif isinstance(command, list):
             return Build(commands=build.texts("command"), command=list(build.texts("command")))
         elif not isinstance(command, str):
-            self.findings.add(
+            self.problems.add(
                 (*build.path, "command"),
                 f"must be a string or an array of strings, but is {type_name(command)}",
                 'Write command = "…".',
@@ -438,14 +438,14 @@ class _Reader:
             if isinstance(element, str):
                 mounts.append(element)
             elif isinstance(element, dict):
-                mount = Table(element, path, self.findings)
+                mount = Table(element, path, self.problems)
                 mount.refuse_unknown(("source", "destination"))
                 source, destination = (mount.text(key, required=True) for key in ("source", "destination"))
                 if source is not None and destination is not None:
                     mounts.append(FilesMount(source, destination))
             else:
                 message = f"must be a string or {{ source = …, destination = … }}, but is {type_name(element)}"
-                self.findings.add(
+                self.problems.add(
                     path, message, 'Write a pattern such as "assets/**/*", or { source = "assets", destination = "/" }.'
                 )
         return tuple(mounts)
@@ -455,7 +455,7 @@ class _Reader:
         converted, errors = convert_http_hosts(old, with_databases=False)
         for index, error in errors:
             message = f'"{old[index]}" {error}'
-            self.findings.add(
+            self.problems.add(
                 (*table.path, "allowed_http_hosts", index),
                 message,
                 "Write a host or host:port, or better allowed_outbound_hosts.",
@@ -468,7 +468,7 @@ class _Reader:
         for index, label in enumerate(labels):
             if identifier_error(label, "-") and identifier_error(label, "_"):
                 message = f'"{label}" must be in kebab-case or snake_case'
-                self.findings.add(
+                self.problems.add(
                     (*table.path, key, index),
                     message,
                     'Write a label of letters and digits in words joined with "-" or "_".',
@@ -484,7 +484,7 @@ class _Reader:
             return
         for index, element in enumerate(value):
             if isinstance(element, dict):
-                target = Table(element, (*path, index), self.findings)
+                target = Table(element, (*path, index), self.problems)
                 target.refuse_unknown(_TARGET_KEYS)
                 for key in target.data:
                     target.text(key)
@@ -494,7 +494,7 @@ class _Reader:
     def identifier(self, name: str, path: KeyPath, separator: str, what: str, *, lower: bool = False) -> None:
         if error := identifier_error(name, separator, lower=lower):
             fixed = fixed_identifier(name, separator, lower=lower)
-            self.findings.add(
+            self.problems.add(
                 path,
                 f'"{name}" is no valid {what}: {error}',
                 f'Rename it to "{fixed}".' if fixed else f"Choose another {what}.",
@@ -504,7 +504,7 @@ class _Reader:
 
     def triggers(self, root: Table, components: dict[str, Component]) -> list[Trigger]:
         if "trigger" not in root.data or root.data["trigger"] == {}:
-            self.findings.add(
+            self.problems.add(
                 (),
                 "the application has no trigger, so nothing would ever call it",
                 'Add [[trigger.http]] with route = "/..." and component = "<id>".',
@@ -513,10 +513,10 @@ class _Reader:
         for kind, value in root.table("trigger").data.items():
             if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
                 message = "must be an array of tables" + (", but is one table" if isinstance(value, dict) else "")
-                self.findings.add(("trigger", kind), message, f"Write [[trigger.{kind}]] with double brackets.")
+                self.problems.add(("trigger", kind), message, f"Write [[trigger.{kind}]] with double brackets.")
                 continue
             entries += [
-                (Table(entry, ("trigger", kind, index), self.findings), kind) for index, entry in enumerate(value)
+                (Table(entry, ("trigger", kind, index), self.problems), kind) for index, entry in enumerate(value)
             ]
         ids = self.trigger_ids(entries)
         return [
@@ -531,7 +531,7 @@ class _Reader:
         first: dict[str, Table] = {}
         for (table, _kind), trigger_id in zip(entries, given, strict=True):
             if trigger_id and first.setdefault(trigger_id, table) is not table:
-                self.findings.add(
+                self.problems.add(
                     (*table.path, "id"),
                     f'the trigger id "{trigger_id}" is given twice',
                     "Give each trigger an id of its own, or none.",
@@ -554,7 +554,7 @@ class _Reader:
             for key, value in table.data.items()
             if key not in ("id", "component", "components", "dependencies")
         }
-        refuse_unwritable(settings, table.path, self.findings)
+        refuse_unwritable(settings, table.path, self.problems)
         for key in ("components", "dependencies"):
             if table.table(key).data:
                 message = "components that are composed with the trigger's component (middleware) are not supported"
@@ -562,7 +562,7 @@ class _Reader:
                     "Only Spin 4 itself can compose these: remove them, or deploy with `spin registry push` "
                     "and `spin kube scaffold`."
                 )
-                self.findings.add((*table.path, key), message, next_step)
+                self.problems.add((*table.path, key), message, next_step)
         component = table.data.get("component")
         if component is None:
             next_step = 'Add component = "<id>".'
@@ -571,14 +571,14 @@ class _Reader:
                     "Add a component that gives the response; static_response works without one only in "
                     "`spin up` of Spin 4."
                 )
-            self.findings.add(table.path, '"component" is missing, so the trigger would call nothing', next_step)
+            self.problems.add(table.path, '"component" is missing, so the trigger would call nothing', next_step)
         elif isinstance(component, dict):
             inline = self.inline_id(trigger_id, components)
             self.component_paths[inline] = (*table.path, "component")
             components[inline] = self.component(inline, table.table("component"))
             component = inline
         elif not isinstance(component, str):
-            self.findings.add(
+            self.problems.add(
                 (*table.path, "component"),
                 f"must be a component id or a table, but is {type_name(component)}",
                 'Write component = "<id>".',

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Typed reading of TOML tables: each reader checks the type, notes a finding where it is wrong, and goes on."""
+"""Typed reading of TOML tables: each reader checks the type, notes a problem if it is wrong, and goes on."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import math
 import typing as t
 from collections.abc import Iterable, Mapping
 
-from .findings import Findings
 from .location import KeyPath
 from .names import nearest
+from .problems import Problems
 
 _TYPE_NAMES = {
     str: "a string",
@@ -33,14 +33,14 @@ def type_name(value: object) -> str:
 class Table:
     """One table of the manifest, with the way to it."""
 
-    def __init__(self, data: Mapping[str, t.Any], path: KeyPath, findings: Findings) -> None:
+    def __init__(self, data: Mapping[str, t.Any], path: KeyPath, problems: Problems) -> None:
         self.data = data
         self.path = path
-        self.findings = findings
+        self.problems = problems
 
     def wrong_type(self, path: KeyPath, expected: str, value: object) -> None:
         """Note that `value` at `path` is not `expected`."""
-        self.findings.add(path, f"must be {expected}, but is {type_name(value)}", f"Write {expected} there.")
+        self.problems.add(path, f"must be {expected}, but is {type_name(value)}", f"Write {expected} there.")
 
     def refuse_unknown(self, known: Iterable[str], hints: Mapping[str, str] | None = None) -> None:
         """Note each key that Spin does not know here; `hints` says for well-known mistakes what to do instead."""
@@ -52,7 +52,7 @@ class Table:
             near = None if hint else nearest(key, [name for name in names if name not in self.data] or names)
             message = "unknown key" + (f', did you mean "{near}"?' if near else "")
             known_names = ", ".join(sorted(names))
-            self.findings.add(
+            self.problems.add(
                 (*self.path, key),
                 message,
                 hint
@@ -64,7 +64,7 @@ class Table:
         value = self.data.get(key)
         if value is None:
             if required:
-                self.findings.add(self.path, f'"{key}" is missing', f"Add {example or key + ' = …'}.")
+                self.problems.add(self.path, f'"{key}" is missing', f"Add {example or key + ' = …'}.")
             return None
         if not isinstance(value, str):
             self.wrong_type((*self.path, key), "a string", value)
@@ -104,7 +104,7 @@ class Table:
         if not isinstance(value, dict):
             self.wrong_type((*self.path, key), "a table", value)
             value = {}
-        return Table(value, (*self.path, key), self.findings)
+        return Table(value, (*self.path, key), self.problems)
 
     def tables(self, key: str) -> dict[str, Table]:
         """Read a table of tables."""
@@ -112,17 +112,17 @@ class Table:
         return {name: outer.table(name) for name in outer.data}
 
 
-def refuse_unwritable(value: t.Any, path: KeyPath, findings: Findings) -> None:
+def refuse_unwritable(value: t.Any, path: KeyPath, problems: Problems) -> None:
     """Note values that a trigger cannot be given, since JSON, in which the application is stored, cannot hold them."""
     if isinstance(value, dict):
         for key, element in value.items():
-            refuse_unwritable(element, (*path, key), findings)
+            refuse_unwritable(element, (*path, key), problems)
     elif isinstance(value, list):
         for index, element in enumerate(value):
-            refuse_unwritable(element, (*path, index), findings)
+            refuse_unwritable(element, (*path, index), problems)
     elif isinstance(value, (datetime.date, datetime.time)):
-        findings.add(path, "a date or time cannot be passed to a trigger", "Write it as a string.")
+        problems.add(path, "a date or time cannot be passed to a trigger", "Write it as a string.")
     elif isinstance(value, float) and not math.isfinite(value):
-        findings.add(path, "an infinite number or nan cannot be passed to a trigger", "Write a finite number.")
+        problems.add(path, "an infinite number or nan cannot be passed to a trigger", "Write a finite number.")
     elif isinstance(value, int) and not -_LARGEST_INTEGER - 1 <= value <= _LARGEST_INTEGER:
-        findings.add(path, "the integer does not fit 64 bits", "Write a smaller one, or a string.")
+        problems.add(path, "the integer does not fit 64 bits", "Write a smaller one, or a string.")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
-from .findings import Findings
 from .hosts import convert_http_hosts
 from .location import KeyPath
 from .names import identifier_error
+from .problems import Problems
 from .tables import Table
 
 _ROOT_KEYS = (
@@ -49,27 +49,27 @@ _NEWER_KEYS = ("dependencies", "dependencies_inherit_configuration", "profile", 
 _HINTS = {"variables": 'Rename it to "config", its name in version 1.'} | dict.fromkeys(_NEWER_KEYS, _UPGRADE)
 
 
-def upgrade(manifest: dict[str, t.Any], findings: Findings) -> dict[str, t.Any]:
+def upgrade(manifest: dict[str, t.Any], problems: Problems) -> dict[str, t.Any]:
     """Return the version 2 table of a version 1 table; types that are only moved are left to the reader of version 2.
 
-    `findings` learns where the user wrote each part, so that later findings name the key in the file.
+    `problems` learns where the user wrote each part, so that later problems name the key in the file.
     """
-    root = Table(manifest, (), findings)
+    root = Table(manifest, (), problems)
     root.refuse_unknown(_ROOT_KEYS, {"application": _UPGRADE})
     trigger = root.table("trigger")
     if "trigger" not in manifest:
-        findings.add((), '"trigger" is missing', 'Add trigger = { type = "http" }.')
+        problems.add((), '"trigger" is missing', 'Add trigger = { type = "http" }.')
     trigger_type = trigger.text("type", required="trigger" in manifest, example='type = "http"') or ""
     application: dict[str, t.Any] = {key: manifest[key] for key in _APPLICATION_KEYS if key in manifest}
     application["trigger"] = {trigger_type: {key: value for key, value in trigger.data.items() if key != "type"}}
-    findings.origins[("application",)] = ()
-    findings.origins[("application", "trigger", trigger_type)] = ("trigger",)
+    problems.origins[("application",)] = ()
+    problems.origins[("application", "trigger", trigger_type)] = ("trigger",)
 
     components: dict[str, t.Any] = {}
     triggers: list[dict[str, t.Any]] = []
     entries = manifest.get("component", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        findings.add(
+        problems.add(
             ("component",),
             "must be an array of tables",
             "Write [[component]] above each component; [component.<id>] is version 2.",
@@ -77,7 +77,7 @@ def upgrade(manifest: dict[str, t.Any], findings: Findings) -> dict[str, t.Any]:
         entries = []
     for index, entry in enumerate(entries):
         written: KeyPath = ("component", index)
-        table = Table(entry, written, findings)
+        table = Table(entry, written, problems)
         table.refuse_unknown(_COMPONENT_KEYS, _HINTS)
         name = table.text("id", required=True, example='id = "…"')
         if name is None:
@@ -89,21 +89,21 @@ def upgrade(manifest: dict[str, t.Any], findings: Findings) -> dict[str, t.Any]:
                 if name == component_id
                 else f'the component id "{name}" becomes "{component_id}", which is taken'
             )
-            findings.add((*written, "id"), message, "Give each component an id of its own.")
+            problems.add((*written, "id"), message, "Give each component an id of its own.")
             continue
         if "trigger" not in entry:
-            findings.add(
+            problems.add(
                 written, '"trigger" is missing', "Add [component.trigger] with what the trigger needs, such as route."
             )
         settings = table.table("trigger")
         for key in ("id", "component"):
             if key in settings.data:
-                findings.add((*settings.path, key), "unknown key", "Remove it; version 1 sets it by itself.")
+                problems.add((*settings.path, key), "unknown key", "Remove it; version 1 sets it by itself.")
         components[component_id] = _component(table)
         triggers.append({**settings.data, "id": f"trigger-{component_id}", "component": component_id})
-        findings.origins[("component", component_id)] = written
-        findings.origins[("component", component_id, "variables")] = (*written, "config")
-        findings.origins[("trigger", trigger_type, len(triggers) - 1)] = (*written, "trigger")
+        problems.origins[("component", component_id)] = written
+        problems.origins[("component", component_id, "variables")] = (*written, "config")
+        problems.origins[("trigger", trigger_type, len(triggers) - 1)] = (*written, "trigger")
     return {
         "spin_manifest_version": 2,
         "application": application,
@@ -126,7 +126,7 @@ def _component(table: Table) -> dict[str, t.Any]:
     )
     for index, error in errors:
         value = table.texts("allowed_http_hosts")[index]
-        table.findings.add(
+        table.problems.add(
             (*table.path, "allowed_http_hosts", index),
             f'"{value}" {error}',
             "Write a host or host:port, such as example.com.",

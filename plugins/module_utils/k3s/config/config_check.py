@@ -11,7 +11,7 @@ import difflib
 import re
 import typing as t
 
-from ..plan.problems import Problem
+from ...problems import Problem
 from . import flags
 
 VARIABLES = {"server": "k3s_server_config", "agent": "k3s_agent_config"}
@@ -29,8 +29,9 @@ MANAGED = {
     "agent-token-file": "take it out and give the variable k3s_agent_token",
     "server": _BY_PLAN,
     "cluster-init": _BY_PLAN,
-    "cluster-reset": "take it out and run restore.yml: in the file, it would reset the cluster at each start",
-    "cluster-reset-restore-path": "take it out and run restore.yml with that snapshot",
+    "cluster-reset": "take it out and run ansible-playbook wasmfaas.platform.restore: in the file, it would reset the "
+    "cluster at each start",
+    "cluster-reset-restore-path": "take it out and run ansible-playbook wasmfaas.platform.restore with that snapshot",
     "node-name": "set k3s_node_name for the host",
     "with-node-id": "take it out and set k3s_node_name for the host, to a name of its own",
     "node-ip": "set k3s_node_address for the host",

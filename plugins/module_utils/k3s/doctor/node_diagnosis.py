@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host of the cluster says about itself beyond `k3s_node_info`: certificates, shims, file modes, snapshots,
+"""What a host of the cluster says about itself beyond host/node_info.py: certificates, shims, file modes, snapshots,
 registries. Only reads; runs on the host."""
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...kubernetes.workloads import Patience, Workloads
 from .. import paths
 from ..host import inputs, journal
 from ..host.certificates import NotACertificate, end_of_first
-from ..recovery import stored_tokens
+from ..recovery import server_api, stored_tokens
 from . import registry_probe
 
 CERTIFICATES = (
@@ -68,12 +68,19 @@ JOURNAL_SECONDS = 120
 RUNTIME_TABLE = re.compile(r"""\.runtimes\.["']?([A-Za-z0-9_-]+)["']?\]""")
 
 
-def run(parameters: dict[str, t.Any], _check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
-    """What the module k3s_node_diagnosis does; see its documentation."""
+def read(
+    *, registry_endpoints: t.Sequence[dict[str, t.Any]], registry_files: t.Sequence[str], registry_timeout: float
+) -> dict[str, t.Any]:
+    """What may be wrong on this host; see `diagnosis` in the documentation of `k3s_node_info`.
+
+    Args:
+        registry_endpoints: what registry_probe.probe takes.
+        registry_files: paths that registries.yaml names.
+        registry_timeout: seconds that a registry may take to answer.
+    """
     unit = installed_unit()
     server = unit == paths.SERVER_UNIT
     return {
-        "changed": False,
         "unit": {"name": unit, **(unit_state(unit) if unit else {})},
         "certificates": certificates(),
         "exposed_files": exposed_files(),
@@ -87,8 +94,8 @@ def run(parameters: dict[str, t.Any], _check_mode: bool, _hidden: set[str]) -> d
         "charts": charts(host_kubectl()) if server else None,
         "credential_provider": credential_provider(),
         "registries": {
-            "missing_files": [path for path in parameters["registry_files"] if not os.path.isfile(path)],
-            "endpoints": registry_probe.probe(parameters["registry_endpoints"], parameters["timeout"]),
+            "missing_files": [path for path in registry_files if not os.path.isfile(path)],
+            "endpoints": registry_probe.probe(registry_endpoints, registry_timeout),
         },
     }
 
@@ -232,7 +239,7 @@ def credential_provider(root: str = "") -> bool:
 
 def tokens_unsaved() -> bool | None:
     """Whether etcd lacks the tokens of this server, so that k3s refuses its next start; None where it cannot tell."""
-    return stored_tokens.unsaved(stored_tokens.reader(stored_tokens.api_port()))
+    return stored_tokens.unsaved(server_api.reader(server_api.api_port()))
 
 
 def etcd_size(url: str = ETCD_METRICS) -> dict[str, int] | None:
@@ -259,12 +266,11 @@ def parse_etcd_size(metrics: str) -> dict[str, int] | None:
 
 
 def unit_state(unit: str) -> dict[str, t.Any]:
-    """The unit as systemd has it, and the known cause of what its journal complains of.
+    """The unit as systemd has it, and the problem that its journal tells of.
 
     `active`, `sub`, `result`, `enabled`; `restarts`, by Restart=always since it was last started by hand;
-    `exit_status`; `started`, seconds since it was last up; `cause`, of journal.KNOWN_CAUSES:
-    `cause` and `next_step`, or None. A unit that runs may complain as well: an agent whose token is refused tries again
-    for ever.
+    `exit_status`; `started`, seconds since it was last up; `problem`, what journal.RULES recognise, or None. A unit
+    that runs may complain as well: an agent whose token is refused tries again forever.
     """
     properties = "ActiveState,SubState,Result,NRestarts,ExecMainStatus,UnitFileState,ActiveEnterTimestampMonotonic"
     state = parse_unit_state(run_command(["systemctl", "show", f"{unit}.service", f"--property={properties}"]).output)
@@ -273,8 +279,8 @@ def unit_state(unit: str) -> dict[str, t.Any]:
     said = run_command(
         ["journalctl", *recent, "-u", f"{unit}.service", "-n", str(JOURNAL_LINES), "-o", "cat", "--no-pager", "--quiet"]
     ).output
-    known = journal.known_cause(said)
-    return {**state, "cause": {"cause": known.cause, "next_step": known.next_step} if known else None}
+    rule = journal.matching_rule(said)
+    return {**state, "problem": rule.problem(unit).as_dictionary() if rule else None}
 
 
 def parse_unit_state(text: str) -> dict[str, t.Any]:
@@ -308,8 +314,8 @@ def runtime_classes(kubectl: Kubectl) -> list[dict[str, t.Any]] | None:
 
 
 def charts(kubectl: Kubectl) -> list[dict[str, t.Any]] | None:
-    """Charts of the platform whose pods do not all run: `name`, `namespace`, `text` (why), `lasting` (it won't pass by
-    itself), `pod` ("" where there is none), `last_line` of its log. None where the API does not answer."""
+    """Charts of the platform whose pods do not all run: `name`, `namespace`, the problem's fields (as `Problem`), `pod`
+    ("" where there is none), `last_line` of its log. None where the API does not answer."""
     try:
         listed = kubectl.get(HELM_CHARTS).get("items") or []
     except NotFound:
@@ -317,29 +323,22 @@ def charts(kubectl: Kubectl) -> list[dict[str, t.Any]] | None:
     except PlatformError:
         return None
     ours = [entry for entry in listed if was_applied(entry)]
+    releases = [(entry["metadata"]["name"], (entry.get("spec") or {}).get("targetNamespace", "")) for entry in ours]
     workloads = Workloads(kubectl, patience=LOOK)
-    found = []
     try:
-        for name, namespace in sorted(
-            workloads.unready(
-                (entry["metadata"]["name"], (entry.get("spec") or {}).get("targetNamespace", "")) for entry in ours
-            )
-        ):
-            for trouble in workloads.troubles(name, namespace)[:1]:
-                last = workloads.log(trouble, lines=1)
-                found.append(
-                    {
-                        "name": name,
-                        "namespace": namespace,
-                        "text": trouble.text,
-                        "lasting": trouble.lasting,
-                        "pod": trouble.pod,
-                        "last_line": last,
-                    }
-                )
+        return [
+            {
+                "name": name,
+                "namespace": namespace,
+                **unready.problem.as_dictionary(),
+                "pod": unready.pod,
+                "last_line": workloads.log(unready, lines=1),
+            }
+            for name, namespace in sorted(workloads.unready(releases))
+            for unready in workloads.problems(name, namespace)[:1]
+        ]
     except PlatformError:
         return None
-    return found
 
 
 def _existing(patterns: t.Iterable[str], root: str) -> list[str]:

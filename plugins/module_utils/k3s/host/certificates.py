@@ -15,6 +15,10 @@ SEQUENCE = 0x30
 UTC_TIME = 0x17
 VERSION_TAG = 0xA0
 
+RENEWAL_DAYS = 120
+"""k3s renews each leaf certificate that ends within so many days whenever it starts (k3s v1.33.1 and later,
+pkg/daemons/config/types.go, CertificateRenewDays; 90 before, k3s-io/k3s#12232)."""
+
 PEM_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 
 

@@ -10,6 +10,7 @@ and restarting is made good by the next one.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import re
@@ -60,6 +61,12 @@ def recorded(unit: str, *, root: str = "") -> dict[str, str] | None:
         return None
     found = (re.match(r"([0-9a-f]{64}) [ *](/.*)$", line) for line in lines)
     return {match[2]: match[1] for match in found if match and not _ignored(match[2])}
+
+
+def forget(unit: str, *, root: str = "") -> None:
+    """Remove the record of `unit`, so that all its files count as changed until it starts again."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(root + record_path(unit))
 
 
 def current(unit: str, *, root: str = "", digests: Digests | None = None) -> dict[str, str]:

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The systemd unit of k3s: started, restarted only when its files say something else than it was started with, and
-waited for until it really works."""
+"""The systemd unit of k3s: starts it, restarts it when its files have changed since it started, and waits until it
+works."""
 
 from __future__ import annotations
 
@@ -34,18 +34,29 @@ PROPERTIES = (
     "InvocationID",
 )
 FINAL_AFTER_LOOKS = 3
-"""A cause that stays is believed once so many looks in a row have found it: its message may be the last word of an
-attempt before."""
+"""How many polls in a row must show a fatal cause before it is reported: its message may come from the attempt
+before."""
 JOURNAL_BEFORE_SECONDS = 120
 SERVER_LINE = re.compile(r"^[\"']?server[\"']?[ \t]*:.*\n?", re.MULTILINE)
 JOURNAL_LINES = 200
+
+UNCHANGED: dict[str, t.Any] = {
+    "changed": False,
+    "started": False,
+    "restarted": False,
+    "stopped": False,
+    "reasons": [],
+    "stale_inputs": [],
+    "seconds": 0.0,
+}
+"""The module's result where nothing is done."""
 
 Command = t.Callable[..., Completed]
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """As the module's options; `pending` only says in check mode that files would have been changed before."""
+    """The module's options. `pending`, in check mode, says that earlier tasks would have changed files."""
 
     unit: str
     state: str = "restarted_if_stale"
@@ -106,7 +117,7 @@ class Service:
         """Bring the unit to its state; the module's result.
 
         Raises:
-            PlatformError: it can't be, with the cause that the journal tells.
+            PlatformError: it does not reach that state; the error has the cause from the journal.
         """
         begin = time.monotonic()
         now = self.show()
@@ -116,6 +127,8 @@ class Service:
             raise PlatformError(
                 f"The unit {self.unit} is masked.", next_step=f"Unmask it: systemctl unmask {self.unit}"
             )
+        if self.options.state == "restart_due":
+            return self._note_restart(now, check_mode)
         action, reasons = self._decide(now)
         enable = self.options.state != "stopped" and now["UnitFileState"] not in {
             "enabled",
@@ -172,33 +185,37 @@ class Service:
         found = dict(line.split("=", 1) for line in completed.output.splitlines() if "=" in line)
         return {name: found.get(name, "") for name in PROPERTIES}
 
+    def _note_restart(self, now: dict[str, str], check_mode: bool) -> dict[str, t.Any]:
+        """Make the next `restarted_if_stale` restart it; the note lasts until k3s starts, whoever starts it."""
+        due = self._runs(now) and inputs.recorded(self.unit, root=self._root) is not None
+        if due and not check_mode:
+            inputs.forget(self.unit, root=self._root)
+        return {**UNCHANGED, "changed": due, "reasons": ["a restart is due"] if due else []}
+
     def _not_loaded(self, now: dict[str, str]) -> bool:
         exists = os.path.exists(f"{self._root}{paths.UNIT_DIRECTORY}/{self.unit}.service")
         return now["LoadState"] == "not-found" and not exists
 
     def _missing(self, check_mode: bool) -> dict[str, t.Any]:
-        unchanged = {
-            "changed": False,
-            "started": False,
-            "restarted": False,
-            "stopped": False,
-            "reasons": [],
-            "stale_inputs": [],
-            "seconds": 0.0,
-        }
-        if self.options.state == "stopped":
-            return unchanged
+        if self.options.state in {"stopped", "restart_due"}:
+            return dict(UNCHANGED)
         if check_mode:
-            return {**unchanged, "changed": True, "started": True, "reasons": ["it is not installed yet"]}
+            return {**UNCHANGED, "changed": True, "started": True, "reasons": ["it is not installed yet"]}
         raise PlatformError(f"There is no unit {self.unit} on this host.", next_step="Run site.yml, which installs it.")
+
+    @staticmethod
+    def _runs(now: dict[str, str]) -> bool:
+        return now["ActiveState"] in {"active", "reloading", "activating"}
 
     def _decide(self, now: dict[str, str]) -> tuple[str, list[str]]:
         """What to do (start, restart, stop or nothing), and why."""
-        running = now["ActiveState"] in {"active", "reloading", "activating"}
+        running = self._runs(now)
         if self.options.state == "stopped":
             return ("stop", ["it was running"]) if running or now["ActiveState"] == "deactivating" else ("", [])
         if not running:
             return "start", [f"it was {now['ActiveState'] or 'not running'}"]
+        if self.options.state == "restarted":
+            return "restart", ["a restart was asked for"]
         stale = inputs.stale(self.unit, root=self._root)
         if self.options.state != "restarted_if_stale":
             return "", []
@@ -207,8 +224,7 @@ class Service:
         return ("restart", ["its files would change"]) if self.options.pending else ("", [])
 
     def _refuse_removed(self) -> None:
-        """Not start a server that the cluster removed: the condition of its unit would keep systemd from it without a
-        word."""
+        """Refuse to start a server that the cluster removed. systemd would skip the unit silently, by its condition."""
         if self.unit == paths.SERVER_UNIT and os.path.exists(self._root + paths.TOMBSTONE):
             raise PlatformError(
                 f"{self.unit} on {self.node} is not started: {journal.REMOVED} ({paths.TOMBSTONE}).",
@@ -251,7 +267,7 @@ class Service:
                 whole_file.write(file, without, durable=True)
 
     def _put_server_back(self) -> None:
-        """Also what a run that was cut off has left. Where site.yml has named a server since, that one stays."""
+        """Restore the line, also after a run that was cut off. A server that site.yml has named since then stays."""
         file, aside = self._root + paths.JOIN_CONFIG, self._root + paths.JOIN_ASIDE
         if self.unit != paths.SERVER_UNIT or not os.path.exists(aside):
             return
@@ -294,16 +310,16 @@ class Service:
             raise PlatformError(
                 f"{self.unit} on {self.node} needs a restart, but was left as it is, since another server might be "
                 f"missed: {'; '.join(problems)}",
-                next_step="Bring that server back (doctor.yml tells what is wrong with it) or remove it "
-                "(remove-node.yml), and run it again.",
+                next_step="Bring that server back (wasmfaas.platform.doctor tells what is wrong with it) or remove it "
+                "(ansible-playbook wasmfaas.platform.remove_node), and run it again.",
                 facts={"problems": list(problems)},
             )
 
     def _wait(self, old_invocation: str, began: float, *, acted: bool) -> None:
         seconds = self.options.timeout
-        failed: list[journal.KnownCause | None] = []
+        failed: list[journal.Rule | None] = []
 
-        def settled() -> bool:
+        def decided() -> bool:
             now = self.show()
             # Right after `restart --no-block` it is still the old process that answers.
             if now["ActiveState"] == "active" and now["InvocationID"] != old_invocation and self._works():
@@ -314,29 +330,28 @@ class Service:
                     f"{now['NRestarts'] or 0} restarts by systemd"
                 )
             # Only what it says from now on: before, it may have had other files.
-            known = journal.known_cause(self._journal(began)[0])
-            self._final_looks = self._final_looks + 1 if known and known.final else 0
+            rule = journal.matching_rule(self._journal(began)[0])
+            self._final_looks = self._final_looks + 1 if rule and rule.final else 0
             if self._final_looks >= FINAL_AFTER_LOOKS or now["ActiveState"] == "failed":
-                failed.append(known)
+                failed.append(rule)
             return bool(failed)
 
-        if wait_for(settled, seconds=seconds, interval=1, sleep=self._sleep) and not failed:
+        if wait_for(decided, seconds=seconds, interval=1, sleep=self._sleep) and not failed:
             return
         text, lines = self._journal(began if acted else began - JOURNAL_BEFORE_SECONDS)
-        known = failed[0] if failed and failed[0] else journal.known_cause(text)
+        rule = failed[0] if failed and failed[0] else journal.matching_rule(text)
         waited = "" if failed else f" in {seconds:g} s"
         state = f" ({self._last_problem})" if self._last_problem else ""
-        if known:
-            cause = f"{self.unit} on {self.node} did not become ready{waited}: {known.cause}{state}."
-            next_step = known.next_step.replace("NAME", self.node)
+        where = f"{self.unit} on {self.node} did not become ready{waited}"
+        if rule:
+            problem = rule.problem(where, node=self.node)
+            cause, next_step = f"{where}: {problem.what}{state}.", problem.next_step
         else:
-            cause = f"{self.unit} on {self.node} did not become ready{waited}{state}."
+            cause = f"{where}{state}."
             next_step = (
                 f"See on the host: journalctl -u {self.unit} -n 100; its last lines are in this result (facts.journal)."
             )
-        raise PlatformError(
-            cause, next_step=next_step, facts={"journal": lines, "source": known.source if known else ""}
-        )
+        raise PlatformError(cause, next_step=next_step, facts={"journal": lines, "source": rule.source if rule else ""})
 
     def _works(self) -> bool:
         try:

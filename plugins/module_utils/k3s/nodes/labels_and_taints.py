@@ -27,7 +27,7 @@ ATTEMPTS = 5
 
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    """The module `k3s_nodes`: its options to its result."""
+    """The module `k3s_node_labels`: its options to its result."""
     return Nodes(host_kubectl(parameters["k3s_program"])).reconcile(
         parameters["nodes"], wait_ready=parameters["wait_ready"], check_mode=check_mode
     )
@@ -104,7 +104,7 @@ class Nodes:
                 return "(not registered yet)\n", _shown(desired({"metadata": {"name": name}, "spec": {}}, entry))
             raise NotFound(
                 f"There is no node {name} in the cluster.",
-                next_step="Let it join first: run site.yml; or correct its name.",
+                next_step="Let it join first: run ansible-playbook wasmfaas.platform.site; or correct its name.",
             )
         for attempt in range(1, ATTEMPTS + 1):
             after = desired(node, entry)

@@ -10,61 +10,39 @@ k3s removes the etcd member when the Node is deleted, and keeps the Node until t
 
 from __future__ import annotations
 
-import re
-import socket
 import time
 import typing as t
 
 from ...errors import PlatformError
 from ...host.waiting import wait_for
-from ...kubernetes.kubectl import ApiProblem, Kubectl, NotFound, host_kubectl
+from ...kubernetes.kubectl import ApiProblem, Kubectl, NotFound
 from . import node_state
-
-BLOCKED = re.compile(r'error when evicting pods?/"(?P<pod>[^"]+)" -n "(?P<namespace>[^"]+)"[^:]*: (?P<why>.+)')
-UNMANAGED = re.compile(
-    r"cannot delete .*?(?:no controller|declare no controller)[^:]*: (?P<pods>[^\n]+?)(?:, continuing command\.*)?$",
-    re.IGNORECASE | re.MULTILINE,
-)
-BUDGET = "disruption budget"
-MARGIN_SECONDS = 30
-
-
-def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    """The module `k3s_node_removal`: its options to its result."""
-    program, drain = parameters["k3s_program"], parameters["drain_timeout"]
-    removal = Removal(
-        host_kubectl(program),
-        host_kubectl(program, seconds=drain + MARGIN_SECONDS),
-        this_node=parameters.get("this_node") or socket.gethostname().lower(),
-        drain_timeout=drain,
-        force=parameters["force"],
-        delete_unmanaged_pods=parameters["delete_unmanaged_pods"],
-        wait=parameters["wait"],
-    )
-    return removal.remove(parameters["nodes"], check_mode=check_mode)
+from .drain import Drain
 
 
 class Removal:
-    """How nodes are removed: the options of the module. `patient` is for commands that take as long as a drain."""
+    """How nodes are removed.
+
+    Args:
+        this_node: name of the node whose API server is used, which cannot remove itself.
+        force: whether nodes that are not alive are removed, without a drain.
+        wait: seconds until a deleted Node must be gone.
+    """
 
     def __init__(
         self,
         kubectl: Kubectl,
-        patient: Kubectl,
+        drain: Drain,
         *,
         this_node: str = "",
-        drain_timeout: float = 300,
         force: bool = False,
-        delete_unmanaged_pods: bool = False,
         wait: float = 120,
         sleep: t.Callable[[float], None] = time.sleep,
     ) -> None:
         self._kubectl = kubectl
-        self._patient = patient
+        self._drain = drain
         self._this_node = this_node
-        self._drain_timeout = drain_timeout
         self._force = force
-        self._delete_unmanaged_pods = delete_unmanaged_pods
         self._wait = wait
         self._sleep = sleep
 
@@ -89,7 +67,7 @@ class Removal:
         for name in present:
             if not check_mode:
                 if node_state.is_alive(nodes[name]) or not self._force:
-                    self.drain(nodes[name])
+                    self._drain.drain(nodes[name])
                 self._delete(nodes[name])
         forgotten = [name for name in dict.fromkeys(names) if self._forget_password(name, check_mode)]
         return {"changed": bool(present or forgotten), "removed": present, "forgotten": forgotten}
@@ -103,91 +81,6 @@ class Removal:
                 next_step="Bring the host back and run it again; or, if it is gone for good, remove it without "
                 "moving its pods: -e force=true.",
             )
-
-    def drain(self, node: node_state.Node) -> None:
-        """Move its pods away; where that does not work, it takes pods again.
-
-        Raises:
-            PlatformError: who keeps the node from being drained, and why.
-        """
-        name = node_state.name_of(node)
-        cordoned = bool((node.get("spec") or {}).get("unschedulable"))
-        # No budget is overridden: kubectl asks for evictions until the time is over.
-        arguments = [
-            "drain",
-            name,
-            "--ignore-daemonsets",
-            "--delete-emptydir-data",
-            f"--timeout={int(self._drain_timeout)}s",
-        ]
-        completed = self._patient.completed([*arguments, *(["--force"] if self._delete_unmanaged_pods else [])])
-        if completed.exit_code == 0:
-            return
-        if not cordoned:
-            self._kubectl.completed(["uncordon", name])
-        raise self._blocked(name, f"{completed.output}\n{completed.error}")
-
-    def _blocked(self, name: str, said: str) -> PlatformError:
-        """Who keeps the node from being drained."""
-        unmanaged = UNMANAGED.search(said)
-        if unmanaged:
-            return PlatformError(
-                f"{name} was not drained: no controller would start these pods again elsewhere: "
-                f"{unmanaged['pods'].strip()}.",
-                next_step="Delete them yourself, or let them be deleted: -e delete_unmanaged_pods=true.",
-            )
-        reasons: dict[tuple[str, str], str] = {}
-        for match in BLOCKED.finditer(said):
-            # The first one tells why; the last only that the time is over.
-            reasons.setdefault((match["namespace"], match["pod"]), match["why"])
-        kept = {pod: why for pod, why in reasons.items() if self._still_on(pod, name)}
-        if not kept:
-            last = said.strip().splitlines()[-1] if said.strip() else "kubectl drain said nothing"
-            return PlatformError(
-                f"{name} was not drained in {self._drain_timeout:g} s: {last}",
-                next_step=f"See what is still there: k3s kubectl get pods -A --field-selector spec.nodeName={name}; "
-                "allow more time, and run it again.",
-            )
-        texts = [
-            f"{namespace}/{pod}{self._budgets(namespace, pod)}" if BUDGET in why else f"{namespace}/{pod} ({why})"
-            for (namespace, pod), why in kept.items()
-        ]
-        return PlatformError(
-            f"{name} was not drained in {self._drain_timeout:g} s, and takes pods again; these could not be moved: "
-            f"{'; '.join(texts)}.",
-            next_step="Give that application one more replica elsewhere, or relax its PodDisruptionBudget while the "
-            "node goes, and run it again.",
-            facts={"blocked": [f"{namespace}/{pod}" for namespace, pod in kept]},
-        )
-
-    def _still_on(self, pod: tuple[str, str], node: str) -> bool:
-        try:
-            return bool(self._kubectl.get(f"/api/v1/namespaces/{pod[0]}/pods/{pod[1]}")["spec"].get("nodeName") == node)
-        except NotFound:
-            return False
-        except ApiProblem:
-            return True
-
-    def _budgets(self, namespace: str, pod: str) -> str:
-        """The budgets that keep a pod, as a text in brackets."""
-        try:
-            labels = self._kubectl.get(f"/api/v1/namespaces/{namespace}/pods/{pod}")["metadata"].get("labels") or {}
-            budgets = (
-                self._kubectl.get(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets").get("items") or []
-            )
-        except ApiProblem:
-            return " (a PodDisruptionBudget keeps it)"
-        found = []
-        for budget in budgets:
-            status = budget.get("status") or {}
-            if selects(budget["spec"].get("selector"), labels) and not status.get("disruptionsAllowed"):
-                need, have = status.get("desiredHealthy", "?"), status.get("currentHealthy", "?")
-                found.append(f"{namespace}/{budget['metadata']['name']}, which wants {need} healthy and has {have}")
-        return (
-            f" (kept by the PodDisruptionBudget {' and '.join(found)})"
-            if found
-            else " (a PodDisruptionBudget keeps it)"
-        )
 
     def _delete(self, node: node_state.Node) -> None:
         name, uid = node_state.name_of(node), node["metadata"].get("uid")
@@ -252,7 +145,8 @@ def check_quorum(nodes: list[node_state.Node], names: list[str]) -> None:
         if not names_left or (name in ill and not healthy):
             raise PlatformError(
                 f"{name} is the last server: without it there is no cluster. Nothing was changed.",
-                next_step="Add another server first; to take the whole cluster down, use reset.yml.",
+                next_step="Add another server first; to take the whole cluster down, use ansible-playbook "
+                "wasmfaas.platform.reset.",
             )
         if name not in ill and len(healthy) < len(names_left) // 2 + 1:
             others = [ill[other] for other in sorted(names_left & set(ill))]
@@ -264,23 +158,3 @@ def check_quorum(nodes: list[node_state.Node], names: list[str]) -> None:
                 "a server; then run it again.",
                 facts={"members": sorted(names_left), "healthy": sorted(healthy)},
             )
-
-
-def selects(selector: dict[str, t.Any] | None, labels: dict[str, str]) -> bool:
-    """Whether a label selector of the API matches; of a PodDisruptionBudget (policy/v1), an empty one selects all and a
-    missing one none."""
-    if selector is None:
-        return False
-    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        return False
-    for expression in selector.get("matchExpressions") or []:
-        key, operator, values = expression["key"], expression["operator"], expression.get("values") or []
-        matched = {
-            "In": labels.get(key) in values,
-            "NotIn": labels.get(key) not in values,
-            "Exists": key in labels,
-            "DoesNotExist": key not in labels,
-        }
-        if not matched.get(operator, False):
-            return False
-    return True

@@ -14,11 +14,11 @@ import dataclasses
 import difflib
 import typing as t
 
+from ...problems import Problem, raise_if_any
 from .. import version
 from ..recovery.restore import RESET
 from .cluster_plan import KEEP_OUT
-from .hosts import Host, is_elastic
-from .problems import Problem, raise_if_any
+from .hosts import Host, is_autoscaled
 
 Result = dict[str, t.Any]
 
@@ -55,7 +55,7 @@ class Cluster:
             "api_host": first.name if first else "",
             "api_node": first.node_name if first else "",
             "version": str(first.k3s.get("version_running") or first.k3s.get("version") or "") if first else "",
-            "nodes": self.node_names,
+            "node_names": self.node_names,
             "servers": [host.name for host in self.servers if host.known],
             "unreachable_hosts": [host.name for host in self.hosts if host.unreachable],
             "messages": [],
@@ -81,8 +81,8 @@ def no_live_server(cluster: Cluster) -> list[Problem]:
         f"{host.name} {host.unreachable or host.k3s.get('service') or 'unknown'}" for host in cluster.servers
     )
     fix = (
-        "run site.yml, which starts a stopped cluster; doctor.yml says more; without a majority of the servers, "
-        "restore.yml or a new member"
+        "run ansible-playbook wasmfaas.platform.site, which starts a stopped cluster; wasmfaas.platform.doctor says "
+        "more; without a majority of the servers, ansible-playbook wasmfaas.platform.restore or a new member"
     )
     return [Problem("", f"no server of the cluster answers ({found})", fix)]
 
@@ -101,7 +101,7 @@ def change_all(cluster: Cluster) -> Result:
                 Problem(
                     host.name,
                     f"it cannot be reached ({host.unreachable})",
-                    "bring it back, or remove it with remove-node.yml -e force=true",
+                    "bring it back, or remove it with ansible-playbook wasmfaas.platform.remove_node -e force=true",
                 )
             )
         elif not host.in_play:
@@ -115,7 +115,9 @@ def change_all(cluster: Cluster) -> Result:
         elif cluster.live and host.node_name not in ready:
             problems.append(
                 Problem(
-                    host.name, f"the cluster has no node {host.node_name}", "run site.yml first, it lets the host join"
+                    host.name,
+                    f"the cluster has no node {host.node_name}",
+                    "run ansible-playbook wasmfaas.platform.site first, it lets the host join",
                 )
             )
         elif cluster.live and not ready[host.node_name].get("ready"):
@@ -123,19 +125,20 @@ def change_all(cluster: Cluster) -> Result:
                 Problem(
                     host.name,
                     "its node is not Ready",
-                    "doctor.yml says why; or remove it with remove-node.yml -e force=true",
+                    "wasmfaas.platform.doctor says why; or remove it with ansible-playbook "
+                    "wasmfaas.platform.remove_node -e force=true",
                 )
             )
         elif cluster.live and (ill := ready[host.node_name].get("member_problem")):
-            fix = "doctor.yml says why; or remove it with remove-node.yml"
+            fix = "wasmfaas.platform.doctor says why; or remove it with ansible-playbook wasmfaas.platform.remove_node"
             problems.append(Problem(host.name, f"its etcd member is not healthy ({ill})", fix))
     missing = sorted(
-        name for name in set(ready) - {host.node_name for host in cluster.hosts} if not is_elastic(ready[name])
+        name for name in set(ready) - {host.node_name for host in cluster.hosts} if not is_autoscaled(ready[name])
     )
     if missing:
         fix = (
-            "add the hosts, and clean with remove-node.yml those that were removed and came back; or remove the "
-            "nodes with site.yml -e prune=true"
+            "add the hosts, and clean with ansible-playbook wasmfaas.platform.remove_node those that were removed and "
+            "came back; or remove the nodes with ansible-playbook wasmfaas.platform.site -e prune=true"
         )
         problems.append(Problem("", f"no host of the inventory has the nodes {', '.join(missing)}", fix))
     raise_if_any(problems)
@@ -177,7 +180,7 @@ def remove(cluster: Cluster, names: t.Sequence[str], *, keep_hosts: bool = False
             )
     staying = [host for host in cluster.live if host.name not in {leaving.name for leaving in hosts}]
     if cluster.live and hosts and not staying:
-        fix = "add another server first; to take the whole cluster down, use reset.yml"
+        fix = "add another server first; to take the whole cluster down, use ansible-playbook wasmfaas.platform.reset"
         problems.append(Problem("", "no living server would be left", fix))
     raise_if_any(problems)
     result = Cluster([*staying, *(host for host in cluster.hosts if host not in staying)]).common()
@@ -228,7 +231,7 @@ def reset(cluster: Cluster, confirmed: str) -> Result:
                 Problem(
                     host.name,
                     "--limit leaves it out, but a cluster is reset as a whole",
-                    "run it without --limit; for single nodes use remove-node.yml",
+                    "run it without --limit; for single nodes use ansible-playbook wasmfaas.platform.remove_node",
                 )
             )
     raise_if_any(problems)
@@ -326,8 +329,8 @@ def restore_problems(host: Host, needed: str) -> list[Problem]:
             Problem(
                 host.name,
                 "k3s is not installed there",
-                "run site.yml with these hosts first: it installs k3s and makes an empty cluster, which is then "
-                "replaced",
+                "run ansible-playbook wasmfaas.platform.site with these hosts first: it installs k3s and makes an "
+                "empty cluster, which is then replaced",
             )
         ]
     if version.is_version(own) and version.is_version(needed):
@@ -339,8 +342,9 @@ def restore_problems(host: Host, needed: str) -> list[Problem]:
                 Problem(
                     host.name,
                     what,
-                    f"set k3s_version to {needed} and run upgrade.yml or, where the cluster is lost, reset.yml and "
-                    "site.yml first",
+                    f"set k3s_version to {needed} and run ansible-playbook wasmfaas.platform.upgrade or, where the "
+                    "cluster is lost, ansible-playbook wasmfaas.platform.reset and ansible-playbook "
+                    "wasmfaas.platform.site first",
                 )
             ]
         if (mine.major, mine.minor) > (theirs.major, theirs.minor + 1):

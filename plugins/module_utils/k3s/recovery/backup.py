@@ -164,7 +164,7 @@ def read(path: str) -> Backup:
     except FileNotFoundError as error:
         raise PlatformError(
             f"{path} is no backup: there is no {METADATA} in it.",
-            next_step="Give a folder that backup.yml made, as -e backup=FOLDER.",
+            next_step="Give a folder that wasmfaas.platform.backup made, as -e backup=FOLDER.",
         ) from error
     except OSError as error:
         raise PlatformError(
@@ -219,7 +219,8 @@ def find(name: str, directory: str) -> Backup:
         if not backups:
             raise PlatformError(
                 f"There is no backup in {directory}.",
-                next_step="Make one with backup.yml, or name its folder with -e backup=FOLDER.",
+                next_step="Make one with ansible-playbook wasmfaas.platform.backup, or name its folder with -e "
+                "backup=FOLDER.",
             )
         return backups[0]
     given = Path(name).expanduser()
@@ -242,7 +243,7 @@ def prune(directory: str, keep: int, authority: str) -> list[str]:
 def described(
     taken: dict[str, t.Any], *, node: str, nodes: t.Sequence[str], config: t.Mapping[str, t.Any]
 ) -> dict[str, t.Any]:
-    """The metadata for a result of the module k3s_snapshot; `config` is the server's config.yaml."""
+    """The metadata for what `snapshot.run` returned on the server; `config` is the server's config.yaml."""
     snapshot = taken["snapshot"]
     return {
         "version": taken["version"],
@@ -284,8 +285,8 @@ def now() -> float:
     return datetime.datetime.now(datetime.timezone.utc).timestamp()
 
 
-def inform(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    """What the module k3s_backup_info does; its documentation says what the parameters and the result mean."""
-    found = find(params["backup"], params["directory"])
+def run(parameters: dict[str, t.Any], _check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
+    """The module `k3s_backup_info`: its options to its result."""
+    found = find(parameters["backup"], parameters["directory"])
     verify(found)
     return {"changed": False, "backup": found.described(), "summary": summary(found)}

@@ -16,8 +16,7 @@ from ..host import certificates
 
 Kubeconfig = dict[str, t.Any]
 KINDS = ("clusters", "users", "contexts")
-RENEWAL_SECONDS = 120 * 86400
-"""k3s makes those anew that end within 120 days, when it starts (k3s docs, cli/certificate.md)."""
+RENEWAL_SECONDS = certificates.RENEWAL_DAYS * 86400
 
 
 def for_controller(server_kubeconfig: str, *, name: str, server: str) -> Kubeconfig:

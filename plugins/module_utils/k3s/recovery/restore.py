@@ -121,7 +121,7 @@ def reset(
             return True
         raise PlatformError(
             "k3s runs on this host; a running server cannot be reset.",
-            next_step="Run restore.yml again: its first step stops all servers.",
+            next_step="Run ansible-playbook wasmfaas.platform.restore again: its first step stops all servers.",
         )
     if os.path.isabs(snapshot) and expected_sha256 and not check_mode:
         compare(snapshot, expected_sha256)
@@ -164,7 +164,7 @@ def clear(identity: str, *, authority: str = "", is_inactive: Inactive = inactiv
     if not is_inactive(paths.SERVER_UNIT):
         raise PlatformError(
             "k3s runs on this host; the database of a running server cannot be taken away.",
-            next_step="Run restore.yml again: its first step stops all servers.",
+            next_step="Run ansible-playbook wasmfaas.platform.restore again: its first step stops all servers.",
         )
     put_aside_another_cluster(authority)
     if os.path.isdir(DATABASE):
@@ -269,13 +269,13 @@ def compare(path: str, expected_sha256: str) -> None:
     except OSError as error:
         raise PlatformError(
             f"{path} cannot be read on this host: {error.strerror}.",
-            next_step="Run restore.yml again: it transfers the snapshot.",
+            next_step="Run ansible-playbook wasmfaas.platform.restore again: it transfers the snapshot.",
         ) from error
     if digest != expected_sha256:
         raise PlatformError(
             f"{path} on this host is not the snapshot: its sha256 is {digest}, it must be {expected_sha256}.",
-            next_step="Run restore.yml again: it transfers the snapshot anew. If it happens again, look at the disk "
-            "of that host.",
+            next_step="Run ansible-playbook wasmfaas.platform.restore again: it transfers the snapshot anew. If it "
+            "happens again, look at the disk of that host.",
         )
 
 
@@ -347,26 +347,26 @@ def what_to_do(completed: Completed) -> str:
     if completed.exit_code == TIMED_OUT:
         return (
             "Look at the disk of that host, or give it longer with -e restore_timeout=SECONDS; then run "
-            "restore.yml again."
+            "ansible-playbook wasmfaas.platform.restore again."
         )
     if "token" in said or "decrypt" in said or "cipher" in said or "passphrase" in said:
         return (
             "The token is not that of the time of the snapshot: use the one in the same backup, and run "
-            "restore.yml again."
+            "ansible-playbook wasmfaas.platform.restore again."
         )
     if "no space left" in said:
         return (
             "Free space below /var/lib/rancher on that host (server/db/etcd-old-* are databases of earlier "
-            "restores), and run restore.yml again."
+            "restores), and run ansible-playbook wasmfaas.platform.restore again."
         )
     if "s3" in said or "bucket" in said:
         return (
             "Check the etcd-s3-* keys in k3s_server_config, and that the snapshot is in the bucket; then run "
-            "restore.yml again."
+            "ansible-playbook wasmfaas.platform.restore again."
         )
     return (
         "See the output of the task; the databases of the other servers are still there. Use another backup, or "
-        "run restore.yml again."
+        "run ansible-playbook wasmfaas.platform.restore again."
     )
 
 

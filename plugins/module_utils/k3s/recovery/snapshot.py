@@ -24,7 +24,6 @@ from ...host.commands import TIMED_OUT, Completed, run_command
 from .. import paths
 
 DIRECTORY = f"{paths.SERVER_DIRECTORY}/db/snapshots"
-SERVER_TOKEN = f"{paths.SERVER_DIRECTORY}/token"
 SERVER_CA = f"{paths.SERVER_DIRECTORY}/tls/server-ca.crt"
 STAGING = "/var/tmp"  # noqa: S108 (a folder with an unguessable name is made in it)
 STAGED_PREFIX = "wasmfaas-snapshot-"
@@ -159,17 +158,6 @@ def sha256(path: str) -> str:
     return digest.hexdigest()
 
 
-def password(token: str) -> str:
-    """The password of a token in any form: `K10<CA hash>::server:<password>`, `server:<password>` or the password alone
-    (k3s docs, cli/token.md)."""
-    credentials = token.strip()
-    match = re.fullmatch(r"K10[0-9a-f]*::(.*)", credentials)
-    if match:
-        credentials = match[1]
-        return credentials.split(":", 1)[1] if ":" in credentials else credentials
-    return credentials[len("server:") :] if credentials.startswith("server:") else credentials
-
-
 def authority_digest(path: str = SERVER_CA) -> str:
     """SHA-256 of the cluster's certificate authority, as in a token's secure form; empty where there is none yet."""
     try:
@@ -209,19 +197,29 @@ def what_to_do(completed: Completed) -> str:
     if "s3" in said or "bucket" in said:
         return "Check the etcd-s3-* keys in k3s_server_config, and that the host reaches the bucket."
     if "connection refused" in said or "not ready" in said or "503" in said:
-        return "The server is not up: see `journalctl -u k3s -n 50` there, and run site.yml first."
+        return (
+            "The server is not up: see `journalctl -u k3s -n 50` there, and run ansible-playbook "
+            "wasmfaas.platform.site first."
+        )
     return "See `journalctl -u k3s -n 50` on that host."
 
 
-def take(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    """What the module k3s_snapshot does; its documentation says what the parameters and the result mean."""
-    name, keep, directory = params["name"], params["keep"], params["directory"] or ""
+def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
+    """The host's half of the module `k3s_backup`: takes a snapshot, and says where its action finds what it transfers.
+
+    Returns:
+        `snapshot`, `removed_snapshots`, `version` (of k3s), `authority` (see authority_digest), `staged` (the directory
+        of `stage`, empty without one) and `files` (paths by what they are, named as in a backup).
+    """
+    name, keep, directory = parameters["name"], parameters["keep_on_server"], parameters["snapshot_directory"] or ""
     if NAME.fullmatch(name) is None:
         raise PlatformError(
             f"{name!r} cannot be the name of a snapshot.", next_step="Use lower-case letters, digits, dots and hyphens."
         )
     if keep < 0:
-        raise PlatformError(f"keep is {keep}.", next_step="Give the number of snapshots to keep, or 0 to keep all.")
+        raise PlatformError(
+            f"keep_on_server is {keep}.", next_step="Give the number of snapshots to keep, or 0 to keep all."
+        )
     if not os.path.isdir(paths.ETCD_DIRECTORY):
         raise PlatformError(
             f"There is no etcd on this host: {paths.ETCD_DIRECTORY} does not exist.",
@@ -229,19 +227,19 @@ def take(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[s
         )
     facts: dict[str, t.Any] = {"version": version(), "authority": authority_digest()}
     if check_mode:
-        return {"changed": True, "snapshot": {}, "staged": "", "files": {}, "removed": [], **facts}
+        return {"changed": True, "snapshot": {}, "staged": "", "files": {}, "removed_snapshots": [], **facts}
     remove_staged()
-    saved = save(name, directory=directory, seconds=params["timeout"])
+    saved = save(name, directory=directory, seconds=parameters["timeout"])
     digest = sha256(saved.path)
     # Only after the new one is there and readable.
-    removed = prune(name, keep, directory=directory, seconds=params["timeout"]) if keep else []
+    removed = prune(name, keep, directory=directory, seconds=parameters["timeout"]) if keep else []
     files = {
         "snapshot": saved.path,
-        "server-token": SERVER_TOKEN,
+        "server-token": paths.SERVER_TOKEN,
         "agent-token": f"{paths.SERVER_DIRECTORY}/agent-token",
     }
     files = {what: path for what, path in files.items() if os.path.exists(path)}
-    staged = stage(files, params["stage_for"]) if params["stage_for"] else ""
+    staged = stage(files, parameters["stage_for"]) if parameters["stage_for"] else ""
     if staged:
         files = {what: f"{staged}/{what}" for what in files}
     described = {
@@ -251,7 +249,14 @@ def take(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[s
         "sha256": digest,
         "created": moment(saved.created),
     }
-    return {"changed": True, "snapshot": described, "staged": staged, "files": files, "removed": removed, **facts}
+    return {
+        "changed": True,
+        "snapshot": described,
+        "staged": staged,
+        "files": files,
+        "removed_snapshots": removed,
+        **facts,
+    }
 
 
 def stage(files: dict[str, str], user: str, *, parent: str = STAGING) -> str:

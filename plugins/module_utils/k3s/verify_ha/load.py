@@ -39,7 +39,10 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
     if state == "absent":
         return {"changed": remove(directory)}
     if not os.path.isdir(directory):
-        raise PlatformError("No load was started on this host.", next_step="Run verify-ha.yml from its beginning.")
+        raise PlatformError(
+            "No load was started on this host.",
+            next_step="Run ansible-playbook wasmfaas.platform.verify_ha from its beginning.",
+        )
     if state == "marked":
         mark(directory, parameters["phase"], parameters["event"])
         return {"changed": False}

@@ -24,9 +24,9 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.deploy_
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.model import Manifest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.model import (
+    DesiredFunction,
     Difference,
     LiveFunction,
-    WantedFunction,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.stages import Stages
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import parse_registry
@@ -95,7 +95,7 @@ class TargetStub:
 
     def __init__(self) -> None:
         self.function: LiveFunction | None = None
-        self.wanted: WantedFunction | None = None
+        self.desired: DesiredFunction | None = None
         self.calls: list[str] = []
         self.checked = False
         self.shim = "0.25.1"
@@ -110,26 +110,26 @@ class TargetStub:
     def shim_version(self) -> str:
         return self.shim
 
-    def check(self, wanted: WantedFunction) -> None:
+    def check(self, desired: DesiredFunction) -> None:
         self.checked = True
 
-    def difference(self, wanted: WantedFunction) -> Difference:
-        before = {} if self.wanted is None else {"image": self.wanted.image, "variables": self.wanted.variables.plain}
-        return Difference(
-            before, {"image": wanted.image or "<known after the build>", "variables": wanted.variables.plain}
-        )
+    def difference(self, desired: DesiredFunction) -> Difference:
+        now = self.desired
+        before = {} if now is None else {"image": now.image, "variables": now.variables.plain}
+        after = {"image": desired.image or "<known after the build>", "variables": desired.variables.plain}
+        return Difference(before, after)
 
-    def deploy(self, wanted: WantedFunction) -> LiveFunction:
+    def deploy(self, desired: DesiredFunction) -> LiveFunction:
         self.calls.append("deploy")
         for error in [self.error] if self.error else []:
             raise error
-        self.wanted = wanted
+        self.desired = desired
         self.function = LiveFunction(
-            wanted.name, wanted.namespace, wanted.source_digest, wanted.image, "http://hello", "ready"
+            desired.name, desired.namespace, desired.source_digest, desired.image, "http://hello", "ready"
         )
         return self.function
 
-    def ensure_answers(self, wanted: WantedFunction) -> LiveFunction:
+    def ensure_answers(self, desired: DesiredFunction) -> LiveFunction:
         self.calls.append("ensure_answers")
         assert self.function is not None
         return self.function
@@ -184,8 +184,8 @@ def test_first_deployment_builds_pushes_and_deploys_by_digest(
     assert result.changed
     assert (result.name, result.namespace, result.url) == ("hello", "user1", "http://hello")
     assert result.image == f"oci:{tmp_path / 'registry'}:hello@{result.digest}"
-    assert target.wanted is not None and target.wanted.image == result.image
-    assert target.wanted.source_digest == result.source_digest
+    assert target.desired is not None and target.desired.image == result.image
+    assert target.desired.source_digest == result.source_digest
     assert list(stages.seconds)[:2] == ["manifest", "source_digest"]
     assert {"live_state", "registry", "build", "compatibility", "artifact"} <= set(stages.seconds)
     assert (tmp_path / "logs" / "user1" / "hello.build.log").read_text().startswith("$ cp prepared.wasm")
@@ -231,7 +231,7 @@ def test_changed_settings_are_deployed_without_a_build(deploy: Deploy, target: T
     result = deploy(variables={"greeting": "hello"})
     assert result.changed
     assert result.before["variables"] == {} and result.after["variables"] == {"greeting": "hello"}
-    assert target.wanted is not None and target.wanted.variables.plain == {"greeting": "hello"}
+    assert target.desired is not None and target.desired.variables.plain == {"greeting": "hello"}
     assert builds(tmp_path) == 1
 
 
@@ -391,8 +391,8 @@ def test_target_that_needs_the_artifact_gets_it_from_the_disk(
     first = deploy()
     target.function = None
     again = deploy()
-    assert target.wanted is not None and target.wanted.artifact is not None
-    assert target.wanted.artifact.digest == first.digest == again.digest
+    assert target.desired is not None and target.desired.artifact is not None
+    assert target.desired.artifact.digest == first.digest == again.digest
     assert builds(tmp_path) == 1
     for blob in (tmp_path / "registry" / "blobs" / "sha256").iterdir():
         blob.unlink()
@@ -404,7 +404,7 @@ def test_target_that_needs_the_artifact_gets_it_from_the_disk(
 def test_build_that_fails_with_exit_code_0_deploys_nothing(deploy: Deploy, target: TargetStub, folder: Path) -> None:
     """The Wasm of the build before lies there still."""
     first = deploy()
-    target.wanted = None
+    target.desired = None
     manifest = (folder / "spin.toml").read_text()
     (folder / "spin.toml").write_text(manifest.replace("cp prepared.wasm app.wasm", "echo SyntaxError >&2"))
     with pytest.raises(
@@ -412,7 +412,7 @@ def test_build_that_fails_with_exit_code_0_deploys_nothing(deploy: Deploy, targe
     ) as caught:
         deploy()
     assert caught.value.stage == "build"
-    assert target.wanted is None
+    assert target.desired is None
     (folder / "spin.toml").write_text(manifest)
     assert deploy(registry="another").digest == first.digest
 

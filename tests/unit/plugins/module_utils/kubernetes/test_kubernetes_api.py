@@ -14,7 +14,12 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.host.commands import TIMED_OUT, Completed, run_command
 from ansible_collections.wasmfaas.platform.plugins.module_utils.host.waiting import wait_for
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.nodes import labels_and_taints, node_state, removal
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.nodes import (
+    drain,
+    labels_and_taints,
+    node_state,
+    removal,
+)
 from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes import objects
 from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.kubectl import (
     ApiProblem,
@@ -201,7 +206,7 @@ def test_agents_are_no_members() -> None:
     ],
 )
 def test_selectors(selector: dict[str, t.Any] | None, labels: dict[str, str], selected: bool) -> None:
-    assert removal.selects(selector, labels) is selected
+    assert drain.selects(selector, labels) is selected
 
 
 # What kubectl says

@@ -21,7 +21,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import 
 from ansible_collections.wasmfaas.platform.plugins.modules import registry_access as module
 from cryptography import x509
 
-WANTED = registry_access.Wanted("", ("192.0.2.11", "192.0.2.12", "192.0.2.13"), 30500, "functions", 1825)
+WANTED = registry_access.DesiredAccess("", ("192.0.2.11", "192.0.2.12", "192.0.2.13"), 30500, "functions", 1825)
 NOW = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.UTC)
 
 
@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def ensure(
-    path: Path, wanted: registry_access.Wanted = WANTED, stored: str = "", *, check_mode: bool = False
+    path: Path, wanted: registry_access.DesiredAccess = WANTED, stored: str = "", *, check_mode: bool = False
 ) -> tuple[bool, registry_access.Access]:
     return registry_access.ensure(path, stored, wanted, check_mode=check_mode)
 

@@ -20,7 +20,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifes
     Manifest,
     Trigger,
 )
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.model import WantedFunction
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.model import DesiredFunction
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.variables import VariableValues
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import Conflict, MissingKind
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
@@ -37,7 +37,7 @@ IMAGE = "registry.example/functions/hello@sha256:" + "1" * 64
 SOURCE = "sha256:" + "a" * 64
 
 
-def make_wanted(**changes: t.Any) -> WantedFunction:
+def make_desired(**changes: t.Any) -> DesiredFunction:
     trigger = changes.pop("trigger", "http")
     manifest = Manifest(
         Path("/p/spin.toml"),
@@ -45,16 +45,16 @@ def make_wanted(**changes: t.Any) -> WantedFunction:
         (Trigger("t", trigger, "c", {}),),
         {"c": Component(id="c", source=LocalSource("c.wasm"))},
     )
-    function = WantedFunction("hello", "user1", SOURCE, IMAGE, manifest, VariableValues({}, {}))
+    function = DesiredFunction("hello", "user1", SOURCE, IMAGE, manifest, VariableValues({}, {}))
     if "plain" in changes or "secret" in changes:
         changes["variables"] = VariableValues(changes.pop("plain", {}), changes.pop("secret", {}))
     return dataclasses.replace(function, **changes)
 
 
 @pytest.fixture
-def wanted() -> collections.abc.Callable[..., WantedFunction]:
+def desired() -> collections.abc.Callable[..., DesiredFunction]:
     """Makes the function hello in namespace user1; keywords change parts of it."""
-    return make_wanted
+    return make_desired
 
 
 def raise_(error: Exception) -> t.NoReturn:

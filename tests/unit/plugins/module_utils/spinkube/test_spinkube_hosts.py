@@ -11,8 +11,9 @@ import typing as t
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.stages import Stages
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import target as module
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import answers
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import Forbidden
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.cluster_function import ClusterFunction
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import GATEWAY, HTTP_ROUTE
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.settings import ClusterSettings
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.target import ClusterTarget
@@ -31,7 +32,7 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         if not timeout_seconds:
             raise PlatformError(f"{url} can't be reached.", next_step="x")
 
-    monkeypatch.setattr(module, "probe", probe)
+    monkeypatch.setattr(answers, "probe", probe)
     return calls
 
 
@@ -60,7 +61,7 @@ def route(
 
 
 def target(api: t.Any, settings: ClusterSettings = SETTINGS) -> ClusterTarget:
-    return ClusterTarget(api, "user1", "hello", settings, Stages())
+    return ClusterTarget(ClusterFunction(api, "user1", "hello", settings, Stages()))
 
 
 @pytest.mark.parametrize(
@@ -72,10 +73,10 @@ def target(api: t.Any, settings: ClusterSettings = SETTINGS) -> ClusterTarget:
     ],
 )
 def test_host_that_somebody_has_is_refused_before_anything_changes(
-    api: t.Any, wanted: t.Any, taken: dict[str, t.Any]
+    api: t.Any, desired: t.Any, taken: dict[str, t.Any]
 ) -> None:
     api.put(HTTP_ROUTE, taken)
-    for act in (lambda: target(api).check(wanted()), lambda: target(api).deploy(wanted())):
+    for act in (lambda: target(api).check(desired()), lambda: target(api).deploy(desired())):
         with pytest.raises(
             PlatformError, match=r"the host www\.example\.com is taken by the HTTPRoute user\d/shop\."
         ) as caught:
@@ -95,13 +96,13 @@ def test_host_that_somebody_has_is_refused_before_anything_changes(
     ],
     ids=["another host", "a wildcard, which gives way", "all hosts", "another gateway", "a route of the owner"],
 )
-def test_host_that_is_free(api: t.Any, wanted: t.Any, other: dict[str, t.Any]) -> None:
+def test_host_that_is_free(api: t.Any, desired: t.Any, other: dict[str, t.Any]) -> None:
     api.put(HTTP_ROUTE, other)
-    assert target(api).deploy(wanted()).status == "ready"
+    assert target(api).deploy(desired()).status == "ready"
 
 
-def test_function_that_has_its_host_asks_nobody(api: t.Any, wanted: t.Any) -> None:
-    target(api).deploy(wanted())
+def test_function_that_has_its_host_asks_nobody(api: t.Any, desired: t.Any) -> None:
+    target(api).deploy(desired())
     api.put(HTTP_ROUTE, route("user2", "www.example.com"))
     original = api.list
 
@@ -110,14 +111,14 @@ def test_function_that_has_its_host_asks_nobody(api: t.Any, wanted: t.Any) -> No
         return original(kind, namespace, **more)
 
     api.list = listed
-    assert target(api, dataclasses.replace(SETTINGS, replicas=2)).deploy(wanted()).status == "ready"
+    assert target(api, dataclasses.replace(SETTINGS, replicas=2)).deploy(desired()).status == "ready"
 
 
-def test_host_that_was_taken_over_is_refused_when_it_changes(api: t.Any, wanted: t.Any) -> None:
-    target(api, dataclasses.replace(SETTINGS, hostname="a.example.com")).deploy(wanted())
+def test_host_that_was_taken_over_is_refused_when_it_changes(api: t.Any, desired: t.Any) -> None:
+    target(api, dataclasses.replace(SETTINGS, hostname="a.example.com")).deploy(desired())
     api.put(HTTP_ROUTE, route("user2", "www.example.com"))
     with pytest.raises(PlatformError, match="is taken"):
-        target(api).deploy(wanted())
+        target(api).deploy(desired())
 
 
 # Without the right to see all
@@ -136,18 +137,18 @@ def tenant(api: t.Any) -> t.Any:
     return api
 
 
-def test_tenant_sees_his_own_routes_and_calls_the_host_once(tenant: t.Any, wanted: t.Any, probed: list[float]) -> None:
-    assert target(tenant).deploy(wanted()).status == "ready"
+def test_tenant_sees_his_own_routes_and_calls_the_host_once(tenant: t.Any, desired: t.Any, probed: list[float]) -> None:
+    assert target(tenant).deploy(desired()).status == "ready"
     assert probed == [0, 1]
     tenant.put(HTTP_ROUTE, route("user1", "b.example.com", labels=MANAGED))
     with pytest.raises(PlatformError, match="taken by the HTTPRoute user1/shop"):
-        target(tenant, dataclasses.replace(SETTINGS, hostname="b.example.com")).deploy(wanted())
+        target(tenant, dataclasses.replace(SETTINGS, hostname="b.example.com")).deploy(desired())
 
 
-def test_host_that_answers_a_tenant_is_refused(tenant: t.Any, wanted: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "probe", lambda _url, **_options: None)
+def test_host_that_answers_a_tenant_is_refused(tenant: t.Any, desired: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "probe", lambda _url, **_options: None)
     with pytest.raises(
         PlatformError, match=r"is taken \(it answers already, and no HTTPRoute of this namespace has it\)"
     ):
-        target(tenant).deploy(wanted())
+        target(tenant).deploy(desired())
     assert tenant.calls == []

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function import spin_function_logs_module as module
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function import spin_function_logs as module
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import Forbidden
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.canary import CANARY_OF
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import POD, SECRET, SPIN_APP

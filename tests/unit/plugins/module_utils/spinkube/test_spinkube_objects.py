@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.function_objects import function_objects
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.objects import (
     REVISION,
     SETTINGS_DIGEST,
     SOURCE_DIGEST,
     URL,
-    function_objects,
     labels,
     secret_object,
 )
@@ -44,21 +44,22 @@ FULL = ClusterSettings(
 )
 
 
-def by_kind(objects: list[dict[str, t.Any]]) -> dict[str, dict[str, t.Any]]:
+def by_kind(objects: t.Iterable[dict[str, t.Any]]) -> dict[str, dict[str, t.Any]]:
+    objects = list(objects)
     assert len({item["kind"] for item in objects}) == len(objects)
     return {item["kind"]: item for item in objects}
 
 
-def test_smallest_function(wanted: t.Any) -> None:
-    app, route = function_objects(wanted(), ClusterSettings(), HELLO, None)
+def test_smallest_function(desired: t.Any) -> None:
+    app, route = function_objects(desired(), ClusterSettings(), HELLO, None)
     assert app["apiVersion"] == "core.spinkube.dev/v1alpha1"
     assert app["metadata"]["annotations"] == {
-        SOURCE_DIGEST: wanted().source_digest,
+        SOURCE_DIGEST: desired().source_digest,
         URL: HELLO,
         SETTINGS_DIGEST: app["metadata"]["annotations"][SETTINGS_DIGEST],
     }
     assert app["spec"] == {
-        "image": wanted().image,
+        "image": desired().image,
         "executor": "containerd-shim-spin",
         "checks": {
             "readiness": {
@@ -82,10 +83,10 @@ def test_smallest_function(wanted: t.Any) -> None:
 
 
 @pytest.mark.parametrize("settings", [ClusterSettings(), BY_CONCURRENCY, BY_RATE, BY_CPU])
-def test_every_object_is_found_by_its_labels(wanted: t.Any, settings: ClusterSettings) -> None:
+def test_every_object_is_found_by_its_labels(desired: t.Any, settings: ClusterSettings) -> None:
     for item in [
-        *function_objects(wanted(secret={"a": "b"}), settings, HELLO, "s"),
-        secret_object(wanted(secret={"a": "b"}), "s"),
+        *function_objects(desired(secret={"a": "b"}), settings, HELLO, "s"),
+        secret_object(desired(secret={"a": "b"}), "s"),
     ]:
         assert (
             item["metadata"]["labels"]
@@ -95,23 +96,23 @@ def test_every_object_is_found_by_its_labels(wanted: t.Any, settings: ClusterSet
         assert item["metadata"]["namespace"] == "user1"
 
 
-def test_trap_8_image_is_named_by_its_digest(wanted: t.Any) -> None:
-    assert "@sha256:" in function_objects(wanted(), ClusterSettings(), HELLO, None)[0]["spec"]["image"]
+def test_trap_8_image_is_named_by_its_digest(desired: t.Any) -> None:
+    assert "@sha256:" in function_objects(desired(), ClusterSettings(), HELLO, None).app["spec"]["image"]
 
 
-def test_executor_is_always_named(wanted: t.Any) -> None:
+def test_executor_is_always_named(desired: t.Any) -> None:
     """The operator's webhook would take the alphabetically first one of all namespaces."""
-    assert function_objects(wanted(), ClusterSettings(executor="mine"), HELLO, None)[0]["spec"]["executor"] == "mine"
+    assert function_objects(desired(), ClusterSettings(executor="mine"), HELLO, None).app["spec"]["executor"] == "mine"
 
 
-def test_function_without_an_http_trigger_has_no_route_and_no_check(wanted: t.Any) -> None:
-    (app,) = function_objects(wanted(trigger="redis"), ClusterSettings(), "", None)
+def test_function_without_an_http_trigger_has_no_route_and_no_check(desired: t.Any) -> None:
+    (app,) = function_objects(desired(trigger="redis"), ClusterSettings(), "", None)
     assert "checks" not in app["spec"]
     assert app["metadata"]["annotations"][URL] == ""
 
 
-def test_all_options_reach_the_spin_app(wanted: t.Any) -> None:
-    spec = function_objects(wanted(), FULL, HELLO, None)[0]["spec"]
+def test_all_options_reach_the_spin_app(desired: t.Any) -> None:
+    spec = function_objects(desired(), FULL, HELLO, None).app["spec"]
     assert spec["imagePullSecrets"] == [{"name": "regcred"}]
     assert spec["serviceAccountName"] == "robot"
     assert spec["resources"] == FULL.resources
@@ -122,10 +123,10 @@ def test_all_options_reach_the_spin_app(wanted: t.Any) -> None:
     assert spec["replicas"] == 3
 
 
-def test_secret_values_stand_in_the_secret_only(wanted: t.Any) -> None:
-    function = wanted(plain={"b": "2", "a": "1"}, secret={"token": "hunter2", "pin": "1234"})
+def test_secret_values_stand_in_the_secret_only(desired: t.Any) -> None:
+    function = desired(plain={"b": "2", "a": "1"}, secret={"token": "hunter2", "pin": "1234"})
     objects = function_objects(function, ClusterSettings(), HELLO, "hello-variables-1")
-    assert objects[0]["spec"]["variables"] == [
+    assert objects.app["spec"]["variables"] == [
         {"name": "a", "value": "1"},
         {"name": "b", "value": "2"},
         {"name": "pin", "valueFrom": {"secretKeyRef": {"name": "hello-variables-1", "key": "pin"}}},
@@ -144,25 +145,25 @@ def test_secret_values_stand_in_the_secret_only(wanted: t.Any) -> None:
 
 
 @pytest.mark.parametrize("settings", [BY_CONCURRENCY, BY_RATE, BY_CPU])
-def test_scaled_function_has_no_replicas_of_its_own(wanted: t.Any, settings: ClusterSettings) -> None:
-    spec = function_objects(wanted(), settings, HELLO, None)[0]["spec"]
+def test_scaled_function_has_no_replicas_of_its_own(desired: t.Any, settings: ClusterSettings) -> None:
+    spec = function_objects(desired(), settings, HELLO, None).app["spec"]
     assert spec["enableAutoscaling"] is True
     assert "replicas" not in spec, "the webhook refuses both together"
 
 
 @pytest.mark.parametrize("settings", [BY_CONCURRENCY, BY_RATE, BY_CPU])
-def test_what_is_scaled_is_the_deployment(wanted: t.Any, settings: ClusterSettings) -> None:
+def test_what_is_scaled_is_the_deployment(desired: t.Any, settings: ClusterSettings) -> None:
     """The SpinApp has no scale subresource."""
     targets = [
         item["spec"]["scaleTargetRef"]
-        for item in function_objects(wanted(), settings, HELLO, None)
+        for item in function_objects(desired(), settings, HELLO, None)
         if "scaleTargetRef" in item["spec"]
     ]
     assert targets == [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"}]
 
 
-def test_scaling_by_concurrency(wanted: t.Any) -> None:
-    objects = by_kind(function_objects(wanted(), BY_CONCURRENCY, HELLO, None))
+def test_scaling_by_concurrency(desired: t.Any) -> None:
+    objects = by_kind(function_objects(desired(), BY_CONCURRENCY, HELLO, None))
     assert set(objects) == {"SpinApp", "InterceptorRoute", "ScaledObject", "HTTPRoute"}
     assert objects["InterceptorRoute"]["spec"] == {
         "target": {"service": "hello", "port": 80},
@@ -189,15 +190,15 @@ def test_scaling_by_concurrency(wanted: t.Any) -> None:
     assert backend == [{"name": "keda-add-ons-http-interceptor-proxy", "namespace": "keda", "port": 8080}]
 
 
-def test_scaling_by_rate(wanted: t.Any) -> None:
-    objects = by_kind(function_objects(wanted(), BY_RATE, HELLO, None))
+def test_scaling_by_rate(desired: t.Any) -> None:
+    objects = by_kind(function_objects(desired(), BY_RATE, HELLO, None))
     assert objects["InterceptorRoute"]["spec"]["scalingMetric"] == {
         "requestRate": {"targetValue": 7, "window": "1m", "granularity": "1s"}
     }
 
 
-def test_scaling_by_cpu_needs_only_kubernetes(wanted: t.Any) -> None:
-    objects = by_kind(function_objects(wanted(), BY_CPU, HELLO, None))
+def test_scaling_by_cpu_needs_only_kubernetes(desired: t.Any) -> None:
+    objects = by_kind(function_objects(desired(), BY_CPU, HELLO, None))
     assert set(objects) == {"SpinApp", "HorizontalPodAutoscaler", "HTTPRoute"}
     assert objects["HorizontalPodAutoscaler"]["apiVersion"] == "autoscaling/v2"
     assert objects["HorizontalPodAutoscaler"]["spec"] == {
@@ -214,58 +215,58 @@ def test_scaling_by_cpu_needs_only_kubernetes(wanted: t.Any) -> None:
     assert objects["HTTPRoute"]["spec"]["rules"][0]["backendRefs"] == [{"name": "hello", "port": 80}]
 
 
-def test_function_without_requests_can_not_scale_by_them(wanted: t.Any) -> None:
+def test_function_without_requests_can_not_scale_by_them(desired: t.Any) -> None:
     for settings in (BY_CONCURRENCY, BY_RATE):
         with pytest.raises(PlatformError, match="has no http trigger"):
-            function_objects(wanted(trigger="redis"), settings, "", None)
-    assert len(function_objects(wanted(trigger="redis"), BY_CPU, "", None)) == 2
+            function_objects(desired(trigger="redis"), settings, "", None)
+    assert len(list(function_objects(desired(trigger="redis"), BY_CPU, "", None))) == 2
 
 
 # Digests
 
 
-def test_same_input_gives_the_same_objects(wanted: t.Any) -> None:
-    one = function_objects(wanted(plain={"a": "1", "b": "2"}), FULL, HELLO, None)
-    other = function_objects(wanted(plain={"b": "2", "a": "1"}), copy.deepcopy(FULL), HELLO, None)
+def test_same_input_gives_the_same_objects(desired: t.Any) -> None:
+    one = function_objects(desired(plain={"a": "1", "b": "2"}), FULL, HELLO, None)
+    other = function_objects(desired(plain={"b": "2", "a": "1"}), copy.deepcopy(FULL), HELLO, None)
     assert one == other
 
 
 def revision_and_digest(
     function: t.Any, settings: ClusterSettings, url: str = HELLO, secret: str | None = None
 ) -> tuple[str, str]:
-    app = function_objects(function, settings, url, secret)[0]
+    app = function_objects(function, settings, url, secret).app
     return app["spec"]["podAnnotations"][REVISION], app["metadata"]["annotations"][SETTINGS_DIGEST]
 
 
-def test_what_changes_the_pods_changes_the_revision(wanted: t.Any) -> None:
+def test_what_changes_the_pods_changes_the_revision(desired: t.Any) -> None:
     """The operator sees no change of a Secret, and a SpinApp's status tells no generation: only the revision rolls and
     is waited for."""
     variants = [
-        (wanted(), ClusterSettings()),
-        (wanted(image="registry.example/functions/hello@sha256:" + "2" * 64), ClusterSettings()),
-        (wanted(plain={"a": "1"}), ClusterSettings()),
-        (wanted(plain={"a": "2"}), ClusterSettings()),
-        (wanted(), ClusterSettings(resources={"limits": {"memory": "1Gi"}})),
-        (wanted(), ClusterSettings(service_account="robot")),
-        (wanted(), ClusterSettings(probe_path="/ready")),
-        (wanted(), ClusterSettings(executor="other")),
-        (wanted(), ClusterSettings(components=("c",))),
+        (desired(), ClusterSettings()),
+        (desired(image="registry.example/functions/hello@sha256:" + "2" * 64), ClusterSettings()),
+        (desired(plain={"a": "1"}), ClusterSettings()),
+        (desired(plain={"a": "2"}), ClusterSettings()),
+        (desired(), ClusterSettings(resources={"limits": {"memory": "1Gi"}})),
+        (desired(), ClusterSettings(service_account="robot")),
+        (desired(), ClusterSettings(probe_path="/ready")),
+        (desired(), ClusterSettings(executor="other")),
+        (desired(), ClusterSettings(components=("c",))),
     ]
     assert len({revision_and_digest(*variant)[0] for variant in variants}) == len(variants)
     secrets = {
-        revision_and_digest(wanted(secret={"a": "x"}), ClusterSettings(), HELLO, name)[0] for name in ("s-1", "s-2")
+        revision_and_digest(desired(secret={"a": "x"}), ClusterSettings(), HELLO, name)[0] for name in ("s-1", "s-2")
     }
     assert len(secrets) == 2, "changed secret values come under another name"
 
 
-def test_what_does_not_change_the_pods_rolls_none(wanted: t.Any) -> None:
+def test_what_does_not_change_the_pods_rolls_none(desired: t.Any) -> None:
     variants = [
-        (wanted(), ClusterSettings(), HELLO),
-        (wanted(), ClusterSettings(replicas=5), HELLO),
-        (wanted(), BY_CONCURRENCY, HELLO),
-        (wanted(), ClusterSettings(gateway_name="other"), HELLO),
-        (wanted(), ClusterSettings(), "https://hello.example.com"),
-        (wanted(source_digest="sha256:" + "b" * 64), ClusterSettings(), HELLO),
+        (desired(), ClusterSettings(), HELLO),
+        (desired(), ClusterSettings(replicas=5), HELLO),
+        (desired(), BY_CONCURRENCY, HELLO),
+        (desired(), ClusterSettings(gateway_name="other"), HELLO),
+        (desired(), ClusterSettings(), "https://hello.example.com"),
+        (desired(source_digest="sha256:" + "b" * 64), ClusterSettings(), HELLO),
     ]
     assert len({revision_and_digest(*variant)[0] for variant in variants}) == 1
     assert len({revision_and_digest(*variant)[1] for variant in variants}) == len(variants), (
@@ -274,8 +275,8 @@ def test_what_does_not_change_the_pods_rolls_none(wanted: t.Any) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://a.example.com", "https://a.example.com:8443", "http://a.example.com:8080"])
-def test_route_has_the_host_without_its_port(wanted: t.Any, url: str) -> None:
-    assert by_kind(function_objects(wanted(), ClusterSettings(), url, None))["HTTPRoute"]["spec"]["hostnames"] == [
+def test_route_has_the_host_without_its_port(desired: t.Any, url: str) -> None:
+    assert by_kind(function_objects(desired(), ClusterSettings(), url, None))["HTTPRoute"]["spec"]["hostnames"] == [
         "a.example.com"
     ]
 
@@ -308,7 +309,7 @@ def strict(schema: t.Any) -> t.Any:
         ("http.keda.sh_interceptorroutes.yaml", "InterceptorRoute"),
     ],
 )
-def test_objects_fit_the_schemas_of_their_kinds(wanted: t.Any, file: str, kind: str) -> None:
+def test_objects_fit_the_schemas_of_their_kinds(desired: t.Any, file: str, kind: str) -> None:
     if not (CRDS / file).is_file():
         pytest.skip(
             "the CRDs are not beside this repository; the integration tests download them for the real API server"
@@ -318,7 +319,7 @@ def test_objects_fit_the_schemas_of_their_kinds(wanted: t.Any, file: str, kind: 
     definition = yaml.safe_load((CRDS / file).read_text())
     checked = 0
     for settings in (ClusterSettings(), FULL, BY_CONCURRENCY, BY_RATE, BY_CPU):
-        for item in function_objects(wanted(plain={"a": "1"}, secret={"b": "2"}), settings, HELLO, "s"):
+        for item in function_objects(desired(plain={"a": "1"}, secret={"b": "2"}), settings, HELLO, "s"):
             if item["kind"] != kind:
                 continue
             version = next(

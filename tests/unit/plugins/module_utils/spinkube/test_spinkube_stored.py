@@ -46,13 +46,13 @@ def test_what_is_no_quantity_has_no_number(text: t.Any) -> None:
 
 
 def test_only_what_means_the_same_is_respelled() -> None:
-    wanted = {"spec": {"resources": {"limits": {"cpu": "1.0", "memory": "64Mi", "odd": "x"}}, "replicas": 2}}
+    desired = {"spec": {"resources": {"limits": {"cpu": "1.0", "memory": "64Mi", "odd": "x"}}, "replicas": 2}}
     live = {
         "metadata": {"name": "hello"},
         "spec": {"resources": {"limits": {"cpu": "1", "memory": "65Mi", "odd": "y"}}, "replicas": 3, "checks": {}},
         "status": {"readyReplicas": 3},
     }
-    assert in_spelling_of(live, wanted) == {
+    assert in_spelling_of(live, desired) == {
         "metadata": {"name": "hello"},
         "spec": {
             "resources": {"limits": {"cpu": "1.0", "memory": "65Mi", "odd": "y"}},
@@ -64,6 +64,6 @@ def test_only_what_means_the_same_is_respelled() -> None:
 
 
 def test_what_is_not_there_stays_away() -> None:
-    wanted = {"spec": {"resources": {"limits": {"cpu": "1"}}, "replicas": 1}}
+    desired = {"spec": {"resources": {"limits": {"cpu": "1"}}, "replicas": 1}}
     for live in ({"spec": {}}, {"spec": {"resources": {"limits": {}}}}):
-        assert in_spelling_of(live, wanted) == live
+        assert in_spelling_of(live, desired) == live

@@ -112,7 +112,7 @@ def test_trap_7_p3_component_is_refused_by_shims_before_spin_4(checked: Check, s
     assert "containerd-shim-spin 0.25 or later" in error.next_step
     assert "spin-sdk 3.4.1" in error.next_step
     assert error.facts["spin_version"] == spin_version_of_shim(shim)
-    assert len(error.facts["findings"]) == 2
+    assert len(error.facts["problems"]) == 2
 
 
 def test_p3_component_runs_with_spin_4_and_says_that_it_needs_it(checked: Check) -> None:
@@ -221,13 +221,13 @@ def test_all_findings_are_told_at_once(tmp_path: Path, wasm: t.Any) -> None:
             {name: tmp_path / f"{name}.wasm" for name in components},
             shim_version="0.24.0",
         )
-    assert [finding.split()[1] for finding in caught.value.facts["findings"]] == ["a", "b"]
+    assert [finding.split()[1] for finding in caught.value.facts["problems"]] == ["a", "b"]
 
 
 def test_many_findings_are_cut_short_in_the_message_and_whole_in_the_facts(checked: Check) -> None:
     with pytest.raises(PlatformError, match="and 17 more") as caught:
         checked("0.24.0", imports=[f"wasi:http/i{number}@0.3.0-rc-2026-03-15" for number in range(20)], exports=[P3])
-    assert len(caught.value.facts["findings"]) == 21
+    assert len(caught.value.facts["problems"]) == 21
     assert len(caught.value.cause) < 800
 
 
@@ -299,7 +299,7 @@ def test_component_of_the_newest_python_sdk_is_refused_by_shims_that_lack_its_in
         PlatformError, match=r"component c imports wasi:http/types@0\.3\.0, which Spin has from 4\.1\.0 on"
     ) as caught:
         checked(shim, imports=imports, exports=["exports", "wasi:http/handler@0.3.0"])
-    assert "component c exports wasi:http/handler@0.3.0, which Spin has from 4.1.0 on" in caught.value.facts["findings"]
+    assert "component c exports wasi:http/handler@0.3.0, which Spin has from 4.1.0 on" in caught.value.facts["problems"]
     assert "install containerd-shim-spin" not in caught.value.next_step, "no shim known here has it"
     assert "-e shim_version=VERSION" in caught.value.next_step and "later than 0.25" in caught.value.next_step
     assert "spin-sdk 3.4.1" in caught.value.next_step
@@ -326,7 +326,7 @@ def test_component_of_the_newest_python_sdk_is_refused_by_shims_that_lack_its_in
 def test_interface_that_no_known_spin_has_is_refused_with_the_newest(checked: Check, name: str, newest: str) -> None:
     with pytest.raises(PlatformError) as caught:
         checked("0.25.1", imports=[name])
-    assert caught.value.facts["findings"] == [
+    assert caught.value.facts["problems"] == [
         f"component c imports {name}, which no Spin version known here has ({newest})"
     ]
     assert "-e shim_version=VERSION" in caught.value.next_step
@@ -395,7 +395,7 @@ def test_shim_that_is_newer_than_the_table_runs_no_draft_that_spin_dropped(tmp_p
         PlatformError, match=r"Spin 4\.0\.1 or later.*Spin had from 3\.6\.0 to before 4\.0\.0"
     ) as caught:
         check_file(tmp_path / "c.wasm", "0.26.0")
-    assert len(caught.value.facts["findings"]) == 1
+    assert len(caught.value.facts["problems"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def test_link_loop(project: Path) -> None:
 def test_missing(project: Path) -> None:
     (project / "spin.toml").write_text('[component.a]\nfiles = [\n"x",\n"no/such"]')
     error = refuse(project, "assets/a.png", "no/such")
-    assert error.cause == 'spin.toml:4: component.a.files[1]: "no/such" does not exist'
+    assert error.cause == 'spin.toml:4: component.a.files[1]: "no/such" does not exist.'
     assert '"no/such" does not exist' in refuse(project, FilesMount("no/such", "/")).cause
 
 

@@ -686,7 +686,7 @@ def test_wrong(tmp_path: Path, case: str) -> None:
 
     lines = error.cause.splitlines()
     assert any(line.startswith(cause) for line in lines), error.cause
-    assert next_step in error.next_step
+    assert next_step in str(error)
 
 
 @pytest.mark.parametrize(
@@ -702,21 +702,21 @@ def test_duplicate_routes_name_both_triggers(tmp_path: Path, first: str, second:
     assert 'that of trigger "a-http-trigger" (component "a")' in error.cause
 
 
-def test_all_findings_are_listed_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_all_problems_are_listed_in_the_order_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "spin.toml").write_text(GOOD.replace("route", "rute") + "a = 1\nenv = {}\n[component.b]\nfoo = 1\n")
 
     error = refuse(tmp_path)
 
     lines = error.cause.splitlines()
     assert [line.split(": ")[0] for line in lines] == ["spin.toml:9", "spin.toml:10", "spin.toml:11", "spin.toml:12"]
-    assert 'Rename it to "environment".' in error.next_step
+    assert 'Rename it to "environment".' in error.cause
 
 
 def test_unknown_profile(tmp_path: Path) -> None:
     (tmp_path / "spin.toml").write_text(GOOD + '[component.a.profile.debug]\nsource = "b.wasm"\n')
     error = refuse(tmp_path, "deugb")
     assert (error.cause, error.next_step) == (
-        'spin.toml: no component has the profile "deugb"',
+        'spin.toml: no component has the profile "deugb".',
         "Use one of debug, or none.",
     )
 

@@ -28,7 +28,8 @@ def desired(role: str = "server", **more: t.Any) -> dict[str, t.Any]:
 
 def check(config: dict[str, t.Any], role: str = "server", version: str = VERSION) -> list[tuple[str, str]]:
     return [
-        (problem.what, problem.fix) for problem in config_check.validate(config, host="h", role=role, version=version)
+        (problem.what, problem.next_step)
+        for problem in config_check.validate(config, host="h", role=role, version=version)
     ]
 
 
@@ -75,7 +76,7 @@ def test_good_keys_pass(config: dict[str, t.Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "what", "fix"),
+    ("config", "what", "next_step"),
     [
         ({"tls-sans": ["x"]}, "no key tls-sans", "write tls-san"),
         ({"tls_san": ["x"]}, "no key tls_san", "write tls-san"),
@@ -87,7 +88,7 @@ def test_good_keys_pass(config: dict[str, t.Any]) -> None:
         ({"agent-token": "t"}, "not to be set", "k3s_agent_token"),
         ({"server": "https://x:6443"}, "not to be set", "servers that live"),
         ({"cluster-init": True}, "not to be set", "servers that live"),
-        ({"cluster-reset": True}, "not to be set", "restore.yml"),
+        ({"cluster-reset": True}, "not to be set", "wasmfaas.platform.restore"),
         ({"node-name": "x"}, "not to be set", "k3s_node_name"),
         ({"node-ip": "10.0.0.1"}, "not to be set", "k3s_node_address"),
         ({"node-label": ["a=b"]}, "not to be set", "k3s_node_labels"),
@@ -114,10 +115,10 @@ def test_good_keys_pass(config: dict[str, t.Any]) -> None:
         ({"write-kubeconfig-name": "x"}, "does not know write-kubeconfig-name", "v1.37.0"),
     ],
 )
-def test_bad_keys_are_refused_with_the_fix(config: dict[str, t.Any], what: str, fix: str) -> None:
+def test_bad_keys_are_refused_with_the_next_step(config: dict[str, t.Any], what: str, next_step: str) -> None:
     ((said, advised),) = check(config)
     assert what in said
-    assert fix in advised
+    assert next_step in advised
 
 
 def test_server_key_on_an_agent_is_refused_with_its_place() -> None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every finding of doctor.yml, from what hosts say of themselves; and that a healthy cluster has none."""
+"""Every check of doctor.yml, from what hosts say of themselves; and that a healthy cluster has none."""
 
 from __future__ import annotations
 
@@ -13,17 +13,9 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.doctor import diagnosis
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.doctor.diagnosis import (
-    ERROR,
-    INFO,
-    WARNING,
-    Finding,
-    Host,
-    Limits,
-    diagnose,
-    summary,
-)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.doctor.diagnosis import diagnose, summary
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.doctor.model import CHECKS, Host, Limits
+from ansible_collections.wasmfaas.platform.plugins.module_utils.problems import ERROR, INFO, WARNING
 
 NOW = 1795312800.0
 LIMITS = Limits(now=NOW)
@@ -75,7 +67,7 @@ def host(name: str) -> Host:
                 "enabled": True,
                 "restarts": 0,
                 "exit_status": 0,
-                "cause": None,
+                "problem": None,
             },
             "certificates": [
                 {"path": "/var/lib/rancher/k3s/agent/client-ca.crt", "authority": True, "ends": NOW + 3000 * DAY},
@@ -107,9 +99,9 @@ def hosts() -> dict[str, Host]:
 def found(changed: dict[str, Host], limits: Limits = LIMITS) -> list[tuple[str, str, str]]:
     """Severity, host and check of what is wrong."""
     return [
-        (finding.severity, finding.host, finding.check)
-        for finding in diagnose(list(changed.values()), limits)
-        if finding.severity != INFO
+        (problem.severity, problem.where, problem.check)
+        for problem in diagnose(list(changed.values()), limits)
+        if problem.severity != INFO
     ]
 
 
@@ -149,11 +141,11 @@ def test_tokens_that_etcd_does_not_have() -> None:
 
 
 def test_a_healthy_cluster() -> None:
-    findings = diagnose(list(hosts().values()), LIMITS)
-    assert [finding.line() for finding in findings] == [
-        "INFO    cluster: 3 servers, 3 voters (3 up), 0 learners; 1 more may fail [quorum]"
+    problems = diagnose(list(hosts().values()), LIMITS)
+    assert [problem.with_severity() for problem in problems] == [
+        "INFO    cluster: 3 servers, 3 voters (3 up), 0 learners; 1 more may fail [quorum]."
     ]
-    assert summary(findings) == "Nothing is wrong."
+    assert summary(problems) == "Nothing is wrong."
 
 
 OF_ONE_HOST: list[tuple[str, t.Any, tuple[str, str]]] = [
@@ -288,14 +280,14 @@ def test_a_host_that_was_left_out_is_no_fault() -> None:
     )
     assert found(changed) == []
     assert ("host-left-out", "worker-1") in [
-        (finding.check, finding.host) for finding in diagnose(list(changed.values()), LIMITS)
+        (problem.check, problem.where) for problem in diagnose(list(changed.values()), LIMITS)
     ]
 
 
 def test_a_dead_server_leaves_no_spare() -> None:
     changed = set_node("server-3", "ready", False)
     assert found(changed) == [(ERROR, "cluster", "quorum"), (ERROR, "server-3", "node-not-ready")]
-    assert "0 more may fail" in diagnose(list(changed.values()), LIMITS)[0].text
+    assert "0 more may fail" in diagnose(list(changed.values()), LIMITS)[0].what
 
 
 def test_a_stopped_server_does_not_count_though_its_node_is_still_ready() -> None:
@@ -321,7 +313,7 @@ def test_a_member_that_does_not_answer_counts_for_the_majority() -> None:
     """The condition is False as that of a learner is."""
     changed = set_node("server-3", "member_problem", "failed to check etcd member status: context deadline exceeded")
     assert found(changed) == [(ERROR, "cluster", "quorum"), (ERROR, "server-3", "etcd-member")]
-    first = diagnose(list(changed.values()), LIMITS)[0].text
+    first = diagnose(list(changed.values()), LIMITS)[0].what
     assert "3 voters (2 up), 0 learners; 0 more may fail" in first
 
 
@@ -333,7 +325,7 @@ def test_a_server_without_a_member() -> None:
         into=set_node("server-3", "voter", False),
     )
     assert (ERROR, "server-3", "etcd-member") in found(changed)
-    assert "2 voters (2 up)" in diagnose(list(changed.values()), LIMITS)[-1].text
+    assert "2 voters (2 up)" in diagnose(list(changed.values()), LIMITS)[-1].what
 
 
 def test_a_removed_server_that_was_not_cleaned() -> None:
@@ -342,9 +334,9 @@ def test_a_removed_server_that_was_not_cleaned() -> None:
     for name in NAMES[:3]:
         nodes = changed[name].cluster["nodes"] if changed[name].cluster else []
         nodes[:] = [each for each in nodes if each["name"] != "server-3"]
-    findings = [finding for finding in diagnose(list(changed.values()), LIMITS) if finding.host == "server-3"]
-    assert [finding.check for finding in findings] == ["server-removed"]
-    assert "remove-node.yml -e node=server-3" in findings[0].fix
+    problems = [problem for problem in diagnose(list(changed.values()), LIMITS) if problem.where == "server-3"]
+    assert [problem.check for problem in problems] == ["server-removed"]
+    assert "remove_node -e node=server-3" in problems[0].next_step
 
 
 def test_a_removed_host_that_is_not_reached() -> None:
@@ -353,10 +345,12 @@ def test_a_removed_host_that_is_not_reached() -> None:
     for each in changed.values():
         if each.cluster:
             each.cluster["nodes"][:] = [node for node in each.cluster["nodes"] if node["name"] != "worker-1"]
-    finding = next(
-        finding for finding in diagnose(list(changed.values()), LIMITS) if finding.check == "host-not-in-cluster"
+    problem = next(
+        problem for problem in diagnose(list(changed.values()), LIMITS) if problem.check == "host-not-in-cluster"
     )
-    assert "systemctl disable k3s k3s-agent" in finding.fix and "remove-node.yml -e node=worker-1" in finding.fix
+    assert (
+        "systemctl disable k3s k3s-agent" in problem.next_step and "remove_node -e node=worker-1" in problem.next_step
+    )
 
 
 def test_one_server_is_no_fault() -> None:
@@ -408,13 +402,15 @@ def test_shims_follow_the_runtime_class() -> None:
 
 
 @pytest.mark.parametrize("pod", ["tempo-0", ""])
-@pytest.mark.parametrize(("lasting", "severity"), [(True, ERROR), (False, WARNING)])
-def test_a_chart_that_does_not_run(pod: str, lasting: bool, severity: str) -> None:
+@pytest.mark.parametrize("severity", [ERROR, WARNING])
+def test_a_chart_that_does_not_run(pod: str, severity: str) -> None:
     chart = {
         "name": "tempo",
         "namespace": "observability",
-        "text": "Pod tempo-0: its container ended 7 times",
-        "lasting": lasting,
+        "where": "pod tempo-0",
+        "what": "its container ended 7 times",
+        "next_step": "",
+        "severity": severity,
         "pod": pod,
     }
     changed = hosts()
@@ -423,8 +419,8 @@ def test_a_chart_that_does_not_run(pod: str, lasting: bool, severity: str) -> No
             name, "diagnosis.charts", [{**chart, "last_line": "no space\nleft" if pod else ""}], into=changed
         )
     assert found(changed) == [(severity, "cluster", "platform-not-running")], "one line, though each server tells it"
-    line = next(finding.line() for finding in diagnose(list(changed.values()), LIMITS) if finding.severity == severity)
-    assert "the chart tempo does not run: Pod tempo-0: its container ended 7 times" in line
+    line = next(str(problem) for problem in diagnose(list(changed.values()), LIMITS) if problem.severity == severity)
+    assert "the chart tempo does not run: pod tempo-0: its container ended 7 times" in line
     assert ("its last line: no space left" in line) is bool(pod)
     assert (
         "k3s kubectl -n observability logs tempo-0" if pod else "k3s kubectl -n observability get pods,events"
@@ -448,10 +444,10 @@ def without_api(service: str, *, names: tuple[str, ...]) -> dict[str, Host]:
 
 
 def test_all_servers_stopped() -> None:
-    findings = diagnose(list(without_api("inactive", names=NAMES[:3]).values()), LIMITS)
-    assert [finding.check for finding in findings] == ["api-down", *["k3s-not-running"] * 3]
-    assert findings[0].text == "no server's API answers; k3s runs on 0 of 3 servers, 2 are needed for a majority"
-    assert findings[0].fix == "ansible-playbook site.yml starts them"
+    problems = diagnose(list(without_api("inactive", names=NAMES[:3]).values()), LIMITS)
+    assert [problem.check for problem in problems] == ["api-down", *["k3s-not-running"] * 3]
+    assert problems[0].what == "no server's API answers; k3s runs on 0 of 3 servers, 2 are needed for a majority"
+    assert problems[0].next_step == "Run ansible-playbook wasmfaas.platform.site, which starts them"
 
 
 def test_quorum_lost_for_good() -> None:
@@ -460,8 +456,8 @@ def test_quorum_lost_for_good() -> None:
         changed = set_in(
             name, "unreachable", True, into=set_in(name, "problem", "gone", into=set_in(name, "node", {}, into=changed))
         )
-    findings = [finding for finding in diagnose(list(changed.values()), LIMITS) if finding.check == "api-down"]
-    assert "restore.yml" in findings[0].fix
+    problems = [problem for problem in diagnose(list(changed.values()), LIMITS) if problem.check == "api-down"]
+    assert "platform.restore" in problems[0].next_step
 
 
 def test_nothing_installed() -> None:
@@ -480,12 +476,12 @@ def test_a_known_cause_comes_with_its_step() -> None:
     changed = set_in("worker-1", "diagnosis.unit.active", "activating")
     changed = set_in(
         "worker-1",
-        "diagnosis.unit.cause",
-        {"cause": "the cluster refused its token", "next_step": "Use the right one."},
+        "diagnosis.unit.problem",
+        {"what": "the cluster refused its token", "next_step": "Use the right one."},
         into=changed,
     )
-    [finding] = [each for each in diagnose(list(changed.values()), LIMITS) if each.check == "k3s-not-running"]
-    assert (finding.text, finding.fix) == (
+    [problem] = [each for each in diagnose(list(changed.values()), LIMITS) if each.check == "k3s-not-running"]
+    assert (problem.what, problem.next_step) == (
         "k3s-agent is activating: the cluster refused its token",
         "Use the right one.",
     )
@@ -494,18 +490,18 @@ def test_a_known_cause_comes_with_its_step() -> None:
 def test_an_agent_that_is_refused_runs_and_complains() -> None:
     changed = set_in(
         "worker-1",
-        "diagnosis.unit.cause",
-        {"cause": "the cluster refused its token", "next_step": "Use the right one."},
+        "diagnosis.unit.problem",
+        {"what": "the cluster refused its token", "next_step": "Use the right one."},
     )
     assert found(changed) == [], "what a healthy node complained of has passed"
-    [finding] = [
+    [problem] = [
         each
         for each in diagnose(list(set_node("worker-1", "ready", False, into=changed).values()), LIMITS)
         if each.severity == ERROR
     ]
     assert (
-        finding.line()
-        == "ERROR   worker-1: its node is not Ready: the cluster refused its token [node-not-ready] Fix: Use the "
+        problem.with_severity()
+        == "ERROR   worker-1: its node is not Ready: the cluster refused its token [node-not-ready]. Next: Use the "
         "right one."
     )
 
@@ -525,23 +521,23 @@ def test_many_certificates_are_one_line() -> None:
         {"path": f"/tls/{name}.crt", "authority": False, "ends": NOW + (10 + place) * DAY}
         for place, name in enumerate("abc")
     ]
-    findings = diagnose(list(set_in("server-1", "diagnosis.certificates", certificates).values()), LIMITS)
-    assert [finding.text for finding in findings if finding.check == "certificate-ends"] == [
+    problems = diagnose(list(set_in("server-1", "diagnosis.certificates", certificates).values()), LIMITS)
+    assert [problem.what for problem in problems if problem.check == "certificate-ends"] == [
         "/tls/a.crt and 2 others beside it ends in 10 days (2026-12-02)"
     ]
 
 
-def test_each_finding_has_a_fix_and_is_one_line() -> None:
+def test_each_problem_has_a_next_step_and_is_one_line() -> None:
     changes = [set_in("server-2", path, value) for path, value, _check in OF_ONE_HOST]
     changes += [set_node(name, key, value) for name, key, value, _check in OF_ONE_NODE]
-    findings = [
-        finding
+    problems = [
+        problem
         for changed in changes
-        for finding in diagnose(list(changed.values()), LIMITS)
-        if finding.severity != INFO
+        for problem in diagnose(list(changed.values()), LIMITS)
+        if problem.severity != INFO
     ]
-    assert findings
-    assert all(finding.fix and "\n" not in finding.line() for finding in findings)
+    assert problems
+    assert all(problem.next_step and "\n" not in str(problem) for problem in problems)
 
 
 def test_order_and_summary() -> None:
@@ -551,13 +547,12 @@ def test_order_and_summary() -> None:
         False,
         into=set_in("worker-1", "diagnosis.exposed_files", [{"path": "/x", "mode": "0644"}]),
     )
-    findings = diagnose(list(changed.values()), LIMITS)
-    assert [finding.severity for finding in findings] == [ERROR, WARNING, INFO]
-    assert summary(findings) == "1 error, 1 warning."
-    assert isinstance(findings[0], Finding)
+    problems = diagnose(list(changed.values()), LIMITS)
+    assert [problem.severity for problem in problems] == [ERROR, WARNING, INFO]
+    assert summary(problems) == "1 error, 1 warning."
 
 
 def test_the_documentation_lists_every_check() -> None:
     project = Path(__file__).resolve().parents[6]
     page = (project / "docs/doctor.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", page, re.MULTILINE)) == diagnosis.CHECKS
+    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", page, re.MULTILINE)) == CHECKS

@@ -131,28 +131,28 @@ REFUSALS = (
         (line("error", "dial tcp 10.0.0.1:6443: connect: connection refused"), "does not reach"),
     ],
 )
-def test_known_causes(text: str, said: str) -> None:
-    known = journal.known_cause("\n".join((line("info", "Starting k3s v1.36.4+k3s1 (1234abcd)"), *REFUSALS, text)))
-    assert known is not None
-    assert said in known.cause
-    assert known.next_step.endswith(".")
-    assert known.source
+def test_rules_recognise_their_messages(text: str, said: str) -> None:
+    rule = journal.matching_rule("\n".join((line("info", "Starting k3s v1.36.4+k3s1 (1234abcd)"), *REFUSALS, text)))
+    assert rule is not None
+    assert said in rule.what
+    assert rule.next_step.endswith(".")
+    assert rule.source
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_refusals_of_other_hosts_are_no_failure_of_this_one(refusal: str) -> None:
     """A server that works logs these for ever while somewhere an agent with an old password tries to join."""
-    assert journal.known_cause(f"{line('info', 'k3s is up and running')}\n{refusal}") is None
+    assert journal.matching_rule(f"{line('info', 'k3s is up and running')}\n{refusal}") is None
 
 
 @pytest.mark.parametrize("level", ["info", "warning", "error"])
 def test_only_fatal_lines_and_its_own_waiting_are_final(level: str) -> None:
-    for known in journal.KNOWN_CAUSES:
-        if known.final:
-            message = known.pattern.pattern.split("|")[0].replace("\\", "")
-            assert known.pattern.search(message), message
-            assert journal.known_cause(line(level, message)) is None, message
-            assert journal.known_cause(fatal(message)) is not None, message
+    for rule in journal.RULES:
+        if rule.final:
+            message = rule.pattern.pattern.split("|")[0].replace("\\", "")
+            assert rule.pattern.search(message), message
+            assert journal.matching_rule(line(level, message)) is None, message
+            assert journal.matching_rule(fatal(message)) is not None, message
 
 
 def test_critical_mismatch_names_the_keys() -> None:
@@ -168,21 +168,21 @@ def test_critical_mismatch_names_the_keys() -> None:
             ),
         )
     )
-    known = journal.known_cause(text)
-    assert known is not None
-    assert "in cluster-cidr, secrets-encryption, disable (servicelb), which must be the same on all" in known.cause
+    rule = journal.matching_rule(text)
+    assert rule is not None
+    assert "in cluster-cidr, secrets-encryption, disable (servicelb), which must be the same on all" in rule.what
 
 
 def test_what_stays_goes_before_what_passes() -> None:
     refused = fatal(JOIN + "failed to validate server configuration: not authorized")
-    known = journal.known_cause(
+    rule = journal.matching_rule(
         f"dial tcp: connection refused\ntoo many learner members\naddress already in use\n{refused}"
     )
-    assert known is not None
-    assert "token" in known.cause
+    assert rule is not None
+    assert "token" in rule.what
 
 
-def test_healthy_journal_has_no_known_cause() -> None:
+def test_healthy_journal_matches_no_rule() -> None:
     healthy = (
         line("info", "Starting k3s v1.36.4+k3s1 (1234abcd)"),
         line("info", "Managed etcd cluster initializing"),
@@ -190,13 +190,13 @@ def test_healthy_journal_has_no_known_cause() -> None:
         line("info", "Wrote kubeconfig /etc/rancher/k3s/k3s.yaml"),
         *REFUSALS,
     )
-    assert journal.known_cause("\n".join(healthy)) is None
+    assert journal.matching_rule("\n".join(healthy)) is None
 
 
-def test_every_cause_says_what_to_do_and_where_it_comes_from() -> None:
-    assert len(journal.KNOWN_CAUSES) >= 15
+def test_every_rule_says_what_to_do_and_where_it_comes_from() -> None:
+    assert len(journal.RULES) >= 15
     assert [
-        known.cause
-        for known in journal.KNOWN_CAUSES
-        if not known.next_step.endswith(".") or not known.source or (known.final and known.transient)
+        rule.what
+        for rule in journal.RULES
+        if not rule.next_step.endswith(".") or not rule.source or (rule.final and rule.transient)
     ] == []

@@ -172,6 +172,28 @@ def test_restart_is_foretold_where_files_would_change(host: Host) -> None:
     assert host.running().manage(check_mode=True, pending=True)["restarted"] is True
 
 
+def test_a_restart_that_is_asked_for_needs_no_changed_files(host: Host) -> None:
+    host.running()
+    done = host.manage(state="restarted")
+    assert (done["restarted"], done["reasons"]) == (True, ["a restart was asked for"])
+    assert host.commands == ["restart --no-block k3s.service"]
+
+
+def test_a_restart_is_noted_until_k3s_starts(host: Host) -> None:
+    host.running()
+    assert host.manage(state="restart_due", check_mode=True)["changed"] is True
+    assert host.manage()["changed"] is False, "a check notes nothing"
+    assert host.manage(state="restart_due")["changed"] is True
+    assert host.manage(state="restart_due")["changed"] is False
+    assert host.commands == [], "nothing happens now"
+    assert host.manage()["restarted"] is True
+    assert host.manage()["changed"] is False
+
+
+def test_a_stopped_unit_needs_no_note(host: Host) -> None:
+    assert host.manage(state="restart_due")["changed"] is False
+
+
 def test_failed_unit_is_reset_first(host: Host) -> None:
     host.properties["ActiveState"] = "failed"
     host.manage()
@@ -236,10 +258,10 @@ def test_files_that_are_newer_than_in_etcd_have_a_way_out() -> None:
     )
     for files, step in (
         ("passwd", "what=repair"),
-        ("encryption-config.json, /x/cred/encryption-state.json", "restore.yml"),
+        ("encryption-config.json, /x/cred/encryption-state.json", "wasmfaas.platform.restore"),
     ):
-        known = journal.known_cause(fatal.format(paths.SERVER_DIRECTORY, files))
-        assert known is not None and known.final and step in known.next_step and "what=repair" in known.next_step
+        rule = journal.matching_rule(fatal.format(paths.SERVER_DIRECTORY, files))
+        assert rule is not None and rule.final and step in rule.next_step and "what=repair" in rule.next_step
 
 
 def test_stopping(host: Host) -> None:
@@ -378,7 +400,7 @@ def test_a_server_that_the_cluster_removed_is_not_started(host: Host) -> None:
     host.write(paths.TOMBSTONE, "")
     with pytest.raises(PlatformError, match="the cluster removed this server") as caught:
         host.manage()
-    assert "remove-node.yml -e node=server-1" in caught.value.next_step
+    assert "wasmfaas.platform.remove_node -e node=server-1" in caught.value.next_step
     assert host.commands == []
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""drain.py and node_ready.py, against an API of one dictionary."""
+"""drain.py and ready.py, against an API of one dictionary."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import typing as t
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.host.commands import Completed
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.nodes import drain, node_ready
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.nodes.removal import Removal
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.nodes.drain import Drain
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.nodes.ready import Watch
 from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.kubectl import Kubectl
 
 VERSION = "v1.36.4+k3s1"
@@ -50,6 +50,8 @@ class Api:
     def __call__(self, arguments: list[str], text: str | None) -> Completed:
         verb, name = arguments[0], arguments[-1].rpartition("/")[2]
         if verb == "get":
+            if name == "readyz":
+                return Completed(0, "ok", "")
             if name == "nodes":
                 return Completed(0, json.dumps({"items": list(self.nodes.values())}), "")
             return (
@@ -74,36 +76,39 @@ class Api:
         )
 
 
-def drained(api: Api, *, check_mode: bool = False) -> bool:
+def drain(api: Api) -> Drain:
     kubectl = Kubectl(api)
-    return drain.drain(
-        kubectl, Removal(kubectl, kubectl, drain_timeout=1), "worker-1", "upgrade", check_mode=check_mode
-    )
+    return Drain(kubectl, kubectl, timeout=1)
+
+
+def drained(api: Api, *, check_mode: bool = False) -> bool:
+    return drain(api).drain_for("worker-1", "upgrade", check_mode=check_mode)
+
+
+def restored(api: Api) -> bool:
+    return drain(api).restore("worker-1", "upgrade", check_mode=False)
 
 
 def test_a_drained_node_is_given_back_once() -> None:
     api = Api(node("worker-1"))
     assert drained(api) is True and api.nodes["worker-1"]["spec"]["unschedulable"]
-    assert drain.restore(Kubectl(api), "worker-1", "upgrade", check_mode=False) is True
+    assert restored(api) is True
     assert api.nodes["worker-1"]["spec"] == {} and api.nodes["worker-1"]["metadata"]["annotations"] == {}
-    assert drain.restore(Kubectl(api), "worker-1", "upgrade", check_mode=False) is False
+    assert restored(api) is False
 
 
 def test_a_node_that_somebody_else_took_out_of_service_stays_out() -> None:
     api = Api(node("worker-1"))
     api.nodes["worker-1"]["spec"]["unschedulable"] = True
-    assert drained(api) is False and drain.restore(Kubectl(api), "worker-1", "upgrade", check_mode=False) is False
+    assert drained(api) is False and restored(api) is False
     assert api.done == [] and api.nodes["worker-1"]["spec"]["unschedulable"]
 
 
 def test_a_drain_that_was_cut_off_is_known_to_the_next_run() -> None:
     api = Api(node("worker-1"))
-    drain.note(Kubectl(api), "worker-1", "upgrade")
+    drain(api).note("worker-1", "upgrade")
     api.nodes["worker-1"]["spec"]["unschedulable"] = True
-    assert (
-        drain.restore(Kubectl(api), "worker-1", "upgrade", check_mode=False) is True
-        and api.nodes["worker-1"]["spec"] == {}
-    )
+    assert restored(api) is True and api.nodes["worker-1"]["spec"] == {}
 
 
 def test_check_mode_and_errors() -> None:
@@ -116,9 +121,8 @@ def test_check_mode_and_errors() -> None:
 
 
 def test_ready_nodes_of_the_version_are_waited_for_no_longer() -> None:
-    node_ready.wait(
-        Kubectl(Api(node("a"), node("b", voter="True"))), ["a", "b"], version=VERSION, seconds=10, sleep=pytest.fail
-    )  # type: ignore[arg-type]
+    kubectl = Kubectl(Api(node("a"), node("b", voter="True")))
+    Watch(kubectl, ["a", "b"], version=VERSION, sleep=pytest.fail).wait(10)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -132,5 +136,5 @@ def test_ready_nodes_of_the_version_are_waited_for_no_longer() -> None:
 )
 def test_what_is_wrong_with_a_node_is_said(found: dict[str, t.Any], why: str) -> None:
     with pytest.raises(PlatformError) as raised:
-        node_ready.wait(Kubectl(Api(found)), ["a"], version=VERSION, seconds=0)
+        Watch(Kubectl(Api(found)), ["a"], version=VERSION).wait(0)
     assert why in raised.value.cause

@@ -13,7 +13,6 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.invento
     peer_of,
     reach_of,
 )
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.problems import Problem, grouped, message
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.reach import (
     Peer,
     clock_difference,
@@ -97,19 +96,3 @@ def test_each_role_tries_what_it_needs() -> None:
 
 def test_clock_is_compared_with_the_middle_of_the_round_trip() -> None:
     assert clock_difference(1010.0, 999.0, 1001.0) == {"offset": 10.0, "error": 1.0}
-
-
-def test_message_lists_each_thing_once_with_its_hosts() -> None:
-    problems = [
-        Problem("a", "x is wrong", "do y"),
-        Problem("", "z", "w"),
-        Problem("b", "x is wrong", "do y"),
-        Problem("a", "x is wrong", "do y"),
-    ]
-    assert [names for names, _problem in grouped(problems)] == [["a", "b"], [""]]
-    assert message(problems).splitlines() == [
-        "2 things are in the way; nothing was changed.",
-        " 1. a, b: x is wrong. Fix: do y.",
-        " 2. z. Fix: w.",
-    ]
-    assert message(problems[:1]).splitlines()[0] == "One thing is in the way; nothing was changed."

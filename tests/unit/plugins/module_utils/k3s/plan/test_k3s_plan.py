@@ -136,9 +136,10 @@ class World:
         with pytest.raises(PlatformError) as caught:
             self.plan(limit, **settings)
         text = caught.value.cause
-        assert all(problem["fix"] and problem["what"] in text for problem in caught.value.facts["problems"])
+        assert all(problem["next_step"] and problem["what"] in text for problem in caught.value.facts["problems"])
         return [
-            f"{problem['host']}: {problem['what']} -> {problem['fix']}" for problem in caught.value.facts["problems"]
+            f"{problem['where']}: {problem['what']} -> {problem['next_step']}"
+            for problem in caught.value.facts["problems"]
         ]
 
     def apply(self, plan: dict[str, t.Any], *, prune: bool = False, until: int | None = None) -> World:
@@ -428,7 +429,7 @@ def test_data_of_a_member_that_was_removed_is_refused(service: str) -> None:
     world = World(3).up().k3s("s3", service=service, ready=False)
     del world.nodes["s3"]
     (said,) = world.problems()
-    assert "no longer has" in said and "remove-node.yml -e node=s3" in said
+    assert "no longer has" in said and "wasmfaas.platform.remove_node -e node=s3" in said
 
 
 @pytest.mark.parametrize("node_left", [True, False])
@@ -439,7 +440,7 @@ def test_a_member_that_was_removed_is_not_started_again(node_left: bool) -> None
     if not node_left:
         del world.nodes["s3"]
     (said,) = world.problems()
-    assert "no longer has" in said and "remove-node.yml -e node=s3" in said
+    assert "no longer has" in said and "wasmfaas.platform.remove_node -e node=s3" in said
 
 
 def test_a_member_that_was_removed_does_not_wake_a_stopped_cluster() -> None:
@@ -459,7 +460,7 @@ def test_what_left_the_inventory_is_named_with_what_to_do() -> None:
         "addresses": ["10.9.9.9"],
     }
     (said,) = (text for text in world.plan()["messages"] if "gone" in text)
-    assert "remove-node.yml -e node=gone" in said and "-e prune=true" in said
+    assert "wasmfaas.platform.remove_node -e node=gone" in said and "-e prune=true" in said
     (said,) = (text for text in world.plan(prune=True)["messages"] if "gone" in text)
     assert "systemctl disable k3s k3s-agent" in said and "before it boots" in said
 
@@ -480,7 +481,7 @@ def test_agent_of_another_cluster_is_refused_but_not_one_whose_authority_was_rot
 
 def test_agents_of_lost_servers_do_not_get_a_new_cluster() -> None:
     world = World(3, 1).up().blank("s1").blank("s2").blank("s3")
-    assert any("a1" in said and "restore.yml" in said for said in world.problems())
+    assert any("a1" in said and "wasmfaas.platform.restore" in said for said in world.problems())
 
 
 def test_name_that_a_ready_node_has_is_refused() -> None:
@@ -492,7 +493,8 @@ def test_role_does_not_change_in_place() -> None:
     world.order = [("s1", "server"), ("a1", "server"), ("a2", "server")]
     said = world.problems()
     assert any(
-        "a1: it is an agent and shall become a server -> take it out of the cluster first: remove-node.yml" in line
+        "a1: it is an agent and shall become a server -> take it out of the cluster first: ansible-playbook "
+        "wasmfaas.platform.remove_node" in line
         for line in said
     )
 
@@ -717,14 +719,14 @@ def test_all_faults_come_in_one_message() -> None:
         assert any(said in line for line in found), said
     with pytest.raises(PlatformError) as caught:
         world.plan()
-    assert caught.value.cause.splitlines()[0] == f"{len(found)} things are in the way; nothing was changed."
+    assert caught.value.cause.splitlines()[0] == f"{len(found)} problems; nothing was changed."
 
 
 def test_same_fault_on_several_hosts_takes_one_line() -> None:
     world = World(3, config={"tls-sans": "x"})
     with pytest.raises(PlatformError) as caught:
         world.plan()
-    assert caught.value.cause.splitlines()[1].startswith(" 1. s1, s2, s3: ")
+    assert caught.value.cause.splitlines()[1].startswith("s1, s2, s3: ")
 
 
 def named(system: tuple[str, str, str]) -> dict[str, str]:
@@ -786,9 +788,8 @@ def test_filtered_port_between_nodes_that_run_is_a_warning() -> None:
     plan = World(3).up().machine("s2", connections={"10.0.0.1:10250": "filtered", "192.0.2.1:6443": "filtered"}).plan()
     assert [message for message in plan["messages"] if "no answer" in message] == [
         (
-            "s2: it gets no answer from s1 (10.0.0.1), TCP port 10250: open TCP port 10250 on s1 for 10.0.0.2 "
-            "(firewall, "
-            "security group)."
+            "s2: it gets no answer from s1 (10.0.0.1), TCP port 10250. Next: open TCP port 10250 on s1 for 10.0.0.2 "
+            "(firewall, security group)."
         )
     ]
 
@@ -818,7 +819,7 @@ def test_two_hosts_with_different_clocks_are_both_named() -> None:
     [
         ("v1.36.3+k3s1", "older than"),
         ("v1.38.0+k3s1", "skips a minor version"),
-        ("v1.37.1+k3s1", "run upgrade.yml, or set k3s_version: v1.36.4+k3s1"),
+        ("v1.37.1+k3s1", "run ansible-playbook wasmfaas.platform.upgrade, or set k3s_version: v1.36.4+k3s1"),
     ],
 )
 def test_another_version_is_not_installed_by_the_way(wanted: str, said: str) -> None:
@@ -834,7 +835,7 @@ def test_upgrade_may_change_the_version_but_not_skip_nor_go_back() -> None:
     for name in ("s1", "s2"):
         world.nodes[name]["version"] = "v1.37.1+k3s1"
     assert set(world.actions(purpose="upgrade").values()) == {"keep"}, "it goes on after it was cut off"
-    assert any("upgrade.yml" in line for line in world.problems())
+    assert any("wasmfaas.platform.upgrade" in line for line in world.problems())
     world.version = "v1.38.0+k3s1"
     assert any("skips" in line for line in world.problems(purpose="upgrade"))
 
@@ -842,7 +843,7 @@ def test_upgrade_may_change_the_version_but_not_skip_nor_go_back() -> None:
 def test_new_server_of_another_version_waits_for_the_upgrade() -> None:
     world = World(1).up().add("s2", "server", "10.0.0.8").add("s3", "server", "10.0.0.9")
     world.version = "v1.37.1+k3s1"
-    assert any("run upgrade.yml" in line for line in world.problems())
+    assert any("run ansible-playbook wasmfaas.platform.upgrade" in line for line in world.problems())
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_serve_names_a_living_server() -> None:
         result["api_host"] == "server-2"
         and result["unreachable_hosts"] == ["server-1"]
         and result["version"] == VERSION
-        and result["nodes"] == [*NAMES]
+        and result["node_names"] == [*NAMES]
     )
 
 
@@ -73,7 +73,7 @@ def test_without_a_living_server_it_says_what_each_is() -> None:
         gone("server-1"), host("server-2", ready=False, k3s={"service": "inactive"}), host("server-3", ready=False)
     )
     text = refused(lambda: lifecycle.serve(dead))
-    assert "server-1 no route to host" in text and "server-2 inactive" in text and "site.yml" in text
+    assert "server-1 no route to host" in text and "server-2 inactive" in text and "wasmfaas.platform.site" in text
     assert "no servers" in refused(lambda: lifecycle.serve(lifecycle.Cluster([])))
 
 
@@ -122,16 +122,16 @@ def test_remove_refuses_unknown_names_and_the_last_server() -> None:
     assert "did you mean worker-1" in refused(lambda: lifecycle.remove(cluster(), ["worker1"]))
     assert "-e node=NAME" in refused(lambda: lifecycle.remove(cluster(), []))
     text = refused(lambda: lifecycle.remove(cluster(), NAMES[:3]))
-    assert "no living server would be left" in text and "reset.yml" in text
+    assert "no living server would be left" in text and "wasmfaas.platform.reset" in text
 
 
 def test_change_all_passes_over_nodes_that_joined_by_themselves() -> None:
-    elastic = {"name": "i-0abc", "ready": True, "labels": {"wasmfaas.dev/join": "self"}}
+    autoscaled = {"name": "i-0abc", "ready": True, "labels": {"wasmfaas.dev/join": "self"}}
     servers = [host(name) for name in NAMES[:3]]
     for server in servers:
-        server.info["cluster"]["nodes"].append(elastic)
+        server.info["cluster"]["nodes"].append(autoscaled)
     assert lifecycle.change_all(cluster(*servers))["api_host"] == "server-1"
-    elastic["labels"] = {}
+    autoscaled["labels"] = {}
     assert "i-0abc" in refused(lambda: lifecycle.change_all(cluster(*servers)))
 
 

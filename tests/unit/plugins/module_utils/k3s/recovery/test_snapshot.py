@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.host.commands import TIMED_OUT, Completed
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.recovery import snapshot
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.recovery import snapshot, token_files
 
 PASSWORD = "0123456789abcdef"
 
@@ -76,7 +76,7 @@ def test_save_passes_no_folder_where_none_is_given(tmp_path: Path, monkeypatch: 
         (
             Completed(1, "", 'Error: Post "https://127.0.0.1:6443/db/snapshot": dial tcp: connection refused'),
             "connection refused",
-            "site.yml",
+            "wasmfaas.platform.site",
         ),
         (Completed(TIMED_OUT, "", "k3s was ended after 5 s."), "ended after 5 s", "snapshot_timeout"),
     ],
@@ -116,7 +116,7 @@ def test_prune_keeps_the_newest_of_its_own_name(tmp_path: Path) -> None:
     ],
 )
 def test_password_of_every_form_of_a_token(token: str) -> None:
-    assert snapshot.password(token) == PASSWORD
+    assert token_files.password(token) == PASSWORD
 
 
 def test_staged_copies_belong_to_one_user_alone_and_go_away(tmp_path: Path) -> None:
@@ -140,8 +140,9 @@ def test_staging_for_an_unknown_user_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "keep"), [("Wasm_Faas", 5), ("-x", 5), ("ok", -1)])
 def test_wrong_parameters_are_refused_before_anything_is_done(name: str, keep: int) -> None:
+    options = {"name": name, "keep_on_server": keep, "snapshot_directory": None, "timeout": 1, "stage_for": None}
     with pytest.raises(PlatformError):
-        snapshot.take({"name": name, "keep": keep, "directory": None, "timeout": 1, "stage_for": None}, False, set())
+        snapshot.run(options, False, set())
 
 
 def test_moment_is_utc() -> None:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""stored_tokens.py: the file with the tokens, its copy in etcd, and a server that k3s refuses to start on."""
+"""stored_tokens.py with passwd_file.py, server_api.py and refused_start.py: the file with the tokens, its copy in etcd,
+and a server that k3s refuses to start on."""
 
 from __future__ import annotations
 
@@ -15,7 +16,12 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.host.commands import Completed
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import paths
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.recovery import stored_tokens
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.recovery import (
+    passwd_file,
+    refused_start,
+    server_api,
+    stored_tokens,
+)
 
 WRITTEN = 1795331712
 OLD = "agents-password-of-before,node,node,k3s:agent\nservers-password,server,server,k3s:server\n"
@@ -29,9 +35,9 @@ FATAL = (
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A server whose file was written at WRITTEN."""
-    monkeypatch.setattr(stored_tokens, "PASSWD", str(tmp_path / "passwd"))
-    monkeypatch.setattr(stored_tokens, "ASIDE", str(tmp_path / "passwd.before-repair"))
-    monkeypatch.setattr(stored_tokens, "SERVER_TOKEN", str(tmp_path / "server-token"))
+    monkeypatch.setattr(passwd_file, "PASSWD", str(tmp_path / "passwd"))
+    monkeypatch.setattr(passwd_file, "ASIDE", str(tmp_path / "passwd.before-repair"))
+    monkeypatch.setattr(paths, "SERVER_TOKEN", str(tmp_path / "server-token"))
     monkeypatch.setattr(paths, "TOKEN", str(tmp_path / "token"))
     monkeypatch.setattr(paths, "AGENT_TOKEN", str(tmp_path / "agent-token"))
     (tmp_path / "server-token").write_text(f"K10{'a' * 64}::server:servers-password\n", encoding="utf-8")
@@ -45,7 +51,7 @@ def write(host: Path, text: str, *, seconds: int = WRITTEN) -> None:
     os.utime(host / "passwd", (seconds, seconds))
 
 
-def copy(text: str, *, timestamp: str = "2026-11-22T07:15:12.987654321Z") -> stored_tokens.Reader:
+def copy(text: str, *, timestamp: str = "2026-11-22T07:15:12.987654321Z") -> server_api.Reader:
     """etcd's copy, of the same second as the file unless said otherwise."""
     content = {"PasswdFile": {"Timestamp": timestamp, "Content": base64.b64encode(text.encode()).decode()}}
     return lambda _path, _secret: json.dumps(content).encode()
@@ -116,16 +122,16 @@ def test_a_server_that_lets_in_with_the_token_of_its_start(host: Path) -> None:
 
     def ask(secret: str) -> str:
         if secret != "password-of-its-start":
-            raise stored_tokens.NotAuthorized("The server refused: 401", next_step="")
+            raise server_api.NotAuthorized("The server refused: 401", next_step="")
         return secret
 
-    assert stored_tokens.with_passwords(ask) == "password-of-its-start"
+    assert server_api.with_passwords(ask) == "password-of-its-start"
     (host / "token").unlink()
     with pytest.raises(PlatformError, match="401"):
-        stored_tokens.with_passwords(ask)
+        server_api.with_passwords(ask)
     (host / "server-token").unlink()
     with pytest.raises(PlatformError, match="There is no token"):
-        stored_tokens.with_passwords(ask)
+        server_api.with_passwords(ask)
 
 
 def test_settling_changes_the_order_of_lines_only(host: Path) -> None:
@@ -144,8 +150,8 @@ def test_settling_changes_the_order_of_lines_only(host: Path) -> None:
 
 def test_users_of_another_kind_stay(host: Path) -> None:
     write(host, '"with, comma",admin,admin,system:masters\n' + OLD)
-    stored_tokens.write_passwd(server="s", agent="")
-    users = stored_tokens.users_of((host / "passwd").read_text(encoding="utf-8"))
+    passwd_file.write(server="s", agent="")
+    users = passwd_file.users_of((host / "passwd").read_text(encoding="utf-8"))
     assert users == {
         "admin": ("with, comma", "system:masters"),
         "server": ("s", "k3s:server"),
@@ -168,31 +174,31 @@ class Unit:
 
 
 def test_a_refused_server_is_made_ready(host: Path) -> None:
-    unit = Unit("activating", FATAL.format(stored_tokens.PASSWD))
-    assert stored_tokens.release(check_mode=True, run=unit) == {"changed": True, "refused": [stored_tokens.PASSWD]}
+    unit = Unit("activating", FATAL.format(passwd_file.PASSWD))
+    assert refused_start.release(check_mode=True, run=unit) == {"changed": True, "refused": [passwd_file.PASSWD]}
     assert (host / "passwd").exists() and not unit.stopped
-    assert stored_tokens.release(run=unit)["changed"] and unit.stopped
+    assert refused_start.release(run=unit)["changed"] and unit.stopped
     assert not (host / "passwd").exists() and (host / "passwd.before-repair").read_text(encoding="utf-8") == NEW
 
 
 def test_other_files_stay(host: Path) -> None:
     """The only copy of a key may be among them."""
     key = "/var/lib/rancher/k3s/server/cred/encryption-config.json"
-    assert stored_tokens.release(run=Unit("activating", FATAL.format(key)))["refused"] == [key]
+    assert refused_start.release(run=Unit("activating", FATAL.format(key)))["refused"] == [key]
     assert (host / "passwd").exists()
-    assert stored_tokens.release(run=Unit("failed", FATAL.format(f"{key}, {stored_tokens.PASSWD}")))["refused"] == [
+    assert refused_start.release(run=Unit("failed", FATAL.format(f"{key}, {passwd_file.PASSWD}")))["refused"] == [
         key,
-        stored_tokens.PASSWD,
+        passwd_file.PASSWD,
     ]
     assert not (host / "passwd").exists()
 
 
 def test_a_server_that_runs_or_ended_for_another_reason_is_left_alone(host: Path) -> None:
-    refused = FATAL.format(stored_tokens.PASSWD)
+    refused = FATAL.format(passwd_file.PASSWD)
     later = (
         'level=fatal msg="starting kubernetes: preparing server: bootstrap data already found and encrypted with '
         'different token"\n'
     )
     for unit in (Unit("active", refused), Unit("activating", refused + later), Unit("inactive", "")):
-        assert stored_tokens.release(run=unit) == {"changed": False, "refused": []} and not unit.stopped
+        assert refused_start.release(run=unit) == {"changed": False, "refused": []} and not unit.stopped
     assert (host / "passwd").exists()

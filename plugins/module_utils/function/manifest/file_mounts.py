@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks which files a component takes along: `files` and `exclude_files`."""
+
+from __future__ import annotations
+
+import os
+
+from .globs import pattern_error
+from .location import KeyPath
+from .model import Component, FilesMount, Manifest
+from .paths import is_outside, path_error
+from .problems import Problems
+
+
+def check_files(manifest: Manifest, component: Component, path: KeyPath, problems: Problems) -> None:
+    """Note what is wrong with the files of a component."""
+    folder = manifest.folder
+    for index, mount in enumerate(component.files):
+        key: KeyPath = (*path, "files", index)
+        if isinstance(mount, FilesMount):
+            if error := path_error(folder, mount.source):
+                problems.add(
+                    key,
+                    f"source {error}",
+                    "Move the files into the folder of the manifest and write their path relative to it.",
+                    mount.source,
+                )
+            if "\0" in mount.destination or is_outside(_normal(mount.destination)):
+                problems.add(
+                    key,
+                    f'destination "{mount.destination}" leaves the root of the guest',
+                    'Write a destination without "..".',
+                    mount.destination,
+                )
+            continue
+        last = mount.rpartition("/")[2]
+        if last in (".", ".."):
+            what = "the current folder" if last == "." else "the parent folder"
+            next_step = 'Write { source = ".", destination = "/" }, or a pattern that ends in "**/*".'
+            problems.add(key, f'the pattern "{mount}" ends in {what} ({last})', next_step, mount)
+        elif error := path_error(folder, mount):
+            problems.add(
+                key, error, "Move the files into the folder of the manifest and write their path relative to it.", mount
+            )
+        elif not os.path.exists(folder / mount) and (error := pattern_error(mount)):
+            problems.add(
+                key,
+                f'"{mount}" is no valid pattern: {error}',
+                'Write a pattern such as "assets/**/*"; a special character is written in brackets: "[[]".',
+                mount,
+            )
+    for index, pattern in enumerate(component.exclude_files):
+        if error := pattern_error(pattern):
+            next_step = 'Write a pattern such as "secrets/*"; a special character is written in brackets: "[[]".'
+            problems.add(
+                (*path, "exclude_files", index), f'"{pattern}" is no valid pattern: {error}', next_step, pattern
+            )
+
+
+def _normal(destination: str) -> str:
+    return os.path.normpath(destination.lstrip("/"))

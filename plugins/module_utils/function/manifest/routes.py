@@ -1,0 +1,55 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rules of HTTP routes (Spin: crates/routes/src/lib.rs, routefinder 0.5)."""
+
+from __future__ import annotations
+
+import re
+
+RESERVED_PREFIX = "/.well-known/spin/"
+"""Spin itself answers below this (Spin: crates/routes/src/lib.rs, WELL_KNOWN_PREFIX)."""
+
+
+def route_error(route: str) -> tuple[str, str]:
+    """Say what is wrong with an HTTP route and what to do, or return two empty strings."""
+    if not route.startswith("/"):
+        return f'the route "{route}" does not start with "/"', f'Write "/{route}".'
+    if f"{route}/".startswith(RESERVED_PREFIX):
+        return (
+            f'the route "{route}" is answered by Spin itself',
+            f'Choose a route that does not begin with "{RESERVED_PREFIX}".',
+        )
+    segments = [segment for segment in route.split("/") if segment]
+    for position, segment in enumerate(segments):
+        is_last = position == len(segments) - 1
+        if segment in ("...", "*"):
+            if not is_last:
+                return (
+                    f'the route "{route}" has a wildcard in the middle',
+                    'Write "..." only as the last segment, or ":name" for one segment.',
+                )
+            continue
+        if segment.startswith(("*", "...")) or segment.endswith("..."):
+            return (
+                f'the route "{route}" joins a wildcard with other text',
+                'Write "/..." as the last segment, by itself.',
+            )
+        for part in segment.split("."):
+            if part == ":":
+                return f'the route "{route}" has a ":" without a name', 'Write ":name".'
+            if part.startswith("*"):
+                return (
+                    f'the route "{route}" joins a wildcard with other text',
+                    'Write "/..." as the last segment, by itself.',
+                )
+    if segments and segments[-1] == "..." and not route.endswith("/..."):
+        return f'the route "{route}" has a "/" after its wildcard', f'Write "{route.rstrip("/")}".'
+    return "", ""
+
+
+def route_key(route: str) -> str:
+    """Reduce a route to what must differ for Spin to tell two apart: slashes at the ends and names of parameters do not
+    count."""
+    segments = ["*" if segment == "..." else segment for segment in route.split("/") if segment]
+    return "/" + re.sub(r":[^/.]+", ":", "/".join(segments))

@@ -1,0 +1,221 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The work of the module spin_function: from its parameters to a deployed, pushed or removed function."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import tempfile
+import typing as t
+from pathlib import Path
+
+from ..directories import cache_directory, state_directory
+from ..errors import PlatformError
+from ..module_run import texts
+from ..registry.model import AwsOptions, CredentialOptions
+from ..registry.reference import parse_registry
+from ..registry.store import open_store
+from .compatibility.spin_versions import DEFAULT_SHIM_VERSION
+from .deploy_function import DeployRequest, DeployResult, Registry, check_namespace, deploy_function
+from .manifest.parse import read_manifest
+from .model import Target
+from .stages import Stages
+
+Parameters = dict[str, t.Any]
+
+
+def run(parameters: Parameters, check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
+    """Do what the parameters of spin_function ask for; raises PlatformError."""
+    hidden |= secret_values(parameters)
+    stages = Stages()
+    if parameters["result_file"]:
+        _remove_result(Path(parameters["result_file"]))
+    result = (
+        _remove(parameters, check_mode, stages)
+        if parameters["state"] == "absent"
+        else _deploy(parameters, check_mode, stages)
+    )
+    if parameters["result_file"]:
+        write_result(Path(parameters["result_file"]), result)
+    return result
+
+
+def secret_values(parameters: Parameters) -> set[str]:
+    """The values that no output may show; all of them while the manifest can't tell which are secret."""
+    variables = parameters["variables"] or {}
+    if not variables or not parameters["source"]:
+        return texts(variables)
+    try:
+        manifest = read_manifest(Path(parameters["source"]), profile=parameters["profile"])
+    except PlatformError:
+        return texts(variables)
+    return texts(
+        {
+            name: value
+            for name, value in variables.items()
+            if name not in manifest.variables or manifest.variables[name].secret
+        }
+    )
+
+
+def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[str, t.Any]:
+    state = state_directory(parameters["state_directory"])
+    location = parse_registry(_registry(parameters, state))
+    credentials = CredentialOptions(parameters["registry_username"], parameters["registry_password"])
+    aws = AwsOptions(endpoint_url=parameters["aws_endpoint_url"])
+    ca_file = Path(parameters["registry_ca_file"]) if parameters["registry_ca_file"] else None
+    request = DeployRequest(
+        source=Path(parameters["source"]),
+        namespace=parameters["namespace"],
+        cache_directory=cache_directory(parameters["cache_directory"]),
+        outputs_directory=state / "outputs",
+        log_directory=state / "logs",
+        shim_version=parameters["shim_version"] or DEFAULT_SHIM_VERSION,
+        name=parameters["name"],
+        state=parameters["state"],
+        profile=parameters["profile"],
+        variables=parameters["variables"] or {},
+        build_timeout_seconds=parameters["build_timeout"],
+        check_mode=check_mode,
+    )
+    store = functools.partial(
+        open_store,
+        location,
+        credentials=credentials,
+        ca_file=ca_file,
+        plain_http=parameters["registry_plain_http"],
+        aws=aws,
+    )
+    with contextlib.closing(Registry(location, store)) as registry:
+        result = deploy_function(request, registry, _target_factory(parameters, state, stages), stages)
+    share = (
+        f" as canary with {parameters['canary']} % of the requests"
+        if parameters["canary"] is not None and parameters["state"] == "present"
+        else ""
+    )
+    return _result(result, parameters["state"], check_mode, share)
+
+
+def _registry(parameters: Parameters, state: Path) -> str:
+    if parameters["registry"]:
+        return str(parameters["registry"])
+    if parameters["target"] == "local" and parameters["state"] == "present":
+        return f"oci:{state / 'registry'}"
+    raise PlatformError(
+        "registry: a cluster pulls the artifact from a registry, and none is given.",
+        next_step="add `-e registry=HOST/PATH`, or set it in the inventory.",
+    )
+
+
+def _target_factory(parameters: Parameters, state: Path, stages: Stages) -> t.Callable[[str], Target]:
+    """Gives a function's target; its options are checked now, before anything is read or built."""
+    namespace = parameters["namespace"]
+    if parameters["target"] == "local":
+        from ..local.target import LocalTarget, local_settings
+
+        local = local_settings(parameters, state)
+        return lambda name: LocalTarget(namespace, name, local, stages)
+    from ..spinkube.api import KubernetesApi
+    from ..spinkube.arguments import connection_options
+    from ..spinkube.cluster_function import ClusterFunction
+    from ..spinkube.settings import cluster_settings
+
+    api = KubernetesApi(connection_options(parameters))
+    settings = cluster_settings(parameters)
+    if parameters["canary"] is not None:
+        from ..spinkube.canary_target import CanaryTarget
+
+        weight = parameters["canary"]
+        return lambda name: CanaryTarget(ClusterFunction(api, namespace, name, settings, stages), weight)
+    from ..spinkube.target import ClusterTarget
+
+    return lambda name: ClusterTarget(ClusterFunction(api, namespace, name, settings, stages))
+
+
+def _remove(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[str, t.Any]:
+    name, namespace = parameters["name"], parameters["namespace"]
+    check_namespace(namespace)
+    target = _target_factory(parameters, state_directory(parameters["state_directory"]), stages)(name)
+    with stages("live_state"):
+        exists = target.exists()
+    if exists and not check_mode:
+        with stages("delete"):
+            target.delete()
+    before = {"function": f"{namespace}/{name}"} if exists else {}
+    verb = ("would be removed" if check_mode else "removed") if exists else "unchanged: there is no such function"
+    return {
+        "changed": exists,
+        "name": name,
+        "namespace": namespace,
+        "stages": stages.seconds,
+        "summary": f"{namespace}/{name} {verb} ({times(stages.seconds)})",
+        "diff": {"before": before, "after": {}},
+    }
+
+
+def _result(result: DeployResult, state: str, check_mode: bool, share: str = "") -> dict[str, t.Any]:
+    verbs = {"present": ("deployed", "would be deployed"), "pushed": ("pushed", "would be pushed")}
+    return result_of(result, verbs[state][check_mode] + share if result.changed else "unchanged")
+
+
+def result_of(result: DeployResult, verb: str) -> dict[str, t.Any]:
+    """What a module returns; `verb` begins the summary."""
+    where = result.url or result.image or f"{result.namespace}/{result.name}"
+    digest = f" {result.digest[:19]}" if result.digest else ""
+    return {
+        "changed": result.changed,
+        "name": result.name,
+        "namespace": result.namespace,
+        "url": result.url,
+        "image": result.image,
+        "digest": result.digest,
+        "source_digest": result.source_digest,
+        "stages": result.stages,
+        "details": result.details,
+        **({"warnings": result.warnings} if result.warnings else {}),
+        "summary": f"{verb} {where}{digest} ({times(result.stages)})",
+        "diff": {"before": result.before, "after": result.after},
+    }
+
+
+def times(stages: dict[str, float]) -> str:
+    """The total and the stages that one notices."""
+    noticed = [f"{name} {seconds:.2f} s" for name, seconds in stages.items() if seconds >= 0.01]
+    return ": ".join([f"{sum(stages.values()):.2f} s", *([", ".join(noticed)] if noticed else [])])
+
+
+def _remove_result(path: Path) -> None:
+    """A run that fails must not leave the result of an earlier one; raises PlatformError."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise PlatformError(
+            f"result_file: {path}: {error.strerror}.", next_step="name a file that can be written.", stage="result"
+        ) from error
+
+
+def write_result(path: Path, result: dict[str, t.Any]) -> None:
+    """Put the result where the user asked for it, whole or not at all; raises PlatformError."""
+    keys = ("changed", "name", "namespace", "url", "image", "digest", "source_digest", "stages")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with open(descriptor, "w", encoding="utf-8") as stream:
+                json.dump({key: result[key] for key in keys if key in result}, stream, indent=2)
+                stream.write("\n")
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise PlatformError(
+            f"result_file: {path}: {error.strerror}.",
+            next_step="name a file that can be written; the function itself is deployed.",
+            stage="result",
+        ) from error

@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The work of the module spin_function_logs: reads what a function wrote."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+from pathlib import Path
+
+from ..directories import state_directory
+from ..errors import PlatformError
+from .deploy_function import check_namespace
+
+if t.TYPE_CHECKING:
+    from ..spinkube.logs import ContainerLog
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
+    """Read the log that the parameters of spin_function_logs name; raises PlatformError."""
+    check_namespace(parameters["namespace"])
+    if parameters["lines"] < 1:
+        raise PlatformError("lines: must be 1 or more.", next_step="give `-e lines=100`.")
+    since = _seconds(parameters["since"])
+    logs = _local(parameters, since) if parameters["target"] == "local" else _cluster(parameters, since, hidden)
+    return {"changed": False, "logs": [dataclasses.asdict(log) for log in logs], "text": _text(logs)}
+
+
+def _seconds(since: str | None) -> int | None:
+    if since is None:
+        return None
+    found = re.fullmatch(r"([1-9][0-9]*)([smhd]?)", since.strip())
+    if found is None:
+        raise PlatformError(f"since: {since!r} is no span of time.", next_step="write it as in 90s, 15m, 2h or 1d.")
+    return int(found[1]) * _UNITS[found[2] or "s"]
+
+
+def _cluster(parameters: dict[str, t.Any], since: int | None, hidden: set[str]) -> list[ContainerLog]:
+    from ..spinkube.api import KubernetesApi
+    from ..spinkube.arguments import connection_options
+    from ..spinkube.logs import function_logs, secret_values
+
+    api = KubernetesApi(connection_options(parameters))
+    namespace, name = parameters["namespace"], parameters["name"]
+    hidden |= secret_values(api, namespace, name)
+    return function_logs(api, namespace, name, lines=parameters["lines"], since_seconds=since)
+
+
+def _local(parameters: dict[str, t.Any], since: int | None) -> list[ContainerLog]:
+    from ..local import state
+    from ..local.target import live_function
+    from ..spinkube.logs import ContainerLog
+
+    if since is not None:
+        raise PlatformError(
+            "since: the log of a local function has no times.", next_step="give `-e lines=NUMBER` instead."
+        )
+    function = state.read(
+        state_directory(parameters["state_directory"]) / "functions", parameters["namespace"], parameters["name"]
+    )
+    if function is None:
+        raise PlatformError(
+            f"there is no local function {parameters['namespace']}/{parameters['name']}.",
+            next_step="see `ansible-playbook wasmfaas.platform.list_functions -e target=local` for those there are.",
+        )
+    live = live_function(function)
+    file = Path(live.details["log_file"])
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+    return [ContainerLog(parameters["name"], "", live.status, 0, lines[-parameters["lines"] :])]
+
+
+def _text(logs: list[ContainerLog]) -> list[str]:
+    """All logs as lines of text, each log below a line that says whose it is."""
+    if not logs:
+        return ["no replicas"]
+    text = []
+    for log in logs:
+        times = "once" if log.restarts == 1 else f"{log.restarts} times"
+        about = [
+            log.state,
+            *([f"restarted {times}"] if log.restarts else []),
+            *([f"on {log.node}"] if log.node else []),
+        ]
+        if log.previous:
+            about += [
+                "its run before"
+                + (f", which ended with exit code {log.exit_code}" if log.exit_code is not None else "")
+            ]
+        text += [f"==> {log.pod} ({', '.join(about)}) <==", *(log.lines or ["(nothing)"])]
+    return text

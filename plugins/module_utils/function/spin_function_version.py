@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The work of the module spin_function_version: promotes or ends a canary, or goes back to an earlier version."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .deploy_function import DeployResult, check_namespace
+from .probe import trusted
+from .spin_function import result_of
+from .stages import Stages
+
+_VERBS = {
+    "promoted": ("promoted", "would be promoted"),
+    "undone": ("canary ended, unchanged is", "canary would be ended, unchanged stays"),
+    "rolled_back": ("rolled back", "would be rolled back"),
+}
+
+
+def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
+    """Do what the parameters of spin_function_version ask for; raises PlatformError."""
+    from ..spinkube.api import KubernetesApi
+    from ..spinkube.arguments import connection_options
+    from ..spinkube.cluster_function import ClusterFunction
+    from ..spinkube.settings import ClusterSettings
+    from ..spinkube.version_target import VersionTarget
+
+    name, namespace, state = parameters["name"], parameters["namespace"], parameters["state"]
+    check_namespace(namespace)
+    if parameters["probe_ca_file"]:
+        trusted(parameters["probe_ca_file"])
+    settings = ClusterSettings(
+        **{option: parameters[option] for option in ("probe_address", "probe_ca_file", "wait_timeout")}
+    )
+    stages = Stages()
+    api = KubernetesApi(connection_options(parameters))
+    target = VersionTarget(ClusterFunction(api, namespace, name, settings, stages))
+    with stages("live_state"):
+        move = target.plan(state, parameters["to"])
+        live = target.now()
+    planned = move.objects.app if move.objects else None
+    if not move.unchanged and not check_mode:
+        live, planned = target.move(state, parameters["to"]), None
+    image = planned["spec"]["image"] if planned else live.image
+    result = DeployResult(
+        changed=not move.unchanged,
+        name=name,
+        namespace=namespace,
+        source_digest=live.source_digest,
+        url=live.url,
+        image=image,
+        digest=image.partition("@")[2],
+        stages=stages.seconds,
+        before=move.difference.before,
+        after=move.difference.after,
+        details={"status": live.status, **live.details},
+    )
+    return result_of(result, f"unchanged, {move.unchanged}:" if move.unchanged else _VERBS[state][check_mode])

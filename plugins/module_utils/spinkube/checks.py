@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes the objects that a function is to consist of, and refuses what the cluster would refuse, before any is
+written."""
+
+from __future__ import annotations
+
+import contextlib
+
+from ..errors import PlatformError
+from ..function.model import DesiredFunction
+from .answers import probe_function
+from .canary import check_shared_route, function_of
+from .cluster_function import OPTIONAL_KINDS, ClusterFunction
+from .function_objects import function_objects
+from .hosts import check_host_is_free
+from .kinds import BY_NAME, HTTP_ROUTE
+from .objects import FunctionObjects, labels
+from .url import FunctionAddress
+
+
+def desired_objects(function: ClusterFunction, desired: DesiredFunction, secret_name: str | None) -> FunctionObjects:
+    """Make the objects of a function at the address that the Gateway gives it; raises PlatformError.
+
+    Args:
+        secret_name: of the Secret with its secret variables; None where it has none.
+    """
+    settings, manifest = function.settings, desired.manifest
+    if unknown := [name for name in settings.components if name not in manifest.components]:
+        raise PlatformError(
+            f"components: {manifest.path.name} has no component {', '.join(unknown)}, only "
+            f"{', '.join(manifest.components)}.",
+            next_step="correct the name, or leave `components` out to have all.",
+        )
+    address = function.address if desired.has_http_trigger else FunctionAddress("")
+    return function_objects(desired, settings, address.url, secret_name, address.listener)
+
+
+def check_name(function: ClusterFunction) -> None:
+    """Raises PlatformError where the name is that of another function's canary."""
+    if other := function_of(function.app):
+        raise PlatformError(
+            f"{function.namespace}/{function.name} is the canary of the function {other}.",
+            next_step="choose another name, or end the canary: `ansible-playbook "
+            f"wasmfaas.platform.promote_function -e name={other}`, or with `-e undo=true`.",
+        )
+
+
+def check_objects(function: ClusterFunction, objects: FunctionObjects) -> None:
+    """Check that the function can become these objects.
+
+    Raises:
+        PlatformError: the cluster lacks a kind, a right is missing, the host is taken, or the canary could not keep
+            its share of the requests.
+    """
+    check_name(function)
+    live_route = None
+    for item in objects:
+        kind = BY_NAME[item["kind"]]
+        live = function.get(kind)
+        if live is None:
+            # Raises where the cluster lacks the kind.
+            function.api.list(kind, function.namespace, labels=labels(function.name))
+        live_route = live if kind is HTTP_ROUTE else live_route
+    desired_kinds = {item["kind"] for item in objects}
+    # What may not be listed could not be removed afterwards.
+    list(function.owned(kind for kind in OPTIONAL_KINDS if kind.kind not in desired_kinds and function.had(kind)))
+    if function.canary is not None:
+        check_shared_route(function.name, live_route, objects.route)
+    if objects.route is not None and (
+        live_route is None or live_route["spec"].get("hostnames") != objects.route["spec"]["hostnames"]
+    ):
+        check_host_is_free(function.api, objects.route, answers=lambda: _answers(function, objects))
+
+
+def _answers(function: ClusterFunction, objects: FunctionObjects) -> bool:
+    """Whether somebody answers at the URL of a function that is not there yet."""
+    with contextlib.suppress(PlatformError):
+        probe_function(function, objects, timeout_seconds=0)
+        return True
+    return False
