@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plan of the default fleet of terraform/, and the machines of a large elastic group in the inventory; the moto server
-is in AWS's place.
+"""Plan of the default fleet of terraform/, and the machines of a large autoscaled group in the inventory. The moto
+server stands in for AWS.
 
 Terraform and its provider as users have them, so without the GOGC that the tests set.
 """
@@ -76,7 +76,7 @@ def _measure(folder: Path) -> list[Entry]:
             "",
             None,
         ),
-        Row(f"`ansible-inventory --list`, {MACHINES} elastic machines", str(listed), "≤ 5 s", listed.wall <= 5),
+        Row(f"`ansible-inventory --list`, {MACHINES} autoscaled machines", str(listed), "≤ 5 s", listed.wall <= 5),
         (
             f"Medians of {ROUNDS}. The provider finds the moto server by AWS_ENDPOINT_URL. Load average of the machine "
             f"just before: {before:.1f}."

@@ -10,10 +10,12 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.wasmfaas.platform.plugins.module_utils.documented_arguments import documented_arguments
-from ansible_collections.wasmfaas.platform.plugins.module_utils.host import whole_file
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.verify_ha import high_availability
-from ansible_collections.wasmfaas.platform.plugins.modules.k3s_verify_ha import DOCUMENTATION
+
+from ..doc_fragments.k3s import ModuleDocFragment
+from ..module_utils.documented_arguments import documented_arguments
+from ..module_utils.host import whole_file
+from ..module_utils.k3s.verify_ha import high_availability
+from ..modules.k3s_verify_ha import DOCUMENTATION
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type information
@@ -23,7 +25,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        _validation, arguments = self.validate_argument_spec(argument_spec=documented_arguments(DOCUMENTATION))
+        _validation, arguments = self.validate_argument_spec(
+            argument_spec=documented_arguments(DOCUMENTATION, ModuleDocFragment.GROUPS)
+        )
         if arguments["step"] == "plan":
             return {**result, **_plan(task_vars or {}, arguments)}
         return {**result, **self._judge(arguments)}

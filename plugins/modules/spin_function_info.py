@@ -10,13 +10,14 @@ module: spin_function_info
 short_description: List deployed functions with status and URL
 version_added: 1.0.0
 description:
-  - Reads the functions of a Kubernetes cluster with SpinKube, or those that run on this machine. A canary is shown as
-    part of its function.
+  - Reads the functions of a Kubernetes cluster with SpinKube, or of this machine. A canary is shown as part of its
+    function.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
   - wasmfaas.platform.attributes.action_group
+  - wasmfaas.platform.function
   - wasmfaas.platform.kubernetes_auth
 attributes:
   check_mode:
@@ -32,25 +33,14 @@ attributes:
     details:
       - This module only reads.
 requirements:
-  - python >= 3.11
-  - lightkube >= 1.0, for O(target=cluster)
   - tabulate
 options:
   name:
-    description: Name of the function to read, all where it is missing.
+    description: Name of the function to read. The default is all.
     type: str
   namespace:
-    description: Namespace to read, all where it is missing.
+    description: Namespace to read. The default is all.
     type: str
-  target:
-    description: Where to look, V(cluster) for Kubernetes and V(local) for this machine.
-    type: str
-    choices: [cluster, local]
-    default: cluster
-  state_directory:
-    description: Where local functions are kept. C(${XDG_STATE_HOME:-~/.local/state}/wasmfaas) is used where it is
-      missing.
-    type: path
 seealso:
   - module: wasmfaas.platform.spin_function
   - module: wasmfaas.platform.spin_function_version
@@ -63,7 +53,7 @@ EXAMPLES = r"""
     namespace: user1
   register: listed
 
-- name: Show where they answer
+- name: Show their URLs
   ansible.builtin.debug:
     msg: "{{ listed.functions | map(attribute='url') }}"
 """
@@ -88,7 +78,7 @@ functions:
       type: str
       returned: always
     url:
-      description: Where it answers; empty without an http trigger, or where something else than this collection
+      description: Where it answers; empty without an http trigger, and where something other than this collection
         deployed it.
       type: str
       returned: always
@@ -101,8 +91,8 @@ functions:
       type: str
       returned: always
     source_digest:
-      description: Digest over the project it was built from; empty where something else than this collection deployed
-        it.
+      description: Digest over the project that it was built from; empty where something other than this collection
+        deployed it.
       type: str
       returned: always
     created:
@@ -111,9 +101,9 @@ functions:
       returned: always
     details:
       description:
-        - What only one target knows. A local function has C(process_id), C(port) and C(log_file).
-        - One on a cluster has C(replicas), C(ready_replicas), the C(earlier) versions that can be rolled back to, and
-          C(canary) where it has one.
+        - What depends on the target. A local function has C(process_id), C(port) and C(log_file).
+        - A function on a cluster has C(replicas), C(ready_replicas), the C(earlier) versions that it can be rolled back
+          to, and C(canary) where it has one, with its C(weight) in percent.
       type: dict
       returned: always
   sample:
@@ -128,8 +118,8 @@ functions:
       details: {replicas: 2, ready_replicas: 2, autoscaled: false, executor: containerd-shim-spin, managed: true,
       earlier: []}
 table:
-  description: The same as a table, one item a line; with O(name) followed by the earlier versions that can be rolled
-    back to.
+  description: The same as a table, one line per item. With O(name), the earlier versions that the function can be
+    rolled back to follow.
   returned: success
   type: list
   elements: str

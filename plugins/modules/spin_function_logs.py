@@ -11,14 +11,15 @@ short_description: Read what a function wrote
 version_added: 1.0.0
 description:
   - Reads the last lines of all replicas of a function, those of its canary included.
-  - Where a container crashed, the end of its run before is read as well.
-  - Values of the function's secret variables are blacked out in all output. Who may not read these Secrets gets an
-    error instead.
+  - For a crashed container, also reads the end of its previous run.
+  - Values of the function's secret variables are blacked out in all output. Without the permission to read the Secrets
+    that hold them, the module fails.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
   - wasmfaas.platform.attributes.action_group
+  - wasmfaas.platform.function
   - wasmfaas.platform.kubernetes_auth
 attributes:
   check_mode:
@@ -33,9 +34,6 @@ attributes:
     support: full
     details:
       - This module only reads.
-requirements:
-  - python >= 3.11
-  - lightkube >= 1.0, for O(target=cluster)
 options:
   name:
     description: Name of the function.
@@ -50,18 +48,9 @@ options:
     type: int
     default: 100
   since:
-    description: Only what was written in this span of time, as in V(90s), V(15m), V(2h) or V(1d). Not for
+    description: Read only what was written in this span of time, as in V(90s), V(15m), V(2h) or V(1d). Not for
       O(target=local).
     type: str
-  target:
-    description: Where the function is, V(cluster) for Kubernetes and V(local) for this machine.
-    type: str
-    choices: [cluster, local]
-    default: cluster
-  state_directory:
-    description: Where local functions are kept. C(${XDG_STATE_HOME:-~/.local/state}/wasmfaas) is used where it is
-      missing.
-    type: path
 seealso:
   - module: wasmfaas.platform.spin_function
   - module: wasmfaas.platform.spin_function_info
@@ -82,17 +71,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 logs:
-  description: The logs, sorted by pod; of a container that crashed that of its run before comes first.
+  description: The logs, sorted by pod. For a crashed container, the log of its previous run is shown first.
   returned: success
   type: list
   elements: dict
   contains:
     pod:
-      description: Name of the pod; that of the function for a local one.
+      description: Name of the pod; the function's name where it is local.
       type: str
       returned: always
     node:
-      description: The node it is on; empty where it has none.
+      description: The pod's node; empty where it has none.
       type: str
       returned: always
     state:
@@ -105,11 +94,11 @@ logs:
       type: int
       returned: always
     previous:
-      description: Whether this is the log of the container's run before.
+      description: Whether this is the log of the container's previous run.
       type: bool
       returned: always
     exit_code:
-      description: With which the run before ended; none for other logs.
+      description: Exit code of the previous run; none for other logs.
       type: int
       returned: always
     lines:

@@ -10,13 +10,14 @@ module: spin_function_version
 short_description: Promote or end the canary of a function, or roll a function back
 version_added: 1.0.0
 description:
-  - Changes which version of a deployed function answers, without its source and without a build.
-  - A version that does not come up is undone, as M(wasmfaas.platform.spin_function) does it.
+  - Changes which version of a deployed function answers. Needs neither its source nor a build.
+  - Undoes the change if the version does not come up, as M(wasmfaas.platform.spin_function) does.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
   - wasmfaas.platform.attributes.action_group
+  - wasmfaas.platform.function.rollout
   - wasmfaas.platform.kubernetes_auth
 attributes:
   check_mode:
@@ -26,8 +27,8 @@ attributes:
   idempotent:
     support: partial
     details:
-      - O(state=rolled_back) without O(to) goes back one version each time, and twice is where it began. All else
-        changes nothing the second time.
+      - O(state=rolled_back) without O(to) goes back to the version before, so a second run returns to the first
+        version. All else changes nothing the second time.
 requirements:
   - python >= 3.11
   - lightkube >= 1.0
@@ -43,59 +44,46 @@ options:
     default: default
   state:
     description:
-      - V(promoted) makes the function what its canary is. The canary keeps its share until the new pods answer, then
-        all requests go to the function,
-        and the canary is removed.
-      - V(undone) gives all requests to the function as it is, and removes its canary.
-      - V(rolled_back) makes the function what it was before its last deployment, or the version that O(to) names. The
-        last five versions are known.
-      - A function without a canary is left as it is by V(promoted) and V(undone).
+      - V(promoted) deploys the canary's artifact and options as the function. The canary keeps its weight until the new
+        pods answer. Then all requests go to the function, and the canary is removed.
+      - V(undone) leads all requests to the function as it is, and removes its canary.
+      - V(rolled_back) restores the version before the last deployment, or the one that O(to) names. The last five
+        versions are known.
+      - V(promoted) and V(undone) change nothing where the function has no canary.
     type: str
     choices: [promoted, undone, rolled_back]
     required: true
   to:
     description:
-      - Digest of the artifact to roll back to, C(sha256:) and at least its first 12 digits. Where it has several
-        states, the last one is taken.
-      - The version's own settings come back with it, but not the values of its secret variables, which are those of
-        now.
+      - Digest of the artifact to roll back to, C(sha256:) and at least its first 12 digits. Of several versions with
+        this artifact the newest is restored.
+      - The version's own settings are restored as well, but its secret variables get their current values.
     type: str
-  probe_address:
-    description: Address to probe instead of the one that DNS gives for the URL's host, as C(host) or C(host:port).
-    type: str
-  probe_ca_file:
-    description: Path of the certificate authorities that the certificate of an C(https://) URL is signed by, where they
-      are not those of the system.
-    type: path
-  wait_timeout:
-    description: Seconds to wait for the function, and for another deployment of it that is under way.
-    type: int
-    default: 120
 seealso:
   - module: wasmfaas.platform.spin_function
   - module: wasmfaas.platform.spin_function_info
 """
 
 EXAMPLES = r"""
-- name: Make the canary the function
+- name: Promote the canary
   wasmfaas.platform.spin_function_version:
     name: shop
     namespace: user1
     state: promoted
 
-- name: Give it up instead
+- name: End the canary instead
   wasmfaas.platform.spin_function_version:
     name: shop
     namespace: user1
     state: undone
 
-- name: Go back to the version before
+- name: Roll back to the version before
   wasmfaas.platform.spin_function_version:
     name: shop
     namespace: user1
     state: rolled_back
 
-- name: Go back to a certain version
+- name: Roll back to a certain version
   wasmfaas.platform.spin_function_version:
     name: shop
     namespace: user1
@@ -120,7 +108,7 @@ url:
   type: str
   sample: http://shop.user1.203.0.113.7.nip.io
 image:
-  description: Reference of the artifact that the function runs now, or would run.
+  description: Reference of the artifact that the function runs; in check mode, of the one that it would run.
   returned: success
   type: str
   sample: registry.example.com/functions/shop@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
@@ -150,7 +138,7 @@ summary:
   type: str
   sample: "rolled back http://shop.user1.203.0.113.7.nip.io sha256:9f86d081884c (2.26 s: rollout 2.20 s)"
 stage:
-  description: Stage at which it failed.
+  description: Stage that failed.
   returned: failure
   type: str
   sample: rollout

@@ -19,7 +19,7 @@ CALLBACK = {"ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback"),
 STEP = 1 if FULL else 9
 """All boundaries take a quarter of an hour: `make test-full`. Every ninth is what each run of the tests does."""
 
-AFTER_A_CHANGE = ("Sort the hosts", "Put away what was for the first start")
+AFTER_A_CHANGE = ("Sort the hosts", "Remove the settings of the first start")
 """Tasks that follow a change that a forgetful playbook would not repeat: files without a start, a start with
 `cluster-init` still there."""
 

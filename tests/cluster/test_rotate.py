@@ -165,7 +165,7 @@ def test_a_rotation_that_was_cut_off_goes_on(cluster: Cluster) -> None:
     environment = {
         **CALLBACK,
         "CUT_OFF_TASKS": str(cluster.directory / "tasks"),
-        "CUT_OFF_NAME": "Put them into use at each server's next start",
+        "CUT_OFF_NAME": "Use them from each server's next start on",
     }
     assert (
         cluster.play("wasmfaas.platform.rotate", "-e", "what=tokens", *NOW, environment=environment).exit_code

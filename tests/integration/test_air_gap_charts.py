@@ -233,5 +233,5 @@ def test_each_part_brings_the_charts_and_definitions_that_its_role_installs() ->
     named = {name for names in known["__platform_definitions_of"].values() for name in names}
     assert named == set(defaults["platform_definitions"])
     for role, names in known["__platform_definitions_of"].items():
-        tasks = (platform_parts.ROLES / role / "tasks/main.yml").read_text(encoding="utf-8")
-        assert all(name in tasks for name in names)
+        variables = (platform_parts.ROLES / role / "vars/main.yml").read_text(encoding="utf-8")
+        assert all(name in variables for name in names)

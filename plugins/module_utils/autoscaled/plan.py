@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The settings that all machines of an autoscaled group share, from the variables of the inventory; see the module
-node_bundle_plan.
+k3s_plan.
 
 Each machine adds its own name, address and provider id: terraform/modules/node_group/files/join_cluster.py.
 """
@@ -14,7 +14,7 @@ import typing as t
 
 from ..k3s import paths
 from ..k3s.config import config_check, configuration
-from ..k3s.plan import checks
+from ..k3s.plan.configurations import configuration_problems
 from ..k3s.plan.hosts import Host
 from ..problems import Problem, raise_if_any
 
@@ -43,7 +43,7 @@ class AutoscaledGroup:
 
 
 def plan_groups(groups: t.Sequence[tuple[Host, AutoscaledGroup]]) -> dict[str, t.Any]:
-    """The variables of a host that the roles' templates read, for each group; see the module node_bundle_plan.
+    """The variables of a host that the roles' templates read, for each group; see the module k3s_plan.
 
     Args:
         groups: each group with the host that stands for its machines.
@@ -51,7 +51,7 @@ def plan_groups(groups: t.Sequence[tuple[Host, AutoscaledGroup]]) -> dict[str, t
     Raises:
         PlatformError: lists every problem with the variables of the groups.
     """
-    problems = [problem for host, _group in groups for problem in checks.configuration_problems(host)]
+    problems = [problem for host, _group in groups for problem in configuration_problems(host)]
     raise_if_any(problems)
     plans = {host.name: _plan(host, group) for host, group in groups}
     raise_if_any([problem for name, plan in plans.items() for problem in _machine_problems(name, plan)])

@@ -65,7 +65,7 @@ def _local(parameters: dict[str, t.Any], since: int | None) -> list[ContainerLog
     if function is None:
         raise PlatformError(
             f"there is no local function {parameters['namespace']}/{parameters['name']}.",
-            next_step="see ansible-playbook wasmfaas.platform.list_functions -e target=local for those there are.",
+            next_step="see `ansible-playbook wasmfaas.platform.list_functions -e target=local` for those there are.",
         )
     live = live_function(function)
     file = Path(live.details["log_file"])

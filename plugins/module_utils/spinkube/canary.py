@@ -88,8 +88,7 @@ def check_canary(name: str, weight: int, *, wait: bool) -> None:
         raise PlatformError(
             f"canary: {weight} is no share of the requests in percent, 1 to 100.",
             next_step="`ansible-playbook wasmfaas.platform.promote_function -e name=NAME` gives the canary all "
-            "requests for good, and with `-e "
-            "undo=true` none.",
+            "requests for good, and with `-e undo=true` none.",
         )
     if not wait:
         raise PlatformError(

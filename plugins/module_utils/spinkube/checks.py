@@ -42,9 +42,8 @@ def check_name(function: ClusterFunction) -> None:
     if other := function_of(function.app):
         raise PlatformError(
             f"{function.namespace}/{function.name} is the canary of the function {other}.",
-            next_step="choose another name, or end the canary: `ansible-playbook wasmfaas.platform.promote_function "
-            f"-e name={other}`, or "
-            "with `-e undo=true`.",
+            next_step="choose another name, or end the canary: `ansible-playbook "
+            f"wasmfaas.platform.promote_function -e name={other}`, or with `-e undo=true`.",
         )
 
 

@@ -92,7 +92,7 @@ def _apps(api: KubernetesApi, namespace: str, name: str) -> list[Object]:
     if app is None:
         raise PlatformError(
             f"there is no function {namespace}/{name}.",
-            next_step="see ansible-playbook wasmfaas.platform.list_functions for those there are, or give `-e "
+            next_step="see `ansible-playbook wasmfaas.platform.list_functions` for those there are, or give `-e "
             "namespace=NAMESPACE`.",
         )
     canary = api.get(SPIN_APP, namespace, canary_name(name))

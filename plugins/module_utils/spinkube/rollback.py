@@ -14,7 +14,7 @@ from .objects import FunctionObjects, secret_names
 from .version_record import Version, VersionRecord
 
 _SHORTEST_DIGEST = 12
-"""As many digits as wasmfaas.platform.list_functions shows."""
+"""As many digits as list_functions.yml shows."""
 
 
 def version_to_roll_back_to(app: Object, digest: str | None) -> Version | None:
@@ -35,17 +35,16 @@ def version_to_roll_back_to(app: Object, digest: str | None) -> Version | None:
         if not versions:
             raise PlatformError(
                 f"no earlier version of {where} is known.",
-                next_step="deploy the one you want from its source: `ansible-playbook deploy-function.yml -e "
-                "src=FOLDER`.",
+                next_step="deploy the one you want from its source: `ansible-playbook "
+                "wasmfaas.platform.deploy_function -e src=DIRECTORY`.",
             )
         return versions[0]
     digits = digest.removeprefix("sha256:")
     if not re.fullmatch(rf"[0-9a-f]{{{_SHORTEST_DIGEST},64}}", digits):
         raise PlatformError(
             f"to: {digest!r} is no digest.",
-            next_step=f"give `sha256:` and at least the first {_SHORTEST_DIGEST} digits, as "
-            "wasmfaas.platform.list_functions shows "
-            "them.",
+            next_step=f"give `sha256:` and at least the first {_SHORTEST_DIGEST} digits, as `ansible-playbook "
+            "wasmfaas.platform.list_functions` shows them.",
         )
     if app["spec"]["image"].partition("@sha256:")[2].startswith(digits):
         return None
@@ -55,7 +54,7 @@ def version_to_roll_back_to(app: Object, digest: str | None) -> Version | None:
         raise PlatformError(
             f"to: no version of {where} with the digest {digest} is known (known: {known}).",
             next_step="name one of these, or deploy the one you want from its source: `ansible-playbook "
-            "deploy-function.yml -e src=FOLDER`.",
+            "wasmfaas.platform.deploy_function -e src=DIRECTORY`.",
         )
     return found
 

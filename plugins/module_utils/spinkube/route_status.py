@@ -39,7 +39,7 @@ def advice(refused: str) -> str:
     if "RefNotPermitted" in refused:
         return (
             "allow it with a ReferenceGrant in the namespace keda, from HTTPRoutes of the function's namespace to "
-            "Services (`ansible-playbook site.yml` makes it)."
+            "Services (`ansible-playbook wasmfaas.platform.site` makes it)."
         )
     return "see that the Gateway has a listener for the host and allows routes from the function's namespace."
 

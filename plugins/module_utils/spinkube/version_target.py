@@ -55,7 +55,8 @@ class VersionTarget:
         if function.app is None:
             raise PlatformError(
                 f"there is no function {function.namespace}/{function.name}.",
-                next_step="see wasmfaas.platform.list_functions for those there are, or give `-e namespace=NAMESPACE`.",
+                next_step="see `ansible-playbook wasmfaas.platform.list_functions` for those there are, or give `-e "
+                "namespace=NAMESPACE`.",
             )
         if state == "rolled_back":
             return self._plan_rollback(function.app, to)
@@ -69,8 +70,7 @@ class VersionTarget:
             raise PlatformError(
                 f"the canary of {function.namespace}/{function.name} never came up.",
                 next_step="deploy it again with `canary`, or end it: `ansible-playbook "
-                f"wasmfaas.platform.promote_function -e name={function.name} "
-                "-e undo=true`.",
+                f"wasmfaas.platform.promote_function -e name={function.name} -e undo=true`.",
             )
         difference = self._difference(promoted, ends_canary=True)
         return Move(Difference({**difference.before, "canary": canary}, difference.after), promoted, ends_canary=True)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.config import registry_trust
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import registry_access
 
@@ -386,16 +388,16 @@ def test_nodes_without_the_registry_are_given_nothing_of_it(tmp_path: Path) -> N
     ],
 )
 def test_bad_input_is_named(tmp_path: Path, variables: dict[str, t.Any], message: str) -> None:
-    found = problem(role(tmp_path), **variables)
+    found = " ".join(role(tmp_path).problems(**variables))
     assert message in found
     assert "Next: " in found
     assert "access_key: a" not in found
 
 
 def test_good_input_passes(tmp_path: Path) -> None:
-    assert problem(role(tmp_path)) == ""
-    assert problem(role(tmp_path), function_registry_storage="s3", function_registry_s3=BUCKET) == ""
-    assert problem(role(tmp_path), function_registry_host="2001:db8::1") == ""
+    assert role(tmp_path).problems() == []
+    assert role(tmp_path).problems(function_registry_storage="s3", function_registry_s3=BUCKET) == []
+    assert role(tmp_path).problems(function_registry_host="2001:db8::1") == []
 
 
 def test_registry_stays_while_functions_come_from_it(tmp_path: Path, access: registry_access.Access) -> None:
@@ -435,3 +437,31 @@ def test_secrets_are_read_without_a_log() -> None:
     tasks = role(PROJECT).tasks("access.yml")
     (read,) = [task for task in tasks if "get" in str(task.get("ansible.builtin.command"))]
     assert read["no_log"] is True
+
+
+@pytest.mark.parametrize(
+    ("given", "login"),
+    [
+        ({}, {"registry": "192.0.2.1:30500/functions", "registry_username": "deployer", "registry_password": "pw"}),
+        (
+            {"registry": "192.0.2.1:30500/functions", "registry_username": "other"},
+            {"registry": "192.0.2.1:30500/functions", "registry_username": "other", "registry_password": "pw"},
+        ),
+        ({"registry": "other.example.com/functions"}, {"registry": "other.example.com/functions"}),
+    ],
+)
+def test_deployments_log_in_to_the_own_registry_and_to_no_other(
+    tmp_path: Path, given: dict[str, str], login: dict[str, str]
+) -> None:
+    access = {"registry": "192.0.2.1:30500/functions", "username": "deployer", "password": "pw"}
+    (tmp_path / "function-registry.json").write_text(json.dumps(access), encoding="utf-8")
+    playbook = DataLoader().load_from_file(str(PROJECT / "playbooks/deploy_function.yml"), trusted_as_template=True)
+    module = "wasmfaas.platform.spin_function"
+    (task,) = [task for task in playbook[0]["tasks"] if module in task]
+    own = {**playbook[0]["vars"], "inventory_dir": str(tmp_path), "omit": "omitted", **given}
+    templar = Templar(loader=DataLoader(), variables=own)
+    arguments = {name: templar.template(task[module][name]) for name in task[module] if name.startswith("registry")}
+    assert {name: value for name, value in arguments.items() if value != "omitted"} == login
+    without = Templar(loader=DataLoader(), variables={**own, "inventory_dir": str(tmp_path / "none")})
+    expected = given.get("registry_username", "omitted")
+    assert without.template(task[module]["registry_username"]) == expected

@@ -223,7 +223,7 @@ def test_playbook_keeps_one_tenant_as_the_inventory_describes_it(
 @pytest.mark.parametrize(
     ("entries", "variables", "named"),
     [
-        ([{"name": "User1"}], {}, "tenant 'User1': that can be no namespace"),
+        ([{"name": "User1"}], {}, "tenant 'User1': that cannot be a namespace"),
         ([{"state": "present"}], {}, "tenants, entry 1: lacks name"),
         ([{"name": "kube-system"}], {}, "the system's own"),
         ([{"name": "keda"}], {}, "the system's own"),

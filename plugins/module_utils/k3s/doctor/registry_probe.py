@@ -13,7 +13,7 @@ import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 
 
-def probe(endpoints: list[dict[str, t.Any]], timeout: float) -> list[dict[str, t.Any]]:
+def probe(endpoints: t.Sequence[dict[str, t.Any]], timeout: float) -> list[dict[str, t.Any]]:
     """Each endpoint with `state` added: `answers`, `distrusted` (TLS), `unreachable` or `failing` (a server error); and
     `detail`.
 

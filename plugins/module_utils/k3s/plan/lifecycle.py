@@ -55,7 +55,7 @@ class Cluster:
             "api_host": first.name if first else "",
             "api_node": first.node_name if first else "",
             "version": str(first.k3s.get("version_running") or first.k3s.get("version") or "") if first else "",
-            "nodes": self.node_names,
+            "node_names": self.node_names,
             "servers": [host.name for host in self.servers if host.known],
             "unreachable_hosts": [host.name for host in self.hosts if host.unreachable],
             "messages": [],

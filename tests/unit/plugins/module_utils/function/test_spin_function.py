@@ -252,12 +252,16 @@ def test_result_holds_all_that_is_documented() -> None:
 
 def test_every_parameter_of_the_module_is_documented_and_taken(parameters: dict[str, t.Any]) -> None:
     import yaml
-    from ansible_collections.wasmfaas.platform.plugins.doc_fragments.kubernetes_auth import ModuleDocFragment
+    from ansible_collections.wasmfaas.platform.plugins.doc_fragments import function, kubernetes_auth
     from ansible_collections.wasmfaas.platform.plugins.modules import spin_function
 
-    documented = set(yaml.safe_load(spin_function.DOCUMENTATION)["options"]) | set(
-        yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
-    )
+    texts = [
+        spin_function.DOCUMENTATION,
+        function.ModuleDocFragment.DOCUMENTATION,
+        function.ModuleDocFragment.ROLLOUT,
+        kubernetes_auth.ModuleDocFragment.DOCUMENTATION,
+    ]
+    documented = {option for text in texts for option in yaml.safe_load(text)["options"]}
     assert documented == set(spin_function.argument_spec())
 
 

@@ -64,7 +64,7 @@ def test_serve_names_a_living_server() -> None:
         result["api_host"] == "server-2"
         and result["unreachable_hosts"] == ["server-1"]
         and result["version"] == VERSION
-        and result["nodes"] == [*NAMES]
+        and result["node_names"] == [*NAMES]
     )
 
 
