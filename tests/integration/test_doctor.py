@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a user sees of doctor.yml and verify-ha.yml, with the real ansible-playbook, where no host can be reached:
+"""What a user sees of doctor.yml and verify_ha.yml, with the real ansible-playbook, where no host can be reached:
 problems and refusals, never a traceback."""
 
 from __future__ import annotations
