@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program helm, built from its Go module once for a machine, and small charts for it."""
+"""The program helm, built once per machine from its Go module, and small charts for it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ BUILD_SECONDS = 1800.0
 
 
 def build() -> Path:
-    """The program: from the cache, or built into it (about 3 minutes on 2 cores).
+    """The program from the cache. The first build takes about 3 minutes on 2 cores.
 
     Raises:
-        ModuleMissingError: the module can't be had.
+        ModuleMissingError: the module is not available.
         go_build.BuildError: the build failed.
     """
     HELM.folder()
@@ -50,7 +50,7 @@ def build() -> Path:
 
 
 def chart_archive(name: str, version: str, templates: dict[str, str], values: dict[str, object]) -> bytes:
-    """A chart as `helm package` makes it."""
+    """An archive of a chart, as `helm package` makes it."""
     files = {
         "Chart.yaml": yaml.safe_dump({"apiVersion": "v2", "name": name, "version": version}),
         "values.yaml": yaml.safe_dump(values),
