@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.wasmfaas.platform.plugins.module_utils.charts.download import chart_from_artifacts
+from ansible_collections.wasmfaas.platform.plugins.module_utils.charts.download import chart_from_bundle
 from ansible_collections.wasmfaas.platform.plugins.module_utils.download.custom_resource_definitions import (
     read_definitions,
 )
@@ -66,7 +66,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         sources = {str(name): dict(given[name]) for name in names if isinstance(given.get(name), dict)}
         for name, source in sources.items():
             if artifacts and arguments.get("state") != "absent":
-                source["content"] = str(chart_from_artifacts(name, source, Path(artifacts)))
+                source["content"] = str(chart_from_bundle(name, source, Path(artifacts)))
             if not source.get("content"):
                 source.pop("content", None)
             elif arguments.get("state") == "absent":
@@ -96,6 +96,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         return read_definitions(
             entries,
             cache=folders["k3s_cache_directory"],
-            artifacts=folders["k3s_artifacts"],
+            bundle=folders["k3s_artifacts"],
             check_mode=self._task.check_mode,
         )

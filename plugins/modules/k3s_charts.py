@@ -10,8 +10,8 @@ module: k3s_charts
 short_description: Have Helm charts in a cluster, with the objects that they need and that need them
 version_added: 1.0.0
 description:
-  - Applies O(objects), installs O(charts) all at once and waits for them, then applies O(objects_after); or takes all
-    that away in the other order.
+  - Applies O(definitions) and O(objects), installs O(charts) all at once and waits for them, then applies
+    O(objects_after); or removes all of that in the other order.
   - Charts go in as C(HelmChart) objects, which k3s' own Helm controller installs, or by the program C(helm) where there
     is no such controller.
   - A chart is there when its installation has succeeded and its Deployments, StatefulSets and DaemonSets are rolled
@@ -29,6 +29,7 @@ author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.chart_sources
 attributes:
   check_mode:
     support: full
@@ -47,23 +48,6 @@ requirements:
   - helm >= 3.12 on the host, without k3s' Helm controller
   - httpx2 and tenacity on the controller, for O(definitions)
 options:
-  definitions:
-    description:
-      - Files of objects such as CustomResourceDefinitions, downloaded once to the controller and applied before
-        O(objects).
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      url:
-        description: Where the file is.
-        type: str
-      sha256:
-        description: Its SHA-256.
-        type: str
-      path:
-        description: The file on the controller, instead of O(definitions[].url).
-        type: path
   objects:
     description:
       - Objects as the API has them, applied before the charts; CustomResourceDefinitions first, which are waited for.
@@ -115,15 +99,6 @@ options:
     type: list
     elements: dict
     default: []
-  sources:
-    description:
-      - Where charts come from, by O(charts[].name), each a dictionary.
-      - V(repository) is an address of one chart that begins with C(oci://), or one of a repository that begins with
-        C(https://), in which V(chart) is
-        its name, if not that of the release. V(version) is its version.
-      - V(content) is an archive of the chart (C(.tgz)) on the controller, used instead.
-    type: dict
-    default: {}
   kubectl:
     description: Program and first arguments of kubectl on the host.
     type: list

@@ -102,8 +102,8 @@ def new_fleet(terraform: Terraform, moto: Moto, folder: Path) -> Fleet:
 
 @contextlib.contextmanager
 def many_machines(moto: Moto, folder: Path, count: int = 200) -> collections.abc.Iterator[Path]:
-    """Start `count` machines of an autoscaled group of a cluster `large`, and yield the inventory that lists them: a
-    copy of inventories/aws_elastic with that name."""
+    """As many machines of an autoscaled group, of another cluster than the fleet's, and the inventory that lists them:
+    inventories/aws_autoscaled with its name."""
     ec2 = moto.client("ec2")
     tags = {
         "wasmfaas:cluster": "large",
@@ -120,8 +120,8 @@ def many_machines(moto: Moto, folder: Path, count: int = 200) -> collections.abc
         ImageId=image, InstanceType="t4g.xlarge", MinCount=count, MaxCount=count, TagSpecifications=specification
     )["Instances"]
     try:
-        source = folder / "elastic.aws_ec2.yml"
-        text = (PROJECT / "inventories/aws_elastic/elastic.aws_ec2.yml").read_text(encoding="utf-8")
+        source = folder / "autoscaled.aws_ec2.yml"
+        text = (PROJECT / "inventories/aws_autoscaled/autoscaled.aws_ec2.yml").read_text(encoding="utf-8")
         source.write_text(text.replace("[wasmfaas]", "[large]"), encoding="utf-8")
         yield source
     finally:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan import checks
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan import machine_checks
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.hosts import Host, Settings
 
 from .support import PROJECT, TERRAFORM
@@ -82,10 +82,11 @@ def test_every_default_machine_passes_the_plan(
         for machine_type in group["instance_types"]:
             host = _host(f"{name} on {machine_type}", group, machine_type, space)
             problems = [
-                problem.what for problem in checks.machine_problems(host) + checks.space_problems(host, settings)
+                problem.what
+                for problem in machine_checks.machine_problems(host) + machine_checks.space_problems(host, settings)
             ]
             assert problems == [], f"{host.name}: {problems}"
-            assert checks.warnings(host) == [], host.name
+            assert machine_checks.warnings(host) == [], host.name
             assert MACHINE_TYPES[machine_type][0] >= (SERVER_CPUS if group["server"] else AGENT_CPUS), host.name
 
 
@@ -107,7 +108,7 @@ def test_the_plan_refuses_a_data_volume_of_ten_gib(settings: Settings, tmp_path:
     """An ext4 on 10 GiB offers 9.2 GiB."""
     space = _space({"root_volume_gib": 20, "data_volume_gib": 10}, tmp_path)
     host = _host("control-plane", {"server": True}, "t4g.medium", space)
-    assert [problem.what for problem in checks.space_problems(host, settings)] == [
+    assert [problem.what for problem in machine_checks.space_problems(host, settings)] == [
         "/var/lib/rancher has 9.2 GiB free, a new node needs 10 GiB"
     ]
 

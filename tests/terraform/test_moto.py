@@ -20,15 +20,15 @@ import botocore.exceptions
 import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.config import config_check, configuration
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan import checks
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.hosts import Host
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.registry_checks import login_problems
 
 from .fleet import Fleet, many_machines
 from .policies import check_narrow
 from .support import PROJECT, child_cpu_seconds, resources
 
 INVENTORY = PROJECT / "inventories/aws"
-AUTOSCALED_INVENTORY = PROJECT / "inventories/aws_elastic"
+AUTOSCALED_INVENTORY = PROJECT / "inventories/aws_autoscaled"
 GROUPS = ("control_plane", "k3s_agent", "k3s_server", "observability", "worker_backend", "worker_build", "worker_wasm")
 
 
@@ -203,7 +203,7 @@ def test_nodes_can_pull_the_functions(desired: dict[str, dict[str, t.Any]]) -> N
     """The inventory uses Terraform's registry in ECR. The plan accepts it, and nodes log in to the `registry` to which
     deploy-function.yml pushes."""
     hosts = [Host(name, entry["k3s_desired"]["role"], desired=entry["k3s_desired"]) for name, entry in desired.items()]
-    assert checks.login_problems(hosts) == []
+    assert login_problems(hosts) == []
     for entry in desired.values():
         login = entry["k3s_desired"]["registries_login"]
         assert login["ecr"] is True and login["images_from"][0] == entry["aws_cluster"]["registry"]["functions"]
@@ -240,7 +240,7 @@ def test_offline_inventory_refuses_other_json() -> None:
     assert done.returncode == 1 and "terraform output -json" in done.stderr
 
 
-def test_autoscaled_machines_are_listed_only_by_their_own_inventory(fleet: Fleet) -> None:
+def test_autoscaled_machines_are_seen_only_when_asked_for(fleet: Fleet) -> None:
     groups = _groups(fleet.inventory(INVENTORY, AUTOSCALED_INVENTORY))
     assert {name: len(hosts) for name, hosts in groups.items()} == {
         "control_plane": 3,

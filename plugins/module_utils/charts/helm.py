@@ -23,7 +23,7 @@ from ..errors import PlatformError
 from ..host.commands import TIMED_OUT, Completed, run_command
 from ..host.waiting import wait_for
 from ..kubernetes.kubectl import UNREACHABLE, Kubectl, Unreachable
-from ..kubernetes.workloads import Trouble, Workloads
+from ..kubernetes.workloads import NotReady, Workloads, not_ready
 from .model import STEP_FETCH, Chart, failure, require_running
 
 DESCRIPTION = "wasmfaas.dev/applied"
@@ -190,37 +190,37 @@ class Helm:
 
     def _wait_running(self, chart: Chart) -> None:
         """Wait for what operators make of the release's objects; for all else helm has waited."""
-        troubles: list[Trouble] = []
+        problems: list[NotReady] = []
 
         def run() -> bool:
             with contextlib.suppress(Unreachable):
-                troubles[:] = self._workloads.troubles(chart.name, chart.namespace)
-                if troubles and troubles[0].lasting:
+                problems[:] = self._workloads.problems(chart.name, chart.namespace)
+                if problems and problems[0].lasting:
                     return True
-                return not troubles
+                return not problems
             return False
 
-        if not wait_for(run, seconds=chart.timeout, sleep=self._sleep) or troubles:
-            trouble = (
-                troubles[0]
-                if troubles
-                else Trouble("the API does not answer", "Run it again.", namespace=chart.namespace)
+        if not wait_for(run, seconds=chart.timeout, sleep=self._sleep) or problems:
+            problem = (
+                problems[0]
+                if problems
+                else not_ready("", "the API does not answer", "Run it again.", namespace=chart.namespace)
             )
-            raise failure(chart, trouble, self._workloads, did="is installed and does not run")
+            raise failure(chart, problem, self._workloads, did="is installed and does not run")
 
     def _failure(self, chart: Chart, completed: Completed, did: str) -> PlatformError:
         said = _tail(completed)
-        troubles = (
-            self._workloads.troubles(chart.name, chart.namespace) if "timed out" in said or "deadline" in said else []
+        problems = (
+            self._workloads.problems(chart.name, chart.namespace) if "timed out" in said or "deadline" in said else []
         )
-        if troubles:
-            return failure(chart, troubles[0], self._workloads, did=did)
+        if problems:
+            return failure(chart, problems[0], self._workloads, did=did)
         step = (
             STEP_FETCH
             if re.search(r"fetch|download|repo|registry|dial tcp|lookup", said)
             else "Correct what helm names, and run it again."
         )
-        return failure(chart, Trouble(f"helm {said}", step), self._workloads, did=did)
+        return failure(chart, not_ready("", f"helm {said}", step), self._workloads, did=did)
 
     def _call(self, arguments: list[str], seconds: float) -> Completed:
         return self._run([*self._connection, *arguments], seconds)

@@ -31,22 +31,18 @@ def build() -> Path:
         go_build.BuildError: the build failed.
     """
     HELM.folder()
-    cache = go_build.cache_directory("helm")
-    program = cache / HELM.version / "helm"
-    with go_build.locked(cache):
-        if not program.exists():
-            go = shutil.which("go") or str(Path(sys.executable).parent / "go")
-            partial = cache / f"{HELM.version}.partial"
-            shutil.rmtree(partial, ignore_errors=True)
-            command = [go, "install", "-trimpath", "-ldflags=-s -w", f"{HELM.path}/cmd/helm@{HELM.version}"]
-            environment = {**os.environ, **go_build.ENVIRONMENT, "GOBIN": str(partial)}
-            finished = subprocess.run(
-                command, cwd=cache, env=environment, check=False, capture_output=True, text=True, timeout=BUILD_SECONDS
-            )
-            if finished.returncode != 0:
-                raise go_build.BuildError(f"{' '.join(command)} failed:\n{finished.stderr[-4000:]}")
-            partial.rename(program.parent)
-    return program
+    return go_build.filled_once("helm", HELM.version, _install_into, kept=1) / "helm"
+
+
+def _install_into(directory: Path) -> None:
+    go = shutil.which("go") or str(Path(sys.executable).parent / "go")
+    command = [go, "install", "-trimpath", "-ldflags=-s -w", f"{HELM.path}/cmd/helm@{HELM.version}"]
+    environment = {**os.environ, **go_build.ENVIRONMENT, "GOBIN": str(directory)}
+    finished = subprocess.run(
+        command, cwd=directory, env=environment, check=False, capture_output=True, text=True, timeout=BUILD_SECONDS
+    )
+    if finished.returncode != 0:
+        raise go_build.BuildError(f"{' '.join(command)} failed:\n{finished.stderr[-4000:]}")
 
 
 def chart_archive(name: str, version: str, templates: dict[str, str], values: dict[str, object]) -> bytes:

@@ -29,7 +29,7 @@ def role(**variables: t.Any) -> RenderedRole:
     own = {"ansible_managed": "managed", "__k3s_host": {"architecture": "arm64"}}
     return RenderedRole(
         "registries",
-        **own | {"registries_downloaded": {"programs": {"ecr-credential-provider": {"arm64": HERE}}}} | variables,
+        **own | {"registries_downloaded": {"binaries": {"ecr-credential-provider": {"arm64": HERE}}}} | variables,
     )
 
 
@@ -137,7 +137,7 @@ def test_air_gap_bundles_and_node_bundles_hold_the_program() -> None:
         registries_programs=programs(registries_ecr_login=True),
         ansible_play_hosts=[],
     )
-    assert "ecr-credential-provider" in [entry["name"] for entry in bundled.value("__k3s_bundle_programs")]
+    assert "ecr-credential-provider" in [entry["name"] for entry in bundled.value("__k3s_bundle_binaries")]
     steps = yaml.safe_load((PROJECT / "roles/node_bundle/tasks/main.yml").read_text(encoding="utf-8"))
     assert ("wasmfaas.platform.registries", "files") in [
         (task[key]["name"], task[key]["tasks_from"]) for task in steps for key in task if key.endswith("_role")

@@ -323,31 +323,22 @@ def charts(kubectl: Kubectl) -> list[dict[str, t.Any]] | None:
     except PlatformError:
         return None
     ours = [entry for entry in listed if was_applied(entry)]
+    releases = [(entry["metadata"]["name"], (entry.get("spec") or {}).get("targetNamespace", "")) for entry in ours]
     workloads = Workloads(kubectl, patience=LOOK)
-    found = []
     try:
-        for name, namespace in sorted(
-            workloads.unready(
-                (entry["metadata"]["name"], (entry.get("spec") or {}).get("targetNamespace", "")) for entry in ours
-            )
-        ):
-            for trouble in workloads.troubles(name, namespace)[:1]:
-                last = workloads.log(trouble, lines=1)
-                found.append(
-                    {
-                        "name": name,
-                        "namespace": namespace,
-                        "where": "",
-                        "what": trouble.text,
-                        "next_step": trouble.next_step,
-                        "severity": "error" if trouble.lasting else "warning",
-                        "pod": trouble.pod,
-                        "last_line": last,
-                    }
-                )
+        return [
+            {
+                "name": name,
+                "namespace": namespace,
+                **unready.problem.as_dictionary(),
+                "pod": unready.pod,
+                "last_line": workloads.log(unready, lines=1),
+            }
+            for name, namespace in sorted(workloads.unready(releases))
+            for unready in workloads.problems(name, namespace)[:1]
+        ]
     except PlatformError:
         return None
-    return found
 
 
 def _existing(patterns: t.Iterable[str], root: str) -> list[str]:

@@ -159,7 +159,7 @@ class Settings:
             ) from error
 
 
-def is_elastic(node: t.Mapping[str, t.Any]) -> bool:
+def is_autoscaled(node: t.Mapping[str, t.Any]) -> bool:
     """Whether a node of the cluster, as k3s_node_info tells of it, is a machine of a scaling group."""
     label, value = JOINED_BY_ITSELF
     return bool((node.get("labels") or {}).get(label) == value)

@@ -18,7 +18,7 @@ from ...problems import Problem, raise_if_any
 from .. import version
 from ..recovery.restore import RESET
 from .cluster_plan import KEEP_OUT
-from .hosts import Host, is_elastic
+from .hosts import Host, is_autoscaled
 
 Result = dict[str, t.Any]
 
@@ -133,7 +133,7 @@ def change_all(cluster: Cluster) -> Result:
             fix = "wasmfaas.platform.doctor says why; or remove it with ansible-playbook wasmfaas.platform.remove_node"
             problems.append(Problem(host.name, f"its etcd member is not healthy ({ill})", fix))
     missing = sorted(
-        name for name in set(ready) - {host.node_name for host in cluster.hosts} if not is_elastic(ready[name])
+        name for name in set(ready) - {host.node_name for host in cluster.hosts} if not is_autoscaled(ready[name])
     )
     if missing:
         fix = (

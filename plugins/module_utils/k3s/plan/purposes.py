@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...autoscaled.plan import ElasticGroup, plan_groups
+from ...autoscaled.plan import AutoscaledGroup, plan_groups
 from . import lifecycle
 from .cluster_plan import make_plan
 from .hosts import Host, Settings
@@ -65,13 +65,13 @@ def _with_restore_memory(host: Host, variables: t.Mapping[str, t.Any]) -> Host:
     return dataclasses.replace(host, info={**host.info, "restore": memory})
 
 
-def _groups(variables: t.Mapping[str, t.Any]) -> list[tuple[Host, ElasticGroup]]:
+def _groups(variables: t.Mapping[str, t.Any]) -> list[tuple[Host, AutoscaledGroup]]:
     """The hosts of the play, each of which stands for all nodes of a group, with `node_bundle_group`, the group."""
     groups = []
     for name in variables["ansible_play_hosts"]:
         own = variables["hostvars"][name]
         given = own["node_bundle_group"]
-        group = ElasticGroup(
+        group = AutoscaledGroup(
             str(given["architecture"]), dict(given.get("labels") or {}), list(given.get("taints") or [])
         )
         groups.append((host_of(name, "agent", own, in_play=True), group))

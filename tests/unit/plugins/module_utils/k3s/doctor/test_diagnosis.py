@@ -407,7 +407,7 @@ def test_a_chart_that_does_not_run(pod: str, severity: str) -> None:
     chart = {
         "name": "tempo",
         "namespace": "observability",
-        "where": "Pod tempo-0",
+        "where": "pod tempo-0",
         "what": "its container ended 7 times",
         "next_step": "",
         "severity": severity,
@@ -420,7 +420,7 @@ def test_a_chart_that_does_not_run(pod: str, severity: str) -> None:
         )
     assert found(changed) == [(severity, "cluster", "platform-not-running")], "one line, though each server tells it"
     line = next(str(problem) for problem in diagnose(list(changed.values()), LIMITS) if problem.severity == severity)
-    assert "the chart tempo does not run: Pod tempo-0: its container ended 7 times" in line
+    assert "the chart tempo does not run: pod tempo-0: its container ended 7 times" in line
     assert ("its last line: no space left" in line) is bool(pod)
     assert (
         "k3s kubectl -n observability logs tempo-0" if pod else "k3s kubectl -n observability get pods,events"

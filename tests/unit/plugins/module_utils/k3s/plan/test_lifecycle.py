@@ -126,12 +126,12 @@ def test_remove_refuses_unknown_names_and_the_last_server() -> None:
 
 
 def test_change_all_passes_over_nodes_that_joined_by_themselves() -> None:
-    elastic = {"name": "i-0abc", "ready": True, "labels": {"wasmfaas.dev/join": "self"}}
+    autoscaled = {"name": "i-0abc", "ready": True, "labels": {"wasmfaas.dev/join": "self"}}
     servers = [host(name) for name in NAMES[:3]]
     for server in servers:
-        server.info["cluster"]["nodes"].append(elastic)
+        server.info["cluster"]["nodes"].append(autoscaled)
     assert lifecycle.change_all(cluster(*servers))["api_host"] == "server-1"
-    elastic["labels"] = {}
+    autoscaled["labels"] = {}
     assert "i-0abc" in refused(lambda: lifecycle.change_all(cluster(*servers)))
 
 

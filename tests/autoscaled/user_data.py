@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The user data of an elastic group, as terraform/modules/node_group renders it."""
+"""The user data of an autoscaled group, as terraform/modules/node_group renders it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Configuration:
 
 
 def render(configuration: Configuration) -> str:
-    """By the same substitution as Terraform's; test_elastic_join.py compares it with Terraform's own."""
+    """By the same substitution as Terraform's; test_autoscaled_join.py compares it with Terraform's own."""
     # jsonencode: keys sorted, no spaces, and these three characters escaped.
     text = json.dumps(dataclasses.asdict(configuration), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     for character in "<>&":

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import paths
-from ansible_collections.wasmfaas.platform.tests.elastic import Fault, World, render
-from ansible_collections.wasmfaas.platform.tests.elastic.user_data import Configuration, render_by_terraform
-from ansible_collections.wasmfaas.platform.tests.elastic.world import (
+from ansible_collections.wasmfaas.platform.tests.autoscaled import Fault, World, render
+from ansible_collections.wasmfaas.platform.tests.autoscaled.user_data import Configuration, render_by_terraform
+from ansible_collections.wasmfaas.platform.tests.autoscaled.world import (
     BUCKET,
     BUNDLE_PARAMETER,
     GROUP,
@@ -31,7 +31,7 @@ from ansible_collections.wasmfaas.platform.tests.hosts import unavailable
 _reason = unavailable()
 needs_hosts = pytest.mark.skipif(bool(_reason), reason=_reason or "hosts can be made")
 BOOT_SECONDS = 30.0
-"""More than a boot takes; not what is promised, which bench/elastic_join.py measures."""
+"""More than a boot takes; not what is promised, which bench/autoscaled_join.py measures."""
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +72,7 @@ def test_a_change_is_shown_before_it_is_published(world: World) -> None:
     )
     assert world.parameter(BUNDLE_PARAMETER) == digest
     refused = world.site("-e", "refresh=worker-wasn", playbook="wasmfaas.platform.publish_bundles")
-    assert refused.exit_code != 0 and "No group of machines that join by themselves is called worker-wasn" in " ".join(
-        refused.output.split()
-    )
+    assert refused.exit_code != 0 and "There is no autoscaled group worker-wasn" in " ".join(refused.output.split())
 
 
 @needs_hosts

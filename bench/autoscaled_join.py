@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A machine of a scaling group that joins by itself (tests/elastic): from its boot to a node that is Ready, beside
+"""A machine of a scaling group that joins by itself (tests/autoscaled): from its boot to a node that is Ready, beside
 site.yml that adds the same host by SSH."""
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import statistics
 import time
 
-from tests.elastic import World
-from tests.elastic.world import MACHINE
+from tests.autoscaled import World
+from tests.autoscaled.world import MACHINE
 from tests.hosts import HostsError, k3s_binary, unavailable
 
 from .measure import Entry, NotMeasuredError, Row

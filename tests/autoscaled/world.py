@@ -37,7 +37,7 @@ LABELS = {"wasmfaas.dev/runtime-spin": "true", "wasmfaas.dev/group": GROUP, "was
 TAINTS = [{"key": "wasmfaas.dev/only", "value": "wasm", "effect": "NoSchedule"}]
 SERVER, MACHINE = "server", "machine"
 CLOUD_INIT_UNIT = """[Unit]
-Description=Stand-in of cloud-init (tests/elastic): runs the user data once
+Description=Stand-in of cloud-init (tests/autoscaled): runs the user data once
 Wants=network-online.target
 After=network-online.target
 ConditionPathExists=!/var/lib/cloud/instance/boot-finished
@@ -80,7 +80,7 @@ class World:
     def __enter__(self) -> World:
         with contextlib.ExitStack() as stack:
             self.folder = Path(
-                tempfile.mkdtemp(prefix="wasmfaas-elastic-", dir="/var/tmp")
+                tempfile.mkdtemp(prefix="wasmfaas-autoscaled-", dir="/var/tmp")
             )  # overlays need a disk, which /tmp may not be
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.hosts = Environment.create(self.folder / "hosts", [SERVER, MACHINE])
@@ -140,14 +140,14 @@ class World:
             "labels": LABELS,
             "taints": TAINTS,
         }
-        elastic = {
+        autoscaled = {
             "scaling_group": f"{CLUSTER}-{GROUP}",
             "bundle_parameter": BUNDLE_PARAMETER,
             "token_parameter": TOKEN_PARAMETER,
         }
         fleet = {
             "control-plane": {**group, "inventory_group": "control_plane", "labels": {}, "taints": []},
-            GROUP: {**group, **elastic},
+            GROUP: {**group, **autoscaled},
         }
         # Placed and run by nobody here: no image comes from a registry.
         credential_provider = self.folder / "ecr-credential-provider"

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: artifact_download
-short_description: Have programs for hosts on the controller, verified
+module: binary_download
+short_description: Download binaries for hosts to the controller, verified
 version_added: 1.0.0
 description:
-  - Fetches programs once for each architecture to a folder of this machine, verifies their SHA-256 and takes them out
-    of their archives.
-  - What is there already is not fetched again, and no network is needed then.
+  - Downloads binaries once for each architecture to a directory of the controller, verifies their SHA-256 and takes
+    them out of their archives.
+  - A binary that is there already is verified and not downloaded again; this needs no network.
+  - Unlike C(ansible.builtin.get_url) with C(ansible.builtin.unarchive), it verifies the binary itself at each run, does
+    several downloads at once, and can take everything from a directory that M(wasmfaas.platform.air_gap_bundle) made.
   - Run it on the controller, with C(delegate_to) and C(run_once).
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -22,7 +24,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - Nothing is fetched; RV(programs) then tells the place that a missing program would have.
+      - Nothing is downloaded; RV(binaries) then has the path that a missing binary would get.
   diff_mode:
     support: none
   idempotent:
@@ -32,14 +34,14 @@ requirements:
   - httpx2 >= 2.16
   - tenacity >= 9.0
 options:
-  programs:
-    description: The programs.
+  binaries:
+    description: The binaries.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
-        description: Name of the program, and of its file in an archive.
+        description: Name of the binary, also in its archive.
         type: str
         required: true
       version:
@@ -48,44 +50,45 @@ options:
         required: true
       url:
         description:
-          - Where it is, the program itself or a C(.tar.gz) with it.
+          - URL of the binary, or of a C(.tar.gz) that holds it.
           - C({version}) stands for the version (C(+) as C(%2B)), C({architecture}) for C(amd64) or C(arm64),
-            C({machine}) for C(x86_64) or C(aarch64),
-            C({suffix}) for nothing or C(-arm64), as k3s names its files.
+            C({machine}) for C(x86_64) or C(aarch64), C({suffix}) for nothing or C(-arm64), as k3s names its files.
         type: str
       checksums:
-        description: SHA-256 of what the URL answers, by architecture.
+        description: SHA-256 of the file at the URL, by architecture.
         type: dict
       checksums_url:
-        description: List of checksums, as C(sha256sum) writes it, for architectures that O(programs[].checksums) does
-          not have. Takes the same placeholders.
+        description: URL of a list of checksums, in the format of C(sha256sum), for architectures that
+          O(binaries[].checksums) lacks. Takes the same placeholders.
         type: str
       paths:
-        description: Files on this machine instead, by architecture, a program or a C(.tar.gz) with it.
+        description: Files on this machine to use instead, by architecture, each a binary or a C(.tar.gz) that holds it.
         type: dict
       variable:
         description: Name of the variable that the URL comes from, for messages.
         type: str
   architectures:
-    description: Architectures to have each program for.
+    description: Architectures to download each binary for.
     type: list
     elements: str
     choices: [amd64, arm64]
     required: true
   cache_directory:
-    description: Where programs are kept. C(${XDG_CACHE_HOME:-~/.cache}/wasmfaas/artifacts) is used where it is missing.
+    description: Where binaries are kept. The default is C(${XDG_CACHE_HOME:-~/.cache}/wasmfaas/artifacts).
     type: path
-  artifacts_directory:
+  bundle_directory:
     description:
-      - A folder that was a O(cache_directory) elsewhere. All programs come from it, nothing is fetched, and
-        O(programs[].paths) count for nothing.
+      - A directory that M(wasmfaas.platform.air_gap_bundle) made. All binaries come from it, nothing is downloaded, and
+        O(binaries[].paths) are ignored.
     type: path
+seealso:
+  - module: wasmfaas.platform.air_gap_bundle
 """
 
 EXAMPLES = r"""
-- name: Have k3s for the architectures of the inventory
-  wasmfaas.platform.artifact_download:
-    programs:
+- name: Download k3s for the architectures of the inventory
+  wasmfaas.platform.binary_download:
+    binaries:
       - name: k3s
         version: v1.36.4+k3s1
         url: https://github.com/k3s-io/k3s/releases/download/{version}/k3s{suffix}
@@ -95,9 +98,9 @@ EXAMPLES = r"""
   delegate_to: localhost
   register: downloaded
 
-- name: Have a shim, as an archive with a pinned checksum
-  wasmfaas.platform.artifact_download:
-    programs:
+- name: Download a shim in an archive with a pinned checksum
+  wasmfaas.platform.binary_download:
+    binaries:
       - name: containerd-shim-spin-v2
         version: 0.25.1
         url: https://github.com/spinframework/containerd-shim-spin/releases/download/v{version}/containerd-shim-spin-v2-linux-{machine}.tar.gz
@@ -109,8 +112,8 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-programs:
-  description: Path and SHA-256 of each program (not of its archive), by name and architecture. In check mode the
+binaries:
+  description: Path and SHA-256 of each binary (not of its archive), by name and architecture. In check mode the
     SHA-256 of a missing one may be empty.
   returned: success
   type: dict
@@ -129,7 +132,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run impor
 def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
-            programs=dict(
+            binaries=dict(
                 type="list",
                 elements="dict",
                 required=True,
@@ -145,7 +148,7 @@ def main() -> None:
             ),
             architectures=dict(type="list", elements="str", choices=["amd64", "arm64"], required=True),
             cache_directory=dict(type="path"),
-            artifacts_directory=dict(type="path"),
+            bundle_directory=dict(type="path"),
         ),
         supports_check_mode=True,
     )

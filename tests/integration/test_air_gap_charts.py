@@ -106,26 +106,26 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(charts, "open_store", functools.partial(store.open_store, plain_http=True))
 
 
-def collect(directory: Path, sources: dict[str, dict[str, str]], *, check_mode: bool = False) -> dict[str, t.Any]:
-    return charts.run({"charts": sources, "definitions": [], "directory": str(directory)}, check_mode, set())
+def collect(directory: Path, sources: dict[str, dict[str, str]], *, check_mode: bool = False) -> charts.Collected:
+    return charts.collect(sources, [], directory, check_mode=check_mode)
 
 
 def test_from_a_repository_once(repository: Repository, tmp_path: Path) -> None:
     sources = {"keda": {"repository": repository.url, "version": "2.20.2"}}
     first = collect(tmp_path / "bundle", sources)
-    assert first["changed"]
-    assert first["versions"] == {"chart-keda": "2.20.2"}
-    fetched = Path(first["programs"]["chart-keda"]["any"]["path"])
+    assert first.changed
+    assert first.versions == {"chart-keda": "2.20.2"}
+    fetched = Path(first.places["chart-keda"]["any"]["path"])
     assert fetched.read_bytes() == (repository.directory / "archives/keda-2.20.2.tgz").read_bytes()
     repository.asked.clear()
     second = collect(tmp_path / "bundle", sources)
-    assert not second["changed"]
-    assert second["programs"] == first["programs"]
+    assert not second.changed
+    assert second.places == first.places
     assert repository.asked == []
 
 
 def test_version_with_a_v_is_found_without_it(repository: Repository, tmp_path: Path) -> None:
-    assert collect(tmp_path / "bundle", {"keda": {"repository": repository.url, "version": "v2.20.2"}})["changed"]
+    assert collect(tmp_path / "bundle", {"keda": {"repository": repository.url, "version": "v2.20.2"}}).changed
 
 
 @pytest.mark.usefixtures("plain")
@@ -133,14 +133,14 @@ def test_from_a_registry_once(registry: Registry, tmp_path: Path) -> None:
     content = push(registry, "cert-manager", "v1.21.1+build")
     sources = {"cert-manager": {"repository": f"oci://{registry.host}/helm/cert-manager", "version": "v1.21.1+build"}}
     first = collect(tmp_path / "bundle", sources)
-    assert Path(first["programs"]["chart-cert-manager"]["any"]["path"]).read_bytes() == content
-    assert not collect(tmp_path / "bundle", sources)["changed"]
+    assert Path(first.places["chart-cert-manager"]["any"]["path"]).read_bytes() == content
+    assert not collect(tmp_path / "bundle", sources).changed
 
 
 def test_check_mode_fetches_nothing(repository: Repository, tmp_path: Path) -> None:
-    assert collect(tmp_path / "bundle", {"keda": {"repository": repository.url, "version": "2.20.2"}}, check_mode=True)[
-        "changed"
-    ]
+    assert collect(
+        tmp_path / "bundle", {"keda": {"repository": repository.url, "version": "2.20.2"}}, check_mode=True
+    ).changed
     assert repository.asked == []
     assert not (tmp_path / "bundle").exists()
 
@@ -154,26 +154,26 @@ def test_folder_is_complete_for_the_other_side(repository: Repository, tmp_path:
     }
     folder = tmp_path / "bundle"
     collected = collect(folder, sources)
-    result = air_gap_bundle.collect(str(folder), collected["programs"], collected["versions"], [])
+    result = air_gap_bundle.complete(folder, collected.places, collected.versions, [])
     assert [file["name"] for file in result["files"]] == ["chart-keda", "chart-traefik"]
-    assert not air_gap_bundle.collect(str(folder), collected["programs"], collected["versions"], [])["changed"]
+    assert not air_gap_bundle.complete(folder, collected.places, collected.versions, [])["changed"]
     carried = folder.rename(tmp_path / "carried")
     own.unlink()
     for name, version in (("keda", "2.20.2"), ("traefik", "41.3.0")):
-        with tarfile.open(charts.chart_from_artifacts(name, sources[name], carried)) as opened:
+        with tarfile.open(charts.chart_from_bundle(name, sources[name], carried)) as opened:
             assert yaml.safe_load(t.cast("t.IO[bytes]", opened.extractfile(f"{name}/Chart.yaml")))["version"] == version
 
 
 def test_what_was_not_collected_or_was_changed_is_named(repository: Repository, tmp_path: Path) -> None:
     source = {"repository": repository.url, "version": "2.20.2"}
     with pytest.raises(PlatformError, match=r"holds no chart keda 2\.20\.2") as raised:
-        charts.chart_from_artifacts("keda", source, tmp_path / "bundle")
+        charts.chart_from_bundle("keda", source, tmp_path / "bundle")
     assert "wasmfaas.platform.bundle" in raised.value.next_step
     collect(tmp_path / "bundle", {"keda": source})
-    charts.chart_from_artifacts("keda", source, tmp_path / "bundle").write_bytes(b"other")
+    charts.chart_from_bundle("keda", source, tmp_path / "bundle").write_bytes(b"other")
     with pytest.raises(PlatformError, match="is not what was downloaded"):
-        charts.chart_from_artifacts("keda", source, tmp_path / "bundle")
-    assert collect(tmp_path / "bundle", {"keda": source})["changed"]  # and is fetched anew
+        charts.chart_from_bundle("keda", source, tmp_path / "bundle")
+    assert collect(tmp_path / "bundle", {"keda": source}).changed  # and is fetched anew
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_what_was_not_collected_or_was_changed_is_named(repository: Repository, 
         ({"repository": "", "version": "1"}, "no repository or no version"),
         (
             {"content": "/nowhere/keda.tgz", "version": "1"},
-            "/nowhere/keda.tgz, the archive of the chart keda, can't be read",
+            "/nowhere/keda.tgz, the archive of the chart keda, cannot be read",
         ),
     ],
 )
@@ -197,7 +197,7 @@ def test_bad_source_is_named(repository: Repository, tmp_path: Path, source: dic
 @pytest.mark.parametrize("content", ["entries: 3", "{", "- a"])
 def test_what_is_no_index_is_named(repository: Repository, tmp_path: Path, content: str) -> None:
     (repository.directory / "index.yaml").write_text(content, encoding="utf-8")
-    with pytest.raises(PlatformError, match="is no index of charts"):
+    with pytest.raises(PlatformError, match="is not an index of charts"):
         collect(tmp_path / "bundle", {"keda": {"repository": repository.url, "version": "2.20.2"}})
 
 
@@ -206,7 +206,7 @@ def test_archive_that_is_not_what_the_index_says_is_refused(repository: Reposito
     with pytest.raises(PlatformError, match=r"and .* is expected"):
         collect(tmp_path / "bundle", {"keda": {"repository": repository.url, "version": "2.20.2"}})
     with pytest.raises(PlatformError, match="holds no chart"):
-        charts.chart_from_artifacts("keda", {"version": "2.20.2"}, tmp_path / "bundle")
+        charts.chart_from_bundle("keda", {"version": "2.20.2"}, tmp_path / "bundle")
 
 
 @pytest.mark.usefixtures("plain")
@@ -215,7 +215,7 @@ def test_registry_without_the_version_and_without_a_chart_is_named(registry: Reg
     address = f"oci://{registry.host}/helm/zot"
     with pytest.raises(PlatformError, match="has no version 9"):
         collect(tmp_path / "bundle", {"zot": {"repository": address, "version": "9"}})
-    with pytest.raises(PlatformError, match=r"zot:0\.1\.122 is no chart"):
+    with pytest.raises(PlatformError, match=r"zot:0\.1\.122 is not a chart"):
         collect(tmp_path / "bundle", {"zot": {"repository": address, "version": "0.1.122"}})
 
 
