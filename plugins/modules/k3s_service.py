@@ -20,6 +20,7 @@ author:
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
   - wasmfaas.platform.k3s.program
+  - wasmfaas.platform.k3s.unit
 attributes:
   check_mode:
     support: full
@@ -32,11 +33,6 @@ attributes:
 requirements:
   - systemd on the host
 options:
-  unit:
-    description: The systemd unit, V(k3s) on servers and V(k3s-agent) on agents.
-    type: str
-    choices: [k3s, k3s-agent]
-    required: true
   state:
     description:
       - V(started) leaves a running k3s alone, V(restarted_if_stale) restarts it when its files have changed since it
@@ -144,7 +140,7 @@ from ..module_utils.module_run import run_module
 def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
-            unit=dict(type="str", choices=["k3s", "k3s-agent"], required=True),
+            unit=dict(type="str", choices=["k3s", "k3s-agent"], default="k3s"),
             state=dict(
                 type="str",
                 choices=["started", "restarted_if_stale", "restarted", "restart_due", "stopped"],

@@ -22,7 +22,7 @@ def role(kind: str, **variables: t.Any) -> RenderedRole:
         "architecture": "arm64",
         "config": {"node-name": "one"},
         "join": {},
-        "join_settled": {},
+        "join_afterwards": {},
     }
     binaries = {"k3s": {"arm64": {"path": "/cache/k3s", "sha256": "0" * 64}}}
     given: Variables = {
