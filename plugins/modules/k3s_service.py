@@ -100,19 +100,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 started:
-  description: Whether k3s was down and was started.
+  description: Whether it did not run and was started.
   returned: success
   type: bool
 restarted:
-  description: Whether k3s was running and was restarted.
+  description: Whether it ran and was restarted.
   returned: success
   type: bool
 stopped:
-  description: Whether k3s was running and was stopped.
+  description: Whether it ran and was stopped.
   returned: success
   type: bool
 reasons:
-  description: Reasons for the change.
+  description: Why something was done.
   returned: success
   type: list
   elements: str
@@ -124,7 +124,7 @@ stale_inputs:
   elements: str
   sample: []
 seconds:
-  description: Duration of the module.
+  description: How long it took.
   returned: success
   type: float
   sample: 12.4
