@@ -11,9 +11,10 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.host.digests import Digests
-from ansible_collections.wasmfaas.platform.plugins.module_utils.host.files import UNKNOWN_SIZE
+
+from ..module_utils.errors import PlatformError
+from ..module_utils.host.digests import Digests
+from ..module_utils.host.files import UNKNOWN_SIZE
 
 MODULE = "wasmfaas.platform.managed_files"
 INLINE_BYTES = 64 * 1024

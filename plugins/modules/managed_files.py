@@ -164,8 +164,9 @@ transfers:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.host.files import run
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+
+from ..module_utils.host.files import run
+from ..module_utils.module_run import run_module
 
 
 def main() -> None:

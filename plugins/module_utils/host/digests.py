@@ -22,6 +22,19 @@ times (git calls such an entry racy)."""
 BLOCK_BYTES = 1024 * 1024
 
 
+def sha256(path: str) -> str:
+    """SHA-256 of a file of any size, in hexadecimal digits, read each time.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(BLOCK_BYTES), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 class Digests:
     """SHA-256 by path. A remembered value counts only for the same inode, size, modification and change time. Losing
     the memory costs nothing but time."""

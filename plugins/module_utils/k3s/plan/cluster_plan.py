@@ -115,8 +115,8 @@ def host_plan(
     host: Host, action: str, config: dict[str, t.Any], cluster: Cluster, hosts: t.Sequence[Host], settings: Settings
 ) -> dict[str, t.Any]:
     """What the roles do on a host."""
-    settled = configuration.join(host.desired, server_url=server_url(host, cluster, hosts, settings))
-    begin = configuration.join(host.desired, server_url="", initialize=True) if action == "init" else settled
+    afterwards = configuration.join(host.desired, server_url=server_url(host, cluster, hosts, settings))
+    begin = configuration.join(host.desired, server_url="", initialize=True) if action == "init" else afterwards
     return {
         "role": host.role,
         "unit": host.unit,
@@ -127,7 +127,7 @@ def host_plan(
         "server_url": str(begin.get("server", "")),
         "config": config,
         "join": begin,
-        "join_settled": settled,
+        "join_afterwards": afterwards,
         "restart": list(host.k3s.get("stale_inputs") or []) if action == "keep" else [],
         "labels": {
             str(key): config_check.label_value(value) for key, value in (host.desired.get("labels") or {}).items()

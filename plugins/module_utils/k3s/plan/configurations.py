@@ -74,7 +74,7 @@ def changed_problems(
             continue
         else:
             next_step = (
-                "servers can't change it one by one: stop k3s on all of them (systemctl stop k3s), then run again, "
+                "servers cannot change it one by one: stop k3s on all of them (systemctl stop k3s), then run again, "
                 "which starts them together"
             )
         problems.append(
@@ -110,8 +110,8 @@ def configuration_problems(host: Host) -> list[Problem]:
 def _node_ip(host: Host, cluster: Cluster) -> list[str]:
     """Addresses to write down. A node that has begun without keeps without: addresses come and go (virtual ones, those
     of the pod network), and a change of config.yaml is a restart."""
-    if host.wanted_addresses:
-        return host.wanted_addresses
+    if host.desired_addresses:
+        return host.desired_addresses
     begun = host.has_data or host.node_name in cluster.nodes or host.k3s.get("role")
     several = len([address for address in host.node.get("addresses") or [] if ":" not in address]) > 1
     return [host.address] if several and not begun and host.address else []

@@ -15,7 +15,7 @@ from .. import paths
 STARTED = ("active", "activating")
 """States of a unit that runs or will by itself."""
 
-JOINED_BY_ITSELF = ("wasmfaas.dev/join", "self")
+AUTOSCALED_LABEL = ("wasmfaas.dev/join", "self")
 """Label of nodes that no host of the inventory stands for and that come and go:
 terraform/modules/node_group/files/join_cluster.py sets it."""
 
@@ -73,7 +73,7 @@ class Host:
 
     @property
     def runs(self) -> bool:
-        """Whether k3s runs there in the wanted role, or will by itself."""
+        """Whether k3s runs there in its desired role, or will by itself."""
         return self.k3s.get("role") == self.role and self.k3s.get("service") in STARTED
 
     @property
@@ -87,16 +87,16 @@ class Host:
         )
 
     @property
-    def wanted_addresses(self) -> list[str]:
+    def desired_addresses(self) -> list[str]:
         """What the inventory says, or what config.yaml on the host says already: it must not change by itself later."""
         said = str(self.desired.get("address") or "")
         return [part.strip() for part in said.split(",") if part.strip()] or list(self.k3s.get("node_ip") or [])
 
     @property
     def address(self) -> str:
-        """That the other nodes reach it by; "" where it can't be told."""
+        """That the other nodes reach it by; "" where it cannot be told."""
         return (
-            next(iter(self.wanted_addresses), "")
+            next(iter(self.desired_addresses), "")
             or str(self.node.get("default_address") or "")
             or next(iter(self.node.get("addresses") or []), "")
         )
@@ -112,7 +112,7 @@ class Host:
 
     @property
     def version(self) -> str:
-        """That is wanted."""
+        """The desired version of k3s."""
         return str(self.desired.get("version") or "")
 
 
@@ -161,7 +161,7 @@ class Settings:
 
 def is_autoscaled(node: t.Mapping[str, t.Any]) -> bool:
     """Whether a node of the cluster, as k3s_node_info tells of it, is a machine of a scaling group."""
-    label, value = JOINED_BY_ITSELF
+    label, value = AUTOSCALED_LABEL
     return bool((node.get("labels") or {}).get(label) == value)
 
 

@@ -63,7 +63,7 @@ def inventory_problems(hosts: t.Sequence[Host]) -> list[Problem]:
         if host.in_play and not config_check.is_node_name(host.node_name):
             better = re.sub(r"[^a-z0-9.-]+", "-", host.node_name.lower()).strip("-.") or "node-1"
             problems.append(
-                Problem(host.name, f"{host.node_name!r} can't be the name of a node", f"set k3s_node_name: {better}")
+                Problem(host.name, f"{host.node_name!r} cannot be the name of a node", f"set k3s_node_name: {better}")
             )
     return problems
 
@@ -72,7 +72,7 @@ def unreachable_problems(hosts: t.Sequence[Host]) -> list[Problem]:
     return [
         Problem(
             host.name,
-            f"it can't be looked at ({host.unreachable or 'no answer'})",
+            f"it cannot be looked at ({host.unreachable or 'no answer'})",
             f"bring it back; or leave it out this time: --limit 'all:!{host.name}'; or, if it is gone for good, take "
             "it out of the inventory "
             "and run with -e prune=true",

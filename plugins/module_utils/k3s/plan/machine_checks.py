@@ -32,7 +32,7 @@ concepts/scheduling-eviction/node-pressure-eviction)."""
 
 
 def machine_problems(host: Host) -> list[Problem]:
-    """What k3s can't run on."""
+    """What k3s cannot run on."""
     node, problems = host.node, []
     if not _is_supported(node.get("os") or {}) and not host.desired.get("any_os"):
         system = " ".join(filter(None, (node["os"].get("id"), node["os"].get("version_id")))) or "unknown"
@@ -56,7 +56,7 @@ def machine_problems(host: Host) -> list[Problem]:
             Problem(
                 host.name,
                 "it has cgroup v1, on which the kubelet of Kubernetes 1.35 and newer does not start",
-                "boot it with systemd.unified_cgroup_hierarchy=1 (k3s_cgroup_v1_allowed: true goes on nevertheless)",
+                "boot it with systemd.unified_cgroup_hierarchy=1 (k3s_cgroup_v1_allowed: true allows it)",
             )
         )
     return problems
@@ -79,7 +79,7 @@ def space_problems(host: Host, settings: Settings) -> list[Problem]:
 
 def port_problems(host: Host, settings: Settings) -> list[Problem]:
     """Ports of k3s that something else listens on."""
-    wanted = (SERVER_PORTS - {6443}) | {settings.api_port} if host.role == "server" else AGENT_PORTS
+    needed = (SERVER_PORTS - {6443}) | {settings.api_port} if host.role == "server" else AGENT_PORTS
     return [
         Problem(
             host.name,
@@ -90,7 +90,7 @@ def port_problems(host: Host, settings: Settings) -> list[Problem]:
         )
         for entry in host.node.get("ports_in_use") or []
         # Without a process it is the kernel's: the VXLAN interface that an earlier k3s left.
-        if entry["port"] in wanted and entry.get("process") and entry.get("unit") not in OWN_UNITS
+        if entry["port"] in needed and entry.get("process") and entry.get("unit") not in OWN_UNITS
     ]
 
 
@@ -101,7 +101,7 @@ def connection_problems(host: Host, hosts: t.Sequence[Host]) -> list[Problem]:
         address: other
         for other in hosts
         if other.known
-        for address in [*(other.node.get("addresses") or []), *other.wanted_addresses]
+        for address in [*(other.node.get("addresses") or []), *other.desired_addresses]
     }
     problems = []
     for target, outcome in sorted((host.node.get("connections") or {}).items()):
@@ -151,13 +151,13 @@ def warnings(host: Host) -> list[str]:
     node, said = host.node, []
     if node.get("time_synchronized") is False:
         said.append("the clock does not follow a time server: systemctl enable --now systemd-timesyncd (or chrony).")
-    memory, wanted = (
+    memory, needed = (
         int(node.get("memory_bytes") or 0),
         SERVER_MEMORY_BYTES if host.role == "server" else AGENT_MEMORY_BYTES,
     )
-    if 0 < memory < wanted - MEMORY_LEFT_BYTES:
+    if 0 < memory < needed - MEMORY_LEFT_BYTES:
         said.append(
-            f"it has {memory // 1024**2} MiB of memory; k3s asks for {wanted // 1024**2} MiB on {article(host.role)}."
+            f"it has {memory // 1024**2} MiB of memory; k3s asks for {needed // 1024**2} MiB on {article(host.role)}."
         )
     for path, space in (node.get("disk") or {}).items():
         if space.get("total_bytes") and space["free_bytes"] < EVICTION_SHARE * space["total_bytes"]:

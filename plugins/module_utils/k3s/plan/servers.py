@@ -19,7 +19,7 @@ def quorum_problems(
     gone: t.Sequence[t.Mapping[str, t.Any]],
     settings: Settings,
 ) -> list[Problem]:
-    """Members that can't leave without etcd losing its majority."""
+    """Members that cannot leave without etcd losing its majority."""
     if cluster.state != RUNNING:
         return []
     replaced = {host.node_name for host in play if host.role == "server" and actions[host.name] == "replace"}
@@ -87,7 +87,7 @@ def prune_problems(
     return [
         Problem(
             "",
-            f"whether the nodes {nodes} belong to {', '.join(unknown)} can't be told, so they are not taken out",
+            f"whether the nodes {nodes} belong to {', '.join(unknown)} cannot be told, so they are not taken out",
             "run with prune and without --limit",
         )
     ]
