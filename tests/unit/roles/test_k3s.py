@@ -29,7 +29,7 @@ def role(kind: str, **variables: t.Any) -> RenderedRole:
         "inventory_hostname": "one",
         "ansible_managed": "Ansible managed",
         "k3s_plan": {"hosts": {"one": host}},
-        "k3s_downloaded": {"programs": programs},
+        "k3s_downloaded": {"binaries": programs},
     }
     return RenderedRole("k3s", **{**given, **variables})
 
