@@ -7,10 +7,10 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    PROGRAM = r"""
+    BINARY = r"""
 options:
-  k3s_program:
-    description: Path of the k3s binary on the host; its C(kubectl) is used.
+  k3s_binary:
+    description: Path of the k3s binary on the host, whose C(kubectl) is used.
     type: path
     default: /usr/local/bin/k3s
 requirements:

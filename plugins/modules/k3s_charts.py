@@ -190,7 +190,7 @@ facts:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.charts.component import run
-from ..module_utils.k3s.paths import K3S_PROGRAM
+from ..module_utils.k3s.paths import K3S_BINARY
 from ..module_utils.module_run import run_module
 
 
@@ -212,7 +212,7 @@ def main() -> None:
             objects_after=dict(type="list", elements="dict", default=[], no_log=True),
             objects_absent=dict(type="list", elements="dict", default=[], no_log=True),
             sources=dict(type="dict", default={}, no_log=True),
-            kubectl=dict(type="list", elements="str", default=[K3S_PROGRAM, "kubectl"]),
+            kubectl=dict(type="list", elements="str", default=[K3S_BINARY, "kubectl"]),
             helm=dict(type="str", default="helm"),
             installer=dict(type="str", choices=["auto", "controller", "helm"], default="auto"),
             timeout=dict(type="int", default=600),

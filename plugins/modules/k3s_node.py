@@ -19,7 +19,7 @@ author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
-  - wasmfaas.platform.k3s.program
+  - wasmfaas.platform.k3s.binary
 attributes:
   check_mode:
     support: full
@@ -115,7 +115,7 @@ forgotten:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.k3s.nodes.node import run
-from ..module_utils.k3s.paths import K3S_PROGRAM
+from ..module_utils.k3s.paths import K3S_BINARY
 from ..module_utils.module_run import run_module
 
 
@@ -130,7 +130,7 @@ def main() -> None:
             force=dict(type="bool", default=False),
             wait=dict(type="int", default=120),
             this_node=dict(type="str"),
-            k3s_program=dict(type="path", default=K3S_PROGRAM),
+            k3s_binary=dict(type="path", default=K3S_BINARY),
         ),
         supports_check_mode=True,
     )

@@ -19,7 +19,7 @@ author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
-  - wasmfaas.platform.k3s.program
+  - wasmfaas.platform.k3s.binary
 attributes:
   check_mode:
     support: full
@@ -51,7 +51,7 @@ options:
     default: true
   kubectl:
     description:
-      - Command and first arguments of another C(kubectl), used instead of O(k3s_program), such as
+      - Command and first arguments of another C(kubectl), used instead of O(k3s_binary), such as
         C([kubectl, --kubeconfig, /path]).
     type: list
     elements: str
@@ -85,7 +85,7 @@ changed_objects:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.paths import K3S_PROGRAM
+from ..module_utils.k3s.paths import K3S_BINARY
 from ..module_utils.kubernetes.objects import run
 from ..module_utils.module_run import run_module
 
@@ -96,7 +96,7 @@ def main() -> None:
             objects=dict(type="list", elements="dict", required=True, no_log=True),
             state=dict(type="str", choices=["present", "absent"], default="present"),
             force_conflicts=dict(type="bool", default=True),
-            k3s_program=dict(type="path", default=K3S_PROGRAM),
+            k3s_binary=dict(type="path", default=K3S_BINARY),
             kubectl=dict(type="list", elements="str"),
         ),
         supports_check_mode=True,

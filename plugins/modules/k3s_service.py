@@ -19,7 +19,7 @@ author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
-  - wasmfaas.platform.k3s.program
+  - wasmfaas.platform.k3s.binary
   - wasmfaas.platform.k3s.unit
 attributes:
   check_mode:
@@ -133,7 +133,7 @@ seconds:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.k3s.host.service import run
-from ..module_utils.k3s.paths import K3S_PROGRAM
+from ..module_utils.k3s.paths import K3S_BINARY
 from ..module_utils.module_run import run_module
 
 
@@ -153,7 +153,7 @@ def main() -> None:
             gate_timeout=dict(type="int", default=60),
             pending=dict(type="bool", default=False),
             alone=dict(type="bool", default=False),
-            k3s_program=dict(type="path", default=K3S_PROGRAM),
+            k3s_binary=dict(type="path", default=K3S_BINARY),
         ),
         supports_check_mode=True,
     )

@@ -19,7 +19,7 @@ author:
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
   - wasmfaas.platform.attributes.read_only
-  - wasmfaas.platform.k3s.program
+  - wasmfaas.platform.k3s.binary
 attributes:
   check_mode:
     support: full
@@ -72,7 +72,7 @@ seconds:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.k3s.nodes.ready import run
-from ..module_utils.k3s.paths import K3S_PROGRAM
+from ..module_utils.k3s.paths import K3S_BINARY
 from ..module_utils.module_run import run_module
 
 
@@ -83,7 +83,7 @@ def main() -> None:
             version=dict(type="str"),
             reporting=dict(type="bool", default=False),
             timeout=dict(type="float", default=300),
-            k3s_program=dict(type="path", default=K3S_PROGRAM),
+            k3s_binary=dict(type="path", default=K3S_BINARY),
         ),
         supports_check_mode=True,
     )

@@ -125,8 +125,8 @@ def test_no_step_on_this_machine_asks_for_sudo(run: t.Callable[[], tuple[Playboo
     assert calls == ""
     assert (inventory / "kubeconfig.yml").read_text(encoding="utf-8") == "of this cluster", "the one before is removed"
     for step in (
-        "Have the k3s binary on this machine",
-        "Have the shims on this machine",
+        "Download the k3s binary to this machine",
+        "Download the shims to this machine",
         "Remove the kubeconfig",
         "Read the functions",
     ):

@@ -146,7 +146,7 @@ class Cluster:
 
     def remove(self, *names: str, check_mode: bool = False, **options: t.Any) -> dict[str, t.Any]:
         defaults = {
-            "k3s_program": str(self.program),
+            "k3s_binary": str(self.program),
             "state": "absent",
             "reason": "upgrade",
             "drain_timeout": 20,
@@ -159,7 +159,7 @@ class Cluster:
 
     def reconcile(self, *wanted: dict[str, t.Any], check_mode: bool = False, wait_ready: int = 0) -> dict[str, t.Any]:
         return labels_and_taints.run(
-            {"k3s_program": str(self.program), "nodes": list(wanted), "wait_ready": wait_ready}, check_mode, set()
+            {"k3s_binary": str(self.program), "nodes": list(wanted), "wait_ready": wait_ready}, check_mode, set()
         )
 
     def apply(
@@ -171,7 +171,7 @@ class Cluster:
     ) -> dict[str, t.Any]:
         self._made += [entry["__path"] for entry in wanted if "__path" in entry]
         given = [{key: value for key, value in entry.items() if key != "__path"} for entry in wanted]
-        parameters = {"k3s_program": str(self.program), "objects": given, "state": state, "force_conflicts": True}
+        parameters = {"k3s_binary": str(self.program), "objects": given, "state": state, "force_conflicts": True}
         return objects.run(parameters, check_mode, hidden if hidden is not None else set())
 
     def _owner(self) -> dict[str, t.Any]:
@@ -560,7 +560,7 @@ def test_modules_in_a_playbook(cluster: Cluster, tmp_path: Path) -> None:
     name = cluster.node()
     wanted = _runtime_class(f"class-{next(_numbers)}", wasm="true")
     cluster._made.append(wanted.pop("__path"))
-    program = {"k3s_program": str(cluster.program)}
+    program = {"k3s_binary": str(cluster.program)}
     tasks: list[dict[str, t.Any]] = [
         {
             "wasmfaas.platform.k3s_node_labels": {

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-K3S_PROGRAM = "/usr/local/bin/k3s"
+K3S_BINARY = "/usr/local/bin/k3s"
 SHIM_DIRECTORY = "/usr/local/bin"
 SHIM_PATTERN = "/usr/local/bin/containerd-shim-*"
 

@@ -160,7 +160,7 @@ def problem(completed: Completed, what: str) -> ApiProblem:
 
 
 def host_kubectl(
-    program: str = paths.K3S_PROGRAM,
+    program: str = paths.K3S_BINARY,
     *,
     command: t.Sequence[str] = (),
     kubeconfig: str = "",

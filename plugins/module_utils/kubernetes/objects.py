@@ -42,7 +42,7 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
     """The module `k3s_objects`: its options to its result."""
     objects = parameters["objects"]
     hidden.update(secret_texts(objects))
-    kubectl = host_kubectl(parameters["k3s_program"], command=parameters.get("kubectl") or (), seconds=COMMAND_SECONDS)
+    kubectl = host_kubectl(parameters["k3s_binary"], command=parameters.get("kubectl") or (), seconds=COMMAND_SECONDS)
     return Objects(kubectl, force_conflicts=parameters["force_conflicts"]).reconcile(
         objects, state=parameters["state"], check_mode=check_mode
     )

@@ -19,7 +19,7 @@ from ...host.digests import Digests
 from .. import paths
 
 PATTERNS = (
-    paths.K3S_PROGRAM,
+    paths.K3S_BINARY,
     paths.SHIM_PATTERN,
     paths.CONFIG,
     f"{paths.CONFIG_DROP_INS}/*.yaml",

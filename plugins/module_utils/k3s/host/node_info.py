@@ -110,8 +110,8 @@ def installation(kubectl: Kubectl, *, ask: bool, root: str = "") -> tuple[dict[s
     digests = Digests(f"{root}/run/wasmfaas/digests.json")
     record = (inputs.recorded(unit, root=root) or {}) if unit else {}
     runs = state["service"] == "active"
-    digest = _digest(digests, root + paths.K3S_PROGRAM)
-    version, running_version = _versions(digest, record.get(paths.K3S_PROGRAM, "") if runs else "", root)
+    digest = _digest(digests, root + paths.K3S_BINARY)
+    version, running_version = _versions(digest, record.get(paths.K3S_BINARY, "") if runs else "", root)
     configured = config_values.on_host(root=root)
     join = config_values.read_file(root + paths.JOIN_CONFIG)
     ready, cluster = (
@@ -275,7 +275,7 @@ def _versions(digest: str, running_digest: str, root: str) -> tuple[str, str]:
         known = dict(json.load(file))
     if digest and digest not in known:
         with contextlib.suppress(PlatformError, OSError):
-            shown = run_command([root + paths.K3S_PROGRAM, "--version"], seconds=20).output
+            shown = run_command([root + paths.K3S_BINARY, "--version"], seconds=20).output
             match = re.search(r"\bversion (v\d\S*)", shown)
             if match:
                 known[digest] = match[1]

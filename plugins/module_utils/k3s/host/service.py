@@ -84,7 +84,7 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
     )
     secrets = journal.host_secrets()
     hidden.update(secret for secret in secrets if len(secret) >= 6)
-    return Service(options, program=parameters["k3s_program"], secrets=secrets).manage(check_mode=check_mode)
+    return Service(options, program=parameters["k3s_binary"], secrets=secrets).manage(check_mode=check_mode)
 
 
 class Service:
@@ -94,7 +94,7 @@ class Service:
         self,
         options: Options,
         *,
-        program: str = paths.K3S_PROGRAM,
+        program: str = paths.K3S_BINARY,
         secrets: t.Iterable[str] = (),
         command: Command = run_command,
         kubectl: t.Callable[..., Kubectl] = host_kubectl,

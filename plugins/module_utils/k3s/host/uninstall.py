@@ -58,7 +58,7 @@ FILES = (
     "/etc/systemd/system/k3s-agent.service.d",
     "/run/wasmfaas",
     paths.SHIM_PATTERN,
-    paths.K3S_PROGRAM,
+    paths.K3S_BINARY,
 )
 STOP_SECONDS = 120
 

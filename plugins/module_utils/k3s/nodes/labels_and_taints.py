@@ -28,7 +28,7 @@ ATTEMPTS = 5
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     """The module `k3s_node_labels`: its options to its result."""
-    return Nodes(host_kubectl(parameters["k3s_program"])).reconcile(
+    return Nodes(host_kubectl(parameters["k3s_binary"])).reconcile(
         parameters["nodes"], wait_ready=parameters["wait_ready"], check_mode=check_mode
     )
 

@@ -15,7 +15,7 @@ from .removal import Removal
 
 def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
     """The module `k3s_node`: its options to its result."""
-    program, timeout, reason = parameters["k3s_program"], parameters["drain_timeout"], parameters["reason"]
+    program, timeout, reason = parameters["k3s_binary"], parameters["drain_timeout"], parameters["reason"]
     kubectl = host_kubectl(program)
     drain = Drain(
         kubectl,

@@ -22,7 +22,7 @@ REQUEST_SECONDS = 15
 def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
     """The module `k3s_wait`: its options to its result."""
     watch = Watch(
-        host_kubectl(parameters["k3s_program"], seconds=REQUEST_SECONDS),
+        host_kubectl(parameters["k3s_binary"], seconds=REQUEST_SECONDS),
         parameters["nodes"],
         version=parameters["version"] or "",
         reporting=parameters["reporting"],

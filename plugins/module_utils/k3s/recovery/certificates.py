@@ -77,7 +77,7 @@ def rotate(
     if begin.show()["ActiveState"] == "active" and unit == paths.SERVER_UNIT:
         begin.pass_gate()
     make(Options(unit=unit, state="stopped", node_name=node_name, timeout=timeout)).manage(check_mode=False)
-    completed = run([paths.K3S_PROGRAM, "certificate", "rotate"], 120)
+    completed = run([paths.K3S_BINARY, "certificate", "rotate"], 120)
     begin.manage(check_mode=False)  # also where the rotation failed: the old certificates are as good as before
     if completed.exit_code != 0:
         raise PlatformError(

@@ -38,7 +38,7 @@ def encryption_status(run: Run = run_on_host) -> dict[str, t.Any]:
     Raises:
         PlatformError: k3s does not say it.
     """
-    completed = run([paths.K3S_PROGRAM, "secrets-encrypt", "status", "--output=json"], 30)
+    completed = run([paths.K3S_BINARY, "secrets-encrypt", "status", "--output=json"], 30)
     if completed.exit_code == 0:
         with contextlib.suppress(ValueError):
             read = json.loads(completed.output[completed.output.index("{") :])
@@ -97,7 +97,7 @@ def check_snapshot(name: str, *, directory: str = "", run: Run = run_on_host) ->
         problem = "" if size else "it is empty"
     if not problem:
         listed = run(
-            [paths.K3S_PROGRAM, "etcd-snapshot", "ls", *([f"--etcd-snapshot-dir={directory}"] if directory else [])],
+            [paths.K3S_BINARY, "etcd-snapshot", "ls", *([f"--etcd-snapshot-dir={directory}"] if directory else [])],
             120,
         )
         if listed.exit_code != 0 or name not in listed.output:
@@ -163,7 +163,7 @@ def rotate(
         rotated = True
         if not check_mode:
             check_snapshot(snapshot, directory=snapshot_directory, run=run)
-            completed = run([paths.K3S_PROGRAM, "secrets-encrypt", "rotate-keys"], timeout)
+            completed = run([paths.K3S_BINARY, "secrets-encrypt", "rotate-keys"], timeout)
             # The command waits for the whole work and gives up after 70 s, while the server goes on (k3s,
             # pkg/cli/secretsencrypt).
             if completed.exit_code not in (0, TIMED_OUT) and not went_on(run):

@@ -136,7 +136,7 @@ def reset(
     # has removed it.
     with contextlib.suppress(FileNotFoundError):
         os.unlink(RESET_FLAG)
-    arguments = [paths.K3S_PROGRAM, "server", "--cluster-reset", f"--cluster-reset-restore-path={snapshot}"]
+    arguments = [paths.K3S_BINARY, "server", "--cluster-reset", f"--cluster-reset-restore-path={snapshot}"]
     completed = (run or run_alone)([*arguments, *(["--etcd-s3=false"] if local_although_bucket else [])], seconds)
     if completed.exit_code != 0 or DONE_MESSAGE not in f"{completed.output}{completed.error}":
         raise PlatformError(

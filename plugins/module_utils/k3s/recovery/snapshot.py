@@ -65,7 +65,7 @@ def snapshots(directory: str = DIRECTORY, *, name: str = "") -> list[Snapshot]:
 
 
 def save(
-    name: str, *, directory: str = "", seconds: float, run: Run = run_on_host, program: str = paths.K3S_PROGRAM
+    name: str, *, directory: str = "", seconds: float, run: Run = run_on_host, program: str = paths.K3S_BINARY
 ) -> Snapshot:
     """Take a snapshot under `name`, to S3 too where the server's config.yaml says so.
 
@@ -110,7 +110,7 @@ def prune(
     directory: str = "",
     seconds: float,
     run: Run = run_on_host,
-    program: str = paths.K3S_PROGRAM,
+    program: str = paths.K3S_BINARY,
 ) -> list[str]:
     """Remove all but the newest `keep` of this node's snapshots under `name`, on disk and, where config.yaml says so,
     in S3.
@@ -268,7 +268,7 @@ def remove_staged(*, parent: str = STAGING) -> None:
             shutil.rmtree(entry.path, ignore_errors=True)
 
 
-def version(run: Run = run_on_host, program: str = paths.K3S_PROGRAM) -> str:
+def version(run: Run = run_on_host, program: str = paths.K3S_BINARY) -> str:
     """Version of the binary, such as `v1.36.4+k3s1`; empty where it says none."""
     found = re.search(r"\bv\d+\.\d+\.\d+\S*", run([program, "--version"], 30).output)
     return found[0] if found else ""

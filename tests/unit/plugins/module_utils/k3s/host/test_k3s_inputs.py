@@ -50,7 +50,7 @@ class Root:
 @pytest.fixture
 def root(tmp_path: Path) -> Root:
     made = Root(tmp_path)
-    made.write(paths.K3S_PROGRAM, "program")
+    made.write(paths.K3S_BINARY, "program")
     made.write(paths.CONFIG, "a: 1")
     made.write(paths.JOIN_CONFIG, "server: x")
     made.write(f"{paths.UNIT_DIRECTORY}/{UNIT}.service", "[Service]")
@@ -67,14 +67,14 @@ def test_nothing_is_stale_after_a_start(root: Root) -> None:
     assert root.stale() == []
     recorded = inputs.recorded(UNIT, root=str(root.directory))
     assert recorded is not None
-    assert sorted(recorded) == sorted([paths.K3S_PROGRAM, paths.CONFIG, f"{paths.UNIT_DIRECTORY}/{UNIT}.service"])
+    assert sorted(recorded) == sorted([paths.K3S_BINARY, paths.CONFIG, f"{paths.UNIT_DIRECTORY}/{UNIT}.service"])
     assert (root.directory / "run/wasmfaas").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        paths.K3S_PROGRAM,
+        paths.K3S_BINARY,
         paths.CONFIG,
         f"{paths.CONFIG_DROP_INS}/extra.yaml",
         paths.REGISTRIES,
@@ -105,7 +105,7 @@ def test_every_input_that_comes_changes_or_goes_is_seen(root: Root, path: str) -
         paths.JOIN_CONFIG,
         f"{paths.SHIM_DIRECTORY}/containerd-shim-spin-v2.wasmfaas-partial",
         paths.TOKEN,
-        f"{paths.K3S_PROGRAM}-old",
+        f"{paths.K3S_BINARY}-old",
     ],
 )
 def test_what_needs_no_restart(root: Root, path: str) -> None:
@@ -116,7 +116,7 @@ def test_what_needs_no_restart(root: Root, path: str) -> None:
 
 def test_without_a_record_everything_is_stale(root: Root) -> None:
     assert inputs.recorded(UNIT, root=str(root.directory)) is None
-    assert root.stale() == sorted([paths.K3S_PROGRAM, paths.CONFIG, f"{paths.UNIT_DIRECTORY}/{UNIT}.service"])
+    assert root.stale() == sorted([paths.K3S_BINARY, paths.CONFIG, f"{paths.UNIT_DIRECTORY}/{UNIT}.service"])
 
 
 def test_units_have_records_of_their_own() -> None:

@@ -86,7 +86,7 @@ def test_reset_runs_once_and_is_remembered(host: Path) -> None:
     k3s = FakeK3s()
     assert reset(host, k3s) is True
     assert k3s.asked == [
-        [paths.K3S_PROGRAM, "server", "--cluster-reset", f"--cluster-reset-restore-path={host / 'snapshot'}"]
+        [paths.K3S_BINARY, "server", "--cluster-reset", f"--cluster-reset-restore-path={host / 'snapshot'}"]
     ]
     assert restore.remembered() == {"identity": IDENTITY, "done": "reset"}
     assert reset(host, k3s) is False and len(k3s.asked) == 1
