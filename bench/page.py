@@ -31,7 +31,8 @@ SECTIONS = {
     "functions": Section(("cluster", "digest", "push", "local"), "<!-- table written by make bench -->"),
     "platform": Section(("platform",), "<!-- platform: table written by make bench -->"),
     "path": Section(("request_path",), "<!-- path: table written by make bench -->"),
-    "elastic": Section(("elastic_join",), "<!-- elastic: table written by make bench -->"),
+    "files": Section(("files",), "<!-- files: table written by make bench -->"),
+    "autoscaled": Section(("autoscaled_join",), "<!-- autoscaled: table written by make bench -->"),
     "machines": Section(("terraform_plan",), "<!-- machines: table written by make bench -->"),
     "hosts": Section(("k3s_ansible", "scaling"), "<!-- hosts: tables written by make bench -->"),
 }

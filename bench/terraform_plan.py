@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plan of the default fleet of terraform/, and the machines of a large elastic group in the inventory; the moto server
-is in AWS's place.
+"""Plan of the default fleet of terraform/, and the machines of a large autoscaled group in the inventory. The moto
+server stands in for AWS.
 
 Terraform and its provider as users have them, so without the GOGC that the tests set.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import os
-import resource
 import statistics
 import tempfile
 import time
@@ -21,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.terraform.fleet import Fleet, many_machines, new_fleet
-from tests.terraform.support import Terraform, find_terraform, moto_server
+from tests.terraform.support import Terraform, child_cpu_seconds, find_terraform, moto_server
 
 from .measure import Entry, NotMeasuredError, Row
 
@@ -76,7 +75,7 @@ def _measure(folder: Path) -> list[Entry]:
             "",
             None,
         ),
-        Row(f"`ansible-inventory --list`, {MACHINES} elastic machines", str(listed), "≤ 5 s", listed.wall <= 5),
+        Row(f"`ansible-inventory --list`, {MACHINES} autoscaled machines", str(listed), "≤ 5 s", listed.wall <= 5),
         (
             f"Medians of {ROUNDS}. The provider finds the moto server by AWS_ENDPOINT_URL. Load average of the machine "
             f"just before: {before:.1f}."
@@ -108,13 +107,8 @@ def _median(run: collections.abc.Callable[[], None]) -> Took:
     walls, processors = [], []
     run()
     for _number in range(ROUNDS):
-        used, started = _used(), time.monotonic()
+        used, started = child_cpu_seconds(), time.monotonic()
         run()
         walls.append(time.monotonic() - started)
-        processors.append(_used() - used)
+        processors.append(child_cpu_seconds() - used)
     return Took(statistics.median(walls), statistics.median(processors))
-
-
-def _used() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime

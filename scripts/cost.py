@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prints what the fleet of terraform/ costs, by group, from dated prices, beside the budget that it was designed for.
+"""Prints what the node groups of terraform/ cost, from dated prices, and the budget that they were designed for.
 
 make cost
 python3 scripts/cost.py --days 30 --var-file terraform/terraform.tfvars
@@ -26,7 +26,7 @@ from tabulate import tabulate
 PROJECT = Path(__file__).resolve().parent.parent
 PRICES = PROJECT / "scripts/prices"
 HOURS_PER_MONTH = 730
-# Dollars for seven days, from and to: what the fleet was designed for, with one machine in each elastic group.
+# The budget in dollars for seven days, from and to, with one machine in each autoscaled group.
 BUDGET = {
     "control-plane": (21, 21),
     "observability": (27, 27),
@@ -38,13 +38,13 @@ BUDGET_DAYS = 7
 
 
 class CostError(Exception):
-    """What is missing, and what to do about it."""
+    """Prices or variables cannot be read. The message says what is missing and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Dollars of one group for the whole time. `on_demand`, `spot`: were all of its machines of that kind; `cost`: as
-    it is set up."""
+    """Dollars of one group for the whole time. `on_demand`, `spot`: if all of its machines were of that kind; `cost`:
+    with the kind that is configured."""
 
     group: str
     machines: int
@@ -119,8 +119,11 @@ def read_prices(path: Path | None, region: str) -> dict[str, t.Any]:
 
 
 def group_rows(variables: dict[str, t.Any], prices: dict[str, t.Any], days: float) -> list[Row]:
-    """One row for each group; an elastic one with its fewest machines, but one at least. Errors: CostError for a type
-    without a price."""
+    """One row for each group. An autoscaled group counts with its minimum, at least one machine.
+
+    Raises:
+        CostError: an instance type has no price.
+    """
     rows = []
     for name, group in variables["node_groups"].items():
         machines = max(group["size"], group["minimum"], 1)
@@ -143,7 +146,7 @@ def group_rows(variables: dict[str, t.Any], prices: dict[str, t.Any], days: floa
                 machines,
                 instance_type,
                 on_demand,
-                spot if group["elastic"] else None,
+                spot if group["autoscaled"] else None,
                 spot if group["spot"] else on_demand,
             )
         )
@@ -151,7 +154,7 @@ def group_rows(variables: dict[str, t.Any], prices: dict[str, t.Any], days: floa
 
 
 def shared_rows(variables: dict[str, t.Any], prices: dict[str, t.Any], days: float) -> list[tuple[str, float]]:
-    """What is there once, whatever the groups are."""
+    """Name and dollars of what exists once, independent of the groups."""
     hours = days * 24
     zones = len(variables["availability_zones"]) or variables["zone_count"]
     rows = [
@@ -187,7 +190,15 @@ def report(variables: dict[str, t.Any], prices: dict[str, t.Any], days: float) -
     resting = total - sum(
         row.cost
         for row in rows
-        if variables["node_groups"][row.group]["elastic"] and variables["node_groups"][row.group]["minimum"] == 0
+        if variables["node_groups"][row.group]["autoscaled"] and variables["node_groups"][row.group]["minimum"] == 0
+    )
+    machines = (
+        "Machines include disks and public addresses. Autoscaled groups count with their minimum, at least one "
+        f"machine; ${resting:.2f} if groups with minimum 0 are empty."
+    )
+    source = (
+        f"Prices are AWS's list prices of {prices['region']} as of {prices['date']}, not read from AWS. "
+        "Spot prices are estimates of this project."
     )
     table.append(["all", None, None, None, None, total, None])
     headers = ["", "machines", "type", "on demand $", "spot $ (est.)", f"{days:g} days $", "budget $"]
@@ -195,23 +206,16 @@ def report(variables: dict[str, t.Any], prices: dict[str, t.Any], days: float) -
         [
             tabulate(table, headers=headers, floatfmt=".2f", missingval=""),
             "",
-            (
-                "Machines with disks and public addresses; elastic groups at their minimum, one machine at least. With "
-                f"empty groups empty: ${resting:.2f}."
-            ),
-            (
-                f"List prices of {prices['region']} as known on {prices['date']}, not asked of AWS; spot prices are "
-                "this "
-                "project's estimates."
-            ),
-            "Without traffic, load balancer units, images, snapshots, logs and taxes.",
+            machines,
+            source,
+            "Not included: traffic, load balancer units, images, snapshots, logs and taxes.",
             private_difference(variables, prices, days),
         ]
     )
 
 
 def private_difference(variables: dict[str, t.Any], prices: dict[str, t.Any], days: float) -> str:
-    """What the other position of the switch `private_nodes` would cost more or less."""
+    """How much more or less the other value of `private_nodes` would cost."""
     other = variables | {"private_nodes": not variables["private_nodes"]}
     totals = [
         sum(row.cost for row in group_rows(v, prices, days)) + sum(cost for name, cost in shared_rows(v, prices, days))
@@ -221,8 +225,8 @@ def private_difference(variables: dict[str, t.Any], prices: dict[str, t.Any], da
     kind = "private machines behind NAT" if other["private_nodes"] else "public machines"
     compared = "more" if difference > 0 else "less"
     return (
-        f"With {kind}: ${abs(difference):.2f} {compared}; a NAT gateway takes ${prices['nat_gateway_gb']} for "
-        "each GB of traffic besides (not to S3)."
+        f"With {kind}: ${abs(difference):.2f} {compared}. A NAT gateway also costs ${prices['nat_gateway_gb']} for "
+        "each GB of traffic, except traffic to S3."
     )
 
 

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes the dashboards of role observability: `python scripts/dashboards.py`. A test keeps them current, another
-checks every metric and label.
+"""Writes the dashboards of the role observability: `python scripts/dashboards.py`. One test fails if they are not
+current, another checks every metric and label.
 
-Panels are described in the tables below; grafana-foundation-sdk makes Grafana's JSON of them.
+The tables below describe the panels; grafana-foundation-sdk makes Grafana's JSON from them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ DIRECTORY = Path(__file__).resolve().parent.parent / "roles" / "observability" /
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="prometheus")
 LOKI = DataSourceRef(type_val="loki", uid="loki")
 
-# What a function is for kube-state-metrics: its Deployment and pods carry this label of the SpinKube operator.
+# The SpinKube operator puts this label on the Deployment and the pods of a function. kube-state-metrics reports it.
 FUNCTION = "label_core_spinkube_dev_app_name"
 GROUP = "label_wasmfaas_dev_group"
 
-# Selectors of what is chosen above a dashboard. Traefik's routes are named <namespace>-<function>.
+# Selectors for the variables of a dashboard. Traefik's routes are named <namespace>-<function>.
 ROUTE = 'route=~"$namespace-$function"'
 DEPLOYMENT = 'namespace=~"$namespace", deployment=~"$function"'
 POD_OF_FUNCTION = (
@@ -42,8 +42,14 @@ GROUP_OF_NODE = f"on (node) group_left ({GROUP}) kube_node_labels"
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """A panel: `queries` are PromQL (LogQL where `kind` is logs) with the legend of each; `width` of the 24 columns,
-    `height` in rows."""
+    """A panel of a dashboard.
+
+    Args:
+        queries: Pairs of expression and legend. Expressions are PromQL, or LogQL if `kind` is logs.
+        width: Columns of the 24 of a row.
+        height: Rows of Grafana's grid.
+        maximum: The largest value of the axis.
+    """
 
     title: str
     queries: tuple[tuple[str, str], ...]
@@ -57,7 +63,13 @@ class Panel:
 
 @dataclasses.dataclass(frozen=True)
 class Dashboard:
-    """A dashboard: `variables` by their name, each the query of its values; `rows` are headings with their panels."""
+    """A dashboard.
+
+    Args:
+        name: The name of the file, and of the uid after `wasmfaas-`.
+        rows: Headings with their panels.
+        variables: Pairs of name and the query that returns its values.
+    """
 
     name: str
     title: str
@@ -67,13 +79,19 @@ class Dashboard:
 
 
 def one(expression: str, legend: str = "") -> tuple[tuple[str, str], ...]:
-    """The queries of a panel that has one."""
+    """The queries of a panel that has only one."""
     return ((expression, legend),)
 
 
 def quantile(share: float, buckets: str, by: str) -> str:
-    """The quantile of a histogram's buckets, which `buckets` gives as rates."""
+    """The PromQL of a histogram's quantile `share`; `buckets` are the rates of its buckets."""
     return f"histogram_quantile({share}, sum by (le{', ' if by else ''}{by}) ({buckets}))"
+
+
+def network_rate(direction: str) -> str:
+    """The PromQL of bytes per second by node, without interfaces of pods; `direction`: `receive` or `transmit`."""
+    devices = 'device!~"lo|veth.*|cni.*|flannel.*"'
+    return f"sum by (node) (rate(node_network_{direction}_bytes_total{{{devices}}}[$__rate_interval]))"
 
 
 FUNCTION_VARIABLES = (
@@ -84,7 +102,7 @@ FUNCTION_VARIABLES = (
 FUNCTIONS = Dashboard(
     "functions",
     "Functions",
-    "Rate, errors and duration of functions, their replicas, and what they use.",
+    "Rate, errors and duration of functions, their replicas, CPU and memory.",
     (
         (
             "Requests at the ingress",
@@ -112,7 +130,7 @@ FUNCTIONS = Dashboard(
                         for share in (0.5, 0.95, 0.99)
                     ),
                     "s",
-                    description="From the ingress's first byte to its last, with the wait for a cold start.",
+                    description="From the ingress's first byte to its last, cold starts included.",
                 ),
                 Panel(
                     "Requests by status",
@@ -135,8 +153,7 @@ FUNCTIONS = Dashboard(
                         "{{wasmfaas_function}} {{component_id}}",
                     ),
                     "reqps",
-                    description="As Spin counts them, health checks not among them. Needs an executor with an OTLP "
-                    "endpoint.",
+                    description="Counted by Spin, without health checks. Needs an executor with an OTLP endpoint.",
                 ),
             ),
         ),
@@ -154,7 +171,7 @@ FUNCTIONS = Dashboard(
                     ),
                     "reqps",
                     width=12,
-                    description="Where observability_trace_percent is below 100, these are that share of all.",
+                    description="If observability_trace_percent is below 100, only that share of requests is counted.",
                 ),
                 Panel(
                     "Duration, 95th percentile",
@@ -174,13 +191,16 @@ FUNCTIONS = Dashboard(
             ),
         ),
         (
-            "Replicas and what they use",
+            "Replicas, CPU and memory",
             (
                 Panel(
                     "Replicas",
                     (
-                        (f"wasmfaas:function_replicas:available{{{DEPLOYMENT}}}", "{{namespace}}/{{deployment}} there"),
-                        (f"wasmfaas:function_replicas:wanted{{{DEPLOYMENT}}}", "{{namespace}}/{{deployment}} wanted"),
+                        (
+                            f"wasmfaas:function_replicas:available{{{DEPLOYMENT}}}",
+                            "{{namespace}}/{{deployment}} available",
+                        ),
+                        (f"wasmfaas:function_replicas:wanted{{{DEPLOYMENT}}}", "{{namespace}}/{{deployment}} desired"),
                     ),
                 ),
                 Panel(
@@ -189,7 +209,7 @@ FUNCTIONS = Dashboard(
                         f"ceil(changes((wasmfaas:function_replicas:available{{{DEPLOYMENT}}} > bool 0)[1h:30s]) / 2)",
                         "{{namespace}}/{{deployment}}",
                     ),
-                    description="How often a function without a replica got its first.",
+                    description="How often the first replica of a function became ready.",
                 ),
                 Panel(
                     "Restarts in the last hour",
@@ -209,7 +229,7 @@ FUNCTIONS = Dashboard(
                     ),
                     "none",
                     width=12,
-                    description="Cores, whole pods.",
+                    description="Cores of whole pods.",
                 ),
                 Panel(
                     "Memory",
@@ -242,7 +262,7 @@ FUNCTIONS = Dashboard(
 COLD_START = Dashboard(
     "cold-start",
     "Cold starts",
-    "Where the time between a request to a function without a replica and its answer goes.",
+    "How long each step takes between a request to a function without a replica and its answer.",
     (
         (
             "From the pod's creation to its readiness: pods of the last hour",
@@ -260,10 +280,7 @@ COLD_START = Dashboard(
                     (
                         "1. Until it has a node",
                         "kube_pod_status_scheduled_time - on (namespace, pod) kube_pod_created",
-                        (
-                            "Minutes mean that there was no room and a node had to start. Kubernetes' times are whole "
-                            "seconds."
-                        ),
+                        "Minutes mean that a new node had to start. Kubernetes reports whole seconds.",
                     ),
                     (
                         "2. Until its container runs",
@@ -271,7 +288,7 @@ COLD_START = Dashboard(
                             "max by (namespace, pod) (kube_pod_container_state_started) - on (namespace, pod) "
                             "kube_pod_status_scheduled_time"
                         ),
-                        "Network, the artifact from the registry, the shim.",
+                        "Sets up the network, pulls the artifact from the registry and starts the shim.",
                     ),
                     (
                         "3. Until it is ready",
@@ -279,7 +296,7 @@ COLD_START = Dashboard(
                             "kube_pod_status_ready_time - on (namespace, pod) max by (namespace, pod) "
                             "(kube_pod_container_state_started)"
                         ),
-                        "Compiling the module, and the wait for the readiness probe.",
+                        "Compiles the module and waits for the readiness probe.",
                     ),
                 )
             ),
@@ -288,7 +305,7 @@ COLD_START = Dashboard(
             "On the nodes",
             (
                 Panel(
-                    "What the runtime takes, 95th percentile",
+                    "Duration of the runtime's operations, 95th percentile",
                     one(
                         quantile(
                             0.95,
@@ -307,10 +324,10 @@ COLD_START = Dashboard(
                         "{{image_size_in_bytes}}",
                     ),
                     "s",
-                    description="By size class of what is pulled.",
+                    description="By size of the artifact.",
                 ),
                 Panel(
-                    "Start of a pod without its pull, 95th percentile",
+                    "Start of a pod without the pull, 95th percentile",
                     one(quantile(0.95, "rate(kubelet_pod_start_sli_duration_seconds_bucket[15m])", "node"), "{{node}}"),
                     "s",
                 ),
@@ -334,11 +351,10 @@ COLD_START = Dashboard(
                         for share in (0.5, 0.99)
                     ),
                     "s",
-                    description="The wait for a replica is in it: the distance between p50 and p99 is about a cold "
-                    "start.",
+                    description="Includes the wait for a replica; p99 less p50 is about the time of a cold start.",
                 ),
                 Panel(
-                    "Requests that wait or are in work",
+                    "Requests waiting or in progress",
                     one(
                         "sum by (route_namespace, route_name) "
                         '(interceptor_request_concurrency{route_namespace=~"$namespace", '
@@ -347,7 +363,7 @@ COLD_START = Dashboard(
                     ),
                 ),
                 Panel(
-                    "Requests that it refused or gave up",
+                    "Requests that failed at the interceptor",
                     one(
                         "sum by (route_namespace, route_name, code) "
                         '(rate(interceptor_request_count_total{route_namespace=~"$namespace", '
@@ -357,7 +373,7 @@ COLD_START = Dashboard(
                     "reqps",
                 ),
                 Panel(
-                    "Functions that KEDA keeps awake",
+                    "Functions that KEDA scales above zero",
                     one(
                         'max by (namespace, scaledObject) (keda_scaler_active{namespace=~"$namespace"})',
                         "{{namespace}}/{{scaledObject}}",
@@ -365,7 +381,7 @@ COLD_START = Dashboard(
                     width=12,
                 ),
                 Panel(
-                    "KEDA's questions to its scalers, seconds each",
+                    "Duration of KEDA's queries to its scalers",
                     one(
                         "max by (namespace, scaledObject) "
                         '(keda_scaler_metrics_latency_seconds{namespace=~"$namespace"})',
@@ -383,7 +399,7 @@ COLD_START = Dashboard(
 INGRESS = Dashboard(
     "ingress",
     "Ingress",
-    "Traefik: what comes in, what goes out, and its certificates.",
+    "Traffic, certificates and resources of Traefik.",
     (
         (
             "Traffic",
@@ -446,12 +462,12 @@ INGRESS = Dashboard(
             "Traefik itself",
             (
                 Panel(
-                    "Days that certificates are valid still",
+                    "Days until certificates expire",
                     one("min by (cn, sans) (traefik_tls_certs_not_after - time()) / 86400", "{{cn}} {{sans}}"),
                     "d",
                 ),
                 Panel(
-                    "New configurations in five minutes",
+                    "Configuration reloads in five minutes",
                     one("sum by (pod) (increase(traefik_config_reloads_total[5m]))", "{{pod}}"),
                 ),
                 Panel(
@@ -482,7 +498,7 @@ INGRESS = Dashboard(
 CLUSTER = Dashboard(
     "cluster",
     "Cluster and etcd",
-    "Whether the control plane is well.",
+    "Health of the control plane.",
     (
         (
             "At a glance",
@@ -493,7 +509,7 @@ CLUSTER = Dashboard(
                     kind="stat",
                     width=4,
                     height=5,
-                    description="Without loss of the quorum.",
+                    description="How many servers may fail before the quorum is lost.",
                 ),
                 Panel(
                     "etcd without a leader",
@@ -514,10 +530,15 @@ CLUSTER = Dashboard(
                     5,
                 ),
                 Panel(
-                    "k3s' next certificate to end", one("min(k3s_certificate_expiration_seconds)"), "s", "stat", 4, 5
+                    "Next certificate of k3s to expire",
+                    one("min(k3s_certificate_expiration_seconds)"),
+                    "s",
+                    "stat",
+                    4,
+                    5,
                 ),
                 Panel(
-                    "cert-manager's next",
+                    "Next certificate of cert-manager to expire",
                     one("min(certmanager_certificate_expiration_timestamp_seconds) - time()"),
                     "s",
                     "stat",
@@ -525,7 +546,7 @@ CLUSTER = Dashboard(
                     5,
                 ),
                 Panel(
-                    "Pods that wait", one('sum(kube_pod_status_phase{phase="Pending"})'), kind="stat", width=4, height=5
+                    "Pending pods", one('sum(kube_pod_status_phase{phase="Pending"})'), kind="stat", width=4, height=5
                 ),
             ),
         ),
@@ -533,7 +554,7 @@ CLUSTER = Dashboard(
             "etcd",
             (
                 Panel(
-                    "Wait for the disk (WAL), 99th percentile",
+                    "Write to the log (WAL), 99th percentile",
                     one(
                         quantile(
                             0.99,
@@ -543,7 +564,7 @@ CLUSTER = Dashboard(
                         "{{node}}",
                     ),
                     "s",
-                    description="Above 10 ms etcd gets slow, above half a second it loses leaders.",
+                    description="Above 10 ms etcd is slow; above half a second it loses leaders.",
                 ),
                 Panel(
                     "Commit to the database, 99th percentile",
@@ -558,7 +579,7 @@ CLUSTER = Dashboard(
                     "s",
                 ),
                 Panel(
-                    "To other members, 99th percentile",
+                    "Round trip to other members, 99th percentile",
                     one(
                         quantile(
                             0.99,
@@ -579,10 +600,10 @@ CLUSTER = Dashboard(
                     "bytes",
                 ),
                 Panel(
-                    "New leaders in an hour",
+                    "Leader changes in an hour",
                     one('increase(etcd_server_leader_changes_seen_total{job="kube-etcd"}[1h])', "{{node}}"),
                 ),
-                Panel("Proposals that wait", one('etcd_server_proposals_pending{job="kube-etcd"}', "{{node}}")),
+                Panel("Pending proposals", one('etcd_server_proposals_pending{job="kube-etcd"}', "{{node}}")),
             ),
         ),
         (
@@ -608,7 +629,7 @@ CLUSTER = Dashboard(
                     "s",
                 ),
                 Panel(
-                    "In work",
+                    "Requests in progress",
                     one(
                         'sum by (instance, request_kind) (apiserver_current_inflight_requests{job="apiserver"})',
                         "{{instance}} {{request_kind}}",
@@ -629,7 +650,7 @@ CLUSTER = Dashboard(
             ),
         ),
         (
-            "What is collected",
+            "Telemetry",
             (
                 Panel("Targets that do not answer", one("count by (job) (up == 0)", "{{job}}")),
                 Panel(
@@ -662,7 +683,7 @@ CLUSTER = Dashboard(
 NODES = Dashboard(
     "nodes",
     "Nodes and interruptions",
-    "Nodes by their group, what they have left, and what comes and goes.",
+    "Nodes by group, their use, scaling and interruptions.",
     (
         (
             "Nodes",
@@ -677,7 +698,7 @@ NODES = Dashboard(
                     ),
                 ),
                 Panel(
-                    "Requested, of what can be: memory",
+                    "Requested share of allocatable memory",
                     one(
                         f"sum by ({GROUP}) (sum by (node) "
                         f'(kube_pod_container_resource_requests{{resource="memory"}}) * {GROUP_OF_NODE}) '
@@ -688,7 +709,7 @@ NODES = Dashboard(
                     maximum=1,
                 ),
                 Panel(
-                    "Requested, of what can be: CPU",
+                    "Requested share of allocatable CPU",
                     one(
                         f'sum by ({GROUP}) (sum by (node) (kube_pod_container_resource_requests{{resource="cpu"}}) * '
                         f"{GROUP_OF_NODE}) "
@@ -723,25 +744,13 @@ NODES = Dashboard(
                     "CPU taken by the hypervisor",
                     one('avg by (node) (rate(node_cpu_seconds_total{mode="steal"}[$__rate_interval]))', "{{node}}"),
                     "percentunit",
-                    description="On burstable machines: out of credits.",
+                    description="On burstable machines this means that CPU credits are used up.",
                 ),
                 Panel(
                     "Network per second",
                     (
-                        (
-                            (
-                                "sum by (node) "
-                                '(rate(node_network_receive_bytes_total{device!~"lo|veth.*|cni.*|flannel.*"}[$__rate_interval]))'
-                            ),
-                            "{{node}} in",
-                        ),
-                        (
-                            (
-                                "sum by (node) "
-                                '(rate(node_network_transmit_bytes_total{device!~"lo|veth.*|cni.*|flannel.*"}[$__rate_interval]))'
-                            ),
-                            "{{node}} out",
-                        ),
+                        (network_rate("receive"), "{{node}} in"),
+                        (network_rate("transmit"), "{{node}} out"),
                     ),
                     "Bps",
                 ),
@@ -751,14 +760,14 @@ NODES = Dashboard(
             "Scaling and interruptions",
             (
                 Panel(
-                    "Nodes of elastic groups",
+                    "Nodes of autoscaled groups",
                     (
                         ("cluster_autoscaler_node_group_target_count", "{{node_group}}"),
-                        ("cluster_autoscaler_node_group_max_count", "{{node_group}} at most"),
+                        ("cluster_autoscaler_node_group_max_count", "{{node_group}} maximum"),
                     ),
                 ),
                 Panel(
-                    "Pods that find no node",
+                    "Pods that no node can run",
                     one("sum by (type) (cluster_autoscaler_unschedulable_pods_count)", "{{type}}"),
                 ),
                 Panel(
@@ -771,22 +780,22 @@ NODES = Dashboard(
                         ),
                         (
                             "sum by (reason) (increase(cluster_autoscaler_failed_scale_ups_total[1h]))",
-                            "not to be had: {{reason}}",
+                            "not available: {{reason}}",
                         ),
                     ),
                 ),
                 Panel(
-                    "What the termination handler did, in an hour",
+                    "Actions of the termination handler in an hour",
                     one(
                         "sum by (node_action, node_status) "
                         '(increase(actions_total{job="node-termination-handler"}[1h]))',
                         "{{node_action}}: {{node_status}}",
                     ),
                     width=12,
-                    description="Interruptions of spot machines, rebalances, machines that the scaling group ends.",
+                    description="For spot interruptions, rebalances, and machines that a scaling group ends.",
                 ),
                 Panel(
-                    "Nodes that are emptied",
+                    "Nodes closed to new pods",
                     one(f"sum by ({GROUP}) (kube_node_spec_unschedulable * {GROUP_OF_NODE})", f"{{{{{GROUP}}}}}"),
                     width=12,
                 ),
@@ -798,7 +807,7 @@ NODES = Dashboard(
 COST = Dashboard(
     "cost",
     "Cost",
-    "Machines only. Money needs observability_prices, the price of a node's hour by group; hours are always there.",
+    "Costs of machines only. They need observability_prices, the price of a node's hour by group; hours need nothing.",
     (
         (
             "By group",
@@ -812,7 +821,7 @@ COST = Dashboard(
                     5,
                 ),
                 Panel(
-                    "If it stayed so, per month",
+                    "Per month at the current rate",
                     one(f"730 * sum(kube_node_labels * on ({GROUP}) group_left () wasmfaas:node_price:per_hour)"),
                     "none",
                     "stat",
@@ -820,7 +829,7 @@ COST = Dashboard(
                     5,
                 ),
                 Panel(
-                    "In the time shown",
+                    "In the selected time range",
                     one(
                         f"sum(sum_over_time(sum by ({GROUP}) (kube_node_labels * on ({GROUP}) group_left () "
                         "wasmfaas:node_price:per_hour)[$__range:5m])) / 12"
@@ -843,7 +852,7 @@ COST = Dashboard(
                     12,
                 ),
                 Panel(
-                    "Hours of nodes in the time shown",
+                    "Node hours in the selected time range",
                     one(f"sum_over_time(count by ({GROUP}) (kube_node_labels)[$__range:5m]) / 12"),
                     "none",
                     "table",
@@ -852,10 +861,10 @@ COST = Dashboard(
             ),
         ),
         (
-            "What it is used for",
+            "By namespace",
             (
                 Panel(
-                    "CPU asked for by namespace, of all nodes",
+                    "Requested share of the CPU of all nodes",
                     one(
                         'sum by (namespace) (kube_pod_container_resource_requests{resource="cpu"}) / on () '
                         "group_left () "
@@ -867,7 +876,7 @@ COST = Dashboard(
                     12,
                 ),
                 Panel(
-                    "Memory asked for by namespace, of all nodes",
+                    "Requested share of the memory of all nodes",
                     one(
                         'sum by (namespace) (kube_pod_container_resource_requests{resource="memory"}) / on () '
                         "group_left () "
@@ -887,18 +896,18 @@ DASHBOARDS = (FUNCTIONS, COLD_START, INGRESS, CLUSTER, NODES, COST)
 
 
 def main() -> None:
-    """Write all dashboards anew."""
+    """Write all dashboards, and delete other JSON files from their directory."""
     DIRECTORY.mkdir(parents=True, exist_ok=True)
-    wanted = files()
+    desired = files()
     for file in DIRECTORY.glob("*.json"):
-        if file not in wanted:
+        if file not in desired:
             file.unlink()
-    for file, text in wanted.items():
+    for file, text in desired.items():
         file.write_text(text, encoding="utf-8")
 
 
 def files() -> dict[Path, str]:
-    """What each file should hold."""
+    """The desired text of each file."""
     return {DIRECTORY / f"{dashboard.name}.json": text(dashboard) for dashboard in DASHBOARDS}
 
 

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes the tables of variables and outputs into the READMEs of terraform/ and its modules, between two markers. A
-test keeps them current.
+test fails if they are not current.
 
-terraform-docs does the same, but it is a program that no package registry has.
+The program terraform-docs does the same, but no package registry has it.
 """
 
 from __future__ import annotations
@@ -16,20 +16,24 @@ from pathlib import Path
 import hcl2
 
 TERRAFORM = Path(__file__).resolve().parent.parent / "terraform"
-BEGIN = "<!-- Made by scripts/terraform_docs.py; changes belong into variables.tf and outputs.tf. -->"
+BEGIN = "<!-- Made by scripts/terraform_docs.py; make changes in variables.tf and outputs.tf. -->"
 END = "<!-- End -->"
 
 Blocks = dict[str, dict[str, t.Any]]
 
 
 def main() -> None:
-    """Write all READMEs anew."""
+    """Write all READMEs again."""
     for readme, text in readmes().items():
         readme.write_text(text, encoding="utf-8")
 
 
 def readmes() -> dict[Path, str]:
-    """What each README should hold. Errors: ValueError for one without the markers."""
+    """The desired text of each README.
+
+    Raises:
+        ValueError: a README lacks the markers.
+    """
     found = {}
     for readme in [TERRAFORM / "README.md", *sorted(TERRAFORM.glob("modules/*/README.md"))]:
         text = readme.read_text(encoding="utf-8")
@@ -42,12 +46,12 @@ def readmes() -> dict[Path, str]:
 
 
 def tables(module: Path) -> str:
-    """Variables and outputs of a module's folder as Markdown."""
-    lines = ["| variable | type | default | what it is |", "|---|---|---|---|"]
+    """The variables and outputs of a module's directory as Markdown tables."""
+    lines = ["| variable | type | default | description |", "|---|---|---|---|"]
     for name, block in blocks(module / "variables.tf", "variable").items():
         default = f"`{_short(block['default'])}`" if "default" in block else "required"
         lines.append(f"| `{name}` | `{_short_type(block['type'])}` | {default} | {_text(block['description'])} |")
-    lines += ["", "| output | what it is |", "|---|---|"]
+    lines += ["", "| output | description |", "|---|---|"]
     for name, block in blocks(module / "outputs.tf", "output").items():
         lines.append(f"| `{name}` | {_text(block['description'])} |")
     return "\n".join([*lines, ""])
@@ -70,7 +74,7 @@ def _short_type(value: str) -> str:
 
 
 def _short(value: t.Any) -> str:
-    """A default on one line; a long one by its form only."""
+    """A default on one line; of a map only whether it is empty."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):

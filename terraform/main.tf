@@ -1,4 +1,4 @@
-# --- What AWS has ------------------------------------------------------------------------------------------------------
+# --- What AWS offers -----------------------------------------------------------------------------------------------------
 
 data "aws_caller_identity" "current" {}
 
@@ -16,7 +16,13 @@ data "aws_ec2_instance_type_offerings" "zones" {
 
   lifecycle {
     postcondition {
-      condition     = anytrue([for zone in distinct(self.locations) : length(setsubtract(local.preferred_types, [for index, location in self.locations : self.instance_types[index] if location == zone])) == 0])
+      condition = anytrue([for zone in distinct(self.locations) :
+        length(setsubtract(
+          local.preferred_types,
+          [for index, location in self.locations : self.instance_types[index] if location == zone],
+        ))
+        == 0
+      ])
       error_message = "No zone of ${var.region} has the preferred instance types of all groups: ${join(", ", sort(tolist(local.preferred_types)))}."
     }
   }
@@ -28,28 +34,29 @@ data "aws_ec2_instance_type" "used" {
   instance_type = each.key
 }
 
-# The image of today; machines take it when they are new. `insecure_value`: it is no secret, and secrets hide plans.
+# The newest image; only new machines use it. `insecure_value`, since the id is no secret and plans hide secrets.
 data "aws_ssm_parameter" "image" {
   for_each = toset([for group in var.node_groups : group.architecture if group.image_id == null])
 
   name = var.image_parameters[each.key]
 }
 
-# The autoscaler computes with the first type of a group, so another one may not be smaller.
+# The autoscaler assumes that every machine of a group has the size of its first type.
 resource "terraform_data" "same_size" {
   for_each = var.node_groups
 
   lifecycle {
     precondition {
-      condition = length(distinct([for type in each.value.instance_types :
-        "${data.aws_ec2_instance_type.used[type].default_vcpus} vCPU, ${data.aws_ec2_instance_type.used[type].memory_size} MiB"
-      ])) == 1
+      condition = length(distinct([for type in each.value.instance_types : [
+        data.aws_ec2_instance_type.used[type].default_vcpus,
+        data.aws_ec2_instance_type.used[type].memory_size,
+      ]])) == 1
       error_message = "The instance types of ${each.key} differ in size: ${join(", ", [for type in each.value.instance_types : "${type} ${data.aws_ec2_instance_type.used[type].default_vcpus} vCPU ${data.aws_ec2_instance_type.used[type].memory_size} MiB"])}."
     }
   }
 }
 
-# --- Network -----------------------------------------------------------------------------------------------------------
+# --- Network ----------------------------------------------------------------------------------------------------------
 
 module "network" {
   source = "./modules/network"
@@ -80,7 +87,8 @@ module "ingress" {
   subnet_ids        = module.network.public_subnet_ids
   security_group_id = module.security.group_ids["public_load_balancer"]
 
-  # Any answer but an error of the server's own shows that the ingress works: a path without a route is its 404, a redirect to HTTPS its 308.
+  # Any status below 500 shows that the ingress works: it answers 404 for a path without a route, and 308 to redirect to
+  # HTTPS.
   ports = { for name, port in { http = 80, https = 443 } : name => {
     port                    = port
     preserve_client_address = true
@@ -100,9 +108,10 @@ module "api_load_balancer" {
 
   ports = { api = {
     port = 6443
-    # A server that reaches itself through the load balancer would get packets from its own address and drop them.
+    # A server can reach itself through the load balancer. With preserved addresses it would get packets from its own
+    # address, and drop them.
     preserve_client_address = false
-    # k3s answers to /ping without credentials.
+    # k3s answers /ping without credentials.
     check = { protocol = "HTTPS", port = "6443", path = "/ping", matcher = "200" }
   } }
 }
@@ -128,14 +137,14 @@ resource "aws_route53_record" "api" {
   records = sort([for machine in module.control_plane.machines : machine.private_ip])
 }
 
-# --- Storage, images, notices ----------------------------------------------------------------------------------------------
+# --- Storage, images, notices -----------------------------------------------------------------------------------------
 
 module "artifacts" {
   source = "./modules/artifacts"
 
   name              = var.cluster_name
   bucket_prefix     = "${var.cluster_name}-${data.aws_caller_identity.current.account_id}-${var.region}"
-  elastic_groups    = toset([for name, group in var.node_groups : name if group.elastic])
+  autoscaled_groups = toset([for name, group in var.node_groups : name if group.autoscaled])
   snapshot_days     = var.snapshot_days
   destroy_snapshots = var.destroy_snapshots
   token_key_arn     = var.token_key_arn
@@ -155,13 +164,17 @@ module "interruption_queue" {
   name = var.cluster_name
 }
 
-# --- Machines ----------------------------------------------------------------------------------------------------------
+# --- Machines ---------------------------------------------------------------------------------------------------------
 
 module "identity" {
   source = "./modules/identity"
 
-  name                       = var.cluster_name
-  scope                      = { partition = data.aws_partition.current.partition, region = var.region, account = data.aws_caller_identity.current.account_id }
+  name = var.cluster_name
+  scope = {
+    partition = data.aws_partition.current.partition
+    region    = var.region
+    account   = data.aws_caller_identity.current.account_id
+  }
   session_manager            = var.private_nodes
   snapshots_bucket_arn       = module.artifacts.bucket_arns["snapshots"]
   telemetry_bucket_arns      = [for name in ["logs", "traces"] : module.artifacts.bucket_arns[name]]
@@ -173,7 +186,7 @@ module "identity" {
 
   groups = { for name, group in var.node_groups : name => {
     permissions = group.permissions
-    join = !group.elastic ? null : {
+    join = !group.autoscaled ? null : {
       parameter_arns = [module.artifacts.bundle_parameters[name].arn, module.artifacts.token_parameters[name].arn]
       bundles_arn    = "${module.artifacts.bucket_arns["bundles"]}/bundles/${name}/*"
     }
@@ -190,9 +203,11 @@ resource "aws_key_pair" "administrator" {
 module "control_plane" {
   source = "./modules/control_plane"
 
-  name    = "${var.cluster_name}-${local.server_group}"
-  size    = local.groups[local.server_group].size
-  subnets = [for zone in local.groups[local.server_group].zones : { zone = zone, id = module.network.node_subnet_ids[zone] }]
+  name = "${var.cluster_name}-${local.server_group}"
+  size = local.groups[local.server_group].size
+  subnets = [for zone in local.groups[local.server_group].zones :
+    { zone = zone, id = module.network.node_subnet_ids[zone] }
+  ]
 
   machine = {
     image_id              = local.groups[local.server_group].image_id
@@ -209,7 +224,7 @@ module "control_plane" {
   }
 }
 
-# Other groups that stay.
+# Machines of the other groups that are not autoscaled.
 module "agent" {
   source   = "./modules/machine"
   for_each = local.agents
@@ -232,7 +247,7 @@ module "agent" {
 
 module "node_group" {
   source   = "./modules/node_group"
-  for_each = local.elastic_groups
+  for_each = local.autoscaled_groups
 
   name                  = var.cluster_name
   group                 = each.key
@@ -263,12 +278,12 @@ module "node_group" {
   }
 }
 
-# --- For site.yml --------------------------------------------------------------------------------------------------------
+# --- For site.yml -----------------------------------------------------------------------------------------------------
 
-# The same as the output `cluster`, for whoever has access to AWS and not to the state.
+# The output `cluster` again, for readers that have access to AWS but not to the state.
 resource "aws_ssm_parameter" "cluster" {
   name        = "/wasmfaas/${var.cluster_name}/cluster"
-  description = "What site.yml needs to know of the machines' layer: Terraform's output cluster"
+  description = "What site.yml needs to know of the machines: Terraform's output cluster"
   type        = "String"
   tier        = "Intelligent-Tiering" # over 4 KiB it costs 5 cents a month
   value       = jsonencode(local.cluster)

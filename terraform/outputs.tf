@@ -1,4 +1,7 @@
 locals {
+  registry_host = join(".", [
+    data.aws_caller_identity.current.account_id, "dkr.ecr", var.region, data.aws_partition.current.dns_suffix,
+  ])
   machines = merge(
     { for name, machine in module.control_plane.machines : name => merge(machine, { group = local.server_group }) },
     { for name, machine in module.agent : name => merge(machine, { group = local.agents[name].group }) },
@@ -11,8 +14,11 @@ locals {
     api = {
       address = local.api_address
       port    = 6443
-      # Names and addresses of the API that its certificate must hold.
-      certificate_names = concat([local.api_address], sort([for machine in module.control_plane.machines : machine.public_ip if !var.private_nodes]))
+      # Names and addresses that the API's certificate must hold.
+      certificate_names = concat(
+        [local.api_address],
+        sort([for machine in module.control_plane.machines : machine.public_ip if !var.private_nodes]),
+      )
     }
     ingress = {
       addresses     = [for zone in local.zones : module.ingress.addresses[zone]]
@@ -20,13 +26,13 @@ locals {
       load_balancer = module.ingress.dns_name
     }
     registry = {
-      host      = "${data.aws_caller_identity.current.account_id}.dkr.ecr.${var.region}.${data.aws_partition.current.dns_suffix}"
-      functions = "${data.aws_caller_identity.current.account_id}.dkr.ecr.${var.region}.${data.aws_partition.current.dns_suffix}/${var.cluster_name}/functions"
+      host      = local.registry_host
+      functions = "${local.registry_host}/${var.cluster_name}/functions"
       mirrors   = { for prefix, rule in var.pull_through_cache : rule.upstream => "${var.cluster_name}-${prefix}" }
     }
     buckets            = module.artifacts.bucket_names
     interruption_queue = module.interruption_queue.url
-    # On the scaling groups; the autoscaler looks for them.
+    # The autoscaler finds its scaling groups by these tags.
     autoscaler_tags = ["k8s.io/cluster-autoscaler/enabled", "k8s.io/cluster-autoscaler/${var.cluster_name}"]
     hosted_zone_ids = sort(tolist(var.hosted_zone_ids))
     node_groups = { for name, group in local.groups : name => merge(
@@ -37,7 +43,7 @@ locals {
         taints          = group.taints
         permissions     = sort(tolist(group.permissions))
       },
-      group.elastic ? {
+      group.autoscaled ? {
         scaling_group    = module.node_group[name].scaling_group_name
         bundle_parameter = module.artifacts.bundle_parameters[name].name
         token_parameter  = module.artifacts.token_parameters[name].name
@@ -47,12 +53,12 @@ locals {
 }
 
 output "cluster" {
-  description = "What site.yml needs to know: API, ingress, registry, buckets, queue, and by group labels, taints, permissions and where its bundle and token go. docs/aws.md describes it."
+  description = "What site.yml needs to know: API, ingress, registry, buckets, queue, and for each group its labels, taints, permissions and the parameters of its node bundle and token. docs/aws.md describes it."
   value       = local.cluster
 }
 
 output "inventory" {
-  description = "Machines that Ansible manages, with their variables and groups: what inventories/aws finds by tags, for scripts/terraform_inventory.py."
+  description = "Machines that Ansible manages, with their variables and groups. inventories/aws finds the same by tags; scripts/terraform_inventory.py reads this output."
   value = {
     hosts = { for name, machine in local.machines : name => {
       group = local.groups[machine.group].inventory_group
@@ -74,7 +80,7 @@ output "inventory" {
 }
 
 output "policies" {
-  description = "By name: the reason of each IAM policy and its document."
+  description = "Reason and document of each IAM policy, by name."
   value       = module.identity.policies
 }
 

@@ -1,7 +1,7 @@
 provider "aws" {
   region = var.region
 
-  # These do not reach what a scaling group starts: module node_group tags its machines, volumes and interfaces itself.
+  # These do not reach what a scaling group starts. The module node_group tags its machines, volumes and interfaces.
   default_tags {
     tags = local.tags
   }

@@ -1,20 +1,20 @@
-# Validations look at variables only, so that `make cost` can read the fleet with `terraform console` and no provider.
+# Validations use variables only, so that `make cost` can read the fleet with `terraform console` and without a provider.
 
 variable "cluster_name" {
-  description = "Name of the cluster: prefix of all names, value of the tag `wasmfaas:cluster`. Two clusters of one account need two names."
+  description = "Name of the cluster: prefix of all names, and value of the tag `wasmfaas:cluster`. Two clusters in one account need different names."
   type        = string
   default     = "wasmfaas"
   nullable    = false
 
   validation {
-    # 19: names of load balancers and target groups have up to 32 characters, ours add up to "-ingress-http".
+    # Names of load balancers and target groups have up to 32 characters; the longest suffix here is "-ingress-https".
     condition     = can(regex("^[a-z][a-z0-9-]{0,17}[a-z0-9]$", var.cluster_name))
     error_message = "cluster_name must have 2 to 19 lower-case letters, digits and dashes, begin with a letter and not end with a dash."
   }
 }
 
 variable "region" {
-  description = "AWS region of everything."
+  description = "AWS region."
   type        = string
   default     = "us-east-1"
   nullable    = false
@@ -26,21 +26,23 @@ variable "region" {
 }
 
 variable "tags" {
-  description = "Tags for everything, beside the module's own."
+  description = "Tags for all resources, in addition to the tags of this module."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
-    condition     = alltrue([for key in keys(var.tags) : !startswith(key, "aws:") && !startswith(key, "wasmfaas:") && !startswith(key, "kubernetes.io/")])
+    condition = alltrue([for key in keys(var.tags) :
+      !startswith(key, "aws:") && !startswith(key, "wasmfaas:") && !startswith(key, "kubernetes.io/")
+    ])
     error_message = "tags must not begin with aws:, wasmfaas: or kubernetes.io/, which AWS, this module and the cloud controller use."
   }
 }
 
-# --- Network -----------------------------------------------------------------------------------------------------------
+# --- Network ----------------------------------------------------------------------------------------------------------
 
 variable "network_cidr" {
-  description = "Addresses of the VPC."
+  description = "IPv4 network of the VPC."
   type        = string
   default     = "10.20.0.0/16"
   nullable    = false
@@ -58,7 +60,7 @@ variable "network_cidr" {
 }
 
 variable "availability_zones" {
-  description = "Zones to use. Empty: the first `zone_count` of the region that have the preferred instance type of every group."
+  description = "Zones to use. Empty: the first `zone_count` zones of the region that offer the preferred instance type of every group."
   type        = list(string)
   default     = []
   nullable    = false
@@ -69,13 +71,16 @@ variable "availability_zones" {
   }
 
   validation {
-    condition     = length(distinct(var.availability_zones)) == length(var.availability_zones) && length(var.availability_zones) <= 6
+    condition = (
+      length(distinct(var.availability_zones)) == length(var.availability_zones)
+      && length(var.availability_zones) <= 6
+    )
     error_message = "availability_zones must be up to six different zones."
   }
 }
 
 variable "zone_count" {
-  description = "How many zones to use where `availability_zones` is empty."
+  description = "Number of zones if `availability_zones` is empty."
   type        = number
   default     = 3
   nullable    = false
@@ -87,14 +92,14 @@ variable "zone_count" {
 }
 
 variable "private_nodes" {
-  description = "Machines in private subnets behind NAT, reached by AWS Systems Manager instead of by public addresses. docs/aws.md has the difference in money."
+  description = "Put the machines into private subnets behind NAT, and reach them by AWS Systems Manager instead of by public addresses. docs/aws.md says what this costs."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "nat_gateway_per_zone" {
-  description = "With `private_nodes`: one NAT gateway in each zone, so that the loss of a zone cuts off no other; else one in all."
+  description = "With `private_nodes`: have one NAT gateway in each zone, so that the loss of a zone cuts off no other zone; otherwise one for all zones."
   type        = bool
   default     = false
   nullable    = false
@@ -112,8 +117,10 @@ variable "admin_cidrs" {
   }
 
   validation {
-    # A limit and not a list of two strings: 0.0.0.0/1 and 128.0.0.0/1 together are the whole internet as well.
-    condition     = alltrue([for cidr in var.admin_cidrs : tonumber(try(split("/", cidr)[1], "0")) >= (strcontains(cidr, ":") ? 32 : 8)])
+    # Comparing with 0.0.0.0/0 is not enough: 0.0.0.0/1 and 128.0.0.0/1 together are the whole internet too.
+    condition = alltrue([for cidr in var.admin_cidrs :
+      tonumber(try(split("/", cidr)[1], "0")) >= (strcontains(cidr, ":") ? 32 : 8)
+    ])
     error_message = "admin_cidrs must not be open to the internet: IPv4 networks of /8 or smaller, IPv6 of /32 or smaller."
   }
 }
@@ -125,13 +132,16 @@ variable "ingress_cidrs" {
   nullable    = false
 
   validation {
-    condition     = length(var.ingress_cidrs) > 0 && alltrue([for cidr in var.ingress_cidrs : can(cidrhost(cidr, 0)) && !strcontains(cidr, ":")])
+    condition = (
+      length(var.ingress_cidrs) > 0
+      && alltrue([for cidr in var.ingress_cidrs : can(cidrhost(cidr, 0)) && !strcontains(cidr, ":")])
+    )
     error_message = "ingress_cidrs must be one or more IPv4 networks."
   }
 }
 
 variable "cni" {
-  description = "What connects the pods, for the ports between the machines: `vxlan` or `wireguard-native` (flannel), or `cilium`."
+  description = "Network of the pods, which decides the ports that are open between machines: `vxlan` or `wireguard-native` (flannel), or `cilium`."
   type        = string
   default     = "vxlan"
   nullable    = false
@@ -154,7 +164,7 @@ variable "api_endpoint" {
   }
 }
 
-# --- Machines ----------------------------------------------------------------------------------------------------------
+# --- Machines ---------------------------------------------------------------------------------------------------------
 
 variable "ssh_public_key" {
   description = "Public key for SSH, in the format of authorized_keys. Null: no key; then Systems Manager is the way in."
@@ -203,15 +213,18 @@ variable "root_device_name" {
 
 variable "node_groups" {
   description = <<-EOT
-    The fleet, by name of the group. Labels, taints, tags for the autoscaler, inventory groups and costs are all made from this map.
-    `server`: runs k3s server (one group). `elastic`: a scaling group whose machines join by themselves; else `size` machines that keep name, address and
-    volume, for Ansible. `spot`: interruptible, at a third to a half of the price. `instance_types`: the preferred one first, all of one size. `minimum`, `maximum`: of
-    an elastic group. `zones`: how many zones it spreads over (null: all). `data_volume_gib`: a volume for /var/lib/rancher that outlives the machine, of 12 GiB or more.
-    `ingress`: takes the traffic of the public load balancer. `permissions`: see modules/identity. `metadata_hop_limit`: 1 keeps pods away from the role of the machine.
+    Node groups, by name. Labels, taints, tags for the autoscaler, inventory groups and costs are all made from this
+    map. `server`: the machines run k3s server (exactly one group). `autoscaled`: a scaling group whose machines join
+    without Ansible; otherwise Ansible manages `size` machines that keep their names, addresses and volumes. `spot`:
+    interruptible machines, at a third to a half of the price. `instance_types`: types of one size, the preferred one
+    first. `minimum`, `maximum`: number of machines of an autoscaled group. `zones`: number of zones that the group
+    spreads over (null: all). `data_volume_gib`: size of a volume for /var/lib/rancher that outlives the machine (12 or
+    more; 0: none). `ingress`: the machines take the traffic of the public load balancer. `permissions`: see
+    modules/identity. `metadata_hop_limit`: 1 keeps pods away from the role of the machine.
   EOT
   type = map(object({
     server             = optional(bool, false)
-    elastic            = optional(bool, true)
+    autoscaled         = optional(bool, true)
     spot               = optional(bool, false)
     architecture       = optional(string, "arm64")
     instance_types     = list(string)
@@ -233,14 +246,21 @@ variable "node_groups" {
   default = {
     control-plane = {
       server          = true
-      elastic         = false
+      autoscaled      = false
       instance_types  = ["t4g.medium"]
       size            = 3
       data_volume_gib = 16
-      permissions     = ["registry_pull", "snapshots", "cloud_controller", "ebs_csi", "cluster_autoscaler", "termination_handler"]
+      permissions = [
+        "registry_pull",
+        "snapshots",
+        "cloud_controller",
+        "ebs_csi",
+        "cluster_autoscaler",
+        "termination_handler",
+      ]
     }
     observability = {
-      elastic         = false
+      autoscaled      = false
       instance_types  = ["t4g.large"]
       size            = 2
       data_volume_gib = 50
@@ -253,7 +273,7 @@ variable "node_groups" {
       minimum         = 0
       maximum         = 5
       root_volume_gib = 30
-      # What the RuntimeClass of the role wasm_shims selects and tolerates.
+      # The RuntimeClasses of the role wasm_shims select this label and tolerate this taint.
       labels = { "wasmfaas.dev/runtime-spin" = "true" }
       taints = [{ key = "wasmfaas.dev/only", value = "wasm", effect = "NoSchedule" }]
     }
@@ -275,7 +295,9 @@ variable "node_groups" {
   }
 
   validation {
-    condition     = alltrue([for name in keys(var.node_groups) : can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", name)) && length(name) <= 20])
+    condition = alltrue([for name in keys(var.node_groups) :
+      can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", name)) && length(name) <= 20
+    ])
     error_message = "node_groups: names must have up to 20 lower-case letters and digits, in words joined by dashes."
   }
 
@@ -285,8 +307,8 @@ variable "node_groups" {
   }
 
   validation {
-    condition     = alltrue([for group in var.node_groups : !group.elastic && !group.spot if group.server])
-    error_message = "node_groups: servers hold etcd, so their group can't be elastic or spot."
+    condition     = alltrue([for group in var.node_groups : !group.autoscaled && !group.spot if group.server])
+    error_message = "node_groups: servers hold etcd, so their group cannot be autoscaled or spot."
   }
 
   validation {
@@ -297,24 +319,28 @@ variable "node_groups" {
 
   validation {
     condition = alltrue([for group in var.node_groups :
-      group.elastic ? group.size == 0 && group.minimum >= 0 && group.maximum >= 1 && group.minimum <= group.maximum
+      group.autoscaled ? group.size == 0 && group.minimum >= 0 && group.maximum >= 1 && group.minimum <= group.maximum
       : group.size >= 1 && group.minimum == 0 && group.maximum == 0
     ])
-    error_message = "node_groups: elastic groups need maximum >= 1 and minimum from 0 to maximum, all others size >= 1; no group has both."
+    error_message = "node_groups: autoscaled groups need maximum >= 1 and minimum from 0 to maximum, all others size >= 1; no group has both."
   }
 
   validation {
-    condition     = alltrue([for group in var.node_groups : floor(group.size) == group.size && floor(group.minimum) == group.minimum && floor(group.maximum) == group.maximum])
+    condition = alltrue([for group in var.node_groups :
+      floor(group.size) == group.size && floor(group.minimum) == group.minimum && floor(group.maximum) == group.maximum
+    ])
     error_message = "node_groups: size, minimum and maximum must be whole numbers."
   }
 
   validation {
-    condition     = alltrue([for group in var.node_groups : group.elastic if group.spot])
-    error_message = "node_groups: spot machines are taken away at two minutes' notice, so spot groups must be elastic."
+    condition     = alltrue([for group in var.node_groups : group.autoscaled if group.spot])
+    error_message = "node_groups: EC2 takes spot machines at two minutes' notice, so spot groups must be autoscaled."
   }
 
   validation {
-    condition     = alltrue([for group in var.node_groups : length(distinct(group.instance_types)) >= (group.spot ? 3 : 1)])
+    condition = alltrue([for group in var.node_groups :
+      length(distinct(group.instance_types)) >= (group.spot ? 3 : 1)
+    ])
     error_message = "node_groups: each group needs an instance type, a spot group three or more, so that one sold-out type does not stop it."
   }
 
@@ -326,7 +352,8 @@ variable "node_groups" {
   validation {
     # Graviton families have a g right after their generation: t4g, c7gn, im4gn.
     condition = alltrue(flatten([for group in var.node_groups : [for type in group.instance_types :
-      can(regex("^[a-z]+[0-9]+[a-z]*\\.[a-z0-9-]+$", type)) && can(regex("^[a-z]+[0-9]+g[a-z]*\\.", type)) == (group.architecture == "arm64")
+      can(regex("^[a-z]+[0-9]+[a-z]*\\.[a-z0-9-]+$", type))
+      && can(regex("^[a-z]+[0-9]+g[a-z]*\\.", type)) == (group.architecture == "arm64")
     ]]))
     error_message = "node_groups: an instance type is misspelt or does not have the group's architecture (arm64: t4g, m7g, c7g, …; amd64: t3, m7i, c7a, …)."
   }
@@ -334,22 +361,34 @@ variable "node_groups" {
   validation {
     # The kubelet may not set these on itself (NodeRestriction), so a node with such a label never registers.
     condition = alltrue(flatten([for group in var.node_groups : [for key, value in group.labels :
-      !can(regex("(^|\\.)(kubernetes|k8s)\\.io/", key)) && can(regex("^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$", key))
+      !can(regex("(^|\\.)(kubernetes|k8s)\\.io/", key))
+      && can(regex("^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$", key))
       && can(regex("^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$", value))
     ]]))
-    error_message = "node_groups: labels must be valid for Kubernetes and must not be of kubernetes.io or k8s.io, which a node can't give itself."
+    error_message = "node_groups: labels must be valid for Kubernetes and must not be of kubernetes.io or k8s.io, which a node cannot give itself."
   }
 
   validation {
     condition = alltrue(flatten([for group in var.node_groups : [for taint in group.taints :
-      contains(["NoSchedule", "PreferNoSchedule", "NoExecute"], taint.effect) && can(regex("^[A-Za-z0-9./_-]+$", taint.key)) && can(regex("^[A-Za-z0-9._-]*$", taint.value))
+      contains(["NoSchedule", "PreferNoSchedule", "NoExecute"], taint.effect)
+      && can(regex("^[A-Za-z0-9./_-]+$", taint.key))
+      && can(regex("^[A-Za-z0-9._-]*$", taint.value))
     ]]))
     error_message = "node_groups: a taint is {key, value, effect}, with the effect NoSchedule, PreferNoSchedule or NoExecute."
   }
 
   validation {
     condition = alltrue(flatten([for group in var.node_groups : [for name in group.permissions : contains([
-      "registry_pull", "registry_push", "snapshots", "cloud_controller", "ebs_csi", "cluster_autoscaler", "termination_handler", "load_balancer_controller", "dns_challenge", "telemetry"
+      "registry_pull",
+      "registry_push",
+      "snapshots",
+      "cloud_controller",
+      "ebs_csi",
+      "cluster_autoscaler",
+      "termination_handler",
+      "load_balancer_controller",
+      "dns_challenge",
+      "telemetry",
     ], name)]]))
     error_message = "node_groups: permissions must be of registry_pull, registry_push, snapshots, cloud_controller, ebs_csi, cluster_autoscaler, termination_handler, load_balancer_controller, dns_challenge, telemetry."
   }
@@ -360,19 +399,25 @@ variable "node_groups" {
   }
 
   validation {
-    condition     = alltrue([for group in var.node_groups : group.metadata_hop_limit >= 1 && group.metadata_hop_limit <= 2])
-    error_message = "node_groups: metadata_hop_limit must be 2 (pods may use the role of the machine) or 1 (they can't)."
+    condition = alltrue([for group in var.node_groups :
+      group.metadata_hop_limit >= 1 && group.metadata_hop_limit <= 2
+    ])
+    error_message = "node_groups: metadata_hop_limit must be 2 (pods may use the role of the machine) or 1 (they cannot)."
   }
 
   validation {
-    condition     = alltrue([for group in var.node_groups : group.root_volume_gib >= 10 && group.data_volume_gib >= 0 && (group.data_volume_gib == 0 || !group.elastic)])
-    error_message = "node_groups: root_volume_gib must be 10 or more; data_volume_gib is for groups that are not elastic, whose machines keep it."
+    condition = alltrue([for group in var.node_groups :
+      group.root_volume_gib >= 10 && group.data_volume_gib >= 0 && (group.data_volume_gib == 0 || !group.autoscaled)
+    ])
+    error_message = "node_groups: root_volume_gib must be 10 or more; data_volume_gib is only for groups that are not autoscaled, whose machines keep their volumes."
   }
 
   validation {
-    # site.yml asks for 10 GiB free below /var/lib/rancher (k3s_minimum_disk_gib). An empty ext4 has 7 % less than its volume; a root volume also holds the system.
-    # tests/terraform/test_minimums.py compares both with the plan.
-    condition     = alltrue([for group in var.node_groups : group.data_volume_gib > 0 ? group.data_volume_gib >= 12 : group.root_volume_gib >= 14])
+    # site.yml needs 10 GiB free below /var/lib/rancher (k3s_minimum_disk_gib). An empty ext4 offers 7 % less than its
+    # volume; a root volume also holds the system. tests/terraform/test_minimums.py compares both with the plan.
+    condition = alltrue([for group in var.node_groups :
+      group.data_volume_gib > 0 ? group.data_volume_gib >= 12 : group.root_volume_gib >= 14
+    ])
     error_message = "node_groups: the volume with /var/lib/rancher is too small for k3s and its images, and site.yml would refuse the machines: data_volume_gib must be 12 or more, or without a data volume root_volume_gib 14 or more."
   }
 
@@ -388,7 +433,7 @@ variable "node_groups" {
 }
 
 variable "join_seconds" {
-  description = "How long a machine of an elastic group waits for its bundle, token and a working agent before it gives up and is replaced, in seconds."
+  description = "Seconds for which a machine of an autoscaled group waits for its node bundle, its token and a working agent. Then it gives up and is replaced."
   type        = number
   default     = 1800
   nullable    = false
@@ -399,10 +444,10 @@ variable "join_seconds" {
   }
 }
 
-# --- Storage, images, names ----------------------------------------------------------------------------------------------
+# --- Storage, images, names -------------------------------------------------------------------------------------------
 
 variable "functions" {
-  description = "Functions whose image repositories Terraform makes, with lifecycle rules. `deploy-function.yml` makes missing ones itself, without such rules, and `terraform destroy` does not know those."
+  description = "Functions whose image repositories Terraform makes, with lifecycle rules. `deploy-function.yml` makes missing repositories without such rules, and `terraform destroy` does not delete those."
   type        = set(string)
   default     = ["hello-python"]
   nullable    = false
@@ -414,7 +459,7 @@ variable "functions" {
 }
 
 variable "pull_through_cache" {
-  description = "Registries that ECR mirrors, by the prefix of the repositories. `secret_arn`: Secrets Manager secret named ecr-pullthroughcache/…, which Docker Hub and ghcr.io need."
+  description = "Registries that ECR mirrors, by prefix of the repositories. `secret_arn`: Secrets Manager secret named ecr-pullthroughcache/…, which Docker Hub and ghcr.io need."
   type = map(object({
     upstream   = string
     secret_arn = optional(string)
@@ -432,13 +477,15 @@ variable "pull_through_cache" {
   }
 
   validation {
-    condition     = alltrue([for rule in var.pull_through_cache : !contains(["registry-1.docker.io", "ghcr.io"], rule.upstream) || rule.secret_arn != null])
-    error_message = "pull_through_cache: registry-1.docker.io and ghcr.io need secret_arn, for ECR asks them with a login only."
+    condition = alltrue([for rule in var.pull_through_cache :
+      !contains(["registry-1.docker.io", "ghcr.io"], rule.upstream) || rule.secret_arn != null
+    ])
+    error_message = "pull_through_cache: registry-1.docker.io and ghcr.io need secret_arn, because ECR only mirrors them with a login."
   }
 }
 
 variable "hosted_zone_ids" {
-  description = "Public Route 53 zones in which the permission `dns_challenge` may write TXT records, for wildcard certificates."
+  description = "Ids of public Route 53 zones in which the permission `dns_challenge` may write TXT records, for wildcard certificates."
   type        = set(string)
   default     = []
   nullable    = false
@@ -450,7 +497,7 @@ variable "hosted_zone_ids" {
 }
 
 variable "snapshot_days" {
-  description = "Days that etcd snapshots which k3s has deleted can still be brought back."
+  description = "Days for which an etcd snapshot that k3s has deleted can still be restored."
   type        = number
   default     = 30
   nullable    = false
@@ -462,14 +509,14 @@ variable "snapshot_days" {
 }
 
 variable "destroy_snapshots" {
-  description = "Let `terraform destroy` delete the etcd snapshots. Else it stops at their bucket, and all else is gone. Takes effect by an apply before the destroy."
+  description = "Let `terraform destroy` delete the etcd snapshots; otherwise it deletes all else and stops at their bucket. Apply a changed value before the destroy."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "token_key_arn" {
-  description = "KMS key that encrypts the join tokens. Null: the account's own aws/ssm key, which is free."
+  description = "ARN of the KMS key that encrypts the join tokens. Null: the account's aws/ssm key, which is free."
   type        = string
   default     = null
 

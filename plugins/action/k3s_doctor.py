@@ -12,13 +12,15 @@ import typing as t
 from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.wasmfaas.platform.plugins.module_utils.documented_arguments import documented_arguments
-from ansible_collections.wasmfaas.platform.plugins.module_utils.host import whole_file
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.doctor.diagnosis import diagnose, summary
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.doctor.model import Host, Limits
-from ansible_collections.wasmfaas.platform.plugins.module_utils.problems import ERROR, INFO, WARNING, Problem
-from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import ecr
-from ansible_collections.wasmfaas.platform.plugins.modules.k3s_doctor import DOCUMENTATION
+
+from ..doc_fragments.k3s import ModuleDocFragment
+from ..module_utils.documented_arguments import documented_arguments
+from ..module_utils.host import whole_file
+from ..module_utils.k3s.doctor.diagnosis import diagnose, summary
+from ..module_utils.k3s.doctor.model import Host, Limits
+from ..module_utils.problems import ERROR, INFO, WARNING, Problem
+from ..module_utils.registry import ecr
+from ..modules.k3s_doctor import DOCUMENTATION
 
 COLOURS = {
     ERROR: constants.COLOR_ERROR,
@@ -34,7 +36,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        _validation, arguments = self.validate_argument_spec(argument_spec=documented_arguments(DOCUMENTATION))
+        _validation, arguments = self.validate_argument_spec(
+            argument_spec=documented_arguments(DOCUMENTATION, ModuleDocFragment.GROUPS)
+        )
         variables = task_vars or {}
         hosts = _hosts(variables, arguments["servers_group"], arguments["agents_group"])
         limits = Limits(
@@ -70,7 +74,7 @@ def _host(name: str, role: str, variables: t.Any) -> Host:
     node, read = variables.get("k3s_node") or {}, variables.get("k3s_diagnosis") or {}
     # The playbook says failed_when: false, which takes `failed` away: that a module ended well shows by what it
     # returns.
-    unread = [one for one, key in ((node, "node"), (read, "unit")) if key not in one]
+    unread = [one for one, key in ((node, "node"), (read, "diagnosis")) if key not in one]
     problem = _reason(unread[0]) if unread and node else ""
     k3s = (node.get("node") or {}).get("k3s") or {}
     return Host(
@@ -82,7 +86,7 @@ def _host(name: str, role: str, variables: t.Any) -> Host:
         unreachable=bool(node.get("unreachable") or read.get("unreachable")),
         node=node.get("node") or {},
         cluster=node.get("cluster"),
-        diagnosis=dict(read),
+        diagnosis=dict(read.get("diagnosis") or {}),
         clock=(node.get("clock") or {}).get("offset"),
         ecr_registry=_ecr_registry(variables),
     )

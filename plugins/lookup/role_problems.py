@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import re
 import typing as t
-from pathlib import Path
 
-import yaml
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
-from ansible.template import trust_as_template
 from ansible_collections.wasmfaas.platform.plugins.module_utils import role_arguments
+from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.rules import RULES
+from ansible_collections.wasmfaas.platform.plugins.plugin_utils.role_variables import ROLES, RoleVariables
 
-ROLES = Path(__file__).resolve().parents[2] / "roles"
 HANDED_ON = re.compile(r"\{\{ (\w+) \| default\([^)]*\) \}\}")
 """A default that is another variable, which is what the user wrote and is told of."""
 
@@ -35,68 +33,38 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible has no type inf
         ]
 
     def _role(self, role: str, given: Variables, replaced: Variables) -> list[str]:
-        """`replaced` has what goes instead of variables that can't be used, so that all others are still looked at;
+        """`replaced` has what goes instead of variables that cannot be used, so that all others are still looked at;
         what is found here is added to it."""
-        path = ROLES / role
-        if not (path / "meta/argument_specs.yml").is_file():
+        if not (ROLES / role / "meta/argument_specs.yml").is_file():
             raise AnsibleError(
                 f"role_problems: there is no role {role} with argument specifications. Next: correct the name."
             )
-        names = [*self._dependencies(path), role]
-        defaults = self._files(names, "defaults/main.yml")
-        known = {**defaults, **given, **self._files(names, "vars/main.yml")}
-        # What a task of the role itself would have, for its templates and files.
-        known |= {"role_path": str(path), "ansible_search_path": [str(path), *given.get("ansible_search_path", [])]}
-        known |= replaced
+        known = RoleVariables(role, given, self._loader, self._templar, replaced)
         sentences: list[str] = []
-        for name, option in self._arguments(path).items():
-            if name in known and name not in replaced:
-                label = name
-                if handed_on := HANDED_ON.fullmatch(str(defaults.get(name, ""))):
-                    label = handed_on[1] if known[name] == defaults[name] else name
-                found = self._variable(name, option, known, label)
-                if found:
-                    replaced[name] = known[name] = self._instead(name, option, {**known, name: defaults.get(name)})
-                sentences += found
-        return sentences + self._own(path, known)
+        for name, option in known.arguments().items():
+            if name not in known or name in replaced:
+                continue
+            found = _variable(name, option, known)
+            if found:
+                known.replace(name, known.defaults.get(name))
+                replaced[name] = _instead(name, option, known)
+                known.replace(name, replaced[name])
+            sentences += found
+        return sentences + list(RULES[role](known) if role in RULES else [])
 
-    def _variable(self, name: str, option: Variables, known: Variables, label: str = "") -> list[str]:
-        """Sentences that name the variable, or `label` instead."""
-        try:
-            return role_arguments.problems(label or name, option, self._template(known[name], known))
-        except AnsibleError as error:
-            return [f"{label or name}: can't be filled in: {error}. Next: correct it, or what it is made from."]
 
-    def _instead(self, name: str, option: Variables, known: Variables) -> t.Any:
-        if self._variable(name, option, known):
-            return role_arguments.EMPTY.get(option.get("type", "str"), "")
-        return self._template(known[name], known)
+def _variable(name: str, option: Variables, known: RoleVariables) -> list[str]:
+    """Sentences that name the variable, or the one that its default hands on."""
+    label, default = name, known.defaults.get(name)
+    handed_on = HANDED_ON.fullmatch(str(default or ""))
+    if handed_on and known.written(name) == default:
+        label = handed_on[1]
+    try:
+        return role_arguments.problems(label, option, known[name])
+    except AnsibleError as error:
+        return [f"{label}: cannot be filled in: {error}. Next: correct it, or what it is made from."]
 
-    def _own(self, path: Path, known: Variables) -> list[str]:
-        file = path / "templates/problems.yml.j2"
-        if not file.is_file():
-            return []
-        # As the lookup `template` does, without its deep copy of all variables for each role.
-        template = trust_as_template(file.read_text(encoding="utf-8"))
-        text = self._templar.copy_with_new_env(available_variables=known).template(template, escape_backslashes=False)
-        return [str(sentence) for sentence in yaml.safe_load(text or "") or []]
 
-    def _template(self, value: t.Any, known: Variables) -> t.Any:
-        return self._templar.copy_with_new_env(available_variables=known).template(value)
-
-    def _load(self, file: Path) -> t.Any:
-        return self._loader.load_from_file(str(file), trusted_as_template=True) if file.is_file() else None
-
-    def _files(self, names: list[str], file: str) -> Variables:
-        found: Variables = {}
-        for name in names:
-            found |= self._load(ROLES / name / file) or {}
-        return found
-
-    def _dependencies(self, path: Path) -> list[str]:
-        listed = (self._load(path / "meta/main.yml") or {}).get("dependencies") or []
-        return [str(entry["role"]).rpartition(".")[2] for entry in listed]
-
-    def _arguments(self, path: Path) -> Variables:
-        entries: Variables = self._load(path / "meta/argument_specs.yml")["argument_specs"]
-        return {name: option for entry in entries.values() for name, option in (entry.get("options") or {}).items()}
+def _instead(name: str, option: Variables, known: RoleVariables) -> t.Any:
+    """What the role is looked at with: the variable's default, else an empty value."""
+    return role_arguments.EMPTY.get(option.get("type", "str"), "") if _variable(name, option, known) else known[name]

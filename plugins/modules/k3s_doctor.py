@@ -12,15 +12,16 @@ version_added: 1.0.0
 description:
   - Prints one line for each problem, with its severity, its place and the next step; C(docs/doctor.md) of the
     collection lists all checks.
-  - Examines what M(wasmfaas.platform.k3s_node_info) and M(wasmfaas.platform.k3s_node_diagnosis) read on all hosts of
-    the two groups, from the variables C(k3s_node) and C(k3s_diagnosis) in which their results were registered. Hosts
-    that Ansible does not reach are problems too.
+  - Examines what M(wasmfaas.platform.k3s_node_info) read on all hosts of the two groups. Its result must be registered
+    as C(k3s_node), and its result with C(gather=[diagnosis]) as C(k3s_diagnosis). Hosts that Ansible does not reach are
+    problems too.
   - Does not fail because of a problem; the task after it decides by RV(error_count). Runs on the controller, once for
     the cluster.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.k3s.groups
 attributes:
   check_mode:
     support: full
@@ -35,14 +36,6 @@ attributes:
     details:
       - This module only reads.
 options:
-  servers_group:
-    description: Group of the servers in the inventory.
-    type: str
-    default: k3s_server
-  agents_group:
-    description: Group of the agents in the inventory.
-    type: str
-    default: k3s_agent
   format:
     description: Whether to print lines for people, or one line of JSON.
     type: str
@@ -61,7 +54,6 @@ options:
     default: 30
 seealso:
   - module: wasmfaas.platform.k3s_node_info
-  - module: wasmfaas.platform.k3s_node_diagnosis
 """
 
 EXAMPLES = r"""

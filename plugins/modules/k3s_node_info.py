@@ -10,22 +10,17 @@ module: k3s_node_info
 short_description: Read what a host and its k3s are
 version_added: 1.0.0
 description:
-  - Reads all that a host can tell about itself, its k3s and, where it is a server that is ready, the cluster;
-    M(wasmfaas.platform.k3s_plan) decides with it.
-  - Needs nothing but Python on the host. What a host does not have is a value of the result and no error.
+  - Use it to look at a host, with or without k3s. M(wasmfaas.platform.k3s_plan) and M(wasmfaas.platform.k3s_doctor)
+    decide with its result.
+  - Needs nothing but Python on the host. Something that a host does not have is a value of the result and not an error.
+  - Passwords in registries.yaml stay on the controller, which reads that file.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.attributes.read_only
+  - wasmfaas.platform.k3s.groups
 attributes:
-  check_mode:
-    support: full
-    details:
-      - This module only reads.
-  diff_mode:
-    support: none
-    details:
-      - This module only reads.
   idempotent:
     support: full
     details:
@@ -33,23 +28,25 @@ attributes:
 requirements:
   - python >= 3.9
 options:
-  servers_group:
-    description: Group of the servers in the inventory. Whether the host reaches the others is found out for hosts of
-      these two groups.
-    type: str
-    default: k3s_server
-  agents_group:
-    description: Group of the agents in the inventory.
-    type: str
-    default: k3s_agent
+  gather:
+    description:
+      - What to read. V(node) is the host and its k3s. V(cluster) asks the API of a ready server for the nodes, and
+        implies V(node).
+      - V(diagnosis) is what may be wrong, such as certificates, shims, modes of secret files, snapshots, restarts of
+        the unit, charts that do not run, and registries that do not answer.
+    type: list
+    elements: str
+    choices: [node, cluster, diagnosis]
+    default: [node, cluster]
   connections:
     description:
       - Addresses to try a TCP connection to, as C(host:port).
-      - Where it is missing, those that k3s needs between this host and the others of the two groups.
+      - Defaults to the connections that k3s needs between this host and the others of O(servers_group) and
+        O(agents_group).
     type: list
     elements: str
   ports:
-    description: Ports to look for listeners on, beside those of k3s.
+    description: Ports to look for listeners on, in addition to those of k3s.
     type: list
     elements: dict
     default: []
@@ -64,16 +61,28 @@ options:
         type: int
         required: true
   disk_paths:
-    description: Folders whose file system's space is told.
+    description: Directories whose file systems are measured.
     type: list
     elements: path
     default: [/var/lib/rancher, /usr/local/bin]
-  cluster:
-    description: Whether a server asks its API for readiness and nodes.
-    type: bool
-    default: true
+  registry_timeout:
+    description: With V(diagnosis) in O(gather), seconds that a registry may take to answer.
+    type: float
+    default: 5
+  registry_endpoints:
+    description: Registries to ask, each with C(url) and, where set, C(ca_file), C(cert_file), C(key_file), C(insecure).
+      The action fills it in.
+    type: list
+    elements: dict
+    default: []
+  registry_files:
+    description: Files that registries.yaml names. The action fills it in.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: wasmfaas.platform.k3s_plan
+  - module: wasmfaas.platform.k3s_doctor
 """
 
 EXAMPLES = r"""
@@ -84,12 +93,17 @@ EXAMPLES = r"""
 - name: Show its k3s
   ansible.builtin.debug:
     var: k3s_node.node.k3s
+
+- name: Read what may be wrong
+  wasmfaas.platform.k3s_node_info:
+    gather: [diagnosis]
+  register: k3s_diagnosis
 """
 
 RETURN = r"""
 node:
   description: The host.
-  returned: success
+  returned: V(node) or V(cluster) in O(gather)
   type: dict
   contains:
     hostname:
@@ -97,7 +111,7 @@ node:
       type: str
       returned: always
     machine_id:
-      description: Its machine id; empty where it has none.
+      description: Its machine id; empty if it has none.
       type: str
       returned: always
     boot_id:
@@ -109,15 +123,15 @@ node:
       type: dict
       returned: always
     architecture:
-      description: C(amd64), C(arm64), or what the kernel says where it is another.
+      description: C(amd64), C(arm64), or what the kernel says if it is another.
       type: str
       returned: always
     cpus:
-      description: Processors.
+      description: Number of processors.
       type: int
       returned: always
     memory_bytes:
-      description: Memory.
+      description: Memory in bytes.
       type: int
       returned: always
     cgroup:
@@ -137,7 +151,7 @@ node:
       type: float
       returned: always
     time_synchronized:
-      description: Whether its clock follows a time server; null where that can't be told.
+      description: Whether its clock follows a time server; null if the host cannot tell.
       type: bool
       returned: always
     addresses:
@@ -146,7 +160,7 @@ node:
       elements: str
       returned: always
     default_address:
-      description: Address that it speaks to others with; empty without a default route.
+      description: Address from which it reaches others; empty without a default route.
       type: str
       returned: always
     disk:
@@ -155,7 +169,7 @@ node:
       returned: always
     ports_in_use:
       description: Ports that something listens on, each with C(protocol), C(port), C(process) and C(unit). Empty while
-        k3s runs, whose ports they are.
+        k3s runs, since the ports are its own then.
       type: list
       elements: dict
       returned: always
@@ -165,39 +179,121 @@ node:
       returned: always
     k3s:
       description:
-        - "Its k3s: C(role) (C(server), C(agent) or null), C(service) (state of the unit, or C(missing)), C(enabled),
-            C(restarting), C(version),
-          C(version_running), C(binary_sha256), C(has_data), C(has_server_data), C(has_agent_data), C(datastore),
-          C(tombstone), C(ca_sha256), C(ready),
-          C(server_url), C(cluster_init), C(node_name), C(node_ip), C(config) (keys of config.yaml that all servers
-          share) and C(stale_inputs)
-          (files that differ from what the running process was started with)."
+        - Its k3s. C(role) is C(server), C(agent) or null; C(service) is the state of the unit, or C(missing).
+        - C(version) is that of the binary, C(version_running) that of the process, C(binary_sha256) the digest of the
+          binary.
+        - C(has_data), C(has_server_data), C(has_agent_data), C(datastore), C(tombstone) and C(ca_sha256) say what lies
+          on the disk. C(ready), C(enabled) and C(restarting) say how it runs.
+        - C(node_name), C(node_ip), C(server_url) and C(cluster_init) are of its settings. C(config) holds the keys of
+          config.yaml that all servers share.
+        - C(stale_inputs) lists the files that differ from those that the running process was started with.
       type: dict
       returned: always
 cluster:
   description:
-    - Null but on a server that is ready. C(nodes) are the nodes, each with C(name), C(ready), C(alive) (ready, or only
-      without a pod network), C(roles),
-      C(control_plane), C(voter) (its etcd member counts for the majority, healthy or not), C(learner),
-      C(member_problem) (why its member is no healthy voter),
-      C(member_name), C(addresses), C(version), C(unschedulable), C(labels), C(taints), C(created) and C(annotations).
-  returned: success
+    - The cluster, on a server that is ready; null elsewhere.
+    - Each of C(nodes) has C(name), C(ready), C(alive) (ready, or only without a pod network), C(roles),
+      C(control_plane), C(addresses), C(version), C(unschedulable), C(labels), C(taints), C(created) and
+      C(annotations).
+    - Its etcd member is described by C(member_name), C(voter) (it counts for the majority, healthy or not), C(learner)
+      and C(member_problem) (why it is no healthy voter).
+  returned: V(node) or V(cluster) in O(gather)
   type: dict
 clock:
-  description: C(offset), by how many seconds the host's clock is ahead of the controller's, and C(error), how wrong
-    that may be.
-  returned: success
+  description: C(offset), the seconds by which the clock of the host is ahead of the controller's, and C(error), how
+    wrong that may be.
+  returned: V(node) or V(cluster) in O(gather)
   type: dict
+diagnosis:
+  description: What may be wrong.
+  returned: V(diagnosis) in O(gather)
+  type: dict
+  contains:
+    unit:
+      description: The unit as systemd has it; C(problem) is set if its journal tells of a known one.
+      returned: always
+      type: dict
+      sample: {name: k3s, active: active, sub: running, result: success, enabled: true, restarts: 0, exit_status: 0,
+        problem: null}
+    certificates:
+      description: The certificate files of k3s with the end of their first certificate, in seconds since 1970.
+      returned: always
+      type: list
+      elements: dict
+      sample: [{path: /var/lib/rancher/k3s/server/tls/server-ca.crt, authority: true, ends: 2079360000.0}]
+    exposed_files:
+      description: Secret files that others than root can read.
+      returned: always
+      type: list
+      elements: dict
+      sample: [{path: /etc/rancher/k3s/token, mode: "0644"}]
+    shims:
+      description: Shims on disk, handlers in the configuration of containerd, and shims that changed since k3s started.
+      returned: always
+      type: dict
+      sample: {binaries: [containerd-shim-spin-v2], handlers: [runc, spin], changed: []}
+    cluster_init_in:
+      description: Configuration files that still say cluster-init.
+      returned: always
+      type: list
+      elements: str
+    snapshots:
+      description: The etcd snapshots on this server; null on an agent.
+      returned: always
+      type: dict
+      sample: {directory: /var/lib/rancher/k3s/server/db/snapshots, count: 5, newest: 1795312800.0}
+    file_systems:
+      description: Space and inodes below C(/) and below the data of k3s.
+      returned: always
+      type: list
+      elements: dict
+    etcd_size:
+      description: Size of the database of etcd and its quota in bytes; null on an agent, or if etcd does not answer.
+      returned: always
+      type: dict
+      sample: {bytes: 20480000, quota: 2147483648}
+    credential_provider:
+      description: Whether the kubelet has a credential provider, as for Amazon ECR.
+      returned: always
+      type: bool
+    tokens_unsaved:
+      description: Whether etcd lacks the tokens of this server, so that k3s would refuse its next start; null on an
+        agent, or if the server cannot tell.
+      returned: always
+      type: bool
+    runtime_classes:
+      description: The RuntimeClasses of the cluster; null unless the host is a server whose API answers.
+      returned: always
+      type: list
+      elements: dict
+      sample: [{name: wasmtime-spin-v2, handler: spin, node_selector: {wasmfaas.dev/spin: "true"}}]
+    charts:
+      description: Charts of the platform whose pods do not all run, and why; null unless the host is a server whose API
+        answers.
+      returned: always
+      type: list
+      elements: dict
+      sample: [{name: tempo, namespace: observability, where: pod tempo-0, what: it is not ready yet, next_step:
+        "Correct what its last lines name, mostly a value of the chart, and run it again.", severity: warning, pod:
+        tempo-0, last_line: starting}]
+    registries:
+      description: Problems of registries.yaml, missing files that it names, and how each endpoint answered.
+      returned: always
+      type: dict
+      sample: {problems: [], missing_files: [], endpoints: [{url: "https://mirror.example.com", state: answers,
+        detail: HTTP 401}]}
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.host.node_info import run
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+
+from ..module_utils.k3s.gather import SUBJECTS, run
+from ..module_utils.module_run import run_module
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
+            gather=dict(type="list", elements="str", choices=list(SUBJECTS), default=["node", "cluster"]),
             servers_group=dict(type="str", default="k3s_server"),
             agents_group=dict(type="str", default="k3s_agent"),
             connections=dict(type="list", elements="str"),
@@ -211,7 +307,9 @@ def main() -> None:
                 ),
             ),
             disk_paths=dict(type="list", elements="path", default=["/var/lib/rancher", "/usr/local/bin"]),
-            cluster=dict(type="bool", default=True),
+            registry_timeout=dict(type="float", default=5),
+            registry_endpoints=dict(type="list", elements="dict", default=[], no_log=False),
+            registry_files=dict(type="list", elements="str", default=[], no_log=False),
         ),
         supports_check_mode=True,
     )

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: k3s_service
-short_description: Start k3s on a host, restart it where its files have changed, and wait until it works
+short_description: Start, restart or stop k3s on a host, and wait until it works
 version_added: 1.0.0
 description:
-  - Compares the files that k3s reads at its start with the record that the unit wrote when it was started last, and
-    restarts it only where they differ.
-    So a run that was cut off between writing a file and restarting is made good by the next one.
-  - A running server is restarted only while all other servers are Ready and voters of etcd.
-  - Where k3s does not start, the last lines of its journal are looked through for known causes, and the error says what
-    to do.
+  - Use it after changes to files that k3s reads when it starts, or to start and stop k3s.
+  - The unit records which files it was started with. By default the module restarts k3s only if those files have
+    changed since, so a run after one that was cut off between writing a file and restarting makes up for it.
+  - A running server is restarted only while all other servers are Ready and vote in etcd.
+  - If k3s does not start, the module looks for known problems in its journal, and the error says what to do.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.k3s.program
+  - wasmfaas.platform.k3s.unit
 attributes:
   check_mode:
     support: full
@@ -30,13 +31,8 @@ attributes:
     details:
       - O(state=restarted) restarts a running k3s each time.
 requirements:
-  - python >= 3.9 and systemd on the host
+  - systemd on the host
 options:
-  unit:
-    description: The unit, V(k3s) on servers and V(k3s-agent) on agents.
-    type: str
-    choices: [k3s, k3s-agent]
-    required: true
   state:
     description:
       - V(started) leaves a running k3s alone, V(restarted_if_stale) restarts it when its files have changed since it
@@ -50,47 +46,43 @@ options:
   wait:
     description:
       - Whether to wait until it works. A server works when its API is ready and its etcd member votes, an agent when
-        its Node is registered.
-      - Servers of a stopped cluster must be started with V(false), since none becomes ready before a majority runs.
+        its node is registered.
+      - Use V(false) to start the servers of a stopped cluster, since none becomes ready before a majority runs.
     type: bool
     default: true
   timeout:
-    description: How many seconds to wait, or to stop, at most. A cause that stays, such as a refused token, ends the
-      wait at once.
+    description: Seconds to wait at most for a start, and again for a stop. A lasting problem, such as a refused token,
+      ends the wait at once.
     type: int
     default: 300
   node_name:
-    description: Name of the host's Node. The host name in lower case is used where it is missing.
+    description: Node name of the host. Defaults to the host name in lower case.
     type: str
   gate:
-    description: Whether a running server is restarted only while all other servers are healthy. The only server of a
-      cluster passes always.
+    description: Whether a running server is restarted only while all other servers are ready. The only server of a
+      cluster always passes.
     type: bool
     default: true
   gate_timeout:
-    description: How many seconds to wait for the other servers to be healthy.
+    description: Seconds to wait for the other servers to be ready.
     type: int
     default: 60
   pending:
     description: In check mode, whether earlier tasks would have changed files that k3s reads, so that a restart is
-      foretold.
+      predicted.
     type: bool
     default: false
   alone:
     description:
       - Whether a server that is started or restarted compares its keys and tokens with its own copy of etcd, and not
         with the server that it joined through.
-      - Needed where that one may have older ones, as after a rotation of the key that encrypts secrets. The server's
-        C(join.yaml) is as before afterwards.
+      - Needed if that server may have older ones, as after a rotation of the encryption key. The C(join.yaml) of the
+        server is the same afterwards.
     type: bool
     default: false
-  k3s_program:
-    description: The program k3s, whose C(kubectl) asks the API.
-    type: path
-    default: /usr/local/bin/k3s
 seealso:
   - module: wasmfaas.platform.managed_files
-  - module: wasmfaas.platform.k3s_node_labels
+  - module: wasmfaas.platform.k3s_wait
 """
 
 EXAMPLES = r"""
@@ -126,7 +118,7 @@ reasons:
   elements: str
   sample: [/etc/rancher/k3s/config.yaml changed since it was started]
 stale_inputs:
-  description: Files that the running k3s was not started with; empty after a restart, and without O(wait).
+  description: Files that the running k3s was not started with; empty after a restart and without O(wait).
   returned: success
   type: list
   elements: str
@@ -139,16 +131,21 @@ seconds:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.host.service import run
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.paths import K3S_PROGRAM
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+
+from ..module_utils.k3s.host.service import run
+from ..module_utils.k3s.paths import K3S_PROGRAM
+from ..module_utils.module_run import run_module
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
-            unit=dict(type="str", choices=["k3s", "k3s-agent"], required=True),
-            state=dict(type="str", choices=["started", "restarted_if_stale", "stopped"], default="restarted_if_stale"),
+            unit=dict(type="str", choices=["k3s", "k3s-agent"], default="k3s"),
+            state=dict(
+                type="str",
+                choices=["started", "restarted_if_stale", "restarted", "restart_due", "stopped"],
+                default="restarted_if_stale",
+            ),
             wait=dict(type="bool", default=True),
             timeout=dict(type="int", default=300),
             node_name=dict(type="str"),

@@ -7,31 +7,28 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_bundle
-short_description: Publish what the machines of an elastic group join with
+short_description: Publish what the machines of an autoscaled group join with
 version_added: 1.0.0
 description:
-  - Packs files into a C(.tar.gz) whose bytes depend on nothing but the files, uploads it to S3 as
-    C(bundles/GROUP/SHA256.tar.gz) where it is not there yet, and
-    writes the join token and the SHA-256 of the bundle to parameters of SSM where they say something else.
-  - The parameter of the bundle is written last, so that a machine that sees it finds all of it. Nothing is kept on the
-    controller.
-  - C(terraform/modules/node_group/files/join_cluster.py) is what reads it.
+  - Packs files into a node bundle, a C(.tar.gz) whose bytes depend on the files alone. Uploads it to S3 as
+    C(bundles/GROUP/SHA256.tar.gz) if it is missing there.
+  - Writes the join token and the SHA-256 of the bundle to parameters of SSM where they differ. The bundle's parameter
+    is written last, so that a machine that reads it finds all the rest. Nothing is kept on the controller.
+  - C(terraform/modules/node_group/files/join_cluster.py) reads the bundle and the parameters on the machine.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.aws
 attributes:
   check_mode:
     support: full
   diff_mode:
     support: full
     details:
-      - Shows the bundle's place and both parameters, never the token.
+      - Shows the bundle's URL and both parameters, never the token.
   idempotent:
     support: full
-requirements:
-  - python >= 3.11
-  - boto3 >= 1.40
 options:
   group:
     description: Name of the group.
@@ -39,9 +36,8 @@ options:
     required: true
   files:
     description:
-      - The files, as M(wasmfaas.platform.managed_files) takes them, without owner and group, which are root's.
-      - They must lie below C(/usr/local), C(/etc), C(/opt) or C(/var/lib/rancher). No output and no log shows them as
-        they were given.
+      - Files as in O(wasmfaas.platform.managed_files#module:files), without owner and group, which are root's.
+      - They must be below C(/usr/local), C(/etc), C(/opt) or C(/var/lib/rancher). Output and logs do not show them.
     type: list
     elements: dict
     required: true
@@ -51,16 +47,16 @@ options:
         type: str
         required: true
       content:
-        description: The text that it holds. This or O(files[].source) is needed.
+        description: Its text. Either this or O(files[].source) is required.
         type: str
       source:
-        description: A file of the controller whose bytes it holds.
+        description: A file on the controller with its content.
         type: str
       sha256:
         description: Checksum that the source must have.
         type: str
       mode:
-        description: Permissions. Where it is missing, C(0644), and C(0600) if O(files[].secret).
+        description: Permissions. The default is C(0644), or C(0600) if O(files[].secret).
         type: raw
       state:
         description: V(absent) leaves it out.
@@ -85,7 +81,7 @@ options:
     type: str
     required: true
   bucket:
-    description: Name of the bucket of bundles.
+    description: Name of the bucket of node bundles.
     type: str
     required: true
   bundle_parameter:
@@ -96,22 +92,12 @@ options:
     description: Name of the parameter that holds the token, as a SecureString. It keeps the KMS key that it has.
     type: str
     required: true
-  region:
-    description: Region of bucket and parameters.
-    type: str
-    required: true
-  profile:
-    description: Profile of C(~/.aws). Where it is missing, boto3's usual rules count.
-    type: str
-  endpoint_url:
-    description: URL to use in the place of AWS.
-    type: str
 seealso:
   - module: wasmfaas.platform.scaling_group_refresh
 """
 
 EXAMPLES = r"""
-- name: Publish what the machines of worker-wasm join with
+- name: Publish the node bundle and the token of worker-wasm
   wasmfaas.platform.node_bundle:
     group: worker-wasm
     files:
@@ -135,12 +121,12 @@ bundle:
   type: str
   sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 previous:
-  description: What its parameter said before; V(unset) where only Terraform has written it.
+  description: The value of its parameter before; V(unset) if only Terraform has written it.
   returned: success
   type: str
   sample: unset
 bundle_changed:
-  description: Whether machines that join from now on start from another bundle than before.
+  description: Whether the bundle that new machines start from has changed.
   returned: success
   type: bool
 uploaded:
@@ -148,15 +134,16 @@ uploaded:
   returned: success
   type: bool
 size:
-  description: Of the bundle, in bytes.
+  description: Size of the bundle, in bytes.
   returned: success
   type: int
   sample: 141557760
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.autoscaled.publish import run
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+
+from ..module_utils.autoscaled.publish import run
+from ..module_utils.module_run import run_module
 
 
 def main() -> None:

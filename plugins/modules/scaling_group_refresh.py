@@ -10,15 +10,18 @@ module: scaling_group_refresh
 short_description: Replace the machines of a scaling group, a few at a time
 version_added: 1.0.0
 description:
-  - Begins an instance refresh of EC2 Auto Scaling, so that all machines of the group start anew from its present
+  - Begins an instance refresh of EC2 Auto Scaling, so that all machines of the group start anew from the current node
     bundle. EC2 does the rest.
-  - A new machine starts before an old one goes, a tenth of the group at a time and at least one. Old ones are drained
-    by whoever drains terminated nodes.
-  - Refused while a refresh of the group runs; nothing is done where the group has no machines.
+  - New machines start before old ones are terminated, a tenth of the group at a time and at least one machine. The
+    nodes of old machines are drained by whatever drains terminated nodes in the cluster.
+  - Fails while the group is being refreshed. Does nothing if the group has no machines.
+  - Unlike M(amazon.aws.autoscaling_instance_refresh), it says C(changed) when it begins a refresh, and in check mode it
+    looks at refreshes that are running and not at earlier ones.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.aws
 attributes:
   check_mode:
     support: full
@@ -28,34 +31,21 @@ attributes:
     support: none
     details:
       - A second run replaces the machines once more.
-requirements:
-  - python >= 3.11
-  - boto3 >= 1.40
 options:
   name:
     description: Name of the scaling group.
     type: str
     required: true
   warmup:
-    description: Seconds that a new machine has to join before the next is replaced.
+    description: Seconds that a new machine has to join before the next one is replaced.
     type: int
     default: 120
-  region:
-    description: Region of the group.
-    type: str
-    required: true
-  profile:
-    description: Profile of C(~/.aws). Where it is missing, boto3's usual rules count.
-    type: str
-  endpoint_url:
-    description: URL to use in the place of AWS.
-    type: str
 seealso:
   - module: wasmfaas.platform.node_bundle
 """
 
 EXAMPLES = r"""
-- name: Let all machines of the group start from the present bundle
+- name: Start all machines of the group from the current node bundle
   wasmfaas.platform.scaling_group_refresh:
     name: wasmfaas-worker-wasm
     region: us-east-1
@@ -63,20 +53,21 @@ EXAMPLES = r"""
 
 RETURN = r"""
 instance_refresh:
-  description: Its id. Empty in check mode, and where the group has no machines.
+  description: Its id. Empty in check mode, and if the group has no machines.
   returned: success
   type: str
   sample: 08b91cf7-8fa6-48af-b6a6-d227f40f1b9b
 machines:
-  description: How many machines the group has.
+  description: Number of machines of the group.
   returned: success
   type: int
   sample: 3
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.autoscaled.refresh import run
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+
+from ..module_utils.autoscaled.refresh import run
+from ..module_utils.module_run import run_module
 
 
 def main() -> None:

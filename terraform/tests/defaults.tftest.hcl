@@ -1,4 +1,4 @@
-# The product's fleet, as it comes without any variable.
+# The default fleet, without any variable set.
 mock_provider "aws" {
   override_during = plan
   source          = "./tests/mocks"
@@ -8,23 +8,49 @@ run "fleet" {
   command = plan
 
   assert {
-    condition     = { for name, host in output.inventory.hosts : name => host.variables.availability_zone } == { "wasmfaas-control-plane-1" = "us-east-1a", "wasmfaas-control-plane-2" = "us-east-1b", "wasmfaas-control-plane-3" = "us-east-1d", "wasmfaas-observability-1" = "us-east-1a", "wasmfaas-observability-2" = "us-east-1b" }
+    condition = (
+      { for name, host in output.inventory.hosts : name => host.variables.availability_zone }
+      == {
+        "wasmfaas-control-plane-1" = "us-east-1a"
+        "wasmfaas-control-plane-2" = "us-east-1b"
+        "wasmfaas-control-plane-3" = "us-east-1d"
+        "wasmfaas-observability-1" = "us-east-1a"
+        "wasmfaas-observability-2" = "us-east-1b"
+      }
+    )
     error_message = "Three servers and two machines for observability, spread over the zones that have all types (1c has not)."
   }
 
   assert {
-    condition     = { for name, host in output.inventory.hosts : name => "${host.group} ${host.role} ${host.variables.instance_type}" } == { "wasmfaas-control-plane-1" = "control_plane server t4g.medium", "wasmfaas-control-plane-2" = "control_plane server t4g.medium", "wasmfaas-control-plane-3" = "control_plane server t4g.medium", "wasmfaas-observability-1" = "observability agent t4g.large", "wasmfaas-observability-2" = "observability agent t4g.large" }
+    condition = (
+      { for name, host in output.inventory.hosts :
+        name => "${host.group} ${host.role} ${host.variables.instance_type}"
+      }
+      == {
+        "wasmfaas-control-plane-1" = "control_plane server t4g.medium"
+        "wasmfaas-control-plane-2" = "control_plane server t4g.medium"
+        "wasmfaas-control-plane-3" = "control_plane server t4g.medium"
+        "wasmfaas-observability-1" = "observability agent t4g.large"
+        "wasmfaas-observability-2" = "observability agent t4g.large"
+      }
+    )
     error_message = "Groups, roles and types of the inventory."
   }
 
   assert {
-    condition     = keys(output.cluster.node_groups) == ["control-plane", "observability", "worker-backend", "worker-build", "worker-wasm"]
+    condition = (
+      keys(output.cluster.node_groups)
+      == ["control-plane", "observability", "worker-backend", "worker-build", "worker-wasm"]
+    )
     error_message = "The five groups."
   }
 
   assert {
-    condition     = [for name, group in output.cluster.node_groups : name if contains(keys(group), "scaling_group")] == ["worker-backend", "worker-build", "worker-wasm"]
-    error_message = "Three of them elastic."
+    condition = (
+      [for name, group in output.cluster.node_groups : name if contains(keys(group), "scaling_group")]
+      == ["worker-backend", "worker-build", "worker-wasm"]
+    )
+    error_message = "Three of them are autoscaled."
   }
 
   assert {
@@ -43,12 +69,23 @@ run "fleet" {
   }
 
   assert {
-    condition     = keys(output.cluster.buckets) == ["bundles", "logs", "snapshots", "traces"] && join(" ", output.cluster.autoscaler_tags) == "k8s.io/cluster-autoscaler/enabled k8s.io/cluster-autoscaler/wasmfaas" && length(output.cluster.hosted_zone_ids) == 0
+    condition = (
+      keys(output.cluster.buckets) == ["bundles", "logs", "snapshots", "traces"]
+      && join(" ", output.cluster.autoscaler_tags)
+      == "k8s.io/cluster-autoscaler/enabled k8s.io/cluster-autoscaler/wasmfaas"
+      && length(output.cluster.hosted_zone_ids) == 0
+    )
     error_message = "What the controllers have to know."
   }
 
   assert {
-    condition     = { for name, group in output.cluster.node_groups : name => [for taint in group.taints : "${taint.key}=${taint.value}:${taint.effect}"] if length(group.taints) > 0 } == { worker-wasm = ["wasmfaas.dev/only=wasm:NoSchedule"], worker-build = ["wasmfaas.dev/build=true:NoSchedule"] }
+    condition = (
+      { for name, group in output.cluster.node_groups :
+        name => [for taint in group.taints : "${taint.key}=${taint.value}:${taint.effect}"]
+        if length(group.taints) > 0
+      }
+      == { worker-wasm = ["wasmfaas.dev/only=wasm:NoSchedule"], worker-build = ["wasmfaas.dev/build=true:NoSchedule"] }
+    )
     error_message = "Wasm and builds have their machines to themselves."
   }
 
@@ -60,7 +97,7 @@ run "fleet" {
       worker-build   = "join-worker-build registry-pull registry-push"
       worker-wasm    = "join-worker-wasm registry-pull"
     }
-    error_message = "Each group has the permissions of the map, and elastic ones those to join."
+    error_message = "Each group has the permissions of the map, and autoscaled groups also those to join."
   }
 
   assert {
@@ -69,7 +106,9 @@ run "fleet" {
   }
 
   assert {
-    condition     = alltrue(flatten([for policy in output.policies : [for statement in policy.document.Statement : [for action in statement.Action : !strcontains(action, "*")]]]))
+    condition = alltrue(flatten([for policy in output.policies :
+      [for statement in policy.document.Statement : [for action in statement.Action : !strcontains(action, "*")]]
+    ]))
     error_message = "No policy allows actions by pattern."
   }
 }
@@ -82,12 +121,21 @@ run "wildcard_certificates" {
   }
 
   assert {
-    condition     = join(" ", output.cluster.hosted_zone_ids) == "Z0123456789ABCDEFGHIJ" && contains(output.permissions["observability"], "dns-challenge")
+    condition = (
+      join(" ", output.cluster.hosted_zone_ids) == "Z0123456789ABCDEFGHIJ"
+      && contains(output.permissions["observability"], "dns-challenge")
+    )
     error_message = "cert-manager is told the zone and may write to it."
   }
 
   assert {
-    condition     = [for statement in output.policies["dns-challenge"].document.Statement : statement.Condition["ForAllValues:StringEquals"] if contains(statement.Action, "route53:ChangeResourceRecordSets")] == [{ "route53:ChangeResourceRecordSetsRecordTypes" = ["TXT"] }]
+    condition = (
+      [for statement in output.policies["dns-challenge"].document.Statement :
+        statement.Condition["ForAllValues:StringEquals"]
+        if contains(statement.Action, "route53:ChangeResourceRecordSets")
+      ]
+      == [{ "route53:ChangeResourceRecordSetsRecordTypes" = ["TXT"] }]
+    )
     error_message = "TXT records only."
   }
 }
@@ -100,7 +148,9 @@ run "private" {
   }
 
   assert {
-    condition     = alltrue([for host in output.inventory.hosts : host.variables.public_ip == "" && startswith(host.variables.ansible_host, "i-")])
+    condition = alltrue([for host in output.inventory.hosts :
+      host.variables.public_ip == "" && startswith(host.variables.ansible_host, "i-")
+    ])
     error_message = "No public addresses; Ansible goes by instance id, through Systems Manager."
   }
 
@@ -118,7 +168,11 @@ run "api_by_name" {
   }
 
   assert {
-    condition     = output.cluster.api.address == "api.wasmfaas.internal" && length(module.api_load_balancer) == 0 && length(aws_route53_record.api) == 1
+    condition = (
+      output.cluster.api.address == "api.wasmfaas.internal"
+      && length(module.api_load_balancer) == 0
+      && length(aws_route53_record.api) == 1
+    )
     error_message = "A private name instead of the load balancer."
   }
 }
@@ -129,18 +183,29 @@ run "x86_beside_arm" {
   variables {
     availability_zones = ["us-east-1b", "us-east-1c"]
     node_groups = {
-      servers = { server = true, elastic = false, size = 1, instance_types = ["t4g.medium"], ingress = true }
-      x86     = { spot = true, architecture = "amd64", maximum = 4, instance_types = ["m7i.xlarge", "m6i.xlarge", "m7a.xlarge"], zones = 1 }
+      servers = { server = true, autoscaled = false, size = 1, instance_types = ["t4g.medium"], ingress = true }
+      x86 = {
+        spot           = true
+        architecture   = "amd64"
+        maximum        = 4
+        instance_types = ["m7i.xlarge", "m6i.xlarge", "m7a.xlarge"]
+        zones          = 1
+      }
     }
   }
 
   assert {
-    condition     = output.cluster.node_groups["x86"].architecture == "amd64" && length(data.aws_ssm_parameter.image) == 2
+    condition = (
+      output.cluster.node_groups["x86"].architecture == "amd64" && length(data.aws_ssm_parameter.image) == 2
+    )
     error_message = "An image for each architecture."
   }
 
   assert {
-    condition     = output.inventory.hosts["wasmfaas-servers-1"].variables.availability_zone == "us-east-1b" && length(output.cluster.ingress.addresses) == 2
+    condition = (
+      output.inventory.hosts["wasmfaas-servers-1"].variables.availability_zone == "us-east-1b"
+      && length(output.cluster.ingress.addresses) == 2
+    )
     error_message = "The given zones are used."
   }
 }

@@ -1,4 +1,4 @@
-# Remaining validations of the modules, and their shapes.
+# The other modules: their validations, and what they make.
 mock_provider "aws" {
   override_during = plan
   source          = "./tests/mocks"
@@ -36,7 +36,12 @@ run "network_public" {
   }
 
   assert {
-    condition     = { for zone, subnet in aws_subnet.public : zone => subnet.cidr_block } == { us-east-1a = "10.20.0.0/20", us-east-1b = "10.20.16.0/20" } && length(aws_subnet.private) == 0 && length(aws_nat_gateway.this) == 0
+    condition = (
+      { for zone, subnet in aws_subnet.public : zone => subnet.cidr_block }
+      == { us-east-1a = "10.20.0.0/20", us-east-1b = "10.20.16.0/20" }
+      && length(aws_subnet.private) == 0
+      && length(aws_nat_gateway.this) == 0
+    )
     error_message = "Public subnets only, no NAT to pay for."
   }
 
@@ -101,12 +106,18 @@ run "registry" {
   }
 
   assert {
-    condition     = aws_ecr_repository.functions["hello"].name == "demo/functions/hello" && one(aws_ecr_repository.functions["hello"].image_scanning_configuration).scan_on_push
+    condition = (
+      aws_ecr_repository.functions["hello"].name == "demo/functions/hello"
+      && one(aws_ecr_repository.functions["hello"].image_scanning_configuration).scan_on_push
+    )
     error_message = "A scanned repository for each function."
   }
 
   assert {
-    condition     = jsondecode(aws_ecr_lifecycle_policy.functions["hello"].policy).rules[0].selection == { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 50 }
+    condition = (
+      jsondecode(aws_ecr_lifecycle_policy.functions["hello"].policy).rules[0].selection
+      == { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 50 }
+    )
     error_message = "Old versions go by number, never for having lost their tag."
   }
 
@@ -143,7 +154,7 @@ run "artifacts" {
   variables {
     name              = "demo"
     bucket_prefix     = "demo-123456789012"
-    elastic_groups    = ["worker-wasm"]
+    autoscaled_groups = ["worker-wasm"]
     snapshot_days     = 30
     destroy_snapshots = false
   }
@@ -154,12 +165,17 @@ run "artifacts" {
   }
 
   assert {
-    condition     = aws_ssm_parameter.token["worker-wasm"].type == "SecureString" && aws_ssm_parameter.token["worker-wasm"].name == "/wasmfaas/demo/groups/worker-wasm/token"
+    condition = (
+      aws_ssm_parameter.token["worker-wasm"].type == "SecureString"
+      && aws_ssm_parameter.token["worker-wasm"].name == "/wasmfaas/demo/groups/worker-wasm/token"
+    )
     error_message = "The token is encrypted."
   }
 
   assert {
-    condition     = alltrue([for block in aws_s3_bucket_public_access_block.this : block.block_public_acls && block.block_public_policy && block.ignore_public_acls && block.restrict_public_buckets])
+    condition = alltrue([for block in aws_s3_bucket_public_access_block.this :
+      block.block_public_acls && block.block_public_policy && block.ignore_public_acls && block.restrict_public_buckets
+    ])
     error_message = "Nothing is public."
   }
 }

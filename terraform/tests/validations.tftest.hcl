@@ -1,4 +1,4 @@
-# Each validation of the root's variables refuses what it is for. tests/terraform checks that none is left out.
+# Each validation of the root's variables has a run that it refuses; tests/terraform checks that none is missing.
 mock_provider "aws" {
   override_during = plan
   source          = "./tests/mocks"
@@ -269,7 +269,7 @@ run "group_name_with_underscore" {
 
   variables {
     node_groups = {
-      servers      = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers      = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       wasm_workers = { maximum = 1, instance_types = ["t4g.xlarge"] }
     }
   }
@@ -294,15 +294,15 @@ run "two_groups_of_servers" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
-      more    = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"] }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      more    = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"] }
     }
   }
 
   expect_failures = [var.node_groups]
 }
 
-run "elastic_servers" {
+run "autoscaled_servers" {
   command = plan
 
   variables {
@@ -319,7 +319,7 @@ run "two_servers" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 2, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 2, instance_types = ["t4g.medium"], ingress = true }
     }
   }
 
@@ -331,7 +331,7 @@ run "four_servers" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 4, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 4, instance_types = ["t4g.medium"], ingress = true }
     }
   }
 
@@ -343,7 +343,7 @@ run "minimum_over_maximum" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { minimum = 3, maximum = 2, instance_types = ["t4g.xlarge"] }
     }
   }
@@ -351,12 +351,12 @@ run "minimum_over_maximum" {
   expect_failures = [var.node_groups]
 }
 
-run "elastic_without_maximum" {
+run "autoscaled_without_maximum" {
   command = plan
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { instance_types = ["t4g.xlarge"] }
     }
   }
@@ -369,8 +369,8 @@ run "fixed_without_size" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
-      workers = { elastic = false, instance_types = ["t4g.xlarge"] }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      workers = { autoscaled = false, instance_types = ["t4g.xlarge"] }
     }
   }
 
@@ -382,7 +382,7 @@ run "half_a_machine" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { maximum = 1.5, instance_types = ["t4g.xlarge"] }
     }
   }
@@ -390,13 +390,18 @@ run "half_a_machine" {
   expect_failures = [var.node_groups]
 }
 
-run "spot_that_is_not_elastic" {
+run "spot_that_is_not_autoscaled" {
   command = plan
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
-      workers = { spot = true, elastic = false, size = 1, instance_types = ["t4g.xlarge", "m6g.xlarge", "m7g.xlarge"] }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      workers = {
+        spot           = true
+        autoscaled     = false
+        size           = 1
+        instance_types = ["t4g.xlarge", "m6g.xlarge", "m7g.xlarge"]
+      }
     }
   }
 
@@ -408,7 +413,7 @@ run "spot_with_one_type" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { spot = true, maximum = 1, instance_types = ["t4g.xlarge"] }
     }
   }
@@ -421,7 +426,7 @@ run "no_type" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { maximum = 1, instance_types = [] }
     }
   }
@@ -434,7 +439,7 @@ run "unknown_architecture" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { maximum = 1, architecture = "riscv64", instance_types = ["t4g.xlarge"] }
     }
   }
@@ -447,7 +452,7 @@ run "x86_type_in_arm_group" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { maximum = 1, instance_types = ["t3.xlarge"] }
     }
   }
@@ -460,7 +465,7 @@ run "arm_type_in_x86_group" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { maximum = 1, architecture = "amd64", instance_types = ["g5g.xlarge"] }
     }
   }
@@ -473,7 +478,7 @@ run "misspelt_type" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { maximum = 1, instance_types = ["t4gxlarge"] }
     }
   }
@@ -486,7 +491,7 @@ run "label_that_a_node_cannot_set" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { maximum = 1, instance_types = ["t4g.xlarge"], labels = { "node-role.kubernetes.io/worker" = "true" } }
     }
   }
@@ -499,7 +504,7 @@ run "label_with_space" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { maximum = 1, instance_types = ["t4g.xlarge"], labels = { team = "a b" } }
     }
   }
@@ -512,8 +517,12 @@ run "taint_with_unknown_effect" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
-      workers = { maximum = 1, instance_types = ["t4g.xlarge"], taints = [{ key = "a", value = "b", effect = "Never" }] }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      workers = {
+        maximum        = 1
+        instance_types = ["t4g.xlarge"]
+        taints         = [{ key = "a", value = "b", effect = "Never" }]
+      }
     }
   }
 
@@ -525,7 +534,7 @@ run "unknown_permission" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { maximum = 1, instance_types = ["t4g.xlarge"], permissions = ["administrator"] }
     }
   }
@@ -538,7 +547,7 @@ run "hop_limit_over_two" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { maximum = 1, instance_types = ["t4g.xlarge"], metadata_hop_limit = 3 }
     }
   }
@@ -546,12 +555,12 @@ run "hop_limit_over_two" {
   expect_failures = [var.node_groups]
 }
 
-run "nodes_that_can_not_pull" {
+run "nodes_that_cannot_pull" {
   command = plan
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { maximum = 1, instance_types = ["t4g.xlarge"], permissions = ["registry_push"] }
     }
   }
@@ -564,7 +573,7 @@ run "root_volume_too_small" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { maximum = 1, instance_types = ["t4g.xlarge"], root_volume_gib = 8 }
     }
   }
@@ -577,7 +586,7 @@ run "root_volume_too_small_for_k3s" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { maximum = 1, instance_types = ["t4g.xlarge"], root_volume_gib = 13 }
     }
   }
@@ -590,7 +599,14 @@ run "data_volume_too_small_for_k3s" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true, data_volume_gib = 11 }
+      servers = {
+        server          = true
+        autoscaled      = false
+        size            = 3
+        instance_types  = ["t4g.medium"]
+        ingress         = true
+        data_volume_gib = 11
+      }
     }
   }
 
@@ -602,18 +618,26 @@ run "smallest_volumes" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true, root_volume_gib = 10, data_volume_gib = 12 }
+      servers = {
+        server          = true
+        autoscaled      = false
+        size            = 3
+        instance_types  = ["t4g.medium"]
+        ingress         = true
+        root_volume_gib = 10
+        data_volume_gib = 12
+      }
       workers = { maximum = 1, instance_types = ["t4g.xlarge"], root_volume_gib = 14 }
     }
   }
 }
 
-run "data_volume_of_elastic_group" {
+run "data_volume_of_autoscaled_group" {
   command = plan
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { maximum = 1, instance_types = ["t4g.xlarge"], data_volume_gib = 10 }
     }
   }
@@ -626,7 +650,7 @@ run "no_ingress" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"] }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"] }
     }
   }
 
@@ -638,7 +662,7 @@ run "zero_zones" {
 
   variables {
     node_groups = {
-      servers = { server = true, elastic = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
+      servers = { server = true, autoscaled = false, size = 3, instance_types = ["t4g.medium"], ingress = true }
       workers = { maximum = 1, instance_types = ["t4g.xlarge"], zones = 0 }
     }
   }

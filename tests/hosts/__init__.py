@@ -1,16 +1,14 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real Linux hosts on one machine: Debian with systemd, sshd, a disk and a network of its own each, booted by
-systemd-nspawn.
+"""Linux hosts on one machine, booted by systemd-nspawn: Debian, each with its own systemd, sshd, disk and network.
 
     environment = Environment.create(directory, [HostSpecification("server1"), HostSpecification("server2")])
     environment.host("server1").run("systemctl is-system-running")
     environment.kill("server1")      # power loss; freeze, cut, fill_disk, wipe … are the other accidents
     environment.destroy()
 
-The same on the command line: `python -m tests.hosts --help`. README.md beside this file says what is real about them
-and what is not.
+The command line offers the same: `python -m tests.hosts --help`. README.md says how they differ from real machines.
 """
 
 from __future__ import annotations

@@ -23,52 +23,48 @@ _ACTIONS = {
     "boot": "switch on",
     "freeze": "stop all processes",
     "thaw": "continue",
-    "cut": "off the network",
-    "heal": "back on the network",
-    "fill-disk": "no byte free at /var/lib/rancher (needs --data-size at create)",
-    "free-disk": "free again",
-    "wipe": "a new machine of the same name and address",
-    "remove": "end for good and forget",
+    "cut": "disconnect from the network",
+    "heal": "connect to the network again",
+    "fill-disk": "fill /var/lib/rancher to the last byte (needs --data-size at create)",
+    "free-disk": "free the disk again",
+    "wipe": "replace by a blank host of the same name and address",
+    "remove": "end and delete",
 }
 
 
 def size(text: str) -> int:
-    """Bytes of `512M`, `2G` or a plain number."""
+    """The bytes of `512M`, `2G` or a plain number."""
     unit = _UNITS.get(text[-1:].upper(), 1)
     try:
         return int(text[:-1] if unit > 1 else text) * unit
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size: write 512M or 2G") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size. Write 512M or 2G.") from None
 
 
 def parser() -> argparse.ArgumentParser:
     main_parser = argparse.ArgumentParser(
-        prog="python -m tests.hosts", description="Real Linux hosts on this machine, for tests."
+        prog="python -m tests.hosts", description="Linux hosts on this machine, for tests."
     )
     commands = main_parser.add_subparsers(dest="command", required=True, metavar="command")
-    commands.add_parser("check", help="say why hosts can't be made here; exit code 0 where they can")
-    commands.add_parser("rootfs", help="build the root file system and print where it is")
+    commands.add_parser("check", help="say why this machine cannot make hosts; exit code 0 if it can")
+    commands.add_parser("rootfs", help="build the root file system and print its path")
     commands.add_parser("environments", help="list all environments on this machine")
     commands.add_parser("prune", help="remove what is left of environments whose state directory is gone")
 
     with_state = argparse.ArgumentParser(add_help=False)
     with_state.add_argument(
-        "--state", type=Path, required=True, metavar="DIRECTORY", help="where the environment is, on a disk"
+        "--state", type=Path, required=True, metavar="DIRECTORY", help="directory of the environment, on a disk"
     )
-    create = commands.add_parser(
-        "create", parents=[with_state], help="make hosts and boot them; those that are there stay"
-    )
+    create = commands.add_parser("create", parents=[with_state], help="make hosts and boot them; existing ones stay")
     create.add_argument(
-        "--data-size", type=size, default=0, metavar="SIZE", help="give each a disk of its own at /var/lib/rancher"
+        "--data-size", type=size, default=0, metavar="SIZE", help="give each host its own disk at /var/lib/rancher"
     )
     create.add_argument("hosts", nargs="+", metavar="name")
-    commands.add_parser("destroy", parents=[with_state], help="end all hosts and remove all that was made for them")
+    commands.add_parser("destroy", parents=[with_state], help="end all hosts and delete everything of the environment")
     commands.add_parser("list", parents=[with_state], help="print the hosts as JSON")
-    inventory = commands.add_parser(
-        "inventory", parents=[with_state], help="write an Ansible inventory that says how to reach the hosts"
-    )
+    inventory = commands.add_parser("inventory", parents=[with_state], help="write an Ansible inventory of the hosts")
     inventory.add_argument(
-        "--group", action="append", default=[], metavar="PARENT/GROUP=name,name", help="none: all hosts, without groups"
+        "--group", action="append", default=[], metavar="PARENT/GROUP=name,name", help="default: all hosts, no groups"
     )
     inventory.add_argument("--output", type=Path, required=True, metavar="FILE")
     for name, text in _ACTIONS.items():
@@ -77,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     clock = commands.add_parser(
         "clock",
         parents=[with_state],
-        help="set the clock off by so many seconds for programs that start from now on; 0 = right",
+        help="shift the clock by so many seconds for programs that start from now on; 0: the right time",
     )
     clock.add_argument("hosts", nargs=1, metavar="name")
     clock.add_argument("seconds", type=float)
@@ -89,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 0, 1 with one line on standard error, or that of the command of `run`."""
+    """Run the command. Returns 0, 1 with one line on standard error, or the exit code of the command of `run`."""
     options = parser().parse_args(arguments)
     try:
         return _general(options) if not hasattr(options, "state") else _with_state(options, Environment(options.state))
@@ -122,15 +118,10 @@ def _with_state(options: argparse.Namespace, environment: Environment) -> int:
     elif options.command == "destroy":
         environment.destroy()
     elif options.command == "list":
-        print(
-            json.dumps(
-                [
-                    {**dataclasses.asdict(host), "running": environment.running(host.name)}
-                    for host in environment.hosts()
-                ],
-                indent=2,
-            )
-        )
+        hosts = [
+            {**dataclasses.asdict(host), "running": environment.running(host.name)} for host in environment.hosts()
+        ]
+        print(json.dumps(hosts, indent=2))
     elif options.command == "inventory":
         groups = {
             group: [name for name in names.split(",") if name]

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An environment: hosts by name on one network, and the accidents that can happen to them. Its state is a directory, so
-that any process can go on."""
+"""An environment: hosts on one network, and the accidents that can happen to them. Its state is in a directory, so that
+any process can continue with it."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ MAXIMUM_HOSTS = 24
 BOOT_SECONDS = 90.0
 _STATE_VERSION = 1
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-# A host's systemd and services have 8 of these open, and the kernel counts those of all hosts together (128 by
-# default).
+# The systemd and services of a host open 8 of these. The kernel counts those of all hosts together; its default limit
+# is 128.
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 _INOTIFY_NEEDED = 2048
 _CLOCK_FILE = "/etc/ssh/sshd_config.d/00-clock.conf"
@@ -40,13 +40,13 @@ _CLOCK_FILE = "/etc/ssh/sshd_config.d/00-clock.conf"
 
 @dataclasses.dataclass(frozen=True)
 class HostSpecification:
-    """What a host shall be.
+    """The desired properties of a host.
 
     Attributes:
-        name: a DNS label; also its hostname unless that is given.
-        data_size: bytes of a file system of its own at /var/lib/rancher, so that its disk can be full; 0 = none.
-        hostname: to give two hosts the same one.
-        machine_id: 32 hexadecimal digits, to give two hosts the same one; by default each host has its own.
+        name: A DNS label; also the hostname unless that is given.
+        data_size: Bytes of a separate file system at /var/lib/rancher, so that the disk can be filled; 0 is none.
+        hostname: Gives two hosts the same hostname.
+        machine_id: 32 hexadecimal digits, to give two hosts the same id. By default each host has its own.
     """
 
     name: str
@@ -57,7 +57,7 @@ class HostSpecification:
 
 @dataclasses.dataclass
 class Host:
-    """A host as it is recorded. What `Environment` offers for a host's name, it does."""
+    """The recorded state of a host. To act on it, call the methods of `Environment` with its name."""
 
     name: str
     index: int
@@ -82,9 +82,9 @@ class _State:
 
 
 class Environment:
-    """Hosts that know each other and nobody else. Every change is written to DIRECTORY/hosts.json before it returns.
+    """Hosts that reach each other and nobody else. Every change is in DIRECTORY/hosts.json before a method returns.
 
-    Two processes may use the same one at the same time, also for changes.
+    Two processes may use and change the same environment at the same time.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -94,10 +94,10 @@ class Environment:
 
     @classmethod
     def create(cls, directory: Path, hosts: collections.abc.Iterable[HostSpecification | str]) -> Environment:
-        """Make the hosts that are not there yet and boot those that are off; returns when all answer to SSH.
+        """Make the hosts that do not exist, and boot those that are off. Returns when all answer to SSH.
 
         Raises:
-            HostsError: hosts can't be made on this machine, there would be more than 24, or one does not boot.
+            HostsError: this machine cannot make hosts, there would be more than 24, or one does not boot.
         """
         if reason := unavailable():
             raise HostsError(reason)
@@ -106,10 +106,10 @@ class Environment:
         environment.directory.mkdir(parents=True, exist_ok=True)
         if (kind := file_system(environment.directory)) in {"overlayfs", "overlay"}:
             raise HostsError(
-                f"{environment.directory} is on {kind}, which can't hold the upper layer of another: name a "
+                f"{environment.directory} is on {kind}, which cannot hold the upper layer of another: name a "
                 "directory on a disk"
             )
-        rootfs()  # before the lock: it can take minutes
+        rootfs()  # before the lock, because it can take minutes
         with environment._changing(make=True) as state:
             check_specifications(specifications, state.hosts)
             environment._make_key()
@@ -123,8 +123,8 @@ class Environment:
         return environment
 
     def destroy(self) -> None:
-        """End all hosts and remove what was made for them, the directory too. Also where an earlier call was cut
-        off."""
+        """End all hosts and delete everything that was made for them, including the directory. Works also after an
+        earlier call was interrupted."""
         if self._file.exists():
             with self._changing() as state:
                 for host in state.hosts.values():
@@ -136,10 +136,10 @@ class Environment:
         for name in ("key", "key.pub", "known_hosts", "hosts.json.new", "lock"):
             (self.directory / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            self.directory.rmdir()  # what others put there is theirs
+            self.directory.rmdir()  # fails if others put files there, which then stay
 
     def remove(self, name: str) -> None:
-        """End one host for good and forget it; its address may be given to another."""
+        """End a host and delete it; another host may get its address."""
         with self._changing() as state:
             host = _known(state, name)
             machine = self._machine(state, host)
@@ -173,26 +173,26 @@ class Environment:
         return self.host(name).supervisor.init() > 0
 
     def kill(self, name: str) -> None:
-        """Power loss: all processes end at once. The disk stays as it is, with what the kernel had not written yet
-        (that is not lost)."""
+        """Power loss: all processes end at once. The disk keeps everything, including what the kernel had not written
+        yet."""
         with self._changing() as state:
             self._off(state, _known(state, name))
 
     def boot(self, *names: str) -> None:
-        """Switch on what is off; returns when all answer to SSH."""
+        """Boot the hosts that are off. Returns when all answer to SSH."""
         with self._changing() as state:
             self._boot(state, names)
 
     def freeze(self, name: str) -> None:
-        """All processes stop where they are; connections stay open and nobody answers."""
+        """Stop all processes; connections stay open, but nobody answers."""
         self._freeze(name, frozen=True)
 
     def thaw(self, name: str) -> None:
         self._freeze(name, frozen=False)
 
     def cut(self, name: str) -> None:
-        """Off the network: packets to and from the host get lost. Kept over kill and boot (a reboot from inside heals
-        it). `console` still reaches it."""
+        """Disconnect the host: packets to and from it are lost. It stays so over kill and boot, but not over a reboot
+        from inside. `console` still reaches the host."""
         with self._changing() as state:
             host = _known(state, name)
             host.cut = True
@@ -207,11 +207,11 @@ class Environment:
                 state.network.attach(self._machine(state, host).interface)
 
     def fill_disk(self, name: str) -> None:
-        """No byte free at /var/lib/rancher. Only for a host with a `data_size`: the disk of this machine is never
-        filled."""
+        """Fill /var/lib/rancher to the last byte. Works only on a host with a `data_size`, because the disk of this
+        machine must never be full."""
         if not self.host(name).data_size:
             raise HostsError(f"{name} has no disk of its own to fill: create it with a data_size")
-        # dd takes what fallocate leaves, and ends for want of space.
+        # dd fills what fallocate leaves, and ends when there is no more space.
         filler = f"{DATA_PATH}/.filler"
         fill = f'fallocate -l "$(df --output=avail -B1 {DATA_PATH} | tail -1)" {filler} 2>/dev/null'
         self.console(name, f"{fill}; dd if=/dev/zero bs=4096 of={filler}.rest 2>/dev/null; sync -f {DATA_PATH}")
@@ -220,8 +220,7 @@ class Environment:
         self.console(name, f"rm -f {DATA_PATH}/.filler {DATA_PATH}/.filler.rest")
 
     def wipe(self, name: str, *, boot: bool = True) -> None:
-        """A new machine in the place of the old one: same name and address, blank disk, other machine id and host
-        key."""
+        """Replace the host by a blank one of the same name and address, with another machine id and host key."""
         with self._changing() as state:
             host = _known(state, name)
             self._off(state, host)
@@ -232,11 +231,11 @@ class Environment:
                 self._boot(state, [name])
 
     def set_clock_offset(self, name: str, seconds: float) -> None:
-        """What is run over SSH from now on (so Ansible's modules) sees a clock that is off by so much; 0 = right again.
+        """Shift the clock that programs see when they start over SSH, such as Ansible's modules; 0: the right time.
 
-        The kernel has one real-time clock for all hosts. This is libfaketime in the environment of SSH sessions:
-        Python, the shell and all others that link the C library see it; services, Go programs (k3s) and the times of
-        files don't. Open SSH connections are closed.
+        The kernel has one real-time clock for all hosts, so this sets libfaketime in the environment of SSH sessions.
+        Python, the shell and other programs that link the C library see it. Services, Go programs (k3s) and the times
+        of files do not. Open SSH connections are closed.
         """
         setting = (
             f"SetEnv LD_PRELOAD=$library FAKETIME={float(seconds):+.3f} FAKETIME_DONT_FAKE_MONOTONIC=1"
@@ -248,7 +247,7 @@ class Environment:
             f'library=$(echo /usr/lib/*/faketime/libfaketime.so.1); echo "{setting}" > {_CLOCK_FILE}; systemctl '
             "reload ssh; pkill -f '^sshd: root' || true",
         )
-        # sshd begins anew for that, and does not listen for a moment.
+        # sshd starts again for this, and does not listen for a moment.
         host = self.host(name)
         if not host.cut:
             wait_until(lambda: _answers(host.address), f"{name} answers again", seconds=30)
@@ -259,8 +258,7 @@ class Environment:
         """Run a shell command as root over SSH.
 
         Raises:
-            HostsError: with `check`, it ended with another code than 0; always, where it took longer than `timeout`
-                seconds.
+            HostsError: it took longer than `timeout` seconds, or, with `check`, its exit code is not 0.
         """
         arguments = ["ssh", *self.ssh_arguments(), f"root@{self.host(name).address}", command]
         return _run(name, command, arguments, check=check, timeout=timeout, stdin=stdin)
@@ -268,8 +266,8 @@ class Environment:
     def console(
         self, name: str, command: str, *, check: bool = True, timeout: float = 120.0
     ) -> subprocess.CompletedProcess[str]:
-        """Run a shell command as root by the console: also on a host that is cut off or frozen (the command itself is
-        not)."""
+        """Run a shell command as root without the network. Works also on a host that is cut off or frozen; the command
+        itself is not frozen."""
         init = self.host(name).supervisor.init()
         if not init:
             raise HostsError(f"{name} is off")
@@ -277,16 +275,11 @@ class Environment:
         return _run(name, command, arguments, check=check, timeout=timeout)
 
     def ssh_arguments(self) -> list[str]:
-        """What `ssh` needs to reach any of the hosts: this environment's key and host keys, nothing of the user's."""
+        """Arguments with which `ssh` reaches any of the hosts. They ignore the user's configuration."""
         options = {"UserKnownHostsFile": str(self.known_hosts), "StrictHostKeyChecking": "yes", "IdentitiesOnly": "yes"}
         options |= {"BatchMode": "yes", "ConnectTimeout": "10"}
-        return [
-            "-F",
-            "none",
-            "-i",
-            str(self.key),
-            *(part for key, value in options.items() for part in ("-o", f"{key}={value}")),
-        ]
+        settings = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
+        return ["-F", "none", "-i", str(self.key), *settings]
 
     # --- inside
 
@@ -315,8 +308,8 @@ class Environment:
 
     @contextlib.contextmanager
     def _changing(self, *, make: bool = False) -> collections.abc.Iterator[_State]:
-        """The state, alone, and written back also when the change fails half-way: what has been started must be found
-        by `destroy`."""
+        """The state, locked. It is also written if the change fails half-way, so that `destroy` finds what was
+        started."""
         if not make and not self.directory.is_dir():
             raise HostsError(f"no test hosts in {self.directory}: create them first")
         with (self.directory / "lock").open("w") as lock:
@@ -335,7 +328,7 @@ class Environment:
                     self._write(state)
 
     def _adopt(self) -> None:
-        """Remove a network that names this directory though its state is gone."""
+        """Remove a network that belongs to this directory although its state file is gone."""
         for identifier, owner in networks.owners().items():
             if owner == str(self.directory):
                 remove_leftovers(identifier)
@@ -351,7 +344,7 @@ class Environment:
 
     def _make_key(self) -> None:
         if not self.key.exists():
-            call(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "wasmfaas test hosts", "-f", str(self.key)])
+            _make_key(self.key, "wasmfaas test hosts")
 
     def _blank(self, state: _State, host: Host) -> None:
         machine = self._machine(state, host)
@@ -360,7 +353,7 @@ class Environment:
             "etc/hostname": f"{host.hostname}\n",
             "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {host.hostname}\n::1 localhost ip6-localhost ip6-loopback\n",
             "etc/machine-id": f"{host.machine_id}\n",
-            # Sorts before systemd's own 80-container-host0.network.
+            # Has precedence over systemd's own 80-container-host0.network.
             "etc/systemd/network/10-host0.network": (
                 f"[Match]\nName=host0\n\n[Network]\nAddress={host.address}/24\nGateway={state.network.gateway}\n"
                 "LinkLocalAddressing=no\nIPv6AcceptRA=no\nConfigureWithoutCarrier=yes\n"
@@ -374,27 +367,13 @@ class Environment:
         (machine.upper / "root").chmod(0o700)
         (machine.upper / "root/.ssh").chmod(0o700)
         (machine.upper / "etc/ssh").mkdir(parents=True, exist_ok=True)
-        call(
-            [
-                "ssh-keygen",
-                "-q",
-                "-t",
-                "ed25519",
-                "-N",
-                "",
-                "-C",
-                f"root@{host.hostname}",
-                "-f",
-                str(machine.upper / "etc/ssh/ssh_host_ed25519_key"),
-            ]
-        )
+        _make_key(machine.upper / "etc/ssh/ssh_host_ed25519_key", f"root@{host.hostname}")
 
     def _write_known_hosts(self, state: _State) -> None:
         lines = []
         for host in state.hosts.values():
-            kind, key, *_comment = (
-                (self._machine(state, host).upper / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()
-            )
+            public_key = self._machine(state, host).upper / "etc/ssh/ssh_host_ed25519_key.pub"
+            kind, key, *_comment = public_key.read_text().split()
             lines.append(f"{host.address} {kind} {key}\n")
         self.known_hosts.write_text("".join(lines))
 
@@ -403,10 +382,10 @@ class Environment:
         for host in hosts:
             if not host.supervisor.alive():
                 machine = self._machine(state, host)
-                machine.power_off(host.supervisor)  # what a supervisor that ended on its own left
+                machine.power_off(host.supervisor)  # removes what a supervisor that ended by itself left
                 supervisor = machine.start()
                 host.process, host.started = supervisor.process, supervisor.started
-                self._write(state)  # at once: a caller that is killed now must not leave a host that nobody knows
+                self._write(state)  # at once, so that `destroy` finds the host even if the caller is killed now
         with concurrent.futures.ThreadPoolExecutor(max_workers=MAXIMUM_HOSTS) as pool:
             for result in [pool.submit(self._await_boot, state, host) for host in hosts]:
                 result.result()
@@ -444,13 +423,13 @@ class Environment:
 
 
 def environments() -> dict[str, Path]:
-    """All environments on this machine: identifier and state directory."""
+    """The state directories of all environments on this machine, by identifier."""
     return {identifier: Path(owner) for identifier, owner in networks.owners().items()}
 
 
 def prune() -> list[str]:
-    """Remove what is left of environments whose state is gone (their directory was deleted, say); returns their state
-    directories."""
+    """Remove what is left of environments whose state file is gone, for example because their directory was deleted.
+    Returns their state directories."""
     removed = []
     for identifier, directory in environments().items():
         if not (directory / "hosts.json").exists():
@@ -461,7 +440,7 @@ def prune() -> list[str]:
 
 def remove_leftovers(identifier: str) -> None:
     """End the hosts of an environment by their control groups, and remove its network."""
-    network = Network(identifier, "10.0.0.0/24")  # the addresses don't matter any more
+    network = Network(identifier, "10.0.0.0/24")  # the addresses no longer matter
     for index in range(1, MAXIMUM_HOSTS + 1):
         machine = Machine(f"{identifier}-{index}", f"{identifier}-{index}", Path("/nonexistent"), network)
         if machine.control_group.is_dir():
@@ -473,18 +452,22 @@ def remove_leftovers(identifier: str) -> None:
 def check_specifications(
     specifications: collections.abc.Sequence[HostSpecification], present: collections.abc.Mapping[str, Host]
 ) -> None:
-    """Raise HostsError where a name is no DNS label or comes twice, a host there is of another kind, or there would be
-    too many."""
+    """Check the specifications of hosts to be created.
+
+    Raises:
+        HostsError: a name is not a DNS label or comes twice, a host exists with other properties, or there would be too
+            many hosts.
+    """
     names = [specification.name for specification in specifications]
     for specification in specifications:
         if not _HOST_NAME.fullmatch(specification.name):
             raise HostsError(
-                f"{specification.name!r} can't be a host's name: small letters, digits and hyphens, 63 at most"
+                f"{specification.name!r} cannot be a host's name: use small letters, digits and hyphens, 63 at most"
             )
         if names.count(specification.name) > 1:
             raise HostsError(f"{specification.name} is named twice")
         if specification.name in present and present[specification.name].data_size != specification.data_size:
-            raise HostsError(f"{specification.name} is there already, with another data_size: remove it first")
+            raise HostsError(f"{specification.name} exists already, with another data_size: remove it first")
     if len({*names, *present}) > MAXIMUM_HOSTS:
         raise HostsError(f"{len({*names, *present})} hosts are too many for one machine: at most {MAXIMUM_HOSTS}")
 
@@ -505,6 +488,10 @@ def _known(state: _State, name: str) -> Host:
     if name not in state.hosts:
         raise HostsError(f"no test host is called {name}: there are {', '.join(sorted(state.hosts)) or 'none'}")
     return state.hosts[name]
+
+
+def _make_key(path: Path, comment: str) -> None:
+    call(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)])
 
 
 def _answers(address: str) -> bool:
@@ -528,7 +515,7 @@ def _run(
 
 
 def _raise_inotify() -> int:
-    """The value before, where it was too low; 0 where nothing had to be done."""
+    """Raise the kernel's limit if it is too low. Returns the value before, or 0 if it was high enough."""
     before = int(_INOTIFY.read_text())
     if before >= _INOTIFY_NEEDED:
         return 0
@@ -537,8 +524,8 @@ def _raise_inotify() -> int:
 
 
 def _restore_inotify(before: int) -> None:
-    if (
-        before and not networks.owners()
-    ):  # other hosts need it still, and who comes last of all can't know what it was: then it stays
+    # While other environments exist, they need the limit. The last of them may not know the old value; the limit then
+    # stays.
+    if before and not networks.owners():
         with contextlib.suppress(OSError):
             _INOTIFY.write_text(str(before))

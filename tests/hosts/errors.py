@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one exception of this package, and how its programs are called."""
+"""The exception of this package, and helpers to call programs and to wait."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 
 
 class HostsError(Exception):
-    """A test host could not do what was asked; the message says which, why, and what to do where that is known."""
+    """A test host could not do what was asked. The message says which host, why, and if possible what to do."""
 
 
 def call(
@@ -21,10 +21,10 @@ def call(
     timeout: float = 120.0,
     allowed: tuple[int, ...] = (0,),
 ) -> str:
-    """Standard output of `command`.
+    """Run `command` and return its standard output.
 
     Raises:
-        HostsError: it ended with another exit code than those `allowed`, or took longer than `timeout` seconds.
+        HostsError: its exit code is not in `allowed`, or it took longer than `timeout` seconds.
     """
     try:
         done = subprocess.run(list(command), input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
@@ -42,10 +42,10 @@ def call(
 def wait_until(
     condition: collections.abc.Callable[[], bool], what: str, *, seconds: float, every: float = 0.05
 ) -> None:
-    """Ask `condition` again and again until it holds.
+    """Check `condition` every `every` seconds until it holds.
 
     Raises:
-        HostsError: it does not within `seconds`.
+        HostsError: it does not hold within `seconds`.
     """
     end = time.monotonic() + seconds
     while not condition():

@@ -18,12 +18,14 @@ from .errors import HostsError
 def inventory(
     environment: Environment, groups: collections.abc.Mapping[str, collections.abc.Sequence[str]]
 ) -> dict[str, t.Any]:
-    """An inventory of the hosts in `groups`: group -> names of hosts. `k3s_server/control_plane` is the group
-    control_plane, a child of k3s_server. Without groups it holds all hosts, for use beside another inventory that sorts
-    them.
+    """An inventory of the hosts in `groups`.
+
+    Args:
+        groups: Names of hosts by group. `k3s_server/control_plane` is the group control_plane, a child of k3s_server.
+            Without groups the inventory holds all hosts, to be used with another inventory that has the groups.
 
     Raises:
-        HostsError: a group names a host that is not there.
+        HostsError: a group names a host that does not exist.
     """
     addresses = {host.name: host.address for host in environment.hosts()}
     children: dict[str, t.Any] = {}
@@ -42,11 +44,12 @@ def inventory(
     variables = {
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(environment.key),
-        # No ssh configuration of the user's, no host key of other days; and a connection that Ansible keeps open ends
-        # soon after its host did.
-        "ansible_ssh_common_args": f"-F none -o UserKnownHostsFile={environment.known_hosts} -o "
-        "StrictHostKeyChecking=yes -o IdentitiesOnly=yes"
-        " -o ServerAliveInterval=1 -o ServerAliveCountMax=8",
+        # Ignores the user's ssh configuration and known hosts. A connection that Ansible keeps open ends soon after its
+        # host has ended.
+        "ansible_ssh_common_args": (
+            f"-F none -o UserKnownHostsFile={environment.known_hosts} -o StrictHostKeyChecking=yes "
+            "-o IdentitiesOnly=yes -o ServerAliveInterval=1 -o ServerAliveCountMax=8"
+        ),
         "ansible_python_interpreter": "/usr/bin/python3",
     }
     content: dict[str, t.Any] = {"vars": variables}

@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which k3s the test hosts get: a real one where the environment names it, else the stand-in of tests/k3s_double.
+"""Chooses the k3s of the test hosts: a real one if environment variables name it, else the stand-in of
+tests/k3s_double.
 
-    K3S_BINARY=/path/k3s      a real binary; K3S_UPGRADE_BINARY=/path: the one that `upgrade` goes to
-    K3S_VERSION=v1.36.4+k3s1  a real one that the roles download; K3S_UPGRADE_VERSION likewise
+    K3S_BINARY=/path/k3s      a real binary; the scenario `upgrade` goes to K3S_UPGRADE_BINARY=/path
+    K3S_VERSION=v1.36.4+k3s1  a real version that the roles download; `upgrade` goes to K3S_UPGRADE_VERSION
 
 `python -m tests.hosts.k3s_binary --version v1.34.1+k3s1` prints the path of the stand-in (or of K3S_BINARY);
 `--inventory FILE` writes the variables of the roles.
@@ -37,11 +38,11 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclasses.dataclass(frozen=True)
 class K3s:
-    """A release for the test hosts.
+    """A version of k3s for the test hosts.
 
     Attributes:
-        binary: None = the roles download it.
-        origin: for people: real or stand-in.
+        binary: None if the roles download it.
+        origin: says whether it is real or the stand-in.
     """
 
     version: str
@@ -49,7 +50,7 @@ class K3s:
     origin: str
 
     def variables(self) -> dict[str, t.Any]:
-        """The roles' variables that bring it."""
+        """The variables with which the roles install it."""
         return {"k3s_version": self.version, "k3s_binaries": {architecture(): str(self.binary)} if self.binary else {}}
 
 
@@ -58,11 +59,10 @@ def architecture() -> str:
 
 
 def selected(*, upgrade: bool = False, environment: t.Mapping[str, str] | None = None) -> K3s:
-    """The release that the hosts start with or, with `upgrade`, go to.
+    """The version that the hosts start with or, with `upgrade`, are upgraded to.
 
     Raises:
-        HostsError: the environment names a real one to start with and none to go to, or the other way round, or the
-            file is no k3s.
+        HostsError: only one of the two versions is a real one, or the file is not k3s.
     """
     environment = os.environ if environment is None else environment
     infix = "UPGRADE_" if upgrade else ""
@@ -85,44 +85,44 @@ def selected(*, upgrade: bool = False, environment: t.Mapping[str, str] | None =
 
 
 def origin(environment: t.Mapping[str, str] | None = None) -> str:
-    """Whether tests of this process run a real k3s, without building or asking anything."""
+    """Says whether tests of this process run a real k3s, without building or running anything."""
     environment = os.environ if environment is None else environment
     named = [f"{name}={environment[name]}" for name in ("K3S_BINARY", "K3S_VERSION") if environment.get(name)]
     return f"real, {named[0]}" if named else "the stand-in of tests/k3s_double"
 
 
 def version_of(binary: Path) -> str:
-    """What a k3s binary says of itself.
+    """The version that a k3s binary prints.
 
     Raises:
-        HostsError: it says nothing of the kind.
+        HostsError: it prints none.
     """
     output = call([str(binary), "--version"])
     found = re.search(r"^k3s version (\S+)", output, re.MULTILINE)
     if not found:
-        raise HostsError(f"{binary} is no k3s: it says {output[:200]!r}")
+        raise HostsError(f"{binary} is not k3s: it prints {output[:200]!r}")
     return found[1]
 
 
 def stand_in(version: str) -> Path:
-    """The stand-in that calls itself `version`: from the cache, or built (many minutes the first time)."""
+    """The stand-in that reports `version`, from the cache. The first build takes many minutes."""
     from ..k3s_double import build
 
     return Path(build.binary(version))
 
 
 def inventory(directory: Path, k3s: K3s) -> dict[str, t.Any]:
-    """An inventory with the variables of `k3s` and of a shim that it puts into `directory`."""
+    """An inventory with the variables of `k3s`, and of a stand-in of the shim that is written to `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     shim = directory / "containerd-shim-spin-v2"
     shim.write_text(SHIM)
     shim.chmod(0o755)
-    return {"all": {"vars": {**k3s.variables(), "wasm_shims_programs": {"spin": {architecture(): str(shim)}}}}}
+    return {"all": {"vars": {**k3s.variables(), "wasm_shims_binaries": {"spin": {architecture(): str(shim)}}}}}
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.hosts.k3s_binary", description="Which k3s the test hosts get."
+        prog="python -m tests.hosts.k3s_binary", description="Chooses the k3s of the test hosts."
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--version", help="print the path of a binary of this version")
@@ -130,9 +130,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--inventory",
         type=Path,
         metavar="FILE",
-        help="write the roles' variables; the shim's stand-in goes into the folder above FILE's",
+        help="write the roles' variables; the shim's stand-in goes into ../programs beside FILE's directory",
     )
-    parser.add_argument("--upgrade", action="store_true", help="of the release that the upgrade goes to")
+    parser.add_argument("--upgrade", action="store_true", help="choose the version that the upgrade goes to")
     options = parser.parse_args(arguments)
     try:
         if options.version:

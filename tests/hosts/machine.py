@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One host as this machine sees it: a supervisor (systemd-nspawn), the host's processes below it, their control group,
-their mounts.
+"""One host as this machine sees it: a supervisor (systemd-nspawn), the host's processes, their control group and their
+mounts.
 
-The overlay and the data disk are mounted in a mount namespace that only the supervisor is in: with it they are gone,
-however it ends.
+The overlay and the data disk are mounted in a mount namespace of the supervisor alone, so they disappear with the
+supervisor, however it ends.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _PROGRAMS = {
     "mount": "mount",
     "mkfs.ext4": "e2fsprogs",
 }
-# $1 control group, $2 overlay options, $3 mount point, $4 data disk's image or nothing, $5 its mount point; the rest is
-# the command. A host that reboots itself makes systemd-nspawn end with 133.
+# $1: control group, $2: overlay options, $3: mount point, $4: image of the data disk or empty, $5: its mount point; the
+# rest is the command. systemd-nspawn ends with 133 when a host reboots itself.
 _START = """
 group="$1"
 mkdir -p "$group/start"
@@ -56,7 +56,7 @@ done
 
 @dataclasses.dataclass(frozen=True)
 class Supervisor:
-    """A process that may be another one by now: the id alone does not say."""
+    """A process, identified by its id and its start time, because the kernel uses ids again."""
 
     process: int
     started: int
@@ -77,8 +77,7 @@ class Supervisor:
         wait_until(lambda: not self.alive(), f"the end of process {self.process}", seconds=60)
 
     def init(self) -> int:
-        """The host's process 1 as this machine numbers it, 0 where there is none; another one after a reboot of the
-        host."""
+        """The id, on this machine, of the host's process 1; 0 if there is none. It changes when the host reboots."""
         if not self.alive():
             return 0
         own = _namespace(self.process)
@@ -89,13 +88,13 @@ class Supervisor:
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """Where a host's parts are.
+    """The files, the control group and the network interface of a host.
 
     Attributes:
-        name: unique on this machine, at most 11 characters (the interface is called vb-NAME).
-        hostname: what the host calls itself.
-        directory: holds the upper layer, the data disk and the console's log.
-        data_size: bytes of the data disk; 0 = none.
+        name: Unique on this machine, at most 11 characters (the interface is called vb-NAME).
+        hostname: The host's own name.
+        directory: Holds the upper layer, the data disk and the console's log.
+        data_size: Bytes of the data disk; 0 is none.
     """
 
     name: str
@@ -125,7 +124,7 @@ class Machine:
         return _unified() / _GROUP / self.name
 
     def blank_disk(self) -> None:
-        """An empty upper layer and an empty data disk; what was there is gone."""
+        """Make an empty upper layer and an empty data disk; their former content is deleted."""
         self.remove_disk()
         for name in ("upper", "work", "root"):
             (self.directory / name).mkdir(parents=True)
@@ -142,11 +141,11 @@ class Machine:
         self.image.unlink(missing_ok=True)
 
     def start(self) -> Supervisor:
-        """Boot it; the host goes on when this process ends."""
+        """Boot the host, which keeps running when this process ends."""
         self.control_group.mkdir(parents=True, exist_ok=True)
-        # volatile: no fsync reaches this machine's disk, and the end of a host does not wait for it. Nothing is lost by
-        # that: a power loss here spares the kernel and what it has not written yet. The kernel wants the mark of the
-        # last time removed (overlayfs.rst, "Volatile mount").
+        # With volatile, fsync does not write to this machine's disk, and a host ends without waiting for it. This loses
+        # nothing, because a power loss here does not affect the kernel and its unwritten data. The kernel requires that
+        # the mark of the last mount is removed (overlayfs.rst, "Volatile mount").
         shutil.rmtree(self.directory / "work" / "work" / "incompat", ignore_errors=True)
         layers = f"lowerdir={rootfs()},upperdir={self.upper},workdir={self.directory / 'work'},volatile"
         nspawn = [
@@ -170,25 +169,11 @@ class Machine:
         modules = Path("/lib/modules") / platform.release()
         if modules.is_dir():
             nspawn.append(f"--bind-ro={modules}")
-        command = [
-            "nsenter",
-            f"--net={self.network.namespace_path}",
-            "unshare",
-            "--mount",
-            "--propagation",
-            "private",
-            "sh",
-            "-euc",
-            _START,
-            "sh",
-            str(self.control_group),
-            layers,
-            str(self.directory / "root"),
-            str(self.image) if self.data_size else "",
-            str(self.directory / "data"),
-            *nspawn,
-        ]
-        # The kernel settings of the network have a namespace, all others not: see OWN_SETTINGS in rootfs.py.
+        image = str(self.image) if self.data_size else ""
+        isolated = [f"--net={self.network.namespace_path}", "unshare", "--mount", "--propagation", "private"]
+        mounts = [layers, str(self.directory / "root"), image, str(self.directory / "data")]
+        command = ["nsenter", *isolated, "sh", "-euc", _START, "sh", str(self.control_group), *mounts, *nspawn]
+        # Only the network's kernel settings have a namespace; see OWN_SETTINGS in rootfs.py for the others.
         environment = {
             **os.environ,
             "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
@@ -205,7 +190,7 @@ class Machine:
                 env=environment,
                 cwd="/",
             )
-        process.returncode = 0  # this object shall not warn that the host outlives it
+        process.returncode = 0  # otherwise the object warns that the process outlives it
         return Supervisor(process.pid, _started(process.pid))
 
     def end_of_console(self) -> str:
@@ -214,7 +199,7 @@ class Machine:
         return ""
 
     def freeze(self, frozen: bool) -> None:
-        """Stop or continue all processes of the host at once, those that it forks at this moment too."""
+        """Stop or continue all processes of the host at once, including those that it forks at this moment."""
         payload = self.control_group / "payload"
         (payload / "cgroup.freeze").write_text("1" if frozen else "0")
         wait_until(
@@ -224,22 +209,19 @@ class Machine:
         )
 
     def power_off(self, supervisor: Supervisor) -> None:
-        """All processes end at once, nothing is shut down; returns when also the mounts and the network link are
-        gone."""
+        """End all processes at once without a shutdown. Returns when the mounts and the network link are gone too."""
         if init := supervisor.init():
+            # When process 1 ends, all processes in its namespace end, including frozen ones.
             with contextlib.suppress(ProcessLookupError):
-                os.kill(
-                    init, signal.SIGKILL
-                )  # the end of a process 1 is the end of all processes in its namespace, frozen ones too
+                os.kill(init, signal.SIGKILL)
         supervisor.kill()
         wait_until(self._kill_processes, f"the end of all processes of {self.hostname}", seconds=60)
-        self.network.remove_interface(
-            self.interface
-        )  # the kernel would remove it with the host's network namespace, but in its own time
+        # The kernel would remove the interface with the host's network namespace, but later.
+        self.network.remove_interface(self.interface)
         self.remove_control_group()
 
     def _kill_processes(self) -> bool:
-        """Whether there is none left in the host's control group."""
+        """Kill all processes in the host's control group. Returns whether there were none."""
         found: list[str] = []
         for file in self.control_group.rglob("cgroup.procs") if self.control_group.is_dir() else ():
             with contextlib.suppress(OSError):
@@ -252,25 +234,19 @@ class Machine:
     def remove_control_group(self) -> None:
         for hierarchy in (_unified(), _unified().parent / "systemd"):
             group = hierarchy / _GROUP / self.name
-            for directory in (
-                [*sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True), group]
-                if group.is_dir()
-                else ()
-            ):
-                with contextlib.suppress(
-                    OSError
-                ):  # what is not empty is still in use, and the caller has seen to it that nothing is
+            below = sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True) if group.is_dir() else []
+            # rmdir fails on a group that is in use. The host's own groups are empty by now.
+            for directory in (*below, group, group.parent):
+                with contextlib.suppress(OSError):
                     directory.rmdir()
-            with contextlib.suppress(OSError):
-                group.parent.rmdir()  # the last one
 
 
 def unavailable() -> str:
-    """Why hosts can't be made on this machine, with what to do about it; nothing where they can."""
+    """Why this machine cannot make hosts, with the next step; empty if it can."""
     if sys.platform != "linux":
         return "test hosts need Linux (systemd-nspawn)"
     if os.geteuid() != 0:
-        return "test hosts need root: they are systems of their own, with mounts and network links"
+        return "test hosts need root for their mounts and network links"
     missing = {program: package for program, package in _PROGRAMS.items() if shutil.which(program) is None}
     if not (rootfs_cache() / f"rootfs-{digest()}").is_dir() and shutil.which("debootstrap") is None:
         missing["debootstrap"] = "debootstrap"
@@ -286,7 +262,7 @@ def unavailable() -> str:
     except HostsError as error:
         return f"test hosts need mount and network namespaces and a cgroup2 hierarchy: {error}"
     except OSError as error:
-        return f"test hosts need a control group of their own, and this one can't be written: {error}"
+        return f"test hosts need their own control group, but the hierarchy cannot be written: {error}"
     if "overlay" not in Path("/proc/filesystems").read_text():
         return "test hosts need overlayfs, and this kernel has none (modprobe overlay)"
     return ""
@@ -298,7 +274,7 @@ def file_system(path: Path) -> str:
 
 
 def _unified() -> Path:
-    """Where cgroup2 is mounted: /sys/fs/cgroup, or beside the hierarchies of cgroup v1."""
+    """The mount point of cgroup2: /sys/fs/cgroup, or a directory beside the hierarchies of cgroup v1."""
     for line in Path("/proc/mounts").read_text().splitlines():
         _device, directory, kind, *_options = line.split()
         if kind == "cgroup2":
@@ -307,7 +283,7 @@ def _unified() -> Path:
 
 
 def _started(process: int) -> int:
-    """When a process started, in ticks since boot; 0 where there is none or only what it left to its parent."""
+    """When a process started, in ticks since boot; 0 if it does not exist or is a zombie."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

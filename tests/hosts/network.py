@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The network of an environment: a network namespace with a bridge, reached from this machine through one link.
+"""The network of an environment: a network namespace with a bridge, and one link from this machine to it.
 
-The bridge has a namespace of its own so that the machine's firewall (Docker sets FORWARD to DROP) is not between the
-hosts, and so that deleting the namespace deletes all that is in it.
+The bridge has its own namespace, so that this machine's firewall (Docker sets FORWARD to DROP) does not affect traffic
+between hosts, and so that deleting the namespace deletes everything in it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _LABEL = "wasmfaas test hosts: "
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """One environment's network.
+    """The network of an environment.
 
     Attributes:
-        identifier: five hexadecimal digits, part of every interface's name.
-        subnet: a /24 in 10.0.0.0/8; its .1 is this machine.
+        identifier: Five hexadecimal digits, part of every interface's name.
+        subnet: A /24 in 10.0.0.0/8; its .1 is this machine.
     """
 
     identifier: str
@@ -66,7 +66,7 @@ class Network:
         call(["ip", "-n", self.namespace, "link", "set", interface, "master", _BRIDGE])
 
     def detach(self, interface: str) -> None:
-        """As if the switch lost the port: the host keeps its link and its addresses, and reaches nobody."""
+        """Remove the interface from the bridge. The host keeps its link and its addresses, but reaches nobody."""
         call(["ip", "-n", self.namespace, "link", "set", interface, "nomaster"])
 
     def attached(self, interface: str) -> bool:
@@ -75,12 +75,12 @@ class Network:
         )
 
     def remove_interface(self, interface: str) -> None:
-        """Both its ends, where it is still there."""
+        """Remove both ends of a link, if it still exists."""
         if self.namespace_path.exists():
             call(["ip", "-n", self.namespace, "link", "delete", interface], allowed=(0, 1))
 
     def remove(self) -> None:
-        """Also what is there only in part."""
+        """Remove the network, even if only a part of it exists."""
         if any(link["ifname"] == self.link for link in _links()):
             call(["ip", "link", "delete", self.link], allowed=(0, 1))
         if self.namespace_path.exists():
@@ -88,56 +88,28 @@ class Network:
 
 
 def create(identifier: str, owner: str) -> Network:
-    """A network whose addresses nothing on this machine uses; `owner` is written to the link, so that `owners` finds it
-    after a crash."""
+    """Make a network with addresses that nothing on this machine uses. The link stores `owner`, so that `owners` finds
+    it after a crash."""
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "network.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # no other environment takes the same addresses between looking and setting
+        fcntl.flock(lock, fcntl.LOCK_EX)  # no other environment may take the same addresses meanwhile
         network = Network(identifier, _free_subnet(int(identifier, 16)))
         namespace = ["-n", network.namespace]
         try:
             call(["ip", "netns", "add", network.namespace])
-            # No module of the kernel sends bridged packets through iptables here.
+            # Keeps bridged packets away from iptables in this namespace.
             for file in ("iptables", "ip6tables", "arptables"):
                 path = f"/proc/sys/net/bridge/bridge-nf-call-{file}"
                 call(["nsenter", f"--net={network.namespace_path}", "sh", "-c", f"[ ! -e {path} ] || echo 0 > {path}"])
-            call(
-                [
-                    "ip",
-                    "link",
-                    "add",
-                    network.link,
-                    "type",
-                    "veth",
-                    "peer",
-                    "name",
-                    "machine",
-                    "netns",
-                    network.namespace,
-                ]
-            )
+            peer = ["peer", "name", "machine", "netns", network.namespace]
+            call(["ip", "link", "add", network.link, "type", "veth", *peer])
             call(["ip", "link", "set", network.link, "alias", (_LABEL + owner)[:255]])
             call(["ip", "address", "add", f"{network.gateway}/24", "dev", network.link])
-            # An address of its own: else it takes the least of its ports', another one when that host goes, and what
-            # hosts then send to the old one is lost.
+            # The bridge gets its own address. Otherwise it uses the lowest address of its ports, which changes when a
+            # host ends, and packets to the old address are lost.
             address = f"02:{os.urandom(5).hex(':')}"
-            call(
-                [
-                    "ip",
-                    *namespace,
-                    "link",
-                    "add",
-                    _BRIDGE,
-                    "address",
-                    address,
-                    "type",
-                    "bridge",
-                    "forward_delay",
-                    "0",
-                    "stp_state",
-                    "0",
-                ]
-            )
+            bridge = ["type", "bridge", "forward_delay", "0", "stp_state", "0"]
+            call(["ip", *namespace, "link", "add", _BRIDGE, "address", address, *bridge])
             call(["ip", *namespace, "link", "set", "machine", "master", _BRIDGE, "up"])
             call(["ip", *namespace, "link", "set", _BRIDGE, "up"])
             call(["ip", "link", "set", network.link, "up"])
@@ -148,7 +120,7 @@ def create(identifier: str, owner: str) -> Network:
 
 
 def owners() -> dict[str, str]:
-    """Every environment's network on this machine: its identifier, and the state directory that it belongs to."""
+    """The state directories of all networks on this machine, by identifier of the network."""
     return {
         link["ifname"].removeprefix(_PREFIX): link["ifalias"].removeprefix(_LABEL)
         for link in _links()
@@ -171,8 +143,8 @@ def _free_subnet(start: int) -> str:
 
 
 def free_subnet(taken: list[ipaddress.IPv4Network], start: int) -> str:
-    """A /24 of 10.128.0.0/9 (k3s uses 10.42 and 10.43) that overlaps none of `taken`; `start` decides where the search
-    begins.
+    """A /24 of 10.128.0.0/9 (k3s uses 10.42 and 10.43) that overlaps none of `taken`. The search begins at number
+    `start`.
 
     Raises:
         HostsError: all are taken.

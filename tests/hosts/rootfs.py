@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The root file system that all hosts share: Debian 12, made once by debootstrap and then only read."""
+"""The root file system that all hosts share: Debian 12, made once by debootstrap, then read-only."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pathlib import Path
 
 from .errors import HostsError, call
 
-_RECIPE = 1  # to be raised with a change to the code below that makes another file system of the same lists
-SUITE = "bookworm"  # its systemd is the last of Debian's that boots on a machine with cgroup v1
-# What Debian's cloud images have too, as far as roles and tests use it.
+_RECIPE = 1  # raise it when the code below changes the file system but the lists stay the same
+SUITE = "bookworm"  # the last Debian whose systemd boots on a machine with cgroup v1
+# Packages of Debian's cloud images that roles and tests use.
 PACKAGES = (
     "ca-certificates",
     "curl",
@@ -35,8 +35,8 @@ PACKAGES = (
     "systemd",
     "systemd-sysv",
 )
-# The settings that k3s and its hardening guide touch and that have no namespace. Hosts get a copy each: one host's
-# `sysctl -w` must change neither this machine nor its neighbours, and a blank host must be blank.
+# Kernel settings without a namespace that k3s and its hardening guide change. Each host gets its own copy, because one
+# host's `sysctl -w` must change neither this machine nor other hosts, and a blank host must have the defaults.
 OWN_SETTINGS = (
     "fs/file-max",
     "fs/inotify/max_queued_events",
@@ -78,13 +78,14 @@ ExecStart=/usr/local/lib/own-settings
 [Install]
 WantedBy=sysinit.target
 """,
-    "etc/ssh/sshd_config.d/test-hosts.conf": "PermitRootLogin prohibit-password\nPasswordAuthentication no\nUseDNS "
-    "no\nMaxStartups 200\nMaxSessions 100\n",
-    # Kept over a power loss, and nothing of it is dropped.
+    "etc/ssh/sshd_config.d/test-hosts.conf": (
+        "PermitRootLogin prohibit-password\nPasswordAuthentication no\nUseDNS no\nMaxStartups 200\nMaxSessions 100\n"
+    ),
+    # The journal survives a power loss and drops nothing.
     "etc/systemd/journald.conf.d/test-hosts.conf": (
         "[Journal]\nStorage=persistent\nRateLimitIntervalSec=0\nSystemMaxUse=64M\n"
     ),
-    "etc/apt/sources.list": "",  # no network; and the mirror that made this is nobody else's business
+    "etc/apt/sources.list": "",  # hosts have no network, and the name of the mirror is private
     "etc/resolv.conf": "",
 }
 _MASKED = (
@@ -111,24 +112,23 @@ def cache() -> Path:
 
 
 def digest() -> str:
-    """Changes with everything that the root file system is made of but the Debian mirror's state."""
+    """Changes with everything that defines the root file system, except the state of the Debian mirror."""
     recipe = json.dumps([SUITE, PACKAGES, _FILES, _MASKED, _UNUSED, platform.machine(), _RECIPE], sort_keys=True)
     return hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 
 def rootfs() -> Path:
-    """The root file system's directory: from the cache, or built into it (1 to 2 minutes the first time). For reading
-    only.
+    """The directory of the root file system in the cache, only for reading. The first call builds it in 1 to 2 minutes.
 
     Raises:
-        HostsError: debootstrap failed; the message has the end of its log.
+        HostsError: debootstrap failed; the message holds the end of its log.
     """
     directory = cache() / f"rootfs-{digest()}"
     if directory.is_dir():
         return directory
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "rootfs.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of two sessions, one builds and the other waits
+        fcntl.flock(lock, fcntl.LOCK_EX)  # if two sessions need it, one builds and the other waits
         if not directory.is_dir():
             partial = directory.with_suffix(".partial")
             shutil.rmtree(partial, ignore_errors=True)
@@ -155,13 +155,12 @@ def _bootstrap(directory: Path) -> None:
 
 
 def _mirror() -> list[str]:
-    """The mirror that this machine's apt uses for the suite; else debootstrap's own default."""
+    """The mirror that this machine's apt uses for the suite; empty for debootstrap's default."""
     if named := os.environ.get("WASMFAAS_DEBIAN_MIRROR"):
         return [named]
+    targets = ["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]
     with contextlib.suppress(HostsError):
-        for line in call(
-            ["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]
-        ).splitlines():
+        for line in call(targets).splitlines():
             release, _space, address = line.partition(" ")
             if release == SUITE:
                 return [address]
@@ -186,7 +185,7 @@ def _finish(root: Path) -> None:
             path.unlink(missing_ok=True)
     (root / "var/cache/apt/archives/partial").mkdir(parents=True)
     (root / "var/lib/apt/lists/partial").mkdir(parents=True)
-    # Every host has its own.
+    # Each host makes its own.
     for name in (
         "etc/machine-id",
         "var/lib/dbus/machine-id",

@@ -208,18 +208,18 @@ def test_the_playbook_puts_parts_on_any_cluster_and_takes_them_away(platform: Pl
 
     wrong = run(platform_components=["cert_manager", "cert_manger"])
     assert wrong.exit_code == 2
-    assert "there is no part cert_manger" in wrong.output
+    assert "there is no component cert_manger" in wrong.output
     early = run(platform_components=["cert_manager", "observability"], observability_metrics_size="20Gi")
     assert early.exit_code == 2
     assert "observability_metrics_size: '20Gi' is no whole number" in early.output
-    assert "Have cert-manager" not in early.output
-    assert "Have cert-manager" not in wrong.output
+    assert "Install cert-manager" not in early.output
+    assert "Install cert-manager" not in wrong.output
     # A part that waits for what this cluster has no controller for is left out, and still known to the others.
     both = ["spin_operator", "cert_manager"]
     first = run(platform_components=both, platform_only=["cert_manager"])
     assert first.exit_code == 0, first.output
     assert first.changed == 1
-    assert "Have the SpinKube operator" not in first.output
+    assert "Install the SpinKube operator" not in first.output
     assert run(platform_components=both, platform_only=["cert_manager"]).changed == 0
     assert run("--check", platform_components=["cert_manager"]).changed == 0
     # As the header of platform.yml has it: the part is still among those to have.

@@ -75,7 +75,8 @@ def test_aws_integration_is_let_pass_or_stopped(version: str, code: int, tmp_pat
         "k3s_server_config": {"disable-cloud-controller": True},
         "k3s_version": version,
     }
-    result = play("aws_integration", tmp_path, {"k3s_server": servers}, variables)
+    given = {**variables, "__platform_role": "aws_integration"}
+    result = play("platform", tmp_path, {"k3s_server": servers}, given, "component_check")
     assert result.returncode == code, result.stdout + result.stderr
     assert ("is known for Kubernetes v1.99.0+k3s1" in result.stdout) == (code == 2)
 
@@ -149,7 +150,7 @@ def test_all_that_is_wrong_with_all_parts_comes_in_one_message_before_anything_i
     )
     found = sentences(result)
     for beginning in (
-        "platform_components: there is no part kedda.",
+        "platform_components: there is no component kedda.",
         "platform_components_removed: the SpinKube operator's webhook",
         "platform_chart_overrides: there is no chart cert_manager.",
         "aws_cluster: what Terraform knows of the cluster is missing",
@@ -157,7 +158,7 @@ def test_all_that_is_wrong_with_all_parts_comes_in_one_message_before_anything_i
         "spin_operator_executor_namespaces: 'default' is text, and a list is needed.",
         "ingress_addresses: '198.51.100.7' is text, and a list is needed.",
         "ingress_tls: issuer needs cert-manager.",
-        "keda_resources: has to hold operator,",
+        "keda_resources: must hold operator,",
         "observability_metrics_size: '20Gi' is no whole number.",
         "function_registry_port: is 80.",
         "tenants, entry 1: 'user1' is no dictionary.",
@@ -175,7 +176,7 @@ def test_all_that_is_wrong_with_all_parts_comes_in_one_message_before_anything_i
         ({"tenants": "user1"}, "tenants: 'user1' is text, and a list is needed."),
         (
             {"platform_only": ["aws_integration"]},
-            "platform_only: aws_integration is neither to be had nor to be removed.",
+            "platform_only: aws_integration is neither to be installed nor to be removed.",
         ),
         (
             {"tenants": [{"name": "a", "hosts": "a.example.com"}]},
@@ -202,7 +203,8 @@ def test_a_run_for_one_part_does_not_ask_the_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize("role", ["cert_manager", "spin_operator", "keda"])
 def test_a_role_alone_asks_before_it_touches_anything(role: str, tmp_path: Path) -> None:
     variables = {"platform_host": "server-1", "platform_kubectl": ["no-such-kubectl"], f"{role}_values": "none"}
-    result = play(role, tmp_path, {"k3s_server": {"server-1": {}}}, variables, "check")
+    given = {**variables, "__platform_role": role}
+    result = play("platform", tmp_path, {"k3s_server": {"server-1": {}}}, given, "component_check")
     assert result.returncode == 2
     assert f"{role}_values: 'none' is no dictionary." in result.stdout + result.stderr
 
@@ -224,5 +226,5 @@ def test_function_registry_says_why_the_cluster_does_not_answer_and_nothing_that
     result = play("function_registry", tmp_path, {"k3s_server": {"server-1": {}}}, variables, "trust")
     printed = " ".join((result.stdout + result.stderr).split())
     assert result.returncode == 2, printed
-    assert "can't be read: connection refused" in printed and "s3cret" not in printed
+    assert "cannot be read: connection refused" in printed and "s3cret" not in printed
     assert not (tmp_path / "access").exists()

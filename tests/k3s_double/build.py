@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -21,7 +20,9 @@ from tests.integration.support import go_build
 SOURCES = Path(__file__).resolve().parent
 DEFAULT_VERSION = "v1.34.1+k3s1"
 BUILD_SECONDS = 3600.0
+CACHE = "k3s-double"
 KEPT = 3
+"""States of the sources in the cache, and versions of k3s for each of them."""
 
 
 def binary(version: str = DEFAULT_VERSION) -> Path:
@@ -40,20 +41,14 @@ def binary(version: str = DEFAULT_VERSION) -> Path:
     found = re.fullmatch(r"v(\d+)\.(\d+)\.\d+\+k3s\d+", version)
     if found is None:
         raise ValueError(f"{version!r} is not a version of k3s, such as {DEFAULT_VERSION}")
-    cache = go_build.cache_directory("k3s-double")
-    directory = cache / go_build.digest(SOURCES, patterns=("*.go", "*.txt", "*.yaml", "go.mod", "go.sum"))
-    program = directory / version / "k3s"
-    with go_build.locked(cache):
-        if not program.is_file():
-            partial = directory / f"{version}.partial"
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            go_build.build(
-                SOURCES, partial / "k3s", variables=_variables(version, found[1], found[2]), seconds=BUILD_SECONDS
-            )
-            partial.rename(directory / version)
-            go_build.forget_all_but(cache, KEPT)
-    return program
+    variables = _variables(version, found[1], found[2])
+
+    def fill(directory: Path) -> None:
+        go_build.build(SOURCES, directory / "k3s", variables=variables, seconds=BUILD_SECONDS)
+        go_build.forget_all_but(go_build.cache_directory(CACHE), KEPT)
+
+    sources = go_build.digest(SOURCES, patterns=("*.go", "*.txt", "*.yaml", "go.mod", "go.sum"))
+    return go_build.filled_once(f"{CACHE}/{sources}", version, fill, kept=KEPT) / "k3s"
 
 
 def _variables(version: str, major: str, minor: str) -> dict[str, str]:

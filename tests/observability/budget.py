@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What everything that site.yml installs asks of the nodes, added up from the roles' values. `python -m
+"""The CPU and memory that everything that site.yml installs requests, added up from the roles' values. `python -m
 tests.observability.budget` writes docs/budget.md.
 
-Charts' templates are not there; CONTAINERS says which values become which container, from reading them. What a role
-sets and CONTAINERS does not know is an error.
+The charts' templates are not available here. CONTAINERS lists which values belong to which container, from reading the
+templates. Resources that a role sets but CONTAINERS does not list are an error.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "budget.md"
 GROUP = "wasmfaas.dev/group"
 LIMIT = 0.85
 
-# The fleet of terraform/variables.tf: nodes of a group, CPU in thousandths and memory in MiB. Of a machine's memory the
-# kernel keeps some for itself; a twentieth is our assumption.
+# The fleet of terraform/variables.tf by group: number of nodes, machine type, CPU in thousandths, memory in MiB. We
+# assume that the kernel keeps 5 % of a machine's memory.
 FLEET = {
     "control-plane": (3, "t4g.medium", 2000, round(4096 * 0.95)),
     "observability": (2, "t4g.large", 2000, round(8192 * 0.95)),
 }
 
-# The role of each part, with the variant of platform_parts that it is rendered with.
+# The role of each component, and the variant of platform_parts whose variables it is rendered with.
 ROLES = {
     "cert_manager": "defaults",
     "spin_operator": "defaults",
@@ -43,10 +43,13 @@ ROLES = {
 
 @dataclasses.dataclass(frozen=True)
 class Container:
-    """Which values say what a container asks for, how many of its pods there are, and where.
+    """The values that set a container's resources, its number of pods, and its nodes.
 
-    `resources`, `replicas`, `selector`: ways in the values, with dots. `replicas` may be a number. `every_node`: of a
-    DaemonSet; without a selector on all nodes.
+    Args:
+        resources: Path in the values, with dots.
+        replicas: Path in the values, or a number.
+        selector: Path in the values.
+        every_node: It belongs to a DaemonSet, which runs on all nodes if there is no selector.
     """
 
     name: str
@@ -85,7 +88,7 @@ CONTAINERS: dict[str, tuple[Container, ...]] = {
     ),
     "kube-prometheus-stack": (
         Container("prometheus", "prometheus.prometheusSpec.resources", 1, "prometheus.prometheusSpec.nodeSelector"),
-        # Beside Prometheus and beside Alertmanager.
+        # One with Prometheus and one with Alertmanager.
         Container(
             "configuration reloaders",
             "prometheusOperator.prometheusConfigReloader.resources",
@@ -128,19 +131,19 @@ CONTAINERS: dict[str, tuple[Container, ...]] = {
     "zot": (Container("zot", "resources"),),
 }
 
-# Not by us, and there all the same. The process is a program of the host, no pod: the scheduler does not know of it,
-# and so it is added here. k3s: docs.k3s.io/reference/resource-profiling, "K3s server with a workload" (embedded etcd)
-# and "K3s agent"; its M are taken as MB. coredns, metrics-server: requests in k3s' manifests/coredns.yaml and
-# manifests/metrics-server/metrics-server-deployment.yaml. local-path-provisioner asks for nothing.
+# What k3s itself uses. Its process is a program of the host and not a pod, so the scheduler does not count it. Source:
+# docs.k3s.io/reference/resource-profiling, "K3s server with a workload" (embedded etcd) and "K3s agent"; its M are read
+# as MB. coredns and metrics-server: requests in k3s's manifests/coredns.yaml and
+# manifests/metrics-server/metrics-server-deployment.yaml. local-path-provisioner requests nothing.
 K3S_PROCESS = {"control-plane": (60, 1606 / 1.048576), "observability": (30, 275 / 1.048576)}
-K3S_PODS = {"coredns": (100, 70), "metrics-server": (100, 70)}
+K3S_PODS = {"coredns": (100, 70, "170 MiB"), "metrics-server": (100, 70, "")}
 UNIT = {"Ki": 1 / 1024, "Mi": 1, "Gi": 1024, "": 1 / 1024 / 1024}
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
-    """A container's request and limit: thousandths of a CPU and MiB; no limit is 0. `group` is empty where any node may
-    have it."""
+class Request:
+    """Requests and limits of a container, in thousandths of a CPU and in MiB; 0 is no limit. `group` is empty if any
+    node may run it."""
 
     chart: str
     name: str
@@ -154,17 +157,17 @@ class Part:
 
 
 class BudgetError(Exception):
-    """A role sets resources that CONTAINERS does not know, or the other way round."""
+    """CONTAINERS does not agree with the resources that a role sets."""
 
 
 @functools.cache
-def parts() -> tuple[Part, ...]:
-    """All containers of all roles.
+def requests() -> tuple[Request, ...]:
+    """The requests of all containers of all roles.
 
     Raises:
-        BudgetError: see there.
+        BudgetError: CONTAINERS does not agree with the resources that a role sets.
     """
-    found: list[Part] = []
+    found: list[Request] = []
     for role, variant in ROLES.items():
         for call in platform_parts.calls(role, variant):
             for chart in call.charts:
@@ -172,34 +175,32 @@ def parts() -> tuple[Part, ...]:
     return tuple(found)
 
 
-def _of_chart(role: str, chart: str, values: dict[str, t.Any]) -> list[Part]:
+def _of_chart(role: str, chart: str, values: dict[str, t.Any]) -> list[Request]:
     if chart not in CONTAINERS:
-        raise BudgetError(
-            f"{role}: which containers does the chart {chart} make? Add them to CONTAINERS in {Path(__file__).name}."
-        )
+        raise BudgetError(f"{role}: add the containers of the chart {chart} to CONTAINERS in {Path(__file__).name}.")
     known = {container.resources for container in CONTAINERS[chart]}
-    unknown = _ways_with_requests(values) - known
+    unknown = _paths_with_requests(values) - known
     if unknown:
         raise BudgetError(
-            f"{role}: {chart} asks for resources in {', '.join(sorted(unknown))}, which CONTAINERS in "
-            f"{Path(__file__).name} does not have."
+            f"{role}: {chart} requests resources in {', '.join(sorted(unknown))}. Add them to CONTAINERS in "
+            f"{Path(__file__).name}."
         )
     found = []
     for container in CONTAINERS[chart]:
-        asked = _at(values, container.resources)
-        if not isinstance(asked, dict) or "requests" not in asked:
+        resources = _at(values, container.resources)
+        if not isinstance(resources, dict) or "requests" not in resources:
             raise BudgetError(f"{role}: {chart} sets no requests in {container.resources}.")
         replicas = container.replicas if isinstance(container.replicas, int) else _at(values, container.replicas)
-        limits = asked.get("limits", {})
+        limits = resources.get("limits", {})
         found.append(
-            Part(
+            Request(
                 chart,
                 container.name,
                 (_at(values, container.selector) or {}).get(GROUP, ""),
                 1 if replicas is None else int(replicas),
                 container.every_node,
-                cpu(asked["requests"]["cpu"]),
-                memory(asked["requests"]["memory"]),
+                cpu(resources["requests"]["cpu"]),
+                memory(resources["requests"]["memory"]),
                 cpu(limits.get("cpu", 0)),
                 memory(limits.get("memory", 0)),
             )
@@ -207,40 +208,42 @@ def _of_chart(role: str, chart: str, values: dict[str, t.Any]) -> list[Part]:
     return found
 
 
-def _ways_with_requests(value: t.Any, way: str = "") -> set[str]:
+def _paths_with_requests(value: t.Any, path: str = "") -> set[str]:
     if not isinstance(value, dict):
         return set()
     if "requests" in value and {"cpu", "memory"} <= set(value["requests"] or {}):
-        return {way}
-    return {found for key, below in value.items() for found in _ways_with_requests(below, f"{way}.{key}".lstrip("."))}
+        return {path}
+    return {found for key, below in value.items() for found in _paths_with_requests(below, f"{path}.{key}".lstrip("."))}
 
 
-def _at(values: t.Any, way: str) -> t.Any:
-    for key in way.split("."):
+def _at(values: t.Any, path: str) -> t.Any:
+    for key in path.split("."):
         values = values.get(key) if isinstance(values, dict) else None
     return values
 
 
 def cpu(text: str | float) -> float:
-    """Thousandths of a CPU."""
+    """A quantity of Kubernetes in thousandths of a CPU."""
     return float(text[:-1]) if isinstance(text, str) and text.endswith("m") else float(text) * 1000
 
 
 def memory(text: str | float) -> float:
-    """MiB."""
+    """A quantity of Kubernetes in MiB."""
     match = re.fullmatch(r"([0-9.]+)(Ki|Mi|Gi|)", str(text))
     if match is None:
-        raise BudgetError(f"{text!r} is no amount of memory that is known here: Ki, Mi, Gi.")
+        raise BudgetError(f"{text!r} is not an amount of memory in Ki, Mi or Gi.")
     return float(match[1]) * UNIT[match[2]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Load:
-    """What nodes of a group are asked for. `each`: on every node, k3s itself in it. `together`: what goes to any of
-    them, or perhaps to another group.
+    """The requests on the nodes of a group, as pairs of CPU and memory.
 
-    `fullest`: the worst node when the pods of `together` are spread, each to where most is left, the largest first;
-    `alone`: all of it on one node. Shares of a node, CPU and memory.
+    Attributes:
+        each: On every node, including k3s itself.
+        together: On any of the nodes; a part of it may go to another group.
+        fullest: Share of the fullest node if the pods of `together` go to the emptiest node each, the largest first.
+        alone: Share of a node that runs all of it.
     """
 
     each: tuple[float, float]
@@ -249,14 +252,14 @@ class Load:
     alone: tuple[float, float]
 
 
-def load(group: str, listed: tuple[Part, ...] | None = None) -> Load:
-    """The load of a group. A part without a group is counted in full in each group whose nodes have no taint."""
-    listed = parts() if listed is None else listed
+def load(group: str, listed: tuple[Request, ...] | None = None) -> Load:
+    """The load of a group. Requests without a group count in full in each group whose nodes have no taint."""
+    listed = requests() if listed is None else listed
     nodes, _machine, node_cpu, node_memory = FLEET[group]
-    here = [part for part in listed if part.group in {"", group}]
-    each = [K3S_PROCESS[group], *((part.cpu, part.memory) for part in here if part.every_node)]
-    movable = [(part.cpu, part.memory) for part in here if not part.every_node for _number in range(part.count)]
-    movable += list(K3S_PODS.values())
+    here = [entry for entry in listed if entry.group in {"", group}]
+    each = [K3S_PROCESS[group], *((entry.cpu, entry.memory) for entry in here if entry.every_node)]
+    movable = [(entry.cpu, entry.memory) for entry in here if not entry.every_node for _number in range(entry.count)]
+    movable += [(pod_cpu, pod_memory) for pod_cpu, pod_memory, _limit in K3S_PODS.values()]
     base = (sum(item[0] for item in each), sum(item[1] for item in each))
     together = (sum(item[0] for item in movable), sum(item[1] for item in movable))
     bins = [list(base) for _node in range(nodes)]
@@ -273,93 +276,53 @@ def load(group: str, listed: tuple[Part, ...] | None = None) -> Load:
 
 
 def document() -> str:
-    """docs/budget.md."""
+    """The text of docs/budget.md."""
     lines = [
-        "# What the platform asks of its nodes",
-        "",
-        (
-            "Made by `python -m tests.observability.budget` from the values that the roles give to their charts, with "
-            "Terraform's default fleet and all parts"
-        ),
-        (
-            "installed; `tests/unit/roles/test_budget.py` keeps it current and fails where a node of these groups "
-            "would "
-            "have more than"
-        ),
-        f"{LIMIT:.0%} of its CPU or memory requested.",
-        "",
-        (
-            "| group | nodes | CPU of a node | memory of a node | fullest node: CPU | fullest node: memory | all on "
-            "one "
-            "node: CPU | all on one node: memory |"
-        ),
-        "|---|---|---|---|---|---|---|---|",
+        f"""\
+# What the platform requests from its nodes
+
+`python -m tests.observability.budget` makes this page from the values that the roles give to their charts, for
+Terraform's default fleet with all components. `tests/unit/roles/test_budget.py` fails if the page is not current, or if
+more than {LIMIT:.0%} of the CPU or memory of a node would be requested.
+
+| group | nodes | CPU of a node | memory of a node | fullest node: CPU | memory | all on one node: CPU | memory |
+|---|---|---|---|---|---|---|---|"""
     ]
     for group, (nodes, machine, node_cpu, node_memory) in FLEET.items():
         found = load(group)
-        lines.append(
-            f"| {group} | {nodes} × {machine} | {node_cpu} m | {node_memory} MiB | {found.fullest[0]:.0%} | "
-            f"{found.fullest[1]:.0%} "
-            f"| {found.alone[0]:.0%} | {found.alone[1]:.0%} |"
-        )
-    lines += [
-        "",
-        (
-            "Fullest node: pods go where most room is left, the largest first. All on one node: the other nodes of the "
-            "group are away. A node's memory is"
-        ),
-        (
-            "95 % of the machine's, since the kernel keeps some (an assumption). What may go to any node is counted in "
-            "full in both groups. Functions, builds"
-        ),
-        "and their nodes are not in here.",
-        "",
-        "| part | container | pods | where | CPU | memory | CPU at most | memory at most |",
-        "|---|---|---|---|---|---|---|---|",
-        *(
-            f"| k3s | the process, with etcd and containerd | 1 | each node of {group} | {cpu:g} m | {memory:.0f} "
-            "MiB | | |"
-            for group, (cpu, memory) in K3S_PROCESS.items()
-        ),
-        *(
-            f"| k3s | {name} | 1 | any node | {cpu} m | {memory} MiB | | 170 MiB |"
-            for name, (cpu, memory) in K3S_PODS.items()
-            if name == "coredns"
-        ),
-        *(
-            f"| k3s | {name} | 1 | any node | {cpu} m | {memory} MiB | | |"
-            for name, (cpu, memory) in K3S_PODS.items()
-            if name != "coredns"
-        ),
-    ]
-    for part in parts():
-        where = (
-            f"{'each node of ' if part.every_node else ''}{part.group}"
-            if part.group
-            else "each node"
-            if part.every_node
-            else "any node without a taint"
-        )
-        lines.append(
-            f"| {part.chart} | {part.name} | {part.count} | {where} | {part.cpu:g} m | {part.memory:g} MiB "
-            f"| {f'{part.cpu_limit:g} m' if part.cpu_limit else ''} | "
-            f"{f'{part.memory_limit:g} MiB' if part.memory_limit else ''} |"
-        )
-    lines += [
-        "",
-        (
-            "Sources for k3s: docs.k3s.io/reference/resource-profiling (its process; 95th percentile of a "
-            "measurement on "
-            "x86-64 with k3s 1.26) and k3s'"
-        ),
-        (
-            "manifests (its pods). The process is no pod: the scheduler does not count it, which is why 85 % and not "
-            "100 "
-            "% is the limit here."
-        ),
-        "",
-    ]
+        node = f"{nodes} × {machine} | {node_cpu} m | {node_memory} MiB"
+        shares = " | ".join(f"{share:.0%}" for share in (*found.fullest, *found.alone))
+        lines.append(f"| {group} | {node} | {shares} |")
+    lines.append("""
+Fullest node: each pod goes to the emptiest node, the largest pods first. All on one node: the other nodes of the group
+are down. The memory of a node is 95 % of the machine's; we assume that the kernel keeps the rest. Pods that any node
+may run count in full in both groups. Functions, builds and their nodes are not included.
+
+| chart | container | pods | where | CPU | memory | CPU limit | memory limit |
+|---|---|---|---|---|---|---|---|""")
+    for group, (k3s_cpu, k3s_memory) in K3S_PROCESS.items():
+        process = "| k3s | the process, with etcd and containerd | 1"
+        lines.append(f"{process} | each node of {group} | {k3s_cpu:g} m | {k3s_memory:.0f} MiB | | |")
+    for name, (pod_cpu, pod_memory, limit) in K3S_PODS.items():
+        lines.append(f"| k3s | {name} | 1 | any node | {pod_cpu} m | {pod_memory} MiB | | {limit} |")
+    lines += [_row(entry) for entry in requests()]
+    lines.append("""
+Sources for k3s: docs.k3s.io/reference/resource-profiling for its process (95th percentile of a measurement on x86-64
+with k3s 1.26), and k3s's manifests for its pods. The process is not a pod, so the scheduler does not count it; this is
+why the limit here is 85 % and not 100 %.
+""")
     return "\n".join(lines)
+
+
+def _row(entry: Request) -> str:
+    if entry.group:
+        where = f"each node of {entry.group}" if entry.every_node else entry.group
+    else:
+        where = "each node" if entry.every_node else "any node without a taint"
+    requested = f"{entry.cpu:g} m | {entry.memory:g} MiB"
+    cpu_limit = f"{entry.cpu_limit:g} m" if entry.cpu_limit else ""
+    memory_limit = f"{entry.memory_limit:g} MiB" if entry.memory_limit else ""
+    return f"| {entry.chart} | {entry.name} | {entry.count} | {where} | {requested} | {cpu_limit} | {memory_limit} |"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which metrics and labels a PromQL expression names. Syntax is promtool's to judge; this only takes a right expression
-apart."""
+"""Finds the metrics and labels in a PromQL expression. It expects a valid expression; promtool checks the syntax."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import typing as t
 
@@ -26,7 +26,7 @@ GROUPING = {"by", "without", "on", "ignoring", "group_left", "group_right"}
 
 @dataclasses.dataclass(frozen=True)
 class Selector:
-    """A metric with the labels that its braces name."""
+    """A metric with the labels in its braces."""
 
     metric: str
     labels: tuple[str, ...]
@@ -34,7 +34,12 @@ class Selector:
 
 @dataclasses.dataclass(frozen=True)
 class Expression:
-    """`grouping`: labels in by (…), on (…) and their like. `made`: labels that label_replace makes."""
+    """The names in an expression.
+
+    Attributes:
+        grouping: Labels in by (…), on (…) and similar clauses.
+        made: Labels that label_replace makes.
+    """
 
     selectors: tuple[Selector, ...]
     grouping: frozenset[str]
@@ -42,10 +47,10 @@ class Expression:
 
 
 def parsed(expression: str) -> Expression:
-    """What `expression` names.
+    """The metrics and labels in `expression`.
 
     Raises:
-        ValueError: something in it is no token of PromQL.
+        ValueError: it holds something that is not a token of PromQL.
     """
     tokens = _tokens(expression)
     selectors: list[Selector] = []
@@ -64,10 +69,8 @@ def parsed(expression: str) -> Expression:
             inside, position = _until(tokens, position + 1, "}") if following == "{" else ([], position)
             names = tuple(
                 label
-                for number, (label_kind, label) in enumerate(inside)
-                if label_kind == "name"
-                and number + 1 < len(inside)
-                and inside[number + 1][1] in {"=", "!=", "=~", "!~"}
+                for (label_kind, label), (_kind, sign) in itertools.pairwise(inside)
+                if label_kind == "name" and sign in {"=", "!=", "=~", "!~"}
             )
             selectors.append(Selector(text, names))
         position += 1
@@ -90,13 +93,13 @@ def _tokens(expression: str) -> list[tuple[str, str]]:
 
 
 def _until(tokens: list[tuple[str, str]], start: int, end: str) -> tuple[list[tuple[str, str]], int]:
-    """The tokens after the opening one at `start` up to `end`, and where that is."""
+    """The tokens between the opening one at `start` and the token `end`, and the position of `end`."""
     stop = next(number for number in range(start, len(tokens)) if tokens[number][1] == end)
     return tokens[start + 1 : stop], stop
 
 
 def _second_argument(tokens: list[tuple[str, str]], opening: int) -> str:
-    """The second argument of a call, a string."""
+    """The second argument of a call, which must be a string."""
     depth, comma = 0, False
     for kind, text in tokens[opening:]:
         depth += (text in {"(", "{", "["}) - (text in {")", "}", "]"})

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The real programs that judge what role observability writes: promtool of Debian's package, the OpenTelemetry
-collector built here."""
+"""The real programs that check what the role observability writes: promtool from Debian's package, and the
+OpenTelemetry collector, which is built here."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ COLLECTOR_SECONDS = 3600.0
 
 
 class ToolError(Exception):
-    """A program can't be had; the message says why."""
+    """A program is not available. The message says why."""
 
 
 def collector() -> Path:
-    """The collector with the role's components: from the cache, or built into it (about 4 minutes on 2 cores the first
-    time).
+    """The collector with the role's components, from the cache. The first call builds it, which takes about 4 minutes
+    on 2 cores.
 
     Raises:
         ToolError: it does not build.
@@ -39,11 +39,11 @@ def collector() -> Path:
 
 
 def promtool() -> Path:
-    """promtool from PATH, or out of Debian's package `prometheus`, unpacked into the cache: no server is installed or
-    started.
+    """promtool from PATH, or from Debian's package `prometheus`, which is unpacked into the cache without installing or
+    starting a server.
 
     Raises:
-        ToolError: it is not there and there is no such package.
+        ToolError: it is not in PATH, and the package cannot be downloaded.
     """
     found = shutil.which("promtool")
     if found:
@@ -52,7 +52,7 @@ def promtool() -> Path:
     with go_build.locked(cache):
         if not (cache / "promtool").exists():
             if not shutil.which("apt-get"):
-                raise ToolError("promtool is not in PATH, and there is no apt-get to have it by.")
+                raise ToolError("promtool is not in PATH, and there is no apt-get to download it.")
             with tempfile.TemporaryDirectory(dir=cache) as folder:
                 _unpack(Path(folder), cache / "promtool")
     return cache / "promtool"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The default fleet on the moto server, and Ansible's view of it."""
+"""The default fleet on the moto server, and the inventory that Ansible sees."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ import pytest
 
 from .support import CREDENTIALS, PROJECT, Moto, Terraform, copy_configuration
 
-# The newest whose ansible-core is ours. All collections come in one wheel of 50 MB; amazon.aws is taken out of it and
-# kept.
+# The newest release with the same ansible-core as this project. It is one wheel of 50 MB with all collections; only
+# amazon.aws is extracted and cached.
 ANSIBLE_PACKAGE = "ansible==12.3.0"
 VARIABLES = {
-    "pull_through_cache": {},  # moto: CreatePullThroughCacheRule is not there
+    "pull_through_cache": {},  # moto lacks CreatePullThroughCacheRule
     "admin_cidrs": ["198.51.100.0/24"],
-    "ssh_public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPZ8mQb0pGm8m6cW1bq0p9Wm8m6cW1bq0p9Wm8m6cW1b "
-    "test@example.com",
+    "ssh_public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPZ8mQb0pGm8m6cW1bq0p9Wm8m6cW1bq0p9Wm8m6cW1b test",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Fleet:
+    """The copy of terraform/ in `directory`, applied to the moto server."""
+
     terraform: Terraform
     moto: Moto
     directory: Path
 
     def plan(self, *arguments: str) -> tuple[list[str], float]:
-        """What the next apply would change, and the seconds that it took to find out."""
+        """The changes that the next apply would make, and the seconds that the plan took."""
         started = time.monotonic()
         done = self.terraform.run(self.directory, "plan", "-json", "-detailed-exitcode", *arguments, expected=(0, 2))
         seconds = time.monotonic() - started
@@ -52,23 +53,22 @@ class Fleet:
         ], seconds
 
     def apply(self, *arguments: str) -> str:
-        """What it did, as `1 added, 0 changed, 1 destroyed`."""
+        """Apply. Returns what it did, as `1 added, 0 changed, 1 destroyed`."""
         done = self.terraform.run(self.directory, "apply", "-auto-approve", "-no-color", *arguments)
         return done.stdout.rpartition("Apply complete! Resources: ")[2].partition(".")[0]
 
     def inventory(self, *sources: Path) -> dict[str, t.Any]:
-        """What `ansible-inventory --list` says."""
+        """The output of `ansible-inventory --list`."""
         return t.cast("dict[str, t.Any]", json.loads(self.ansible("ansible-inventory", sources, "--list")))
 
     def ansible(
         self, program: str, sources: tuple[Path, ...], *arguments: str, environment: dict[str, str] | None = None
     ) -> str:
         options = [part for source in sources for part in ("-i", str(source))]
-        # A home of its own: nothing of the user's settings counts.
-        settings = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ANSIBLE_"))
-        } | CREDENTIALS
+        # The user's settings must not matter, so it gets its own home.
+        settings = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ANSIBLE_"))}
         settings |= {
+            **CREDENTIALS,
             "ANSIBLE_COLLECTIONS_PATH": f"{amazon_aws()}:{PROJECT / '.ansible/collections'}",
             "AWS_ENDPOINT_URL": self.moto.url,
             "ANSIBLE_HOME": str(self.directory / ".ansible"),
@@ -92,7 +92,7 @@ def apply_fleet(terraform: Terraform, moto: Moto, folder: Path) -> Fleet:
 
 
 def new_fleet(terraform: Terraform, moto: Moto, folder: Path) -> Fleet:
-    """Ready to be planned and applied."""
+    """A fleet that is not applied yet."""
     directory = copy_configuration(folder / "terraform")
     moto.override(directory)
     (directory / "test.auto.tfvars.json").write_text(json.dumps(VARIABLES), encoding="utf-8")
@@ -102,8 +102,8 @@ def new_fleet(terraform: Terraform, moto: Moto, folder: Path) -> Fleet:
 
 @contextlib.contextmanager
 def many_machines(moto: Moto, folder: Path, count: int = 200) -> collections.abc.Iterator[Path]:
-    """As many machines of an elastic group, of another cluster than the fleet's, and the inventory that lists them:
-    inventories/aws_elastic with its name."""
+    """Start `count` machines of an autoscaled group of a cluster `large`, and yield the inventory that lists them: a
+    copy of inventories/aws_autoscaled with that name."""
     ec2 = moto.client("ec2")
     tags = {
         "wasmfaas:cluster": "large",
@@ -120,8 +120,8 @@ def many_machines(moto: Moto, folder: Path, count: int = 200) -> collections.abc
         ImageId=image, InstanceType="t4g.xlarge", MinCount=count, MaxCount=count, TagSpecifications=specification
     )["Instances"]
     try:
-        source = folder / "elastic.aws_ec2.yml"
-        text = (PROJECT / "inventories/aws_elastic/elastic.aws_ec2.yml").read_text(encoding="utf-8")
+        source = folder / "autoscaled.aws_ec2.yml"
+        text = (PROJECT / "inventories/aws_autoscaled/autoscaled.aws_ec2.yml").read_text(encoding="utf-8")
         source.write_text(text.replace("[wasmfaas]", "[large]"), encoding="utf-8")
         yield source
     finally:
@@ -129,7 +129,7 @@ def many_machines(moto: Moto, folder: Path, count: int = 200) -> collections.abc
 
 
 def amazon_aws() -> Path:
-    """A folder of collections with amazon.aws, in the cache. Skips the test if it can't be had."""
+    """A directory of collections with amazon.aws, in the cache. Skips the test if it is not available."""
     cache = (
         Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         / "wasmfaas/collections"
@@ -140,23 +140,11 @@ def amazon_aws() -> Path:
     download = cache.with_name(f"{cache.name}.{os.getpid()}")
     download.mkdir(parents=True)
     try:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--only-binary",
-            ":all:",
-            "--dest",
-            str(download),
-            ANSIBLE_PACKAGE,
-        ]
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        command = [*pip, "--no-deps", "--only-binary", ":all:", "--dest", str(download), ANSIBLE_PACKAGE]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            pytest.skip(f"The collection amazon.aws can't be had: {done.stderr.strip()[-300:]}")
+            pytest.skip(f"The collection amazon.aws is not available: {done.stderr.strip()[-300:]}")
         (wheel,) = download.glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The moto server, with two things put right, as they are in AWS.
+"""The moto server, with two corrections that make it behave like AWS.
 
-A network interface that outlives its machine is free once the machine is terminated: moto leaves it attached for ever,
-and then refuses to delete it. A rule from one security group to another has a description: moto keeps it, and leaves it
-out of its answers.
+AWS detaches a network interface that outlives its machine when the machine is terminated; moto leaves it attached, and
+then refuses to delete it. AWS returns the description of a rule from one security group to another; moto stores it but
+does not return it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the policies of terraform/ may hold."""
+"""Rules for the IAM policies of terraform/."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .support import TERRAFORM
 
-# IAM actions for which AWS has no resource type to narrow them to:
+# IAM actions that AWS cannot restrict to a resource:
 # https://docs.aws.amazon.com/service-authorization/latest/reference/
 WITHOUT_RESOURCE = {
     "autoscaling:DescribeAutoScalingGroups",
@@ -46,31 +46,24 @@ WITHOUT_RESOURCE = {
 
 
 def check_narrow(name: str, statements: list[dict[str, t.Any]]) -> None:
-    """No action by pattern; every resource, but of actions that have none."""
+    """Assert that no action is a pattern, and that every statement names resources, except for WITHOUT_RESOURCE."""
     for statement in statements:
-        assert set(statement) <= {"Action", "Resource", "Condition"}, (name, statement)
-        assert all(isinstance(statement[key], list) and statement[key] for key in ("Action", "Resource")), (
-            name,
-            statement,
-        )
-        assert not any("*" in action for action in statement["Action"]), (name, statement)
+        where = (name, statement)
+        assert set(statement) <= {"Action", "Resource", "Condition"}, where
+        assert all(isinstance(statement[key], list) and statement[key] for key in ("Action", "Resource")), where
+        assert not any("*" in action for action in statement["Action"]), where
         if "*" in statement["Resource"]:
-            assert set(statement["Action"]) <= WITHOUT_RESOURCE, (
-                f"{name}: these can be narrowed: {set(statement['Action']) - WITHOUT_RESOURCE}"
-            )
+            broad = set(statement["Action"]) - WITHOUT_RESOURCE
+            assert not broad, f"{name}: AWS can restrict these actions to a resource: {broad}"
         else:
-            assert all(resource.startswith("arn:aws:") for resource in statement["Resource"]), (name, statement)
-            # Of the account and the region, of S3 and Route 53 of the one bucket or zone: none ends in a pattern over
-            # everything.
-            assert not any(resource.split(":", 5)[5].split("/")[0] == "*" for resource in statement["Resource"]), (
-                name,
-                statement,
-            )
+            assert all(resource.startswith("arn:aws:") for resource in statement["Resource"]), where
+            # The part after region and account must name something, such as a bucket or a zone, and not only be `*`.
+            assert not any(resource.split(":", 5)[5].split("/")[0] == "*" for resource in statement["Resource"]), where
 
 
 def catalogue(program: str, folder: Path, variables: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
-    """All policies of the module identity, used by the default fleet or not; Terraform's console evaluates them without
-    a provider."""
+    """All policies of the module identity, also those that the default fleet does not use. Terraform's console
+    evaluates them without a provider."""
     for name in ("policies.tf", "variables.tf"):
         shutil.copy(TERRAFORM / "modules/identity" / name, folder)
     (folder / "test.auto.tfvars.json").write_text(json.dumps(variables), encoding="utf-8")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Terraform from PATH, its AWS provider from a mirror folder or the network, and the moto server in AWS's place."""
+"""Terraform from PATH, its AWS provider from a mirror directory or the network, and the moto server in place of AWS."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import contextlib
 import dataclasses
 import json
 import os
+import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +22,8 @@ from pathlib import Path
 import boto3
 import botocore.exceptions
 import pytest
+
+from ..integration.support.servers import free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
 TERRAFORM = PROJECT / "terraform"
@@ -34,20 +36,30 @@ CREDENTIALS = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
-# What moto leaves out of its answers, so that a second plan would want it back. Everything else has to be right.
+# Overrides for what moto leaves out of its answers, which a second plan would add again. All else must agree.
 MOTO_GAPS = {
-    # DescribeLoadBalancers without the Elastic IPs.
-    "modules/load_balancer/moto_override.tf": 'resource "aws_lb" "this" {\n  lifecycle {\n    ignore_changes = '
-    "[subnet_mapping, subnets]\n  }\n}\n",
-    # Tags of the template itself come back as tags that it would give to machines.
-    "modules/node_group/moto_override.tf": 'resource "aws_launch_template" "this" {\n  lifecycle {\n    '
-    "ignore_changes = [tag_specifications]\n  }\n}\n",
+    # DescribeLoadBalancers does not return the Elastic IPs.
+    "modules/load_balancer/moto_override.tf": """\
+resource "aws_lb" "this" {
+  lifecycle {
+    ignore_changes = [subnet_mapping, subnets]
+  }
+}
+""",
+    # Tags of the template itself are returned as tags for machines.
+    "modules/node_group/moto_override.tf": """\
+resource "aws_launch_template" "this" {
+  lifecycle {
+    ignore_changes = [tag_specifications]
+  }
+}
+""",
 }
 
 
 def mirror() -> Path | None:
-    """The folder of a mirror that holds the AWS provider: $TERRAFORM_PROVIDER_MIRROR, the folders that Terraform itself
-    looks into, then /opt."""
+    """The directory of a mirror that holds the AWS provider. Looks at $TERRAFORM_PROVIDER_MIRROR, or else at the
+    directories that Terraform itself searches, and then at /opt."""
     data = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local/share"))
     candidates = [
         Path.home() / ".terraform.d/plugins",
@@ -58,12 +70,12 @@ def mirror() -> Path | None:
     candidates += sorted(Path("/opt").glob("*/"))
     if given := os.environ.get("TERRAFORM_PROVIDER_MIRROR"):
         candidates = [Path(given)]
-    return next((folder for folder in candidates if (folder / PROVIDER).is_dir()), None)
+    return next((directory for directory in candidates if (directory / PROVIDER).is_dir()), None)
 
 
 @dataclasses.dataclass(frozen=True)
 class Terraform:
-    """Runs Terraform in a copy of a configuration, so that the work tree stays clean."""
+    """Runs Terraform in a copy of a configuration, which keeps the working tree clean."""
 
     program: str
     environment: dict[str, str]
@@ -80,14 +92,12 @@ class Terraform:
             timeout=seconds,
             stdin=subprocess.DEVNULL,
         )
-        assert done.returncode in expected, (
-            f"terraform {' '.join(arguments)} ended with "
-            f"{done.returncode}:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
-        )
+        output = f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        assert done.returncode in expected, f"terraform {' '.join(arguments)} ended with {done.returncode}:\n{output}"
         return done
 
     def initialize(self, directory: Path) -> None:
-        """Skips the test if the provider can't be had."""
+        """Run `terraform init`. Skips the test if the provider is not available."""
         done = subprocess.run(
             [self.program, f"-chdir={directory}", "init", "-no-color"],
             env=self.environment,
@@ -102,7 +112,7 @@ class Terraform:
             and ("Failed to query" in done.stderr or "Failed to install" in done.stderr)
         ):
             pytest.skip(
-                "Terraform's AWS provider can't be had here, neither from a mirror folder nor from the network: "
+                "Terraform's AWS provider is not available, neither from a mirror directory nor from the network: "
                 f"{' '.join(done.stderr.split())[:200]}…"
             )
         assert done.returncode == 0, done.stderr
@@ -112,51 +122,55 @@ class Terraform:
         return answer
 
     def at(self, moto: Moto) -> Terraform:
-        """The same with AWS's place taken by the moto server.
+        """The same Terraform, with the moto server in place of AWS.
 
-        By the variable and not by `endpoints` in the provider's configuration: the provider looks through that block
-        for six seconds before it does anything, which nobody who uses AWS ever sees.
+        It sets a variable and not `endpoints` in the provider's configuration, because the provider spends six seconds
+        on that block.
         """
         return dataclasses.replace(self, environment=self.environment | {"AWS_ENDPOINT_URL": moto.url})
 
 
 def resources(directory: Path) -> dict[str, dict[str, t.Any]]:
-    """Attributes by address, as in the state; `terraform show -json` says the same in five seconds."""
+    """Attributes by address, from the state. `terraform show -json` returns the same but takes five seconds."""
     state = json.loads((directory / "terraform.tfstate").read_text(encoding="utf-8"))
     return {
-        ".".join(filter(None, [entry.get("module"), entry["type"], entry["name"]])) + _index(instance): instance[
-            "attributes"
-        ]
+        _address(entry, instance): instance["attributes"]
         for entry in state["resources"]
         if entry["mode"] == "managed"
         for instance in entry["instances"]
     }
 
 
-def _index(instance: dict[str, t.Any]) -> str:
-    return f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""
+def _address(entry: dict[str, t.Any], instance: dict[str, t.Any]) -> str:
+    index = f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""
+    return ".".join(filter(None, [entry.get("module"), entry["type"], entry["name"]])) + index
 
 
-def find_terraform(directory: Path) -> Terraform:
-    """Skips the test if there is none. `directory`: where its settings go."""
+def terraform_program() -> str:
+    """The path of Terraform. Skips the test if it is not in PATH."""
     program = shutil.which("terraform")
     if not program:
         pytest.skip("terraform is not in PATH.")
+    return program
+
+
+def find_terraform(directory: Path) -> Terraform:
+    """Terraform with settings in `directory`. Skips the test if it is not in PATH."""
+    program = terraform_program()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}
     environment |= {**CREDENTIALS, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "HOME": str(directory)}
-    # The provider's schema is large and stays; collecting garbage around it less often saves a fifth of the time.
+    # The provider keeps its large schema in memory. Less frequent garbage collection saves a fifth of the time.
     environment.setdefault("GOGC", "400")
-    if folder := mirror():
+    if found := mirror():
         settings = directory / "terraform.rc"
-        settings.write_text(
-            f'provider_installation {{\n  filesystem_mirror {{\n    path = "{folder}"\n  }}\n}}\n', encoding="utf-8"
-        )
+        text = f'provider_installation {{\n  filesystem_mirror {{\n    path = "{found}"\n  }}\n}}\n'
+        settings.write_text(text, encoding="utf-8")
         environment["TF_CLI_CONFIG_FILE"] = str(settings)
     return Terraform(program, environment)
 
 
 def copy_configuration(directory: Path) -> Path:
-    """A copy of terraform/ without what a user's own runs left there."""
+    """A copy of terraform/ without the files of a user's own runs."""
     return Path(
         shutil.copytree(
             TERRAFORM, directory, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars", "backend.tf")
@@ -166,7 +180,7 @@ def copy_configuration(directory: Path) -> Path:
 
 @dataclasses.dataclass(frozen=True)
 class Moto:
-    """AWS as the moto server plays it."""
+    """The moto server, which stands in for AWS."""
 
     url: str
 
@@ -176,7 +190,7 @@ class Moto:
         )
 
     def override(self, configuration: Path) -> None:
-        """Make a copied configuration fit for it."""
+        """Add the overrides that a copied configuration needs for moto."""
         (configuration / "provider_override.tf").write_text(
             'provider "aws" {\n  s3_use_path_style = true\n}\n', encoding="utf-8"
         )
@@ -186,12 +200,11 @@ class Moto:
 
 @contextlib.contextmanager
 def moto_server(log: Path) -> collections.abc.Iterator[Moto]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
+    program = str(Path(__file__).with_name("moto_server.py"))
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("moto_server.py")), "-H", "127.0.0.1", "-p", str(port)],
+            [sys.executable, program, "-H", "127.0.0.1", "-p", str(port)],
             stdout=file,
             stderr=file,
             env=os.environ | CREDENTIALS,
@@ -203,6 +216,12 @@ def moto_server(log: Path) -> collections.abc.Iterator[Moto]:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
+
+
+def child_cpu_seconds() -> float:
+    """CPU seconds of all child processes so far, which do not depend on how busy this machine is."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _wait_until_up(moto: Moto, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """terraform fmt, validate and test, and the rules of tflint that matter here.
 
-tflint itself is a program that no package registry has; these are its rules terraform_documented_*,
+No package registry has the program tflint, so this module checks its rules terraform_documented_*,
 terraform_typed_variables, terraform_naming_convention, terraform_unused_declarations, terraform_required_* and
-terraform_standard_module_structure, checked by our own.
+terraform_standard_module_structure itself.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ MODULES = [TERRAFORM, *sorted(path for path in TERRAFORM.glob("modules/*") if pa
 COMPLETE = [*MODULES, TERRAFORM / "examples/remote_state"]
 
 
-def test_formatted(terraform: Terraform) -> None:
+def test_files_are_formatted(terraform: Terraform) -> None:
     assert terraform.run(TERRAFORM, "fmt", "-recursive", "-check", "-diff", expected=(0, 3)).stdout == ""
 
 
-def test_valid(terraform: Terraform, initialized: Path) -> None:
+def test_configuration_is_valid(terraform: Terraform, initialized: Path) -> None:
     assert "Success" in terraform.run(initialized, "validate", "-no-color").stdout
 
 
@@ -38,13 +38,13 @@ def test_example_of_remote_state_is_valid(terraform: Terraform, initialized: Pat
     assert "Success" in terraform.run(directory, "validate", "-no-color").stdout
 
 
-def test_with_mocked_provider(terraform: Terraform, initialized: Path) -> None:
+def test_runs_with_the_mocked_provider_pass(terraform: Terraform, initialized: Path) -> None:
     filters = [f"-filter=tests/{name}.tftest.hcl" for name in ("defaults", "machines", "modules")]
     assert ", 0 failed." in terraform.run(initialized, "test", "-no-color", *filters).stdout
 
 
-def test_validations(terraform: Terraform, tmp_path: Path) -> None:
-    """Each in a run of its own; with the variables alone, as a provider costs seconds a run."""
+def test_each_validation_refuses_its_run(terraform: Terraform, tmp_path: Path) -> None:
+    """Uses only the variables, since a provider would cost seconds for each run."""
     (tmp_path / "tests").mkdir()
     shutil.copy(TERRAFORM / "variables.tf", tmp_path)
     shutil.copy(TERRAFORM / "tests/validations.tftest.hcl", tmp_path / "tests")
@@ -81,7 +81,7 @@ def test_variables_and_outputs_are_documented_typed_and_used(module: Path) -> No
 
 
 @pytest.mark.parametrize("module", COMPLETE, ids=lambda path: path.name)
-def test_module_structure(module: Path) -> None:
+def test_modules_have_the_standard_files(module: Path) -> None:
     assert {"main.tf", "outputs.tf", "variables.tf", "versions.tf"} <= {path.name for path in module.glob("*.tf")}
     with (module / "versions.tf").open(encoding="utf-8") as file:
         (settings,) = hcl2.load(file)["terraform"]
@@ -93,12 +93,12 @@ def test_module_structure(module: Path) -> None:
             "output" not in content or path.name == "outputs.tf"
         ), path
         assert module in (TERRAFORM, TERRAFORM / "examples/remote_state") or "provider" not in content, (
-            f"{path}: providers are the root's"
+            f"{path}: only the root may configure providers"
         )
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
-def test_declarations_are_named_well_and_used(module: Path) -> None:
+def test_declarations_follow_the_naming_rule_and_are_used(module: Path) -> None:
     contents = []
     for path in sorted(module.glob("*.tf")):
         with path.open(encoding="utf-8") as file:

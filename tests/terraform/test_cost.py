@@ -1,11 +1,10 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The cost table: the default fleet within its budget, and right sums."""
+"""The cost table: its sums are right, and the default fleet is within its budget."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import typing as t
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.wasmfaas.platform.scripts import cost
 
-from .support import PROJECT
+from .support import PROJECT, terraform_program
 
 PRICES: dict[str, t.Any] = {
     "date": "2025-01-01",
@@ -38,7 +37,7 @@ VARIABLES: dict[str, t.Any] = {
         "servers": {
             "size": 3,
             "minimum": 0,
-            "elastic": False,
+            "autoscaled": False,
             "spot": False,
             "instance_types": ["a.large"],
             "root_volume_gib": 10,
@@ -47,7 +46,7 @@ VARIABLES: dict[str, t.Any] = {
         "workers": {
             "size": 0,
             "minimum": 0,
-            "elastic": True,
+            "autoscaled": True,
             "spot": True,
             "instance_types": ["a.large", "b.large"],
             "root_volume_gib": 10,
@@ -58,8 +57,7 @@ VARIABLES: dict[str, t.Any] = {
 
 
 def test_default_fleet_is_within_its_budget() -> None:
-    if not shutil.which("terraform"):
-        pytest.skip("terraform, which reads the fleet, is not in PATH.")
+    terraform_program()
     done = subprocess.run(
         [sys.executable, str(PROJECT / "scripts/cost.py")], capture_output=True, text=True, check=True
     )
@@ -68,27 +66,25 @@ def test_default_fleet_is_within_its_budget() -> None:
     assert lines["control-plane"].split() == ["control-plane", "3", "t4g.medium", "21.44", "21.44", "21"]
     guide = (PROJECT / "docs/aws.md").read_text(encoding="utf-8")
     assert f"${float(lines['all'].split()[1]):.0f} for 7 days of the default fleet" in guide, (
-        "docs/aws.md names another sum than `make cost`"
+        "docs/aws.md gives another sum than `make cost`"
     )
 
 
-def test_sums() -> None:
+def test_sums_of_groups_and_shared_resources() -> None:
     servers, workers = cost.group_rows(VARIABLES, PRICES, days=1)
     # 24 h of machine, address, and 20 GiB at 0.001 an hour.
     assert servers.cost == pytest.approx(3 * 24 * (1.0 + 0.01 + 0.02)) and servers.spot is None
-    # One machine although the group is empty at rest.
-    assert (
-        workers.machines == 1
-        and workers.cost == workers.spot == pytest.approx(24 * (0.25 + 0.01 + 0.01))
-        and workers.on_demand == pytest.approx(24 * 1.02)
-    )
+    # An autoscaled group with minimum 0 counts with one machine.
+    assert workers.machines == 1
+    assert workers.cost == workers.spot == pytest.approx(24 * (0.25 + 0.01 + 0.01))
+    assert workers.on_demand == pytest.approx(24 * 1.02)
     assert dict(cost.shared_rows(VARIABLES, PRICES, days=1)) == {
         "public load balancer, 3 addresses": pytest.approx(24 * 0.05),
         "private load balancer of the API": pytest.approx(24 * 0.02),
     }
 
 
-def test_switches() -> None:
+def test_switches_change_the_sums() -> None:
     private = VARIABLES | {
         "private_nodes": True,
         "nat_gateway_per_zone": True,
@@ -103,29 +99,28 @@ def test_switches() -> None:
     }
     # 4 public addresses at 0.01 against one gateway and its address at 0.05.
     assert cost.private_difference(VARIABLES, PRICES, days=1).startswith(
-        "With private machines behind NAT: $0.24 more;"
+        "With private machines behind NAT: $0.24 more."
     )
 
 
-def test_over_budget_is_said() -> None:
+def test_a_group_over_its_budget_is_marked() -> None:
     row = cost.Row("worker-backend", 1, "a.large", 9, 5, 5)
     assert cost._budget(row, 7) == "4: OVER" and cost._budget(row, 30) is None
 
 
-def test_type_without_price() -> None:
+def test_a_type_without_a_price_is_an_error() -> None:
     groups = {"workers": VARIABLES["node_groups"]["workers"] | {"instance_types": ["z.large"]}}
     with pytest.raises(cost.CostError, match=r"no price for z\.large \(workers\).*Next: add it"):
         cost.group_rows(VARIABLES | {"node_groups": groups}, PRICES, days=1)
 
 
-def test_region_without_prices() -> None:
+def test_a_region_without_prices_is_an_error() -> None:
     with pytest.raises(cost.CostError, match=r"no prices for eu-north-1.*--prices"):
         cost.read_prices(None, "eu-north-1")
 
 
-def test_own_variables(tmp_path: Path) -> None:
-    if not shutil.which("terraform"):
-        pytest.skip("terraform, which reads the fleet, is not in PATH.")
+def test_variables_come_from_the_given_file(tmp_path: Path) -> None:
+    terraform_program()
     own = tmp_path / "own.tfvars"
     own.write_text("private_nodes = true\n", encoding="utf-8")
     assert cost.read_variables(own)["private_nodes"] is True

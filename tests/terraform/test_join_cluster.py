@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program that makes a machine a node: S3 and SSM are moto's, the metadata service and systemctl are stand-ins."""
+"""The program that makes a machine a node. moto plays S3 and SSM; the metadata service and systemctl are stand-ins."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FILES = {
 
 
 class MetadataStandIn(http.server.BaseHTTPRequestHandler):
-    """The metadata service, version 2: nothing without a token."""
+    """The metadata service, version 2: it answers only requests with a token."""
 
     data: t.ClassVar = {
         "instance-id": "i-0123456789abcdef0",
@@ -58,7 +58,7 @@ class MetadataStandIn(http.server.BaseHTTPRequestHandler):
         self._answer(200, "metadata-token" if self.path == "/latest/api/token" else "")
 
     def do_GET(self) -> None:
-        if self.path == "/healthz":  # the kubelet's, not the metadata service's
+        if self.path == "/healthz":  # plays the kubelet
             self._answer(200, "ok")
             return
         value = self.data.get(self.path.removeprefix("/latest/meta-data/"))
@@ -89,7 +89,7 @@ def metadata() -> collections.abc.Iterator[str]:
 
 
 class Machine:
-    """A folder in place of a machine's root, and what its program does there."""
+    """A directory that stands in for a machine's root, and the program that runs on it."""
 
     def __init__(self, moto: Moto, metadata: str, folder: Path) -> None:
         self.moto = moto
@@ -97,17 +97,15 @@ class Machine:
         self.log = folder / "systemctl.log"
         self.group = f"group-{uuid.uuid4().hex[:8]}"
         self.bucket = "join-test-bundles"
-        self.bundle_parameter, self.token_parameter = (
-            f"/join-test/{self.group}/bundle",
-            f"/join-test/{self.group}/token",
-        )
+        self.bundle_parameter = f"/join-test/{self.group}/bundle"
+        self.token_parameter = f"/join-test/{self.group}/token"
         self._environment = {
             "JOIN_METADATA_URL": metadata,
             "JOIN_S3_URL": moto.url,
             "JOIN_SSM_URL": moto.url,
             "JOIN_ROOT": str(self.root),
+            "JOIN_KUBELET_URL": f"{metadata}/healthz",
         }
-        self._environment["JOIN_KUBELET_URL"] = f"{metadata}/healthz"
         self.root.mkdir()
         programs = folder / "bin"
         programs.mkdir()
@@ -186,16 +184,15 @@ def bundle_of(files: dict[str, tuple[bytes, int]], **links: str) -> bytes:
     return buffer.getvalue()
 
 
-def test_joins(machine: Machine) -> None:
+def test_puts_files_in_place_and_starts_the_agent(machine: Machine) -> None:
     machine.publish(bundle_of(FILES, kubectl="k3s"))
     done = machine.join()
     assert done.returncode == 0 and re.search(r"Joined demo as group-\w+ after [0-9.]+ s\.", done.stderr), done.stderr
     files = machine.files()
     settings = files.pop("etc/rancher/k3s/config.yaml.d/90-machine.yaml")
     assert files.pop("etc/rancher/k3s/agent-token") == (f"{TOKEN}\n".encode(), 0o600)
-    assert (
-        files.pop("usr/local/bin/kubectl")[0] == b"a binary" and (machine.root / "usr/local/bin/kubectl").is_symlink()
-    )
+    assert files.pop("usr/local/bin/kubectl")[0] == b"a binary"
+    assert (machine.root / "usr/local/bin/kubectl").is_symlink()
     assert files == FILES
     assert json.loads(settings[0]) == {
         "server": "https://api:6443",
@@ -234,67 +231,58 @@ def test_waits_for_what_site_yml_writes_later(machine: Machine, missing: str) ->
 
 
 def _assert_untouched(machine: Machine, done: subprocess.CompletedProcess[str], *patterns: str) -> None:
-    """It said why, put nothing in place, and powered off, for its scaling group to start another."""
+    """The program said why, put nothing in place, and powered off, so that the scaling group starts another machine."""
     last = done.stderr.splitlines()[-1]
-    assert done.returncode == 1 and last.startswith(
-        f"join-cluster: This machine did not join demo as {machine.group} within "
-    ), done.stderr
+    begin = f"join-cluster: This machine did not join demo as {machine.group} within "
+    assert done.returncode == 1 and last.startswith(begin), done.stderr
     for pattern in patterns:
         assert re.search(pattern, last), last
     assert machine.files() == {} and machine.systemctl() == ["poweroff"]
-    assert (
-        "Traceback" not in done.stderr
-        and TOKEN not in done.stderr
-        and "test-secret" not in done.stderr
-        and "test-session" not in done.stderr
-    )
+    for absent in ("Traceback", TOKEN, "test-secret", "test-session"):
+        assert absent not in done.stderr
 
 
-def test_wrong_checksum(machine: Machine) -> None:
+def test_gives_up_on_a_wrong_checksum(machine: Machine) -> None:
     machine.publish(bundle_of(FILES), digest="0" * 64)
     _assert_untouched(machine, machine.join(seconds=3), "has the sha256 [0-9a-f]{64}", "Run site.yml again")
 
 
-def test_missing_token(machine: Machine) -> None:
+def test_gives_up_without_a_token(machine: Machine) -> None:
     machine.publish(bundle_of(FILES), token="unset")
     _assert_untouched(machine, machine.join(seconds=3), "/token has no value yet. site.yml writes it.")
 
 
-def test_missing_bundle(machine: Machine) -> None:
+def test_gives_up_without_a_node_bundle(machine: Machine) -> None:
     machine.set_parameter(machine.bundle_parameter, "1" * 64)
     machine.set_parameter(machine.token_parameter, TOKEN)
     _assert_untouched(machine, machine.join(seconds=3), "GET .*/1{64}.tar.gz gives 404: .*NoSuchKey")
 
 
-def test_s3_refuses_connections(machine: Machine) -> None:
+def test_gives_up_if_s3_refuses_connections(machine: Machine) -> None:
     machine.publish(bundle_of(FILES))
-    _assert_untouched(
-        machine, machine.join(seconds=3, JOIN_S3_URL="http://127.0.0.1:9"), "GET http://127.0.0.1:9/.*refused"
-    )
+    done = machine.join(seconds=3, JOIN_S3_URL="http://127.0.0.1:9")
+    _assert_untouched(machine, done, "GET http://127.0.0.1:9/.*refused")
 
 
-def test_no_metadata_service(machine: Machine) -> None:
-    _assert_untouched(
-        machine,
-        machine.join(seconds=3, JOIN_METADATA_URL="http://127.0.0.1:9"),
-        "PUT http://127.0.0.1:9/latest/api/token: ",
-    )
+def test_gives_up_without_a_metadata_service(machine: Machine) -> None:
+    done = machine.join(seconds=3, JOIN_METADATA_URL="http://127.0.0.1:9")
+    _assert_untouched(machine, done, "PUT http://127.0.0.1:9/latest/api/token: ")
 
 
-def test_checksum_parameter_holds_something_else(machine: Machine) -> None:
+def test_refuses_a_parameter_that_holds_no_checksum(machine: Machine) -> None:
     machine.set_parameter(machine.bundle_parameter, "v1.2.3")
     _assert_untouched(machine, machine.join(), "/bundle holds no sha256")
 
 
 @pytest.mark.parametrize("name", ["root/.ssh/authorized_keys", "etc/../root/x", "/etc/passwd"])
-def test_bundle_with_a_file_elsewhere(machine: Machine, name: str) -> None:
+def test_refuses_a_bundle_with_a_file_elsewhere(machine: Machine, name: str) -> None:
     machine.publish(bundle_of(FILES | {name: (b"", 0o644)}))
     _assert_untouched(machine, machine.join(), "no file or link below usr/local/")
 
 
-def test_bundle_that_is_no_archive(machine: Machine) -> None:
+def test_refuses_a_bundle_that_is_no_archive(machine: Machine) -> None:
     machine.publish(b"not an archive")
-    _assert_untouched(machine, machine.join(), "can't be unpacked")
+    _assert_untouched(machine, machine.join(), "cannot be unpacked")
 
 
 def test_agent_that_does_not_start_leaves_no_token(machine: Machine) -> None:
@@ -309,33 +297,28 @@ def test_agent_that_does_not_start_leaves_no_token(machine: Machine) -> None:
 def test_agent_that_the_cluster_does_not_let_in_is_disabled(machine: Machine) -> None:
     machine.publish(bundle_of(FILES))
     done = machine.join(seconds=3, JOIN_KUBELET_URL="http://127.0.0.1:9/healthz", JOIN_ON_FAILURE="stay")
-    assert (
-        done.returncode == 1
-        and "the cluster has not let it in. See `journalctl -u k3s-agent.service`" in done.stderr.splitlines()[-1]
-    ), done.stderr
+    said = "the cluster has not let it in. See `journalctl -u k3s-agent.service`"
+    assert done.returncode == 1 and said in done.stderr.splitlines()[-1], done.stderr
     assert machine.systemctl()[-1] == "disable --now k3s-agent.service"
     assert "etc/rancher/k3s/agent-token" not in machine.files()
 
 
-def test_what_nobody_thought_of_ends_in_one_line_too(machine: Machine) -> None:
+def test_an_unexpected_error_ends_in_one_line_too(machine: Machine) -> None:
     machine.publish(bundle_of(FILES))
-    (machine.root / "etc").write_text("no folder")
+    (machine.root / "etc").write_text("not a directory")
     done = machine.join(seconds=3)
-    assert (
-        done.returncode == 1
-        and "This machine did not join demo" in done.stderr.splitlines()[-1]
-        and "Traceback" not in done.stderr
-    ), done.stderr
+    assert done.returncode == 1 and "This machine did not join demo" in done.stderr.splitlines()[-1], done.stderr
+    assert "Traceback" not in done.stderr
     assert machine.systemctl() == ["poweroff"]
 
 
-def test_runs_again(machine: Machine) -> None:
+def test_can_run_twice(machine: Machine) -> None:
     machine.publish(bundle_of(FILES))
     assert machine.join().returncode == 0
     assert machine.join().returncode == 0
 
 
-def test_signature_is_that_of_botocore() -> None:
+def test_signature_is_the_same_as_botocores() -> None:
     program = _module()
     me = {"access_key": "AKIDEXAMPLE", "secret_key": "a-secret", "session_token": "a-session", "region": "eu-central-1"}
     for service, method, url, body in (
@@ -355,8 +338,7 @@ def test_signature_is_that_of_botocore() -> None:
 
 
 def test_runs_on_python_3_9() -> None:
-    """Amazon Linux 2023 has no newer one: no syntax of later versions."""
-
+    """Amazon Linux 2023 has Python 3.9, so the program uses no newer syntax."""
     assert ast.parse(PROGRAM.read_text(encoding="utf-8"), feature_version=(3, 9))
 
 

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan of site.yml accepts the machines that Terraform makes by default: their disks, memory and system, for every
-group and every machine type.
+"""The plan of site.yml accepts the disks, memory and operating system of the machines that Terraform makes by default,
+for every group and every machine type.
 
-A volume's file system is made here as the machine makes it, with mke2fs; of a root volume the table below says what the
-image takes.
+These tests make the file system of a data volume as the machine does, with mke2fs. For a root volume they use the
+constants below.
 """
 
 from __future__ import annotations
@@ -18,20 +18,18 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan import checks
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan import machine_checks
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.hosts import Host, Settings
-from ansible_collections.wasmfaas.platform.scripts import cost
 
 from .support import PROJECT, TERRAFORM
 
 GIB = 1024**3
 
 SYSTEM_BYTES = 2 * GIB
-"""Of a root volume, what the image and the first boot take: about 1.7 GiB on Amazon Linux 2023, the default."""
+"""What the image and the first boot use on a root volume: about 1.7 GiB on Amazon Linux 2023, the default."""
 
 RESERVED_SHARE = 0.05
-"""What a root file system keeps for itself: an ext4 5 % for root, an xfs (Amazon Linux) 1 to 2 % for its log and
-reserve."""
+"""What a root file system reserves: ext4 reserves 5 % for root, xfs (Amazon Linux) 1 to 2 % for its log and reserve."""
 
 MACHINE_TYPES = {
     "t4g.medium": (2, 4),
@@ -49,10 +47,10 @@ MACHINE_TYPES = {
 """vCPUs and GiB of memory by machine type (aws.amazon.com/ec2/instance-types)."""
 
 USABLE_MEMORY = 0.92
-"""What the kernel tells of it: a t4g.medium has 3.7 of its 4 GiB."""
+"""Share of the memory that the kernel reports: 3.7 of the 4 GiB of a t4g.medium."""
 
 SERVER_CPUS, AGENT_CPUS = 2, 1
-"""docs.k3s.io, installation/requirements."""
+"""Minimum of CPUs according to docs.k3s.io, installation/requirements."""
 
 IMAGE = {
     "os": {"id": "amzn", "version_id": "2023", "id_like": "fedora"},
@@ -62,16 +60,8 @@ IMAGE = {
     "selinux": "permissive",
     "time_synchronized": True,
 }
-"""Amazon Linux 2023, which variables.tf has by default (docs.aws.amazon.com/linux/al2023: cgroup v2, SELinux
+"""Facts of Amazon Linux 2023, the default image of variables.tf (docs.aws.amazon.com/linux/al2023: cgroup v2, SELinux
 permissive, chrony with Amazon's time service)."""
-
-
-@pytest.fixture(scope="module")
-def groups() -> dict[str, dict[str, t.Any]]:
-    """The default fleet, by group, whatever terraform.tfvars of this folder says."""
-    if not shutil.which("terraform"):
-        pytest.skip("terraform, which reads the fleet, is not in PATH.")
-    return t.cast("dict[str, dict[str, t.Any]]", cost.read_variables(Path("/dev/null"))["node_groups"])
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +71,10 @@ def settings() -> Settings:
 
 
 def test_every_default_machine_passes_the_plan(
-    groups: dict[str, dict[str, t.Any]], settings: Settings, tmp_path: Path
+    default_groups: dict[str, dict[str, t.Any]], settings: Settings, tmp_path: Path
 ) -> None:
-    assert set(groups) == {"control-plane", "observability", "worker-wasm", "worker-build", "worker-backend"}
-    for name, group in groups.items():
+    assert set(default_groups) == {"control-plane", "observability", "worker-wasm", "worker-build", "worker-backend"}
+    for name, group in default_groups.items():
         space = _space(group, tmp_path)
         assert space["free_bytes"] >= settings.minimum_disk_bytes, (
             f"{name} has {space['free_bytes'] / GIB:.2f} GiB below /var/lib/rancher"
@@ -92,10 +82,11 @@ def test_every_default_machine_passes_the_plan(
         for machine_type in group["instance_types"]:
             host = _host(f"{name} on {machine_type}", group, machine_type, space)
             problems = [
-                problem.what for problem in checks.machine_problems(host) + checks.space_problems(host, settings)
+                problem.what
+                for problem in machine_checks.machine_problems(host) + machine_checks.space_problems(host, settings)
             ]
             assert problems == [], f"{host.name}: {problems}"
-            assert checks.warnings(host) == [], host.name
+            assert machine_checks.warnings(host) == [], host.name
             assert MACHINE_TYPES[machine_type][0] >= (SERVER_CPUS if group["server"] else AGENT_CPUS), host.name
 
 
@@ -103,24 +94,21 @@ def test_every_default_machine_passes_the_plan(
 def test_smallest_volumes_that_terraform_takes_pass_the_plan(
     settings: Settings, tmp_path: Path, root: int, data: int
 ) -> None:
-    """The run smallest_volumes of validations.tftest.hcl has these, and runs beside it show that Terraform refuses
-    volumes of one GiB less."""
+    """The run smallest_volumes of validations.tftest.hcl has these sizes. Other runs there show that Terraform refuses
+    volumes that are 1 GiB smaller."""
     text = (TERRAFORM / "tests/validations.tftest.hcl").read_text(encoding="utf-8")
     smallest = re.search(r'run "smallest_volumes" \{(.*?)\n\}', text, re.DOTALL)
-    assert (
-        smallest
-        and f"root_volume_gib = {root}" in smallest[1]
-        and (not data or f"data_volume_gib = {data}" in smallest[1])
-    )
+    assert smallest and f"root_volume_gib = {root}" in smallest[1]
+    assert not data or f"data_volume_gib = {data}" in smallest[1]
     space = _space({"root_volume_gib": root, "data_volume_gib": data}, tmp_path)
     assert space["free_bytes"] >= settings.minimum_disk_bytes
 
 
-def test_ten_gib_are_too_small(settings: Settings, tmp_path: Path) -> None:
-    """The default that the plan refused: an ext4 on 10 GiB has 9.2 GiB."""
+def test_the_plan_refuses_a_data_volume_of_ten_gib(settings: Settings, tmp_path: Path) -> None:
+    """An ext4 on 10 GiB offers 9.2 GiB."""
     space = _space({"root_volume_gib": 20, "data_volume_gib": 10}, tmp_path)
     host = _host("control-plane", {"server": True}, "t4g.medium", space)
-    assert [problem.what for problem in checks.space_problems(host, settings)] == [
+    assert [problem.what for problem in machine_checks.space_problems(host, settings)] == [
         "/var/lib/rancher has 9.2 GiB free, a new node needs 10 GiB"
     ]
 
@@ -132,17 +120,17 @@ def _host(name: str, group: dict[str, t.Any], machine_type: str, space: dict[str
 
 
 def _space(group: dict[str, t.Any], folder: Path) -> dict[str, int]:
-    """What statvfs(2) will tell of the file system with /var/lib/rancher: on the data volume, where there is one, else
+    """What statvfs(2) reports for the file system with /var/lib/rancher. It is on the data volume if there is one, else
     on the root volume."""
     if not group["data_volume_gib"]:
         total = int(group["root_volume_gib"] * GIB * (1 - RESERVED_SHARE))
         return {"total_bytes": total, "free_bytes": total - SYSTEM_BYTES}
-    # As in mount_data_volume.sh.tftpl, on a file with holes in the volume's place.
+    # The command of mount_data_volume.sh.tftpl, on a sparse file instead of a volume.
     script = (TERRAFORM / "modules/machine/files/mount_data_volume.sh.tftpl").read_text(encoding="utf-8")
     command = re.search(r'mkfs\.ext4 (.*) "\$device"', script)
     program, reader = (shutil.which(name, path="/usr/sbin:/sbin:/usr/bin:/bin") for name in ("mkfs.ext4", "dumpe2fs"))
     if not program or not reader:
-        pytest.skip("e2fsprogs, whose mkfs.ext4 makes the file system of a data volume, is not installed.")
+        pytest.skip("e2fsprogs is not installed; its mkfs.ext4 makes the file system of a data volume.")
     assert command
     volume = folder / f"volume-{group['data_volume_gib']}"
     with volume.open("wb") as file:

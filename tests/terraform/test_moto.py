@@ -1,17 +1,16 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The real AWS provider against the moto server: apply, plan again, look at it with Ansible, scale, replace, destroy.
+"""The real AWS provider against the moto server: apply, plan again, list with Ansible, scale, replace, destroy.
 
-What moto does not do, and so is not tested here: pull-through cache rules, instance refresh, lifecycle actions, Elastic
-IPs of load balancers in its answers (support.MOTO_GAPS), launch template and type of a machine that a scaling group
-with mixed types starts, IAM's decisions. The last test destroys the fleet; it stands last.
+moto does not implement the following, so nothing tests it: pull-through cache rules, instance refresh, lifecycle
+actions, Elastic IPs of load balancers in its answers (support.MOTO_GAPS), launch template and type of a machine that a
+scaling group with mixed types starts, IAM's decisions. The last test must stay last, because it destroys the fleet.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import typing as t
@@ -21,15 +20,15 @@ import botocore.exceptions
 import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.config import config_check, configuration
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan import checks
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.hosts import Host
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.registry_checks import login_problems
 
 from .fleet import Fleet, many_machines
 from .policies import check_narrow
-from .support import PROJECT, resources
+from .support import PROJECT, child_cpu_seconds, resources
 
 INVENTORY = PROJECT / "inventories/aws"
-ELASTIC_INVENTORY = PROJECT / "inventories/aws_elastic"
+AUTOSCALED_INVENTORY = PROJECT / "inventories/aws_autoscaled"
 GROUPS = ("control_plane", "k3s_agent", "k3s_server", "observability", "worker_backend", "worker_build", "worker_wasm")
 
 
@@ -44,14 +43,13 @@ def test_policies_in_aws_are_narrow(fleet: Fleet) -> None:
     found = {policy["PolicyName"]: policy for policy in iam.list_policies(Scope="Local")["Policies"]}
     assert len(found) >= 10
     for name, policy in found.items():
-        document = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])[
-            "PolicyVersion"
-        ]["Document"]
+        version = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])
+        document = version["PolicyVersion"]["Document"]
         assert document["Statement"] and all(statement.pop("Effect") == "Allow" for statement in document["Statement"])
         check_narrow(name, document["Statement"])
 
 
-def test_a_group_reads_its_own_join_parameters_only(fleet: Fleet) -> None:
+def test_a_group_can_read_only_its_own_join_parameters(fleet: Fleet) -> None:
     policies = fleet.terraform.outputs(fleet.directory)["policies"]["value"]
     for group in ("worker-backend", "worker-build", "worker-wasm"):
         resources = {
@@ -66,7 +64,7 @@ def test_a_group_reads_its_own_join_parameters_only(fleet: Fleet) -> None:
         }
 
 
-def test_roles_have_our_policies_and_no_others(fleet: Fleet) -> None:
+def test_roles_have_exactly_the_policies_of_their_permissions(fleet: Fleet) -> None:
     iam = fleet.moto.client("iam")
     permissions = fleet.terraform.outputs(fleet.directory)["permissions"]["value"]
     assert set(permissions) == {"control-plane", "observability", "worker-backend", "worker-build", "worker-wasm"}
@@ -76,7 +74,7 @@ def test_roles_have_our_policies_and_no_others(fleet: Fleet) -> None:
         assert iam.list_role_policies(RoleName=f"wasmfaas-{group}")["PolicyNames"] == []
 
 
-def test_labels_and_taints_of_nodes_are_what_the_autoscaler_is_told(fleet: Fleet) -> None:
+def test_tags_for_the_autoscaler_agree_with_labels_and_taints(fleet: Fleet) -> None:
     templates = {
         template["LaunchTemplateName"]: template["LaunchTemplateId"]
         for template in fleet.moto.client("ec2").describe_launch_templates()["LaunchTemplates"]
@@ -100,13 +98,10 @@ def test_labels_and_taints_of_nodes_are_what_the_autoscaler_is_told(fleet: Fleet
             if key.startswith(f"{prefix}taint/")
         }
         entry = told[tags["wasmfaas:group"]]
-        assert labels == entry["labels"] and taints == {
-            f"{taint['key']}={taint['value']}:{taint['effect']}" for taint in entry["taints"]
-        }
-        assert (
-            tags["k8s.io/cluster-autoscaler/enabled"] == "true"
-            and tags["k8s.io/cluster-autoscaler/wasmfaas"] == "owned"
-        )
+        assert labels == entry["labels"]
+        assert taints == {f"{taint['key']}={taint['value']}:{taint['effect']}" for taint in entry["taints"]}
+        assert tags["k8s.io/cluster-autoscaler/enabled"] == "true"
+        assert tags["k8s.io/cluster-autoscaler/wasmfaas"] == "owned"
         data = fleet.moto.client("ec2").describe_launch_template_versions(
             LaunchTemplateId=templates[group["AutoScalingGroupName"]]
         )
@@ -115,7 +110,7 @@ def test_labels_and_taints_of_nodes_are_what_the_autoscaler_is_told(fleet: Fleet
 
 @pytest.fixture(scope="module")
 def offline(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The inventory that the script makes of the outputs."""
+    """The inventory that scripts/terraform_inventory.py makes from the outputs."""
     folder = tmp_path_factory.mktemp("offline")
     outputs = json.dumps(fleet.terraform.outputs(fleet.directory))
     made = subprocess.run(
@@ -132,19 +127,14 @@ def offline(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def desired(fleet: Fleet, offline: Path) -> dict[str, dict[str, t.Any]]:
-    """By host, what the roles make of that inventory."""
+    """Variables that the roles compute from the offline inventory, by host."""
     return _desired(fleet, offline, offline.parent / "desired")
 
 
 def test_inventory_by_tags_equals_inventory_of_outputs(fleet: Fleet, offline: Path) -> None:
     by_tags, by_outputs = fleet.inventory(INVENTORY), fleet.inventory(offline)
-    ours = {
-        name
-        for host in yaml.safe_load(offline.read_text(encoding="utf-8"))["all"]["children"]["control_plane"][
-            "hosts"
-        ].values()
-        for name in host
-    }
+    children = yaml.safe_load(offline.read_text(encoding="utf-8"))["all"]["children"]
+    ours = {name for host in children["control_plane"]["hosts"].values() for name in host}
     assert len(set(by_tags["_meta"]["hostvars"]) - {"localhost"}) == 5
     assert _hosts(by_tags, ours) == _hosts(by_outputs, ours)
     assert _groups(by_tags) == _groups(by_outputs)
@@ -153,12 +143,12 @@ def test_inventory_by_tags_equals_inventory_of_outputs(fleet: Fleet, offline: Pa
 def test_roles_get_the_same_from_both_inventories(
     fleet: Fleet, desired: dict[str, dict[str, t.Any]], tmp_path: Path
 ) -> None:
-    """By tags the description of the cluster comes from the parameter in SSM, from the outputs else."""
+    """The inventory by tags reads the description of the cluster from SSM, the other one from the outputs."""
     by_tags = _desired(fleet, INVENTORY, tmp_path / "desired")
     assert len(by_tags) == 5 and by_tags == desired
     cluster = by_tags["wasmfaas-observability-1"]["aws_cluster"]
     assert cluster == fleet.terraform.outputs(fleet.directory)["cluster"]["value"]
-    # What the roles of the platform read.
+    # The keys that the roles of the platform read.
     assert {
         "name",
         "region",
@@ -172,10 +162,8 @@ def test_roles_get_the_same_from_both_inventories(
         "registry",
     } <= set(cluster)
     assert set(cluster["buckets"]) == {"bundles", "logs", "snapshots", "traces"}
-    assert (
-        len(cluster["ingress"]["addresses"]) == 3
-        and cluster["registry"]["host"] == "123456789012.dkr.ecr.us-east-1.amazonaws.com"
-    )
+    assert len(cluster["ingress"]["addresses"]) == 3
+    assert cluster["registry"]["host"] == "123456789012.dkr.ecr.us-east-1.amazonaws.com"
     groups = fleet.moto.client("autoscaling").describe_auto_scaling_groups(
         Filters=[{"Name": "tag-key", "Values": cluster["autoscaler_tags"]}]
     )
@@ -183,35 +171,25 @@ def test_roles_get_the_same_from_both_inventories(
         group["scaling_group"] for group in cluster["node_groups"].values() if "scaling_group" in group
     }
     assert fleet.moto.client("sqs").get_queue_attributes(QueueUrl=cluster["interruption_queue"])
-    # A parameter of the free tier.
+    # The limit of a parameter in SSM's free tier.
     assert len(json.dumps(cluster)) <= 4096
 
 
-def test_configuration_of_k3s_is_aws_and_hardening_together(desired: dict[str, dict[str, t.Any]]) -> None:
+def test_configuration_of_k3s_combines_aws_and_hardening(desired: dict[str, dict[str, t.Any]]) -> None:
     for name, entry in desired.items():
         config = configuration.build(entry["k3s_desired"])
         arguments = dict(argument.split("=", 1) for argument in config["kubelet-arg"])
         assert arguments["cloud-provider"] == "external" and arguments["provider-id"] == entry["provider_id"]
-        assert (
-            arguments["streaming-connection-idle-timeout"] == "5m"
-            and "tls-cipher-suites" in arguments
-            and config["protect-kernel-defaults"]
-        )
+        assert arguments["streaming-connection-idle-timeout"] == "5m"
+        assert "tls-cipher-suites" in arguments and config["protect-kernel-defaults"]
         if entry["k3s_desired"]["role"] == "server":
-            assert (
-                config["disable-cloud-controller"]
-                and config["disable"] == ["traefik", "servicelb"]
-                and config["secrets-encryption"]
-            )
-            assert (
-                config["etcd-expose-metrics"]
-                and config["etcd-s3"]
-                and config["etcd-s3-bucket"] == entry["aws_cluster"]["buckets"]["snapshots"]
-            )
+            assert config["disable-cloud-controller"] and config["disable"] == ["traefik", "servicelb"]
+            assert config["secrets-encryption"] and config["etcd-expose-metrics"] and config["etcd-s3"]
+            assert config["etcd-s3-bucket"] == entry["aws_cluster"]["buckets"]["snapshots"]
             assert entry["aws_cluster"]["api"]["address"] in config["tls-san"] and len(config["tls-san"]) == 4
             assert any(argument.startswith("audit-log-path=") for argument in config["kube-apiserver-arg"])
         assert config_check.validate(entry["k3s_desired"]["config"], host=name, role=entry["k3s_desired"]["role"]) == []
-    # No Wasm on the machines of the control plane and of observability.
+    # The machines of the control plane and of observability run no Wasm.
     assert all(
         not [label for label in entry["k3s_desired"]["labels"] if "runtime" in label] for entry in desired.values()
     )
@@ -222,10 +200,10 @@ def test_configuration_of_k3s_is_aws_and_hardening_together(desired: dict[str, d
 
 
 def test_nodes_can_pull_the_functions(desired: dict[str, dict[str, t.Any]]) -> None:
-    """The inventory's registry is Terraform's, in ECR: the plan finds no fault with it, and the deployer's `registry`
-    is what nodes log in to."""
+    """The inventory uses Terraform's registry in ECR. The plan accepts it, and nodes log in to the `registry` to which
+    deploy-function.yml pushes."""
     hosts = [Host(name, entry["k3s_desired"]["role"], desired=entry["k3s_desired"]) for name, entry in desired.items()]
-    assert checks.login_problems(hosts) == []
+    assert login_problems(hosts) == []
     for entry in desired.values():
         login = entry["k3s_desired"]["registries_login"]
         assert login["ecr"] is True and login["images_from"][0] == entry["aws_cluster"]["registry"]["functions"]
@@ -238,7 +216,7 @@ def test_nodes_can_pull_the_functions(desired: dict[str, dict[str, t.Any]]) -> N
         ("region: eu-north-1", "in eu-north-1"),
     ],
 )
-def test_wrong_cluster_is_said(fleet: Fleet, tmp_path: Path, line: str, said: str) -> None:
+def test_error_names_a_cluster_that_does_not_exist(fleet: Fleet, tmp_path: Path, line: str, said: str) -> None:
     key = line.partition(":")[0]
     lines = (INVENTORY / "cluster.aws_cluster.yml").read_text(encoding="utf-8").splitlines()
     source = tmp_path / "cluster.aws_cluster.yml"
@@ -247,9 +225,8 @@ def test_wrong_cluster_is_said(fleet: Fleet, tmp_path: Path, line: str, said: st
         fleet.ansible(
             "ansible-inventory", (source,), "--list", environment={"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
         )
-    assert said in " ".join(str(refused.value).split()) and "Next: run `terraform apply`" in " ".join(
-        str(refused.value).split()
-    )
+    message = " ".join(str(refused.value).split())
+    assert said in message and "Next: run `terraform apply`" in message
 
 
 def test_offline_inventory_refuses_other_json() -> None:
@@ -263,8 +240,8 @@ def test_offline_inventory_refuses_other_json() -> None:
     assert done.returncode == 1 and "terraform output -json" in done.stderr
 
 
-def test_elastic_machines_are_seen_only_when_asked_for(fleet: Fleet) -> None:
-    groups = _groups(fleet.inventory(INVENTORY, ELASTIC_INVENTORY))
+def test_autoscaled_machines_are_listed_only_by_their_own_inventory(fleet: Fleet) -> None:
+    groups = _groups(fleet.inventory(INVENTORY, AUTOSCALED_INVENTORY))
     assert {name: len(hosts) for name, hosts in groups.items()} == {
         "control_plane": 3,
         "k3s_agent": 4,
@@ -275,7 +252,7 @@ def test_elastic_machines_are_seen_only_when_asked_for(fleet: Fleet) -> None:
     }
 
 
-def test_an_apply_undoes_neither_the_autoscaler_nor_site_yml(fleet: Fleet) -> None:
+def test_an_apply_keeps_what_the_autoscaler_and_site_yml_changed(fleet: Fleet) -> None:
     ssm, autoscaling = fleet.moto.client("ssm"), fleet.moto.client("autoscaling")
     secret, digest = "K10secret::server:token", "a" * 64
     ssm.put_parameter(
@@ -291,18 +268,18 @@ def test_an_apply_undoes_neither_the_autoscaler_nor_site_yml(fleet: Fleet) -> No
     )
     assert ssm.get_parameter(Name="/wasmfaas/wasmfaas/groups/worker-wasm/bundle")["Parameter"]["Value"] == digest
     assert secret not in (fleet.directory / "terraform.tfstate").read_text(encoding="utf-8")
-    assert len(_groups(fleet.inventory(ELASTIC_INVENTORY))["worker_wasm"]) == 3
+    assert len(_groups(fleet.inventory(AUTOSCALED_INVENTORY))["worker_wasm"]) == 3
 
     autoscaling.set_desired_capacity(AutoScalingGroupName="wasmfaas-worker-wasm", DesiredCapacity=0)
-    assert "worker_wasm" not in _groups(fleet.inventory(ELASTIC_INVENTORY))
+    assert "worker_wasm" not in _groups(fleet.inventory(AUTOSCALED_INVENTORY))
 
 
-def test_two_hundred_elastic_machines_are_listed_in_seconds(fleet: Fleet, tmp_path: Path) -> None:
+def test_two_hundred_autoscaled_machines_are_listed_in_seconds(fleet: Fleet, tmp_path: Path) -> None:
     with many_machines(fleet.moto, tmp_path) as source:
-        before = _seconds_of_children()
+        before = child_cpu_seconds()
         groups = _groups(fleet.inventory(source))
-        seconds = _seconds_of_children() - before
-    # 5 s is the goal, which bench/terraform_plan.py measures; this notices that it has become something else.
+        seconds = child_cpu_seconds() - before
+    # bench/terraform_plan.py measures the goal of 5 s; this limit only notices large changes.
     assert len(groups["worker_wasm"]) == 200 and seconds <= 10
 
 
@@ -355,7 +332,7 @@ def test_destroy_leaves_nothing_but_protects_snapshots(fleet: Fleet) -> None:
 
 
 def _hosts(inventory: dict[str, t.Any], names: set[str]) -> dict[str, dict[str, t.Any]]:
-    """Those variables of each host. What comes from AWS is marked as no template of ours."""
+    """The variables `names` of each host, without the mark that Ansible puts on text from AWS."""
 
     def plain(value: t.Any) -> t.Any:
         return value["__ansible_unsafe"] if isinstance(value, dict) and set(value) == {"__ansible_unsafe"} else value
@@ -367,7 +344,7 @@ def _hosts(inventory: dict[str, t.Any], names: set[str]) -> dict[str, dict[str, 
 
 
 def _groups(inventory: dict[str, t.Any]) -> dict[str, list[str]]:
-    """The hosts of each of our groups that has any, those of its children too."""
+    """Hosts by group, for the groups in GROUPS that have any; hosts of child groups included."""
 
     def members(group: str) -> set[str]:
         entry = inventory.get(group, {})
@@ -377,8 +354,8 @@ def _groups(inventory: dict[str, t.Any]) -> dict[str, list[str]]:
 
 
 def _desired(fleet: Fleet, source: Path, folder: Path) -> dict[str, dict[str, t.Any]]:
-    """What the roles wasm_shims, registries and k3s make of each host's variables, by their own tasks; none of these
-    looks at a host."""
+    """The variables that the roles wasm_shims, registries and k3s compute for each host. Their tasks for this do not
+    connect to hosts."""
     names = ("aws_cluster", "k3s_desired", "provider_id")
     content = f"{{{{ dict({names!r} | zip([{', '.join(names)}])) | to_json }}}}"
     tasks = [
@@ -398,12 +375,6 @@ def _desired(fleet: Fleet, source: Path, folder: Path) -> dict[str, dict[str, t.
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
 
 
-def _seconds_of_children() -> float:
-    """Of the processor, so that a busy machine does not count."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
 def _default_groups(fleet: Fleet) -> dict[str, t.Any]:
     done = subprocess.run(
         [fleet.terraform.program, f"-chdir={fleet.directory}", "console"],
@@ -418,8 +389,7 @@ def _default_groups(fleet: Fleet) -> dict[str, t.Any]:
 
 
 def _left(fleet: Fleet) -> dict[str, list[str]]:
-    """What is still there, by service, of all that Terraform makes; what every account has from the start is not
-    ours."""
+    """What is left of all that Terraform makes, by service, without what every account has from the start."""
     ec2, elb, client = fleet.moto.client("ec2"), fleet.moto.client("elbv2"), fleet.moto.client
     instances = [
         i
@@ -432,7 +402,7 @@ def _left(fleet: Fleet) -> dict[str, list[str]]:
         "instances": [instance["InstanceId"] for instance in instances],
         "volumes": [volume["VolumeId"] for volume in ec2.describe_volumes()["Volumes"]],
         "addresses": [address["AllocationId"] for address in ec2.describe_addresses()["Addresses"]],
-        # Those of scaling groups' machines are moto's to remove, which it does not.
+        # moto does not remove the interfaces of scaling groups' machines.
         "interfaces": [
             entry["NetworkInterfaceId"]
             for entry in ec2.describe_network_interfaces()["NetworkInterfaces"]

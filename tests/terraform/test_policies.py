@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every policy that a node group can get, also those that the default fleet does not use."""
+"""Every policy that a node group can have, also those that the default fleet does not use."""
 
 from __future__ import annotations
 
@@ -41,25 +41,22 @@ def policies(terraform: Terraform, tmp_path_factory: pytest.TempPathFactory) -> 
     return catalogue(terraform.program, tmp_path_factory.mktemp("policies"), VARIABLES)
 
 
-def test_all_are_narrow_and_have_a_reason(policies: dict[str, dict[str, t.Any]]) -> None:
+def test_all_policies_are_narrow_and_have_a_reason(policies: dict[str, dict[str, t.Any]]) -> None:
     for name, policy in policies.items():
         assert len(policy["reason"]) > 30 and policy["statements"], name
-        check_narrow(
-            name,
-            [
-                {key: value for key, value in statement.items() if value is not None}
-                for statement in policy["statements"]
-            ],
-        )
+        statements = [
+            {key: value for key, value in entry.items() if value is not None} for entry in policy["statements"]
+        ]
+        check_narrow(name, statements)
 
 
-def test_each_permission_of_the_fleet_has_its_policy(policies: dict[str, dict[str, t.Any]]) -> None:
+def test_each_permission_has_a_policy(policies: dict[str, dict[str, t.Any]]) -> None:
     text = (TERRAFORM / "variables.tf").read_text(encoding="utf-8")
     (allowed,) = re.findall(r"permissions must be of (.*)\.\"", text)
     assert {*allowed.split(", "), "session_manager", "join_worker"} == set(policies)
 
 
-def test_the_list_of_actions_without_resource_has_no_other(policies: dict[str, dict[str, t.Any]]) -> None:
+def test_every_action_without_resource_is_used(policies: dict[str, dict[str, t.Any]]) -> None:
     used = {
         action
         for policy in policies.values()
@@ -71,8 +68,8 @@ def test_the_list_of_actions_without_resource_has_no_other(policies: dict[str, d
 
 
 def test_kubelets_may_pull_functions_and_mirrored_images(policies: dict[str, dict[str, t.Any]]) -> None:
-    """What a pull from ECR needs (docs.aws.amazon.com/AmazonECR, repository-policies); that each group has it is a
-    validation in variables.tf."""
+    """These are the actions that a pull from ECR needs (docs.aws.amazon.com/AmazonECR, repository-policies). A
+    validation in variables.tf requires the permission for each group."""
     token, pull, _mirror = policies["registry_pull"]["statements"]
     assert token["Action"] == ["ecr:GetAuthorizationToken"] and token["Resource"] == ["*"]
     assert set(pull["Action"]) == {"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
@@ -82,11 +79,10 @@ def test_kubelets_may_pull_functions_and_mirrored_images(policies: dict[str, dic
     ]
 
 
-def test_what_changes_anything_is_bound_to_the_cluster(policies: dict[str, dict[str, t.Any]]) -> None:
+def test_actions_that_change_something_are_limited_to_the_cluster(policies: dict[str, dict[str, t.Any]]) -> None:
     """By its name in the resource, or by a tag."""
-    reading = re.compile(
-        r"\w+:(Describe|Get|List|BatchGet|BatchCheck)|ssm:UpdateInstanceInformation"
-    )  # what a machine says of itself
+    # With UpdateInstanceInformation a machine reports about itself.
+    reading = re.compile(r"\w+:(Describe|Get|List|BatchGet|BatchCheck)|ssm:UpdateInstanceInformation")
     for name, policy in policies.items():
         for statement in policy["statements"]:
             if all(reading.match(action) or action in WITHOUT_RESOURCE for action in statement["Action"]):
@@ -104,6 +100,6 @@ def test_what_changes_anything_is_bound_to_the_cluster(policies: dict[str, dict[
         {"Action": ["s3:GetObject"], "NotResource": ["arn:aws:s3:::a"], "Resource": ["arn:aws:s3:::a"]},
     ],
 )
-def test_wide_ones_are_found(statement: dict[str, t.Any]) -> None:
+def test_broad_statements_are_found(statement: dict[str, t.Any]) -> None:
     with pytest.raises(AssertionError):
-        check_narrow("wide", [statement])
+        check_narrow("broad", [statement])

@@ -6,7 +6,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { SpinEsbuildPlugin } from "@spinframework/build-tools/plugins/esbuild/index.js";
 import { build } from "esbuild";
 
-// j2w exits with 0 even when it fails: with no old output left behind, a failed build can't pass for a good one.
+// j2w exits with 0 even when it fails. Without an old output, nobody takes a failed build for a good one.
 for (const folder of ["build", "dist"]) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder);

@@ -1,11 +1,10 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A list of files as one `.tar.gz` whose bytes depend on nothing but the files: no times, no owners, no order, no
-version of zlib.
+"""Packs files into a `.tar.gz` whose bytes depend on the files alone, not on times, owners, order or zlib's version.
 
-The gzip layer only stores (RFC 1951, 3.2.4). Two releases of zlib compress the same bytes differently, so that two
-controllers would publish two bundles of the same content; and what a bundle mostly holds, k3s's own binary, is
+The gzip layer only stores (RFC 1951, 3.2.4). Releases of zlib compress the same bytes differently, so two controllers
+would publish two node bundles of the same content. Nothing is lost: most of a bundle is k3s's binary, which is
 compressed already.
 """
 
@@ -25,7 +24,7 @@ from ..errors import PlatformError
 from ..host.files import parse_mode
 
 PLACES = ("usr/local/", "etc/", "opt/", "var/lib/rancher/")
-"""What terraform/modules/node_group/files/join_cluster.py takes."""
+"""Where terraform/modules/node_group/files/join_cluster.py accepts files."""
 
 BLOCK_BYTES = 65535
 """The most that a stored block of deflate holds."""
@@ -38,11 +37,11 @@ class BundledFile:
     """One regular file.
 
     Args:
-        path: on the machine, absolute.
+        path: absolute path on the machine.
         mode: permission bits.
-        content: its bytes, or None where `source`, a file of this machine, has them.
-        sha256: that the source must have; "" for any.
-        secret: whether no output may show the content.
+        content: its bytes, or None if they are in `source`, a file on this machine.
+        sha256: checksum that the source must have; "" for any.
+        secret: whether output must not show the content.
     """
 
     path: str
@@ -54,12 +53,12 @@ class BundledFile:
 
     @property
     def name(self) -> str:
-        """In the archive."""
+        """Its name in the archive."""
         return self.path.lstrip("/")
 
     @contextlib.contextmanager
     def opened(self) -> t.Iterator[tuple[t.BinaryIO, int]]:
-        """Its bytes and how many they are."""
+        """Its content and the size in bytes."""
         if self.content is not None:
             yield io.BytesIO(self.content), len(self.content)
             return
@@ -68,16 +67,18 @@ class BundledFile:
 
 
 def bundled_files(entries: t.Iterable[t.Mapping[str, t.Any]]) -> list[BundledFile]:
-    """Files as the module managed_files takes them, those with `state: absent` left out, sorted by path.
+    """Files in the form of the module managed_files, without those with `state: absent`, sorted by path.
 
     Raises:
-        PlatformError: one has neither content nor source, lies where the machine would refuse it, or is there twice.
+        PlatformError: a file has neither content nor source, is where the machine would refuse it, or is listed twice.
     """
     files = [_file(entry) for entry in entries if entry.get("state") != "absent"]
     paths = [file.path for file in files]
     twice = sorted({path for path in paths if paths.count(path) > 1})
     if twice:
-        raise PlatformError(f"{', '.join(twice)} is in the bundle twice.", next_step="See which two roles place it.")
+        raise PlatformError(
+            f"{', '.join(twice)} is in the node bundle twice.", next_step="See which two roles place it."
+        )
     return sorted(files, key=lambda file: file.name)
 
 
@@ -85,8 +86,8 @@ def _file(entry: t.Mapping[str, t.Any]) -> BundledFile:
     path, content, source = str(entry["path"]), entry.get("content"), str(entry.get("source") or "")
     if not path.startswith("/") or os.path.normpath(path) != path or not path.lstrip("/").startswith(PLACES):
         raise PlatformError(
-            f"{path} has no place in a bundle.",
-            next_step=f"A bundle holds files below {', '.join(f'/{place}' for place in PLACES)} only.",
+            f"{path} cannot be in a node bundle.",
+            next_step=f"A node bundle holds files below {', '.join(f'/{place}' for place in PLACES)} only.",
         )
     if (content is None) == (not source):
         raise PlatformError(f"{path} needs either content or source.", next_step="Give one of them.")
@@ -102,8 +103,7 @@ def _file(entry: t.Mapping[str, t.Any]) -> BundledFile:
 
 
 class StoredGzip:
-    """A writer of gzip (RFC 1952) that stores what it is given, in blocks of one size. `tell` counts what it was
-    given."""
+    """A gzip stream (RFC 1952) that stores its input uncompressed, in blocks of one size. `tell` counts the input."""
 
     def __init__(self, target: t.Callable[[bytes], t.Any]) -> None:
         self._target = target
@@ -134,7 +134,7 @@ class StoredGzip:
 
 
 class _Checked:
-    """A file that is read, and hashed on the way."""
+    """A file that is hashed while it is read."""
 
     def __init__(self, file: t.BinaryIO) -> None:
         self._file = file
@@ -150,7 +150,7 @@ def pack(files: t.Sequence[BundledFile], target: t.Callable[[bytes], t.Any]) -> 
     """Give the archive, block by block, to `target`; returns its sha256 in hexadecimal digits.
 
     Raises:
-        PlatformError: a source can't be read, is encrypted, or is not what its checksum says.
+        PlatformError: a source cannot be read, is encrypted, or has another checksum than `sha256`.
     """
     digest = hashlib.sha256()
 
@@ -174,15 +174,14 @@ def _add(archive: tarfile.TarFile, file: BundledFile) -> None:
             checked = _Checked(content)
             if file.content is None and content.read(len(VAULT)) == VAULT:
                 raise PlatformError(
-                    f"{file.source} is encrypted by Ansible Vault; machines that join by themselves have no way to "
-                    "read it.",
+                    f"{file.source} is encrypted by Ansible Vault, which autoscaled nodes cannot read.",
                     next_step="Decrypt it, or leave it out of the variables of this group.",
                 )
             content.seek(0)
             archive.addfile(member, t.cast("t.Any", checked))
     except OSError as error:
         raise PlatformError(
-            f"{file.source or file.path} can't be read: {error.strerror or error}.",
+            f"{file.source or file.path} cannot be read: {error.strerror or error}.",
             next_step="Correct the path in the variables of the group.",
         ) from error
     found = checked.digest.hexdigest()

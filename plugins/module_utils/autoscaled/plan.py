@@ -1,11 +1,10 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the machines of an elastic group have in common, made of what the inventory says of its hosts; see the module
-node_bundle_plan.
+"""The settings that all machines of an autoscaled group share, from the variables of the inventory; see the module
+k3s_plan.
 
-What one machine alone knows (its name, address, provider id) it adds itself:
-terraform/modules/node_group/files/join_cluster.py.
+Each machine adds its own name, address and provider id: terraform/modules/node_group/files/join_cluster.py.
 """
 
 from __future__ import annotations
@@ -15,27 +14,27 @@ import typing as t
 
 from ..k3s import paths
 from ..k3s.config import config_check, configuration
-from ..k3s.plan import checks
+from ..k3s.plan.configurations import configuration_problems
 from ..k3s.plan.hosts import Host
 from ..problems import Problem, raise_if_any
 
 OF_THE_MACHINE = "(of the machine)"
-"""What the role node_bundle puts in the place of variables that differ from machine to machine."""
+"""The role node_bundle gives this value to variables that differ from machine to machine."""
 
 OWN_ARGUMENTS = ("cloud-provider", "provider-id")
-"""Of the kubelet, which join_cluster.py gives."""
+"""Arguments of the kubelet that join_cluster.py adds."""
 
 OWN_KEYS = ("node-name", "node-ip")
 
 
 @dataclasses.dataclass(frozen=True)
-class ElasticGroup:
-    """A group as Terraform's output `cluster` has it.
+class AutoscaledGroup:
+    """A group in Terraform's output `cluster`.
 
     Args:
         architecture: amd64 or arm64.
-        labels: that its machines give themselves.
-        taints: likewise, with `key`, `value` and `effect`.
+        labels: labels that its machines give themselves.
+        taints: taints that its machines give themselves, with `key`, `value` and `effect`.
     """
 
     architecture: str
@@ -43,31 +42,30 @@ class ElasticGroup:
     taints: t.Sequence[t.Mapping[str, str]] = ()
 
 
-def plan_groups(groups: t.Sequence[tuple[Host, ElasticGroup]]) -> dict[str, t.Any]:
-    """For each group what the roles' templates read of a host, as documented in the module node_bundle_plan.
+def plan_groups(groups: t.Sequence[tuple[Host, AutoscaledGroup]]) -> dict[str, t.Any]:
+    """The variables of a host that the roles' templates read, for each group; see the module k3s_plan.
 
     Args:
-        groups: a host that stands for all machines of the group, with the group.
+        groups: each group with the host that stands for its machines.
 
     Raises:
-        PlatformError: names all that is wrong with the variables of the groups.
+        PlatformError: lists every problem with the variables of the groups.
     """
-    problems = [problem for host, _group in groups for problem in checks.configuration_problems(host)]
+    problems = [problem for host, _group in groups for problem in configuration_problems(host)]
     raise_if_any(problems)
     plans = {host.name: _plan(host, group) for host, group in groups}
     raise_if_any([problem for name, plan in plans.items() for problem in _machine_problems(name, plan)])
     return {"hosts": plans, "messages": [text for host, group in groups for text in _messages(host, group)]}
 
 
-def _plan(host: Host, group: ElasticGroup) -> dict[str, t.Any]:
+def _plan(host: Host, group: AutoscaledGroup) -> dict[str, t.Any]:
     config = configuration.build(host.desired)
     kubelet = [
         argument for argument in config.get("kubelet-arg", []) if argument.partition("=")[0] not in OWN_ARGUMENTS
     ]
     config |= {
         "kubelet-arg": kubelet,
-        # Both lists get the group's own, which Terraform knows, from the machine: what is there too would be there
-        # twice.
+        # The machine adds the labels and taints that Terraform gives the group; here they would be duplicates.
         "node-label": [
             f"{key}={value}" for key, value in sorted(_labels(host, group).items()) if config_check.at_registration(key)
         ],
@@ -83,14 +81,14 @@ def _plan(host: Host, group: ElasticGroup) -> dict[str, t.Any]:
     }
 
 
-def _labels(host: Host, group: ElasticGroup) -> dict[str, str]:
-    """Those that the inventory adds; where both have one, Terraform's counts, by which the autoscaler expects the
-    node."""
+def _labels(host: Host, group: AutoscaledGroup) -> dict[str, str]:
+    """The labels that the inventory adds. A label that Terraform sets too has Terraform's value, which the autoscaler
+    expects."""
     wanted = host.desired.get("labels") or {}
     return {str(key): config_check.label_value(value) for key, value in wanted.items() if key not in group.labels}
 
 
-def _taints(host: Host, group: ElasticGroup) -> list[dict[str, str]]:
+def _taints(host: Host, group: AutoscaledGroup) -> list[dict[str, str]]:
     given = {(str(taint["key"]), str(taint["effect"])) for taint in group.taints}
     return [
         {
@@ -115,13 +113,8 @@ def _machine_problems(name: str, plan: t.Mapping[str, t.Any]) -> list[Problem]:
     ]
 
 
-def _messages(host: Host, group: ElasticGroup) -> list[str]:
+def _messages(host: Host, group: AutoscaledGroup) -> list[str]:
     late = sorted(key for key in _labels(host, group) if not config_check.at_registration(key))
     if not late:
         return []
-    return [
-        (
-            f"{host.name}: a node can't give itself the label {', '.join(late)}; machines that join by themselves are "
-            "without."
-        )
-    ]
+    return [(f"{host.name}: a node cannot give itself the label {', '.join(late)}; autoscaled nodes do not get it.")]

@@ -1,11 +1,10 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Publishes what the machines of an elastic group join with: the bundle in S3, the join token and the bundle's sha256
-in parameters of SSM.
+"""Publishes what the machines of an autoscaled group join with: the node bundle in S3, the join token and the bundle's
+SHA-256 in parameters of SSM.
 
-What reads it is terraform/modules/node_group/files/join_cluster.py; names and kinds are Terraform's
-(modules/artifacts).
+terraform/modules/node_group/files/join_cluster.py reads them; terraform/modules/artifacts makes bucket and parameters.
 """
 
 from __future__ import annotations
@@ -22,21 +21,20 @@ from .archive import BundledFile, bundled_files, pack
 from .aws import Aws
 
 FULL_TOKEN = re.compile(r"K10[0-9a-f]{64}::[^:\s]+:\S+")
-"""k3s's long form, with the hash of the cluster's authority: an agent that has it does not trust another cluster."""
+"""k3s's long form, with the hash of the cluster's authority: an agent with this token trusts no other cluster."""
 
 KERNEL_FILES = "90-kubelet"
-"""As the module kernel_settings calls its two files by default."""
+"""The default name of the two files of the module kernel_settings."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Where things of one group go.
+    """A group, and where its node bundle is published.
 
     Args:
-        name: of the group.
-        bucket: of bundles.
-        bundle_parameter: of the bundle's sha256.
-        token_parameter: of the join token.
+        bucket: bucket of node bundles.
+        bundle_parameter: name of the parameter with the bundle's SHA-256.
+        token_parameter: name of the parameter with the join token.
     """
 
     name: str
@@ -45,22 +43,22 @@ class Group:
     token_parameter: str
 
     def key(self, digest: str) -> str:
-        """Of a bundle in the bucket."""
+        """The key of the bundle with this SHA-256 in the bucket."""
         return f"bundles/{self.name}/{digest}.tar.gz"
 
 
 def publish(
     aws: Aws, group: Group, files: t.Sequence[BundledFile], token: str, *, check_mode: bool
 ) -> dict[str, t.Any]:
-    """Upload the bundle where it is missing, then write the parameters that say otherwise, that of the bundle last: who
-    sees it finds everything there.
+    """Upload the bundle if it is missing, then write the parameters that differ. The bundle's parameter is the last:
+    a machine that reads it finds all the rest.
 
     Returns:
         `changed`, `bundle_changed`, `bundle` (sha256), `previous` (what the parameter said), `uploaded`, `size` in
         bytes, `diff`.
 
     Raises:
-        PlatformError: the token is no full one, a file can't be read, or AWS refuses something.
+        PlatformError: the token is not in its long form, a file cannot be read, or AWS refuses something.
     """
     if not FULL_TOKEN.fullmatch(token):
         raise PlatformError(
@@ -107,7 +105,7 @@ def publish(
 
 
 def stored(aws: Aws, bucket: str, key: str, digest: str) -> bool:
-    """Whether the bucket has the bundle, and S3's own checksum of it says that it is what its name says."""
+    """Whether the bucket has the bundle, with the checksum that is in its name."""
     answer = aws.call(
         "s3:HeadObject",
         f"s3://{bucket}/{key}",
@@ -120,12 +118,12 @@ def stored(aws: Aws, bucket: str, key: str, digest: str) -> bool:
 
 
 def upload(aws: Aws, bucket: str, key: str, files: t.Sequence[BundledFile], digest: str) -> None:
-    """In one piece, so that S3 compares the checksum before it keeps it; nobody sees half of it."""
+    """Upload in one piece: S3 compares the checksum first, and nobody sees half a bundle."""
     with tempfile.TemporaryFile() as file:
         if pack(files, file.write) != digest:
             raise PlatformError(
-                "A file of the bundle was changed while it was read.",
-                next_step="Run it again, once nobody changes the programs.",
+                "A file of the node bundle was changed while it was read.",
+                next_step="Run the playbook again while nobody changes these files.",
             )
         file.seek(0)
         checksum = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": _checksum(digest)}
@@ -141,14 +139,13 @@ def upload(aws: Aws, bucket: str, key: str, files: t.Sequence[BundledFile], dige
 
 
 def parameter(aws: Aws, name: str) -> str:
-    """Its value, "" where there is none."""
+    """The value of a parameter; "" if it does not exist."""
     answer = aws.call("ssm:GetParameter", name, missing=("ParameterNotFound",), Name=name, WithDecryption=True)
     return str(answer["Parameter"]["Value"]) if answer else ""
 
 
 def set_parameter(aws: Aws, name: str, value: str, *, secret: bool = False) -> None:
-    """Write it. A secret stays encrypted by the key that it has: without one named, SSM would take the account's
-    default."""
+    """Write a parameter. A secret keeps its KMS key: if none is named, SSM takes the account's default key."""
     arguments: dict[str, t.Any] = {
         "Name": name,
         "Value": value,

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Replaces the machines of a scaling group, so that they start from the present bundle: EC2's instance refresh.
+"""Replaces the machines of a scaling group, so that they start from the current node bundle: EC2's instance refresh.
 
 https://docs.aws.amazon.com/autoscaling/ec2/userguide/asg-instance-refresh.html
 """
@@ -16,22 +16,22 @@ from .aws import Aws
 RUNNING = ("Pending", "InProgress", "Baking", "Cancelling", "RollbackInProgress")
 
 NEW_FIRST = {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 110}
-"""A new machine before an old one goes, a tenth of the group at a time, at least one: a group of one machine is never
-without."""
+"""New machines start before old ones are terminated, a tenth of the group at a time, at least one: a group of one
+machine is never empty."""
 
 
 def refresh(aws: Aws, name: str, *, warmup: int, check_mode: bool) -> dict[str, t.Any]:
-    """Begin an instance refresh; nothing where the group has no machines.
+    """Begin an instance refresh, unless the group has no machines.
 
     Args:
-        name: of the scaling group.
-        warmup: seconds that a new machine has to join before the next is replaced.
+        name: name of the scaling group.
+        warmup: seconds that a new machine has to join before the next one is replaced.
 
     Returns:
-        `changed`, `instance_refresh` (its id, "" in check mode or where there is nothing to do), `machines`.
+        `changed`, `instance_refresh` (its id; "" in check mode or if the group has no machines), `machines`.
 
     Raises:
-        PlatformError: there is no such group, a refresh of it runs, or AWS refuses something.
+        PlatformError: there is no such group, it is being refreshed, or AWS refuses something.
     """
     groups = aws.call("autoscaling:DescribeAutoScalingGroups", name, AutoScalingGroupNames=[name])["AutoScalingGroups"]
     if not groups:
@@ -53,7 +53,7 @@ def refresh(aws: Aws, name: str, *, warmup: int, check_mode: bool) -> dict[str, 
         return {"changed": False, "instance_refresh": "", "machines": 0}
     begun = ""
     if not check_mode:
-        # The template is the same: without this, machines that match it would be skipped, and those are all.
+        # The launch template is unchanged, so with SkipMatching all machines would be skipped.
         preferences: dict[str, t.Any] = {**NEW_FIRST, "InstanceWarmup": warmup, "SkipMatching": False}
         answer = aws.call(
             "autoscaling:StartInstanceRefresh",

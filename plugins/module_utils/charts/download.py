@@ -1,16 +1,17 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Archives of Helm charts, fetched on the controller for the folder that bundle.yml makes, and found there on the other
-side of an air gap.
+"""Archives of Helm charts: fetched on the controller into an air-gap bundle, and found there on the other side of the
+gap.
 
-Two kinds of places: a repository with index.yaml (helm.sh/docs/topics/chart_repository), and a registry
+They come from a repository with index.yaml (helm.sh/docs/topics/chart_repository) or from a registry
 (helm.sh/docs/topics/registries).
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -29,7 +30,7 @@ from ..registry.store import open_store
 
 ARCHIVE_TYPE = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 INDEX_BYTES = 64 * 1024 * 1024
-"""More than the largest index of a repository that we use (prometheus-community's, 20 MiB)."""
+"""Above the largest index that we use (prometheus-community's, 20 MiB)."""
 PREFIX = "chart-"
 VARIABLE = "platform_chart_overrides"
 
@@ -38,30 +39,53 @@ Source = t.Mapping[str, t.Any]
 machine."""
 
 
-def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    """What the module platform_download does; its documentation says what the parameters and the result mean."""
-    folder = Path(parameters["directory"])
-    wanted = sorted(parameters["charts"].items())
-    files = [custom_resource_definitions.program_of(entry) for entry in parameters["definitions"]]
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        charts = list(pool.map(lambda entry: provide_chart(entry[0], entry[1], folder, check_mode=check_mode), wanted))
-        kinds = list(pool.map(lambda program: provide(program, folder, None, check_mode=check_mode), files))
-    found = {_key(name): {"any": result} for (name, _source), (_fetched, result) in zip(wanted, charts, strict=True)}
-    found |= {
-        program.name: {program.architecture: result} for program, (_fetched, result) in zip(files, kinds, strict=True)
-    }
-    versions = {_key(name): str(source["version"]) for name, source in wanted} | {
-        program.name: program.version for program in files
-    }
-    return {"changed": any(fetched for fetched, _result in [*charts, *kinds]), "programs": found, "versions": versions}
+@dataclasses.dataclass(frozen=True)
+class Collected:
+    """Charts and definitions of kinds in an air-gap bundle.
+
+    Attributes:
+        changed: whether one was fetched.
+        places: path and SHA-256 of each, by name and architecture (always "any"), as binary_download returns binaries.
+        versions: the version of each, by name.
+    """
+
+    changed: bool
+    places: dict[str, dict[str, dict[str, str]]]
+    versions: dict[str, str]
 
 
-def provide_chart(name: str, source: Source, folder: Path, *, check_mode: bool) -> tuple[bool, dict[str, str]]:
-    """Have the archive of a chart in the folder: whether it was fetched, its `path` and `sha256` ("" where a check did
-    not fetch it).
+def collect(
+    sources: t.Mapping[str, Source], definitions: t.Sequence[dict[str, t.Any]], bundle: Path, *, check_mode: bool
+) -> Collected:
+    """Have charts and definitions of kinds in the directory of an air-gap bundle.
+
+    Args:
+        sources: where each chart is from, by its name.
+        definitions: files, each with `url` and `sha256`, or `path`.
 
     Raises:
-        PlatformError: it can't be had.
+        PlatformError: one is not available.
+    """
+    desired = sorted(sources.items())
+    files = [custom_resource_definitions.binary_of(entry) for entry in definitions]
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        charts = list(pool.map(lambda entry: provide_chart(entry[0], entry[1], bundle, check_mode=check_mode), desired))
+        kinds = list(pool.map(lambda file: provide(file, bundle, None, check_mode=check_mode), files))
+    places = {_key(name): {"any": result} for (name, _source), (_fetched, result) in zip(desired, charts, strict=True)}
+    places |= {file.name: {file.architecture: result} for file, (_fetched, result) in zip(files, kinds, strict=True)}
+    versions = {_key(name): str(source["version"]) for name, source in desired}
+    versions |= {file.name: file.version for file in files}
+    return Collected(any(fetched for fetched, _result in [*charts, *kinds]), places, versions)
+
+
+def provide_chart(name: str, source: Source, bundle: Path, *, check_mode: bool) -> tuple[bool, dict[str, str]]:
+    """Have the archive of a chart in an air-gap bundle.
+
+    Returns:
+        Whether it was fetched, and its `path` and `sha256`, which is "" in check mode before the chart was fetched.
+
+    Raises:
+        PlatformError: it is not available.
     """
     if source.get("content"):
         archive = Path(str(source["content"])).expanduser()
@@ -69,14 +93,14 @@ def provide_chart(name: str, source: Source, folder: Path, *, check_mode: bool) 
             return False, {"path": str(archive), "sha256": hashlib.sha256(archive.read_bytes()).hexdigest()}
         except OSError as error:
             raise PlatformError(
-                f"{archive}, the archive of the chart {name}, can't be read: {error.strerror}.",
+                f"{archive}, the archive of the chart {name}, cannot be read: {error.strerror}.",
                 next_step=f"Correct platform_charts.{name}.content.",
             ) from error
     if not source.get("repository") or not source.get("version"):
         raise PlatformError(
             f"The chart {name} has no repository or no version.", next_step=f"Give both in {VARIABLE}.{name}."
         )
-    place = _place(name, source, folder)
+    place = _place(name, source, bundle)
     kept = _kept(place, str(source["repository"]))
     if kept:
         return False, kept
@@ -88,18 +112,18 @@ def provide_chart(name: str, source: Source, folder: Path, *, check_mode: bool) 
         raise unwritable(place, error) from error
 
 
-def chart_from_artifacts(name: str, source: Source, artifacts: Path) -> Path:
-    """The archive of a chart in the folder that bundle.yml made.
+def chart_from_bundle(name: str, source: Source, bundle: Path) -> Path:
+    """The archive of a chart in an air-gap bundle.
 
     Raises:
         PlatformError: it is not there, or is not what was carried over.
     """
-    place = _place(name, source, artifacts)
+    place = _place(name, source, bundle)
     about = _about(place)
     if not place.is_file() or not about:
         raise PlatformError(
-            f"The folder {artifacts} holds no chart {name} {source.get('version')}.",
-            next_step="Make it anew with ansible-playbook wasmfaas.platform.bundle for this inventory.",
+            f"The air-gap bundle {bundle} holds no chart {name} {source.get('version')}.",
+            next_step="Make it anew for this inventory with ansible-playbook wasmfaas.platform.bundle.",
         )
     if hashlib.sha256(place.read_bytes()).hexdigest() != about["sha256"]:
         raise PlatformError(
@@ -113,9 +137,9 @@ def _key(name: str) -> str:
     return f"{PREFIX}{name}"
 
 
-def _place(name: str, source: Source, folder: Path) -> Path:
-    """As other files lie there: NAME/VERSION/ARCHITECTURE/NAME."""
-    return folder / _key(name) / str(source.get("version")) / custom_resource_definitions.ANY_ARCHITECTURE / _key(name)
+def _place(name: str, source: Source, bundle: Path) -> Path:
+    """As for other files: NAME/VERSION/ARCHITECTURE/NAME."""
+    return bundle / _key(name) / str(source.get("version")) / custom_resource_definitions.ANY_ARCHITECTURE / _key(name)
 
 
 def _about(place: Path) -> dict[str, str]:
@@ -127,7 +151,7 @@ def _about(place: Path) -> dict[str, str]:
 
 
 def _kept(place: Path, repository: str) -> dict[str, str] | None:
-    """An archive that is there, whole, and from that repository: what a version holds does not change."""
+    """An archive that is there, complete, and from that repository; the content of a version never changes."""
     about = _about(place)
     if about.get("url") != repository or not place.is_file():
         return None
@@ -163,13 +187,13 @@ def _in_index(chart: str, repository: str, version: str) -> tuple[str, str]:
     address = f"{repository.rstrip('/')}/index.yaml"
     text = fetch_text(address, longest=INDEX_BYTES, mirror_variable=VARIABLE)
     try:
-        # A large index takes a minute by PyYAML's own parser.
+        # PyYAML's own parser needs a minute for a large index.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         entries = yaml.load(text, Loader=loader)["entries"]  # noqa: S506  # both are safe
         versions = {str(entry["version"]): entry for entry in entries.get(chart) or []}
     except (yaml.YAMLError, TypeError, KeyError, AttributeError):
         raise PlatformError(
-            f"{address} is no index of charts.", next_step=f"Correct the repository in {VARIABLE}.{chart}."
+            f"{address} is not an index of charts.", next_step=f"Correct the repository in {VARIABLE}.{chart}."
         ) from None
     entry = versions.get(version) or versions.get(version.removeprefix("v")) or versions.get(f"v{version}")
     if not entry or not entry.get("urls") or not entry.get("digest"):
@@ -183,12 +207,12 @@ def _in_index(chart: str, repository: str, version: str) -> tuple[str, str]:
 
 def _from_registry(name: str, repository: str, version: str) -> bytes:
     path, _slash, chart = repository.removeprefix("oci://").rstrip("/").rpartition("/")
-    # Helm: a tag can't hold the "+" that versions may have.
+    # As Helm does: a tag cannot hold the "+" that versions may have.
     tag = version.replace("+", "_")
     with contextlib.closing(open_store(parse_registry(path))) as store:
         if not isinstance(store, DistributionStore):
             raise PlatformError(
-                f"{repository} is no registry.", next_step=f"Correct the repository in {VARIABLE}.{name}."
+                f"{repository} is not a registry.", next_step=f"Correct the repository in {VARIABLE}.{name}."
             )
         manifest = store.manifest(chart, tag)
         if manifest is None:
@@ -200,6 +224,6 @@ def _from_registry(name: str, repository: str, version: str) -> bytes:
             (layer,) = [layer for layer in json.loads(manifest)["layers"] if layer["mediaType"] == ARCHIVE_TYPE]
         except (ValueError, KeyError, TypeError):
             raise PlatformError(
-                f"{repository}:{tag} is no chart.", next_step=f"Correct the repository in {VARIABLE}.{name}."
+                f"{repository}:{tag} is not a chart.", next_step=f"Correct the repository in {VARIABLE}.{name}."
             ) from None
         return store.blob(chart, str(layer["digest"]))

@@ -24,7 +24,9 @@ from ..host.waiting import wait_for
 from ..kubernetes.applied import APPLIED, Object, is_applied, prepared
 from ..kubernetes.kubectl import ApiProblem, Kubectl, NotFound, Unreachable
 from ..kubernetes.objects import Objects, object_key, result
-from ..kubernetes.workloads import Patience, Trouble, Workloads, backs_off
+from ..kubernetes.pods import backs_off
+from ..kubernetes.rollout import condition
+from ..kubernetes.workloads import NotReady, Patience, Workloads, not_ready
 from .model import STEP_FETCH, Chart, failure, require_running
 
 NAMESPACE = "kube-system"
@@ -64,12 +66,12 @@ class _Wait:
     began: float
     installed: bool = False
     """Whether its Job is done, and its workloads are waited for."""
-    trouble: Trouble | None = None
+    problem: NotReady | None = None
     log: str = ""
 
 
 class Controller:
-    """See `charts_model.Installer`."""
+    """See `model.Installer`."""
 
     missing = "the cluster has no Helm controller (no kind HelmChart)"
 
@@ -106,11 +108,10 @@ class Controller:
     def install(
         self, charts: list[Chart], *, check_mode: bool, namespaces: set[str], before: dict[str, Object] | None
     ) -> dict[str, t.Any]:
-        """See `charts_model.Installer`.
+        """See `model.Installer`.
 
         Raises:
-            PlatformError: the API refuses a chart, or one of them is not ready in its time, or won't be, or no longer
-                is.
+            PlatformError: the API refuses a chart, or one of them is not ready in its time, or cannot become ready.
         """
         objects = Objects(self._kubectl, show=readable, sleep=self._sleep)
         stubs = self.objects(charts)
@@ -144,7 +145,7 @@ class Controller:
         return result(live, after, list(entries.values()), readable)
 
     def uninstall(self, charts: list[Chart], *, check_mode: bool) -> dict[str, t.Any]:
-        """See `charts_model.Installer`.
+        """See `model.Installer`.
 
         Raises:
             PlatformError: one is not gone in its time.
@@ -218,7 +219,7 @@ class Controller:
         jobs, pods = self._jobs()
         for wait in waits:
             job = jobs.get(wait.chart.name)
-            if job is not None and (_condition(job, "Failed") or any(backs_off(pod) for pod in _of_job(job, pods))):
+            if job is not None and (condition(job, "Failed") or any(backs_off(pod) for pod in _of_job(job, pods))):
                 arguments = [
                     "delete",
                     "jobs.batch",
@@ -258,12 +259,12 @@ class Controller:
         if not wait.installed:
             if not self._job_done(wait, job, pods):
                 return False
-            wait.installed, wait.began, wait.trouble = True, self._clock(), None
-        troubles = self._workloads.troubles(wait.chart.name, wait.chart.namespace)
-        wait.trouble = troubles[0] if troubles else None
-        if wait.trouble is not None and wait.trouble.lasting:
-            raise failure(wait.chart, wait.trouble, self._workloads, did="is installed and does not run")
-        return wait.trouble is None
+            wait.installed, wait.began, wait.problem = True, self._clock(), None
+        problems = self._workloads.problems(wait.chart.name, wait.chart.namespace)
+        wait.problem = problems[0] if problems else None
+        if wait.problem is not None and wait.problem.lasting:
+            raise failure(wait.chart, wait.problem, self._workloads, did="is installed and does not run")
+        return wait.problem is None
 
     def _job_done(self, wait: _Wait, job: Object | None, pods: list[Object]) -> bool:
         """Whether the Job for what we applied has succeeded.
@@ -272,33 +273,31 @@ class Controller:
             PlatformError: it fails, or is not even begun for a reason that lasts.
         """
         if job is None or not _is_ours(job, wait.live):
-            wait.trouble = self._no_job(wait) if self._clock() - wait.began > QUIET_SECONDS else wait.trouble
+            wait.problem = self._no_job(wait) if self._clock() - wait.began > QUIET_SECONDS else wait.problem
             return False
         name = job["metadata"]["name"]
-        if _condition(job, "Complete"):
+        if condition(job, "Complete"):
             return True
         ours = _of_job(job, pods)
-        failed = _condition(job, "Failed")
-        troubles = self._workloads.of_pods(ours, restarts=self._patience.job_restarts)
+        failed = condition(job, "Failed")
+        problems = self._workloads.of_pods(ours, restarts=self._patience.job_restarts)
         if not ours and not (job.get("spec") or {}).get("suspend"):
-            troubles = [
-                trouble for trouble in [self._workloads.of_events("Job", name, NAMESPACE)] if trouble is not None
-            ]
-        wait.trouble = troubles[0] if troubles else None
+            said = self._workloads.of_events("Job", name, NAMESPACE)
+            problems = [said] if said is not None else []
+        wait.problem = problems[0] if problems else None
         if failed is not None:
             pod = ours[-1]["metadata"]["name"] if ours else ""
-            text = f"its Job {name} has failed: {failed.get('message') or failed.get('reason')}"
-            raise self._job_failure(
-                wait, Trouble(text, "Correct what its last lines name, and run it again.", namespace=NAMESPACE, pod=pod)
-            )
-        if wait.trouble is not None and wait.trouble.lasting:
-            raise self._job_failure(wait, wait.trouble)
+            step = "Correct what its last lines name, and run it again."
+            what = f"its Job {name} has failed: {failed.get('message') or failed.get('reason')}"
+            raise self._job_failure(wait, not_ready("", what, step, namespace=NAMESPACE, pod=pod))
+        if wait.problem is not None and wait.problem.lasting:
+            raise self._job_failure(wait, wait.problem)
         return False
 
-    def _job_failure(self, wait: _Wait, trouble: Trouble, did: str = "is not installed") -> PlatformError:
-        log = self._workloads.log(trouble)
+    def _job_failure(self, wait: _Wait, problem: NotReady, did: str = "is not installed") -> PlatformError:
+        log = self._workloads.log(problem)
         chart = wait.chart
-        step = trouble.next_step
+        step = problem.problem.next_step
         if INTERVENTION in log:
             records = f"secret -l owner=helm,name={chart.name},status=failed"
             step = (
@@ -316,9 +315,10 @@ class Controller:
             )
         elif FETCH.search(log):
             step = STEP_FETCH
-        return failure(chart, dataclasses.replace(trouble, next_step=step), self._workloads, did=did, log=log)
+        problem = dataclasses.replace(problem, problem=dataclasses.replace(problem.problem, next_step=step))
+        return failure(chart, problem, self._workloads, did=did, log=log)
 
-    def _no_job(self, wait: _Wait) -> Trouble:
+    def _no_job(self, wait: _Wait) -> NotReady:
         name = wait.chart.name
         step = (
             "See whether k3s' Helm controller runs: journalctl -u k3s on the servers, and k3s kubectl -n kube-system "
@@ -327,29 +327,29 @@ class Controller:
         try:
             live = self._kubectl.get(f"/apis/helm.cattle.io/v1/namespaces/{NAMESPACE}/helmcharts/{name}")
         except NotFound:
-            return Trouble("somebody has deleted its HelmChart meanwhile", "Run it again.", lasting=True)
-        failed = _condition(live, "Failed")
+            return not_ready("", "somebody has deleted its HelmChart meanwhile", "Run it again.", lasting=True)
+        failed = condition(live, "Failed")
         said = f": {failed.get('message') or failed.get('reason')}" if failed else ""
-        return Trouble(f"the Helm controller has made no Job for it{said}", step, namespace=NAMESPACE)
+        return not_ready("", f"the Helm controller has made no Job for it{said}", step, namespace=NAMESPACE)
 
     def _late(self, wait: _Wait) -> PlatformError:
         after = f"after {wait.chart.timeout} s"
-        trouble = wait.trouble or Trouble(
-            "nothing says why", "Run it again, with a longer platform_timeout.", namespace=wait.chart.namespace
+        problem = wait.problem or not_ready(
+            "", "nothing says why", "Run it again, with a longer platform_timeout.", namespace=wait.chart.namespace
         )
         if wait.installed:
-            return failure(wait.chart, trouble, self._workloads, did=f"is installed and does not run {after}")
-        return self._job_failure(wait, trouble, f"is not installed {after}")
+            return failure(wait.chart, problem, self._workloads, did=f"is installed and does not run {after}")
+        return self._job_failure(wait, problem, f"is not installed {after}")
 
     def _not_uninstalled(self, chart: Chart, problem: ApiProblem) -> PlatformError:
         _jobs, pods = self._jobs()
         ours = [pod for pod in pods if pod["metadata"]["labels"].get(CHART_LABEL) == chart.name]
-        troubles = self._workloads.of_pods(ours, restarts=1)
-        if not troubles:
+        problems = self._workloads.of_pods(ours, restarts=1)
+        if not problems:
             return PlatformError(
                 f"The chart {chart.name} is not uninstalled: {problem.cause}", next_step=problem.next_step
             )
-        return failure(chart, troubles[0], self._workloads, did="is not uninstalled")
+        return failure(chart, problems[0], self._workloads, did="is not uninstalled")
 
     def _note(self, wait: _Wait) -> None:
         path = f"/apis/helm.cattle.io/v1/namespaces/{NAMESPACE}/helmcharts/{wait.chart.name}"
@@ -395,11 +395,3 @@ def _of_job(job: Object, pods: list[Object]) -> list[Object]:
     return [
         pod for pod in pods if any(owner.get("uid") == uid for owner in pod["metadata"].get("ownerReferences") or [])
     ]
-
-
-def _condition(entry: Object, kind: str) -> Object | None:
-    conditions: list[Object] = (entry.get("status") or {}).get("conditions") or []
-    return next(
-        (condition for condition in conditions if condition.get("type") == kind and condition.get("status") == "True"),
-        None,
-    )

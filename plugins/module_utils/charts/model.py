@@ -14,7 +14,7 @@ import typing as t
 from ..errors import PlatformError
 from ..host.waiting import wait_for
 from ..kubernetes.kubectl import Unreachable
-from ..kubernetes.workloads import Trouble, Workloads
+from ..kubernetes.workloads import NotReady, Workloads, not_ready
 
 STEP_FETCH = (
     "Check platform_charts (replaced by platform_chart_overrides), and that the cluster reaches that address; a "
@@ -62,7 +62,7 @@ class Installer(t.Protocol):
     """A way to install charts."""
 
     missing: str
-    """Why it can't be used, as part of a sentence."""
+    """Why it cannot be used, as part of a sentence."""
 
     def available(self) -> bool:
         """Whether the cluster has what it needs."""
@@ -76,27 +76,26 @@ class Installer(t.Protocol):
     def install(
         self, charts: list[Chart], *, check_mode: bool, namespaces: set[str], before: dict[str, dict[str, t.Any]] | None
     ) -> dict[str, t.Any]:
-        """Have the charts, all at once, wait for them, and see that those which were there before still run.
+        """Install the charts, all at once, wait for them, and check that those which were there before still run.
 
         `namespaces`: those that exist for other reasons; `before`: what is known of `objects`.
         """
 
     def uninstall(self, charts: list[Chart], *, check_mode: bool) -> dict[str, t.Any]:
-        """Take the charts away, one after the other."""
+        """Uninstall the charts, one after the other."""
 
 
 def failure(
-    chart: Chart, trouble: Trouble, workloads: Workloads, *, did: str = "is not installed", log: str = ""
+    chart: Chart, found: NotReady, workloads: Workloads, *, did: str = "is not installed", log: str = ""
 ) -> PlatformError:
     """The error for a chart that does not get ready: its reason, and the last lines of the pod that has it."""
-    lines = log or workloads.log(trouble)
-    text = trouble.text if trouble.text.endswith((".", "!", "?")) else f"{trouble.text}."
-    cause = f"The chart {chart.name} in the namespace {chart.namespace} {did}: {text}"
+    lines = log or workloads.log(found)
+    cause = f"The chart {chart.name} in the namespace {chart.namespace} {did}: {found.problem.statement}"
     shown = f"{cause} Its last lines:\n{lines}\n" if lines else cause
     return PlatformError(
         shown,
-        next_step=trouble.next_step,
-        facts={"chart": chart.name, "namespace": chart.namespace, "pod": trouble.pod, "pod_log": lines},
+        next_step=found.problem.next_step,
+        facts={"chart": chart.name, "namespace": chart.namespace, "pod": found.pod, "pod_log": lines},
     )
 
 
@@ -107,7 +106,7 @@ def require_running(
     clock: t.Callable[[], float] = time.monotonic,
     sleep: t.Callable[[float], None] = time.sleep,
 ) -> None:
-    """See that charts which a run before has installed still run, by one look where they do.
+    """Check that charts which an earlier run installed still run, by one look where they do.
 
     Pods that wait for their next try get it at once, since their cause may be gone; after that they have as long as
     pods take to come back, and not as long as an installation.
@@ -119,16 +118,16 @@ def require_running(
     broken = [chart for chart in charts if (chart.name, chart.namespace) in unready]
     for chart in broken:
         workloads.try_again(chart.name, chart.namespace)
-    troubles: dict[str, Trouble] = {}
+    problems: dict[str, NotReady] = {}
 
     def run() -> bool:
         try:
             for chart in list(broken):
-                found = workloads.troubles(chart.name, chart.namespace, restarts=workloads.patience.running_restarts)
+                found = workloads.problems(chart.name, chart.namespace, restarts=workloads.patience.running_restarts)
                 if not found:
                     broken.remove(chart)
                     continue
-                troubles[chart.name] = found[0]
+                problems[chart.name] = found[0]
                 if found[0].lasting:
                     raise failure(chart, found[0], workloads, did="was installed before and does not run")
         except Unreachable:
@@ -137,9 +136,9 @@ def require_running(
 
     seconds = workloads.patience.running_seconds
     if broken and not wait_for(run, seconds=seconds, clock=clock, sleep=sleep):
-        trouble = troubles.get(broken[0].name) or Trouble(
-            "the API does not say why", "Run it again.", namespace=broken[0].namespace
+        problem = problems.get(broken[0].name) or not_ready(
+            "", "the API does not say why", "Run it again.", namespace=broken[0].namespace
         )
         raise failure(
-            broken[0], trouble, workloads, did=f"was installed before and does not run, also after {seconds:g} s"
+            broken[0], problem, workloads, did=f"was installed before and does not run, also after {seconds:g} s"
         )

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The folder that carries an installation over an air gap: programs as download/binaries.py lays them out, what they
-are, and which images are needed.
+"""The air-gap bundle: a directory with the binaries (download/binaries.py), charts and definitions of an installation
+without internet, and lists of its files and of the container images.
 
 Runs on the controller only.
 """
@@ -15,82 +15,116 @@ import shutil
 import typing as t
 from pathlib import Path
 
+from ..charts import download as charts_download
 from ..errors import PlatformError
 from ..host import whole_file
-from ..k3s.recovery.snapshot import sha256
+from ..host.digests import sha256
+from . import images
 
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
 IMAGES = "images.txt"
 
-Programs = t.Mapping[str, t.Mapping[str, t.Mapping[str, str]]]
-"""As artifact_download returns them: {name: {architecture: {path, sha256}}}."""
+Places = t.Mapping[str, t.Mapping[str, t.Mapping[str, str]]]
+"""As binary_download returns binaries: {name: {architecture: {path, sha256}}}."""
 
 
-def collect(
-    directory: str,
-    programs: Programs,
+def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
+    """What the module air_gap_bundle does; its documentation says what the parameters and the result mean."""
+    directory = Path(parameters["directory"])
+    chosen = parameters["sources"]
+    collected = charts_download.collect(chosen, parameters["definitions"], directory, check_mode=check_mode)
+    listed = images.list_images(
+        parameters["charts"],
+        chosen,
+        directory,
+        registries=parameters["image_registries"],
+        kubernetes_version=parameters["kubernetes_version"],
+        helm=parameters["helm"],
+        check_mode=check_mode,
+    )
+    names = [*parameters["images"], *_lines(parameters["images_file"]), *(name for _source, name in listed.images)]
+    completed = complete(
+        directory,
+        {**parameters["binaries"], **collected.places},
+        {**parameters["versions"], **collected.versions},
+        names,
+        check_mode=check_mode,
+    )
+    return {
+        **completed,
+        "changed": collected.changed or listed.changed or completed["changed"],
+        "rendered": listed.rendered,
+        "platform_images": [{"source": source, "name": name} for source, name in listed.images],
+        "without_mirror": sorted({source.partition("/")[0] for source, name in listed.images if source == name}),
+    }
+
+
+def complete(
+    directory: Path,
+    places: Places,
     versions: t.Mapping[str, str],
-    images: t.Sequence[str],
+    names: t.Iterable[str],
     *,
     check_mode: bool = False,
 ) -> dict[str, t.Any]:
-    """Complete a folder that artifact_download has filled; the module's result.
-
-    Programs that are files of this machine are copied in. Then `SHA256SUMS` (for `sha256sum -c`), `images.txt` and
-    `manifest.json` are written, where they would say something else.
+    """Copy in the files that are elsewhere on this machine, and write `SHA256SUMS` (for `sha256sum -c`), `images.txt`
+    and `manifest.json` where they differ.
 
     Args:
-        versions: of each program, by name.
+        versions: of each file, by its name in `places`.
+        names: of container images; one may be there twice.
+
+    Returns:
+        `changed`, `files`, `images` and `size` of the module's result.
 
     Raises:
         PlatformError: a file cannot be copied or written, or was changed since it was downloaded.
     """
-    root = Path(directory)
     files: list[dict[str, t.Any]] = []
     changed = False
     try:
-        for name, architectures in sorted(programs.items()):
-            for architecture, program in sorted(architectures.items()):
-                place = root / name / versions[name] / architecture / name
-                changed |= bring(Path(program["path"]), place, program["sha256"], check_mode=check_mode)
-                size = place.stat().st_size if place.exists() else 0
+        for name, architectures in sorted(places.items()):
+            for architecture, found in sorted(architectures.items()):
+                place = directory / name / versions[name] / architecture / name
+                changed |= bring(Path(found["path"]), place, found["sha256"], check_mode=check_mode)
                 files.append(
                     {
-                        "path": str(place.relative_to(root)),
+                        "path": str(place.relative_to(directory)),
                         "name": name,
                         "version": versions[name],
                         "architecture": architecture,
-                        "size": size,
-                        "sha256": program["sha256"],
+                        "size": place.stat().st_size if place.exists() else 0,
+                        "sha256": found["sha256"],
                     }
                 )
-        manifest = {"format": 1, "files": files, "images": sorted(set(images))}
+        images_needed = sorted(set(names))
+        manifest = {"format": 1, "files": files, "images": images_needed}
         contents = {
             CHECKSUMS: "".join(f"{file['sha256']}  {file['path']}\n" for file in files),
-            IMAGES: "".join(f"{image}\n" for image in sorted(set(images))),
-            MANIFEST: json.dumps(manifest, indent=2, sort_keys=True) + "\n",  # last: it says that all is there
+            IMAGES: "".join(f"{image}\n" for image in images_needed),
+            MANIFEST: json.dumps(manifest, indent=2, sort_keys=True) + "\n",  # last: now the bundle is complete
         }
         for file_name, content in contents.items():
-            changed |= write(root / file_name, content, check_mode=check_mode)
+            changed |= whole_file.update(str(directory / file_name), content, check_mode=check_mode)
     except OSError as error:
         raise PlatformError(
             f"{error.filename or directory} cannot be written: {error.strerror}.",
-            next_step="Free space there, or name another folder.",
+            next_step="Free space there, or name another directory.",
         ) from error
     return {
         "changed": changed,
         "files": files,
-        "images": manifest["images"],
+        "images": images_needed,
         "size": sum(file["size"] for file in files),
     }
 
 
 def bring(source: Path, place: Path, digest: str, *, check_mode: bool) -> bool:
-    """Have a program in the folder; gives whether it had to be copied.
+    """Have a file in the bundle; gives whether it had to be copied.
 
     Raises:
-        PlatformError: it is not what it was when it was looked at.
+        PlatformError: it is not what it was when its checksum was made.
     """
     about = place.with_name(f"{place.name}.json")
     if place.is_file() and about.is_file() and sha256(str(place)) == digest:
@@ -100,40 +134,25 @@ def bring(source: Path, place: Path, digest: str, *, check_mode: bool) -> bool:
     if source == place:
         raise PlatformError(
             f"{place} is not what was downloaded.",
-            next_step="Delete it and run ansible-playbook wasmfaas.platform.bundle again; nobody else may write there.",
+            next_step="Delete it and run ansible-playbook wasmfaas.platform.bundle again; let nobody else write there.",
         )
     place.parent.mkdir(parents=True, exist_ok=True)
     partial = place.with_name(f"{place.name}.partial")
     shutil.copyfile(source, partial)
     if sha256(str(partial)) != digest:
         partial.unlink()
-        raise PlatformError(
-            f"{source} was changed while it was copied.",
-            next_step="Run ansible-playbook wasmfaas.platform.bundle again.",
-        )
+        cause = f"{source} was changed while it was copied."
+        raise PlatformError(cause, next_step="Run ansible-playbook wasmfaas.platform.bundle again.")
     partial.chmod(0o755)
     os.replace(partial, place)
-    write(about, json.dumps({"url": "", "source_sha256": digest, "sha256": digest}, indent=2) + "\n", check_mode=False)
+    origin = {"url": "", "source_sha256": digest, "sha256": digest}
+    whole_file.update(str(about), json.dumps(origin, indent=2) + "\n", check_mode=False)
     return True
 
 
-def write(path: Path, content: str, *, check_mode: bool) -> bool:
-    if path.is_file() and path.read_text(encoding="utf-8") == content:
-        return False
-    if not check_mode:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole_file.write(path, content, mode=None)
-    return True
-
-
-def run(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    """What the module k3s_bundle does; its documentation says what the parameters and the result mean."""
-    images = list(params["images"])
-    lists = params["images_file"]
-    if lists and Path(lists).is_file():
-        images += [
-            line.strip()
-            for line in Path(lists).read_text(encoding="utf-8").splitlines()
-            if line.strip() and not line.startswith("#")
-        ]
-    return collect(params["directory"], params["programs"], params["versions"], images, check_mode=check_mode)
+def _lines(path: str | None) -> list[str]:
+    """The names in a file, one a line; a file that does not exist has none."""
+    if not path or not Path(path).is_file():
+        return []
+    lines = (line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps programs for hosts in a folder: NAME/VERSION/ARCHITECTURE/NAME, with what is known of each beside it in a file
-ending in `.json`.
+"""Keeps binaries for hosts in a directory: NAME/VERSION/ARCHITECTURE/NAME, with origin and checksum beside them in a
+file that ends in `.json`.
 
-The folder is this machine's cache, and just so what bundle.yml carries over an air gap: there, nothing is fetched, and
-all is verified.
+The directory is either this machine's cache or an air-gap bundle, which has the same layout. From a bundle everything
+is verified and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 """Go's name of an architecture to uname's, both of which releases are named by."""
 
 SUFFIXES = {"amd64": "", "arm64": "-arm64"}
-"""k3s names the program of amd64 without an architecture (k3s-io/k3s, releases)."""
+"""k3s names the binary of amd64 without an architecture (k3s-io/k3s, releases)."""
 
 ARCHIVES = (".tar.gz", ".tgz")
 
 
 @dataclasses.dataclass(frozen=True)
-class Program:
-    """One program for one architecture.
+class Binary:
+    """One binary for one architecture.
 
     Args:
-        sha256: of what `url` answers, archive or program; "" where the list at `checksums_url` tells it.
-        path: file on this machine, program or archive, instead of `url`.
-        variable: what the user sets to name another place, for messages.
+        sha256: of what `url` answers, archive or binary; "" where the list at `checksums_url` tells it.
+        path: file on this machine, binary or archive, instead of `url`.
+        variable: the variable by which users name another place, for messages.
     """
 
     name: str
@@ -61,45 +61,45 @@ class Program:
         """Name of the file that the URL ends in."""
         return unquote(urlsplit(self.url).path.rpartition("/")[2])
 
-    def place(self, folder: Path) -> Path:
-        return folder / self.name / self.version / self.architecture / self.name
+    def place(self, directory: Path) -> Path:
+        return directory / self.name / self.version / self.architecture / self.name
 
 
 def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
-    """What the module artifact_download does; `parameters` are its options."""
-    artifacts = Path(parameters["artifacts_directory"]) if parameters["artifacts_directory"] else None
+    """What the module binary_download does; `parameters` are its options."""
+    bundle = Path(parameters["bundle_directory"]) if parameters["bundle_directory"] else None
     cache = (
         Path(parameters["cache_directory"]) if parameters["cache_directory"] else cache_directory(None) / "artifacts"
     )
-    wanted = [program for entry in parameters["programs"] for program in expand(entry, parameters["architectures"])]
-    if artifacts is not None and not artifacts.is_dir():
+    desired = [binary for entry in parameters["binaries"] for binary in expand(entry, parameters["architectures"])]
+    if bundle is not None and not bundle.is_dir():
         raise PlatformError(
-            f"There is no folder {artifacts}, from which all programs are to come.",
-            next_step="make it with ansible-playbook wasmfaas.platform.bundle, or correct its path.",
+            f"There is no directory {bundle}, the air-gap bundle that all binaries come from.",
+            next_step="Make it with ansible-playbook wasmfaas.platform.bundle, or correct its path.",
         )
     changed = False
     found: dict[str, dict[str, dict[str, str]]] = {}
     with ThreadPoolExecutor(max_workers=4) as pool:
-        for program, (fetched, result) in zip(
-            wanted, pool.map(lambda one: provide(one, cache, artifacts, check_mode=check_mode), wanted), strict=True
+        for binary, (fetched, result) in zip(
+            desired, pool.map(lambda one: provide(one, cache, bundle, check_mode=check_mode), desired), strict=True
         ):
             changed |= fetched
-            found.setdefault(program.name, {})[program.architecture] = result
-    return {"changed": changed, "programs": found}
+            found.setdefault(binary.name, {})[binary.architecture] = result
+    return {"changed": changed, "binaries": found}
 
 
-def expand(entry: dict[str, t.Any], architectures: t.Iterable[str]) -> list[Program]:
-    """A program of the module's option, for each architecture, with the placeholders of its URLs filled in.
+def expand(entry: dict[str, t.Any], architectures: t.Iterable[str]) -> list[Binary]:
+    """An entry of the module's option for each architecture, with the placeholders of its URLs filled in.
 
     Raises:
-        PlatformError: an architecture is not known, or a placeholder.
+        PlatformError: an architecture or a placeholder is not known.
     """
-    programs = []
+    binaries = []
     for architecture in dict.fromkeys(architectures):
         if architecture not in MACHINES:
             raise PlatformError(
-                f"{entry['name']} is not to be had for {architecture}.",
-                next_step=f"use machines with {' or '.join(MACHINES)}.",
+                f"{entry['name']} is not available for {architecture}.",
+                next_step=f"Use hosts with {' or '.join(MACHINES)}.",
             )
         values = {
             "version": quote(entry["version"], safe=""),
@@ -112,10 +112,10 @@ def expand(entry: dict[str, t.Any], architectures: t.Iterable[str]) -> list[Prog
         except (KeyError, IndexError, ValueError) as error:
             raise PlatformError(
                 f"The URL {entry['url']!r} of {entry['name']} holds an unknown placeholder ({error}).",
-                next_step=f"use {', '.join(f'{{{name}}}' for name in values)}.",
+                next_step=f"Use {', '.join(f'{{{name}}}' for name in values)}.",
             ) from error
-        programs.append(
-            Program(
+        binaries.append(
+            Binary(
                 name=entry["name"],
                 version=entry["version"],
                 architecture=architecture,
@@ -126,67 +126,70 @@ def expand(entry: dict[str, t.Any], architectures: t.Iterable[str]) -> list[Prog
                 variable=str(entry.get("variable") or f"the url of {entry['name']}"),
             )
         )
-    return programs
+    return binaries
 
 
-def provide(program: Program, cache: Path, artifacts: Path | None, *, check_mode: bool) -> tuple[bool, dict[str, str]]:
-    """Have a program on this machine: whether something was fetched, and its `path` and `sha256` (of the program, not
-    of its archive).
+def provide(binary: Binary, cache: Path, bundle: Path | None, *, check_mode: bool) -> tuple[bool, dict[str, str]]:
+    """Have a binary on this machine: whether something was fetched, and its `path` and `sha256` (of the binary, not of
+    its archive).
 
-    In check mode nothing is fetched, and what is not there yet has the SHA-256 "" unless it is known.
+    In check mode nothing is fetched, and a binary that is not there yet has the SHA-256 "" unless it is known.
+
+    Args:
+        cache: where binaries are kept.
+        bundle: an air-gap bundle, from which everything comes; None: nothing does.
 
     Raises:
-        PlatformError: it can't be had, or is not what its checksum says.
+        PlatformError: it is not available, or is not what its checksum says.
     """
     try:
-        if (
-            artifacts is not None
-        ):  # first: on the other side of an air gap there are none of the files that the inventory names
-            return False, _from_artifacts(program, artifacts)
-        if program.path:
-            return _from_file(program, cache, check_mode=check_mode)
-        place = program.place(cache)
-        kept = _kept(program, place, cache)
+        # First: on the other side of an air gap, the files that the inventory names do not exist.
+        if bundle is not None:
+            return False, _from_bundle(binary, bundle)
+        if binary.path:
+            return _from_file(binary, cache, check_mode=check_mode)
+        place = binary.place(cache)
+        kept = _kept(binary, place, cache)
         if kept:
             return False, kept
         if check_mode:
-            return True, {"path": str(place), "sha256": "" if program.asset.endswith(ARCHIVES) else program.sha256}
+            return True, {"path": str(place), "sha256": "" if binary.asset.endswith(ARCHIVES) else binary.sha256}
         with _locked(place):
             # Another run may have fetched it while this one waited.
-            return (False, kept) if (kept := _kept(program, place, cache)) else (True, _fetch(program, place))
+            return (False, kept) if (kept := _kept(binary, place, cache)) else (True, _fetch(binary, place))
     except OSError as error:
-        raise unwritable(program.place(cache), error) from error
+        raise unwritable(binary.place(cache), error) from error
 
 
-def _fetch(program: Program, place: Path) -> dict[str, str]:
-    if not program.url:
+def _fetch(binary: Binary, place: Path) -> dict[str, str]:
+    if not binary.url:
         raise PlatformError(
-            f"{program.name} for {program.architecture} has neither a URL nor a file.", next_step="give one of them."
+            f"{binary.name} for {binary.architecture} has neither a URL nor a file.", next_step="Give one of them."
         )
-    expected = program.sha256
-    if not expected and program.checksums_url:
-        expected = fetch_checksum(program.checksums_url, program.asset, mirror_variable=program.variable)
+    expected = binary.sha256
+    if not expected and binary.checksums_url:
+        expected = fetch_checksum(binary.checksums_url, binary.asset, mirror_variable=binary.variable)
     if not expected:
         raise PlatformError(
-            f"No checksum of {program.name} {program.version} for {program.architecture} is known.",
-            next_step=f"give its sha256 in `checksums`, beside {program.variable}.",
+            f"No checksum of {binary.name} {binary.version} for {binary.architecture} is known.",
+            next_step=f"Give its sha256 in `checksums`, beside {binary.variable}.",
         )
     downloaded = place.with_name(f"{place.name}.download")
     try:
-        fetch_file(program.url, downloaded, expected, mirror_variable=program.variable)
-        return _keep(program, downloaded, place, {"url": program.url, "source_sha256": expected})
+        fetch_file(binary.url, downloaded, expected, mirror_variable=binary.variable)
+        return _keep(binary, downloaded, place, {"url": binary.url, "source_sha256": expected})
     finally:
         downloaded.unlink(missing_ok=True)
 
 
-def _keep(program: Program, source: Path, place: Path, origin: dict[str, str]) -> dict[str, str]:
-    """Put a program, out of its archive if it is in one, to its place; what is known of it is written last, so that
-    half of it counts for nothing."""
+def _keep(binary: Binary, source: Path, place: Path, origin: dict[str, str]) -> dict[str, str]:
+    """Put a binary in its place, out of its archive if it is in one. Its description is written last: without it the
+    binary counts as missing."""
     place.parent.mkdir(parents=True, exist_ok=True)
     partial = place.with_name(f"{place.name}.partial")
     try:
-        if (program.asset or source.name).endswith(ARCHIVES) or source.name.endswith(ARCHIVES):
-            _extract(source, program.name, partial)
+        if (binary.asset or source.name).endswith(ARCHIVES) or source.name.endswith(ARCHIVES):
+            _extract(source, binary.name, partial)
         else:
             shutil.copyfile(source, partial)
         partial.chmod(0o755)
@@ -211,7 +214,7 @@ def _extract(archive: Path, name: str, target: Path) -> None:
             if len(chosen) != 1:
                 raise PlatformError(
                     f"The archive of {name} holds {len(files)} files, and none, or several, of that name.",
-                    next_step="see that the URL and the version belong together.",
+                    next_step="See that the URL and the version belong together.",
                 )
             content = opened.extractfile(chosen[0])
             if content is None:
@@ -221,68 +224,68 @@ def _extract(archive: Path, name: str, target: Path) -> None:
     except tarfile.TarError as error:
         raise PlatformError(
             f"What should be the archive of {name} is none ({error}).",
-            next_step="see what its URL gives, and where its checksum is from.",
+            next_step="See what its URL gives, and where its checksum is from.",
         ) from error
 
 
-def _kept(program: Program, place: Path, folder: Path) -> dict[str, str] | None:
-    """A program that is there, whole, and from what its checksum says."""
+def _kept(binary: Binary, place: Path, directory: Path) -> dict[str, str] | None:
+    """A binary that is there, whole, and from the archive or file of that checksum."""
     about = _about(place)
-    if about is None or (program.sha256 and about.get("source_sha256") != program.sha256):
+    if about is None or (binary.sha256 and about.get("source_sha256") != binary.sha256):
         return None
     try:
-        digest = Digests(str(folder / "digests.json")).of(str(place))
+        digest = Digests(str(directory / "digests.json")).of(str(place))
     except OSError:
         return None
     return {"path": str(place), "sha256": digest} if digest == about.get("sha256") else None
 
 
-def _from_artifacts(program: Program, artifacts: Path) -> dict[str, str]:
-    place = program.place(artifacts)
+def _from_bundle(binary: Binary, bundle: Path) -> dict[str, str]:
+    place = binary.place(bundle)
     about = _about(place)
     if about is None or not place.is_file():
         raise PlatformError(
-            f"The folder {artifacts} holds no {program.name} {program.version} for {program.architecture}.",
-            next_step="make it anew with ansible-playbook wasmfaas.platform.bundle for this inventory.",
+            f"The air-gap bundle {bundle} holds no {binary.name} {binary.version} for {binary.architecture}.",
+            next_step="Make it anew for this inventory with ansible-playbook wasmfaas.platform.bundle.",
         )
     digest = _sha256(place)
-    # As in _from_file: the checksum of an archive says nothing of a program that bundle.yml was given without one.
-    given = program.asset.endswith(ARCHIVES) and about.get("source_sha256") == about["sha256"]
-    expected = "" if given else program.sha256
+    # As in _from_file: the checksum of an archive says nothing about a binary that was given without its archive.
+    given = binary.asset.endswith(ARCHIVES) and about.get("source_sha256") == about["sha256"]
+    expected = "" if given else binary.sha256
     if digest != about["sha256"] or (expected and about.get("source_sha256") != expected):
         raise PlatformError(
             f"{place} is not what it should be: its SHA-256 is {digest}, from {about.get('source_sha256')}; expected "
             f"{about['sha256']}, "
             f"from {expected or about.get('source_sha256')}.",
-            next_step="carry it over again, or make it anew with ansible-playbook wasmfaas.platform.bundle.",
+            next_step="Carry it over again, or make it anew with ansible-playbook wasmfaas.platform.bundle.",
         )
     return {"path": str(place), "sha256": digest}
 
 
-def _from_file(program: Program, cache: Path, *, check_mode: bool) -> tuple[bool, dict[str, str]]:
-    source = Path(program.path).expanduser()
+def _from_file(binary: Binary, cache: Path, *, check_mode: bool) -> tuple[bool, dict[str, str]]:
+    source = Path(binary.path).expanduser()
     if not source.is_file():
         raise PlatformError(
-            f"There is no file {source}, which is to be {program.name} for {program.architecture}.",
-            next_step="correct its path.",
+            f"There is no file {source}, given as {binary.name} for {binary.architecture}.",
+            next_step="Correct its path.",
         )
     digest = _sha256(source)
     archive = source.name.endswith(ARCHIVES)
-    # The checksum of an archive says nothing of a program that somebody took out of it.
-    if program.sha256 and digest != program.sha256 and archive == program.asset.endswith(ARCHIVES):
+    # The checksum of an archive says nothing about a binary that somebody took out of it.
+    if binary.sha256 and digest != binary.sha256 and archive == binary.asset.endswith(ARCHIVES):
         raise PlatformError(
-            f"{source} has the SHA-256 {digest}, and {program.sha256} is expected.",
-            next_step="use the file of that version, or correct the checksum.",
+            f"{source} has the SHA-256 {digest}, and {binary.sha256} is expected.",
+            next_step="Use the file of that version, or correct the checksum.",
         )
     if not archive:
         return False, {"path": str(source), "sha256": digest}
-    place = cache / "files" / digest[:16] / program.name
+    place = cache / "files" / digest[:16] / binary.name
     about = _about(place)
     if about and place.is_file() and about.get("source_sha256") == digest:
         return False, {"path": str(place), "sha256": about["sha256"]}
     if check_mode:
         return True, {"path": str(place), "sha256": ""}
-    return True, _keep(program, source, place, {"url": "", "source_sha256": digest})
+    return True, _keep(binary, source, place, {"url": "", "source_sha256": digest})
 
 
 def _about(place: Path) -> dict[str, str] | None:
@@ -300,7 +303,7 @@ def _sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def _locked(place: Path) -> t.Iterator[None]:
-    """One download of a program at a time; the lock's file stays."""
+    """One download of a binary at a time; the lock's file stays."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.with_name(f"{place.name}.lock").open("w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -52,7 +52,7 @@ def fetch_file(url: str, target: Path, sha256: str, *, mirror_variable: str, tim
         if found != sha256:
             raise PlatformError(
                 f"What {url} gave has the SHA-256 {found}, and {sha256} is expected.",
-                next_step="see what the mirror holds, if one gave it; take over no checksum that you have not seen "
+                next_step="See what the mirror holds, if one gave it; take over no checksum that you have not seen "
                 "at the publisher's. "
                 f"{mirror_variable[0].upper()}{mirror_variable[1:]} names the place.",
             )
@@ -76,7 +76,7 @@ def fetch_checksum(url: str, name: str, *, mirror_variable: str, timeouts: Timeo
     }
     if name not in sums:
         raise PlatformError(
-            f"The list {url} has no checksum of {name}.", next_step="check the version, or give the checksum yourself."
+            f"The list {url} has no checksum of {name}.", next_step="Check the version, or give the checksum yourself."
         )
     return sums[name]
 
@@ -102,15 +102,15 @@ def fetch_text(url: str, *, longest: int, mirror_variable: str, timeouts: Timeou
 
 
 def unwritable(path: Path, error: OSError) -> PlatformError:
-    """What it means that a file can't be written on this machine."""
+    """What it means that a file cannot be written on this machine."""
     if error.errno == errno.ENOSPC:
         return PlatformError(
             f"There is no space left on this machine for {path}.",
-            next_step="free some, or set another cache directory.",
+            next_step="Free some, or set another cache directory.",
         )
     return PlatformError(
-        f"{error.filename or path} can't be used on this machine: {error.strerror}.",
-        next_step="set a cache directory that you may write to.",
+        f"{error.filename or path} cannot be used on this machine: {error.strerror}.",
+        next_step="Set a cache directory that you may write to.",
     )
 
 
@@ -142,7 +142,7 @@ def _check(response: httpx2.Response, url: str, mirror_variable: str) -> None:
         response,
         PlatformError(
             f"{'There is nothing at' if missing else f'The answer is {response.status_code} from'} {url}.",
-            next_step=f"check the version{'' if missing else ' and the credentials'}; {mirror_variable} names "
+            next_step=f"Check the version{'' if missing else ' and the credentials'}; {mirror_variable} names "
             "another place.",
         ),
     )

@@ -1,15 +1,15 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which container images charts have with our values: the program helm renders them on the controller, without a
-cluster.
+"""The container images of charts with our values: helm renders the charts on the controller, without a cluster.
 
-An image stands where Kubernetes or an operator looks for it (`image`), or is told to a program that starts it, by an
-argument or a variable of its environment.
+An image is named where Kubernetes or an operator looks for it (`image`), or in an argument or an environment variable
+of the container that starts it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -19,11 +19,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..charts.component import read_charts
-from ..charts.download import chart_from_artifacts
+from ..charts.download import chart_from_bundle
 from ..charts.model import Chart
 from ..errors import PlatformError
+from ..host import whole_file
 from ..host.commands import run_command
-from .air_gap_bundle import write
 
 FILE = "platform-images.txt"
 RENDER_SECONDS = 120.0
@@ -33,7 +33,8 @@ IMAGE = re.compile(rf"[a-z0-9][a-z0-9.-]*(?::\d+)?(?:/[a-z0-9][a-z0-9._-]*)*(?:{
 TOLD = re.compile(
     rf"(?:--?[A-Za-z0-9._-]+=)?([a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?/[a-z0-9._/-]+(?:{_TAG}(?:{_DIGEST})?|{_DIGEST}))"
 )
-"""In arguments and variables: with registry, and tag or digest, so that nothing else looks like one."""
+"""In arguments and environment variables only names with a registry and a tag or digest count, so that nothing else is
+taken for an image."""
 HEAD = """\
 # Container images of the platform: where each is from, and the name by which nodes ask for it
 # (platform_image_registries). To fill a registry:
@@ -42,50 +43,65 @@ HEAD = """\
 """
 
 
-def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
-    """What the module platform_images does; its documentation says what the parameters and the result mean."""
-    if shutil.which(parameters["helm"]) is None:
-        return {"changed": False, "rendered": False, "images": [], "without_mirror": []}
-    folder = Path(parameters["directory"])
-    sources = parameters["sources"] or {}
-    charts = read_charts(parameters["charts"], sources, 0, state="absent")
-    archives = {chart.name: _archive(chart, sources.get(chart.name) or {}, folder, check_mode) for chart in charts}
-    present = [chart for chart in charts if archives[chart.name] is not None]
-    if len(present) < len(charts):
-        return {
-            "changed": True,
-            "rendered": True,
-            "images": [],
-            "without_mirror": [],
-        }  # a check of what was not downloaded yet
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """The container images of charts.
+
+    Attributes:
+        changed: whether FILE held something else.
+        rendered: whether helm is installed, or there are no charts.
+        images: where each is from, and the name by which nodes ask for it.
+    """
+
+    changed: bool = False
+    rendered: bool = True
+    images: tuple[tuple[str, str], ...] = ()
+
+
+def list_images(
+    entries: list[dict[str, t.Any]],
+    sources: dict[str, dict[str, t.Any]],
+    bundle: Path,
+    *,
+    registries: dict[str, str],
+    kubernetes_version: str,
+    helm: str,
+    check_mode: bool,
+) -> Listed:
+    """Write the images of charts that are in an air-gap bundle to FILE there. Without helm, nothing is written.
+
+    Args:
+        entries: charts as the module k3s_charts takes them.
+        sources: where each is from, by its name.
+        registries: as the variable platform_image_registries.
+        kubernetes_version: such as v1.36.4+k3s1; "" for the version that helm assumes.
+        helm: name or path of the binary.
+
+    Raises:
+        PlatformError: a chart is missing, or helm cannot render it.
+    """
+    if not entries:
+        return Listed()
+    if shutil.which(helm) is None:
+        return Listed(rendered=False)
+    charts = read_charts(entries, sources, 0, state="absent")
+    archives = [_archive(chart, sources.get(chart.name) or {}, bundle, check_mode) for chart in charts]
+    present = [(chart, str(archive)) for chart, archive in zip(charts, archives, strict=True) if archive is not None]
+    if len(present) < len(charts):  # in check mode nothing was downloaded
+        return Listed(changed=True)
     with ThreadPoolExecutor(max_workers=2) as pool:
-        rendered = list(
-            pool.map(
-                lambda chart: render(
-                    chart, str(archives[chart.name]), parameters["helm"], parameters["kubernetes_version"]
-                ),
-                present,
-            )
-        )
+        rendered = list(pool.map(lambda pair: render(pair[0], pair[1], helm, kubernetes_version), present))
     names = sorted({name for objects in rendered for name in images_of(objects)})
-    registries = parameters["image_registries"] or {}
-    pairs = [(source_of(name, registries), name) for name in names]
+    pairs = tuple((source_of(name, registries), name) for name in names)
     content = HEAD + "".join(f"{source} {name}\n" for source, name in pairs)
-    changed = write(folder / FILE, content, check_mode=check_mode)
-    without = sorted({source.partition("/")[0] for source, name in pairs if source == name})
-    return {
-        "changed": changed,
-        "rendered": True,
-        "images": [{"source": source, "name": name} for source, name in pairs],
-        "without_mirror": without,
-    }
+    return Listed(whole_file.update(str(bundle / FILE), content, check_mode=check_mode), True, pairs)
 
 
-def _archive(chart: Chart, source: dict[str, t.Any], folder: Path, check_mode: bool) -> Path | None:
+def _archive(chart: Chart, source: dict[str, t.Any], bundle: Path, check_mode: bool) -> Path | None:
     if source.get("content"):
         return Path(str(source["content"])).expanduser()
     try:
-        return chart_from_artifacts(chart.name, source, folder)
+        return chart_from_bundle(chart.name, source, bundle)
     except PlatformError:
         if check_mode:
             return None
@@ -97,10 +113,10 @@ def render(chart: Chart, archive: str, helm: str, kubernetes_version: str) -> li
 
     Args:
         archive: its .tgz.
-        kubernetes_version: such as v1.36.4+k3s1; "" for that which helm takes by itself.
+        kubernetes_version: such as v1.36.4+k3s1; "" for the version that helm assumes.
 
     Raises:
-        PlatformError: helm can't render it.
+        PlatformError: helm cannot render it.
     """
     import yaml
 
@@ -115,8 +131,8 @@ def render(chart: Chart, archive: str, helm: str, kubernetes_version: str) -> li
     if completed.exit_code != 0:
         said = "\n".join((completed.error.strip() or completed.output.strip()).splitlines()[-SAID_LINES:])
         raise PlatformError(
-            f"helm can't render the chart {chart.name}: {said}",
-            next_step="Correct its values in the inventory; or leave its images out: -e bundle_platform_images=false.",
+            f"helm cannot render the chart {chart.name}: {said}",
+            next_step="Correct its values in the inventory; or list no images: -e bundle_platform_images=false.",
         )
     # PyYAML's own parser takes half a minute for the largest chart.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -150,7 +166,7 @@ def _found(value: t.Any) -> t.Iterator[str]:
 
 
 def _whole(name: str) -> str:
-    """An image's name as container runtimes complete it."""
+    """The name as container runtimes complete it: with registry and tag."""
     first, slash, _rest = name.partition("/")
     if not slash:
         name = f"docker.io/library/{name}"
@@ -160,7 +176,7 @@ def _whole(name: str) -> str:
 
 
 def source_of(name: str, registries: dict[str, str]) -> str:
-    """Where an image is from that nodes ask for by `name`; `registries` as platform_image_registries."""
+    """The original name of the image that nodes ask for by `name`; `registries` as platform_image_registries."""
     for registry, replacement in sorted(registries.items(), key=lambda pair: -len(pair[1])):
         prefix = f"{replacement.rstrip('/')}/"
         if name.startswith(prefix):

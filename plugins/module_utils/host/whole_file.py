@@ -12,7 +12,7 @@ import os
 def write(
     path: str | os.PathLike[str], text: str, *, mode: int | None = 0o600, durable: bool = False, partial: str = ""
 ) -> None:
-    """Replace the file as a whole. Its folder must be there.
+    """Replace the file as a whole. Its directory must exist.
 
     Args:
         mode: of the file, whatever the umask says; None leaves it to the umask, for files that are the user's.
@@ -34,3 +34,17 @@ def write(
             file.flush()
             os.fsync(file.fileno())
     os.replace(partial, path)
+
+
+def update(path: str, text: str, *, check_mode: bool) -> bool:
+    """Have a file of the user's hold a text; its directory is made too. Gives whether it held something else."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            if file.read() == text:
+                return False
+    except FileNotFoundError:
+        pass
+    if not check_mode:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write(path, text, mode=None)
+    return True

@@ -108,3 +108,8 @@ def agent_problem(agent: str, server: str) -> tuple[str, str] | None:
             "upgrade the agent: ansible-playbook wasmfaas.platform.upgrade --limit it",
         )
     return None
+
+
+def version_order(version: str) -> tuple[object, ...]:
+    """Key for sorting; text that is not a version comes first."""
+    return (1, parse(version)) if is_version(version) else (0,)

@@ -11,23 +11,22 @@ import time
 import typing as t
 
 from ..errors import PlatformError
+from ..kubernetes.pods import Patience, failure_of
+from ..kubernetes.rollout import refusal, unfinished
 from ..registry import ecr
 from .api import KubernetesApi
 from .kinds import DEPLOYMENT, POD, Object
 from .objects import REVISION
 from .stored import quantity
 
-HOPELESS = frozenset({"ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"})
-"""Reasons of a waiting container that last: each is set only after an attempt failed."""
-
-CRASHES = frozenset({"CrashLoopBackOff", "RunContainerError"})
-"""Reasons of a waiting container that ended, or whose process could not be started; the kubelet starts it again."""
-
 HOPELESS_RESTARTS = 3
-"""The restart at which a container that crashes is given up. Several pods of a fresh artifact that start on one node
+"""The restart from which on a crashing container is given up. Several pods of a fresh artifact that start on one node
 at the same moment collide in the shim (exit code 137, `Failed to read Spin app manifest`): the kubelet says
 CrashLoopBackOff within 2 s, and the second or third restart works (seen with containerd-shim-spin 0.24.0 on containerd
 2.2.9 and kubelet 1.34.1). The kubelet restarts at once, after 10 s, and after 20 s."""
+
+PATIENCE = Patience(pull_seconds=0, configuration_seconds=0, restarts=HOPELESS_RESTARTS)
+"""What keeps a pod from pulling or starting is reported at once: it comes only after a try that failed."""
 
 LITTLE_MEMORY_BYTES = 96 << 20
 """Functions start with this memory limit, and never with 32 MiB (seen with the same versions; Python uses 91 MiB at its
@@ -69,14 +68,14 @@ def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float)
         reason = _unfinished(deployment, revision, replicas)
         if reason and deployment is not None:
             for pod in _pods(api, namespace, name, revision):
-                if problem := _problem(pod, only_hopeless=True):
+                if problem := _problem(pod, only_lasting=True):
                     raise _failure(api, namespace, name, revision, problem)
-            refusal = _refusal(deployment)
-            if (reason, bool(refusal)) != seen:  # without the refusal's text, which names another pod each time
-                seen, seen_at = (reason, bool(refusal)), time.monotonic()
-            if refusal and time.monotonic() - seen_at > REFUSED_SECONDS:
-                raise _failure(api, namespace, name, revision, f"{reason}, as no more are let in: {refusal}")
-            reason += f", as no more are let in: {refusal}" if refusal else ""
+            refused = refusal(deployment)
+            if (reason, bool(refused)) != seen:  # without the refusal's text, which names another pod each time
+                seen, seen_at = (reason, bool(refused)), time.monotonic()
+            if refused and time.monotonic() - seen_at > REFUSED_SECONDS:
+                raise _failure(api, namespace, name, revision, f"{reason}, as no more are let in: {refused}")
+            reason += f", as no more are let in: {refused}" if refused else ""
         return deployment, reason
 
     def too_late(state: t.Any) -> t.NoReturn:
@@ -95,8 +94,8 @@ def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float)
 
 
 def _unfinished(deployment: Object | None, revision: str, replicas: int | None) -> str:
-    """Why the rollout is not finished, by the rules of `kubectl rollout status`; also while the Deployment does not
-    follow the SpinApp yet. `replicas` is None where a scaler sets them."""
+    """What the Deployment lacks to be rolled out, and to follow the SpinApp; `replicas` is None where a scaler decides
+    on them."""
     if deployment is None:
         return "the SpinKube operator has made no Deployment"
     if _revision(deployment["spec"]["template"]) != revision or replicas not in (
@@ -104,20 +103,7 @@ def _unfinished(deployment: Object | None, revision: str, replicas: int | None) 
         deployment["spec"].get("replicas", 1),
     ):
         return "the SpinKube operator has not updated the Deployment"
-    status = deployment.get("status", {})
-    desired = deployment["spec"].get("replicas", 1)
-    updated, total, available = (status.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas"))
-    if status.get("observedGeneration", 0) < deployment["metadata"]["generation"]:
-        return "the Deployment is not taken up by its controller"
-    if updated < desired:
-        return f"{updated} of {desired} pods are made"
-    if total > updated and not status.get("unavailableReplicas"):
-        return f"{total - updated} old pods still run"
-    if total > updated:
-        return f"{status['unavailableReplicas']} new pods are not ready"
-    if available < updated:
-        return f"{available} of {updated} pods are ready"
-    return ""
+    return unfinished({**deployment, "kind": "Deployment"})
 
 
 def _revision(template: Object) -> str:
@@ -129,34 +115,12 @@ def _pods(api: KubernetesApi, namespace: str, name: str, revision: str) -> list[
     return [pod for pod in pods if (pod["metadata"].get("annotations") or {}).get(REVISION) == revision]
 
 
-def _problem(pod: Object, *, only_hopeless: bool = False) -> str:
-    """Why a container of the pod does not run; empty where it does. `only_hopeless` leaves out what may pass by
-    itself."""
-    for container in pod.get("status", {}).get("containerStatuses") or []:
-        state = container.get("state") or {}
-        waiting = state.get("waiting") or {}
-        reason = waiting.get("reason", "")
-        restarts = int(container.get("restartCount", 0))
-        if only_hopeless and reason not in HOPELESS and not (reason in CRASHES and restarts >= HOPELESS_RESTARTS):
-            continue
-        now_ended = state.get("terminated") or {}
-        ended = now_ended or (container.get("lastState") or {}).get("terminated") or {}
-        if reason not in HOPELESS and not ended and reason not in CRASHES:
-            continue
-        times = f" after {restarts} restart{'s' if restarts > 1 else ''}" if restarts else ""
-        exit_code = f", exit code {ended['exitCode']}" if "exitCode" in ended else ""
-        what = f"is in {reason}" if reason in HOPELESS | CRASHES else "crashed"
-        return f"pod {pod['metadata']['name']} {what}{times}{exit_code}"
-    return ""
-
-
-def _refusal(deployment: Object) -> str:
-    """Why the API server refuses the pods of a Deployment (quota, limit range, pod security); empty where it does
-    not."""
-    for condition in (deployment.get("status") or {}).get("conditions") or []:
-        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return str(condition.get("message") or condition.get("reason")).strip()
-    return ""
+def _problem(pod: Object, *, only_lasting: bool = False) -> str:
+    """Why a container of the pod does not run; "" where it does. `only_lasting`: only what does not pass by itself."""
+    failure = failure_of(pod)
+    if failure is None or not failure.of_container or (only_lasting and not failure.lasts(PATIENCE, 0)):
+        return ""
+    return f"{failure.where}: {failure.what}"
 
 
 def _failure(api: KubernetesApi, namespace: str, name: str, revision: str, problem: str) -> PlatformError:

@@ -1,13 +1,13 @@
 locals {
   buckets = {
-    # Can be made again by site.yml. Old bundles stay for machines that are just booting.
+    # site.yml can make bundles again. Old ones are kept for machines that are booting at the moment.
     bundles   = { force_destroy = true, noncurrent_days = 7 }
     snapshots = { force_destroy = var.destroy_snapshots, noncurrent_days = var.snapshot_days }
-    # Loki and Tempo delete what is too old themselves; a copy of that for long would only cost.
+    # Loki and Tempo delete old data themselves. Keeping what they deleted only costs money.
     logs   = { force_destroy = true, noncurrent_days = 1 }
     traces = { force_destroy = true, noncurrent_days = 1 }
   }
-  # What stands in a parameter until site.yml has written it. Machines take it for "not yet".
+  # The value of a parameter until site.yml has written it. Machines then wait.
   unset = "unset"
 }
 
@@ -96,14 +96,14 @@ resource "aws_s3_bucket_policy" "this" {
   depends_on = [aws_s3_bucket_public_access_block.this]
 }
 
-# --- What a machine of an elastic group needs to join; site.yml writes the values ------------------------------------------------
-# Made here so that `terraform destroy` removes them.
+# --- What a machine of an autoscaled group needs to join; site.yml writes the values ----------------------------------
+# Terraform makes the parameters, so that `terraform destroy` removes them.
 
 resource "aws_ssm_parameter" "bundle" {
-  for_each = var.elastic_groups
+  for_each = var.autoscaled_groups
 
   name        = "/wasmfaas/${var.name}/groups/${each.key}/bundle"
-  description = "sha256 of the bundle that machines of ${each.key} start from"
+  description = "sha256 of the node bundle of ${each.key}"
   type        = "String"
   value       = local.unset
 
@@ -113,7 +113,7 @@ resource "aws_ssm_parameter" "bundle" {
 }
 
 resource "aws_ssm_parameter" "token" {
-  for_each = var.elastic_groups
+  for_each = var.autoscaled_groups
 
   name             = "/wasmfaas/${var.name}/groups/${each.key}/token"
   description      = "Token with which machines of ${each.key} join"

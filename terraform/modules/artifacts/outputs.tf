@@ -9,11 +9,15 @@ output "bucket_arns" {
 }
 
 output "bundle_parameters" {
-  description = "By elastic group: name and ARN of the parameter with the bundle's sha256."
-  value       = { for group, parameter in aws_ssm_parameter.bundle : group => { name = parameter.name, arn = parameter.arn } }
+  description = "By autoscaled group: name and ARN of the parameter with the sha256 of the node bundle."
+  value = {
+    for group, parameter in aws_ssm_parameter.bundle : group => { name = parameter.name, arn = parameter.arn }
+  }
 }
 
 output "token_parameters" {
-  description = "By elastic group: name and ARN of the parameter with the join token."
-  value       = { for group, parameter in aws_ssm_parameter.token : group => { name = parameter.name, arn = parameter.arn } }
+  description = "By autoscaled group: name and ARN of the parameter with the join token."
+  value = {
+    for group, parameter in aws_ssm_parameter.token : group => { name = parameter.name, arn = parameter.arn }
+  }
 }

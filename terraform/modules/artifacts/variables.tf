@@ -4,17 +4,17 @@ variable "name" {
 }
 
 variable "bucket_prefix" {
-  description = "What the names of the buckets begin with; together with their suffixes unique in all of AWS."
+  description = "Prefix of the buckets' names. Bucket names must be unique in all of AWS."
   type        = string
 }
 
-variable "elastic_groups" {
-  description = "Names of the groups whose machines join by themselves."
+variable "autoscaled_groups" {
+  description = "Names of the autoscaled groups."
   type        = set(string)
 }
 
 variable "snapshot_days" {
-  description = "Days that deleted etcd snapshots can be brought back."
+  description = "Days for which a deleted etcd snapshot can be restored."
   type        = number
 }
 
@@ -24,7 +24,7 @@ variable "destroy_snapshots" {
 }
 
 variable "token_key_arn" {
-  description = "KMS key of the tokens; null for the account's aws/ssm."
+  description = "KMS key of the tokens; null for the account's aws/ssm key."
   type        = string
   default     = null
 }

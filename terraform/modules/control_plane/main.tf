@@ -1,6 +1,8 @@
 module "machine" {
-  source   = "../machine"
-  for_each = { for number in range(1, var.size + 1) : tostring(number) => var.subnets[(number - 1) % length(var.subnets)] }
+  source = "../machine"
+  for_each = { for number in range(1, var.size + 1) :
+    tostring(number) => var.subnets[(number - 1) % length(var.subnets)]
+  }
 
   name                  = "${var.name}-${each.key}"
   zone                  = each.value.zone

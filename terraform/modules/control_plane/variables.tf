@@ -4,7 +4,7 @@ variable "name" {
 }
 
 variable "size" {
-  description = "Number of servers. etcd wants an odd one."
+  description = "Number of servers; an odd number, because etcd needs a majority."
   type        = number
 
   validation {
@@ -14,7 +14,7 @@ variable "size" {
 }
 
 variable "subnets" {
-  description = "Zones and subnets, over which the servers are spread in this order."
+  description = "Zones and their subnets; the servers are spread over them in this order."
   type        = list(object({ zone = string, id = string }))
 
   validation {

@@ -1,10 +1,21 @@
 locals {
-  permissions = { for group, settings in var.groups : group => setunion(settings.permissions, var.session_manager ? ["session_manager"] : []) }
-  used        = { for name in distinct(flatten([for names in values(local.permissions) : tolist(names)])) : name => local.catalogue[name] if length(local.catalogue[name].statements) > 0 }
-  policies    = merge({ for name, policy in local.used : replace(name, "_", "-") => policy }, { for group, policy in local.join : "join-${group}" => policy })
+  permissions = { for group, settings in var.groups :
+    group => setunion(settings.permissions, var.session_manager ? ["session_manager"] : [])
+  }
+  used = { for name in distinct(flatten([for names in values(local.permissions) : tolist(names)])) :
+    name => local.catalogue[name]
+    if length(local.catalogue[name].statements) > 0
+  }
+  policies = merge(
+    { for name, policy in local.used : replace(name, "_", "-") => policy },
+    { for group, policy in local.join : "join-${group}" => policy },
+  )
 
   attachments = merge([for group, names in local.permissions : merge(
-    { for name in names : "${group} ${name}" => { group = group, policy = replace(name, "_", "-") } if contains(keys(local.used), name) },
+    { for name in names :
+      "${group} ${name}" => { group = group, policy = replace(name, "_", "-") }
+      if contains(keys(local.used), name)
+    },
     contains(keys(local.join), group) ? { "${group} join" = { group = group, policy = "join-${group}" } } : {},
   )]...)
 }
@@ -33,8 +44,10 @@ resource "aws_iam_policy" "this" {
   name        = "${var.name}-${each.key}"
   description = each.value.reason
   policy = jsonencode({
-    Version   = "2012-10-17"
-    Statement = [for statement in each.value.statements : merge({ Effect = "Allow" }, { for key, value in statement : key => value if value != null })]
+    Version = "2012-10-17"
+    Statement = [for statement in each.value.statements :
+      merge({ Effect = "Allow" }, { for key, value in statement : key => value if value != null })
+    ]
   })
 }
 

@@ -4,12 +4,12 @@ variable "name" {
 }
 
 variable "scope" {
-  description = "Where the ARNs in the policies are: partition, region, account."
+  description = "Partition, region and account of the ARNs in the policies."
   type        = object({ partition = string, region = string, account = string })
 }
 
 variable "groups" {
-  description = "By node group: names of its permissions, and what its machines join with (null: Ansible joins them)."
+  description = "By node group: names of its permissions, and ARNs of what an autoscaled group's machines join with (null: Ansible joins them)."
   type = map(object({
     permissions = set(string)
     join = optional(object({
@@ -20,7 +20,7 @@ variable "groups" {
 }
 
 variable "session_manager" {
-  description = "Whether machines are reached by Systems Manager."
+  description = "Whether administrators reach the machines by Systems Manager."
   type        = bool
 }
 
@@ -40,7 +40,7 @@ variable "interruption_queue_arn" {
 }
 
 variable "function_repository_prefix" {
-  description = "What the names of the functions' repositories begin with."
+  description = "Prefix of the names of the functions' repositories."
   type        = string
 }
 
@@ -55,7 +55,7 @@ variable "hosted_zone_ids" {
 }
 
 variable "token_key_arn" {
-  description = "KMS key of the join tokens; null for the account's aws/ssm, whose own policy lets SSM use it."
+  description = "KMS key of the join tokens; null for the account's aws/ssm key, which needs no permission of its own."
   type        = string
   default     = null
 }

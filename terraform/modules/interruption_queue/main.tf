@@ -1,33 +1,45 @@
-# What the node termination handler reads in its queue mode: notices of EC2 and of the scaling groups.
+# The node termination handler reads this queue: notices from EC2 and from the scaling groups.
 # https://github.com/aws/aws-node-termination-handler#queue-processor
 locals {
   events = {
     spot-interruption = {
-      reason  = "A spot machine goes in two minutes"
+      reason  = "EC2 takes a spot machine in two minutes"
       pattern = { source = ["aws.ec2"], detail-type = ["EC2 Spot Instance Interruption Warning"] }
     }
     rebalance = {
-      reason  = "A spot machine is likely to go"
+      reason  = "EC2 is likely to take a spot machine soon"
       pattern = { source = ["aws.ec2"], detail-type = ["EC2 Instance Rebalance Recommendation"] }
     }
     state-change = {
-      reason  = "A machine stops or is terminated"
-      pattern = { source = ["aws.ec2"], detail-type = ["EC2 Instance State-change Notification"], detail = { state = ["stopping", "shutting-down"] } }
+      reason = "A machine stops or is terminated"
+      pattern = {
+        source      = ["aws.ec2"]
+        detail-type = ["EC2 Instance State-change Notification"]
+        detail      = { state = ["stopping", "shutting-down"] }
+      }
     }
     lifecycle = {
-      reason  = "A scaling group wants to terminate a machine and waits for the drain"
-      pattern = { source = ["aws.autoscaling"], detail-type = ["EC2 Instance-terminate Lifecycle Action"], detail = { AutoScalingGroupName = [{ prefix = "${var.name}-" }] } }
+      reason = "A scaling group wants to terminate a machine and waits until its node is drained"
+      pattern = {
+        source      = ["aws.autoscaling"]
+        detail-type = ["EC2 Instance-terminate Lifecycle Action"]
+        detail      = { AutoScalingGroupName = [{ prefix = "${var.name}-" }] }
+      }
     }
     scheduled-change = {
-      reason  = "AWS is going to restart or retire a machine"
-      pattern = { source = ["aws.health"], detail-type = ["AWS Health Event"], detail = { service = ["EC2"], eventTypeCategory = ["scheduledChange"] } }
+      reason = "AWS is going to restart or retire a machine"
+      pattern = {
+        source      = ["aws.health"]
+        detail-type = ["AWS Health Event"]
+        detail      = { service = ["EC2"], eventTypeCategory = ["scheduledChange"] }
+      }
     }
   }
 }
 
 resource "aws_sqs_queue" "this" {
   name                      = "${var.name}-interruptions"
-  message_retention_seconds = 300 # an older notice is about a machine that is gone
+  message_retention_seconds = 300 # the machine of an older notice is already gone
   sqs_managed_sse_enabled   = true
 }
 

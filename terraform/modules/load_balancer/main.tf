@@ -12,7 +12,7 @@ resource "aws_lb" "this" {
   internal           = !var.public
   security_groups    = [var.security_group_id]
 
-  # Each address reaches the targets of all zones: a name made of one address (nip.io) must not depend on the targets of one zone.
+  # A name that stands for one address (nip.io) must not depend on the targets of one zone.
   enable_cross_zone_load_balancing = true
 
   dynamic "subnet_mapping" {
@@ -32,7 +32,7 @@ resource "aws_lb_target_group" "this" {
 
   name                 = "${var.name}-${each.key}"
   vpc_id               = var.vpc_id
-  target_type          = "instance" # addresses of pods are not the VPC's
+  target_type          = "instance" # pods have no addresses of the VPC
   protocol             = "TCP"
   port                 = each.value.port
   preserve_client_ip   = tostring(each.value.preserve_client_address)

@@ -4,7 +4,7 @@ output "dns_name" {
 }
 
 output "addresses" {
-  description = "Elastic IP by zone; empty for a private one."
+  description = "Elastic IP by zone; empty for a private load balancer."
   value       = { for zone, address in aws_eip.this : zone => address.public_ip }
 }
 

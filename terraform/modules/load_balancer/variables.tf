@@ -19,12 +19,12 @@ variable "subnet_ids" {
 }
 
 variable "security_group_id" {
-  description = "Security group. It has to be there from the start: AWS lets none be added to a load balancer that was made without."
+  description = "Security group. AWS allows no security group to be added later to a load balancer that was made without one."
   type        = string
 }
 
 variable "public" {
-  description = "Whether it has an Elastic IP in each zone, else it is reached from the VPC only."
+  description = "Whether the load balancer has an Elastic IP in each zone; otherwise only the VPC reaches it."
   type        = bool
 }
 
@@ -42,7 +42,10 @@ variable "ports" {
   }))
 
   validation {
-    condition     = alltrue([for port in var.ports : contains(["TCP", "HTTP", "HTTPS"], port.check.protocol) && (port.check.protocol == "TCP") == (port.check.path == null)])
+    condition = alltrue([for port in var.ports :
+      contains(["TCP", "HTTP", "HTTPS"], port.check.protocol)
+      && (port.check.protocol == "TCP") == (port.check.path == null)
+    ])
     error_message = "ports: a check is TCP without a path, or HTTP or HTTPS with one."
   }
 }

@@ -1,5 +1,5 @@
-# One machine that keeps its name, address and data volume, whatever happens to the instance.
-# It is replaced when one says so, one at a time:
+# One machine that keeps its name, address and data volume when its instance is replaced.
+# An apply never replaces it by itself. Replace one at a time:
 #   terraform apply -replace='module.control_plane.module.machine["1"].aws_instance.this'
 
 resource "aws_network_interface" "this" {
@@ -36,7 +36,11 @@ resource "aws_instance" "this" {
   availability_zone    = var.zone
   key_name             = var.key_name
   iam_instance_profile = var.instance_profile_name
-  user_data            = var.data_volume_gib == 0 ? null : templatefile("${path.module}/files/mount_data_volume.sh.tftpl", { volume_id = aws_ebs_volume.data[0].id })
+  user_data = (
+    var.data_volume_gib == 0
+    ? null
+    : templatefile("${path.module}/files/mount_data_volume.sh.tftpl", { volume_id = aws_ebs_volume.data[0].id })
+  )
 
   network_interface {
     device_index         = 0
@@ -47,11 +51,12 @@ resource "aws_instance" "this" {
     http_endpoint               = "enabled"
     http_tokens                 = "required"
     http_put_response_hop_limit = var.metadata_hop_limit
-    # Tags in the metadata service forbid "/" in the keys of tags, and the cloud controller wants kubernetes.io/cluster/….
+    # With tags in the metadata service, keys of tags must not hold "/", but the cloud controller needs
+    # kubernetes.io/cluster/….
     instance_metadata_tags = "disabled"
   }
 
-  # unlimited, the default of burstable types, bills surplus credits.
+  # The default of burstable types, unlimited, bills surplus credits.
   credit_specification {
     cpu_credits = "standard"
   }
@@ -66,7 +71,7 @@ resource "aws_instance" "this" {
   tags = merge(var.tags, { Name = var.name })
 
   lifecycle {
-    # A new image, type or script must not stop several servers in one apply: each takes it when it is replaced.
+    # A new image, type or script must not stop several servers in one apply. A machine takes it when it is replaced.
     ignore_changes = [ami, instance_type, user_data]
   }
 }
@@ -77,7 +82,7 @@ resource "aws_volume_attachment" "data" {
   device_name = "/dev/sdf"
   volume_id   = aws_ebs_volume.data[0].id
   instance_id = aws_instance.this.id
-  # etcd is shut down properly before its disk goes away.
+  # Shuts etcd down properly before its disk is detached.
   stop_instance_before_detaching = true
 }
 

@@ -1,29 +1,29 @@
 output "instance_id" {
-  description = "Id of the instance, another one after a replacement."
+  description = "Id of the instance; a replacement has another one."
   value       = aws_instance.this.id
 }
 
 output "instance_type" {
-  description = "Instance type as it is."
+  description = "Live instance type."
   value       = aws_instance.this.instance_type
 }
 
 output "zone" {
-  description = "Zone that the machine and its volume are in."
+  description = "Zone of the machine and its volume."
   value       = var.zone
 }
 
 output "private_ip" {
-  description = "Private address, kept over a replacement."
+  description = "Private address; a replacement keeps it."
   value       = aws_network_interface.this.private_ip
 }
 
 output "public_ip" {
-  description = "Public address, kept over a replacement; empty if there is none."
+  description = "Public address; a replacement keeps it. Empty if there is none."
   value       = one(aws_eip.this[*].public_ip) == null ? "" : one(aws_eip.this[*].public_ip)
 }
 
 output "data_volume_id" {
-  description = "Id of the data volume, kept over a replacement; null if there is none."
+  description = "Id of the data volume; a replacement keeps it. Null if there is none."
   value       = one(aws_ebs_volume.data[*].id)
 }

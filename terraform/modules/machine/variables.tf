@@ -4,17 +4,17 @@ variable "name" {
 }
 
 variable "image_id" {
-  description = "Machine image. A new one is used when the machine is replaced, not before."
+  description = "Machine image. A changed one takes effect when the machine is replaced, not before."
   type        = string
 }
 
 variable "instance_type" {
-  description = "Instance type. A new one is used when the machine is replaced, not before."
+  description = "Instance type. A changed one takes effect when the machine is replaced, not before."
   type        = string
 }
 
 variable "subnet_id" {
-  description = "Subnet, and so the zone, of the machine and its volume."
+  description = "Subnet of the machine, in the zone of its volume."
   type        = string
 }
 
@@ -40,7 +40,7 @@ variable "key_name" {
 }
 
 variable "public_address" {
-  description = "Whether it has an Elastic IP."
+  description = "Whether the machine has an Elastic IP."
   type        = bool
 }
 
@@ -55,12 +55,12 @@ variable "data_volume_gib" {
 }
 
 variable "metadata_hop_limit" {
-  description = "1 keeps pods away from the metadata service, and so from the role of the machine; 2 lets them."
+  description = "1 keeps pods away from the metadata service, and so from the role of the machine; 2 lets pods use it."
   type        = number
 }
 
 variable "target_group_arns" {
-  description = "Target groups, by any name, in which the machine is registered."
+  description = "Target groups in which the machine is registered; the keys are free."
   type        = map(string)
 }
 

@@ -12,14 +12,14 @@ resource "aws_vpc" "this" {
   tags = merge(local.cluster_tags, { Name = var.name })
 }
 
-# Without rules, so that whatever is started without a security group reaches nothing.
+# Has no rules, so that an instance without a security group of its own reaches nothing.
 resource "aws_default_security_group" "this" {
   vpc_id = aws_vpc.this.id
 
   tags = { Name = "${var.name}-default-unused" }
 }
 
-# --- Public: load balancers, NAT, and the machines unless they are private ---------------------------------------------------
+# --- Public: load balancers, NAT, and the machines unless they are private --------------------------------------------
 
 resource "aws_internet_gateway" "this" {
   vpc_id = aws_vpc.this.id
@@ -56,7 +56,7 @@ resource "aws_route_table_association" "public" {
   route_table_id = aws_route_table.public.id
 }
 
-# --- Private, on request -----------------------------------------------------------------------------------------------------
+# --- Private, on request ----------------------------------------------------------------------------------------------
 
 resource "aws_subnet" "private" {
   for_each = { for zone, index in local.zones : zone => index if var.private }
@@ -65,7 +65,10 @@ resource "aws_subnet" "private" {
   availability_zone = each.key
   cidr_block        = cidrsubnet(var.cidr, 4, each.value + 8)
 
-  tags = merge(local.cluster_tags, { Name = "${var.name}-private-${each.key}", "kubernetes.io/role/internal-elb" = "1" })
+  tags = merge(
+    local.cluster_tags,
+    { Name = "${var.name}-private-${each.key}", "kubernetes.io/role/internal-elb" = "1" },
+  )
 }
 
 resource "aws_eip" "nat" {
@@ -110,7 +113,8 @@ resource "aws_route_table_association" "private" {
   route_table_id = aws_route_table.private[each.key].id
 }
 
-# Bundles, snapshots and image layers (ECR keeps them in S3) don't go through NAT; this kind of endpoint is free.
+# Keeps node bundles, snapshots and image layers (which ECR stores in S3) off the NAT gateway. This kind of endpoint is
+# free.
 resource "aws_vpc_endpoint" "s3" {
   vpc_id          = aws_vpc.this.id
   service_name    = "com.amazonaws.${data.aws_region.current.name}.s3"

@@ -4,7 +4,7 @@ variable "name" {
 }
 
 variable "cidr" {
-  description = "IPv4 network of the VPC; each subnet gets a 16th of it."
+  description = "IPv4 network of the VPC; each subnet gets a sixteenth of it."
   type        = string
 
   validation {
@@ -14,7 +14,7 @@ variable "cidr" {
 }
 
 variable "zones" {
-  description = "Zones, in the order in which their subnets are numbered."
+  description = "Zones, in the order of their subnets' numbers."
   type        = list(string)
 
   validation {
@@ -24,7 +24,7 @@ variable "zones" {
 }
 
 variable "private" {
-  description = "Whether the machines live in private subnets behind NAT."
+  description = "Whether the machines are in private subnets behind NAT."
   type        = bool
 }
 

@@ -1,7 +1,7 @@
 locals {
   full_name = "${var.name}-${var.group}"
 
-  # What the node will have and what the autoscaler is told it will have come from the same two variables.
+  # The labels and taints of the nodes, and those that the autoscaler is told, come from the same two variables.
   user_data = templatefile("${path.module}/files/user_data.sh.tftpl", {
     program = file("${path.module}/files/join_cluster.py")
     configuration = jsonencode({
@@ -22,11 +22,13 @@ locals {
     {
       "k8s.io/cluster-autoscaler/enabled"     = "true"
       "k8s.io/cluster-autoscaler/${var.name}" = "owned"
-      # Of the root volume, less 15 % for the system: what pods may use.
+      # What pods may use: the root volume less 15 % for the system.
       "k8s.io/cluster-autoscaler/node-template/resources/ephemeral-storage" = "${floor(var.root_volume_gib * 0.85)}Gi"
     },
     { for key, value in var.labels : "k8s.io/cluster-autoscaler/node-template/label/${key}" => value },
-    { for taint in var.taints : "k8s.io/cluster-autoscaler/node-template/taint/${taint.key}" => "${taint.value}:${taint.effect}" },
+    { for taint in var.taints :
+      "k8s.io/cluster-autoscaler/node-template/taint/${taint.key}" => "${taint.value}:${taint.effect}"
+    },
   )
 }
 
@@ -54,16 +56,18 @@ resource "aws_launch_template" "this" {
     http_endpoint               = "enabled"
     http_tokens                 = "required"
     http_put_response_hop_limit = var.metadata_hop_limit
-    # Tags in the metadata service forbid "/" in the keys of tags, and the cloud controller wants kubernetes.io/cluster/….
+    # With tags in the metadata service, keys of tags must not hold "/", but the cloud controller needs
+    # kubernetes.io/cluster/….
     instance_metadata_tags = "disabled"
   }
 
-  # Names made of the instance's id: no node ever gets the name, and so the old node password, of another.
+  # Host names are made from the instance's id, so a new node never has the name, and thus the node password, of an old
+  # one.
   private_dns_name_options {
     hostname_type = "resource-name"
   }
 
-  # unlimited, the default of burstable types, bills surplus credits.
+  # The default of burstable types, unlimited, bills surplus credits.
   dynamic "credit_specification" {
     for_each = anytrue([for type in var.instance_types : startswith(type, "t")]) ? ["standard"] : []
 
@@ -97,7 +101,7 @@ resource "aws_launch_template" "this" {
   lifecycle {
     precondition {
       condition     = length(local.user_data) <= 16384
-      error_message = "The user data of ${var.group} has more than the 16 KiB that EC2 takes. Give the group fewer or shorter labels."
+      error_message = "The user data of ${var.group} is larger than the 16 KiB that EC2 accepts. Give the group fewer or shorter labels."
     }
   }
 }
@@ -110,11 +114,11 @@ resource "aws_autoscaling_group" "this" {
   vpc_zone_identifier = var.subnet_ids
   target_group_arns   = var.target_group_arns
 
-  # Join takes a cluster, which site.yml makes after this.
+  # Machines can join only after site.yml has made the cluster, which happens later.
   wait_for_capacity_timeout = "0"
-  # A new machine before EC2 takes the old one.
+  # Starts a new machine before EC2 takes the old one.
   capacity_rebalance = var.spot
-  # It would terminate working nodes to even out the zones; the autoscaler balances without that.
+  # AZRebalance would terminate working nodes to even out the zones. The autoscaler balances the zones without that.
   suspended_processes = ["AZRebalance"]
 
   mixed_instances_policy {
@@ -162,11 +166,11 @@ resource "aws_autoscaling_group" "this" {
   }
 
   lifecycle {
-    ignore_changes = [desired_capacity] # the autoscaler's
+    ignore_changes = [desired_capacity] # the autoscaler sets it
   }
 }
 
-# Holds a termination until the termination handler has drained the node, or five minutes.
+# Delays a termination until the termination handler has drained the node, at most five minutes.
 resource "aws_autoscaling_lifecycle_hook" "drain" {
   name                   = "drain"
   autoscaling_group_name = aws_autoscaling_group.this.name
@@ -175,7 +179,7 @@ resource "aws_autoscaling_lifecycle_hook" "drain" {
   default_result         = "CONTINUE"
 
   lifecycle {
-    # Never set: the notice goes over EventBridge. The moto server, with which this is tested, answers with values of its own.
+    # Never set, because the notice goes over EventBridge. The moto server of the tests answers with values of its own.
     ignore_changes = [notification_target_arn, role_arn]
   }
 }

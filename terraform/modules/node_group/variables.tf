@@ -14,22 +14,25 @@ variable "image_id" {
 }
 
 variable "instance_types" {
-  description = "Instance types of one size, the preferred one first: from it the autoscaler computes what a machine offers while there is none."
+  description = "Instance types of one size, the preferred one first. While the group is empty, the autoscaler computes with the first one."
   type        = list(string)
 
   validation {
-    condition     = length(var.instance_types) >= 1 && length(distinct(var.instance_types)) == length(var.instance_types)
+    condition = (
+      length(var.instance_types) >= 1
+      && length(distinct(var.instance_types)) == length(var.instance_types)
+    )
     error_message = "instance_types must be one or more different types."
   }
 }
 
 variable "spot" {
-  description = "Whether all machines are spot machines, else all are on demand."
+  description = "Whether all machines are spot machines; otherwise all are on demand."
   type        = bool
 }
 
 variable "minimum" {
-  description = "Fewest machines, and how many there are at first."
+  description = "Fewest machines, and the number at first."
   type        = number
 }
 
@@ -75,7 +78,7 @@ variable "root_volume_gib" {
 }
 
 variable "metadata_hop_limit" {
-  description = "1 keeps pods away from the metadata service, and so from the role of the machine; 2 lets them."
+  description = "1 keeps pods away from the metadata service, and so from the role of the machine; 2 lets pods use it."
   type        = number
 }
 
@@ -95,7 +98,7 @@ variable "taints" {
 }
 
 variable "join" {
-  description = "Where a machine finds what it joins with: bucket, names of the parameters, URL of the API; and how long it tries, in seconds."
+  description = "What a machine joins with: bucket of the node bundle, names of the parameters, URL of the API, and how long it tries, in seconds."
   type = object({
     bucket           = string
     bundle_parameter = string

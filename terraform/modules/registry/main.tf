@@ -2,7 +2,8 @@ resource "aws_ecr_repository" "functions" {
   for_each = var.functions
 
   name = "${var.prefix}/${each.key}"
-  # As deploy-function.yml makes them: its tag names the source, and a rebuild of the same source may move it. Nodes pull by digest.
+  # deploy-function.yml makes repositories the same way. Its tag names the source, and another build of the same source
+  # may move the tag. Nodes pull by digest.
   image_tag_mutability = "MUTABLE"
   force_delete         = true
 
@@ -22,7 +23,7 @@ resource "aws_ecr_lifecycle_policy" "functions" {
   policy = jsonencode({
     rules = [{
       rulePriority = 1
-      description  = "Keep the last ${var.kept_versions} versions, tagged or not: a running function may be one that has lost its tag"
+      description  = "Keep the last ${var.kept_versions} versions, tagged or not: a function may run a version that has lost its tag"
       selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = var.kept_versions }
       action       = { type = "expire" }
     }]

@@ -1,5 +1,5 @@
 variable "prefix" {
-  description = "What the names of the functions' repositories begin with."
+  description = "Prefix of the names of the functions' repositories."
   type        = string
 }
 
@@ -9,13 +9,13 @@ variable "functions" {
 }
 
 variable "kept_versions" {
-  description = "Versions of a function that are kept. One that runs must be among them, or its nodes can't pull it again."
+  description = "Number of versions of a function that are kept. Nodes cannot pull a running version again once it is deleted."
   type        = number
   default     = 50
 
   validation {
     condition     = var.kept_versions >= 2
-    error_message = "kept_versions must be 2 or more: the one that runs, and the one to go back to."
+    error_message = "kept_versions must be 2 or more: the version that runs, and one to roll back to."
   }
 }
 

@@ -1,5 +1,5 @@
 locals {
-  # Which machine gets which group: all `nodes`, servers also `servers`, those behind the public load balancer also `ingress`.
+  # All machines have `nodes`; servers also have `servers`, and machines behind the public load balancer `ingress`.
   groups = {
     nodes                = "All machines of the cluster"
     servers              = "k3s servers"
@@ -8,7 +8,7 @@ locals {
     api_load_balancer    = "Private load balancer of the Kubernetes API"
   }
 
-  # --- Who may reach what: from another of these groups, or from a network ------------------------------------------------
+  # --- Who may reach what, from another of these groups or from a network ---------------------------------------------
   # Ports: https://docs.k3s.io/installation/requirements#inbound-rules-for-k3s-nodes
   pod_networks = {
     vxlan            = { pod_network = { protocol = "udp", from = 8472, to = 8472, reason = "flannel VXLAN" } }
@@ -22,30 +22,89 @@ locals {
   between_nodes = merge(local.pod_networks[var.cni], {
     kubelet       = { protocol = "tcp", from = 10250, to = 10250, reason = "kubelet: logs, exec, metrics" }
     node_exporter = { protocol = "tcp", from = 9100, to = 9100, reason = "Prometheus node exporter" }
-    image_mirror  = { protocol = "tcp", from = 5001, to = 5001, reason = "k3s embedded registry: images from the neighbours" }
+    image_mirror = {
+      protocol = "tcp"
+      from     = 5001
+      to       = 5001
+      reason   = "k3s embedded registry: images from the neighbours"
+    }
   })
   between_groups = merge(
     { for name, rule in local.between_nodes : name => merge(rule, { group = "nodes", source = "nodes" }) },
     {
-      api                    = { group = "servers", source = "nodes", protocol = "tcp", from = 6443, to = 6443, reason = "Kubernetes API and k3s supervisor" }
-      etcd                   = { group = "servers", source = "servers", protocol = "tcp", from = 2379, to = 2380, reason = "etcd" }
-      etcd_metrics           = { group = "servers", source = "nodes", protocol = "tcp", from = 2381, to = 2381, reason = "Prometheus: metrics of etcd" }
-      api_to_load_balancer   = { group = "api_load_balancer", source = "nodes", protocol = "tcp", from = 6443, to = 6443, reason = "Machines of the cluster" }
-      api_from_load_balancer = { group = "servers", source = "api_load_balancer", protocol = "tcp", from = 6443, to = 6443, reason = "From the private load balancer" }
+      api = {
+        group    = "servers"
+        source   = "nodes"
+        protocol = "tcp"
+        from     = 6443
+        to       = 6443
+        reason   = "Kubernetes API and k3s supervisor"
+      }
+      etcd = { group = "servers", source = "servers", protocol = "tcp", from = 2379, to = 2380, reason = "etcd" }
+      etcd_metrics = {
+        group    = "servers"
+        source   = "nodes"
+        protocol = "tcp"
+        from     = 2381
+        to       = 2381
+        reason   = "Prometheus: metrics of etcd"
+      }
+      api_to_load_balancer = {
+        group    = "api_load_balancer"
+        source   = "nodes"
+        protocol = "tcp"
+        from     = 6443
+        to       = 6443
+        reason   = "Machines of the cluster"
+      }
+      api_from_load_balancer = {
+        group    = "servers"
+        source   = "api_load_balancer"
+        protocol = "tcp"
+        from     = 6443
+        to       = 6443
+        reason   = "From the private load balancer"
+      }
     },
-    # By the load balancer's group and not by address: it holds although clients keep theirs, and nobody gets past the load balancer.
-    { for name, port in local.public_ports : "ingress_${name}" => { group = "ingress", source = "public_load_balancer", protocol = "tcp", from = port, to = port, reason = "From the public load balancer" } },
+    # The source is the load balancer's group. It matches although targets see the clients' addresses, and nobody can
+    # bypass the load balancer.
+    { for name, port in local.public_ports :
+      "ingress_${name}" => {
+        group    = "ingress"
+        source   = "public_load_balancer"
+        protocol = "tcp"
+        from     = port
+        to       = port
+        reason   = "From the public load balancer"
+      }
+    },
   )
 
   public_ports = { http = 80, https = 443 }
   from_networks = merge(
-    { for cidr in var.admin_cidrs : "ssh ${cidr}" => { group = "nodes", cidr = cidr, port = 22, reason = "SSH for administrators" } },
-    { for cidr in var.admin_cidrs : "api ${cidr}" => { group = "servers", cidr = cidr, port = 6443, reason = "Kubernetes API for administrators" } },
-    merge([for name, port in local.public_ports : { for cidr in var.ingress_cidrs : "${name} ${cidr}" => { group = "public_load_balancer", cidr = cidr, port = port, reason = "Requests to functions" } }]...),
+    { for cidr in var.admin_cidrs :
+      "ssh ${cidr}" => { group = "nodes", cidr = cidr, port = 22, reason = "SSH for administrators" }
+    },
+    { for cidr in var.admin_cidrs :
+      "api ${cidr}" => { group = "servers", cidr = cidr, port = 6443, reason = "Kubernetes API for administrators" }
+    },
+    merge([for name, port in local.public_ports :
+      { for cidr in var.ingress_cidrs :
+        "${name} ${cidr}" => {
+          group  = "public_load_balancer"
+          cidr   = cidr
+          port   = port
+          reason = "Requests to functions"
+        }
+      }
+    ]...),
   )
 
-  # A load balancer may send only to those that let it in, its health checks too.
-  from_load_balancers = { for name, rule in local.between_groups : name => rule if contains(["public_load_balancer", "api_load_balancer"], rule.source) }
+  # A load balancer may only send to the groups that let it in; this includes its health checks.
+  from_load_balancers = { for name, rule in local.between_groups :
+    name => rule
+    if contains(["public_load_balancer", "api_load_balancer"], rule.source)
+  }
 }
 
 resource "aws_security_group" "this" {
@@ -55,8 +114,11 @@ resource "aws_security_group" "this" {
   description = each.value
   vpc_id      = var.vpc_id
 
-  # Of a machine's groups only one may have the cluster's tag: the load balancer controller refuses to choose between two.
-  tags = merge({ Name = "${var.name}-${replace(each.key, "_", "-")}" }, each.key == "nodes" ? { "kubernetes.io/cluster/${var.name}" = "owned" } : {})
+  # Only one of a machine's groups may have the cluster's tag: the load balancer controller refuses to choose.
+  tags = merge(
+    { Name = "${var.name}-${replace(each.key, "_", "-")}" },
+    each.key == "nodes" ? { "kubernetes.io/cluster/${var.name}" = "owned" } : {},
+  )
 }
 
 resource "aws_vpc_security_group_ingress_rule" "group" {
@@ -90,10 +152,10 @@ resource "aws_vpc_security_group_egress_rule" "load_balancer" {
   ip_protocol                  = each.value.protocol
   from_port                    = each.value.from
   to_port                      = each.value.to
-  description                  = "To the machines, health checks too"
+  description                  = "To the machines, health checks included"
 }
 
-# Images, packages and AWS itself are on the internet, at no fixed addresses.
+# Images, packages and the APIs of AWS are on the internet and have no fixed addresses.
 resource "aws_vpc_security_group_egress_rule" "nodes" {
   security_group_id = aws_security_group.this["nodes"].id
   ip_protocol       = "-1"

@@ -1,4 +1,4 @@
-# What AWS would answer, where the provider checks its form or our code reads it.
+# Answers of AWS that the provider validates or this configuration reads.
 mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }
 }
@@ -13,8 +13,20 @@ mock_data "aws_region" {
 
 mock_data "aws_ec2_instance_type_offerings" {
   defaults = {
-    locations      = ["us-east-1a", "us-east-1a", "us-east-1a", "us-east-1a", "us-east-1b", "us-east-1b", "us-east-1b", "us-east-1b", "us-east-1c", "us-east-1c", "us-east-1d", "us-east-1d", "us-east-1d", "us-east-1d", "us-east-1f", "us-east-1f", "us-east-1f", "us-east-1f"]
-    instance_types = ["t4g.medium", "t4g.large", "t4g.xlarge", "c7g.xlarge", "t4g.medium", "t4g.large", "t4g.xlarge", "c7g.xlarge", "t4g.medium", "t4g.large", "t4g.medium", "t4g.large", "t4g.xlarge", "c7g.xlarge", "t4g.medium", "t4g.large", "t4g.xlarge", "c7g.xlarge"]
+    locations = [
+      "us-east-1a", "us-east-1a", "us-east-1a", "us-east-1a",
+      "us-east-1b", "us-east-1b", "us-east-1b", "us-east-1b",
+      "us-east-1c", "us-east-1c",
+      "us-east-1d", "us-east-1d", "us-east-1d", "us-east-1d",
+      "us-east-1f", "us-east-1f", "us-east-1f", "us-east-1f",
+    ]
+    instance_types = [
+      "t4g.medium", "t4g.large", "t4g.xlarge", "c7g.xlarge",
+      "t4g.medium", "t4g.large", "t4g.xlarge", "c7g.xlarge",
+      "t4g.medium", "t4g.large",
+      "t4g.medium", "t4g.large", "t4g.xlarge", "c7g.xlarge",
+      "t4g.medium", "t4g.large", "t4g.xlarge", "c7g.xlarge",
+    ]
   }
 }
 
@@ -31,7 +43,11 @@ mock_resource "aws_s3_bucket" {
 }
 
 mock_resource "aws_sqs_queue" {
-  defaults = { arn = "arn:aws:sqs:us-east-1:123456789012:a-queue", url = "https://sqs.us-east-1.amazonaws.com/123456789012/a-queue", id = "https://sqs.us-east-1.amazonaws.com/123456789012/a-queue" }
+  defaults = {
+    arn = "arn:aws:sqs:us-east-1:123456789012:a-queue"
+    url = "https://sqs.us-east-1.amazonaws.com/123456789012/a-queue"
+    id  = "https://sqs.us-east-1.amazonaws.com/123456789012/a-queue"
+  }
 }
 
 mock_resource "aws_ssm_parameter" {
@@ -43,7 +59,10 @@ mock_resource "aws_iam_policy" {
 }
 
 mock_resource "aws_lb" {
-  defaults = { arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/a-load-balancer/0123456789abcdef", dns_name = "a-load-balancer.elb.us-east-1.amazonaws.com" }
+  defaults = {
+    arn      = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/a-load-balancer/0123456789abcdef"
+    dns_name = "a-load-balancer.elb.us-east-1.amazonaws.com"
+  }
 }
 
 mock_resource "aws_lb_target_group" {

@@ -28,6 +28,8 @@ if t.TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parents[3]
 ROLES = REPOSITORY / "roles"
 MODULE = "wasmfaas.platform.k3s_charts"
+INSTALL = "component_install"
+"""Entry point of role platform that has the one task with the module that installs."""
 SERVERS = ("server-1", "server-2", "server-3")
 API_VERSION = "v1.34.1+k3s1"
 """As if k3s ran the API server of these tests: it has no MutatingAdmissionPolicy of version v1 yet
@@ -113,7 +115,7 @@ NEEDS_VARIABLES = ("aws_integration", "tenant")
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """One task of a role with k3s_charts, `state: present`."""
+    """What one task of a role has role platform install."""
 
     role: str
     task: str
@@ -125,9 +127,9 @@ class Call:
 
 
 def roles() -> list[str]:
-    """All roles with such a task."""
+    """All roles that have something installed so."""
     files = {path.name: path / "tasks/main.yml" for path in ROLES.iterdir()}
-    return sorted(name for name, file in files.items() if file.exists() and MODULE in file.read_text(encoding="utf-8"))
+    return sorted(name for name, file in files.items() if file.exists() and INSTALL in file.read_text(encoding="utf-8"))
 
 
 def variants() -> list[tuple[str, str]]:
@@ -170,17 +172,18 @@ def _render(role: str, variant: str, directory: Path, variables: Variables) -> l
 def _call(role: str, task: Variables, known: Variables) -> Variables:
     from ansible.template import Templar
 
-    templar = Templar(_loader(), variables={**known, **task.get("vars", {})})
+    (install,) = _load(ROLES / "platform/tasks" / f"{INSTALL}.yml")
+    templar = Templar(_loader(), variables={**known, **task["vars"]})
     arguments = {
-        name: templar.template(task[MODULE].get(name, []))
+        name: templar.template(install[MODULE][name])
         for name in ("definitions", "objects", "charts", "objects_after", "objects_absent")
     }
     return {"role": role, "task": str(task["name"]), **arguments}
 
 
 def _tasks(role: str) -> list[Variables]:
-    tasks = _loader().load_from_file(str(ROLES / role / "tasks/main.yml"), trusted_as_template=True) or []
-    return [task for task in tasks if MODULE in task and task[MODULE].get("state", "present") == "present"]
+    tasks = _load(ROLES / role / "tasks/main.yml")
+    return [task for task in tasks if task.get("ansible.builtin.include_role", {}).get("tasks_from") == INSTALL]
 
 
 def _dependencies(role: str) -> list[str]:
@@ -189,7 +192,11 @@ def _dependencies(role: str) -> list[str]:
 
 
 def _file(path: Path) -> Variables:
-    return dict(_loader().load_from_file(str(path), trusted_as_template=True) or {}) if path.exists() else {}
+    return dict(_load(path) or {}) if path.exists() else {}
+
+
+def _load(path: Path) -> t.Any:
+    return _loader().load_from_file(str(path), trusted_as_template=True)
 
 
 @functools.cache

@@ -2,8 +2,8 @@
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// The OpenTelemetry collector with the components that the role `observability` uses and no others: tests give it the role's configuration.
-// Its version is that of the chart's application.
+// The OpenTelemetry collector with exactly the components that the role `observability` uses. Tests start it with the
+// role's configuration. Its version is the chart's appVersion.
 package main
 
 import (
@@ -36,25 +36,36 @@ import (
 func factories() (otelcol.Factories, error) {
 	made := otelcol.Factories{Telemetry: otelconftelemetry.NewFactory()}
 	var err error
-	if made.Extensions, err = otelcol.MakeFactoryMap[extension.Factory](healthcheckextension.NewFactory(), filestorage.NewFactory()); err != nil {
+	made.Extensions, err = otelcol.MakeFactoryMap[extension.Factory](
+		healthcheckextension.NewFactory(), filestorage.NewFactory(),
+	)
+	if err != nil {
 		return made, err
 	}
-	if made.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](otlpreceiver.NewFactory(), filelogreceiver.NewFactory()); err != nil {
+	made.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](
+		otlpreceiver.NewFactory(), filelogreceiver.NewFactory(),
+	)
+	if err != nil {
 		return made, err
 	}
-	if made.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](otlpexporter.NewFactory(), otlphttpexporter.NewFactory()); err != nil {
+	made.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](
+		otlpexporter.NewFactory(), otlphttpexporter.NewFactory(),
+	)
+	if err != nil {
 		return made, err
 	}
 	made.Processors, err = otelcol.MakeFactoryMap[processor.Factory](
-		batchprocessor.NewFactory(), filterprocessor.NewFactory(), k8sattributesprocessor.NewFactory(), memorylimiterprocessor.NewFactory(),
-		probabilisticsamplerprocessor.NewFactory(), transformprocessor.NewFactory(),
+		batchprocessor.NewFactory(), filterprocessor.NewFactory(), k8sattributesprocessor.NewFactory(),
+		memorylimiterprocessor.NewFactory(), probabilisticsamplerprocessor.NewFactory(), transformprocessor.NewFactory(),
 	)
 	return made, err
 }
 
 func main() {
 	settings := otelcol.CollectorSettings{
-		BuildInfo: component.BuildInfo{Command: "collector", Description: "OpenTelemetry collector of the tests", Version: "0.158.0"},
+		BuildInfo: component.BuildInfo{
+			Command: "collector", Description: "OpenTelemetry collector of the tests", Version: "0.158.0",
+		},
 		Factories: factories,
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{ResolverSettings: confmap.ResolverSettings{
 			ProviderFactories: []confmap.ProviderFactory{envprovider.NewFactory(), fileprovider.NewFactory()},

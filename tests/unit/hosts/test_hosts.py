@@ -60,7 +60,7 @@ def environment(tmp_path: Path) -> Environment:
 
 @pytest.mark.parametrize("name", ["", "Server1", "a_b", "-a", "a-", "a.b", "x" * 64, "a b"])
 def test_name_that_is_no_label_is_refused(name: str) -> None:
-    with pytest.raises(HostsError, match="can't be a host's name"):
+    with pytest.raises(HostsError, match="cannot be a host's name"):
         check_specifications([HostSpecification(name)], {})
 
 
@@ -152,7 +152,7 @@ def test_size(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "2T", "G", "1.5G"])
 def test_size_that_is_none(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="is no size"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a size"):
         size(text)
 
 
@@ -177,7 +177,7 @@ def test_real_k3s_is_asked_for_its_version(tmp_path: Path) -> None:
     assert chosen.variables() == {"k3s_version": "v1.36.4+k3s1", "k3s_binaries": {architecture(): str(program)}}
     assert origin({"K3S_BINARY": str(program)}) == f"real, K3S_BINARY={program}"
     program.write_text("#!/bin/sh\necho other\n")
-    with pytest.raises(HostsError, match="is no k3s"):
+    with pytest.raises(HostsError, match="is not k3s"):
         selected(environment={"K3S_BINARY": str(program)})
 
 
@@ -193,7 +193,7 @@ def test_version_alone_is_downloaded_by_the_roles() -> None:
 
 def test_inventory_of_k3s_brings_a_shim_that_says_what_it_is(tmp_path: Path) -> None:
     variables = k3s_inventory(tmp_path, K3s(STAND_IN_VERSION, tmp_path / "k3s", "stand-in"))["all"]["vars"]
-    shim = Path(variables["wasm_shims_programs"]["spin"][architecture()])
+    shim = Path(variables["wasm_shims_binaries"]["spin"][architecture()])
     assert shim.stat().st_mode & 0o777 == 0o755
     assert "stand-in" in shim.read_text()
     assert variables["k3s_version"] == STAND_IN_VERSION

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A role's file of checks: what it refuses, found out without a play (tests/integration/test_role_plays.py has
+"""A role's file of tasks: what it refuses, found out without a play (tests/integration/test_role_plays.py has
 some)."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import typing as t
 from .role_rendering import RenderedRole, Variables
 
 
-def problem(role: RenderedRole, file: str = "check.yml", **variables: t.Any) -> str:
+def problem(role: RenderedRole, file: str, **variables: t.Any) -> str:
     """The message of the first task of the file that refuses; empty if none does. Minds `when` and `loop`, as Ansible
     does."""
     for task in role.tasks(file):

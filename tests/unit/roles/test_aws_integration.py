@@ -54,7 +54,7 @@ ROLE = with_servers(SERVERS)
 
 def charts(**variables: t.Any) -> dict[str, dict[str, t.Any]]:
     """Of the module's option `charts`, by name."""
-    return {entry["name"]: entry for entry in ROLE.template("charts.yml.j2", **variables)}
+    return {entry["name"]: entry for entry in ROLE.value("__aws_integration_charts", **variables)}
 
 
 def values(chart: str, **variables: t.Any) -> dict[str, t.Any]:
@@ -93,9 +93,7 @@ def test_all_that_uses_the_machine_s_role_runs_on_servers_as_k3s_labels_them() -
 
 
 def test_cloud_controller_is_installed_while_nodes_are_tainted() -> None:
-    assert {name: entry["bootstrap"] for name, entry in charts().items() if entry["bootstrap"]} == {
-        "aws-cloud-controller-manager": True
-    }
+    assert [name for name, entry in charts().items() if entry.get("bootstrap")] == ["aws-cloud-controller-manager"]
     tolerations = values("aws-cloud-controller-manager")["tolerations"]
     # With any value: the kubelet's own is "true".
     assert {
@@ -308,22 +306,22 @@ CASES: dict[str, tuple[dict[str, t.Any], str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input_is_named(case: str) -> None:
     variables, message = CASES[case]
-    found = problem(ROLE, **variables)
+    found = " ".join(ROLE.problems(**variables))
     assert re.search(message, found)
     assert "Next: " in found
 
 
 def test_cluster_that_is_not_known_at_all_is_named() -> None:
     role = RenderedRole("aws_integration", k3s_version="v1.36.4+k3s1", k3s_server_config={})
-    assert "use inventories/aws, or set aws_cluster" in problem(role)
+    assert "use inventories/aws, or set aws_cluster" in " ".join(role.problems())
 
 
 def test_good_input_passes() -> None:
-    assert problem(ROLE) == ""
+    assert ROLE.problems() == []
 
 
 def test_what_is_switched_off_need_not_be_right() -> None:
-    assert problem(ROLE, aws_cluster=without("interruption_queue"), aws_integration_termination_handler=False) == ""
+    assert ROLE.problems(aws_cluster=without("interruption_queue"), aws_integration_termination_handler=False) == []
 
 
 def test_driver_stays_while_volumes_need_it() -> None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The budget of docs/budget.md: current, complete, and within what the nodes have."""
+"""The budget of docs/budget.md is current, complete, and within what the nodes have."""
 
 from __future__ import annotations
 
@@ -22,39 +22,41 @@ def test_no_node_is_over_its_limit(group: str) -> None:
 
 def test_document_is_current() -> None:
     assert budget.DOCUMENT.read_text(encoding="utf-8") == budget.document(), (
-        "python -m tests.observability.budget writes it anew"
+        "docs/budget.md is not current. Next: python -m tests.observability.budget"
     )
 
 
 def test_every_chart_of_the_versions_file_is_counted() -> None:
     versions = RenderedRole("platform").value("platform_charts")
-    assert {part.chart for part in budget.parts()} == set(budget.CONTAINERS) == set(versions)
+    assert {entry.chart for entry in budget.requests()} == set(budget.CONTAINERS) == set(versions)
 
 
-def test_a_part_that_grows_is_noticed() -> None:
+def test_a_container_that_requests_too_much_is_noticed() -> None:
     grown = tuple(
-        dataclasses.replace(part, memory=part.memory * 8) if part.name == "prometheus" else part
-        for part in budget.parts()
+        dataclasses.replace(entry, memory=entry.memory * 8) if entry.name == "prometheus" else entry
+        for entry in budget.requests()
     )
     assert max(budget.load("observability", grown).fullest) > budget.LIMIT
     assert budget.load("control-plane", grown) == budget.load("control-plane")
 
 
-def test_what_is_on_every_node_counts_on_both_groups() -> None:
-    agent = next(part for part in budget.parts() if part.name == "node-exporter")
-    grown = tuple(dataclasses.replace(part, cpu=part.cpu + 500) if part is agent else part for part in budget.parts())
+def test_requests_on_every_node_count_in_both_groups() -> None:
+    grown = tuple(
+        dataclasses.replace(entry, cpu=entry.cpu + 500) if entry.name == "node-exporter" else entry
+        for entry in budget.requests()
+    )
     for group in budget.FLEET:
         assert budget.load(group, grown).each[0] == budget.load(group).each[0] + 500
 
 
-def test_resources_that_no_container_is_known_for_are_refused() -> None:
+def test_resources_of_unknown_containers_are_refused() -> None:
     values = {
         "resources": {"requests": {"cpu": "1m", "memory": "1Mi"}},
         "helper": {"resources": {"requests": {"cpu": "1m", "memory": "1Mi"}}},
     }
     with pytest.raises(budget.BudgetError, match="helper"):
         budget._of_chart("role", "zot", values)
-    with pytest.raises(budget.BudgetError, match="which containers"):
+    with pytest.raises(budget.BudgetError, match="add the containers of the chart new-chart"):
         budget._of_chart("role", "new-chart", values)
 
 

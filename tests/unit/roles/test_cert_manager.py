@@ -61,7 +61,7 @@ def test_both_issuers() -> None:
         ),
         (
             {"cert_manager_resources": {"webhook": {}}},
-            "has to hold controller, webhook, injector, startup_check, and holds webhook.",
+            "must hold controller, webhook, injector, startup_check, and holds webhook.",
         ),
         ({"cert_manager_values": None}, "cert_manager_values: is written without a value"),
     ],
@@ -72,7 +72,7 @@ def test_bad_input_is_named_with_the_next_step(variables: dict[str, object], nam
 
 
 def test_it_stays_while_the_operator_needs_it() -> None:
-    task = "remove | Refuse while the operator needs it"
+    task = "remove | Refuse while the SpinKube operator needs it"
     role = RenderedRole("cert_manager")
     assert "put spin_operator into platform_components_removed too" in role.refusal(task, "remove.yml")
     assert role.refusal(task, "remove.yml", platform_components_removed=["cert_manager", "spin_operator"]) == "", (

@@ -12,8 +12,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.config import registry_trust
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import registry_access
+
+from tests.reference_data import DataMissingError, chart_file
 
 from .checked_tasks import problem
 from .role_rendering import PROJECT, RenderedRole
@@ -163,14 +167,17 @@ def test_other_store_than_amazon_s(tmp_path: Path) -> None:
 # ---- Values of the chart
 
 
+def test_the_chart_brings_a_user() -> None:
+    """Why the next test is."""
+    try:
+        chart = yaml.safe_load(chart_file("zot", "values.yaml").read_text(encoding="utf-8"))
+    except DataMissingError as error:
+        pytest.skip(str(error))
+    assert chart["secretFiles"]["htpasswd"].startswith("admin:")
+
+
 def test_users_that_the_chart_brings_are_not_there(tmp_path: Path, access: registry_access.Access) -> None:
-    chart = (
-        yaml.safe_load((PROJECT.parent / "shared/charts/zot/values.yaml").read_text(encoding="utf-8"))
-        if (PROJECT.parent / "shared").exists()
-        else {}
-    )
     found = values(tmp_path)
-    assert chart.get("secretFiles", {}).get("htpasswd", "admin:").startswith("admin:")  # why this test is
     assert found["mountSecret"] is False
     assert found["secretFiles"] == {}
     objects = role(tmp_path).objects()
@@ -386,16 +393,16 @@ def test_nodes_without_the_registry_are_given_nothing_of_it(tmp_path: Path) -> N
     ],
 )
 def test_bad_input_is_named(tmp_path: Path, variables: dict[str, t.Any], message: str) -> None:
-    found = problem(role(tmp_path), **variables)
+    found = " ".join(role(tmp_path).problems(**variables))
     assert message in found
     assert "Next: " in found
     assert "access_key: a" not in found
 
 
 def test_good_input_passes(tmp_path: Path) -> None:
-    assert problem(role(tmp_path)) == ""
-    assert problem(role(tmp_path), function_registry_storage="s3", function_registry_s3=BUCKET) == ""
-    assert problem(role(tmp_path), function_registry_host="2001:db8::1") == ""
+    assert role(tmp_path).problems() == []
+    assert role(tmp_path).problems(function_registry_storage="s3", function_registry_s3=BUCKET) == []
+    assert role(tmp_path).problems(function_registry_host="2001:db8::1") == []
 
 
 def test_registry_stays_while_functions_come_from_it(tmp_path: Path, access: registry_access.Access) -> None:
@@ -427,7 +434,7 @@ def test_registry_stays_also_where_this_machine_does_not_know_it(tmp_path: Path)
 def test_why_the_cluster_does_not_tell_its_passwords_is_shown(tmp_path: Path) -> None:
     failed = {"rc": 1, "stderr": "Unable to connect to the server", "stdout": ""}
     found = problem(role(tmp_path, platform_kubectl=["kubectl"]), "access.yml", __function_registry_secret=failed)
-    assert "function-registry-access can't be read: Unable to connect to the server Next: " in found
+    assert "function-registry-access cannot be read: Unable to connect to the server Next: " in found
     assert problem(role(tmp_path), "access.yml", __function_registry_secret={"skipped": True}) == ""
 
 
@@ -435,3 +442,31 @@ def test_secrets_are_read_without_a_log() -> None:
     tasks = role(PROJECT).tasks("access.yml")
     (read,) = [task for task in tasks if "get" in str(task.get("ansible.builtin.command"))]
     assert read["no_log"] is True
+
+
+@pytest.mark.parametrize(
+    ("given", "login"),
+    [
+        ({}, {"registry": "192.0.2.1:30500/functions", "registry_username": "deployer", "registry_password": "pw"}),
+        (
+            {"registry": "192.0.2.1:30500/functions", "registry_username": "other"},
+            {"registry": "192.0.2.1:30500/functions", "registry_username": "other", "registry_password": "pw"},
+        ),
+        ({"registry": "other.example.com/functions"}, {"registry": "other.example.com/functions"}),
+    ],
+)
+def test_deployments_log_in_to_the_own_registry_and_to_no_other(
+    tmp_path: Path, given: dict[str, str], login: dict[str, str]
+) -> None:
+    access = {"registry": "192.0.2.1:30500/functions", "username": "deployer", "password": "pw"}
+    (tmp_path / "function-registry.json").write_text(json.dumps(access), encoding="utf-8")
+    playbook = DataLoader().load_from_file(str(PROJECT / "playbooks/deploy_function.yml"), trusted_as_template=True)
+    module = "wasmfaas.platform.spin_function"
+    (task,) = [task for task in playbook[0]["tasks"] if module in task]
+    own = {**playbook[0]["vars"], "inventory_dir": str(tmp_path), "omit": "omitted", **given}
+    templar = Templar(loader=DataLoader(), variables=own)
+    arguments = {name: templar.template(task[module][name]) for name in task[module] if name.startswith("registry")}
+    assert {name: value for name, value in arguments.items() if value != "omitted"} == login
+    without = Templar(loader=DataLoader(), variables={**own, "inventory_dir": str(tmp_path / "none")})
+    expected = given.get("registry_username", "omitted")
+    assert without.template(task[module]["registry_username"]) == expected

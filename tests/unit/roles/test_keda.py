@@ -30,30 +30,20 @@ from .role_rendering import RenderedRole
 def test_the_release_makes_the_services_that_functions_name() -> None:
     """The add-on's chart names its Services after itself, whatever the release is called, and their ports are its
     defaults."""
-    (chart,) = RenderedRole("keda").value("__keda_http_charts")
+    (chart,) = RenderedRole("keda").value("__keda_http_component.charts")
     namespace, service, port = INTERCEPTOR_SERVICE
     assert (chart["namespace"], f"{chart['name']}-interceptor-proxy", 8080) == (namespace, service, port)
     assert f"{chart['name']}-external-scaler.{chart['namespace']}:9090" == EXTERNAL_SCALER
 
 
 def test_keda_comes_before_the_add_on_whose_chart_needs_its_kinds() -> None:
-    charts = [
-        task["wasmfaas.platform.k3s_charts"]["charts"]
-        for task in RenderedRole("keda").tasks()
-        if "wasmfaas.platform.k3s_charts" in task
-    ]
-    assert charts == ["{{ __keda_charts }}", "{{ __keda_http_charts }}"]
-    named = [
-        [chart["name"] for chart in RenderedRole("keda").value(variable)]
-        for variable in ("__keda_charts", "__keda_http_charts")
-    ]
-    assert named == [["keda"], ["keda-add-ons-http"]]
-    removed = [
-        task["wasmfaas.platform.k3s_charts"]["charts"]
-        for task in RenderedRole("keda").tasks("remove.yml")
-        if "wasmfaas.platform.k3s_charts" in task
-    ]
-    assert [[chart["name"] for chart in group] for group in removed] == [["keda-add-ons-http"], ["keda"]]
+    def steps(file: str) -> list[list[str]]:
+        tasks = [task for task in RenderedRole("keda").tasks(file) if "__platform_component" in task.get("vars", {})]
+        components = [task["vars"]["__platform_component"].strip("{ }") for task in tasks]
+        return [[chart["name"] for chart in RenderedRole("keda").value(f"{name}.charts")] for name in components]
+
+    assert steps("main.yml") == [["keda"], ["keda-add-ons-http"]]
+    assert steps("remove.yml") == [["keda-add-ons-http"], ["keda"]]
 
 
 def test_routes_of_every_namespace_may_lead_to_the_interceptor_and_nowhere_else() -> None:
@@ -114,7 +104,7 @@ def test_interceptors_trace_only_where_there_is_a_collector() -> None:
         ({"keda_route_namespaces": "default"}, "keda_route_namespaces: 'default' is text, and a list is needed"),
         (
             {"keda_resources": {"interceptor": {}}},
-            "keda_resources: has to hold operator, metrics_server, webhooks, http_operator, http_scaler, interceptor",
+            "keda_resources: must hold operator, metrics_server, webhooks, http_operator, http_scaler, interceptor",
         ),
     ],
 )

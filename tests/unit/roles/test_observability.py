@@ -25,7 +25,6 @@ S3 = {
     "observability_traces_bucket": "shop-traces",
     "observability_bucket_region": "eu-central-1",
 }
-CHECK = "Check what is asked for"
 RUNBOOKS = PROJECT / "docs/runbooks"
 
 
@@ -58,7 +57,7 @@ def alerts(**variables: t.Any) -> dict[str, dict[str, t.Any]]:
         ({"observability_storage": "tape"}, "observability_storage: tape is neither disk nor s3"),
         ({"observability_storage": "s3"}, "s3 needs observability_logs_bucket"),
         ({**S3, "observability_bucket_region": ""}, "s3 needs observability_logs_bucket"),
-        ({"observability_trace_percent": 101}, "observability_trace_percent: 101 is no share"),
+        ({"observability_trace_percent": 101}, "observability_trace_percent: 101 is no percentage"),
         (
             {
                 "observability_alertmanager_configuration": {
@@ -69,7 +68,7 @@ def alerts(**variables: t.Any) -> dict[str, dict[str, t.Any]]:
             "names a receiver that is not among",
         ),
         ({"observability_metrics_size": "20Gi"}, "observability_metrics_size: '20Gi' is no whole number"),
-        ({"observability_resources": {"loki": {}}}, "observability_resources: has to hold prometheus, alertmanager"),
+        ({"observability_resources": {"loki": {}}}, "observability_resources: must hold prometheus, alertmanager"),
         (
             {"observability_values": {"grafana": {}}},
             "observability_values: there is no chart grafana. Next: use kube-prometheus-stack, loki",
@@ -88,11 +87,6 @@ def test_refused_before_the_cluster_is_touched(variables: dict[str, t.Any], text
 @pytest.mark.parametrize("variables", [{}, S3, {"observability_trace_percent": 12.5}])
 def test_what_is_right_passes(variables: dict[str, t.Any]) -> None:
     assert RenderedRole("observability").problems(**variables) == []
-
-
-def test_the_check_comes_first() -> None:
-    tasks = RenderedRole("observability").tasks()
-    assert tasks[0]["name"] == CHECK and "wasmfaas.platform.k3s_charts" in tasks[1]
 
 
 def test_terraforms_buckets_are_used() -> None:

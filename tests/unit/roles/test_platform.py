@@ -11,6 +11,7 @@ import typing as t
 import pytest
 import yaml
 from ansible.template import trust_as_template
+from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.rules import RULES
 
 from .role_rendering import PROJECT, ROLES, RenderedRole
 
@@ -31,8 +32,9 @@ def loops(**variables: t.Any) -> list[list[str]]:
 def test_each_part_is_a_role_that_can_be_asked_installed_and_removed() -> None:
     assert platform().value("__platform_roles") == PARTS
     for part in PARTS:
-        for file in ("tasks/check.yml", "tasks/main.yml", "tasks/remove.yml", "templates/problems.yml.j2"):
+        for file in ("tasks/main.yml", "tasks/remove.yml"):
             assert (ROLES / part / file).is_file(), f"{part}/{file}"
+        assert part in RULES
 
 
 def test_parts_come_after_what_they_need_in_whichever_order_they_are_listed() -> None:
@@ -45,7 +47,7 @@ def test_parts_come_after_what_they_need_in_whichever_order_they_are_listed() ->
     ("playbook", "before", "after"),
     [
         ("site", "Plan", None),  # the address of the ingress comes from the plan
-        ("platform", "Use it", "Platform"),
+        ("platform", "Use it", "Install the components"),
         ("bundle", "Ask for what is missing", "Look at the hosts for their architectures"),
     ],
 )
@@ -65,11 +67,12 @@ def test_parts_are_asked_once() -> None:
     """By role platform, all at once: each role asks itself only where it is used alone."""
     for task in platform().tasks("install.yml")[1:]:
         assert task["vars"] == {"__platform_checked": True}
+    (check,) = platform().tasks("component_check.yml")
+    assert check["when"] == "not __platform_checked | default(false)"
     for part in (*PARTS, "tenant"):
-        (check,) = [
-            task for task in RenderedRole(part).tasks() if task.get("ansible.builtin.include_tasks") == "check.yml"
-        ]
-        assert check["when"] == "not __platform_checked | default(false)"
+        first = RenderedRole(part).tasks()[0]
+        assert first["ansible.builtin.include_role"]["tasks_from"] == "component_check"
+        assert first["vars"] == {"__platform_role": part}
 
 
 def test_what_is_to_be_removed_is_not_had() -> None:
@@ -129,13 +132,13 @@ def test_all_parts_send_to_another_collector_where_there_is_one() -> None:
     [
         (
             {"platform_components": ["kedda"]},
-            "platform_components: there is no part kedda. Next: use aws_integration, cert_manager",
+            "platform_components: there is no component kedda. Next: use aws_integration, cert_manager",
         ),
-        ({"platform_components_removed": ["kedda"]}, "platform_components_removed: there is no part kedda"),
-        ({"platform_only": ["kedda"]}, "platform_only: there is no part kedda"),
+        ({"platform_components_removed": ["kedda"]}, "platform_components_removed: there is no component kedda"),
+        ({"platform_only": ["kedda"]}, "platform_only: there is no component kedda"),
         (
             {"platform_only": ["function_registry"]},
-            "platform_only: function_registry is neither to be had nor to be removed",
+            "platform_only: function_registry is neither to be installed nor to be removed",
         ),
         ({"platform_components_removed": ["cert_manager"]}, "would end with it. Next: remove spin_operator too"),
         (
@@ -183,4 +186,4 @@ def test_what_can_not_be_filled_in_is_named() -> None:
     (problem,) = RenderedRole(
         "cert_manager", cert_manager_acme_domains=trust_as_template("{{ no_such_variable }}")
     ).problems()
-    assert problem.startswith("cert_manager_acme_domains: can't be filled in: ") and "no_such_variable" in problem
+    assert problem.startswith("cert_manager_acme_domains: cannot be filled in: ") and "no_such_variable" in problem

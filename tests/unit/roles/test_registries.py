@@ -29,7 +29,7 @@ def role(**variables: t.Any) -> RenderedRole:
     own = {"ansible_managed": "managed", "__k3s_host": {"architecture": "arm64"}}
     return RenderedRole(
         "registries",
-        **own | {"registries_downloaded": {"programs": {"ecr-credential-provider": {"arm64": HERE}}}} | variables,
+        **own | {"registries_downloaded": {"binaries": {"ecr-credential-provider": {"arm64": HERE}}}} | variables,
     )
 
 
@@ -38,7 +38,7 @@ def files(**variables: t.Any) -> dict[str, dict[str, t.Any]]:
 
 
 def programs(**variables: t.Any) -> list[dict[str, t.Any]]:
-    return t.cast("list[dict[str, t.Any]]", role(**variables).value("__registries_programs"))
+    return t.cast("list[dict[str, t.Any]]", role(**variables).value("__registries_binaries"))
 
 
 def test_nodes_get_the_program_and_its_configuration() -> None:
@@ -134,10 +134,10 @@ def roles_of(file: Path) -> list[tuple[str, str]]:
 def test_air_gap_bundles_and_node_bundles_hold_the_program() -> None:
     bundled = RenderedRole(
         "k3s",
-        registries_programs=programs(registries_ecr_login=True),
+        registries_binaries=programs(registries_ecr_login=True),
         ansible_play_hosts=[],
     )
-    assert "ecr-credential-provider" in [entry["name"] for entry in bundled.value("__k3s_bundle_programs")]
+    assert "ecr-credential-provider" in [entry["name"] for entry in bundled.value("__k3s_bundle_binaries")]
     steps = yaml.safe_load((PROJECT / "roles/node_bundle/tasks/main.yml").read_text(encoding="utf-8"))
     assert ("wasmfaas.platform.registries", "files") in [
         (task[key]["name"], task[key]["tasks_from"]) for task in steps for key in task if key.endswith("_role")

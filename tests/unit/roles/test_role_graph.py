@@ -31,25 +31,25 @@ def uses_of(role: str) -> set[str]:
     folder = PROJECT / "roles" / role
     meta = yaml.safe_load((folder / "meta/main.yml").read_text(encoding="utf-8"))
     used = {str(entry["role"]) for entry in meta["dependencies"]}
-    for file in sorted(folder.glob("*/*.yml")) + sorted(folder.glob("tasks/**/*.yml")):
-        used |= set(_included(yaml.safe_load(file.read_text(encoding="utf-8"))))
+    for file in folder.glob("tasks/**/*.yml"):
+        used |= {name for name, _entry_point in calls_of(yaml.safe_load(file.read_text(encoding="utf-8")))}
     for file in folder.rglob("*"):
         if file.is_file() and file.suffix in (".yml", ".j2"):
             used |= {COLLECTION + name for name in OTHER_ROLE.findall(file.read_text(encoding="utf-8"))}
     return {name.removeprefix(COLLECTION) for name in used if "{{" not in name}
 
 
-def _included(content: t.Any) -> t.Iterator[str]:
-    """Names of roles in tasks, in their blocks too."""
+def calls_of(content: t.Any) -> t.Iterator[tuple[str, str]]:
+    """Role and entry point of each call in plays, tasks and their blocks."""
     if isinstance(content, list):
         for entry in content:
-            yield from _included(entry)
+            yield from calls_of(entry)
     elif isinstance(content, dict):
         for key, value in content.items():
             if key.rpartition(".")[2] in ROLE_ACTIONS and isinstance(value, dict):
-                yield str(value["name"])
-            elif key in ("block", "rescue", "always"):
-                yield from _included(value)
+                yield str(value["name"]), str(value.get("tasks_from", "main"))
+            elif key in ("block", "rescue", "always", "tasks"):
+                yield from calls_of(value)
 
 
 def test_roles_use_each_other_without_a_ring() -> None:
@@ -58,6 +58,23 @@ def test_roles_use_each_other_without_a_ring() -> None:
     assert graph["node_bundle"] >= {"k3s", "registries", "wasm_shims", "node_prepare"}, "the search finds nothing"
     assert all(role not in used for role, used in graph.items())
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the ring
+
+
+def test_every_entry_point_that_is_called_exists() -> None:
+    """Ansible checks that only for `import_role`, before a run."""
+    files = [*PROJECT.glob("playbooks/**/*.yml"), *PROJECT.glob("roles/*/tasks/**/*.yml")]
+    called = {call for file in files for call in calls_of(yaml.safe_load(file.read_text(encoding="utf-8")))}
+    known = {(role, entry_point) for role, entry_point in called if "{{" not in role + entry_point}
+    assert len(known) > 30
+    paths = {f"roles/{role.removeprefix(COLLECTION)}/tasks/{entry_point}.yml" for role, entry_point in known}
+    assert sorted(path for path in paths if not (PROJECT / path).exists()) == []
+
+
+def test_the_page_of_role_k3s_names_every_entry_point() -> None:
+    page = (PROJECT / "roles/k3s/README.md").read_text(encoding="utf-8")
+    inner = {"agent_token", "airgap_images"}  # parts of other entry points
+    names = {path.stem for path in (PROJECT / "roles/k3s/tasks").glob("*.yml")} - inner
+    assert sorted(name for name in names if f"`{name}`" not in page) == []
 
 
 @pytest.mark.parametrize("role", [role for role in NAMES if role != "k3s"])

@@ -62,7 +62,7 @@ def test_tenants_have_the_same_executor() -> None:
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
-        ({"spin_operator_executor_namespaces": ["Shop"]}, "Shop can be no namespace"),
+        ({"spin_operator_executor_namespaces": ["Shop"]}, "Shop cannot be a namespace"),
         (
             {"spin_operator_executor_namespaces": "default"},
             'write spin_operator_executor_namespaces: ["default"], or -e',
@@ -106,10 +106,11 @@ def test_removal_takes_apps_executors_operator_and_definitions_in_this_order() -
         argv = str((task.get("ansible.builtin.command") or {}).get("argv", ""))
         if "'delete'" in argv:
             done.append("apps" if "spinapps." in argv else "executors")
-        if charts := task.get("wasmfaas.platform.k3s_charts"):
-            assert charts["state"] == "absent" and charts["remove_definitions"] is True
-            assert "objects_after" not in charts, "namespaces of others would go with their executors"
+        if task.get("vars") == {"__platform_component": "{{ __spin_operator_removed }}"}:
             done.append("operator")
+    removed = RenderedRole("spin_operator").value("__spin_operator_removed")
+    assert removed["remove_definitions"] is True
+    assert removed["objects_after"] == [], "namespaces of others would go with their executors"
     assert done == ["apps", "executors", "operator"]
 
 
@@ -128,19 +129,7 @@ def test_pods_pause_before_their_end_where_the_cluster_can_make_them(version: st
     )
     role = RenderedRole("spin_operator", k3s_version=version, k3s_plan={})
     assert int(role.value("spin_operator_drain_seconds")) == seconds
-    policies = [
-        entry
-        for entry in role.value(main_task(role)["objects_after"].strip().removeprefix("{{").removesuffix("}}"))
-        if "Mutating" in entry["kind"]
-    ]
+    policies = [entry for entry in role.value("__spin_operator_component.objects_after") if "Mutating" in entry["kind"]]
     assert len(policies) == (2 if seconds else 0)
-    switched_off = role.value(main_task(role)["objects_absent"].strip().removeprefix("{{").removesuffix("}}"))
+    switched_off = role.value("__spin_operator_component.objects_absent")
     assert len(switched_off) == (0 if seconds else 2)
-
-
-def main_task(role: RenderedRole) -> dict[str, str]:
-    return next(
-        task["wasmfaas.platform.k3s_charts"]
-        for task in role.tasks("main.yml")
-        if "wasmfaas.platform.k3s_charts" in task
-    )

@@ -2,7 +2,8 @@
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package greeting is what the function answers; it imports only the standard library, so that `go test` runs it natively.
+// Package greeting makes the function's answers. It imports only the standard library, so that `go test` runs it
+// natively.
 package greeting
 
 import (

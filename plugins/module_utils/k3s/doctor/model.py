@@ -103,7 +103,7 @@ class Host:
         unreachable: whether the problem is that Ansible does not reach it.
         node: `node` of k3s_node_info.
         cluster: `cluster` of k3s_node_info, None but for a server whose API answers.
-        diagnosis: result of k3s_node_diagnosis.
+        diagnosis: `diagnosis` in the result of k3s_node_info.
         clock: seconds by which its clock is ahead of the controller's, None where it was not measured.
         ecr_registry: registry of Amazon ECR that functions come from and that nodes are to log in to; "" for another
             one.

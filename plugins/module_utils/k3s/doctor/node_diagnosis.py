@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host of the cluster says about itself beyond `k3s_node_info`: certificates, shims, file modes, snapshots,
+"""What a host of the cluster says about itself beyond host/node_info.py: certificates, shims, file modes, snapshots,
 registries. Only reads; runs on the host."""
 
 from __future__ import annotations
@@ -68,12 +68,19 @@ JOURNAL_SECONDS = 120
 RUNTIME_TABLE = re.compile(r"""\.runtimes\.["']?([A-Za-z0-9_-]+)["']?\]""")
 
 
-def run(parameters: dict[str, t.Any], _check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
-    """What the module k3s_node_diagnosis does; see its documentation."""
+def read(
+    *, registry_endpoints: t.Sequence[dict[str, t.Any]], registry_files: t.Sequence[str], registry_timeout: float
+) -> dict[str, t.Any]:
+    """What may be wrong on this host; see `diagnosis` in the documentation of `k3s_node_info`.
+
+    Args:
+        registry_endpoints: what registry_probe.probe takes.
+        registry_files: paths that registries.yaml names.
+        registry_timeout: seconds that a registry may take to answer.
+    """
     unit = installed_unit()
     server = unit == paths.SERVER_UNIT
     return {
-        "changed": False,
         "unit": {"name": unit, **(unit_state(unit) if unit else {})},
         "certificates": certificates(),
         "exposed_files": exposed_files(),
@@ -87,8 +94,8 @@ def run(parameters: dict[str, t.Any], _check_mode: bool, _hidden: set[str]) -> d
         "charts": charts(host_kubectl()) if server else None,
         "credential_provider": credential_provider(),
         "registries": {
-            "missing_files": [path for path in parameters["registry_files"] if not os.path.isfile(path)],
-            "endpoints": registry_probe.probe(parameters["registry_endpoints"], parameters["timeout"]),
+            "missing_files": [path for path in registry_files if not os.path.isfile(path)],
+            "endpoints": registry_probe.probe(registry_endpoints, registry_timeout),
         },
     }
 
@@ -149,8 +156,8 @@ def _open_to_others(path: str, status: os.stat_result, root: str) -> bool:
 
 
 def shims(unit: str, root: str = "") -> dict[str, t.Any]:
-    """`programs`: names of the shims on disk; `handlers`: what containerd's configuration knows, None where there is
-    none; `changed`: programs that are not what they were when k3s started, or were not there then."""
+    """`binaries`: names of the shims on disk; `handlers`: what containerd's configuration knows, None where there is
+    none; `changed`: binaries that are not what they were when k3s started, or were not there then."""
     handlers: list[str] | None = None
     try:
         with open(root + CONTAINERD_CONFIG, encoding="utf-8", errors="replace") as file:
@@ -158,7 +165,7 @@ def shims(unit: str, root: str = "") -> dict[str, t.Any]:
     except OSError:
         pass
     return {
-        "programs": [os.path.basename(path) for path in _existing((paths.SHIM_PATTERN,), root)],
+        "binaries": [os.path.basename(path) for path in _existing((paths.SHIM_PATTERN,), root)],
         "handlers": handlers,
         "changed": [
             os.path.basename(path)
@@ -220,7 +227,7 @@ def file_systems(root: str = "") -> list[dict[str, t.Any]]:
 
 
 def credential_provider(root: str = "") -> bool:
-    """Whether the kubelet has a credential provider, as for Amazon ECR: its configuration and a program.
+    """Whether the kubelet has a credential provider, as for Amazon ECR: its configuration and a binary.
 
     k3s gives it to the kubelet only if both are there at a start (k3s v1.35.1, pkg/daemons/agent/agent.go,
     ImageCredProvAvailable).
@@ -316,31 +323,22 @@ def charts(kubectl: Kubectl) -> list[dict[str, t.Any]] | None:
     except PlatformError:
         return None
     ours = [entry for entry in listed if was_applied(entry)]
+    releases = [(entry["metadata"]["name"], (entry.get("spec") or {}).get("targetNamespace", "")) for entry in ours]
     workloads = Workloads(kubectl, patience=LOOK)
-    found = []
     try:
-        for name, namespace in sorted(
-            workloads.unready(
-                (entry["metadata"]["name"], (entry.get("spec") or {}).get("targetNamespace", "")) for entry in ours
-            )
-        ):
-            for trouble in workloads.troubles(name, namespace)[:1]:
-                last = workloads.log(trouble, lines=1)
-                found.append(
-                    {
-                        "name": name,
-                        "namespace": namespace,
-                        "where": "",
-                        "what": trouble.text,
-                        "next_step": trouble.next_step,
-                        "severity": "error" if trouble.lasting else "warning",
-                        "pod": trouble.pod,
-                        "last_line": last,
-                    }
-                )
+        return [
+            {
+                "name": name,
+                "namespace": namespace,
+                **unready.problem.as_dictionary(),
+                "pod": unready.pod,
+                "last_line": workloads.log(unready, lines=1),
+            }
+            for name, namespace in sorted(workloads.unready(releases))
+            for unready in workloads.problems(name, namespace)[:1]
+        ]
     except PlatformError:
         return None
-    return found
 
 
 def _existing(patterns: t.Iterable[str], root: str) -> list[str]:

@@ -10,7 +10,7 @@ import typing as t
 
 from ...problems import Problem
 from ..plan.cluster_plan import KEEP_OUT
-from ..plan.hosts import is_elastic
+from ..plan.hosts import is_autoscaled
 from .model import SITE, UPGRADE, Host, Limits, Nodes, error, is_active, minor, owner, remove_node, step, warning, why
 
 KUBELET_SKEW = 3
@@ -21,7 +21,7 @@ def unlisted(hosts: t.Sequence[Host], nodes: Nodes, _limits: Limits) -> t.Iterat
     """Nodes that no host of the inventory has."""
     listed = {host.node_name for host in hosts}
     for name, node in nodes.items():
-        if name not in listed and not is_elastic(node):
+        if name not in listed and not is_autoscaled(node):
             yield warning(
                 name,
                 "node-not-in-inventory",

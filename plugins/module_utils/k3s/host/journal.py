@@ -116,7 +116,7 @@ RULES = (
         "keys or certificates of it are newer than the copies of them in etcd, as when a rotation of the encryption "
         "key was cut off",
         "Run: ansible-playbook wasmfaas.platform.rotate -e what=repair. If that ends with this message, go back to the "
-        "snapshot of before: ansible-playbook wasmfaas.platform.restore (docs/operations.md).",
+        "snapshot of before: ansible-playbook wasmfaas.platform.restore (docs/operations/backup.md).",
         "k3s-io/k3s pkg/cluster/bootstrap.go (ReconcileBootstrapData); k3s-io/k3s#13763",
         final=True,
     ),

@@ -52,30 +52,32 @@ API_SECONDS = 15.0
 
 VERSIONS = f"{paths.RUN_DIRECTORY}/versions.json"
 ANNOTATIONS = ("etcd.k3s.cattle.io/", "wasmfaas.dev/")
-SERVER_CA = f"{paths.SERVER_DIRECTORY}/tls/server-ca.crt"
 AGENT_CA = f"{paths.AGENT_DIRECTORY}/server-ca.crt"
 
 
-def run(parameters: dict[str, t.Any], _check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
-    """What the module k3s_node_info does.
+def read(
+    *, ask: bool, ports: t.Sequence[dict[str, t.Any]], connections: t.Sequence[str], disk_paths: t.Iterable[str]
+) -> dict[str, t.Any]:
+    """`node`, what the host is, and `cluster`, the nodes of its cluster; see the documentation of `k3s_node_info`.
 
     Args:
-        parameters: `ports` [{protocol, port}] beside PORTS, `connections` ["host:port"], `disk_paths`, `cluster`
-            (whether to ask the API).
+        ask: whether to ask the API for the cluster.
+        ports: `{protocol, port}` beside PORTS, to look for listeners on.
+        connections: `host:port`, to connect to.
     """
     started = time.time()
     kubectl = host_kubectl(seconds=API_SECONDS)
-    k3s, cluster = installation(kubectl, ask=bool(parameters["cluster"]))
-    ports = [{"protocol": protocol, "port": port} for protocol, port in PORTS] + list(parameters["ports"] or [])
+    k3s, cluster = installation(kubectl, ask=ask)
+    looked_at = [{"protocol": protocol, "port": port} for protocol, port in PORTS] + list(ports)
     node = {
-        **machine(parameters["disk_paths"]),
+        **machine(disk_paths),
         # The ports of a k3s that runs are its own, and whose they are takes a look at every process.
-        "ports_in_use": [] if k3s["service"] == "active" else facts.ports_in_use(ports),
-        "connections": facts.connections(parameters["connections"] or []),
+        "ports_in_use": [] if k3s["service"] == "active" else facts.ports_in_use(looked_at),
+        "connections": facts.connections(connections),
         "k3s": k3s,
     }
     ended = time.time()
-    return {"changed": False, "node": {**node, "time": (started + ended) / 2}, "cluster": cluster}
+    return {"node": {**node, "time": (started + ended) / 2}, "cluster": cluster}
 
 
 def machine(disk_paths: t.Iterable[str]) -> dict[str, t.Any]:
@@ -259,7 +261,7 @@ def _digest(digests: Digests, path: str) -> str:
 
 def _ca_digest(root: str) -> str:
     """SHA-256 of the certificate authority of the cluster that the host belongs to; "" where it belongs to none."""
-    for path in (SERVER_CA, AGENT_CA):
+    for path in (paths.SERVER_CA, AGENT_CA):
         with contextlib.suppress(OSError), open(root + path, "rb") as file:
             return hashlib.sha256(file.read()).hexdigest()
     return ""

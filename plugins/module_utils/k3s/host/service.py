@@ -34,8 +34,8 @@ PROPERTIES = (
     "InvocationID",
 )
 FINAL_AFTER_LOOKS = 3
-"""A cause that stays is believed once so many looks in a row have found it: its message may be the last word of an
-attempt before."""
+"""How many polls in a row must show a fatal cause before it is reported: its message may come from the attempt
+before."""
 JOURNAL_BEFORE_SECONDS = 120
 SERVER_LINE = re.compile(r"^[\"']?server[\"']?[ \t]*:.*\n?", re.MULTILINE)
 JOURNAL_LINES = 200
@@ -56,7 +56,7 @@ Command = t.Callable[..., Completed]
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """As the module's options; `pending` only says in check mode that files would have been changed before."""
+    """The module's options. `pending`, in check mode, says that earlier tasks would have changed files."""
 
     unit: str
     state: str = "restarted_if_stale"
@@ -117,7 +117,7 @@ class Service:
         """Bring the unit to its state; the module's result.
 
         Raises:
-            PlatformError: it can't be, with the cause that the journal tells.
+            PlatformError: it does not reach that state; the error has the cause from the journal.
         """
         begin = time.monotonic()
         now = self.show()
@@ -224,8 +224,7 @@ class Service:
         return ("restart", ["its files would change"]) if self.options.pending else ("", [])
 
     def _refuse_removed(self) -> None:
-        """Not start a server that the cluster removed: the condition of its unit would keep systemd from it without a
-        word."""
+        """Refuse to start a server that the cluster removed. systemd would skip the unit silently, by its condition."""
         if self.unit == paths.SERVER_UNIT and os.path.exists(self._root + paths.TOMBSTONE):
             raise PlatformError(
                 f"{self.unit} on {self.node} is not started: {journal.REMOVED} ({paths.TOMBSTONE}).",
@@ -268,7 +267,7 @@ class Service:
                 whole_file.write(file, without, durable=True)
 
     def _put_server_back(self) -> None:
-        """Also what a run that was cut off has left. Where site.yml has named a server since, that one stays."""
+        """Restore the line, also after a run that was cut off. A server that site.yml has named since then stays."""
         file, aside = self._root + paths.JOIN_CONFIG, self._root + paths.JOIN_ASIDE
         if self.unit != paths.SERVER_UNIT or not os.path.exists(aside):
             return

@@ -18,7 +18,7 @@ from ...problems import Problem, raise_if_any
 from .. import version
 from ..recovery.restore import RESET
 from .cluster_plan import KEEP_OUT
-from .hosts import Host, is_elastic
+from .hosts import Host, is_autoscaled
 
 Result = dict[str, t.Any]
 
@@ -55,7 +55,7 @@ class Cluster:
             "api_host": first.name if first else "",
             "api_node": first.node_name if first else "",
             "version": str(first.k3s.get("version_running") or first.k3s.get("version") or "") if first else "",
-            "nodes": self.node_names,
+            "node_names": self.node_names,
             "servers": [host.name for host in self.servers if host.known],
             "unreachable_hosts": [host.name for host in self.hosts if host.unreachable],
             "messages": [],
@@ -133,7 +133,7 @@ def change_all(cluster: Cluster) -> Result:
             fix = "wasmfaas.platform.doctor says why; or remove it with ansible-playbook wasmfaas.platform.remove_node"
             problems.append(Problem(host.name, f"its etcd member is not healthy ({ill})", fix))
     missing = sorted(
-        name for name in set(ready) - {host.node_name for host in cluster.hosts} if not is_elastic(ready[name])
+        name for name in set(ready) - {host.node_name for host in cluster.hosts} if not is_autoscaled(ready[name])
     )
     if missing:
         fix = (

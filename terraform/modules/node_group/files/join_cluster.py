@@ -1,13 +1,13 @@
-"""Makes this machine a node of its cluster: what a machine of an elastic group runs at its first boot.
+"""Makes this machine a node of its cluster. Machines of autoscaled groups run this program at their first boot.
 
-It needs nothing but Python 3.9 and systemd, which every image with cloud-init has; the AWS CLI is not on Debian's. It
-asks the metadata service who it is, SSM for the sha256 of its group's bundle and for the join token, S3 for the bundle,
-puts these in place and starts the agent. All of it is asked for again until it is there, up to a limit; nothing is put
-in place before everything has come and the checksum is right. At the limit one line on the console and in the journal
-says what is missing, and the machine powers off, so that its scaling group tries with another one (JOIN_ON_FAILURE=stay
-keeps it, to look at it).
+It needs only Python 3.9 and systemd, which every image with cloud-init has; Debian's image has no AWS CLI. It reads the
+machine's identity from the metadata service, the sha256 of the group's node bundle and the join token from SSM, and the
+node bundle from S3. It then puts the files in place and starts the agent. It tries each step again until it works, up
+to a limit, and puts nothing in place before it has everything and the checksum is right. At the limit it writes one
+line to the console and the journal that says what is missing, and powers the machine off, so that the scaling group
+starts another one (JOIN_ON_FAILURE=stay keeps the machine for debugging).
 
-Bundle: s3://BUCKET/bundles/GROUP/SHA256.tar.gz, files and symbolic links below PLACES.
+Node bundle: s3://BUCKET/bundles/GROUP/SHA256.tar.gz, files and symbolic links below PLACES.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ import time
 import urllib.error
 import urllib.request
 
-# Tests name other places.
+# Tests set other addresses and paths.
 CONFIGURATION = os.environ.get("JOIN_CONFIGURATION", "/etc/wasmfaas/join.json")
 METADATA_URL = os.environ.get("JOIN_METADATA_URL", "http://169.254.169.254")
 KUBELET_URL = os.environ.get("JOIN_KUBELET_URL", "http://127.0.0.1:10248/healthz")
 ROOT = os.environ.get("JOIN_ROOT", "/")
 SERVICE = "k3s-agent.service"
 PLACES = ("usr/local/", "etc/", "opt/", "var/lib/rancher/")
-UNSET = "unset"  # what Terraform puts into the parameters
+UNSET = "unset"  # the value that Terraform gives new parameters
 ANSWER_SECONDS = 10
-DOWNLOAD_SECONDS = 120  # a connection slower than that is worth another try
+DOWNLOAD_SECONDS = 120  # a slower download is tried again
 START_SECONDS = 180
-# Without a proxy: these addresses mean another machine to every other one.
+# Opens link-local and loopback addresses, which a proxy must not resolve.
 DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class NotYet(Exception):
-    """What is missing; it may come."""
+    """Something that is missing and may come later."""
 
 
 class Refused(Exception):
-    """What is wrong for good."""
+    """Something that is wrong and stays wrong."""
 
 
 def main() -> int:
@@ -60,13 +60,10 @@ def main() -> int:
     deadline = started + configuration["seconds"]
     try:
         until(deadline, lambda: join(configuration, deadline))
-    except Exception as error:  # also what nobody thought of: a machine that just sits there costs money
+    except Exception as error:  # unexpected errors too: a machine that did not join only costs money
         why = error if isinstance(error, (NotYet, Refused)) else repr(error)
-        say(
-            f"This machine did not join {configuration['cluster']} as {configuration['group']} within "
-            f"{configuration['seconds']} s: {why}",
-            console=True,
-        )
+        where = f"{configuration['cluster']} as {configuration['group']}"
+        say(f"This machine did not join {where} within {configuration['seconds']} s: {why}", console=True)
         if os.environ.get("JOIN_ON_FAILURE", "replace") == "replace":
             subprocess.run(["systemctl", "poweroff"], check=False)
         return 1
@@ -82,30 +79,26 @@ def join(configuration: dict, deadline: float) -> None:
     token = parameter(me, configuration["token_parameter"])
     bundle = os.path.join(ROOT, "var/lib/wasmfaas/bundle.tar.gz")
     try:
-        fetch(
-            me, configuration["bucket"], f"bundles/{configuration['group']}/{digest}.tar.gz", digest, bundle, deadline
-        )
+        key = f"bundles/{configuration['group']}/{digest}.tar.gz"
+        fetch(me, configuration["bucket"], key, digest, bundle, deadline)
         unpack(bundle)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(bundle)
     token_file = os.path.join(ROOT, "etc/rancher/k3s/agent-token")
     write(token_file, f"{token}\n", 0o600)
-    # JSON is YAML; "+" adds to the lists of the bundle's config.yaml.
-    write(
-        os.path.join(ROOT, "etc/rancher/k3s/config.yaml.d/90-machine.yaml"),
-        json.dumps(node_settings(configuration, me), indent=2) + "\n",
-        0o600,
-    )
+    # JSON is YAML; "+" adds to the lists of the node bundle's config.yaml.
+    settings = json.dumps(node_settings(configuration, me), indent=2) + "\n"
+    write(os.path.join(ROOT, "etc/rancher/k3s/config.yaml.d/90-machine.yaml"), settings, 0o600)
     start(token_file, deadline)
 
 
 def node_settings(configuration: dict, me: dict) -> dict:
-    """What k3s is told of this one machine. The node's name is the instance's id: unique for ever, and the cloud
-    controller finds it by that."""
+    """Settings of k3s for this machine. The node's name is the instance's id, which is never used again and by which
+    the cloud controller finds the node."""
     labels = {
         **configuration["labels"],
-        "wasmfaas.dev/join": "self",  # site.yml does not take it for a node that was forgotten
+        "wasmfaas.dev/join": "self",  # tells site.yml that no host of the inventory belongs to this node
         "topology.kubernetes.io/region": me["region"],
         "topology.kubernetes.io/zone": me["zone"],
         "node.kubernetes.io/instance-type": me["type"],
@@ -129,12 +122,10 @@ def start(token_file: str, deadline: float) -> None:
             ["enable", "--now", SERVICE],
         ):
             done = subprocess.run(["systemctl", *command], capture_output=True, text=True, check=False)
-            # The second: settings of the bundle that this kernel lacks are k3s's to judge.
+            # restart may fail: k3s itself decides whether it needs a setting that this kernel lacks.
             if done.returncode and command[0] != "restart":
-                raise NotYet(
-                    f"`systemctl {' '.join(command)}` failed: {done.stderr.strip()} See `journalctl -u {SERVICE}` on "
-                    "the machine."
-                )
+                why = f"`systemctl {' '.join(command)}` failed: {done.stderr.strip()}"
+                raise NotYet(f"{why} See `journalctl -u {SERVICE}` on the machine.")
         await_kubelet(min(deadline, time.monotonic() + START_SECONDS))
     except BaseException:
         subprocess.run(["systemctl", "disable", "--now", SERVICE], capture_output=True, check=False)
@@ -144,37 +135,29 @@ def start(token_file: str, deadline: float) -> None:
 
 
 def await_kubelet(deadline: float) -> None:
-    """k3s itself tries for ever, also with a token that the cluster refuses."""
+    """Wait for the kubelet. k3s tries to join forever, even with a token that the cluster refuses."""
     while True:
         try:
             ask(KUBELET_URL, opener=DIRECTLY)
             return
         except NotYet:
             if time.monotonic() > deadline:
-                raise NotYet(
-                    f"k3s runs, but the cluster has not let it in. See `journalctl -u {SERVICE}` on the machine."
-                ) from None
+                why = f"k3s runs, but the cluster has not let it in. See `journalctl -u {SERVICE}` on the machine."
+                raise NotYet(why) from None
         time.sleep(0.2)
 
 
-# --- Who am I
+# --- Identity
 
 
 def identity() -> dict:
     """id, type, zone, region, address, and the credentials of the role: access_key, secret_key, session_token."""
-    token = ask(
-        f"{METADATA_URL}/latest/api/token",
-        opener=DIRECTLY,
-        method="PUT",
-        headers={"X-aws-ec2-metadata-token-ttl-seconds": "300"},
-    ).decode()
+    headers = {"X-aws-ec2-metadata-token-ttl-seconds": "300"}
+    token = ask(f"{METADATA_URL}/latest/api/token", opener=DIRECTLY, method="PUT", headers=headers)
+    headers = {"X-aws-ec2-metadata-token": token.decode()}
 
     def metadata(path: str) -> str:
-        return (
-            ask(f"{METADATA_URL}/latest/meta-data/{path}", opener=DIRECTLY, headers={"X-aws-ec2-metadata-token": token})
-            .decode()
-            .strip()
-        )
+        return ask(f"{METADATA_URL}/latest/meta-data/{path}", opener=DIRECTLY, headers=headers).decode().strip()
 
     role = metadata("iam/security-credentials/").splitlines()[0]
     credentials = json.loads(metadata(f"iam/security-credentials/{role}"))
@@ -190,16 +173,15 @@ def identity() -> dict:
     }
 
 
-# --- What do I need
+# --- Parameters and node bundle
 
 
 def parameter(me: dict, name: str) -> str:
     url = os.environ.get("JOIN_SSM_URL", f"https://ssm.{me['region']}.amazonaws.com") + "/"
     body = json.dumps({"Name": name, "WithDecryption": True}).encode()
     headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "AmazonSSM.GetParameter"}
-    value = json.loads(ask(url, method="POST", body=body, headers=signed(me, "ssm", "POST", url, headers, body)))[
-        "Parameter"
-    ]["Value"].strip()
+    answer = ask(url, method="POST", body=body, headers=signed(me, "ssm", "POST", url, headers, body))
+    value = json.loads(answer)["Parameter"]["Value"].strip()
     if value in ("", UNSET):
         raise NotYet(f"The parameter {name} has no value yet. site.yml writes it.")
     return value
@@ -215,26 +197,20 @@ def fetch(me: dict, bucket: str, key: str, digest: str, path: str, deadline: flo
         while block := file.read(1 << 20):
             found.update(block)
     if found.hexdigest() != digest:
-        raise NotYet(
-            f"s3://{bucket}/{key} has the sha256 {found.hexdigest()}. Run site.yml again, which publishes it anew."
-        )
+        raise NotYet(f"s3://{bucket}/{key} has the sha256 {found.hexdigest()}. Run site.yml again to publish it again.")
 
 
 def unpack(bundle: str) -> None:
-    """All names are looked at before any file is put in place. The checksum says who made the bundle, so this only
-    guards against mistakes."""
+    """Put the files of the node bundle in place after checking all names. The checksum already shows who made the
+    bundle, so the check only guards against mistakes."""
     try:
         with tarfile.open(bundle, "r:gz") as archive:
             members = [member for member in archive.getmembers() if not member.isdir()]
             for member in members:
-                if (
-                    not member.name.startswith(PLACES)
-                    or ".." in member.name.split("/")
-                    or not (member.isfile() or member.issym())
-                ):
-                    raise Refused(
-                        f"The bundle holds {member.name}, which is no file or link below {', '.join(PLACES)}."
-                    )
+                inside = member.name.startswith(PLACES) and ".." not in member.name.split("/")
+                if not inside or not (member.isfile() or member.issym()):
+                    places = ", ".join(PLACES)
+                    raise Refused(f"The bundle holds {member.name}, which is no file or link below {places}.")
             for member in members:
                 path = os.path.join(ROOT, member.name)
                 os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -244,15 +220,13 @@ def unpack(bundle: str) -> None:
                 if member.issym():
                     os.symlink(member.linkname, temporary)
                 else:
-                    with (
-                        archive.extractfile(member) as content,
-                        os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file,
-                    ):
+                    new = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                    with os.fdopen(new, "wb") as file, archive.extractfile(member) as content:
                         shutil.copyfileobj(content, file, 1 << 20)
                     os.chmod(temporary, member.mode & 0o755)
                 os.replace(temporary, path)
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise Refused(f"The bundle can't be unpacked: {error}") from error
+        raise Refused(f"The bundle cannot be unpacked: {error}") from error
 
 
 def write(path: str, text: str, mode: int) -> None:
@@ -265,7 +239,7 @@ def write(path: str, text: str, mode: int) -> None:
     os.replace(temporary, path)
 
 
-# --- How do I ask
+# --- HTTP
 
 
 def ask(
@@ -278,7 +252,7 @@ def ask(
     deadline: float = 0,
     opener: urllib.request.OpenerDirector | None = None,
 ) -> bytes:
-    """The answer's body, or nothing if it goes into a file. Errors: NotYet, without the headers, which hold secrets."""
+    """The answer's body, or nothing if `path` gets it. Raises NotYet, without the headers, which hold secrets."""
     request = urllib.request.Request(url, data=body, headers=headers or {}, method=method)  # noqa: S310 - ours
     try:
         with (opener or urllib.request.build_opener()).open(request, timeout=ANSWER_SECONDS) as answer:
@@ -290,9 +264,8 @@ def ask(
                 while block := answer.read1(1 << 20):
                     file.write(block)
                     if time.monotonic() > limit:
-                        raise NotYet(
-                            f"{method} {url} is too slow: {file.tell()} bytes in {time.monotonic() - began:.0f} s"
-                        )
+                        passed = time.monotonic() - began
+                        raise NotYet(f"{method} {url} is too slow: {file.tell()} bytes in {passed:.0f} s")
                 if file.tell() < int(answer.headers.get("Content-Length", 0)):
                     raise NotYet(f"{method} {url} was cut off after {file.tell()} bytes")
             return b""
@@ -300,16 +273,13 @@ def ask(
         with error:
             text = error.read(500).decode(errors="replace")
         raise NotYet(f"{method} {url} gives {error.code}: {' '.join(text.split())}") from error
-    except (
-        OSError,
-        ValueError,
-        http.client.HTTPException,
-    ) as error:  # no connection, time-out, cut off; an answer that is no HTTP
+    # No connection, a time-out, a cut connection, or an answer that is not HTTP.
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise NotYet(f"{method} {url}: {error}") from error
 
 
 def signed(me: dict, service: str, method: str, url: str, headers: dict, body: bytes) -> dict:
-    """The headers with AWS's signature, version 4:
+    """The headers, signed with AWS Signature Version 4:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html"""
     parts = urllib.request.urlparse(url)
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")  # noqa: UP017 - Python 3.9
@@ -330,15 +300,12 @@ def signed(me: dict, service: str, method: str, url: str, headers: dict, body: b
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
     text = "\n".join(["AWS4-HMAC-SHA256", now, scope, hashlib.sha256(canonical.encode()).hexdigest()])
     signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-    return {
-        **headers,
-        "Authorization": f"AWS4-HMAC-SHA256 Credential={me['access_key']}/{scope}, SignedHeaders={names}, "
-        f"Signature={signature}",
-    }
+    credential = f"AWS4-HMAC-SHA256 Credential={me['access_key']}/{scope}"
+    return {**headers, "Authorization": f"{credential}, SignedHeaders={names}, Signature={signature}"}
 
 
 def until(deadline: float, attempt) -> None:
-    """Once more after 1, 2, 4, 8, then every 15 s or so, until it works or the time (of time.monotonic) is over."""
+    """Try after 0, 1, 2, 4, 8, then about every 15 s until it works or `deadline` (of time.monotonic) has passed."""
     pause = 1.0
     while True:
         try:
@@ -348,13 +315,13 @@ def until(deadline: float, attempt) -> None:
                 raise
             say(f"Not yet: {error}")
         except (KeyError, IndexError, json.JSONDecodeError) as error:
-            raise Refused(f"AWS gave an answer that this program does not understand: {error!r}") from error
+            raise Refused(f"AWS sent an answer that this program does not understand: {error!r}") from error
         time.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
         pause = min(pause * 2, 15.0)
 
 
 def say(text: str, *, console: bool = False) -> None:
-    """To the journal and to standard error, which cloud-init writes to its log."""
+    """Write to the journal and to standard error, which cloud-init copies to its log."""
     print(f"join-cluster: {text}", file=sys.stderr, flush=True)
     syslog.openlog("join-cluster")
     syslog.syslog(syslog.LOG_ERR if console else syslog.LOG_INFO, text)

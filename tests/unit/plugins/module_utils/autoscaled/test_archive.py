@@ -87,14 +87,14 @@ def test_stored_gzip_is_gzip(pieces: list[bytes]) -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"path": "/root/.ssh/authorized_keys", "content": ""}, "has no place in a bundle"),
-        ({"path": "/etc/../root/x", "content": ""}, "has no place in a bundle"),
-        ({"path": "etc/x", "content": ""}, "has no place in a bundle"),
+        ({"path": "/root/.ssh/authorized_keys", "content": ""}, "cannot be in a node bundle"),
+        ({"path": "/etc/../root/x", "content": ""}, "cannot be in a node bundle"),
+        ({"path": "etc/x", "content": ""}, "cannot be in a node bundle"),
         ({"path": "/etc/x"}, "either content or source"),
         ({"path": "/etc/x", "content": "", "source": "/dev/null"}, "either content or source"),
-        ({"path": "/etc/x", "source": "/nonexistent"}, "/nonexistent can't be read: No such file or directory"),
+        ({"path": "/etc/x", "source": "/nonexistent"}, "/nonexistent cannot be read: No such file or directory"),
         ({"path": "/etc/x", "source": "/dev/null", "sha256": "0" * 64}, "but 0000"),
-        ({"path": "/etc/x", "content": "", "mode": "rwx"}, "is no file mode"),
+        ({"path": "/etc/x", "content": "", "mode": "rwx"}, "is not a file mode"),
     ],
 )
 def test_refused(entry: dict[str, t.Any], message: str) -> None:
@@ -103,7 +103,7 @@ def test_refused(entry: dict[str, t.Any], message: str) -> None:
 
 
 def test_a_path_twice_is_refused() -> None:
-    with pytest.raises(PlatformError, match="/etc/x is in the bundle twice"):
+    with pytest.raises(PlatformError, match="/etc/x is in the node bundle twice"):
         packed({"path": "/etc/x", "content": "a"}, {"path": "/etc/x", "content": "b"})
 
 

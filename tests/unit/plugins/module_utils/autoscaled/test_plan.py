@@ -10,14 +10,14 @@ import typing as t
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.autoscaled.plan import (
     OF_THE_MACHINE,
-    ElasticGroup,
+    AutoscaledGroup,
     plan_groups,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.config import configuration
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.hosts import Host
 
-WASM = ElasticGroup(
+WASM = AutoscaledGroup(
     "arm64",
     {"wasmfaas.dev/group": "worker-wasm"},
     [{"key": "wasmfaas.dev/only", "value": "wasm", "effect": "NoSchedule"}],
@@ -27,18 +27,18 @@ WASM = ElasticGroup(
 def host(**desired: t.Any) -> Host:
     ours = {
         "role": "agent",
-        "name": "elastic-worker-wasm",
+        "name": "autoscaled-worker-wasm",
         "version": "v1.36.4+k3s1",
         "config": {},
         "labels": {},
         "taints": [],
         "hardening": True,
     }
-    return Host("elastic-worker-wasm", "agent", desired={**ours, **desired})
+    return Host("autoscaled-worker-wasm", "agent", desired={**ours, **desired})
 
 
 def plan(**desired: t.Any) -> dict[str, t.Any]:
-    found: dict[str, t.Any] = plan_groups([(host(**desired), WASM)])["hosts"]["elastic-worker-wasm"]
+    found: dict[str, t.Any] = plan_groups([(host(**desired), WASM)])["hosts"]["autoscaled-worker-wasm"]
     return found
 
 
@@ -69,12 +69,11 @@ def test_terraforms_label_counts_where_both_have_one() -> None:
 
 def test_a_label_that_no_node_can_give_itself_is_told() -> None:
     found = plan_groups([(host(labels={"node-role.kubernetes.io/worker": "true"}), WASM)])
-    assert "node-label" not in found["hosts"]["elastic-worker-wasm"]["config"]
+    assert "node-label" not in found["hosts"]["autoscaled-worker-wasm"]["config"]
     assert found["messages"] == [
         (
-            "elastic-worker-wasm: a node can't give itself the label node-role.kubernetes.io/worker; machines that "
-            "join "
-            "by themselves are without."
+            "autoscaled-worker-wasm: a node cannot give itself the label node-role.kubernetes.io/worker; autoscaled "
+            "nodes do not get it."
         )
     ]
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """autoscaled/publish.py and autoscaled/refresh.py: what is asked of AWS, and nothing else. botocore's Stubber plays AWS
 and refuses every call that is not expected; S3 and SSM themselves are played by the moto server in
-tests/integration/test_elastic_join.py."""
+tests/integration/test_autoscaled_join.py."""
 
 from __future__ import annotations
 

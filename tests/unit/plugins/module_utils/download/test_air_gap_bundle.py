@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""air_gap_bundle.py: the folder for an air gap, and that artifact_download takes everything from it."""
+"""air_gap_bundle.py: the directory is complete, and binary_download takes everything from it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.download import air_gap_bundle
-from ansible_collections.wasmfaas.platform.plugins.module_utils.download.binaries import Program, provide
+from ansible_collections.wasmfaas.platform.plugins.module_utils.download.binaries import Binary, provide
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 
 VERSION = "v1.36.4+k3s1"
-CONTENT = b"a program"
+CONTENT = b"a binary"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -29,8 +29,8 @@ def local(tmp_path: Path) -> Path:
 
 
 def collect(tmp_path: Path, local: Path, **changes: t.Any) -> dict[str, t.Any]:
-    programs = {"k3s": {"arm64": {"path": str(local), "sha256": DIGEST}}}
-    return air_gap_bundle.collect(str(tmp_path / "bundle"), programs, {"k3s": VERSION}, ["b", "a", "b"], **changes)
+    binaries = {"k3s": {"arm64": {"path": str(local), "sha256": DIGEST}}}
+    return air_gap_bundle.complete(tmp_path / "bundle", binaries, {"k3s": VERSION}, ["b", "a", "b"], **changes)
 
 
 def test_a_file_of_this_machine_is_carried_over_and_found_there(tmp_path: Path, local: Path) -> None:
@@ -38,7 +38,7 @@ def test_a_file_of_this_machine_is_carried_over_and_found_there(tmp_path: Path, 
     assert result["changed"] and result["images"] == ["a", "b"] and result["size"] == len(CONTENT)
     local.unlink()  # it is not there beyond the gap
     fetched, found = provide(
-        Program("k3s", VERSION, "arm64", "https://unreachable.example/k3s-arm64"),
+        Binary("k3s", VERSION, "arm64", "https://unreachable.example/k3s-arm64"),
         tmp_path / "cache",
         tmp_path / "bundle",
         check_mode=False,
@@ -63,7 +63,7 @@ def test_check_mode_writes_nothing(tmp_path: Path, local: Path) -> None:
     assert collect(tmp_path, local, check_mode=True)["changed"] and not (tmp_path / "bundle").exists()
 
 
-def test_a_program_that_was_damaged_in_the_folder_is_brought_again_or_refused(tmp_path: Path, local: Path) -> None:
+def test_a_binary_that_was_damaged_there_is_brought_again_or_refused(tmp_path: Path, local: Path) -> None:
     collect(tmp_path, local)
     place = tmp_path / "bundle" / "k3s" / VERSION / "arm64" / "k3s"
     place.write_bytes(b"damaged")

@@ -114,14 +114,14 @@ def run(
     tmp_path: Path,
     *wanted: dict[str, t.Any],
     check_mode: bool = False,
-    artifacts: Path | None = None,
+    bundle: Path | None = None,
     architecture: str = "arm64",
 ) -> dict[str, t.Any]:
     parameters = {
-        "programs": list(wanted),
+        "binaries": list(wanted),
         "architectures": [architecture],
         "cache_directory": str(tmp_path / "cache"),
-        "artifacts_directory": artifacts and str(artifacts),
+        "bundle_directory": bundle and str(bundle),
     }
     return binaries.run(parameters, check_mode, set())
 
@@ -130,10 +130,10 @@ def leftovers(tmp_path: Path) -> list[str]:
     return [path.name for path in tmp_path.rglob("*") if path.name.endswith((".partial", ".download"))]
 
 
-def test_program_is_fetched_once_by_the_checksum_of_its_release(releases: Releases, tmp_path: Path) -> None:
+def test_binary_is_fetched_once_by_the_checksum_of_its_release(releases: Releases, tmp_path: Path) -> None:
     first = run(tmp_path, k3s(releases))
     place = tmp_path / f"cache/k3s/{VERSION}/arm64/k3s"
-    assert first == {"changed": True, "programs": {"k3s": {"arm64": {"path": str(place), "sha256": DIGEST}}}}
+    assert first == {"changed": True, "binaries": {"k3s": {"arm64": {"path": str(place), "sha256": DIGEST}}}}
     assert place.read_bytes() == BINARY and os.access(place, os.X_OK)
     assert releases.asked == [
         f"/{VERSION.replace('+', '%2B')}/sha256sum-arm64.txt",
@@ -168,14 +168,14 @@ def test_changed_pin_fetches_anew(releases: Releases, tmp_path: Path) -> None:
         run(tmp_path, k3s(releases, checksums={"arm64": "2" * 64}))
 
 
-def test_damaged_program_in_the_cache_is_fetched_anew(releases: Releases, tmp_path: Path) -> None:
-    (path,) = [Path(entry["path"]) for entry in run(tmp_path, k3s(releases))["programs"]["k3s"].values()]
+def test_damaged_binary_in_the_cache_is_fetched_anew(releases: Releases, tmp_path: Path) -> None:
+    (path,) = [Path(entry["path"]) for entry in run(tmp_path, k3s(releases))["binaries"]["k3s"].values()]
     path.write_bytes(b"damaged")
     assert run(tmp_path, k3s(releases))["changed"] is True
     assert path.read_bytes() == BINARY
 
 
-def test_program_without_its_record_counts_for_nothing(releases: Releases, tmp_path: Path) -> None:
+def test_binary_without_its_record_counts_for_nothing(releases: Releases, tmp_path: Path) -> None:
     run(tmp_path, k3s(releases))
     (tmp_path / f"cache/k3s/{VERSION}/arm64/k3s.json").write_text("{half")
     assert run(tmp_path, k3s(releases))["changed"] is True
@@ -185,7 +185,7 @@ def test_program_without_its_record_counts_for_nothing(releases: Releases, tmp_p
 def test_passing_faults_are_waited_out(releases: Releases, tmp_path: Path, fault: str) -> None:
     wanted = k3s(releases, checksums={"arm64": DIGEST})
     setattr(releases, fault, 2)
-    assert run(tmp_path, wanted)["programs"]["k3s"]["arm64"]["sha256"] == DIGEST
+    assert run(tmp_path, wanted)["binaries"]["k3s"]["arm64"]["sha256"] == DIGEST
     assert len(releases.asked) == 3 and leftovers(tmp_path) == []
 
 
@@ -210,7 +210,7 @@ def test_server_that_is_not_there_is_told(tmp_path: Path, releases: Releases) ->
     )
 
 
-def test_list_without_the_program_and_no_checksum_at_all_are_refused(releases: Releases, tmp_path: Path) -> None:
+def test_list_without_the_binary_and_no_checksum_at_all_are_refused(releases: Releases, tmp_path: Path) -> None:
     wanted = k3s(releases)
     releases.files[f"/{VERSION.replace('+', '%2B')}/sha256sum-arm64.txt"] = f"{DIGEST}  k3s-armhf\n".encode()
     with pytest.raises(PlatformError, match="no checksum of k3s-arm64"):
@@ -221,7 +221,7 @@ def test_list_without_the_program_and_no_checksum_at_all_are_refused(releases: R
 
 def test_check_mode_fetches_nothing(releases: Releases, tmp_path: Path) -> None:
     result = run(tmp_path, k3s(releases), check_mode=True)
-    assert result["changed"] is True and result["programs"]["k3s"]["arm64"]["path"].endswith("/arm64/k3s")
+    assert result["changed"] is True and result["binaries"]["k3s"]["arm64"]["path"].endswith("/arm64/k3s")
     assert releases.asked == [] and not (tmp_path / "cache").exists()
     fetched = run(tmp_path, k3s(releases))
     assert run(tmp_path, k3s(releases), check_mode=True) == {**fetched, "changed": False}
@@ -247,10 +247,10 @@ def shim(releases: Releases, content: bytes, **more: t.Any) -> dict[str, t.Any]:
         {"bin__containerd-shim-spin-v2": BINARY, "README": b"x"},
     ],
 )
-def test_program_is_taken_out_of_its_archive(releases: Releases, tmp_path: Path, files: dict[str, bytes]) -> None:
+def test_binary_is_taken_out_of_its_archive(releases: Releases, tmp_path: Path, files: dict[str, bytes]) -> None:
     content = archive(**files)
     result = run(tmp_path, shim(releases, content))
-    found = result["programs"]["containerd-shim-spin-v2"]["arm64"]
+    found = result["binaries"]["containerd-shim-spin-v2"]["arm64"]
     assert found["sha256"] == DIGEST and Path(found["path"]).read_bytes() == BINARY
     assert run(tmp_path, shim(releases, content)) == {**result, "changed": False}
     assert leftovers(tmp_path) == []
@@ -271,7 +271,7 @@ def test_file_on_this_machine_is_used_as_it_is(releases: Releases, tmp_path: Pat
     own = tmp_path / "my-k3s"
     own.write_bytes(BINARY)
     result = run(tmp_path, k3s(releases, paths={"arm64": str(own)}))
-    assert result == {"changed": False, "programs": {"k3s": {"arm64": {"path": str(own), "sha256": DIGEST}}}}
+    assert result == {"changed": False, "binaries": {"k3s": {"arm64": {"path": str(own), "sha256": DIGEST}}}}
     assert releases.asked == []
     with pytest.raises(PlatformError, match="is expected"):
         run(tmp_path, k3s(releases, paths={"arm64": str(own)}, checksums={"arm64": "3" * 64}))
@@ -289,53 +289,53 @@ def test_archive_on_this_machine_is_unpacked_once(releases: Releases, tmp_path: 
         "paths": {"arm64": str(own)},
     }
     first = run(tmp_path, wanted)
-    assert first["changed"] is True and first["programs"]["containerd-shim-spin-v2"]["arm64"]["sha256"] == DIGEST
+    assert first["changed"] is True and first["binaries"]["containerd-shim-spin-v2"]["arm64"]["sha256"] == DIGEST
     assert run(tmp_path, wanted) == {**first, "changed": False}
 
 
-def test_cache_of_one_machine_is_the_folder_for_an_air_gap(releases: Releases, tmp_path: Path) -> None:
+def test_cache_of_one_machine_serves_as_an_air_gap_bundle(releases: Releases, tmp_path: Path) -> None:
     run(tmp_path, k3s(releases))
     carried = tmp_path / "cache"
     releases.asked.clear()
-    result = run(tmp_path / "elsewhere", k3s(releases, paths={"arm64": "/only/on/the/other/side"}), artifacts=carried)
-    assert result["changed"] is False and result["programs"]["k3s"]["arm64"]["path"].startswith(str(carried))
+    result = run(tmp_path / "elsewhere", k3s(releases, paths={"arm64": "/only/on/the/other/side"}), bundle=carried)
+    assert result["changed"] is False and result["binaries"]["k3s"]["arm64"]["path"].startswith(str(carried))
     assert releases.asked == [] and not (tmp_path / "elsewhere").exists()
     with pytest.raises(PlatformError, match="holds no k3s") as caught:
-        run(tmp_path, k3s(releases), artifacts=carried, architecture="amd64")
+        run(tmp_path, k3s(releases), bundle=carried, architecture="amd64")
     assert "wasmfaas.platform.bundle" in caught.value.next_step and releases.asked == []
     (carried / f"k3s/{VERSION}/arm64/k3s").write_bytes(b"damaged on the way")
     with pytest.raises(PlatformError, match="is not what it should be"):
-        run(tmp_path, k3s(releases), artifacts=carried)
-    with pytest.raises(PlatformError, match="There is no folder"):
-        run(tmp_path, k3s(releases), artifacts=tmp_path / "none")
+        run(tmp_path, k3s(releases), bundle=carried)
+    with pytest.raises(PlatformError, match="There is no directory"):
+        run(tmp_path, k3s(releases), bundle=tmp_path / "none")
 
 
-def test_program_of_this_machine_comes_out_of_the_folder_for_an_air_gap(releases: Releases, tmp_path: Path) -> None:
+def test_binary_of_this_machine_comes_out_of_an_air_gap_bundle(releases: Releases, tmp_path: Path) -> None:
     own = tmp_path / "my-shim"
     own.write_bytes(BINARY)
     pinned = shim(releases, archive(**{"containerd-shim-spin-v2": b"the one of the release"}))
     given = run(tmp_path, {**pinned, "paths": {"arm64": str(own)}})
     folder = tmp_path / "bundle"
-    air_gap_bundle.collect(str(folder), given["programs"], {pinned["name"]: pinned["version"]}, [])
+    air_gap_bundle.complete(folder, given["binaries"], {pinned["name"]: pinned["version"]}, [])
     place = folder / "containerd-shim-spin-v2/0.25.1/arm64/containerd-shim-spin-v2"
-    assert run(tmp_path, pinned, artifacts=folder)["programs"] == {
+    assert run(tmp_path, pinned, bundle=folder)["binaries"] == {
         "containerd-shim-spin-v2": {"arm64": {"path": str(place), "sha256": DIGEST}}
     }
     place.write_bytes(b"damaged on the way")
     with pytest.raises(PlatformError, match="is not what it should be"):
-        run(tmp_path, pinned, artifacts=folder)
+        run(tmp_path, pinned, bundle=folder)
 
 
-def test_release_in_the_folder_for_an_air_gap_is_the_pinned_one(releases: Releases, tmp_path: Path) -> None:
+def test_release_in_an_air_gap_bundle_is_the_pinned_one(releases: Releases, tmp_path: Path) -> None:
     run(tmp_path, shim(releases, archive(**{"containerd-shim-spin-v2": BINARY})))
     other = shim(releases, archive(**{"containerd-shim-spin-v2": b"another build of it"}))
     with pytest.raises(PlatformError, match=f"expected {DIGEST}, from {other['checksums']['arm64']}"):
-        run(tmp_path, other, artifacts=tmp_path / "cache")
+        run(tmp_path, other, bundle=tmp_path / "cache")
 
 
 def test_unwritable_cache_is_told(releases: Releases, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(PlatformError, match="can't be used on this machine") as caught:
+    with pytest.raises(PlatformError, match="cannot be used on this machine") as caught:
         run(tmp_path, k3s(releases))
     assert "cache directory" in caught.value.next_step
 
@@ -373,7 +373,7 @@ def test_urls_are_those_of_the_releases() -> None:
         arm64.url == f"{base}/v1.36.4%2Bk3s1/k3s-arm64"
         and arm64.checksums_url == f"{base}/v1.36.4%2Bk3s1/sha256sum-arm64.txt"
     )
-    with pytest.raises(PlatformError, match="not to be had for riscv64"):
+    with pytest.raises(PlatformError, match="not available for riscv64"):
         binaries.expand(entry, ["riscv64"])
 
 

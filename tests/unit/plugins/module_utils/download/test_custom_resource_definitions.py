@@ -48,11 +48,9 @@ def site(tmp_path: Path) -> collections.abc.Iterator[str]:
 
 
 def read(
-    entry: dict[str, t.Any], tmp_path: Path, *, artifacts: str = "", check_mode: bool = False
+    entry: dict[str, t.Any], tmp_path: Path, *, bundle: str = "", check_mode: bool = False
 ) -> tuple[list[str], list[str]]:
-    objects, missing = read_definitions(
-        [entry], cache=str(tmp_path / "cache"), artifacts=artifacts, check_mode=check_mode
-    )
+    objects, missing = read_definitions([entry], cache=str(tmp_path / "cache"), bundle=bundle, check_mode=check_mode)
     return [one["metadata"]["name"] for one in objects], missing
 
 
@@ -65,9 +63,10 @@ def test_downloaded_once_and_then_from_the_cache(site: str, tmp_path: Path) -> N
     assert read(entry, tmp_path) == (["a", "b"], [])
     assert read(entry, tmp_path, check_mode=True) == (["a", "b"], [])
     # The folder of an air gap is such a cache.
-    assert read(
-        {**entry, "url": "http://127.0.0.1:1/definitions.yaml"}, tmp_path, artifacts=str(tmp_path / "cache")
-    ) == (["a", "b"], [])
+    assert read({**entry, "url": "http://127.0.0.1:1/definitions.yaml"}, tmp_path, bundle=str(tmp_path / "cache")) == (
+        ["a", "b"],
+        [],
+    )
 
 
 def test_a_file_of_this_machine(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def host(name: str) -> Host:
                 {"path": "/var/lib/rancher/k3s/agent/serving-kubelet.crt", "authority": False, "ends": NOW + 300 * DAY},
             ],
             "exposed_files": [],
-            "shims": {"programs": ["containerd-shim-spin-v2"], "handlers": ["runc", "spin"], "changed": []},
+            "shims": {"binaries": ["containerd-shim-spin-v2"], "handlers": ["runc", "spin"], "changed": []},
             "cluster_init_in": [],
             "snapshots": {"directory": "/snapshots", "count": 5, "newest": NOW - 3600} if server else None,
             "file_systems": [
@@ -383,16 +383,16 @@ def test_versions_of_servers() -> None:
 
 
 def test_shims_follow_the_runtime_class() -> None:
-    assert found(set_in("worker-1", "diagnosis.shims.programs", [])) == [(ERROR, "worker-1", "shim-missing")]
+    assert found(set_in("worker-1", "diagnosis.shims.binaries", [])) == [(ERROR, "worker-1", "shim-missing")]
     assert found(set_in("worker-1", "diagnosis.shims.handlers", ["runc"])) == [(ERROR, "worker-1", "shim-unknown")]
     assert found(set_in("worker-1", "diagnosis.shims.handlers", None)) == []
-    assert found(set_in("server-1", "diagnosis.shims.programs", [])) == []
+    assert found(set_in("server-1", "diagnosis.shims.binaries", [])) == []
     everywhere = {**SPIN, "node_selector": {}}
     assert (
         found(
             set_in(
                 "worker-1",
-                "diagnosis.shims.programs",
+                "diagnosis.shims.binaries",
                 [],
                 into=set_in("server-1", "diagnosis.runtime_classes", [everywhere]),
             )
@@ -407,7 +407,7 @@ def test_a_chart_that_does_not_run(pod: str, severity: str) -> None:
     chart = {
         "name": "tempo",
         "namespace": "observability",
-        "where": "Pod tempo-0",
+        "where": "pod tempo-0",
         "what": "its container ended 7 times",
         "next_step": "",
         "severity": severity,
@@ -420,7 +420,7 @@ def test_a_chart_that_does_not_run(pod: str, severity: str) -> None:
         )
     assert found(changed) == [(severity, "cluster", "platform-not-running")], "one line, though each server tells it"
     line = next(str(problem) for problem in diagnose(list(changed.values()), LIMITS) if problem.severity == severity)
-    assert "the chart tempo does not run: Pod tempo-0: its container ended 7 times" in line
+    assert "the chart tempo does not run: pod tempo-0: its container ended 7 times" in line
     assert ("its last line: no space left" in line) is bool(pod)
     assert (
         "k3s kubectl -n observability logs tempo-0" if pod else "k3s kubectl -n observability get pods,events"

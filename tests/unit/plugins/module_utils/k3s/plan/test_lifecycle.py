@@ -64,7 +64,7 @@ def test_serve_names_a_living_server() -> None:
         result["api_host"] == "server-2"
         and result["unreachable_hosts"] == ["server-1"]
         and result["version"] == VERSION
-        and result["nodes"] == [*NAMES]
+        and result["node_names"] == [*NAMES]
     )
 
 
@@ -119,19 +119,19 @@ def test_remove_again_still_cleans_the_host() -> None:
 
 
 def test_remove_refuses_unknown_names_and_the_last_server() -> None:
-    assert "did you mean worker-1" in refused(lambda: lifecycle.remove(cluster(), ["worker1"]))
+    assert "Did you mean worker-1" in refused(lambda: lifecycle.remove(cluster(), ["worker1"]))
     assert "-e node=NAME" in refused(lambda: lifecycle.remove(cluster(), []))
     text = refused(lambda: lifecycle.remove(cluster(), NAMES[:3]))
     assert "no living server would be left" in text and "wasmfaas.platform.reset" in text
 
 
 def test_change_all_passes_over_nodes_that_joined_by_themselves() -> None:
-    elastic = {"name": "i-0abc", "ready": True, "labels": {"wasmfaas.dev/join": "self"}}
+    autoscaled = {"name": "i-0abc", "ready": True, "labels": {"wasmfaas.dev/join": "self"}}
     servers = [host(name) for name in NAMES[:3]]
     for server in servers:
-        server.info["cluster"]["nodes"].append(elastic)
+        server.info["cluster"]["nodes"].append(autoscaled)
     assert lifecycle.change_all(cluster(*servers))["api_host"] == "server-1"
-    elastic["labels"] = {}
+    autoscaled["labels"] = {}
     assert "i-0abc" in refused(lambda: lifecycle.change_all(cluster(*servers)))
 
 
@@ -153,7 +153,7 @@ def test_change_all_wants_every_node_healthy() -> None:
 
 def test_reset_wants_the_name_of_the_first_server_and_all_hosts() -> None:
     assert lifecycle.reset(cluster(), "server-1")["servers"] == [*NAMES[:3]]
-    assert "add -e confirm=server-1" in refused(lambda: lifecycle.reset(cluster(), "yes"))
+    assert "Add -e confirm=server-1" in refused(lambda: lifecycle.reset(cluster(), "yes"))
     text = refused(lambda: lifecycle.reset(cluster(gone("worker-1"), host("server-2", in_play=False)), ""))
     assert "worker-1: it cannot be reached" in text and "server-2: --limit" in text and "not confirmed" in text
 
@@ -234,4 +234,4 @@ def test_restore_refuses_what_would_bring_the_old_cluster_back() -> None:
         "worker-2: --limit",
     ):
         assert part in text
-    assert "add -e confirm=server-1" in refused(lambda: lifecycle.restore(cluster(), {}, "", identity="f00"))
+    assert "Add -e confirm=server-1" in refused(lambda: lifecycle.restore(cluster(), {}, "", identity="f00"))

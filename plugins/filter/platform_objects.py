@@ -1,0 +1,51 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters for objects and files of the platform's roles; the documentation of each stands in its NAME.yml."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.ingress import host_addresses
+from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.registries import Own, registries
+from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.spin_operator import executor_spec
+from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.tenant import docker_configuration, route_rule
+
+
+def node_registries(
+    mirrors: dict[str, t.Any],
+    configs: dict[str, t.Any],
+    authorities: dict[str, str],
+    own: dict[str, t.Any],
+    own_authority: str,
+    embedded_mirror: bool,
+) -> dict[str, t.Any]:
+    """The content of registries.yaml; see node_registries.yml."""
+    known = Own(own["hosts"], own["port"], own["users"]["nodes"], own_authority) if own else None
+    return registries(mirrors, configs, authorities=authorities, own=known, embedded_mirror=bool(embedded_mirror))
+
+
+def spin_executor_spec(
+    runtime_class: str, otlp_endpoints: dict[str, str], default_authorities: bool
+) -> dict[str, t.Any]:
+    """The spec of a SpinAppExecutor; see spin_executor_spec.yml."""
+    return executor_spec(runtime_class, otlp_endpoints, default_authorities=bool(default_authorities))
+
+
+def tenant_route_rule(name: str, domains: list[str], hosts: list[str]) -> dict[str, str]:
+    """Which hosts a tenant's routes may have; see tenant_route_rule.yml."""
+    return route_rule(name, domains, hosts)
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {
+            "docker_configuration": docker_configuration,
+            "host_addresses": host_addresses,
+            "node_registries": node_registries,
+            "spin_executor_spec": spin_executor_spec,
+            "tenant_route_rule": tenant_route_rule,
+        }

@@ -1,0 +1,29 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules of role cert_manager."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .checks import Variables, resources_problems
+
+PODS = ("controller", "webhook", "injector", "startup_check")
+
+
+def problems(variables: Variables) -> t.Iterator[str]:
+    """What is wrong with the issuer and the pods."""
+    email = variables["cert_manager_acme_email"]
+    if email and not re.fullmatch(r"[^@ ]+@[^@ ]+[.][^@ ]+", str(email)):
+        yield f"cert_manager_acme_email: {email} is no mail address. Next: give one that somebody reads."
+    if email and not variables["cert_manager_acme_region"]:
+        yield (
+            "cert_manager_acme_email: asks for an issuer that uses Route 53, and no region is known. Next: set "
+            "cert_manager_acme_region, as in us-east-1."
+        )
+    for server in variables["cert_manager_dns_servers"]:
+        if not re.fullmatch(".+:[0-9]+", str(server)):
+            yield f"cert_manager_dns_servers: {server} lacks a port. Next: write HOST:53."
+    yield from resources_problems("cert_manager", variables["cert_manager_resources"], PODS)

@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the rules of several roles share."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible.module_utils.common.validation import check_type_bool
+
+Variables = t.Mapping[str, t.Any]
+"""A role's variables, filled in when they are read: a broken variable that no rule reads does no harm."""
+
+NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+"""A label as of RFC 1123, which names of namespaces are (Kubernetes, "Object Names and IDs")."""
+
+NETWORK = re.compile(r"[0-9a-fA-F:.]+/[0-9]+")
+"""An IP network as a CIDR; addresses are not checked further."""
+
+
+def is_true(value: t.Any) -> bool:
+    """A variable that the argument specification says is a truth value."""
+    return bool(check_type_bool(value))
+
+
+def whole(value: t.Any) -> int:
+    """A whole number; 0 where it is none, which no rule takes for a number that it asks for."""
+    try:
+        return int(float(value))
+    except (TypeError, ValueError):
+        return 0
+
+
+def namespace_problems(variable: str, names: t.Iterable[t.Any]) -> t.Iterator[str]:
+    """Names that Kubernetes takes for no namespace."""
+    for name in names:
+        if not NAMESPACE.fullmatch(str(name)):
+            yield (f"{variable}: {name} cannot be a namespace. Next: use small letters, digits and dashes, at most 63.")
+
+
+def network_problems(variables: str, networks: t.Iterable[t.Any], example: str) -> t.Iterator[str]:
+    """Entries that are no CIDR."""
+    for network in networks:
+        if not NETWORK.fullmatch(str(network)):
+            yield f"{variables}: {network} is no network. Next: write it as in {example}."
+
+
+def resources_problems(role: str, given: t.Mapping[str, t.Any], pods: t.Sequence[str]) -> t.Iterator[str]:
+    """The variable ROLE_resources, which must hold the resources of all pods of the role, and of no others."""
+    if sorted(given) != sorted(pods):
+        yield (
+            f"{role}_resources: must hold {', '.join(pods)}, and holds {', '.join(given) or 'nothing'}. Next: copy all "
+            f"of it from roles/{role}/defaults/main.yml and change what you want."
+        )
+
+
+def chart_problems(variable: str, given: t.Iterable[str], charts: t.Sequence[str]) -> t.Iterator[str]:
+    """Keys of a variable by chart that are no chart's name."""
+    for chart in given:
+        if chart not in charts:
+            yield f"{variable}: there is no chart {chart}. Next: use {', '.join(charts)}."

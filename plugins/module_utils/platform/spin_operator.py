@@ -1,0 +1,44 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules of role spin_operator, and the executor that it and role tenant make."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .checks import Variables, namespace_problems
+
+SIGNALS = ("traces", "metrics", "logs")
+
+
+def problems(variables: Variables) -> t.Iterator[str]:
+    """What is wrong with the executors."""
+    yield from namespace_problems("spin_operator_executor_namespaces", variables["spin_operator_executor_namespaces"])
+    for signal, url in variables["spin_operator_otlp_endpoints"].items():
+        if signal not in SIGNALS or not re.match("https?://[^/]+/.+", str(url)):
+            yield (
+                f"spin_operator_otlp_endpoints: takes full URLs for traces, metrics or logs, and has {url} for "
+                f'{signal}. Next: write it as in {{traces: "http://collector.example:4318/v1/traces"}}; add the path, '
+                "as Spin adds none there."
+            )
+
+
+def executor_spec(
+    runtime_class: str, otlp_endpoints: t.Mapping[str, str], *, default_authorities: bool
+) -> dict[str, t.Any]:
+    """The spec of a SpinAppExecutor, without what is empty or false: the operator drops that when it writes its
+    finalizer, and the next run would put it back.
+
+    Args:
+        runtime_class: the RuntimeClass of the functions' pods.
+        otlp_endpoints: full URLs by signal (traces, metrics, logs).
+        default_authorities: whether functions trust the public certificate authorities.
+    """
+    deployment: dict[str, t.Any] = {"runtimeClassName": runtime_class}
+    if default_authorities:
+        deployment["installDefaultCACerts"] = True
+    if otlp_endpoints:
+        deployment["otel"] = {f"exporter_otlp_{signal}_endpoint": url for signal, url in otlp_endpoints.items()}
+    return {"createDeployment": True, "deploymentConfig": deployment}

@@ -1,0 +1,139 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules of role tenant, and the parts of its objects that are computed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import typing as t
+
+from .checks import Variables, network_problems, whole
+
+Tenant = t.Mapping[str, t.Any]
+
+NAME = re.compile("[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+HOST = re.compile("([*][.])?([a-z0-9]([-a-z0-9]*[a-z0-9])?[.])+[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?([munkKMGTPE]|[KMGTPE]i)?")
+"""A quantity of Kubernetes, without exponents."""
+API_URL = re.compile("https://[^:/]+(:[0-9]+)?")
+LOGIN = ("server", "username", "password")
+NETWORKS = ("tenant_blocked_networks", "tenant_cluster_networks", "tenant_egress_networks")
+
+
+def problems(variables: Variables) -> t.Iterator[str]:
+    """What is wrong with the tenants and what they share."""
+    tenants = variables["tenant_list"]
+    yield from _name_problems([str(tenant.get("name", "")) for tenant in tenants], variables["__tenant_reserved"])
+    listed = variables.get("tenants") or []
+    others = [*tenants, *(entry for entry in listed if isinstance(entry, dict) and "name" in entry)]
+    for tenant in tenants:
+        yield from _tenant_problems(tenant, others)
+    networks = [network for name in NETWORKS for network in variables[name]]
+    yield from network_problems(", ".join(NETWORKS), networks, "10.1.2.0/24")
+    yield from _login_problems(variables)
+    if whole(variables["tenant_token_days"]) < 1:
+        yield f"tenant_token_days: {variables['tenant_token_days']} is no time. Next: give 1 or more."
+    if variables["tenant_kubeconfig_directory"] and tenants:
+        url = variables["tenant_api_url"]
+        if not API_URL.fullmatch(str(url)):
+            yield (
+                f"tenant_api_url: '{url}' is no URL of an API. Next: set it, as in https://k3s.example.com:6443, or "
+                'tenant_kubeconfig_directory: "".'
+            )
+
+
+def _name_problems(names: list[str], reserved: list[str]) -> t.Iterator[str]:
+    for name in names:
+        if not NAME.fullmatch(name):
+            yield (
+                f"tenant '{name}': that cannot be a namespace. Next: use a letter, then small letters, digits and "
+                "dashes, at most 63."
+            )
+    for name in names:
+        if name in reserved or name.startswith("kube-"):
+            yield f"tenant {name}: the namespace {name} is the system's own. Next: take another name."
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1:
+            yield f"tenant {name}: is listed twice. Next: keep one of them."
+
+
+def _tenant_problems(tenant: Tenant, others: t.Sequence[Tenant]) -> t.Iterator[str]:
+    name, hosts = tenant.get("name", ""), tenant.get("hosts") or []
+    for host in hosts:
+        if not HOST.fullmatch(str(host)):
+            yield f"tenant {name}: {host} is no host. Next: write it as in shop.example.com, without a scheme."
+    taken = {host for other in others if other["name"] != name for host in other.get("hosts") or []}
+    for host in hosts:
+        if host in taken:
+            yield f"tenant {name}: the host {host} is another tenant's as well. Next: leave it to one of them."
+    for quantity in (tenant.get("quota") or {}).values():
+        if quantity is not None and not QUANTITY.fullmatch(str(quantity)):
+            yield f"tenant {name}: quota: {quantity} is no quantity. Next: write it as in 500m, 2 or 4Gi."
+    yield from network_problems(f"tenant {name}: egress_networks", tenant.get("egress_networks") or [], "10.1.2.0/24")
+
+
+def _login_problems(variables: Variables) -> t.Iterator[str]:
+    names = [tenant.get("name") for tenant in variables["tenant_list"]]
+    credentials = variables["tenant_registry_credentials"]
+    # tenant.yml keeps one tenant, named by the variable `tenant`, and the credentials are those of all.
+    if names and "tenant" not in variables:
+        for name in credentials:
+            if name not in names:
+                yield (
+                    f"tenant_registry_credentials: there is no tenant {name}. Next: correct the name, or add it to the "
+                    "tenants."
+                )
+    for name, logins in credentials.items():
+        if any(key not in login for login in logins for key in LOGIN):
+            yield (
+                f"tenant_registry_credentials.{name}: an entry lacks server, username or password. Next: give all "
+                "three."
+            )
+
+
+def docker_configuration(logins: t.Iterable[t.Mapping[str, str]]) -> str:
+    """Content of a Secret of type kubernetes.io/dockerconfigjson (Kubernetes, "Pull an Image from a Private Registry").
+
+    Args:
+        logins: each with server, username and password.
+    """
+    entries = {}
+    for login in logins:
+        username, password = str(login["username"]), str(login["password"])
+        encoded = base64.b64encode(f"{username}:{password}".encode()).decode()
+        entries[str(login["server"])] = {"username": username, "password": password, "auth": encoded}
+    return json.dumps({"auths": entries})
+
+
+def host_pattern(name: str, domains: t.Sequence[str]) -> str:
+    """Regular expression (RE2) of the hosts that a tenant's functions have of themselves.
+
+    Args:
+        domains: <function>.<tenant>.<domain> with one of these; any domain where there is none.
+    """
+    literal = [re.escape(domain).replace("\\.", "[.]").replace("\\-", "-") for domain in domains]
+    one_of = f"({'|'.join(literal)})" if literal else ".+"
+    return f"^[*a-z0-9][-a-z0-9]*[.]{name}[.]{one_of}$"
+
+
+def route_rule(name: str, domains: t.Sequence[str], hosts: t.Sequence[str]) -> dict[str, str]:
+    """Validation of a ValidatingAdmissionPolicy: each list of hosts in `variables.given` must name hosts, and each must
+    be the tenant's.
+
+    Args:
+        domains: those of `tenant_domains`.
+        hosts: hosts of another form that are the tenant's too.
+    """
+    own = host_pattern(name, domains)
+    forms = " or ".join(f"<function>.{name}.{domain}" for domain in domains or ["<domain>"])
+    listed = f" or one of {', '.join(hosts)}" if hosts else ""
+    return {
+        "expression": "size(variables.given) > 0 && variables.given.all(hosts, size(hosts) > 0 && hosts.all(host, "
+        f"host in {json.dumps(list(hosts))} || host.matches('{own}')))",
+        "message": f"a route of tenant {name} must name hosts, each as in {forms}{listed}, since others belong to "
+        "others",
+        "reason": "Invalid",
+    }

@@ -1,0 +1,163 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules of the platform's roles, each with the variables that it reads; tests/unit/roles has them with the roles'
+defaults."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.platform import (
+    cert_manager,
+    components,
+    function_registry,
+    ingress,
+    keda,
+    observability,
+    spin_operator,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.checks import (
+    chart_problems,
+    namespace_problems,
+    network_problems,
+    resources_problems,
+    whole,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.rules import RULES
+
+Variables = dict[str, t.Any]
+
+SIZES: Variables = {"requests": {}, "limits": {}}
+GOOD: dict[str, Variables] = {
+    "cert_manager": {
+        "cert_manager_acme_email": "",
+        "cert_manager_acme_region": "",
+        "cert_manager_dns_servers": [],
+        "cert_manager_resources": dict.fromkeys(cert_manager.PODS, SIZES),
+    },
+    "function_registry": {
+        "function_registry_host": "",
+        "function_registry_port": "30500",
+        "function_registry_path": "functions",
+        "function_registry_storage": "disk",
+        "function_registry_size": "20Gi",
+        "function_registry_s3": {},
+        "function_registry_keep_images": 50,
+        "function_registry_keep_days": 90,
+        "function_registry_certificate_days": 1825,
+    },
+    "ingress": {
+        "ingress_addresses": ["192.0.2.1"],
+        "ingress_http_port": 80,
+        "ingress_https_port": 443,
+        "ingress_proxy_protocol_networks": [],
+        "ingress_trusted_networks": ["10.0.0.0/8"],
+        "ingress_traces_share": "0.5",
+        "ingress_tls": "none",
+    },
+    "keda": {
+        "keda_interceptor_replicas": {"min": 2, "max": "6"},
+        "keda_cold_start_timeout": 180,
+        "keda_connect_timeout": 500,
+        "keda_route_namespaces": ["default"],
+        "keda_resources": dict.fromkeys(keda.PODS, SIZES),
+    },
+    "observability": {
+        "observability_storage": "disk",
+        "observability_trace_percent": 100,
+        "observability_alertmanager_configuration": {
+            "route": {"receiver": "nobody"},
+            "receivers": [{"name": "nobody"}],
+        },
+        "observability_values": {},
+        "observability_resources": dict.fromkeys(observability.PODS, SIZES),
+    },
+    "platform": {
+        "__platform_roles": ["cert_manager", "spin_operator", "keda"],
+        "__platform_installed": ["cert_manager", "spin_operator"],
+        "__platform_removed": [],
+        "platform_components": ["cert_manager", "spin_operator"],
+        "platform_components_removed": [],
+        "platform_only": [],
+        "platform_charts": {"keda": {}},
+        "platform_chart_overrides": {},
+    },
+    "spin_operator": {"spin_operator_executor_namespaces": ["default"], "spin_operator_otlp_endpoints": {}},
+}
+
+
+@pytest.mark.parametrize("role", GOOD)
+def test_good_variables_have_no_problem(role: str) -> None:
+    assert list(RULES[role](GOOD[role])) == []
+
+
+@pytest.mark.parametrize(
+    ("role", "variables", "named"),
+    [
+        (
+            "cert_manager",
+            {"cert_manager_acme_email": "nobody", "cert_manager_acme_region": "r"},
+            "nobody is no mail address",
+        ),
+        ("cert_manager", {"cert_manager_dns_servers": ["192.0.2.53"]}, "192.0.2.53 lacks a port"),
+        ("cert_manager", {"cert_manager_resources": {}}, "holds nothing"),
+        ("function_registry", {"function_registry_port": 5000}, "function_registry_port: is 5000"),
+        ("function_registry", {"function_registry_s3": {"access_key": "a"}}, "both keys or neither"),
+        ("function_registry", {"function_registry_storage": "s3"}, "must hold bucket and region"),
+        ("function_registry", {"function_registry_keep_images": "1"}, "give 2 or more, as a rollback needs"),
+        ("ingress", {"ingress_addresses": ["127.0.0.2"]}, "from this machine only"),
+        ("ingress", {"ingress_addresses": ["::"]}, "from this machine only"),
+        ("ingress", {"ingress_http_port": 9100}, "Traefik's own"),
+        ("ingress", {"ingress_https_port": "80"}, "are the same"),
+        ("ingress", {"ingress_traces_share": 1.1}, "1.1 is no share"),
+        ("keda", {"keda_interceptor_replicas": {"min": "one", "max": 3}}, "is no range"),
+        ("keda", {"keda_interceptor_replicas": {"min": 3, "max": 2}}, "is no range"),
+        ("keda", {"keda_connect_timeout": 0}, "keda_connect_timeout: must be 1 or more"),
+        ("observability", {"observability_storage": "tape"}, "tape is neither disk nor s3"),
+        ("observability", {"observability_alertmanager_configuration": {}}, "a receiver that is not among"),
+        ("observability", {"observability_trace_percent": "-1"}, "-1 is no percentage"),
+        ("platform", {"platform_only": ["keda"]}, "keda is neither to be installed nor to be removed"),
+        ("platform", {"platform_components": ["kedda"]}, "there is no component kedda"),
+        ("platform", {"__platform_removed": ["cert_manager"]}, "Next: remove spin_operator too"),
+        ("platform", {"platform_chart_overrides": {"kedda": {}}}, "there is no chart kedda. Next: use keda."),
+        ("spin_operator", {"spin_operator_otlp_endpoints": {"traces": "http://collector:4318"}}, "add the path"),
+        ("spin_operator", {"spin_operator_otlp_endpoints": {"trace": "http://a/v1"}}, "for trace"),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_next_step(role: str, variables: Variables, named: str) -> None:
+    (problem,) = RULES[role]({**GOOD[role], **variables})
+    assert named in problem
+    assert re.search(r"[.] Next: .+[.]$", problem)
+
+
+def test_https_needs_a_domain_namespaces_and_somebody_who_makes_the_certificate() -> None:
+    https = {"ingress_tls": "issuer", "ingress_domain": "*.example.com", "ingress_domain_namespaces": []}
+    found = list(ingress.problems({**GOOD["ingress"], **https, "__platform_installed": []}))
+    assert ["is no domain" in found[0], "for no namespace" in found[1], "needs cert-manager" in found[2]] == [True] * 3
+
+
+def test_s3_of_observability_needs_buckets_and_a_region() -> None:
+    buckets = dict.fromkeys(observability.BUCKETS, "")
+    (problem,) = observability.problems({**GOOD["observability"], "observability_storage": "s3", **buckets})
+    assert "s3 needs observability_logs_bucket" in problem
+
+
+def test_each_component_is_looked_at_with_its_own_rule() -> None:
+    assert RULES["platform"] is components.problems
+    assert RULES["function_registry"] is function_registry.problems
+    assert RULES["spin_operator"] is spin_operator.problems
+
+
+def test_shared_checks() -> None:
+    assert list(namespace_problems("names", ["a", "shop-1", "a" * 63])) == []
+    assert len(list(namespace_problems("names", ["Shop", "-a", "a" * 64, ""]))) == 4
+    assert list(network_problems("nets", ["10.0.0.0/8", "fc00::/7"], "10.1.2.0/24")) == []
+    assert list(network_problems("nets", ["10.0.0.1"], "10.1.2.0/24")) == [
+        "nets: 10.0.0.1 is no network. Next: write it as in 10.1.2.0/24."
+    ]
+    assert list(resources_problems("keda", {"a": {}, "b": {}}, ["b", "a"])) == []
+    assert list(chart_problems("values", ["loki"], ["loki"])) == []
+    assert [whole(value) for value in (5, "5", "5.0", "five", None)] == [5, 5, 5, 0, 0]
