@@ -284,7 +284,7 @@ ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
         (
             "ImagePullBackOff",
             f'Failed to pull image "{ECR}/wasmfaas/hello@sha256:aa": 401',
-            f"can log in to {ECR}: `registries_ecr_login: true`",
+            f"can log in to {ECR} (`registries_ecr_login: true`",
         ),
         ("", 'FailedCreatePodSandBox: no runtime for "spin" is configured', "Install the shim"),
         ("", "FailedScheduling: 0/3 nodes are available: 3 Insufficient cpu", "add a worker_wasm host"),
