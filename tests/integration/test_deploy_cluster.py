@@ -430,7 +430,7 @@ def test_two_deployments_at_once_end_with_one_of_them_whole(
 def test_a_deployment_waits_for_the_lock_and_says_who_holds_it(
     deployment: Deployment, project: FunctionProject, api: KubernetesApi
 ) -> None:
-    expected = pytest.raises(PlatformError, match="another deployment of this function is under way")
+    expected = pytest.raises(PlatformError, match="Another deployment of this function is under way")
     with deployment_lock(api, "default", project.name, timeout_seconds=5), expected:
         deployment.deploy(project, wait_timeout=1)
 

@@ -305,7 +305,7 @@ def test_a_result_file_that_cannot_be_written(deployment: Deployment, project: F
     for path in (tmp_path, tmp_path / "file" / "result.json"):
         with pytest.raises(PlatformError, match=f"result_file: {path}: (Is a directory|Not a directory)") as raised:
             deployment.deploy(project, result_file=str(path))
-        assert raised.value.stage == "result" and "name a file that can be written" in raised.value.next_step
+        assert raised.value.stage == "result" and "Name a file that can be written" in raised.value.next_step
 
 
 # ---- a full disk
@@ -361,7 +361,7 @@ def test_the_disk_of_the_project_is_full(
     (project.folder / "app.wasm").unlink()
     project.write("second")
     error = _fails_and_converges_with_room(Deployed(deployment, project, through_proxy, first), small_disk)
-    assert error.stage == "build" and "the disk is full" in error.next_step
+    assert error.stage == "build" and "The disk is full" in error.next_step
 
 
 def test_the_disk_of_the_state_is_full(deployed: Deployed, small_disk: SmallDisk) -> None:

@@ -74,7 +74,7 @@ def test_an_example_is_built_and_runs_on_the_pinned_shim(name: str, tmp_path: Pa
 
     manifest = read_manifest(folder)
     sources = {
-        component.id: manifest.folder / t.cast("t.Any", component.source).path
+        component.id: manifest.directory / t.cast("t.Any", component.source).path
         for component in manifest.components.values()
     }
     for component, path in sources.items():

@@ -273,7 +273,7 @@ def test_a_canary_with_secret_variables(deployment: Deployment, project: Functio
 def test_a_rollback_brings_the_version_before_and_twice_the_one_that_was(
     deployment: Deployment, project: FunctionProject, api: KubernetesApi, first: Result
 ) -> None:
-    with pytest.raises(PlatformError, match="no earlier version"):
+    with pytest.raises(PlatformError, match="No earlier version"):
         change_version(deployment, project.name, "rolled_back")
     second = deployment.deploy(project, replicas=2)
     planned = change_version(deployment, project.name, "rolled_back", check_mode=True)
@@ -308,7 +308,7 @@ def test_a_host_of_another_namespace_is_refused_before_anything_changes(
     taken = deployment.deploy(project, namespace="user1", hostname="shop.127.0.0.1.nip.io")
     other = FunctionProject(project.folder.parent / "other", f"{project.name}-other")
     with pytest.raises(
-        PlatformError, match=rf"the host shop\.127\.0\.0\.1\.nip\.io is taken by the HTTPRoute user1/{project.name}"
+        PlatformError, match=rf"The host shop\.127\.0\.0\.1\.nip\.io is taken by the HTTPRoute user1/{project.name}"
     ) as raised:
         deployment.deploy(other, hostname="shop.127.0.0.1.nip.io")
     assert raised.value.stage == "live_state", "before the build"
@@ -413,7 +413,7 @@ def test_a_quota_is_named_with_what_to_do(
     assert "exceeded quota: tenant, requested: pods=1, used: pods=1, limited: pods=1" in raised.value.cause
     assert "the previous version was put back" in raised.value.cause
     assert (
-        "the ResourceQuota user1/tenant has no room" in raised.value.next_step
+        "The ResourceQuota user1/tenant has no room" in raised.value.next_step
         and "one pod more" in raised.value.next_step
     )
     assert deployment.call(first).json()["image"] == first["image"]
@@ -430,7 +430,7 @@ def test_a_quota_of_memory_wants_memory_said(
     quota(**{"limits.memory": "256Mi"})
     with pytest.raises(PlatformError, match=r"failed quota: tenant: must specify limits\.memory") as raised:
         deployment.deploy(project, namespace="user1", wait_timeout=60)
-    assert "give `memory`" in raised.value.next_step
+    assert "Give `memory`" in raised.value.next_step
     result = deployment.deploy(
         project, namespace="user1", memory="64Mi", cpu="10m", invocation_limits={"memory": "32Mi"}
     )
@@ -550,7 +550,7 @@ def crashed(deployment: Deployment, name: str) -> list[Result]:
 
 
 def test_logs_of_a_function_that_is_not_there(deployment: Deployment) -> None:
-    with pytest.raises(PlatformError, match="there is no function default/nothing"):
+    with pytest.raises(PlatformError, match="There is no function default/nothing"):
         read_logs(deployment, "nothing")
 
 

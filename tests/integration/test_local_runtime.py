@@ -652,7 +652,7 @@ def refused(workbench: bytes) -> dict[str, tuple[Application, str]]:
             Application().component("main", workbench, config={"a": "{{ unknown }}"}),
             'unknown variable "unknown"',
         ),
-        "file": (Application().component("main", workbench, files={"../../../stolen": b"x"}), "leaves its folder"),
+        "file": (Application().component("main", workbench, files={"../../../stolen": b"x"}), "leaves its directory"),
     }
 
 

@@ -333,7 +333,7 @@ def test_unreachable_and_slow() -> None:
     assert f"curl -v http://{host}/v2/" in caught.value.next_step
     with (
         _opened("nowhere.invalid", timeouts=impatient) as store,
-        pytest.raises(PlatformError, match=r"'nowhere\.invalid' .* can't be resolved"),
+        pytest.raises(PlatformError, match=r"'nowhere\.invalid' .* cannot be resolved"),
     ):
         store.has("hello", "sha256:" + "0" * 64)
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings a function from a project folder to a URL: the list of steps, each of which is a part of its own."""
+"""Brings a function from a project directory to a URL: the sequence of steps, each in its own package."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if t.TYPE_CHECKING:
     from ..registry.reference import RegistryLocation
     from .artifact.model import Artifact
 
-# Imports of steps that an unchanged function never reaches stand in the steps themselves: they would cost it a third of
-# its time.
+# Steps that an unchanged function never reaches import what they need themselves: at the top, these imports would be a
+# third of its time.
 
 MAXIMUM_NAME_LENGTH = 52
-"""The operator puts the name into the label key `core.spinkube.dev/app.<name>.status`, of which Kubernetes allows 63
-characters."""
+"""The operator puts the name into the label key `core.spinkube.dev/app.<name>.status`, which may have 63 characters in
+Kubernetes."""
 
 _KUBERNETES_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _KUBERNETES_NAMESPACE = re.compile(r"(?=.{1,63}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -42,17 +42,17 @@ class DeployRequest:
     """What the user asks for.
 
     Attributes:
-        source: the project folder, or its manifest file.
+        source: the project directory, or its manifest file.
         name: of the function; None takes the application's name from spin.toml.
         state: `present`, or `pushed` to stop after the registry.
         profile: Spin's build profile.
         variables: values of the application's variables.
-        shim_version: to check against where no target says it.
+        shim_version: to check against where there is no target to ask.
         build_timeout_seconds: for one component's commands.
         cache_directory: keeps Python environments and downloads between runs.
         outputs_directory: keeps what earlier builds wrote while a build runs.
         log_directory: keeps each function's build log.
-        check_mode: say what would be done, and do nothing.
+        check_mode: report what would be done, and do nothing.
     """
 
     source: Path
@@ -71,7 +71,7 @@ class DeployRequest:
 
 @dataclasses.dataclass
 class DeployResult:
-    """What a run did, or would do in check mode; `digest` is empty where only a build would tell it."""
+    """What a run did, or would do in check mode; `digest` is empty where only a build could tell it."""
 
     changed: bool
     name: str
@@ -103,7 +103,7 @@ class Registry:
         return self._open_store()
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         if "store" in self.__dict__:
             self.store.close()
 
@@ -126,7 +126,7 @@ class Registry:
 def deploy_function(
     request: DeployRequest, registry: Registry, target_for: t.Callable[[str], Target], stages: Stages
 ) -> DeployResult:
-    """Make the function so; a second call with the same input changes nothing.
+    """Deploy the function; a second call with the same input changes nothing.
 
     Args:
         target_for: gives the target for a function's name.
@@ -181,14 +181,14 @@ def function_name(name: str, manifest: Manifest) -> str:
     """Check that `name` can be the name of Kubernetes objects; raises PlatformError."""
     if len(name) > MAXIMUM_NAME_LENGTH:
         raise PlatformError(
-            f"the function's name {name!r} has {len(name)} characters, and only {MAXIMUM_NAME_LENGTH} fit.",
-            next_step="give a shorter one with `-e name=NAME`.",
+            f"The function's name {name!r} has {len(name)} characters, and only {MAXIMUM_NAME_LENGTH} fit.",
+            next_step="Give a shorter one with `-e name=NAME`.",
         )
     if not _KUBERNETES_NAME.fullmatch(name):
         raise PlatformError(
-            f"the function's name {name!r} (application.name in {manifest.path.name}) must consist of a-z, 0-9 and "
+            f"The function's name {name!r} (application.name in {manifest.path.name}) must consist of a-z, 0-9 and "
             "-, begin with a letter and not end with -.",
-            next_step="rename the application, or give another name with `-e name=NAME`.",
+            next_step="Rename the application, or give another name with `-e name=NAME`.",
         )
     return name
 
@@ -198,9 +198,9 @@ def check_namespace(namespace: str) -> None:
     PlatformError."""
     if not _KUBERNETES_NAMESPACE.fullmatch(namespace):
         raise PlatformError(
-            f"the namespace {namespace!r} must consist of at most 63 characters a-z, 0-9 and -, and neither begin "
+            f"The namespace {namespace!r} must consist of at most 63 characters a-z, 0-9 and -, and neither begin "
             "nor end with -.",
-            next_step="give another with `-e namespace=NAMESPACE`.",
+            next_step="Give another with `-e namespace=NAMESPACE`.",
         )
 
 
@@ -274,7 +274,7 @@ def _build_and_pack(
             path = (
                 download(source.url, source.digest)
                 if isinstance(source, RemoteSource)
-                else manifest.folder / source.path
+                else manifest.directory / source.path
             )
             read_binary(path, key=f"spin.toml: component.{component.id}.source")
             composed = compose(manifest, component, path, work_directory=work_directory, fetch=download)
@@ -285,8 +285,8 @@ def _build_and_pack(
             )
         if source_digest(manifest) != result.source_digest:
             result.warnings.append(
-                f"The build changed files of {manifest.folder} that count as its source, so the next run builds again. "
-                "Keep such files in version control as the build leaves them (lock files), or name them in "
+                f"The build changed files of {manifest.directory} that count as its source, so the next run builds "
+                "again. Keep such files in version control as the build leaves them (lock files), or name them in "
                 ".gitignore (outputs)."
             )
     with stages("compatibility"):
@@ -304,7 +304,7 @@ def _build_and_pack(
 
 
 def _copy(path: Path, copy: Path) -> Path:
-    """Copy a Wasm file, as the next run's build takes its place while this one still uploads it; raises
+    """Copy a Wasm file, since the next run's build may replace it while this one still uploads it; raises
     PlatformError."""
     import shutil
 
@@ -313,7 +313,7 @@ def _copy(path: Path, copy: Path) -> Path:
     except OSError as error:
         raise PlatformError(
             f"{path} cannot be copied to {copy}: {error.strerror}.",
-            next_step="see that the disk has room (`df -h`, TMPDIR), then deploy again.",
+            next_step="See that the disk has room (`df -h`, TMPDIR), then deploy again.",
         ) from error
     return copy
 
@@ -332,7 +332,7 @@ def _build_commands(manifest: Manifest) -> list[str]:
 def _planned(
     result: DeployResult, live: LiveFunction | None, desired: DesiredFunction, target: Target, manifest: Manifest
 ) -> DeployResult:
-    """Check mode: what the run would do, as far as it can be known without a build."""
+    """Fill in for check mode what the run would do, as far as it is known without a build."""
     if not result.after:
         difference = target.difference(desired)
         result.before = {"source_digest": live.source_digest if live else None, **difference.before}

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a function is to become and what it is now, in words that hold for every target."""
+"""The desired function and the live one, and the interface of the targets that run functions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .variables import VariableValues
 
 @dataclasses.dataclass(frozen=True)
 class LiveFunction:
-    """A deployed function as its target keeps it.
+    """A deployed function as its target knows it.
 
     Attributes:
         source_digest: of the project it was built from; empty where somebody else deployed it.
@@ -42,10 +42,10 @@ class LiveFunction:
 
 @dataclasses.dataclass(frozen=True)
 class DesiredFunction:
-    """A function as it is to become.
+    """A function as it is asked for.
 
     Attributes:
-        image: full reference with digest; `""` in check mode, where nobody knows yet what a build will give.
+        image: full reference with digest; `""` in check mode, where only a build could tell it.
         artifact: None where `image` is already deployed or pushed, so that nothing was built.
     """
 
@@ -81,13 +81,13 @@ class Target(t.Protocol):
     """Where a function runs."""
 
     needs_artifact: bool
-    """Whether `deploy` wants the artifact itself, and not only its reference."""
+    """Whether `deploy` needs the artifact itself, not only its reference."""
 
     def exists(self) -> bool:
         """Whether anything of the function is there."""
 
     def live(self) -> LiveFunction | None:
-        """The function as it is now; read once per run."""
+        """The live function; read once per run."""
 
     def shim_version(self) -> str:
         """The oldest containerd-shim-spin that may run the function."""
@@ -99,10 +99,10 @@ class Target(t.Protocol):
         """What `deploy` would change; writes nothing."""
 
     def deploy(self, desired: DesiredFunction) -> LiveFunction:
-        """Make it so, wait until it answers, and put the last good state back if it does not."""
+        """Deploy the function, wait until it answers, and put the last good version back if it does not."""
 
     def ensure_answers(self, desired: DesiredFunction) -> LiveFunction:
-        """See that an unchanged function answers; starts or waits for it where it does not yet."""
+        """Check that an unchanged function answers; start it or wait for it where it does not."""
 
     def delete(self) -> None:
         """Remove all that belongs to the function."""

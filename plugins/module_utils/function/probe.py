@@ -101,14 +101,14 @@ def probe(
             response, body, seconds = retrying(call)
         except httpx2.TransportError as error:
             raise PlatformError(
-                f"{url}{path} can't be reached: {error}.",
+                f"{url}{path} cannot be reached: {error}.",
                 next_step=_unreachable_advice(host, connect_to, str(error)),
                 facts={"url": url + path},
             ) from error
     if response.status_code >= 400:
         raise PlatformError(
             f"{url}{path} answers {response.status_code} {response.reason_phrase}.",
-            next_step="look at the function's log; if its health is elsewhere, name it with `-e probe_path=/…`.",
+            next_step="Look at the function's log; if its health is elsewhere, name it with `-e probe_path=/…`.",
             facts={"url": url + path, "status": response.status_code, "body": body.decode(errors="replace")},
         )
     return ProbeResult(response.status_code, seconds, attempts)
@@ -122,25 +122,25 @@ def _with_port(address: str, port: int | None) -> str:
 
 
 def trusted(ca_file: str) -> ssl.SSLContext:
-    """A context that trusts the certificates in a PEM file alone; raises PlatformError where it can't be read."""
+    """A context that trusts the certificates in a PEM file alone; raises PlatformError where it cannot be read."""
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:  # ssl.SSLError is one
         raise PlatformError(
-            f"probe_ca_file: {ca_file} can't be read: {error.strerror or error}.",
-            next_step="name a PEM file with certificates of authorities.",
+            f"probe_ca_file: {ca_file} cannot be read: {error.strerror or error}.",
+            next_step="Name a PEM file with certificates of authorities.",
         ) from error
 
 
 def _unreachable_advice(host: str, connect_to: str | None, error: str) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in error:
         return (
-            f"give the Gateway's HTTPS listener a certificate for {host}, or name the authority it comes from "
+            f"Give the Gateway's HTTPS listener a certificate for {host}, or name the authority it comes from "
             "with `-e probe_ca_file=PATH`."
         )
     if connect_to:
         return (
-            f"see that port 80/443 of {connect_to} is open from here (security group, firewall) and the Gateway's "
+            f"See that port 80/443 of {connect_to} is open from here (security group, firewall) and the Gateway's "
             "load balancer is up."
         )
-    return f"see that DNS resolves {host} from here, or name the load balancer with `-e probe_address=IP`."
+    return f"See that DNS resolves {host} from here, or name the load balancer with `-e probe_address=IP`."

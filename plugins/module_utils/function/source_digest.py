@@ -29,20 +29,20 @@ from .manifest.model import FilesMount, LocalSource, Manifest
 VERSION = "1"
 """Raised when the way to compute changes: a new version makes every function deploy once more."""
 
-SKIPPED_FOLDERS = frozenset({
+SKIPPED_DIRECTORIES = frozenset({
     ".git", ".hg", ".svn", ".jj",
     ".spin", ".venv", "venv", ".tox", ".nox",
     "node_modules", "bower_components",
     "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".cache", ".gradle",
 })  # fmt: skip
-"""Folders that version control, package managers and tools fill; what they hold follows from lock files."""
+"""Directories that version control, package managers and tools fill; what they hold follows from lock files."""
 
 SKIPPED_FILES = frozenset({".DS_Store", "spin-dependencies.wit"})
 """Files that tools write beside the sources (`spin build` writes the latter)."""
 
-OUTPUT_FOLDERS = frozenset({"build", "dist", "out", "target"})
-"""Folders taken for build output when the Wasm file that a build writes lies in them, or when a component with a build
-mounts files from them."""
+OUTPUT_DIRECTORIES = frozenset({"build", "dist", "out", "target"})
+"""Directories taken for build output when a build writes its Wasm file there, or when a component with a build mounts
+files from them."""
 
 CARGO_TARGET = "target"
 
@@ -57,14 +57,14 @@ def source_digest(manifest: Manifest) -> str:
     """The digest `sha256:<hex>` of the project that `manifest` describes.
 
     Raises:
-        PlatformError: a file can't be read.
+        PlatformError: a file cannot be read.
     """
     try:
-        listing = list(_hash_files(manifest.folder, _inputs(manifest)))
+        listing = list(_hash_files(manifest.directory, _inputs(manifest)))
     except OSError as error:
         raise PlatformError(
             f"{error.filename}: {error.strerror}.",
-            next_step="make the file readable, or name it in .gitignore if nothing needs it.",
+            next_step="Make the file readable, or name it in .gitignore if nothing needs it.",
         ) from error
     total = hashlib.sha256(
         f"wasmfaas source digest {VERSION}\nmanifest {manifest.path.name}\nprofile {manifest.profile or ''}\n".encode()
@@ -75,13 +75,13 @@ def source_digest(manifest: Manifest) -> str:
 
 
 def _inputs(manifest: Manifest) -> list[str]:
-    """Paths of all input files relative to the project folder, sorted."""
+    """Paths of all input files relative to the project directory, sorted."""
     declared: set[str] = {manifest.path.name}
     outputs: set[str] = set()
-    output_folders: set[str] = set()
-    real_folder = os.path.realpath(
-        manifest.folder
-    )  # expand_files gives real paths, and the digest must not depend on how the folder was named
+    output_directories: set[str] = set()
+    real_directory = os.path.realpath(
+        manifest.directory
+    )  # expand_files gives real paths, and the digest must not depend on how the directory was named
     is_built = any(component.build for component in manifest.components.values())
     for component in manifest.components.values():
         if isinstance(component.source, LocalSource):
@@ -90,13 +90,13 @@ def _inputs(manifest: Manifest) -> list[str]:
             if "path" in dependency:
                 declared.add(os.path.normpath(dependency["path"]))
         for mount in component.files:
-            folder = (
-                output_folder(os.path.join(mount.source if isinstance(mount, FilesMount) else mount, "*"))
+            directory = (
+                output_directory(os.path.join(mount.source if isinstance(mount, FilesMount) else mount, "*"))
                 if component.build
                 else None
             )
-            if folder:
-                output_folders.add(folder)
+            if directory:
+                output_directories.add(directory)
                 continue
             try:
                 files = expand_files(manifest, dataclasses.replace(component, files=(mount,)))
@@ -104,39 +104,39 @@ def _inputs(manifest: Manifest) -> list[str]:
                 if not is_built:
                     raise
                 continue  # a build may write it; packing finds out
-            declared.update(os.path.relpath(file.source, real_folder) for file in files)
+            declared.update(os.path.relpath(file.source, real_directory) for file in files)
     declared -= outputs
-    output_folders |= {folder for output in outputs if (folder := output_folder(output))}
-    found = set(_walk(manifest.folder, outputs, output_folders))
-    existing = {path for path in declared if os.path.lexists(manifest.folder / path)}
+    output_directories |= {directory for output in outputs if (directory := output_directory(output))}
+    found = set(_walk(manifest.directory, outputs, output_directories))
+    existing = {path for path in declared if os.path.lexists(manifest.directory / path)}
     return sorted(found | existing)
 
 
-def output_folder(output: str) -> str | None:
-    """The outermost folder of `output` that is named like a build's: `dist` of `dist/x.wasm`."""
+def output_directory(output: str) -> str | None:
+    """The outermost directory of `output` that is named like a build's: `dist` of `dist/x.wasm`."""
     parts = Path(os.path.normpath(output)).parts
     for index, part in enumerate(parts[:-1]):
-        if part in OUTPUT_FOLDERS:
+        if part in OUTPUT_DIRECTORIES:
             return str(Path(*parts[: index + 1]))
     return None
 
 
-def _walk(root: Path, outputs: set[str], output_folders: set[str]) -> t.Iterator[str]:
+def _walk(root: Path, outputs: set[str], output_directories: set[str]) -> t.Iterator[str]:
     """All files below `root` that are not made by builds."""
     pending: list[tuple[str, tuple[tuple[str, t.Any], ...]]] = [("", ())]
     while pending:
-        folder, ignores = pending.pop()
-        with os.scandir(root / folder) as listing:
+        directory, ignores = pending.pop()
+        with os.scandir(root / directory) as listing:
             entries = list(listing)
         names = {entry.name for entry in entries}
         if any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
-            ignores = (*ignores, (folder, _gitignore(root / folder / ".gitignore")))
+            ignores = (*ignores, (directory, _gitignore(root / directory / ".gitignore")))
         for entry in entries:
-            path = f"{folder}/{entry.name}" if folder else entry.name
+            path = f"{directory}/{entry.name}" if directory else entry.name
             if entry.is_dir(follow_symlinks=False):
                 skipped = (
-                    entry.name in SKIPPED_FOLDERS
-                    or path in output_folders
+                    entry.name in SKIPPED_DIRECTORIES
+                    or path in output_directories
                     or (entry.name == CARGO_TARGET and "Cargo.toml" in names)
                 )
                 if not skipped and not _ignored(f"{path}/", ignores):
@@ -157,10 +157,10 @@ def _gitignore(path: Path) -> t.Any:
 
 
 def _ignored(path: str, ignores: tuple[tuple[str, t.Any], ...]) -> bool:
-    """Whether the innermost .gitignore that has a say leaves `path` out (a folder ends with `/`); nearer files and
+    """Whether the innermost .gitignore that has a say leaves `path` out (a directory ends with `/`); nearer files and
     later lines win, as in git."""
-    for folder, spec in reversed(ignores):
-        relative = path[len(folder) + 1 :] if folder else path
+    for directory, spec in reversed(ignores):
+        relative = path[len(directory) + 1 :] if directory else path
         for pattern in reversed(spec.patterns):
             if pattern.include is not None and _matches(pattern, relative):
                 return bool(pattern.include)
@@ -171,12 +171,12 @@ def _matches(pattern: t.Any, path: str) -> bool:
     """Whether `pattern` names `path` itself.
 
     pathspec is made for flat lists of files, and so also matches all that lies below what a pattern names. Here the
-    walk stops at an ignored folder; taking those matches too would read `*` with `!*/`, `!folder/` and `folder/**` in
-    another way than git.
+    walk stops at an ignored directory; with those matches too, `*` with `!*/`, `!directory/` and `directory/**` would
+    not mean what they mean to git.
     """
     for found in pattern.regex.finditer(path):
         if found.groupdict().get(_BELOW) is None:
-            # `folder/**` has no such group and matches "folder/" to its end, but means what is in the folder.
+            # `directory/**` has no such group and matches "directory/" to its end, but means what is in the directory.
             if not path.endswith("/") or found.end() < len(path):
                 return True
         elif found.start(_BELOW) == len(path) - 1:

@@ -45,7 +45,7 @@ def run(parameters: Parameters, check_mode: bool, hidden: set[str]) -> dict[str,
 
 
 def secret_values(parameters: Parameters) -> set[str]:
-    """The values that no output may show; all of them while the manifest can't tell which are secret."""
+    """The values that no output may show; all of them where the manifest cannot be read to see which are secret."""
     variables = parameters["variables"] or {}
     if not variables or not parameters["source"]:
         return texts(variables)
@@ -107,7 +107,7 @@ def _registry(parameters: Parameters, state: Path) -> str:
         return f"oci:{state / 'registry'}"
     raise PlatformError(
         "registry: a cluster pulls the artifact from a registry, and none is given.",
-        next_step="add `-e registry=HOST/PATH`, or set it in the inventory.",
+        next_step="Add `-e registry=HOST/PATH`, or set it in the inventory.",
     )
 
 
@@ -194,7 +194,7 @@ def _remove_result(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise PlatformError(
-            f"result_file: {path}: {error.strerror}.", next_step="name a file that can be written.", stage="result"
+            f"result_file: {path}: {error.strerror}.", next_step="Name a file that can be written.", stage="result"
         ) from error
 
 
@@ -216,6 +216,6 @@ def write_result(path: Path, result: dict[str, t.Any]) -> None:
     except OSError as error:
         raise PlatformError(
             f"result_file: {path}: {error.strerror}.",
-            next_step="name a file that can be written; the function itself is deployed.",
+            next_step="Name a file that can be written; the function itself is deployed.",
             stage="result",
         ) from error

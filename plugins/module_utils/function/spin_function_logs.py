@@ -24,7 +24,7 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
     """Read the log that the parameters of spin_function_logs name; raises PlatformError."""
     check_namespace(parameters["namespace"])
     if parameters["lines"] < 1:
-        raise PlatformError("lines: must be 1 or more.", next_step="give `-e lines=100`.")
+        raise PlatformError("lines: must be 1 or more.", next_step="Give `-e lines=100`.")
     since = _seconds(parameters["since"])
     logs = _local(parameters, since) if parameters["target"] == "local" else _cluster(parameters, since, hidden)
     return {"changed": False, "logs": [dataclasses.asdict(log) for log in logs], "text": _text(logs)}
@@ -35,7 +35,7 @@ def _seconds(since: str | None) -> int | None:
         return None
     found = re.fullmatch(r"([1-9][0-9]*)([smhd]?)", since.strip())
     if found is None:
-        raise PlatformError(f"since: {since!r} is no span of time.", next_step="write it as in 90s, 15m, 2h or 1d.")
+        raise PlatformError(f"since: {since!r} is no span of time.", next_step="Write it as in 90s, 15m, 2h or 1d.")
     return int(found[1]) * _UNITS[found[2] or "s"]
 
 
@@ -57,15 +57,15 @@ def _local(parameters: dict[str, t.Any], since: int | None) -> list[ContainerLog
 
     if since is not None:
         raise PlatformError(
-            "since: the log of a local function has no times.", next_step="give `-e lines=NUMBER` instead."
+            "since: the log of a local function has no times.", next_step="Give `-e lines=NUMBER` instead."
         )
     function = state.read(
         state_directory(parameters["state_directory"]) / "functions", parameters["namespace"], parameters["name"]
     )
     if function is None:
         raise PlatformError(
-            f"there is no local function {parameters['namespace']}/{parameters['name']}.",
-            next_step="see `ansible-playbook wasmfaas.platform.list_functions -e target=local` for those there are.",
+            f"There is no local function {parameters['namespace']}/{parameters['name']}.",
+            next_step="See `ansible-playbook wasmfaas.platform.list_functions -e target=local` for those there are.",
         )
     live = live_function(function)
     file = Path(live.details["log_file"])

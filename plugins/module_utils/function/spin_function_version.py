@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The work of the module spin_function_version: promotes or ends a canary, or goes back to an earlier version."""
+"""The work of the module spin_function_version: promotes or ends a canary, or rolls back."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps the time that each stage of a deployment takes, and tells an error at which stage it happened."""
+"""Measures the stages of a deployment, and notes in an error the stage that failed."""
 
 from __future__ import annotations
 

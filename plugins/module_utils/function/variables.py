@@ -36,7 +36,7 @@ def variable_values(manifest: Manifest, given: dict[str, object]) -> VariableVal
         declared = manifest.variables.get(name)
         if declared is None:
             near = difflib.get_close_matches(str(name), manifest.variables, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"add it to [variables] in {manifest.path.name}."
+            hint = f"Did you mean {near[0]}?" if near else f"Add it to [variables] in {manifest.path.name}."
             raise PlatformError(f"variables: {name} is not declared in {manifest.path.name}.", next_step=hint)
         (secret if declared.secret else plain)[name] = _text(name, value)
     missing = [name for name, variable in manifest.variables.items() if variable.required and name not in given]
@@ -44,7 +44,7 @@ def variable_values(manifest: Manifest, given: dict[str, object]) -> VariableVal
         raise PlatformError(
             f"variables: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} required by "
             f"{manifest.path.name} and not given.",
-            next_step=f"""add `-e '{{"variables": {{"{missing[0]}": "…"}}}}'`, or put it in a vars file """
+            next_step=f"""Add `-e '{{"variables": {{"{missing[0]}": "…"}}}}'`, or put it in a vars file """
             "(encrypted with ansible-vault where it is a secret).",
         )
     return VariableValues(plain, secret)
@@ -57,5 +57,5 @@ def _text(name: str, value: object) -> str:
         return str(value)
     raise PlatformError(
         f"variables: {name} must be text, and is a {type(value).__name__}.",
-        next_step="give it as a string; JSON text where it has structure.",
+        next_step="Give it as a string; as JSON text if it has structure.",
     )

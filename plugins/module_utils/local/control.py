@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Talks to the front process of a function: HTTP over the Unix socket in the function's folder (see
+"""Talks to the front process of a function: HTTP over the Unix socket in the function's directory (see
 roles/local_runtime/files/front.mjs)."""
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class _Connection(http.client.HTTPConnection):
         self._directory = directory
 
     def connect(self) -> None:
-        # The address of a Unix socket is at most 107 bytes long (unix(7)); the way over the open folder always is short
-        # enough.
+        # The address of a Unix socket is at most 107 bytes long (unix(7)); the path through the open directory is
+        # always short enough.
         descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

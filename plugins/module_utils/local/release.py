@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lays a release out on disk: what a locked application and its blobs become so that jco or Spin can run them."""
+"""Lays a release out on disk: a locked application and its blobs in the form that jco or Spin runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HandlerType)."""
 
 @dataclasses.dataclass(frozen=True)
 class Release:
-    """A release on disk: its folder and the ids of the components that answer requests."""
+    """A release on disk: its directory and the ids of the components that answer requests."""
 
     directory: Path
     components: list[str]
@@ -89,7 +89,7 @@ def check(application: dict[str, t.Any], runtime: str, variables: dict[str, str]
 
 
 def release_name(digest: str, runtime: str, runtime_directory: Path) -> str:
-    """Folder of a release: what was deployed, what runs it, and (as its output is kept there) with which version."""
+    """Directory of a release: what was deployed, what runs it, and (as its output is kept there) with which version."""
     return f"{digest.removeprefix('sha256:')[:12]}-{runtime}-{runtime_directory.name[:8]}"
 
 
@@ -103,7 +103,7 @@ def prepare(
     node: Path,
     runtime_directory: Path,
 ) -> Release:
-    """Lay a release out in `releases`, unless it is there whole; a half one is made anew.
+    """Lay a release out in `releases`, unless it is complete there; an incomplete one is made again.
 
     Raises:
         PlatformError: a blob is missing or not what its digest says, or a component is of a kind that only Spin runs.
@@ -161,7 +161,7 @@ def _unpack_files(partial: Path, component: dict[str, t.Any], open_blob: OpenBlo
         destination = files / file["path"]
         if not Path(os.path.normpath(destination)).is_relative_to(files):
             raise PlatformError(
-                f"Component {component['id']}: the file path {file['path']!r} leaves its folder.",
+                f"Component {component['id']}: the file path {file['path']!r} leaves its directory.",
                 next_step="Build and push the artifact anew.",
             )
         destination.parent.mkdir(parents=True, exist_ok=True)

@@ -62,7 +62,7 @@ class StartRequest:
     """What to run.
 
     Attributes:
-        state_directory: root of all functions' folders.
+        state_directory: root of all functions' directories.
         runtime_directory: where role local_runtime installed Node.js' packages (`Installation.runtime_directory`).
         namespace: first part of the function's address.
         name: second part of the function's address.

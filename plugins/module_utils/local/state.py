@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is known about the functions on this machine: their state files, whether they are alive, and the lock of each.
+"""The functions on this machine: their state files, whether they are alive, and the lock of each.
 
 Linux only: processes are told apart by /proc.
 """
@@ -51,7 +51,7 @@ class LocalFunction:
 
 
 def function_directory(state_directory: Path, namespace: str, name: str) -> Path:
-    """Where everything of one function is kept; absolute, as processes are told by it.
+    """Where everything of one function is kept; absolute, since it identifies the processes.
 
     Raises:
         PlatformError: the namespace or the name would lead elsewhere.
@@ -148,7 +148,7 @@ def function_processes(directory: Path) -> list[int]:
                 continue
             arguments = Path(entry.path, "cmdline").read_bytes().split(b"\0")
             ours = any(argument == mark or argument.startswith(mark + b"/") for argument in arguments)
-            # Not everything that names the folder is the function's: someone may read its log.
+            # Not everything that names the directory is the function's: someone may read its log.
             kind = b"--state-dir" in arguments or any(
                 argument.endswith((b"/front.mjs", b"/backend.mjs")) for argument in arguments
             )
@@ -195,7 +195,7 @@ def lock(state_directory: Path, namespace: str, name: str, timeout_seconds: floa
     finally:
         del _held[key]
         if not directory.exists():
-            # Removed while held: whoever waits for this file sees that it is another one than at the path, and tries
+            # Removed while held: a process that waits for this file sees that another one is at the path, and tries
             # again.
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
@@ -210,7 +210,7 @@ def _acquire(path: Path, timeout_seconds: float, title: str) -> int:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
-            continue  # the folder was removed in between
+            continue  # the directory was removed in between
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and os.fstat(descriptor).st_ino == path.stat().st_ino:

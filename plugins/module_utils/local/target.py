@@ -56,7 +56,7 @@ def local_settings(parameters: dict[str, t.Any], state_directory: Path) -> Local
     if given:
         raise PlatformError(
             f"{', '.join(given)}: has no effect with target=local.",
-            next_step="leave it out, or deploy to a cluster with `-e target=cluster`.",
+            next_step="Leave it out, or deploy to a cluster with `-e target=cluster`.",
         )
     directory = parameters["runtime_directory"]
     return LocalSettings(
@@ -134,8 +134,8 @@ class LocalTarget:
             raise AssertionError("deploy_function hands the artifact over where `needs_artifact` says so")
         if self._settings.runtime_directory is None:
             raise PlatformError(
-                "runtime_directory: the folder of the local runtime is not given.",
-                next_step="run the role wasmfaas.platform.local_runtime first, as wasmfaas.platform.deploy_function "
+                "runtime_directory: the directory of the local runtime is not given.",
+                next_step="Run the role wasmfaas.platform.local_runtime first, as wasmfaas.platform.deploy_function "
                 "does, and pass its local_runtime_directory.",
             )
         blobs = {blob.digest: blob for blob in desired.artifact.layers}
@@ -160,7 +160,7 @@ class LocalTarget:
         function = self._read()
         if function is None:
             raise PlatformError(
-                f"{self._namespace}/{self._name} was removed in the meantime.", next_step="deploy it again."
+                f"{self._namespace}/{self._name} was removed in the meantime.", next_step="Deploy it again."
             )
         return live_function(function)
 

@@ -43,7 +43,7 @@ class _Token:
 
 
 def parse_challenges(values: t.Iterable[str]) -> list[Challenge]:
-    """All challenges in WWW-Authenticate headers, in order; what can't be understood is left out."""
+    """All challenges in WWW-Authenticate headers, in order; what cannot be understood is left out."""
     challenges: list[Challenge] = []
     for value in values:
         for item in urllib.request.parse_http_list(value):

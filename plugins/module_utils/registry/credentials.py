@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who we are at a registry: explicit options, else the files and credential helpers of Docker and Podman.
+"""The credentials for a registry: explicit options, else the files and credential helpers of Docker and Podman.
 
 The files: https://docs.docker.com/reference/cli/docker/login/ and containers-auth.json(5).
 The helpers: https://github.com/docker/docker-credential-helpers (`docker-credential-<name> get`, the server on standard
@@ -51,7 +51,7 @@ def find_credentials(host: str, repository: str, options: CredentialOptions) -> 
         host: as in references, with its port; `docker.io` for Docker Hub.
         repository: without the host.
 
-    Errors: PlatformError if a file can't be read or a helper fails, as going on anonymously would hide the reason.
+    Errors: PlatformError if a file cannot be read or a helper fails, as going on anonymously would hide the reason.
     """
     if options.username is not None:
         if options.password is None:
@@ -93,10 +93,10 @@ def _read(path: Path) -> dict[str, t.Any]:
         content = json.loads(path.read_text("utf-8") or "{}")
     except OSError as error:
         raise PlatformError(
-            f"Can't read the credentials file {path}: {error.strerror}.",
+            f"Cannot read the credentials file {path}: {error.strerror}.",
             next_step=f"Make {path} readable, or run `docker login` again.",
         ) from error
-    except ValueError as error:  # never show its text: it could hold a part of a secret
+    except ValueError as error:  # its text is never shown: it could contain a part of a secret
         where = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
         raise PlatformError(
             f"The credentials file {path} is not valid JSON{where}.",
@@ -111,7 +111,7 @@ def _read(path: Path) -> dict[str, t.Any]:
 
 
 def _servers(host: str) -> tuple[str, ...]:
-    """The names one registry goes by in these files; Docker Hub's is the URL of its index."""
+    """The names that one registry has in these files; Docker Hub's is the URL of its index."""
     if host == "docker.io":
         return ("docker.io", _DOCKER_HUB_SERVER, "index.docker.io", "registry-1.docker.io")
     return (host,)
@@ -153,7 +153,7 @@ def _ask_helper(name: str, server: str, path: Path) -> Credentials | None:
         ) from None
     except OSError as error:
         raise PlatformError(
-            f"Can't start {executable}: {error.strerror}.", next_step=f"Repair or reinstall {program}."
+            f"Cannot start {executable}: {error.strerror}.", next_step=f"Repair or reinstall {program}."
         ) from error
     if done.returncode != 0:
         message = (done.stderr.strip() or done.stdout.strip())[-500:]

@@ -113,7 +113,7 @@ class DistributionStore:
         return bytes(content)
 
     def push(self, name: str, artifact: Artifact, *, tag: str) -> PushResult:
-        """See `store.Store`. The tag is set last, so whoever pulls it gets the old or the new artifact and never a part
+        """See `store.Store`. The tag is set last, so a pull gets the old or the new artifact and never a part
         of one."""
         repository = self._location.repository(name)
         image = self._location.digest_reference(name, artifact.digest)
@@ -135,7 +135,7 @@ class DistributionStore:
         return PushResult(True, len(uploaded), sum(blob.size for blob in uploaded), image)
 
     def _tag_digest(self, repository: str, tag: str) -> str | None:
-        """What the tag points at; the header is optional in the protocol, the bytes always tell."""
+        """The digest that the tag points at; from the bytes where the registry does not send the optional header."""
         url = f"{self._requests.base}/v2/{repository}/manifests/{check_tag(tag)}"
         response = self._requests.send(
             "HEAD",
@@ -305,7 +305,7 @@ def _unique(artifact: Artifact) -> list[Blob]:
 
 
 def _is_whole(response: httpx2.Response, blob: Blob) -> bool:
-    """Distribution after a crash can list a blob of 0 bytes, so the size counts where it is told."""
+    """Whether the registry has the blob; a stated size counts, since Distribution can list 0 bytes after a crash."""
     size = response.headers.get("Content-Length")
     return response.status_code == 200 and (size is None or size == str(blob.size))
 
@@ -319,7 +319,7 @@ def _chunks(blob: Blob, cancelled: threading.Event) -> t.Iterator[bytes]:
                 yield chunk
     except OSError as error:
         raise PlatformError(
-            f"Can't read {error.filename or blob.path}: {error.strerror}.",
+            f"Cannot read {error.filename or blob.path}: {error.strerror}.",
             next_step="Run again; if it stays so, check the disk.",
         ) from error
 
@@ -331,7 +331,7 @@ def _check_file(blob: Blob) -> None:
         size = blob.path.stat().st_size
     except OSError as error:
         raise PlatformError(
-            f"Can't read {blob.path}: {error.strerror}.", next_step="Run again: the build makes the file anew."
+            f"Cannot read {blob.path}: {error.strerror}.", next_step="Run again: the build makes the file anew."
         ) from error
     if size != blob.size:
         raise _changed(blob)

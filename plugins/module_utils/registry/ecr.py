@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Amazon ECR: its token lives 12 hours and comes from AWS, and it makes no repository at the first push by itself.
+"""Amazon ECR: its token comes from AWS and is valid for 12 hours, and a first push does not create a repository.
 
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
 """

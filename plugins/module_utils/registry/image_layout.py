@@ -4,7 +4,7 @@
 """An OCI image layout on disk: https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md.
 
 Nothing has its final name before it is complete, so that a crash at any point leaves a valid layout; the index is read,
-changed and replaced under a lock on the folder, so that two writers lose nothing of each other.
+changed and replaced under a lock on the directory, so that two writers lose nothing of each other.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class ImageLayoutStore:
             ) from error
 
     def push(self, name: str, artifact: Artifact, *, tag: str) -> PushResult:
-        """See `store.Store`. The index is written last, so whoever reads the tag gets the old or the new artifact."""
+        """See `store.Store`. The index is written last, so a reader of the tag gets the old or the new artifact."""
         reference_name = self._location.reference_name(name, tag)
         image = self._location.digest_reference(name, artifact.digest)
         missing = self._missing(artifact)
@@ -133,7 +133,7 @@ class ImageLayoutStore:
     def _write(self, path: Path, content: t.Iterable[bytes]) -> None:
         """Write under another name, to the disk itself, and only then under `path`."""
         partial = self._directory / f"{_PARTIAL}{secrets.token_hex(8)}"
-        # The mode leaves it to the umask who may read, as with any file: an artifact holds no secrets.
+        # The umask decides who may read it, as with any file: an artifact holds no secrets.
         descriptor = os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         try:
             with os.fdopen(descriptor, "wb") as stream:
@@ -194,7 +194,7 @@ class ImageLayoutStore:
         except (ValueError, KeyError, TypeError):
             raise PlatformError(
                 f"{path} is not the index of an image layout.",
-                next_step=f"Choose another folder, or remove {self._directory} and run again.",
+                next_step=f"Choose another directory, or remove {self._directory} and run again.",
             ) from None
         return t.cast("dict[str, t.Any]", index)
 
@@ -226,12 +226,12 @@ class ImageLayoutStore:
             )
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return PlatformError(
-                f"Can't write {place}: {error.strerror}.",
-                next_step=f"Make {self._directory} writable for this user, or choose another folder.",
+                f"Cannot write {place}: {error.strerror}.",
+                next_step=f"Make {self._directory} writable for this user, or choose another directory.",
             )
         return PlatformError(
-            f"Can't store in the image layout {self._directory}: {place}: {error.strerror}.",
-            next_step="Check the folder and the disk, and run again.",
+            f"Cannot store in the image layout {self._directory}: {place}: {error.strerror}.",
+            next_step="Check the directory and the disk, and run again.",
         )
 
 

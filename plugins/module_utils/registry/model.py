@@ -40,7 +40,7 @@ class Timeouts:
 
 @dataclasses.dataclass(frozen=True)
 class CredentialOptions:
-    """Who to be at the registry; without a user name Docker's and Podman's files and credential helpers are asked."""
+    """The user at the registry; without a name, Docker's and Podman's files and credential helpers are asked."""
 
     username: str | None = None
     password: str | None = dataclasses.field(default=None, repr=False)
@@ -49,7 +49,7 @@ class CredentialOptions:
 
 @dataclasses.dataclass(frozen=True)
 class AwsOptions:
-    """For Amazon ECR; what is None is found by boto3's usual rules (environment, ~/.aws, instance role)."""
+    """Options for Amazon ECR; boto3's usual rules (environment, ~/.aws, instance role) give those that are None."""
 
     profile: str | None = None
     access_key: str | None = None
@@ -66,11 +66,11 @@ class Store(t.Protocol):
         """Whether the artifact `digest` (`sha256:<hex>`) of function `name` can be pulled."""
 
     def push(self, name: str, artifact: Artifact, *, tag: str) -> PushResult:
-        """Store what is missing, then point `tag` at it. Running it again after any failure continues where it
+        """Store what is missing, then point `tag` at it. After a failure, another run continues where this one
         stopped."""
 
     def manifest(self, name: str, reference: str) -> bytes | None:
         """The bytes of the manifest that a tag or a digest names, or None; their sha256 is the artifact's digest."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""

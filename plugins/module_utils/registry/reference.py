@@ -92,7 +92,7 @@ def parse_registry(text: str, *, base: Path | None = None) -> RegistryLocation:
 
     Args:
         text: `host[:port][/path]`, `docker://host[:port][/path]`, or `oci:DIR`.
-        base: the folder that a relative DIR starts from; default is the working directory.
+        base: the directory that a relative DIR starts from; default is the working directory.
 
     Errors: PlatformError for any other scheme, a tag or digest, upper-case paths and a missing host.
     """
@@ -107,10 +107,10 @@ def parse_registry(text: str, *, base: Path | None = None) -> RegistryLocation:
 
 
 def check_name(name: str) -> str:
-    """`name` itself. Errors: PlatformError if it can't be the last part of a repository's name."""
+    """`name` itself. Errors: PlatformError if it cannot be the last part of a repository's name."""
     if not _COMPONENT.fullmatch(name):
         raise PlatformError(
-            f"{name!r} can't be the name of a repository: only lower-case letters and digits, joined by '-', '.' or "
+            f"{name!r} cannot be the name of a repository: only lower-case letters and digits, joined by '-', '.' or "
             "'_'.",
             next_step="Change `name` in spin.toml.",
         )
@@ -138,13 +138,13 @@ def _parse_layout(given: str, base: Path) -> LayoutLocation:
     directory = given.removeprefix("oci:")
     if not directory:
         raise PlatformError(
-            f"`registry` {given!r} names no folder.", next_step="Write `oci:DIR`, such as `oci:./images`."
+            f"`registry` {given!r} names no directory.", next_step="Write `oci:DIR`, such as `oci:./images`."
         )
     if ":" in directory or "@" in directory:
-        # containers/image splits `oci:path:reference` at the first colon, so no tool could read such a folder.
+        # containers/image splits `oci:path:reference` at the first colon, so no tool could read such a directory.
         raise PlatformError(
-            f"`registry` {given!r} holds a tag or digest, or its folder's name holds ':' or '@'.",
-            next_step="Leave the tag off: each function gets its own; and choose a folder without ':' and '@'.",
+            f"`registry` {given!r} holds a tag or digest, or its directory's name holds ':' or '@'.",
+            next_step="Leave the tag off: each function gets its own; and choose a directory without ':' and '@'.",
         )
     path = Path(directory).expanduser()
     return LayoutLocation((base / path).absolute())
@@ -205,7 +205,7 @@ def _parse_distribution(given: str, remainder: str) -> DistributionLocation:
             )
     if host == _DOCKER_HUB and "/" in path:
         raise PlatformError(
-            f"Docker Hub has no nested repositories, so `registry` {given!r} can't be.",
+            f"Docker Hub has no nested repositories, so `registry` {given!r} cannot be.",
             next_step=f"Write `{_DOCKER_HUB}/{path.split('/')[0]}`.",
         )
     return DistributionLocation(host, path)

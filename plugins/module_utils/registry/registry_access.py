@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may use the cluster's own registry, and how it is trusted: authority, certificate, two users. Made once, on the
+"""Certificates and passwords of the cluster's own registry: authority, certificate, two users. Made once, on the
 controller, and kept.
 
 The truth is a Secret of the cluster; a file on this machine holds the same, for what comes before the cluster and for
@@ -24,7 +24,7 @@ from .certificates import lasts, new_authority, new_server, serves
 Access = dict[str, t.Any]
 DEPLOYER, NODES = "deployer", "nodes"
 SHORTEST_AUTHORITY_DAYS = 90
-"""An authority that ends sooner is made anew, and with it all that it signed. The nodes learn of it in the same run."""
+"""An authority that ends sooner is replaced, and with it all that it signed. The nodes get it in the same run."""
 _ROUNDS = 5
 """bcrypt's least but one: the registry hashes at each request, and random passwords of 256 bits need no slow hash."""
 
@@ -64,11 +64,13 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
 
 
 def ensure(path: Path, stored: str, desired: DesiredAccess, *, check_mode: bool) -> tuple[bool, Access]:
-    """Whether the file at `path` had to be changed, and what it holds: what the cluster has, else what it has, else
-    new; brought up to date.
+    """Bring the file at `path` up to date, from what the cluster holds, else from the file, else from nothing.
 
     Args:
         stored: what the cluster holds; "" where it holds nothing or there is none.
+
+    Returns:
+        Whether the file had to be changed, and its content.
     """
     before = _parse(stored, "The cluster's Secret of the registry") if stored else read(path)
     after = brought_up_to_date(before, desired, authority_file=str(authority_path(path)))
@@ -82,8 +84,8 @@ def ensure(path: Path, stored: str, desired: DesiredAccess, *, check_mode: bool)
             whole_file.write(path, dumps(after))
         except OSError as error:
             raise PlatformError(
-                f"Can't write {error.filename or path}: {error.strerror}.",
-                next_step="Give a folder that you may write to in function_registry_directory.",
+                f"Cannot write {error.filename or path}: {error.strerror}.",
+                next_step="Give a directory that you may write to in function_registry_directory.",
             ) from error
     return not same, after
 
@@ -94,20 +96,20 @@ def authority_path(path: Path) -> Path:
 
 
 def read(path: Path) -> Access:
-    """The content of the file, {} without one. Errors: PlatformError where it is unreadable."""
+    """The content of the file, {} without one; raises PlatformError where it cannot be read."""
     text = _text(path)
     return _parse(text, str(path)) if text else {}
 
 
 def dumps(access: Access) -> str:
-    """As it stands in the file and in the Secret: the same text for the same content."""
+    """The text of the file and of the Secret; the same for the same content."""
     return json.dumps(access, indent=2, sort_keys=True) + "\n"
 
 
 def brought_up_to_date(
     access: Access, desired: DesiredAccess, *, authority_file: str, now: datetime.datetime | None = None
 ) -> Access:
-    """`access` with all that is missing, ends soon or no longer fits made anew; the same if there is no need.
+    """Give `access` with all parts made that are missing, end soon or no longer fit; unchanged if there are none.
 
     A function's image names the host that was there as it was deployed, so the host stays as long as nobody asks for
     another, and earlier ones stay names of the registry.
@@ -116,7 +118,7 @@ def brought_up_to_date(
     earlier = [str(name) for name in access.get("names") or []]
     host = desired.host or str(access.get("host") or "") or desired.names[0]
     hosts = list(dict.fromkeys([*(access.get("hosts") or []), host]))
-    # Names only come: neither another order nor a run that knows fewer of the servers means a new certificate.
+    # Names are only added, so neither another order nor a run that knows fewer servers causes a new certificate.
     names = list(dict.fromkeys([*earlier, host, *desired.names, *hosts]))
     authority = access.get("authority") or {}
     if not lasts(authority.get("certificate", ""), now, days=SHORTEST_AUTHORITY_DAYS):
@@ -169,7 +171,7 @@ def _text(path: Path) -> str:
         return ""
     except (OSError, UnicodeDecodeError) as error:
         raise PlatformError(
-            f"Can't read {path}: {getattr(error, 'strerror', '') or error}.",
+            f"Cannot read {path}: {getattr(error, 'strerror', '') or error}.",
             next_step="Repair it, or move it away and run again.",
         ) from error
 

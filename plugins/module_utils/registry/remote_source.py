@@ -35,7 +35,7 @@ def fetch(
         cache_directory: made if it is missing; two processes may share it.
         ca_file: PEM file with certificate authorities to trust besides the system's.
 
-    Errors: PlatformError if it can't be downloaded or has another digest.
+    Errors: PlatformError if it cannot be downloaded or has another digest.
     """
     try:
         hexadecimal = check_digest(digest).removeprefix("sha256:")
@@ -50,7 +50,7 @@ def fetch(
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise PlatformError(
-            f"Can't download {url}: only http and https are supported.", next_step="Repair `url` in spin.toml."
+            f"Cannot download {url}: only http and https are supported.", next_step="Repair `url` in spin.toml."
         )
     peer = Peer(parts.netloc.rpartition("@")[2], kind="server", plain_http=parts.scheme == "http")
     limits = timeouts or Timeouts()
@@ -71,7 +71,7 @@ def fetch(
                     next_step=f"Free space (`df -h {cache_directory}`) and run again.",
                 ) from error
             raise PlatformError(
-                f"Can't write {error.filename or cache_directory}: {error.strerror}.",
+                f"Cannot write {error.filename or cache_directory}: {error.strerror}.",
                 next_step=f"Make {cache_directory} writable for this user.",
             ) from error
     return path

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The store at a location: a registry, Amazon ECR's too, or an image layout in a folder."""
+"""The store at a location: a registry, Amazon ECR's too, or an image layout in a directory."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Cancelled(Exception):
 
 
 class Peer(t.NamedTuple):
-    """Who is spoken to, for messages."""
+    """The server that requests go to, for messages."""
 
     address: str  # host[:port]
     kind: str = "registry"
@@ -80,7 +80,7 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
                 error.strerror if not isinstance(error, ssl.SSLError) and error.strerror else "no PEM certificate in it"
             )
             raise PlatformError(
-                f"Can't use the certificate file {ca_file}: {reason}.",
+                f"Cannot use the certificate file {ca_file}: {reason}.",
                 next_step="Give the path of a PEM file with the certificate of the authority.",
             ) from error
     return context
@@ -167,7 +167,7 @@ def connection_error(error: Exception, *, did: str, peer: Peer, timeouts: Timeou
             )
         if isinstance(cause, socket.gaierror):
             return PlatformError(
-                f"The name {host!r} of {where} can't be resolved ({cause.strerror}), while {did}.",
+                f"The name {host!r} of {where} cannot be resolved ({cause.strerror}), while {did}.",
                 next_step=f"Check the spelling and the DNS: `getent hosts {host}`.",
             )
         if isinstance(cause, OSError) and cause.errno == errno.ECONNREFUSED:

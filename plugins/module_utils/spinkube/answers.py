@@ -38,7 +38,7 @@ def ensure_function_answers(function: ClusterFunction, objects: FunctionObjects)
                 f"{error.cause.rstrip('.')}; the Gateway's controller has not looked at the route since it was written."
             )
             step = (
-                f"see that it runs: `kubectl get pods -n {function.settings.gateway_namespace}` "
+                f"See that it runs: `kubectl get pods -n {function.settings.gateway_namespace}` "
                 "(wasmfaas.platform.site makes it as deployment traefik), or `ansible-playbook "
                 "wasmfaas.platform.doctor`; then run the same command again."
             )

@@ -18,9 +18,9 @@ if t.TYPE_CHECKING:
     import lightkube
 
 FIELD_MANAGER = "wasmfaas"
-"""Owner of what we write by server-side apply, so that others' fields stay theirs."""
+"""Field manager of what we write by server-side apply; fields that others own stay theirs."""
 
-# Named, since inside the class `list` is its method.
+# Named here, since inside the class `list` is its method.
 Objects = list[Object]
 Lines = list[str]
 
@@ -34,7 +34,7 @@ class MissingKind(PlatformError):
 
 
 class Forbidden(PlatformError):
-    """The user has no right to do this (403)."""
+    """The user lacks the permission for this (403)."""
 
 
 class KubernetesApi:
@@ -86,8 +86,8 @@ class KubernetesApi:
             return t.cast(Object, self._client.replace(_resource(kind)(desired), field_manager=FIELD_MANAGER))
 
     def delete(self, kind: Kind, namespace: str, name: str, *, owned_first: bool = False) -> bool:
-        """Delete an object and what it owns; False where there was none. With `owned_first` it stays until what it owns
-        is gone."""
+        """Delete an object and what it owns; False where there was none. With `owned_first` what it owns is deleted
+        before it."""
         from lightkube.types import CascadeType
 
         existed = False
@@ -139,8 +139,8 @@ class KubernetesApi:
         since_seconds: int | None = None,
         previous: bool = False,
     ) -> Lines:
-        """The last lines of a container's log, or of its run before (`previous`); nothing where there is none. Raises
-        Forbidden without the right."""
+        """The last lines of a container's log, or of that of its previous run; nothing where there is none. Raises
+        Forbidden without the permission."""
         from lightkube.core.exceptions import ApiError
         from lightkube.resources.core_v1 import PodLog
 
@@ -187,15 +187,15 @@ class KubernetesApi:
                     return
                 raise _missing_kind(kind) from error
             raise PlatformError(
-                f"the Kubernetes API server answered {error.response.status_code} to {verb} {kind.plural}.",
-                next_step="see that the address is an API server's, and that the credentials are right.",
+                f"The Kubernetes API server answered {error.response.status_code} to {verb} {kind.plural}.",
+                next_step="See that the address is an API server's, and that the credentials are right.",
             ) from error
 
 
 @functools.cache
 def _resource(kind: Kind, *, namespaced: bool = True) -> t.Any:
-    """lightkube's class for a kind. Not by its `create_…_resource`, which refuses a kind that some other code of the
-    process made typed classes for."""
+    """lightkube's class for a kind. Its `create_…_resource` would refuse a kind for which other code of the process has
+    made typed classes."""
     from lightkube import generic_resource
 
     base = generic_resource.GenericNamespacedResource if namespaced else generic_resource.GenericGlobalResource
@@ -208,10 +208,10 @@ def _resource(kind: Kind, *, namespaced: bool = True) -> t.Any:
 
 def _missing_kind(kind: Kind) -> MissingKind:
     return MissingKind(
-        f"the cluster has no {kind.kind} ({kind.api_version}).",
-        next_step=f"install {kind.provider} on the cluster (`ansible-playbook wasmfaas.platform.site`)."
+        f"The cluster has no {kind.kind} ({kind.api_version}).",
+        next_step=f"Install {kind.provider} on the cluster (`ansible-playbook wasmfaas.platform.site`)."
         if kind.provider
-        else "use a supported Kubernetes version.",
+        else "Use a supported Kubernetes version.",
     )
 
 
@@ -222,37 +222,37 @@ def _explained(error: t.Any, status: int, verb: str, kind: Kind, namespace: str 
     message = str(error.status.message or error).strip()
     if status == 409:
         return Conflict(
-            f"{what}: {message}.", next_step="somebody else changes it at the same time: run the same command again."
+            f"{what}: {message}.", next_step="Run the same command again; somebody else changed it at the same time."
         )
     if status == 401:
         return PlatformError(
             f"{what}: the API server does not know these credentials.",
-            next_step="log in again or name another kubeconfig with `-e kubeconfig=PATH`.",
+            next_step="Log in again or name another kubeconfig with `-e kubeconfig=PATH`.",
         )
     if status == 403 and "exceeded quota" in message:
         return PlatformError(
             f"{what}: {message}.",
-            next_step=f"delete what is not needed in namespace {namespace}, or have its ResourceQuota raised.",
+            next_step=f"Delete functions that namespace {namespace} does not need, or have its ResourceQuota raised.",
         )
     if status == 403 and "webhook" not in message:
         return Forbidden(
             f"{what}: forbidden: {message}.",
-            next_step=f"ask the cluster's administrator for the right to {verb} {kind.plural} in namespace "
+            next_step=f"Ask the cluster's administrator for the permission to {verb} {kind.plural} in namespace "
             f"{namespace}, or use another kubeconfig.",
         )
     if status == 404:
         if namespace and f'namespaces "{namespace}"' in message:
             return PlatformError(
                 f"{what}: the namespace {namespace} does not exist.",
-                next_step=f"make it: `kubectl create namespace {namespace}`.",
+                next_step=f"Make it: `kubectl create namespace {namespace}`.",
             )
         return _missing_kind(kind)
     if status == 422 or status == 400 or "webhook" in message:
         return PlatformError(
             f"{what}: the API server refuses it: {message}",
-            next_step="correct the option that this names, then run the same command again.",
+            next_step="Correct the option that the message names, then run the same command again.",
         )
     return PlatformError(
         f"{what}: {message} (HTTP {status}).",
-        next_step="run the same command again; if it stays, look at the API server's log.",
+        next_step="Run the same command again; if it fails again, look at the API server's log.",
     )

@@ -21,7 +21,7 @@ CANARY_OF = "wasmfaas.dev/canary-of"
 
 _WEIGHT = "wasmfaas.dev/canary-weight"
 _PROMOTES = "wasmfaas.dev/promotes"
-"""Annotation: digest over what the function becomes when the canary is promoted. The objects themselves are in
+"""Annotation: digest over the objects that the function consists of once the canary is promoted. The objects are in
 LAST_GOOD, once the canary answered."""
 
 _SUFFIX = "-canary"
@@ -86,24 +86,24 @@ def check_canary(name: str, weight: int, *, wait: bool) -> None:
     """Check the options of a canary; raises PlatformError."""
     if not 1 <= weight <= 100:
         raise PlatformError(
-            f"canary: {weight} is no share of the requests in percent, 1 to 100.",
+            f"canary: {weight} is no weight in percent, 1 to 100.",
             next_step="`ansible-playbook wasmfaas.platform.promote_function -e name=NAME` gives the canary all "
             "requests for good, and with `-e undo=true` none.",
         )
     if not wait:
         raise PlatformError(
-            "canary: can't go with `wait: false`, as requests would go to pods that nobody saw ready.",
-            next_step="leave `wait` out.",
+            "canary: excludes `wait: false`, since requests would go to pods that nobody saw ready.",
+            next_step="Leave `wait` out.",
         )
     if len(name) > MAXIMUM_NAME_LENGTH:
         raise PlatformError(
             f"canary: the name {name!r} has {len(name)} characters, and with {_SUFFIX} only {MAXIMUM_NAME_LENGTH} fit.",
-            next_step="deploy without `canary`, or give the function a shorter name.",
+            next_step="Deploy without `canary`, or give the function a shorter name.",
         )
 
 
 def check_shared_route(name: str, live_route: Object | None, desired_route: Object | None) -> None:
-    """Refuse what a function can't become while two versions of it share its route.
+    """Refuse what a function cannot become while two versions of it share its route.
 
     Args:
         live_route: the function's HTTPRoute as it is.
@@ -118,8 +118,8 @@ def check_shared_route(name: str, live_route: Object | None, desired_route: Obje
     )
     if desired_route is None:
         raise PlatformError(
-            f"canary: the function {name} has no http trigger, so there are no requests to share.",
-            next_step="deploy it without `canary`.",
+            f"canary: the function {name} has no http trigger, so there are no requests to divide.",
+            next_step="Deploy it without `canary`.",
         )
     for route in (live_route, desired_route):
         backends = [
@@ -129,15 +129,15 @@ def check_shared_route(name: str, live_route: Object | None, desired_route: Obje
         ]
         if not set(backends) <= {name, canary_name(name)}:
             raise PlatformError(
-                f"canary: the function {name} scales by requests, and KEDA's interceptor, through which they all go, "
-                "knows no shares.",
-                next_step=f"use `replicas`, or autoscale with target_cpu_percent; or {end}",
+                f"canary: the function {name} scales by requests, and KEDA's interceptor, which all its requests pass, "
+                "knows no weights.",
+                next_step=f"Use `replicas`, or autoscale with target_cpu_percent; or {end}",
             )
     if live_route is not None and _place(live_route) != _place(desired_route):
         raise PlatformError(
             f"canary: the host or the Gateway of {name} would change ({_shown(live_route)} to "
             f"{_shown(desired_route)}), and both versions share one route.",
-            next_step=f"leave `hostname`, `domain`, `tls` and `gateway` as they are; or {end}",
+            next_step=f"Leave `hostname`, `domain`, `tls` and `gateway` as they are; or {end}",
         )
 
 

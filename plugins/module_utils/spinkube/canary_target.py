@@ -52,7 +52,7 @@ class CanaryTarget:
             raise PlatformError(
                 f"canary: there is no function {function.namespace}/{function.name} yet that this could be a canary "
                 "of.",
-                next_step="deploy it without `canary`.",
+                next_step="Deploy it without `canary`.",
             )
         return self._target.live() if function.canary is None else self._live_canary(function.canary)
 
@@ -78,7 +78,7 @@ class CanaryTarget:
             raise PlatformError(
                 f"canary: {function.namespace}/{function.name} was not deployed by this collection, or nobody saw it "
                 "answer.",
-                next_step="deploy it without `canary` first.",
+                next_step="Deploy it without `canary` first.",
             )
         check_shared_route(function.name, function.get(HTTP_ROUTE), promoted.route)
         check_objects(function, promoted)
@@ -87,7 +87,7 @@ class CanaryTarget:
             raise PlatformError(
                 f"canary: there is another function {function.namespace}/{function.canary_name}, and this is the "
                 "name of the canary.",
-                next_step="deploy without `canary`, or delete that function.",
+                next_step="Deploy without `canary`, or delete that function.",
             )
 
     def difference(self, desired: DesiredFunction) -> Difference:

@@ -31,7 +31,7 @@ def desired_objects(function: ClusterFunction, desired: DesiredFunction, secret_
         raise PlatformError(
             f"components: {manifest.path.name} has no component {', '.join(unknown)}, only "
             f"{', '.join(manifest.components)}.",
-            next_step="correct the name, or leave `components` out to have all.",
+            next_step="Correct the name, or leave `components` out to have all.",
         )
     address = function.address if desired.has_http_trigger else FunctionAddress("")
     return function_objects(desired, settings, address.url, secret_name, address.listener)
@@ -42,7 +42,7 @@ def check_name(function: ClusterFunction) -> None:
     if other := function_of(function.app):
         raise PlatformError(
             f"{function.namespace}/{function.name} is the canary of the function {other}.",
-            next_step="choose another name, or end the canary: `ansible-playbook "
+            next_step="Choose another name, or end the canary: `ansible-playbook "
             f"wasmfaas.platform.promote_function -e name={other}`, or with `-e undo=true`.",
         )
 

@@ -60,7 +60,7 @@ class ClusterFunction:
 
     @functools.cached_property
     def address(self) -> FunctionAddress:
-        """Where the Gateway serves the function; raises PlatformError where it can't."""
+        """Where the Gateway serves the function; raises PlatformError where it cannot."""
         return function_address(self.api, self.namespace, self.name, self.settings)
 
     @property
@@ -90,8 +90,8 @@ class ClusterFunction:
         app = self.get(SPIN_APP)
         if app is None:
             raise PlatformError(
-                "somebody else deleted the function during the deployment.",
-                next_step="run the same command again to have it.",
+                "Somebody else deleted the function during the deployment.",
+                next_step="Run the same command again to have it.",
             )
         return app
 

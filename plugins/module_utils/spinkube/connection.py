@@ -22,11 +22,11 @@ else:
 
 REQUEST_TIMEOUT_SECONDS = 15.0
 FIRST_CONTACT_SECONDS = 8.0
-"""How long an API server that never answered is tried: long enough for a packet loss, short enough for a wrong
+"""How long an API server that never answered is tried: long enough for a lost packet, short enough for a wrong
 address."""
 
 LATER_CONTACT_SECONDS = 90.0
-"""How long a server that had answered is tried again, so that its restart does not end a deployment."""
+"""How long a server that answered before is tried again, so that its restart does not fail a deployment."""
 
 RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 
@@ -55,7 +55,7 @@ def connect(options: ConnectionOptions) -> lightkube.Client:
     """A client for the API server that `options` name; nothing is sent yet.
 
     Raises:
-        PlatformError: no kubeconfig, a wrong context, a certificate that can't be read.
+        PlatformError: no kubeconfig, a wrong context, a certificate that cannot be read.
     """
     import httpx2
     import lightkube
@@ -92,8 +92,8 @@ def connect(options: ConnectionOptions) -> lightkube.Client:
         return lightkube.Client(config, timeout=httpx2.Timeout(REQUEST_TIMEOUT_SECONDS), transport=transport)
     except (ConfigError, KeyError, OSError, ValueError) as error:
         raise PlatformError(
-            f"the connection to Kubernetes can't be set up: {_reason(error)}.",
-            next_step="name the right file with `-e kubeconfig=PATH` (and `-e context=NAME`), or deploy on this "
+            f"The connection to Kubernetes cannot be set up: {_reason(error)}.",
+            next_step="Name the right file with `-e kubeconfig=PATH` (and `-e context=NAME`), or deploy on this "
             "machine with `-e target=local`.",
         ) from error
 
@@ -145,8 +145,8 @@ def _merged(paths: list[Path]) -> dict[str, t.Any]:
 
 
 def _with_exec_version(kubeconfig: dict[str, t.Any]) -> dict[str, t.Any]:
-    """lightkube 1.0 runs credential plugins of v1beta1 only; v1 differs in nothing it uses, and the plugin reads its
-    version from KUBERNETES_EXEC_INFO."""
+    """Present credential plugins of v1 as v1beta1, the only version that lightkube 1.0 runs. It uses nothing that
+    differs, and the plugin reads its version from KUBERNETES_EXEC_INFO."""
     version = "client.authentication.k8s.io/v1"
     for entry in kubeconfig.get("users") or []:
         plugin = (entry.get("user") or {}).get("exec")
@@ -179,12 +179,12 @@ class _Transport(BaseTransport):
         import httpx2
         import tenacity
 
-        # Added and not set, as there is one header for each group.
+        # Added, not set: there is one header for each group.
         request.headers = httpx2.Headers([*request.headers.multi_items(), *self._headers])
 
         def send() -> httpx2.Response:
             response = self._transport.handle_request(request)
-            response.read()  # here, so that a connection that is cut in the middle of an answer is tried again as well
+            response.read()  # here, so that an answer that is cut off is tried again as well
             if response.status_code not in RETRIED_STATUS:
                 self._contacted = True
             return response
@@ -202,8 +202,8 @@ class _Transport(BaseTransport):
             return retrying(send)
         except httpx2.TransportError as error:
             raise PlatformError(
-                f"the Kubernetes API server {self._server} does not answer: {error}.",
-                next_step="see that it runs and that this machine reaches it (`kubectl get nodes`), then run the "
+                f"The Kubernetes API server {self._server} does not answer: {error}.",
+                next_step="See that it runs and that this machine reaches it (`kubectl get nodes`), then run the "
                 "same command again.",
             ) from error
 

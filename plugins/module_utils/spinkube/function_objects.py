@@ -29,7 +29,7 @@ def function_objects(
     if settings.autoscale and settings.autoscale.by_requests and not url:
         raise PlatformError(
             f"autoscale: the function {desired.name} has no http trigger, so there are no requests to scale it by.",
-            next_step="use `replicas`, or autoscale with target_cpu_percent.",
+            next_step="Use `replicas`, or autoscale with target_cpu_percent.",
         )
     metadata = {"name": desired.name, "namespace": desired.namespace, "labels": labels(desired.name)}
     spec = _spin_app_spec(desired, settings, secret_name)

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finds out whether the host of a function is free: of two HTTPRoutes with one host the older gets the requests, and
-neither says so in its status."""
+"""Finds out whether the host of a function is free. With two HTTPRoutes for one host the older one gets the requests,
+and neither reports it in its status."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .objects import MANAGED_BY
 def check_host_is_free(api: KubernetesApi, route: Object, *, answers: t.Callable[[], bool]) -> None:
     """Refuse a host that another namespace, or another function of this one, has at the same Gateway.
 
-    Who may not list the HTTPRoutes of all namespaces, as tenants usually, is told of those in his own; for the others
-    the host is called: where it answers already, somebody has it.
+    A user who may not list the HTTPRoutes of all namespaces, as most tenants, only learns of those in the own
+    namespace. For the others the host is called: if it answers already, somebody has it.
 
     Args:
         route: the function's HTTPRoute as it is to become.
-        answers: whether the host answers as a function does; only called where others' routes can't be seen.
+        answers: whether the host answers as a function does; only called where the routes of others cannot be listed.
 
     Raises:
-        PlatformError: it is taken; names by which route.
+        PlatformError: the host is taken; names the route that has it.
     """
     metadata = route["metadata"]
     try:
@@ -44,14 +44,14 @@ def check_host_is_free(api: KubernetesApi, route: Object, *, answers: t.Callable
 
 def _taken(host: str, by: str) -> PlatformError:
     return PlatformError(
-        f"the host {host} is taken {by}.",
-        next_step="choose another with `-e hostname=HOST` or `-e domain=DOMAIN`, or have that function deleted first.",
+        f"The host {host} is taken {by}.",
+        next_step="Choose another with `-e hostname=HOST` or `-e domain=DOMAIN`, or have that function deleted first.",
     )
 
 
 def _is_in_the_way(other: Object, ours: Object) -> bool:
-    """Within the namespace only another function is: a route that its owner wrote beside ours, as for a path, is
-    meant."""
+    """Within the namespace only the route of another function is in the way: one that its owner wrote beside ours, as
+    for a path, is intended."""
     metadata = other["metadata"]
     if metadata["namespace"] != ours["namespace"]:
         return True

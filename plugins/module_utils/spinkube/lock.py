@@ -1,11 +1,10 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A lock that one deployment of a function holds, so that two at once never make a mixture: a Kubernetes Lease with a
-heartbeat.
+"""Lets only one deployment of a function run at a time, by a Kubernetes Lease with a heartbeat.
 
-Whoever comes second waits and then deploys on top: the last writer wins. A holder that died is outwaited for
-LEASE_SECONDS.
+The second deployment waits and then deploys on top: the last writer wins. It takes the lock of a holder that died,
+after LEASE_SECONDS without a heartbeat.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 class DeploymentLock:
-    """What the holder asks before its last writes."""
+    """The lock while it is held; the holder asks it before its last writes."""
 
     def __init__(self) -> None:
         self.lost = threading.Event()
@@ -39,9 +38,9 @@ class DeploymentLock:
         """Raises PlatformError where another deployment took over, which then decides the state."""
         if self.lost.is_set():
             raise PlatformError(
-                "another deployment of this function took over.",
-                next_step="look at what it did with ansible-playbook wasmfaas.platform.list_functions; nothing needs "
-                "undoing.",
+                "Another deployment of this function took over.",
+                next_step="Look at what it did with `ansible-playbook wasmfaas.platform.list_functions`; "
+                "nothing has to be undone.",
             )
 
 
@@ -65,7 +64,7 @@ def deployment_lock(
         stop.set()
         heartbeat.join(timeout=HEARTBEAT_SECONDS)
         if not lock.lost.is_set():
-            with contextlib.suppress(PlatformError):  # it ends by itself; the deployment's own error matters more
+            with contextlib.suppress(PlatformError):  # the Lease expires by itself
                 current = api.get(LEASE, namespace, lease_name)
                 if current is not None and current["spec"].get("holderIdentity") == holder:
                     api.delete(LEASE, namespace, lease_name)
@@ -94,21 +93,21 @@ def _acquire(
     seen, seen_at = "", 0.0
 
     def attempt() -> str | None:
-        """None once it is ours, else who holds it."""
+        """None once the lock is ours, else who holds it."""
         nonlocal seen, seen_at
         with contextlib.suppress(Conflict):
             api.create(LEASE, desired)
             return None
         current = api.get(LEASE, namespace, lease_name)
         if current is None:
-            return "somebody who is just leaving"
+            return "a deployment that is just ending"
         spec = current["spec"]
-        if spec.get("holderIdentity") == holder:  # our create was answered only after it was sent again
+        if spec.get("holderIdentity") == holder:  # our create was sent twice, and this is the answer to the second
             return None
         heartbeat = current["metadata"]["resourceVersion"]
         if heartbeat != seen:
             seen, seen_at = heartbeat, time.monotonic()
-        # What counts is how long we saw no heartbeat, as client-go does: clocks of two machines may differ.
+        # As in client-go, only the time counts that we saw no heartbeat: the clocks of two machines may differ.
         if time.monotonic() - seen_at > spec.get("leaseDurationSeconds", LEASE_SECONDS):
             with contextlib.suppress(Conflict):
                 api.replace(
@@ -123,9 +122,9 @@ def _acquire(
 
     def give_up(state: t.Any) -> t.NoReturn:
         raise PlatformError(
-            f"another deployment of this function is under way (held by {state.outcome.result()}) and did not end "
+            f"Another deployment of this function is under way (held by {state.outcome.result()}) and did not end "
             f"within {timeout_seconds:g} s.",
-            next_step="wait for it, or run again with a longer `-e wait_timeout=SECONDS`.",
+            next_step="Wait for it, or run again with a longer `-e wait_timeout=SECONDS`.",
         )
 
     tenacity.Retrying(
@@ -148,6 +147,6 @@ def _renew_until(
             current["spec"]["renewTime"] = _now().strftime(_TIME_FORMAT)
             api.replace(LEASE, current)
         except Conflict:
-            continue  # read again: either it is still ours, or we see who took it
+            continue  # the next heartbeat reads it again, and sees whether it is still ours
         except PlatformError:
-            continue  # the API server is away for everybody; the next beat tells whether it is still ours
+            continue  # the API server is away for all; the next heartbeat tells whether the lock is still ours

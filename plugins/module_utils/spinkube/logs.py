@@ -1,8 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads what the replicas of a function wrote, those of its canary included, and what a container wrote before it
-crashed."""
+"""Reads what the replicas of a function and of its canary wrote, and what a container wrote before it crashed."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ class ContainerLog:
 
     Attributes:
         state: of the pod as users know it: `running`, `not ready`, `waiting: CrashLoopBackOff`, …
-        previous: of the run before, which ended with `exit_code`.
+        previous: whether it is of the previous run, which ended with `exit_code`.
     """
 
     pod: str
@@ -40,11 +39,11 @@ class ContainerLog:
 def function_logs(
     api: KubernetesApi, namespace: str, name: str, *, lines: int, since_seconds: int | None
 ) -> list[ContainerLog]:
-    """The logs of all replicas, sorted by pod; of a container that crashed the end of its run before comes first.
+    """The logs of all replicas, sorted by pod; for a crashed container, the end of its previous run comes first.
 
     Args:
-        lines: the last so many of each container.
-        since_seconds: only what was written in so many seconds; None for all.
+        lines: how many of the last lines of each container.
+        since_seconds: only what was written in the last so many seconds; None for all.
 
     Raises:
         PlatformError: there is no such function.
@@ -60,7 +59,7 @@ def secret_values(api: KubernetesApi, namespace: str, name: str) -> set[str]:
     """The values of the function's secret variables, which it may have written.
 
     Raises:
-        PlatformError: somebody who may not read them can't have them blacked out either.
+        PlatformError: the user may not read them, so they could not be blacked out.
     """
     values: set[str] = set()
     for app in _apps(api, namespace, name):
@@ -69,16 +68,16 @@ def secret_values(api: KubernetesApi, namespace: str, name: str) -> set[str]:
                 secret = api.get(SECRET, namespace, secret_name)
             except PlatformError as error:
                 raise PlatformError(
-                    "the log may hold values of secret variables, and these can't be read to leave them out: "
+                    "The log may hold values of secret variables, and these cannot be read to leave them out: "
                     f"{error.cause}",
-                    next_step=f"ask for the right to get Secrets in namespace {namespace}, or read the log with "
+                    next_step=f"Ask for the permission to get Secrets in namespace {namespace}, or read the log with "
                     "kubectl, which shows all of it.",
                 ) from error
             values |= {
                 base64.b64decode(value).decode(errors="replace")
                 for value in ((secret or {}).get("data") or {}).values()
             }
-    # Of a value with several lines each may be written alone; its short ones, such as a bracket, tell nothing.
+    # The lines of a value may be written one by one; short ones, such as a bracket, give nothing away.
     return {
         text
         for value in values
@@ -91,8 +90,8 @@ def _apps(api: KubernetesApi, namespace: str, name: str) -> list[Object]:
     app = api.get(SPIN_APP, namespace, name)
     if app is None:
         raise PlatformError(
-            f"there is no function {namespace}/{name}.",
-            next_step="see `ansible-playbook wasmfaas.platform.list_functions` for those there are, or give `-e "
+            f"There is no function {namespace}/{name}.",
+            next_step="See `ansible-playbook wasmfaas.platform.list_functions` for those there are, or give `-e "
             "namespace=NAMESPACE`.",
         )
     canary = api.get(SPIN_APP, namespace, canary_name(name))
@@ -119,7 +118,7 @@ def _pod_logs(api: KubernetesApi, pod: Object, lines: int, since_seconds: int | 
                 **about, state=state, restarts=restarts, lines=before, previous=True, exit_code=ended.get("exitCode")
             )
             if "waiting" in (container.get("state") or {}):
-                continue  # until it is started again the kubelet gives the same log as its present one
+                continue  # until its next start the kubelet gives the same log as the current one
         now = api.container_log(
             metadata["namespace"], metadata["name"], container["name"], lines=lines, since_seconds=since_seconds
         )

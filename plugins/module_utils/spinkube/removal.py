@@ -73,8 +73,8 @@ def _remove_app(function: ClusterFunction, name: str) -> None:
 
     def give_up(_state: t.Any) -> t.NoReturn:
         raise PlatformError(
-            f"the SpinApp {function.namespace}/{name} is still there after {_DELETE_TIMEOUT_SECONDS} s.",
-            next_step=f"see what holds it: `kubectl get spinapp -n {function.namespace} {name} -o yaml` (finalizers).",
+            f"The SpinApp {function.namespace}/{name} is still there after {_DELETE_TIMEOUT_SECONDS} s.",
+            next_step=f"See what holds it: `kubectl get spinapp -n {function.namespace} {name} -o yaml` (finalizers).",
         )
 
     tenacity.Retrying(

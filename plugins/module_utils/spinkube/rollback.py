@@ -34,8 +34,8 @@ def version_to_roll_back_to(app: Object, digest: str | None) -> Version | None:
     if digest is None:
         if not versions:
             raise PlatformError(
-                f"no earlier version of {where} is known.",
-                next_step="deploy the one you want from its source: `ansible-playbook "
+                f"No earlier version of {where} is known.",
+                next_step="Deploy the one you want from its source: `ansible-playbook "
                 "wasmfaas.platform.deploy_function -e src=DIRECTORY`.",
             )
         return versions[0]
@@ -43,7 +43,7 @@ def version_to_roll_back_to(app: Object, digest: str | None) -> Version | None:
     if not re.fullmatch(rf"[0-9a-f]{{{_SHORTEST_DIGEST},64}}", digits):
         raise PlatformError(
             f"to: {digest!r} is no digest.",
-            next_step=f"give `sha256:` and at least the first {_SHORTEST_DIGEST} digits, as `ansible-playbook "
+            next_step=f"Give `sha256:` and at least the first {_SHORTEST_DIGEST} digits, as `ansible-playbook "
             "wasmfaas.platform.list_functions` shows them.",
         )
     if app["spec"]["image"].partition("@sha256:")[2].startswith(digits):
@@ -53,7 +53,7 @@ def version_to_roll_back_to(app: Object, digest: str | None) -> Version | None:
         known = ", ".join(dict.fromkeys(version.digest[:19] for version in versions)) or "none"
         raise PlatformError(
             f"to: no version of {where} with the digest {digest} is known (known: {known}).",
-            next_step="name one of these, or deploy the one you want from its source: `ansible-playbook "
+            next_step="Name one of these, or deploy the one you want from its source: `ansible-playbook "
             "wasmfaas.platform.deploy_function -e src=DIRECTORY`.",
         )
     return found
@@ -77,9 +77,9 @@ def with_current_secret(version: Version, app: Object, secret: Object | None) ->
     missing = sorted(set(needed) - set((secret or {}).get("data") or {}))
     if missing or secret is None:
         raise PlatformError(
-            f"the earlier version of {app['metadata']['namespace']}/{app['metadata']['name']} needs the secret "
+            f"The earlier version of {app['metadata']['namespace']}/{app['metadata']['name']} needs the secret "
             f"variable {', '.join(missing)}, whose value is not kept.",
-            next_step="deploy that version from its source, with its `variables`.",
+            next_step="Deploy that version from its source, with its `variables`.",
         )
     name = secret["metadata"]["name"]
     variables = [

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waits until the pods of a deployment run, and finds out why they do not."""
+"""Waits until the pods of a Deployment run, and finds out why they do not."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ LITTLE_MEMORY_BYTES = 96 << 20
 peak, JavaScript 105 MiB)."""
 
 REFUSED_SECONDS = 10.0
-"""How long the pods may be refused without any progress: in a larger rollout old pods go meanwhile and make room, of
-which the condition still tells later."""
+"""How long pods may be refused without any progress: in a larger rollout old pods free quota meanwhile, but the
+condition stays set for a while."""
 
 _FIRST_POLL_SECONDS = 0.1
 _LONGEST_POLL_SECONDS = 1.0
@@ -43,14 +43,14 @@ _LONGEST_POLL_SECONDS = 1.0
 def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float) -> Object:
     """Wait until all pods of the SpinApp `app` are available and those of earlier revisions are gone.
 
-    The Deployment is what is asked, since a SpinApp's status does not say which generation it is about.
+    Looks at the Deployment, since a SpinApp's status does not say which generation it is about.
 
     Returns:
         The Deployment.
 
     Raises:
-        PlatformError: a pod can't start, or it takes longer than `timeout_seconds`; its facts hold the pods' events and
-            log.
+        PlatformError: a pod cannot start, or it takes longer than `timeout_seconds`; the facts hold the pods' events
+            and log.
     """
     import tenacity
 
@@ -62,7 +62,7 @@ def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float)
     seen_at = 0.0
 
     def look() -> tuple[Object | None, str]:
-        """The Deployment, and why it is not done ("" once it is)."""
+        """The Deployment, and why its rollout is not finished ("" once it is)."""
         nonlocal seen, seen_at
         deployment = api.get(DEPLOYMENT, namespace, name)
         reason = _unfinished(deployment, revision, replicas)
@@ -71,7 +71,7 @@ def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float)
                 if problem := _problem(pod, only_lasting=True):
                     raise _failure(api, namespace, name, revision, problem)
             refused = refusal(deployment)
-            if (reason, bool(refused)) != seen:  # not its text, which names another pod each time
+            if (reason, bool(refused)) != seen:  # without the refusal's text, which names another pod each time
                 seen, seen_at = (reason, bool(refused)), time.monotonic()
             if refused and time.monotonic() - seen_at > REFUSED_SECONDS:
                 raise _failure(api, namespace, name, revision, f"{reason}, as no more are let in: {refused}")
@@ -126,7 +126,7 @@ def _problem(pod: Object, *, only_lasting: bool = False) -> str:
 def _failure(api: KubernetesApi, namespace: str, name: str, revision: str, problem: str) -> PlatformError:
     pods: list[Object] = []
     events: list[str] = []
-    with contextlib.suppress(PlatformError):  # whoever may not read events is still told the problem itself
+    with contextlib.suppress(PlatformError):  # a user who may not read events still learns the problem itself
         pods = _pods(api, namespace, name, revision)
         events = api.events_of(namespace, {name, *(pod["metadata"]["name"] for pod in pods)})
     troubled = [(pod, text) for pod in pods if (text := _problem(pod))]
@@ -140,15 +140,15 @@ def _failure(api: KubernetesApi, namespace: str, name: str, revision: str, probl
     if log.strip():
         detail += f"; last line of its log: {log.strip().splitlines()[-1]}"
     return PlatformError(
-        f"the function does not come up: {problem}{detail}.",
+        f"The function does not come up: {problem}{detail}.",
         next_step=_advice(problem, events, name, namespace, _memory_limit(shown[:1])),
         facts={"events": events[-20:], "pod_log": log, "pods": [pod["metadata"]["name"] for pod in pods]},
     )
 
 
 def _telling(events: list[str]) -> str:
-    """The last event that says why: warnings before others, and those of a failed probe, which only says that the
-    function is not ready, last."""
+    """The last event that says why: a warning if there is one, preferably not that of a failed probe, which only says
+    that the function is not ready."""
     warnings = [event for event in events if event.startswith("Warning ")]
     causes = [event for event in warnings if not event.startswith("Warning Unhealthy ")]
     return next((found[-1] for found in (causes, warnings, events) if found), "")
@@ -167,18 +167,17 @@ def _memory_limit(pods: list[Object]) -> int | None:
 def _crash_advice(problem: str, memory_limit: int | None) -> str:
     node_log = "the node's /var/lib/rancher/k3s/agent/containerd/containerd.log"
     if "exit code 137" not in problem:
-        return f"read the log; where it is empty the cause is in {node_log}."
+        return f"Read the log; where it is empty the cause is in {node_log}."
     limit = f"the limit is {memory_limit / (1 << 20):.0f} MiB" if memory_limit is not None else "there is no limit"
     if memory_limit is not None and memory_limit < LITTLE_MEMORY_BYTES:
         return (
-            f"give it more memory ({limit}, and functions need 96 MiB and more to start), as in `-e memory=128Mi`. "
-            "If it still ends with exit code 137,"
-            f" the shim could not run it, and the cause is in {node_log}."
+            f"Give it more memory ({limit}, and functions need 96 MiB and more to start), as in `-e memory=128Mi`. "
+            f"If it still ends with exit code 137, the shim could not run it, and the cause is in {node_log}."
         )
     return (
-        f"exit code 137 means that the shim could not run it, or that its memory was too little ({limit}); "
-        "Kubernetes does not tell which."
-        f" The shim's error is in {node_log}. If there is none, give it more memory with `-e memory=…`."
+        f"Exit code 137 means that the shim could not run it, or that its memory was too little ({limit}); "
+        f"Kubernetes does not say which. The shim's error is in {node_log}. If there is none, give it more memory with "
+        "`-e memory=…`."
     )
 
 
@@ -188,39 +187,39 @@ def _advice(problem: str, events: list[str], name: str, namespace: str, memory_l
         return _quota_advice(problem, namespace)
     if "violates PodSecurity" in problem:
         return (
-            f"lower the Pod Security level that namespace {namespace} enforces (label "
+            f"Lower the Pod Security level that namespace {namespace} enforces (label "
             "pod-security.kubernetes.io/enforce): Spin's pods fit `baseline`."
         )
     if "usage per Container" in problem or "usage per Pod" in problem:
         return (
-            "give `memory`, `cpu` or `resources` that fit the LimitRange: `kubectl describe limitranges -n "
+            "Give `memory`, `cpu` or `resources` that fit the LimitRange: `kubectl describe limitranges -n "
             f"{namespace}`."
         )
     if ("ImagePull" in text or "ErrImage" in text) and (registry := ecr.host_in(text)):
         return (
-            f"see that the nodes can log in to {registry}: `registries_ecr_login: true` in the inventory, then "
-            "`ansible-playbook wasmfaas.platform.site`;"
-            " and that the role of their machines may read it (roles/registries/README.md)."
+            f"See that the nodes can log in to {registry} (`registries_ecr_login: true` in the inventory, then "
+            "`ansible-playbook wasmfaas.platform.site`), and that the role of their machines may read it "
+            "(roles/registries/README.md)."
         )
     if "ImagePull" in text or "ErrImage" in text or "InvalidImageName" in text:
         return (
-            "see that the nodes reach the registry and may read from it (`-e image_pull_secrets=[NAME]`, "
+            "See that the nodes reach the registry and may read from it (`-e image_pull_secrets=[NAME]`, "
             "registries.yaml on the nodes)."
         )
     if "no runtime for" in text:
         return (
-            "install the shim on the nodes (`ansible-playbook wasmfaas.platform.site`), or let the RuntimeClass choose "
+            "Install the shim on the nodes (`ansible-playbook wasmfaas.platform.site`), or let the RuntimeClass choose "
             "the nodes that have it."
         )
     if "operator has" in problem:
         return (
-            f"see that the SpinKube operator runs and that namespace {namespace} has the executor: `kubectl get "
+            f"See that the SpinKube operator runs and that namespace {namespace} has the executor: `kubectl get "
             f"spinappexecutors -n {namespace}`."
         )
     if "CrashLoopBackOff" in text or "exit code" in problem:
         return _crash_advice(problem, memory_limit)
     if "FailedScheduling" in text or "Insufficient" in text:
-        return "no node has room for the pods: add a worker_wasm host, or lower `resources.requests`."
+        return "No node has room for the pods: add a worker_wasm host, or lower `resources.requests`."
     return f"`kubectl describe pods -n {namespace} -l core.spinkube.dev/app-name={name}` shows more."
 
 
@@ -228,14 +227,14 @@ def _quota_advice(problem: str, namespace: str) -> str:
     """What to do about `exceeded quota: NAME, requested: …, used: …, limited: …`, or `failed quota: NAME: must specify
     …` (apiserver's admission plugin)."""
     named = re.search(r"(?:exceeded|failed) quota: ([^,:\s]+)", problem)
-    quota = f"the ResourceQuota {namespace}/{named[1]}" if named else f"the ResourceQuota of namespace {namespace}"
+    quota = f"The ResourceQuota {namespace}/{named[1]}" if named else f"The ResourceQuota of namespace {namespace}"
     if "must specify" in problem:
         return (
-            f"{quota} wants every pod to say what it needs: give `memory` and `cpu`, and `resources` for limits "
-            "of the processor."
+            f"{quota} wants every pod to say what it needs. Give `memory` and `cpu`, and `resources` for limits of the "
+            "processor."
         )
     return (
-        f"{quota} has no room for them, and an update needs room for one pod more than it replaces: lower "
-        "`replicas`, `memory` or `cpu`, delete a function"
-        f" that is not needed, or have the quota raised (`kubectl describe resourcequota -n {namespace}`)."
+        f"{quota} has no room for them, and an update needs room for one pod more than it replaces. Lower `replicas`, "
+        "`memory` or `cpu`, delete a function that is not needed, or have the quota raised (`kubectl describe "
+        f"resourcequota -n {namespace}`)."
     )

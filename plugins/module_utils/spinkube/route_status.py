@@ -38,10 +38,10 @@ def advice(refused: str) -> str:
     """The next step after a refusal."""
     if "RefNotPermitted" in refused:
         return (
-            "allow it with a ReferenceGrant in the namespace keda, from HTTPRoutes of the function's namespace to "
+            "Allow it with a ReferenceGrant in the namespace keda, from HTTPRoutes of the function's namespace to "
             "Services (`ansible-playbook wasmfaas.platform.site` makes it)."
         )
-    return "see that the Gateway has a listener for the host and allows routes from the function's namespace."
+    return "See that the Gateway has a listener for the host and allows routes from the function's namespace."
 
 
 def wait_until_requests_follow(function: ClusterFunction) -> None:

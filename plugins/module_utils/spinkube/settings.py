@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options that only a cluster has a use for."""
+"""The options of a function on a cluster, checked."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Autoscale:
 
     min: int
     max: int
-    target_concurrency: int | None = None  # requests in work at one replica
-    target_requests_per_second: int | None = None  # at one replica
+    target_concurrency: int | None = None  # requests that one replica works on at once
+    target_requests_per_second: int | None = None  # for one replica
     target_cpu_percent: int | None = None  # of the CPU request
     cooldown_seconds: int = 300
 
@@ -73,8 +73,8 @@ def autoscale(
     """Check the scaling options, and fill in from `load` what `autoscale` leaves open.
 
     From a load of λ requests per second, S seconds each, c at once in a replica: N = ⌈λ·S/c⌉ replicas carry it, so
-    scaling starts with room for twice the load (max = 2·N) and a target of c requests a replica. `min` is 1, since 0
-    makes somebody wait for a cold start.
+    scaling starts with room for twice the load (max = 2·N) and a target of c requests for a replica. `min` is 1, since
+    with 0 somebody waits for a cold start.
 
     Raises:
         PlatformError: options contradict each other or are out of range.
@@ -83,7 +83,7 @@ def autoscale(
         return None
     if replicas is not None:
         raise PlatformError(
-            "replicas: a fixed number contradicts `autoscale` and `load`.", next_step="keep one of them."
+            "replicas: a fixed number contradicts `autoscale` and `load`.", next_step="Keep one of them."
         )
     values = {key: value for key, value in (options or {}).items() if value is not None}
     targets = [
@@ -98,38 +98,38 @@ def autoscale(
     if not targets:
         values["target_concurrency"] = 10
     if len(targets) > 1:
-        raise PlatformError(f"autoscale: {' and '.join(targets)} contradict each other.", next_step="keep one of them.")
+        raise PlatformError(f"autoscale: {' and '.join(targets)} contradict each other.", next_step="Keep one of them.")
     scale = Autoscale(**{"min": 1, "max": max(10, values.get("min", 1)), **values})
     if scale.min < 0 or scale.max < max(1, scale.min):
         raise PlatformError(
             f"autoscale: min {scale.min} and max {scale.max} are no range.",
-            next_step="give 0 <= min <= max and max >= 1.",
+            next_step="Give 0 <= min <= max and max >= 1.",
         )
     if any(values[target] < 1 for target in targets):
         raise PlatformError(
-            f"autoscale.{targets[0]}: must be 1 or more.", next_step="give the load that one replica is to carry."
+            f"autoscale.{targets[0]}: must be 1 or more.", next_step="Give the load that one replica is to carry."
         )
     if not scale.by_requests and scale.min < 1:
         raise PlatformError(
-            "autoscale: a CPU target can't start from 0 replicas, as nothing measures a pod that is not there.",
-            next_step="use min: 1, or target_concurrency.",
+            "autoscale: a CPU target cannot start from 0 replicas, since nothing measures a pod that is not there.",
+            next_step="Use min: 1, or target_concurrency.",
         )
     if not scale.by_requests and not ((resources or {}).get("requests") or {}).get("cpu"):
         raise PlatformError(
-            "autoscale.target_cpu_percent: needs `cpu` (or `resources.requests.cpu`), of which it is a share.",
-            next_step="add `-e cpu=100m`.",
+            "autoscale.target_cpu_percent: needs `cpu` (or `resources.requests.cpu`), since it is a percentage of it.",
+            next_step="Add `-e cpu=100m`.",
         )
     return scale
 
 
 def resources(given: dict[str, t.Any] | None, memory: str | None, cpu: str | None) -> dict[str, t.Any] | None:
-    """The pods' resources with what `memory` and `cpu` say in short.
+    """The pods' resources, with `memory` and `cpu` filled in.
 
-    Memory is requested and limited alike, so that a node never runs out of it. The processor is only requested: who
-    needs more takes what is idle.
+    Memory gets the same request and limit, so that a node never runs out of it. The processor is only requested: a
+    function that needs more uses what is idle.
 
     Raises:
-        PlatformError: the same is said twice.
+        PlatformError: two options set the same value.
     """
     short = (("requests", "memory", memory), ("limits", "memory", memory), ("requests", "cpu", cpu))
     made: dict[str, t.Any] = {kind: dict(values or {}) for kind, values in (given or {}).items()}
@@ -137,25 +137,25 @@ def resources(given: dict[str, t.Any] | None, memory: str | None, cpu: str | Non
         if value is None:
             continue
         if name in made.get(kind, {}):
-            raise PlatformError(f"{name}: contradicts `resources.{kind}.{name}`.", next_step="keep one of them.")
+            raise PlatformError(f"{name}: contradicts `resources.{kind}.{name}`.", next_step="Keep one of them.")
         made.setdefault(kind, {})[name] = value
     return made or None
 
 
 def cluster_settings(parameters: dict[str, t.Any]) -> ClusterSettings:
-    """Check the parameters of spin_function that only a cluster has a use for; raises PlatformError."""
+    """Check the parameters of spin_function that only apply to a cluster; raises PlatformError."""
     if parameters["replicas"] is not None and parameters["replicas"] < 1:
         raise PlatformError(
-            "replicas: must be 1 or more.", next_step="use `autoscale: {min: 0}` to let the function sleep."
+            "replicas: must be 1 or more.", next_step="Use `autoscale: {min: 0}` to let the function sleep."
         )
     namespace, _separator, gateway = parameters["gateway"].partition("/")
     if not namespace or not gateway:
         raise PlatformError(
             f"gateway: {parameters['gateway']!r} is not of the form namespace/name.",
-            next_step="write it as in wasmfaas-system/wasmfaas.",
+            next_step="Write it as in wasmfaas-system/wasmfaas.",
         )
     if parameters["probe_ca_file"]:
-        trusted(parameters["probe_ca_file"])  # told now, and not when the function is up
+        trusted(parameters["probe_ca_file"])  # an error now is better than one once the function is up
     needs = resources(parameters["resources"], parameters["memory"], parameters["cpu"])
     return ClusterSettings(
         replicas=parameters["replicas"],

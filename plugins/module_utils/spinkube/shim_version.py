@@ -15,8 +15,8 @@ NODE_LABEL = "wasmfaas.dev/containerd-shim-spin"
 
 
 def shim_version_of_nodes(api: KubernetesApi) -> str:
-    """The oldest shim version among the labelled nodes; DEFAULT_SHIM_VERSION where there is none or the user may not
-    list nodes."""
+    """The oldest shim version among the labelled nodes; DEFAULT_SHIM_VERSION where no node has the label or the user
+    may not list nodes."""
     try:
         nodes = api.list_nodes(NODE)
     except PlatformError:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finds the URL at which the shared Gateway will serve a function, and at which of its listeners."""
+"""Finds the URL at which the shared Gateway serves a function, and the listener for it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ def function_address(api: KubernetesApi, namespace: str, name: str, settings: Cl
     """`http://<function>.<namespace>.<domain>`, or the host that is given.
 
     The domain is the given one, or `<ip>.nip.io` of the address in the Gateway's status; scheme and port are those of
-    its listener (http before https). With `tls` it is the HTTPS listener for the host, and the function answers at no
-    other.
+    its listener (http before https). With `tls` the function answers only at the HTTPS listener for the host.
 
     Raises:
         PlatformError: there is no such Gateway, it has no address yet, or no HTTPS listener for the host.
@@ -39,8 +38,8 @@ def function_address(api: KubernetesApi, namespace: str, name: str, settings: Cl
     where = f"{settings.gateway_namespace}/{settings.gateway_name}"
     if gateway is None:
         raise PlatformError(
-            f"the Gateway {where} does not exist.",
-            next_step="install the ingress with `ansible-playbook wasmfaas.platform.site`, or name another with `-e "
+            f"The Gateway {where} does not exist.",
+            next_step="Install the ingress with `ansible-playbook wasmfaas.platform.site`, or name another with `-e "
             "gateway=NAMESPACE/NAME`.",
         )
     host = settings.hostname or f"{name}.{namespace}.{settings.domain or _address_domain(gateway, where)}"
@@ -67,9 +66,8 @@ def _tls_listener(listeners: list[dict[str, t.Any]], host: str, where: str) -> d
         raise PlatformError(
             f"tls: the Gateway {where} has no HTTPS listener for {host} "
             + (f"(only for {hosts})." if hosts else "(none at all)."),
-            next_step="choose a host it has a certificate for (`-e domain=DOMAIN` or `-e hostname=HOST`), give the "
-            "ingress a certificate for this one,"
-            " or leave `tls` out.",
+            next_step="Choose a host that it has a certificate for (`-e domain=DOMAIN` or `-e hostname=HOST`), give "
+            "the ingress a certificate for this one, or leave `tls` out.",
         )
     return max(fitting, key=lambda listener: (listener.get("hostname") == host, len(listener.get("hostname") or "")))
 
@@ -89,8 +87,8 @@ def _address_domain(gateway: dict[str, object], where: str) -> str:
             continue
     named = next((address["value"] for address in addresses), None)
     raise PlatformError(
-        f"the Gateway {where} has {'only the address ' + named if named else 'no address yet'}, so no nip.io name "
+        f"The Gateway {where} has {'only the address ' + named if named else 'no address yet'}, so no nip.io name "
         "can be made.",
-        next_step="give the domain with `-e domain=functions.example.com`"
+        next_step="Give the domain with `-e domain=functions.example.com`"
         + (f" and let *.functions.example.com point to {named}." if named else "."),
     )

@@ -54,8 +54,8 @@ class VersionTarget:
         function = self._function
         if function.app is None:
             raise PlatformError(
-                f"there is no function {function.namespace}/{function.name}.",
-                next_step="see `ansible-playbook wasmfaas.platform.list_functions` for those there are, or give `-e "
+                f"There is no function {function.namespace}/{function.name}.",
+                next_step="See `ansible-playbook wasmfaas.platform.list_functions` for those there are, or give `-e "
                 "namespace=NAMESPACE`.",
             )
         if state == "rolled_back":
@@ -68,8 +68,8 @@ class VersionTarget:
         promoted = function.canary_record.promotes
         if promoted is None:
             raise PlatformError(
-                f"the canary of {function.namespace}/{function.name} never came up.",
-                next_step="deploy it again with `canary`, or end it: `ansible-playbook "
+                f"The canary of {function.namespace}/{function.name} never came up.",
+                next_step="Deploy it again with `canary`, or end it: `ansible-playbook "
                 f"wasmfaas.platform.promote_function -e name={function.name} -e undo=true`.",
             )
         difference = self._difference(promoted, ends_canary=True)

@@ -33,7 +33,7 @@ def compose(
         fetch: downloads (URL, digest) and gives the path.
 
     Raises:
-        PlatformError: `wac` is missing or fails, or the dependencies can't be composed without Spin.
+        PlatformError: `wac` is missing or fails, or the dependencies cannot be composed without Spin.
     """
     if not component.dependencies:
         return source
@@ -43,7 +43,7 @@ def compose(
         raise PlatformError(
             f"{key}: {', '.join(component.dependencies)} must be composed into the component, and the program for it "
             "is not installed.",
-            next_step="install it with `cargo install wac-cli`, or compose in the component's `build.command` and "
+            next_step="Install it with `cargo install wac-cli`, or compose in the component's `build.command` and "
             "drop `dependencies`.",
         )
     plugs: list[str] = []
@@ -51,22 +51,22 @@ def compose(
         if not (component.dependencies_inherit_configuration or dependency.get("inherit_configuration") is True):
             raise PlatformError(
                 f"{key}: {name} does not inherit the component's configuration; only Spin can fence it off.",
-                next_step=f"trust it with `dependencies_inherit_configuration = true` in [component.{component.id}], "
+                next_step=f"Trust it with `dependencies_inherit_configuration = true` in [component.{component.id}], "
                 "or compose it in the `build.command`.",
             )
         if dependency.get("export"):
             raise PlatformError(
                 f"{key}: {name} takes the export {dependency['export']}, and wac joins what has the same name only.",
-                next_step="compose it in the `build.command` and drop it from `dependencies`.",
+                next_step="Compose it in the `build.command` and drop it from `dependencies`.",
             )
         if "path" in dependency:
-            plugs.append(str(manifest.folder / dependency["path"]))
+            plugs.append(str(manifest.directory / dependency["path"]))
         elif "url" in dependency:
             plugs.append(str(fetch(dependency["url"], dependency["digest"])))
         else:
             raise PlatformError(
                 f"{key}: {name} comes from a component registry.",
-                next_step="download it once with `wkg get` and name it by `path`, or by `url` and `digest`.",
+                next_step="Download it once with `wkg get` and name it by `path`, or by `url` and `digest`.",
             )
     work_directory.mkdir(parents=True, exist_ok=True)
     composed = work_directory / f"{component.id}.composed.wasm"
@@ -92,14 +92,14 @@ def compose(
     except subprocess.CalledProcessError as error:
         raise PlatformError(
             f"{key}: wac could not compose it: {error.stderr.strip()[-2000:]}",
-            next_step="see that the dependency exports what the component imports (`wasm-tools component wit FILE` "
+            next_step="See that the dependency exports what the component imports (`wasm-tools component wit FILE` "
             "shows both).",
             facts={"command": command, "exit_code": error.returncode, "output": error.stderr[-8000:]},
         ) from None
     except subprocess.TimeoutExpired:
         raise PlatformError(
             f"{key}: wac did not end within {TIMEOUT_SECONDS} s.",
-            next_step="run it by hand to see why.",
+            next_step="Run it by hand to see why.",
             facts={"command": command},
         ) from None
     _refuse_open_imports(component, composed, key)
@@ -118,5 +118,5 @@ def _refuse_open_imports(component: Component, composed: Path, key: str) -> None
         if missing:
             raise PlatformError(
                 f"{key}: {name} does not export {', '.join(missing)}, which the component imports.",
-                next_step="see what it exports (`wasm-tools component wit FILE`), and take a version of it that fits.",
+                next_step="See what it exports (`wasm-tools component wit FILE`), and take a version of it that fits.",
             )

@@ -70,7 +70,7 @@ def serialize(application: dict[str, t.Any]) -> bytes:
 
 
 def _filled(**entries: t.Any) -> dict[str, t.Any]:
-    """Sorted, without what is empty: Spin's ValuesMap."""
+    """Sorted and without empty values, as Spin's ValuesMap."""
     return {key: entries[key] for key in sorted(entries) if entries[key]}
 
 

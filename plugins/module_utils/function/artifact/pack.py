@@ -56,7 +56,7 @@ def pack(
         work_directory: where an archive may be written; the artifact refers to it until it is pushed.
 
     Raises:
-        PlatformError: a file vanished or can't be read.
+        PlatformError: a file vanished or cannot be read.
     """
     try:
         wasm = {identifier: file_blob(path, WASM_MEDIA_TYPE) for identifier, path in sources.items()}
@@ -70,7 +70,7 @@ def pack(
     except OSError as error:
         raise PlatformError(
             f"{error.filename or work_directory}: {error.strerror}.",
-            next_step="see that the file can be read and the disk has room, then deploy again.",
+            next_step="See that the file can be read and the disk has room, then deploy again.",
         ) from error
     application = locked_application(manifest, wasm, guest_files)
     locked = _bytes_blob(serialize(application), APPLICATION_MEDIA_TYPE)

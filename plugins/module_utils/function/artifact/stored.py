@@ -14,7 +14,7 @@ from .model import Artifact, Blob
 
 
 def stored_artifact(manifest: bytes, blob_path: t.Callable[[str], Path]) -> Artifact | None:
-    """The artifact of a manifest that `pack` made; None where one of its blobs is gone.
+    """The artifact of a manifest that `pack` made; None where one of its blobs is missing.
 
     Args:
         manifest: the manifest's bytes.

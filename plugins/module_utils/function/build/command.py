@@ -29,7 +29,7 @@ _POLL_SECONDS = 0.5
 
 
 def run_command(
-    command: t.Sequence[str], folder: Path, environment: dict[str, str], log: t.TextIO, deadline: float
+    command: t.Sequence[str], directory: Path, environment: dict[str, str], log: t.TextIO, deadline: float
 ) -> tuple[int | None, str]:
     """Run `command` and give its exit code (None: out of time) and the last lines of its output.
 
@@ -37,13 +37,13 @@ def run_command(
         deadline: on the clock `time.monotonic`.
 
     Raises:
-        OSError, ValueError: it can't be started, or the log can't be written.
+        OSError, ValueError: it cannot be started, or the log cannot be written.
     """
     last_lines: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
     with _held_interrupts() as deliver_interrupts:
         process = subprocess.Popen(
             command,
-            cwd=folder,
+            cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

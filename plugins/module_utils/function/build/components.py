@@ -59,7 +59,7 @@ def built_components(manifest: Manifest, options: BuildOptions) -> t.Iterator[li
 
     Raises:
         PlatformError: a command fails, runs too long, or leaves no output (its facts hold `command`, `exit_code`,
-            `output` and `log_file`), or the log can't be written.
+            `output` and `log_file`), or the log cannot be written.
     """
     with contextlib.ExitStack() as stack:
         with _told_as_errors(options):
@@ -76,8 +76,8 @@ def _told_as_errors(options: BuildOptions) -> t.Iterator[None]:
     except OSError as error:
         place = error.filename or options.log_file
         raise PlatformError(
-            f"the build can't go on: {place}: {error.strerror}.",
-            next_step=f"see that there is room and the right to write (`df -h {place}`), then deploy again.",
+            f"The build cannot go on: {place}: {error.strerror}.",
+            next_step=f"See that there is room and the right to write (`df -h {place}`), then deploy again.",
         ) from error
 
 
@@ -109,27 +109,27 @@ def _build(
 def _build_component(manifest: Manifest, component: Component, options: BuildOptions, log: t.TextIO) -> _LastCommand:
     if component.build is None:
         raise AssertionError(f"component {component.id} has no build")
-    folder = (manifest.folder / component.build.workdir).resolve()
+    directory = (manifest.directory / component.build.workdir).resolve()
     key = f"spin.toml: component.{component.id}.build"
-    if not folder.is_dir():
-        raise PlatformError(f"{key}.workdir: {folder} is not a folder.", next_step="correct `workdir`.")
-    environment = _environment(python_environment(folder, options.cache_directory, log))
+    if not directory.is_dir():
+        raise PlatformError(f"{key}.workdir: {directory} is not a directory.", next_step="Correct `workdir`.")
+    environment = _environment(python_environment(directory, options.cache_directory, log))
     deadline = time.monotonic() + options.timeout_seconds
     command = output = ""
     for command in component.build.commands:
         log.write(f"$ {command}\n")
         log.flush()
-        exit_code, output = run_command(["sh", "-c", command], folder, environment, log, deadline)
+        exit_code, output = run_command(["sh", "-c", command], directory, environment, log, deadline)
         if exit_code is None:
             raise PlatformError(
                 f"{key}: `{command}` did not end within {options.timeout_seconds:g} s and was stopped.",
-                next_step=f"read {options.log_file}, or give it more time with `-e build_timeout=SECONDS`.",
+                next_step=f"Read {options.log_file}, or give it more time with `-e build_timeout=SECONDS`.",
                 facts={"command": command, "exit_code": None, "output": output, "log_file": str(options.log_file)},
             )
         if exit_code != 0:
             raise PlatformError(
                 f"{key}: `{command}` failed with exit code {exit_code}. Its last lines:\n{output}",
-                next_step=_advice(exit_code, output, folder, command, options.log_file),
+                next_step=_advice(exit_code, output, directory, command, options.log_file),
                 facts={"command": command, "exit_code": exit_code, "output": output, "log_file": str(options.log_file)},
             )
     return _LastCommand(command, output)
@@ -163,11 +163,9 @@ def _no_output(output: Output, last: _LastCommand, options: BuildOptions, *, the
     skipped = f"; if the build skips what it takes for up to date, have it look for {name} as well" if there else ""
     return PlatformError(
         f"spin.toml: component.{component.id}.build: `{last.command}` ended with exit code 0 but wrote no "
-        f"{path}.{before}"
-        f" Its last lines:\n{last.output or '(no output)'}",
-        next_step=f"correct what its last lines name (whole log: {options.log_file}), or "
-        f"`component.{component.id}.source` to the file that the build"
-        f" writes{skipped}.",
+        f"{path}.{before} Its last lines:\n{last.output or '(no output)'}",
+        next_step=f"Correct what its last lines name (whole log: {options.log_file}), or set "
+        f"`component.{component.id}.source` to the file that the build writes{skipped}.",
         facts={"command": last.command, "exit_code": 0, "output": last.output, "log_file": str(options.log_file)},
     )
 
@@ -183,12 +181,12 @@ def _environment(virtual_environment: Path | None) -> dict[str, str]:
     return environment
 
 
-def _advice(exit_code: int, output: str, folder: Path, command: str, log_file: Path) -> str:
+def _advice(exit_code: int, output: str, directory: Path, command: str, log_file: Path) -> str:
     if any(sign in output for sign in _NO_SPACE):
-        return f"the disk is full: free some space (`df -h {folder}`), then deploy again."
+        return f"The disk is full: free some space (`df -h {directory}`), then deploy again."
     if exit_code == 127:
         return (
-            f"a program of the command is not installed: install it, or name it in {folder}/requirements.txt if "
+            f"A program of the command is not installed: install it, or name it in {directory}/requirements.txt if "
             "it is a Python one."
         )
-    return f"run it by hand: `cd {folder} && {command}` (whole log: {log_file})."
+    return f"Run it by hand: `cd {directory} && {command}` (whole log: {log_file})."

@@ -38,7 +38,7 @@ def build_order(manifest: Manifest) -> list[Component]:
     except graphlib.CycleError as error:
         raise PlatformError(
             f"spin.toml: the components {' -> '.join(error.args[1])} depend on each other in a circle.",
-            next_step="remove one of these `dependencies`.",
+            next_step="Remove one of these `dependencies`.",
         ) from None
     ordered: dict[str, Component] = {}
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from ...errors import PlatformError
 from ..manifest.model import Component, LocalSource, Manifest
-from ..source_digest import output_folder
+from ..source_digest import output_directory
 
 _IMMOVABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -53,7 +53,7 @@ def built_outputs(manifest: Manifest) -> dict[Path, Output]:
             outputs.setdefault(path, Output(path, component, f"component.{component.id}.source", True))
     for component in built:
         for name, dependency in component.dependencies.items():
-            if "path" in dependency and output_folder(dependency["path"]):
+            if "path" in dependency and output_directory(dependency["path"]):
                 path = absolute(manifest, dependency["path"])
                 outputs.setdefault(
                     path, Output(path, component, f'component.{component.id}.dependencies."{name}".path', False)
@@ -63,7 +63,7 @@ def built_outputs(manifest: Manifest) -> dict[Path, Output]:
 
 def absolute(manifest: Manifest, path: str) -> Path:
     """A path of the manifest, so that two ways to write it are one, through links of directories too."""
-    written = manifest.folder / path
+    written = manifest.directory / path
     return written.parent.resolve() / written.name
 
 
@@ -127,7 +127,7 @@ class EarlierOutputs:
         return output.is_file() and _signature(output) != self._untouched.get(output)
 
     def is_untouched(self, output: Path) -> bool:
-        """Whether this output could not be set aside, and is as it was."""
+        """Whether this output could not be set aside and is unchanged."""
         return output in self._untouched and not self.is_written(output)
 
     def put_back(self, output: Path) -> None:
@@ -143,7 +143,7 @@ class EarlierOutputs:
 
     def _set_aside(self, output: Path, place: Path) -> None:
         if not output.is_file() and not output.is_symlink():
-            return  # what a killed run set aside stays so; a directory is no output
+            return  # what a killed run set aside stays there; a directory is no output
         try:
             _move(output, place)
         except OSError as error:

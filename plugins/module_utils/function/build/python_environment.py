@@ -25,20 +25,20 @@ _FULL_BYTES = 1 << 20  # a disk with less room than pip's largest files need is 
 _MADE_BY_TOOLS = frozenset({"__pycache__", "build", "dist", ".git", ".venv", "venv"})
 
 
-def python_environment(folder: Path, cache_directory: Path, log: t.TextIO) -> Path | None:
-    """The virtual environment with the packages of `folder/requirements.txt`, made where it is missing; None where
+def python_environment(directory: Path, cache_directory: Path, log: t.TextIO) -> Path | None:
+    """The virtual environment with the packages of `directory/requirements.txt`, made where it is missing; None where
     there is no such file.
 
     Args:
-        folder: the component's build folder.
+        directory: the component's build directory.
         cache_directory: where environments are kept, one for each content of a requirements file (with the files and
-            folders that it names) and Python version.
+            directories that it names) and Python version.
         log: gets pip's output.
 
     Raises:
-        PlatformError: a package can't be installed.
+        PlatformError: a package cannot be installed.
     """
-    requirements = folder / "requirements.txt"
+    requirements = directory / "requirements.txt"
     if not requirements.is_file():
         return None
     key = _key(requirements)
@@ -110,20 +110,20 @@ def _run(command: list[str], requirements: Path, directory: Path, log: t.TextIO)
     if exit_code is None:
         raise PlatformError(
             f"{requirements}: installing the packages did not end within {INSTALL_TIMEOUT_SECONDS} s.",
-            next_step="check the network to the package index, then deploy again.",
+            next_step="Check the network to the package index, then deploy again.",
         )
     # Asked of the disk, as venv hides what pip said about it.
     if exit_code != 0 and shutil.disk_usage(directory).free < _FULL_BYTES:
         raise PlatformError(
-            f"{requirements}: the packages can't be installed (exit code {exit_code}): the disk of {directory} is "
+            f"{requirements}: the packages cannot be installed (exit code {exit_code}): the disk of {directory} is "
             "full.",
-            next_step=f"free some space (`df -h {directory}`), then deploy again.",
+            next_step=f"Free some space (`df -h {directory}`), then deploy again.",
             facts={"command": command, "exit_code": exit_code, "output": output},
         )
     if exit_code != 0:
         raise PlatformError(
-            f"{requirements}: the packages can't be installed (exit code {exit_code}): {_last_error(output)}",
-            next_step="correct the requirements, or set the package index with pip's own settings (PIP_INDEX_URL, "
+            f"{requirements}: the packages cannot be installed (exit code {exit_code}): {_last_error(output)}",
+            next_step="Correct the requirements, or set the package index with pip's own settings (PIP_INDEX_URL, "
             "pip.conf), then deploy again.",
             facts={"command": command, "exit_code": exit_code, "output": output},
         )

@@ -60,13 +60,13 @@ def spin_version_of_shim(shim_version: str) -> str:
     if wanted not in known:
         raise PlatformError(
             f"shim_version: containerd-shim-spin {shim_version} is too old.",
-            next_step=f"use one from 0.{min(known)[1]} on.",
+            next_step=f"Use one from 0.{min(known)[1]} on.",
         )
     return known[wanted]
 
 
 def is_newer_than_known(shim_version: str) -> bool:
-    """Whether the table says nothing of this shim; raises PlatformError for what is no version."""
+    """Whether the table lacks this shim; raises PlatformError where the text is no version."""
     return _shim_numbers(shim_version) > max(map(_numbers, SPIN_OF_SHIM))
 
 
@@ -208,7 +208,7 @@ def _shim_numbers(shim_version: str) -> tuple[int, ...]:
     """Major and minor version."""
     match = re.fullmatch(r"v?(\d+)\.(\d+)(\.\d+)?([-+].*)?", shim_version)
     if match is None:
-        raise PlatformError(f"shim_version: {shim_version!r} is not a version.", next_step="write it as in `0.25.1`.")
+        raise PlatformError(f"shim_version: {shim_version!r} is not a version.", next_step="Write it as in `0.25.1`.")
     return (int(match[1]), int(match[2]))
 
 
@@ -237,11 +237,11 @@ def _advice(minimum: str, spin: str) -> str:
     shim = next((shim for shim, has in reversed(SPIN_OF_SHIM.items()) if _order(has) >= _order(minimum)), None)
     if shim:
         return (
-            f"install containerd-shim-spin {shim} or later on the nodes, or build with an older SDK (Python: {older})."
+            f"Install containerd-shim-spin {shim} or later on the nodes, or build with an older SDK (Python: {older})."
         )
     newest = next(iter(SPIN_OF_SHIM))
     return (
-        f"build with an older SDK (Python: {older}). If the nodes have a containerd-shim-spin later than {newest}, "
-        "the newest one that this collection knows,"
-        " say which with `-e shim_version=VERSION`: what such a one may have is not refused."
+        f"Build with an older SDK (Python: {older}). If the nodes have a containerd-shim-spin later than {newest}, the "
+        "newest one that this collection knows, name it with `-e shim_version=VERSION`: interfaces that it may have "
+        "are not refused."
     )

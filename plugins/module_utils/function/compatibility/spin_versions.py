@@ -11,7 +11,7 @@ shim's README; the interfaces from the packages in `wit/` of spinframework/spin 
 from __future__ import annotations
 
 DEFAULT_SHIM_VERSION = "0.25.1"
-"""What is assumed where no cluster can be asked: the version that the collection installs."""
+"""The version that the collection installs; assumed where no cluster can be asked."""
 
 SPIN_OF_SHIM: dict[str, str] = {
     "0.25": "4.0.1",

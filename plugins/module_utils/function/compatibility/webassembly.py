@@ -41,34 +41,34 @@ def read_binary(path: Path, *, key: str) -> WebAssemblyBinary:
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise PlatformError(
-            f"{key}: {path} is no regular file.", next_step="name the .wasm file that the build writes."
+            f"{key}: {path} is no regular file.", next_step="Name the .wasm file that the build writes."
         )  # opening a pipe would wait for ever
     try:
         stream = path.open("rb")
     except FileNotFoundError:
         raise PlatformError(
             f"{key}: {path} does not exist.",
-            next_step="correct `source` in spin.toml, or give the component a `build.command` that writes this file.",
+            next_step="Correct `source` in spin.toml, or give the component a `build.command` that writes this file.",
         ) from None
     except IsADirectoryError:
-        raise PlatformError(f"{key}: {path} is a folder.", next_step="name the Wasm file in it.") from None
+        raise PlatformError(f"{key}: {path} is a directory.", next_step="Name the Wasm file in it.") from None
     except OSError as error:
         raise PlatformError(
             f"{key}: {path} cannot be read: {error.strerror}.",
-            next_step="make the file readable for the user that deploys.",
+            next_step="Make the file readable for the user that deploys.",
         ) from error
     with stream:
         preamble = stream.read(8)
         if preamble not in (CORE_MODULE, COMPONENT):
             raise PlatformError(
                 f"{key}: {path} is not WebAssembly: {_what_it_is(preamble)}.",
-                next_step="build the component, and name the .wasm file it writes.",
+                next_step="Build the component, and name the .wasm file it writes.",
             )
         try:
             return _read_component(stream) if preamble == COMPONENT else _read_module(stream)
         except (EOFError, UnicodeDecodeError, ValueError) as error:
             raise PlatformError(
-                f"{key}: {path} is cut off or damaged: {error}.", next_step="build the component again."
+                f"{key}: {path} is cut off or damaged: {error}.", next_step="Build the component again."
             ) from None
 
 

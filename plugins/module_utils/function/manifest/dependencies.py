@@ -30,7 +30,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
 _FORMS = '"<version>", { version = … }, { path = … }, { url = …, digest = … } or { component = … }'
 
 
-def read_dependencies(table: Table, folder: Path) -> Dependencies:
+def read_dependencies(table: Table, directory: Path) -> Dependencies:
     """Read a `dependencies` table; a bare version becomes {"version": …}."""
     read: Dependencies = {}
     for name, value in table.data.items():
@@ -48,7 +48,7 @@ def read_dependencies(table: Table, folder: Path) -> Dependencies:
         else:
             table.problems.add(path, f"must be a string or a table, but is {type_name(value)}", f"Write {_FORMS}.")
             continue
-        _check_values(read[name], path, folder, table.problems)
+        _check_values(read[name], path, directory, table.problems)
     return read
 
 
@@ -74,12 +74,12 @@ def _read_table(table: Table) -> dict[str, t.Any]:
     return read
 
 
-def _check_values(dependency: dict[str, t.Any], path: KeyPath, folder: Path, problems: Problems) -> None:
+def _check_values(dependency: dict[str, t.Any], path: KeyPath, directory: Path, problems: Problems) -> None:
     if (version := dependency.get("version")) is not None and not is_version_requirement(version):
         problems.add(path, f'"{version}" is no version requirement', 'Write one such as "1.2.3", ">=0.1.0" or "^2".')
-    if (file := dependency.get("path")) is not None and (error := path_error(folder, file)):
+    if (file := dependency.get("path")) is not None and (error := path_error(directory, file)):
         problems.add(
-            (*path, "path"), error, "Copy the file into the folder and write its path relative to the manifest."
+            (*path, "path"), error, "Copy the file into the directory and write its path relative to the manifest."
         )
     if "url" in dependency:
         check_download(dependency["url"], dependency.get("digest"), path, problems)

@@ -16,15 +16,15 @@ from .problems import Problems
 
 def check_files(manifest: Manifest, component: Component, path: KeyPath, problems: Problems) -> None:
     """Note what is wrong with the files of a component."""
-    folder = manifest.folder
+    directory = manifest.directory
     for index, mount in enumerate(component.files):
         key: KeyPath = (*path, "files", index)
         if isinstance(mount, FilesMount):
-            if error := path_error(folder, mount.source):
+            if error := path_error(directory, mount.source):
                 problems.add(
                     key,
                     f"source {error}",
-                    "Move the files into the folder of the manifest and write their path relative to it.",
+                    "Move the files into the directory of the manifest and write their path relative to it.",
                     mount.source,
                 )
             if "\0" in mount.destination or is_outside(_normal(mount.destination)):
@@ -37,14 +37,17 @@ def check_files(manifest: Manifest, component: Component, path: KeyPath, problem
             continue
         last = mount.rpartition("/")[2]
         if last in (".", ".."):
-            what = "the current folder" if last == "." else "the parent folder"
+            what = "the current directory" if last == "." else "the parent directory"
             next_step = 'Write { source = ".", destination = "/" }, or a pattern that ends in "**/*".'
             problems.add(key, f'the pattern "{mount}" ends in {what} ({last})', next_step, mount)
-        elif error := path_error(folder, mount):
+        elif error := path_error(directory, mount):
             problems.add(
-                key, error, "Move the files into the folder of the manifest and write their path relative to it.", mount
+                key,
+                error,
+                "Move the files into the directory of the manifest and write their path relative to it.",
+                mount,
             )
-        elif not os.path.exists(folder / mount) and (error := pattern_error(mount)):
+        elif not os.path.exists(directory / mount) and (error := pattern_error(mount)):
             problems.add(
                 key,
                 f'"{mount}" is no valid pattern: {error}',

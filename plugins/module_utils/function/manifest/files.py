@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Expands a component's `files` into the list of files that the guest sees.
 
-Follows copy_file_mounts of Spin's crates/loader/src/local.rs, with three differences: what leaves the project folder is
-refused also where only a symbolic link leaves it, special characters in the path of the project folder itself have no
-meaning, and of two mounts with the same guest path the later one wins (Spin copies them at the same time).
+Follows copy_file_mounts of Spin's crates/loader/src/local.rs, with three differences: a path that leaves the project
+directory is refused even if only a symbolic link leads out of it, special characters in the path of the project
+directory itself have no meaning, and of two mounts with the same guest path the later one wins (Spin copies them at the
+same time).
 """
 
 from __future__ import annotations
@@ -45,11 +46,11 @@ def expand_files(manifest: Manifest, component: Component) -> list[GuestFile]:
     """List the files that `component` may read, sorted by guest path.
 
     Raises:
-        PlatformError: a mount names nothing, leaves the project folder, cannot be read, or collides with another.
+        PlatformError: a mount names nothing, leaves the project directory, cannot be read, or collides with another.
     """
     guest: dict[str, Path] = {}
     origin: dict[str, KeyPath] = {}
-    root = os.path.realpath(manifest.folder)
+    root = os.path.realpath(manifest.directory)
     for index, mount in enumerate(component.files):
         path: KeyPath = ("component", component.id, "files", index)
         value = mount.source if isinstance(mount, FilesMount) else mount
@@ -60,7 +61,7 @@ def expand_files(manifest: Manifest, component: Component) -> list[GuestFile]:
         except _Refused as refused:
             raise _error(manifest, path, value, refused.message, refused.next_step) from refused
         except SymbolicLinkLoop as loop:
-            message = f'"{loop}" is a symbolic link to a folder that contains it'
+            message = f'"{loop}" is a symbolic link to a directory that contains it'
             raise _error(
                 manifest, path, value, message, f'Remove the link, or add "{loop}/*" to exclude_files.'
             ) from loop
@@ -71,7 +72,7 @@ def expand_files(manifest: Manifest, component: Component) -> list[GuestFile]:
     for guest_path in guest:
         for parent in _parents(guest_path):
             if parent in guest:
-                message = f'"{parent}" is a file by one mount and a folder by another ("{guest_path}")'
+                message = f'"{parent}" is a file by one mount and a directory by another ("{guest_path}")'
                 raise _error(manifest, origin[guest_path], None, message, "Give one of the mounts another destination.")
     return [GuestFile(guest_path, guest[guest_path]) for guest_path in sorted(guest)]
 
@@ -93,9 +94,9 @@ def _expand(root: str, mount: str | FilesMount, exclude_files: tuple[str, ...]) 
     _refuse_outside(root, mount)
     found = os.path.join(root, mount)
     if os.path.isdir(found):
-        # Spin puts the files below the folder's path twice: copy_glob_or_path joins the destination with the folder's
-        # path, and copy_glob joins that with each file's path relative to the project folder, which begins with the
-        # folder's path again.
+        # Spin puts the files below the directory's path twice: copy_glob_or_path joins the destination with the
+        # directory's path, and copy_glob joins that with each file's path relative to the project directory, which
+        # begins with the directory's path again.
         prefix = os.path.normpath(mount)
         for path in _search(root, f"{mount}/**/*", mount, exclude_files):
             yield _guest_path(f"{prefix}/{path}"), os.path.join(root, path)
@@ -108,7 +109,7 @@ def _expand(root: str, mount: str | FilesMount, exclude_files: tuple[str, ...]) 
     else:
         raise _Refused(
             f'"{mount}" does not exist',
-            "Create it, correct the path, or remove the entry; paths are relative to the folder of the manifest.",
+            "Create it, correct the path, or remove the entry; paths are relative to the directory of the manifest.",
         )
 
 
@@ -124,7 +125,7 @@ def _expand_placement(root: str, mount: FilesMount, exclude_files: tuple[str, ..
     elif os.path.exists(found):
         _refuse_special(found, mount.source)
         if destination.rpartition("/")[2] in ("", ".", ".."):
-            message = f'"{mount.source}" is a file, but its destination "{mount.destination}" is a folder'
+            message = f'"{mount.source}" is a file, but its destination "{mount.destination}" is a directory'
             raise _Refused(
                 message,
                 f'Write the file name too: destination = "{mount.destination.rstrip("/")}/{os.path.basename(found)}".',
@@ -133,17 +134,17 @@ def _expand_placement(root: str, mount: FilesMount, exclude_files: tuple[str, ..
     else:
         raise _Refused(
             f'"{mount.source}" does not exist',
-            "Create it, correct the path, or remove the entry; paths are relative to the folder of the manifest.",
+            "Create it, correct the path, or remove the entry; paths are relative to the directory of the manifest.",
         )
 
 
 def _search(root: str, pattern: str, literal: str, exclude_files: tuple[str, ...]) -> Iterator[str]:
     """Find the files of a pattern that are not excluded; its beginning `literal` has no special characters."""
     excludes = [compile_pattern(exclude) for exclude in exclude_files]
-    folders: dict[str, bool] = {}
+    directories: dict[str, bool] = {}
 
-    def is_excluded_folder(folder: str) -> bool:
-        return any(matches_everything_below(exclude, folder) for exclude in exclude_files)
+    def is_excluded_directory(directory: str) -> bool:
+        return any(matches_everything_below(exclude, directory) for exclude in exclude_files)
 
     start = os.path.normpath(literal) if literal else ""
     base = "" if start == "." else start
@@ -151,29 +152,29 @@ def _search(root: str, pattern: str, literal: str, exclude_files: tuple[str, ...
     for path in find_files(
         os.path.join(root, base),
         below,
-        skip_folder=lambda folder: is_excluded_folder(f"{base}/{folder}" if base else folder),
+        skip_directory=lambda directory: is_excluded_directory(f"{base}/{directory}" if base else directory),
     ):
         found = f"{base}/{path}" if base else path
         if any(exclude.fullmatch(found) for exclude in excludes):
             continue
         full = os.path.join(root, found)
-        folder = os.path.dirname(full)
-        if folder not in folders:
-            folders[folder] = is_within(os.path.realpath(folder), root)
-        if not folders[folder] or (os.path.islink(full) and not is_within(os.path.realpath(full), root)):
-            next_step = f'Copy the file into the folder, or add "{found}" to exclude_files.'
-            raise _Refused(f'"{found}" leaves the folder of the manifest through a symbolic link', next_step)
+        directory = os.path.dirname(full)
+        if directory not in directories:
+            directories[directory] = is_within(os.path.realpath(directory), root)
+        if not directories[directory] or (os.path.islink(full) and not is_within(os.path.realpath(full), root)):
+            next_step = f'Copy the file into the directory, or add "{found}" to exclude_files.'
+            raise _Refused(f'"{found}" leaves the directory of the manifest through a symbolic link', next_step)
         yield found
 
 
 def _refuse_outside(root: str, path: str) -> None:
     if error := path_error(Path(root), path):
-        raise _Refused(error, "Move the files into the folder of the manifest and write their path relative to it.")
+        raise _Refused(error, "Move the files into the directory of the manifest and write their path relative to it.")
 
 
 def _refuse_special(found: str, path: str) -> None:
     if not os.path.isfile(found):
-        raise _Refused(f'"{path}" is neither a file nor a folder', "Name a regular file or a folder.")
+        raise _Refused(f'"{path}" is neither a file nor a directory', "Name a regular file or a directory.")
 
 
 def _guest_path(path: str) -> str:

@@ -18,7 +18,7 @@ _RECURSIVE = "**"
 
 
 class SymbolicLinkLoop(Exception):
-    """A folder contains itself through a symbolic link; the argument is its path relative to the searched folder."""
+    """A directory contains itself through a symbolic link; the argument is its path relative to the search's root."""
 
 
 def looks_like_pattern(text: str) -> bool:
@@ -98,83 +98,85 @@ def _character_class(content: str, *, negated: bool) -> str:
     return f"[{'^' if negated else ''}{''.join(members)}]"
 
 
-def matches_everything_below(pattern: str, folder: str) -> bool:
-    """Whether `pattern`, matched against whole paths, matches every path below `folder`, since it ends in a sequence
+def matches_everything_below(pattern: str, directory: str) -> bool:
+    """Whether `pattern`, matched against whole paths, matches every path below `directory`, since it ends in a sequence
     that does."""
-    return pattern.endswith("*") and compile_pattern(pattern).fullmatch(f"{folder}/") is not None
+    return pattern.endswith("*") and compile_pattern(pattern).fullmatch(f"{directory}/") is not None
 
 
-def find_files(root: str, pattern: str, *, skip_folder: Callable[[str], bool] = lambda _folder: False) -> Iterator[str]:
-    """Find the files below `root` that match `pattern`, following symbolic links, in alphabetical order per folder.
+def find_files(
+    root: str, pattern: str, *, skip_directory: Callable[[str], bool] = lambda _directory: False
+) -> Iterator[str]:
+    """Find the files below `root` that match `pattern`, following symbolic links, in alphabetical order per directory.
 
     Args:
-        root: an existing folder; taken literally.
+        root: an existing directory; taken literally.
         pattern: relative to `root`, `/`-separated.
-        skip_folder: says of a relative folder path that nothing below it is wanted.
+        skip_directory: says of a relative directory path that nothing below it is wanted.
 
     Yields:
         Paths relative to `root`; a path can come twice.
 
     Raises:
         SymbolicLinkLoop: `**` would descend forever.
-        OSError: a folder cannot be read.
+        OSError: a directory cannot be read.
     """
     parts = pattern.split("/")
     if parts[-1] == "":
-        return  # a trailing slash asks for folders
-    yield from _search(root, "", parts, skip_folder)
+        return  # a trailing slash asks for directories
+    yield from _search(root, "", parts, skip_directory)
 
 
-def _search(root: str, folder: str, parts: list[str], skip_folder: Callable[[str], bool]) -> Iterator[str]:
+def _search(root: str, directory: str, parts: list[str], skip_directory: Callable[[str], bool]) -> Iterator[str]:
     part, rest = parts[0], parts[1:]
     if not any(character in "?*[" for character in part):
         # "a//b" and "a/./b" are "a/b"; ".." is kept, as it is seen by `exclude_files`.
-        found = folder if part in ("", ".") else _join(folder, part)
+        found = directory if part in ("", ".") else _join(directory, part)
         if not rest:
             if part not in ("", ".", "..") and os.path.isfile(os.path.join(root, found)):
                 yield found
         elif os.path.isdir(os.path.join(root, found)):
-            yield from _search(root, found, rest, skip_folder)
+            yield from _search(root, found, rest, skip_directory)
     elif part == _RECURSIVE:
         while rest and rest[0] == _RECURSIVE:
             rest = rest[1:]
         if rest:
-            yield from _descend(root, folder, rest, skip_folder)
+            yield from _descend(root, directory, rest, skip_directory)
     else:
         if rest and part.startswith(".") and compile_pattern(part).fullmatch("."):
-            yield from _search(root, folder, rest, skip_folder)
-        for entry in _entries(root, folder):
-            yield from _match(root, folder, entry, [part, *rest], skip_folder)
+            yield from _search(root, directory, rest, skip_directory)
+        for entry in _entries(root, directory):
+            yield from _match(root, directory, entry, [part, *rest], skip_directory)
 
 
-def _descend(root: str, folder: str, parts: list[str], skip_folder: Callable[[str], bool]) -> Iterator[str]:
-    """Match `parts` against everything below `folder`, at any depth."""
-    for entry in _entries(root, folder):
-        found = _join(folder, entry.name)
-        if entry.is_dir() and not skip_folder(found):
-            if entry.is_symlink() and (os.path.realpath(os.path.join(root, folder)) + "/").startswith(
+def _descend(root: str, directory: str, parts: list[str], skip_directory: Callable[[str], bool]) -> Iterator[str]:
+    """Match `parts` against everything below `directory`, at any depth."""
+    for entry in _entries(root, directory):
+        found = _join(directory, entry.name)
+        if entry.is_dir() and not skip_directory(found):
+            if entry.is_symlink() and (os.path.realpath(os.path.join(root, directory)) + "/").startswith(
                 os.path.realpath(entry.path).rstrip("/") + "/"
             ):
                 raise SymbolicLinkLoop(found)
-            yield from _descend(root, found, parts, skip_folder)
-        yield from _match(root, folder, entry, parts, skip_folder)
+            yield from _descend(root, found, parts, skip_directory)
+        yield from _match(root, directory, entry, parts, skip_directory)
 
 
 def _match(
-    root: str, folder: str, entry: os.DirEntry[str], parts: list[str], skip_folder: Callable[[str], bool]
+    root: str, directory: str, entry: os.DirEntry[str], parts: list[str], skip_directory: Callable[[str], bool]
 ) -> Iterator[str]:
     if not compile_pattern(parts[0]).fullmatch(entry.name):
         return
-    found = _join(folder, entry.name)
+    found = _join(directory, entry.name)
     if len(parts) == 1:
         if entry.is_file():
             yield found
-    elif entry.is_dir() and not skip_folder(found):
-        yield from _search(root, found, parts[1:], skip_folder)
+    elif entry.is_dir() and not skip_directory(found):
+        yield from _search(root, found, parts[1:], skip_directory)
 
 
-def _entries(root: str, folder: str) -> list[os.DirEntry[str]]:
-    with os.scandir(os.path.join(root, folder)) as entries:
+def _entries(root: str, directory: str) -> list[os.DirEntry[str]]:
+    with os.scandir(os.path.join(root, directory)) as entries:
         # The glob crate passes over names that are not UTF-8, and Spin could not write them into the application.
         return sorted(
             (entry for entry in entries if _is_unicode(entry.name)), key=lambda entry: os.fsencode(entry.name)
@@ -189,5 +191,5 @@ def _is_unicode(name: str) -> bool:
     return True
 
 
-def _join(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
+def _join(directory: str, name: str) -> str:
+    return f"{directory}/{name}" if directory else name

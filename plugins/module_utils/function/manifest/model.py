@@ -25,7 +25,7 @@ class Variable:
 
 @dataclasses.dataclass(frozen=True)
 class LocalSource:
-    """A Wasm file; `path` is relative to the manifest's folder."""
+    """A Wasm file; `path` is relative to the manifest's directory."""
 
     path: str
 
@@ -40,7 +40,7 @@ class RemoteSource:
 
 @dataclasses.dataclass(frozen=True)
 class FilesMount:
-    """Files to put below `destination` in the guest; `source` is a file or folder relative to the manifest's folder."""
+    """Files to put below `destination` in the guest; `source` is a path relative to the manifest's directory."""
 
     source: str
     destination: str
@@ -49,7 +49,7 @@ class FilesMount:
 @dataclasses.dataclass(frozen=True)
 class Build:
     """How a component is built: shell commands run one after the other in `workdir` (relative to the manifest's
-    folder)."""
+    directory)."""
 
     commands: tuple[str, ...]
     workdir: str = "."
@@ -89,7 +89,7 @@ class Trigger:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """A whole spin.toml; `path` is the file, `folder` its folder (both absolute)."""
+    """A whole spin.toml; `path` is the file, `directory` its directory (both absolute)."""
 
     path: Path
     name: str
@@ -105,5 +105,5 @@ class Manifest:
     profile: str | None = None
 
     @property
-    def folder(self) -> Path:
+    def directory(self) -> Path:
         return self.path.parent

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads a project folder's spin.toml, version 1 or 2, into the model, and refuses every wrong one.
+"""Reads a project directory's spin.toml, version 1 or 2, into the model, and refuses every wrong one.
 
 Follows Spin's crates/manifest/src (schema/v2.rs, schema/common.rs, normalize.rs) and what crates/loader/src/local.rs
 checks while loading.
@@ -72,7 +72,7 @@ _COMPONENT_HINTS = {
 }
 _SOURCE_FORMS = 'Write source = "<path of the .wasm file>" or source = { url = "https://…", digest = "sha256:…" }.'
 
-# What the folder of somebody who has no manifest yet probably holds → the Spin template to start from.
+# A file that a project without a manifest probably has → the Spin template to start from.
 _TEMPLATES = {
     "Cargo.toml": "http-rust",
     "package.json": "http-js",
@@ -88,12 +88,12 @@ def read_manifest(source: Path, *, profile: str | None = None) -> Manifest:
     """Read and check a manifest.
 
     Args:
-        source: the project folder, or the manifest file itself.
+        source: the project directory, or the manifest file itself.
         profile: the build profile whose overrides apply.
 
     Raises:
-        PlatformError: the folder or file cannot be read, or the manifest is wrong; the cause names file, line and key
-            of all that is wrong.
+        PlatformError: the directory or file cannot be read, or the manifest is wrong; the cause names file, line and
+            key of each problem.
     """
     path, text = _read_text(source)
     raw = _parse_toml(path, text)
@@ -114,7 +114,7 @@ def read_manifest(source: Path, *, profile: str | None = None) -> Manifest:
 def _read_text(source: Path) -> tuple[Path, str]:
     if "\0" in str(source):
         raise PlatformError(
-            f"{str(source)!r}: is no path.", next_step="Give the path of a project folder that holds a spin.toml."
+            f"{str(source)!r}: is no path.", next_step="Give the path of a project directory that holds a spin.toml."
         )
     try:
         path = Path(os.path.abspath(source))
@@ -124,8 +124,8 @@ def _read_text(source: Path) -> tuple[Path, str]:
                 raise _no_manifest(path.parent)
         elif not path.exists():
             raise PlatformError(
-                f"{source}: no such folder or file.",
-                next_step="Give the path of a project folder that holds a spin.toml, or of the spin.toml itself.",
+                f"{source}: no such directory or file.",
+                next_step="Give the path of a project directory that holds a spin.toml, or of the spin.toml itself.",
             )
         if not path.is_file():
             raise PlatformError(f"{path}: is no regular file.", next_step="Put the manifest there as a file.")
@@ -134,7 +134,7 @@ def _read_text(source: Path) -> tuple[Path, str]:
     except OSError as error:
         raise PlatformError(
             f"{source}: cannot be read: {error.strerror or error}.",
-            next_step="Make the project folder readable for the user that deploys.",
+            next_step="Make the project directory readable for the user that deploys.",
         ) from error
     if len(content) > LARGEST_MANIFEST:
         raise PlatformError(
@@ -151,19 +151,20 @@ def _read_text(source: Path) -> tuple[Path, str]:
         ) from error
 
 
-def _no_manifest(folder: Path) -> PlatformError:
-    names = sorted(os.listdir(folder))
-    cause = f"{folder}: holds no {MANIFEST_NAME}, so it is no Spin project."
+def _no_manifest(directory: Path) -> PlatformError:
+    names = sorted(os.listdir(directory))
+    cause = f"{directory}: holds no {MANIFEST_NAME}, so it is no Spin project."
     for name in names:
         if name.lower() == MANIFEST_NAME:
             return PlatformError(cause, next_step=f'Rename "{name}" to "{MANIFEST_NAME}".')
-    below = [name for name in names if os.path.isfile(folder / name / MANIFEST_NAME)]
+    below = [name for name in names if os.path.isfile(directory / name / MANIFEST_NAME)]
     if below:
         return PlatformError(
-            cause, next_step=f"Give one of the projects in it: {', '.join(str(folder / name) for name in below[:5])}."
+            cause,
+            next_step=f"Give one of the projects in it: {', '.join(str(directory / name) for name in below[:5])}.",
         )
     template = next((template for name, template in _TEMPLATES.items() if name in names), None)
-    new = f"`spin new -t {template or 'http-py'} --init` makes one in the folder"
+    new = f"`spin new -t {template or 'http-py'} --init` makes one in the directory"
     return PlatformError(
         cause, next_step=f"Add a {MANIFEST_NAME}: {new}, or copy one of the collection's examples/functions."
     )
@@ -216,7 +217,7 @@ class _Reader:
 
     def __init__(self, path: Path, problems: Problems, profile: str | None) -> None:
         self.path = path
-        self.folder = path.parent
+        self.directory = path.parent
         self.problems = problems
         self.profile = profile
         self.profiles: set[str] = set()
@@ -297,7 +298,7 @@ class _Reader:
         source = self.source(table, required=True)
         environment = table.text_map("environment")
         build = self.build(table)
-        dependencies = read_dependencies(table.table("dependencies"), self.folder)
+        dependencies = read_dependencies(table.table("dependencies"), self.directory)
         for profile, overrides in table.tables("profile").items():
             self.profiles.add(profile)
             overridden = self.overrides(overrides)
@@ -348,7 +349,7 @@ class _Reader:
         return (
             self.source(table, required=False),
             table.text_map("environment"),
-            read_dependencies(table.table("dependencies"), self.folder),
+            read_dependencies(table.table("dependencies"), self.directory),
             self.build_command(build) if "build" in table.data else None,
         )
 
@@ -360,10 +361,10 @@ class _Reader:
                 self.problems.add(table.path, '"source" is missing', _SOURCE_FORMS)
             return None
         if isinstance(value, str):
-            if error := path_error(self.folder, value):
+            if error := path_error(self.directory, value):
                 next_step = (
-                    "Let the build write the file into the folder and name it relative to the manifest; a "
-                    "whole Cargo workspace can be the project folder."
+                    "Let the build write the file into the directory and name it relative to the manifest; a "
+                    "whole Cargo workspace can be the project directory."
                 )
                 self.problems.add(path, error, next_step)
             return LocalSource(value)
@@ -375,7 +376,7 @@ class _Reader:
             package = source.data.get("package", "the package")
             message = f"{package!s:.200} comes from a component registry, which is not supported"
             next_step = (
-                f"Download it once (`wkg get {package!s:.200}`), put the file into the folder and name it: "
+                f"Download it once (`wkg get {package!s:.200}`), put the file into the directory and name it: "
                 'source = "<path>"; or give url and digest.'
             )
             self.problems.add(path, message, next_step)
@@ -400,8 +401,8 @@ class _Reader:
         build = table.table("build")
         build.refuse_unknown(_BUILD_KEYS)
         workdir = build.text("workdir")
-        if workdir is not None and (error := path_error(self.folder, workdir)):
-            self.problems.add((*build.path, "workdir"), error, "Write a folder below that of the manifest.")
+        if workdir is not None and (error := path_error(self.directory, workdir)):
+            self.problems.add((*build.path, "workdir"), error, "Write a directory below that of the manifest.")
         read = self.build_command(build)
         return dataclasses.replace(read, workdir=workdir or ".", watch=build.texts("watch"))
 

@@ -49,7 +49,7 @@ def route_error(route: str) -> tuple[str, str]:
 
 
 def route_key(route: str) -> str:
-    """Reduce a route to what must differ for Spin to tell two apart: slashes at the ends and names of parameters do not
-    count."""
+    """Reduce a route to the part that tells it from others for Spin: without slashes at the ends and names of
+    parameters."""
     segments = ["*" if segment == "..." else segment for segment in route.split("/") if segment]
     return "/" + re.sub(r":[^/.]+", ":", "/".join(segments))

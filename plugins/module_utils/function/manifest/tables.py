@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Typed reading of TOML tables: each reader checks the type, notes a problem if it is wrong, and goes on."""
+"""Typed reading of TOML tables: each reader checks the type, notes a problem if it is wrong, and continues."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small real inputs for the tests: Wasm binaries written byte by byte, and project folders."""
+"""Small real inputs for the tests: Wasm binaries written byte by byte, and project directories."""
 
 from __future__ import annotations
 
@@ -88,29 +88,29 @@ MakeProject = collections.abc.Callable[..., Manifest]
 
 @pytest.fixture
 def make_project(tmp_path: Path) -> MakeProject:
-    """Writes a project folder and reads its manifest: (spin.toml or what to add to the smallest one, files by path,
-    folder)."""
+    """Writes a project directory and reads its manifest: (spin.toml or what to add to the smallest one, files by path,
+    directory)."""
 
     def make(
         spin_toml: str | None = None,
         files: dict[str, bytes | str] | None = None,
         *,
         extra: str = "",
-        folder: Path | None = None,
+        directory: Path | None = None,
         profile: str | None = None,
     ) -> Manifest:
-        folder = folder or tmp_path / "project"
+        directory = directory or tmp_path / "project"
         for path, content in {"spin.toml": (spin_toml or SPIN_TOML) + extra, **(files or {})}.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(content if isinstance(content, bytes) else content.encode())
-        return read_manifest(folder, profile=profile)
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (directory / path).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read_manifest(directory, profile=profile)
 
     return make
 
 
 @pytest.fixture
 def without_privileges() -> t.Callable[[], t.ContextManager[None]]:
-    """Makes file permissions count also where the tests run as root; only for folders that anybody may enter."""
+    """Makes file permissions count also where the tests run as root; only for directories that anybody may enter."""
 
     @contextlib.contextmanager
     def nobody() -> t.Iterator[None]:

@@ -76,7 +76,7 @@ def test_namespace_that_fits(namespace: str) -> None:
 
 @pytest.mark.parametrize("namespace", ["", "..", "../../etc", "Default", "a" * 64, "a_b", "-a", "a-", "a\n"])
 def test_namespace_that_would_lead_elsewhere_is_refused(namespace: str) -> None:
-    with pytest.raises(PlatformError, match="the namespace"):
+    with pytest.raises(PlatformError, match="The namespace"):
         check_namespace(namespace)
 
 
@@ -147,19 +147,22 @@ def target() -> TargetStub:
 
 
 @pytest.fixture
-def folder(make_project: t.Any, wasm: t.Any) -> Path:
+def directory(make_project: t.Any, wasm: t.Any) -> Path:
     """Its build copies a component, and counts itself outside of the project."""
     lines = '[component.hello.build]\ncommand = "cp prepared.wasm app.wasm && echo built >> ../builds"\n'
     variables = '[variables]\ngreeting = { default = "hi" }\n'
     return t.cast(
-        "Path", make_project(None, {"prepared.wasm": wasm.component(), "app.py": "1"}, extra=lines + variables).folder
+        "Path",
+        make_project(None, {"prepared.wasm": wasm.component(), "app.py": "1"}, extra=lines + variables).directory,
     )
 
 
 @pytest.fixture
-def deploy(folder: Path, target: TargetStub, tmp_path: Path) -> Deploy:
+def deploy(directory: Path, target: TargetStub, tmp_path: Path) -> Deploy:
     def run(*, registry: str = "registry", **changes: t.Any) -> DeployResult:
-        request = DeployRequest(folder, "user1", tmp_path / "cache", tmp_path / "outputs", tmp_path / "logs", "0.25.1")
+        request = DeployRequest(
+            directory, "user1", tmp_path / "cache", tmp_path / "outputs", tmp_path / "logs", "0.25.1"
+        )
         location = parse_registry(f"oci:{tmp_path / registry}")
         stages = changes.pop("stages", None) or Stages()
         return deploy_function(
@@ -203,9 +206,11 @@ def test_second_deployment_changes_nothing(deploy: Deploy, target: TargetStub, t
     assert builds(tmp_path) == 1
 
 
-def test_changed_source_is_built_and_deployed_anew(deploy: Deploy, folder: Path, tmp_path: Path, wasm: t.Any) -> None:
+def test_changed_source_is_built_and_deployed_anew(
+    deploy: Deploy, directory: Path, tmp_path: Path, wasm: t.Any
+) -> None:
     first = deploy()
-    (folder / "prepared.wasm").write_bytes(wasm.component(padding=300))
+    (directory / "prepared.wasm").write_bytes(wasm.component(padding=300))
     second = deploy()
     assert second.changed
     assert second.digest != first.digest
@@ -213,13 +218,13 @@ def test_changed_source_is_built_and_deployed_anew(deploy: Deploy, folder: Path,
 
 
 def test_source_that_was_deployed_before_is_not_built_again(
-    deploy: Deploy, folder: Path, tmp_path: Path, wasm: t.Any
+    deploy: Deploy, directory: Path, tmp_path: Path, wasm: t.Any
 ) -> None:
     first = deploy()
-    before = (folder / "prepared.wasm").read_bytes()
-    (folder / "prepared.wasm").write_bytes(wasm.component(padding=300))
+    before = (directory / "prepared.wasm").read_bytes()
+    (directory / "prepared.wasm").write_bytes(wasm.component(padding=300))
     deploy()
-    (folder / "prepared.wasm").write_bytes(before)
+    (directory / "prepared.wasm").write_bytes(before)
     again = deploy()
     assert again.changed
     assert again.image == first.image
@@ -256,9 +261,9 @@ def test_pushed_only_needs_no_target_and_is_found_the_second_time(
     assert builds(tmp_path) == 1
 
 
-def test_pushed_only_needs_no_values_of_required_variables(deploy: Deploy, folder: Path) -> None:
-    text = (folder / "spin.toml").read_text()
-    (folder / "spin.toml").write_text(text.replace('{ default = "hi" }', "{ required = true }"))
+def test_pushed_only_needs_no_values_of_required_variables(deploy: Deploy, directory: Path) -> None:
+    text = (directory / "spin.toml").read_text()
+    (directory / "spin.toml").write_text(text.replace('{ default = "hi" }', "{ required = true }"))
     assert deploy(state="pushed").changed
     with pytest.raises(PlatformError, match="greeting is required") as caught:
         deploy()
@@ -316,18 +321,20 @@ def test_check_mode_of_what_a_pipeline_pushed_knows_the_digest(deploy: Deploy, t
 # Failures
 
 
-def test_broken_manifest_ends_at_its_stage(deploy: Deploy, folder: Path, target: TargetStub) -> None:
-    (folder / "spin.toml").write_text("broken = [")
+def test_broken_manifest_ends_at_its_stage(deploy: Deploy, directory: Path, target: TargetStub) -> None:
+    (directory / "spin.toml").write_text("broken = [")
     with pytest.raises(PlatformError) as caught:
         deploy()
     assert caught.value.stage == "manifest"
 
 
 def test_failed_build_leaves_registry_and_function_alone(
-    deploy: Deploy, folder: Path, target: TargetStub, tmp_path: Path
+    deploy: Deploy, directory: Path, target: TargetStub, tmp_path: Path
 ) -> None:
     first = deploy()
-    (folder / "spin.toml").write_text((folder / "spin.toml").read_text().replace("cp prepared.wasm app.wasm", "exit 3"))
+    (directory / "spin.toml").write_text(
+        (directory / "spin.toml").read_text().replace("cp prepared.wasm app.wasm", "exit 3")
+    )
     index = (tmp_path / "registry" / "index.json").read_bytes()
     target.calls.clear()
     with pytest.raises(PlatformError, match="exit code 3") as caught:
@@ -339,9 +346,9 @@ def test_failed_build_leaves_registry_and_function_alone(
 
 
 def test_component_that_the_shim_cannot_run_is_refused_before_it_is_pushed(
-    deploy: Deploy, folder: Path, target: TargetStub, tmp_path: Path, wasm: t.Any
+    deploy: Deploy, directory: Path, target: TargetStub, tmp_path: Path, wasm: t.Any
 ) -> None:
-    (folder / "prepared.wasm").write_bytes(wasm.component(exports=["wasi:http/handler@0.3.0-rc-2026-03-15"]))
+    (directory / "prepared.wasm").write_bytes(wasm.component(exports=["wasi:http/handler@0.3.0-rc-2026-03-15"]))
     target.shim = "0.24.0"
     with pytest.raises(PlatformError, match=r"0\.24\.0 \(Spin 3\.6\.3\)") as caught:
         deploy()
@@ -351,9 +358,9 @@ def test_component_that_the_shim_cannot_run_is_refused_before_it_is_pushed(
 
 
 def test_component_that_was_pushed_for_newer_nodes_is_refused_too(
-    deploy: Deploy, folder: Path, target: TargetStub, wasm: t.Any
+    deploy: Deploy, directory: Path, target: TargetStub, wasm: t.Any
 ) -> None:
-    (folder / "prepared.wasm").write_bytes(wasm.component(exports=["wasi:http/handler@0.3.0-rc-2026-03-15"]))
+    (directory / "prepared.wasm").write_bytes(wasm.component(exports=["wasi:http/handler@0.3.0-rc-2026-03-15"]))
     deploy(state="pushed")
     target.shim = "0.24.0"
     with pytest.raises(PlatformError, match=r"uses? interfaces that Spin has from 4.0.0 on"):
@@ -361,8 +368,8 @@ def test_component_that_was_pushed_for_newer_nodes_is_refused_too(
     assert target.calls == []
 
 
-def test_build_that_writes_no_webassembly_is_refused_with_the_key(deploy: Deploy, folder: Path) -> None:
-    (folder / "prepared.wasm").write_text("#!/bin/sh")
+def test_build_that_writes_no_webassembly_is_refused_with_the_key(deploy: Deploy, directory: Path) -> None:
+    (directory / "prepared.wasm").write_text("#!/bin/sh")
     with pytest.raises(PlatformError, match=r"component\.hello\.source: .* is not WebAssembly"):
         deploy()
 
@@ -385,7 +392,7 @@ def test_artifact_says_which_spin_it_needs(deploy: Deploy, tmp_path: Path) -> No
 
 
 def test_target_that_needs_the_artifact_gets_it_from_the_disk(
-    deploy: Deploy, target: TargetStub, folder: Path, tmp_path: Path
+    deploy: Deploy, target: TargetStub, directory: Path, tmp_path: Path
 ) -> None:
     target.needs_artifact = True
     first = deploy()
@@ -401,33 +408,33 @@ def test_target_that_needs_the_artifact_gets_it_from_the_disk(
     assert builds(tmp_path) == 2
 
 
-def test_build_that_fails_with_exit_code_0_deploys_nothing(deploy: Deploy, target: TargetStub, folder: Path) -> None:
+def test_build_that_fails_with_exit_code_0_deploys_nothing(deploy: Deploy, target: TargetStub, directory: Path) -> None:
     """The Wasm of the build before lies there still."""
     first = deploy()
     target.desired = None
-    manifest = (folder / "spin.toml").read_text()
-    (folder / "spin.toml").write_text(manifest.replace("cp prepared.wasm app.wasm", "echo SyntaxError >&2"))
+    manifest = (directory / "spin.toml").read_text()
+    (directory / "spin.toml").write_text(manifest.replace("cp prepared.wasm app.wasm", "echo SyntaxError >&2"))
     with pytest.raises(
         PlatformError, match=r"exit code 0 but wrote no app\.wasm.* Its last lines:\nSyntaxError"
     ) as caught:
         deploy()
     assert caught.value.stage == "build"
     assert target.desired is None
-    (folder / "spin.toml").write_text(manifest)
+    (directory / "spin.toml").write_text(manifest)
     assert deploy(registry="another").digest == first.digest
 
 
 def test_artifact_stays_whole_while_another_run_builds_the_same_project(
-    deploy: Deploy, folder: Path, monkeypatch: pytest.MonkeyPatch
+    deploy: Deploy, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A deployment to several clusters builds in one folder several times, and each build takes the output of the one
-    before away."""
+    """A deployment to several clusters builds in one directory several times, and each build moves away what the one
+    before wrote."""
     from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.image_layout import ImageLayoutStore
 
     real = ImageLayoutStore.push
 
     def push(self: t.Any, *arguments: t.Any, **options: t.Any) -> t.Any:
-        (folder / "app.wasm").unlink()
+        (directory / "app.wasm").unlink()
         return real(self, *arguments, **options)
 
     monkeypatch.setattr(ImageLayoutStore, "push", push)

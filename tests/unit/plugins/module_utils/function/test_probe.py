@@ -118,7 +118,7 @@ def test_function_that_stays_ill_is_told_with_its_last_answer(serve: t.Any) -> N
 
 def test_port_that_nobody_listens_on_is_told(free_port: int) -> None:
     started = time.monotonic()
-    with pytest.raises(PlatformError, match=r"can't be reached: .*[Cc]onnection refused") as caught:
+    with pytest.raises(PlatformError, match=r"cannot be reached: .*[Cc]onnection refused") as caught:
         probe(f"http://127.0.0.1:{free_port}", timeout_seconds=0.3)
     assert time.monotonic() - started < 60
     assert caught.value.facts["url"].endswith(HEALTH_PATH)
@@ -162,7 +162,7 @@ def test_server_that_accepts_and_says_nothing_is_given_up(monkeypatch: pytest.Mo
         listener.bind(("127.0.0.1", 0))
         listener.listen(50)
         started = time.monotonic()
-        with pytest.raises(PlatformError, match=r"can't be reached: .*timed out"):
+        with pytest.raises(PlatformError, match=r"cannot be reached: .*timed out"):
             probe(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout_seconds=0.5)
         assert time.monotonic() - started < 60
 
@@ -199,7 +199,7 @@ def test_nip_io_name_needs_no_dns(serve: t.Any, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(socket, "getaddrinfo", no_dns)
     assert probe(f"http://hello.default.127.0.0.1.nip.io:{server.port}", timeout_seconds=5).status == 200
     assert server.requests == [(HEALTH_PATH, f"hello.default.127.0.0.1.nip.io:{server.port}")], (
-        "the Gateway routes by this name"
+        "The Gateway routes by this name"
     )
 
 
@@ -241,7 +241,7 @@ def test_proxy_of_the_environment_is_passed_by(serve: t.Any, monkeypatch: pytest
 
 
 def test_name_that_dns_does_not_know_is_told_with_the_way_around() -> None:
-    with pytest.raises(PlatformError, match="can't be reached") as caught:
+    with pytest.raises(PlatformError, match="cannot be reached") as caught:
         probe("http://hello.invalid", timeout_seconds=0.1)
     assert "probe_address" in caught.value.next_step
 
@@ -317,8 +317,8 @@ def test_certificate_is_checked_against_the_name_of_the_function(secure: tuple[i
 
 
 def test_authorities_that_can_not_be_read_are_told(tmp_path: Path) -> None:
-    with pytest.raises(PlatformError, match=r"probe_ca_file: .*missing\.pem can't be read: No such file"):
+    with pytest.raises(PlatformError, match=r"probe_ca_file: .*missing\.pem cannot be read: No such file"):
         trusted(str(tmp_path / "missing.pem"))
     (tmp_path / "empty.pem").write_text("nothing")
-    with pytest.raises(PlatformError, match=r"empty\.pem can't be read"):
+    with pytest.raises(PlatformError, match=r"empty\.pem cannot be read"):
         trusted(str(tmp_path / "empty.pem"))

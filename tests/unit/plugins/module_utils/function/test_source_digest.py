@@ -46,17 +46,17 @@ FILES: dict[str, bytes | str] = {
 
 
 @pytest.fixture
-def folder(make_project: t.Callable[..., Manifest]) -> Path:
-    return make_project(None, FILES, extra=BUILT).folder
+def directory(make_project: t.Callable[..., Manifest]) -> Path:
+    return make_project(None, FILES, extra=BUILT).directory
 
 
 @pytest.fixture
-def digest(folder: Path) -> Digest:
-    return lambda: source_digest(read_manifest(folder))
+def digest(directory: Path) -> Digest:
+    return lambda: source_digest(read_manifest(directory))
 
 
-def inputs(folder: Path) -> list[str]:
-    return _inputs(read_manifest(folder))
+def inputs(directory: Path) -> list[str]:
+    return _inputs(read_manifest(directory))
 
 
 def test_digest_looks_like_one(digest: Digest) -> None:
@@ -67,39 +67,39 @@ def test_digest_looks_like_one(digest: Digest) -> None:
 # No change
 
 
-def test_touched_times_are_no_change(folder: Path, digest: Digest) -> None:
+def test_touched_times_are_no_change(directory: Path, digest: Digest) -> None:
     before = digest()
-    for number, path in enumerate(folder.rglob("*")):
+    for number, path in enumerate(directory.rglob("*")):
         os.utime(path, (number, number))
     assert digest() == before
 
 
-def test_rights_beside_the_execute_bit_are_no_change(folder: Path, digest: Digest) -> None:
+def test_rights_beside_the_execute_bit_are_no_change(directory: Path, digest: Digest) -> None:
     before = digest()
-    (folder / "src" / "app.py").chmod(0o640)
-    (folder / "src").chmod(0o700)
+    (directory / "src" / "app.py").chmod(0o640)
+    (directory / "src").chmod(0o700)
     assert digest() == before
 
 
-def test_empty_folder_is_no_change(folder: Path, digest: Digest) -> None:
+def test_empty_directory_is_no_change(directory: Path, digest: Digest) -> None:
     before = digest()
-    (folder / "src" / "empty" / "deeper").mkdir(parents=True)
+    (directory / "src" / "empty" / "deeper").mkdir(parents=True)
     assert digest() == before
 
 
-def test_place_of_the_project_is_no_matter(folder: Path, digest: Digest, tmp_path: Path) -> None:
-    shutil.copytree(folder, tmp_path / "somewhere" / "else")
+def test_place_of_the_project_is_no_matter(directory: Path, digest: Digest, tmp_path: Path) -> None:
+    shutil.copytree(directory, tmp_path / "somewhere" / "else")
     assert source_digest(read_manifest(tmp_path / "somewhere" / "else")) == digest()
 
 
 def test_order_in_which_files_are_made_is_no_matter(
     digest: Digest, make_project: t.Callable[..., Manifest], tmp_path: Path
 ) -> None:
-    other = make_project(None, dict(reversed(FILES.items())), extra=BUILT, folder=tmp_path / "other")
+    other = make_project(None, dict(reversed(FILES.items())), extra=BUILT, directory=tmp_path / "other")
     assert source_digest(other) == digest()
 
 
-def test_name_by_which_the_folder_is_reached_is_no_matter(
+def test_name_by_which_the_directory_is_reached_is_no_matter(
     make_project: t.Callable[..., Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Through a symbolic link, by a relative path, or by the manifest file."""
@@ -108,11 +108,11 @@ def test_name_by_which_the_folder_is_reached_is_no_matter(
         {"app.wasm": "x", "assets/a": "1", "generated/b": "2", ".gitignore": "generated"},
         extra='files = ["assets/*", "generated/*"]',
     )
-    (tmp_path / "link").symlink_to(manifest.folder)
+    (tmp_path / "link").symlink_to(manifest.directory)
     monkeypatch.chdir(tmp_path)
     digests = {
         source_digest(read_manifest(path))
-        for path in (manifest.folder, tmp_path / "link", Path("project"), Path("link/spin.toml"))
+        for path in (manifest.directory, tmp_path / "link", Path("project"), Path("link/spin.toml"))
     }
     assert len(digests) == 1
     assert all(not path.startswith("..") for path in _inputs(read_manifest(tmp_path / "link")))
@@ -142,10 +142,10 @@ def test_name_by_which_the_folder_is_reached_is_no_matter(
         ".tox/x",
     ],
 )
-def test_what_tools_leave_behind_is_no_change(folder: Path, digest: Digest, path: str) -> None:
+def test_what_tools_leave_behind_is_no_change(directory: Path, digest: Digest, path: str) -> None:
     before = digest()
-    (folder / path).parent.mkdir(parents=True, exist_ok=True)
-    (folder / path).write_text("made by a tool")
+    (directory / path).parent.mkdir(parents=True, exist_ok=True)
+    (directory / path).write_text("made by a tool")
     assert digest() == before
 
 
@@ -175,79 +175,79 @@ def test_a_whole_build_is_no_change(make_project: t.Callable[..., Manifest]) -> 
         "py/__pycache__/app.cpython-311.pyc",
         "py/spin-dependencies.wit",
     ):
-        (manifest.folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (manifest.folder / path).write_bytes(os.urandom(8))
+        (manifest.directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (manifest.directory / path).write_bytes(os.urandom(8))
     assert source_digest(manifest) == before
 
 
-def test_target_folder_of_a_cargo_workspace_is_no_change(make_project: t.Callable[..., Manifest]) -> None:
+def test_target_directory_of_a_cargo_workspace_is_no_change(make_project: t.Callable[..., Manifest]) -> None:
     manifest = make_project(None, {"Cargo.toml": "[workspace]"}, extra=BUILT)
     before = source_digest(manifest)
-    (manifest.folder / "target" / "debug").mkdir(parents=True)
-    (manifest.folder / "target" / "debug" / "x").touch()
+    (manifest.directory / "target" / "debug").mkdir(parents=True)
+    (manifest.directory / "target" / "debug" / "x").touch()
     assert source_digest(manifest) == before
 
 
 # Changes
 
 
-def test_each_changed_byte_is_a_change(folder: Path, digest: Digest) -> None:
+def test_each_changed_byte_is_a_change(directory: Path, digest: Digest) -> None:
     seen = {digest()}
     for path in [*FILES, "spin.toml"]:
-        content = (folder / path).read_bytes()
-        (folder / path).write_bytes(content + b"\n")
+        content = (directory / path).read_bytes()
+        (directory / path).write_bytes(content + b"\n")
         seen.add(digest())
-        (folder / path).write_bytes(content)
+        (directory / path).write_bytes(content)
     assert len(seen) == len(FILES) + 2
 
 
 @pytest.mark.parametrize("path", ["src/new.py", "new", ".env", "src/.config", "Cargo.lock", "package-lock.json"])
-def test_new_file_is_a_change(folder: Path, digest: Digest, path: str) -> None:
+def test_new_file_is_a_change(directory: Path, digest: Digest, path: str) -> None:
     before = digest()
-    (folder / path).touch()
+    (directory / path).touch()
     assert digest() != before
-    (folder / path).unlink()
+    (directory / path).unlink()
     assert digest() == before
 
 
-def test_removed_and_renamed_files_are_changes(folder: Path, digest: Digest) -> None:
+def test_removed_and_renamed_files_are_changes(directory: Path, digest: Digest) -> None:
     seen = {digest()}
-    (folder / "src" / "app.py").rename(folder / "src" / "main.py")
+    (directory / "src" / "app.py").rename(directory / "src" / "main.py")
     seen.add(digest())
-    (folder / "src" / "main.py").unlink()
+    (directory / "src" / "main.py").unlink()
     seen.add(digest())
     assert len(seen) == 3
 
 
-def test_two_files_that_swap_their_contents_are_a_change(folder: Path, digest: Digest) -> None:
+def test_two_files_that_swap_their_contents_are_a_change(directory: Path, digest: Digest) -> None:
     before = digest()
-    one, other = folder / "src" / "app.py", folder / "src" / "lib" / "a.py"
+    one, other = directory / "src" / "app.py", directory / "src" / "lib" / "a.py"
     one_content, other_content = one.read_bytes(), other.read_bytes()
     one.write_bytes(other_content)
     other.write_bytes(one_content)
     assert digest() != before
 
 
-def test_execute_bit_is_a_change(folder: Path, digest: Digest) -> None:
+def test_execute_bit_is_a_change(directory: Path, digest: Digest) -> None:
     before = digest()
-    (folder / "run.sh").chmod(0o755)
+    (directory / "run.sh").chmod(0o755)
     assert digest() != before
 
 
-def test_link_target_is_a_change(folder: Path, digest: Digest) -> None:
-    (folder / "link").symlink_to("src")
-    (folder / "dangling").symlink_to("nowhere")
+def test_link_target_is_a_change(directory: Path, digest: Digest) -> None:
+    (directory / "link").symlink_to("src")
+    (directory / "dangling").symlink_to("nowhere")
     before = digest()
     for link, target in (("link", "assets"), ("dangling", "nowhere-else")):
-        (folder / link).unlink()
-        (folder / link).symlink_to(target)
+        (directory / link).unlink()
+        (directory / link).symlink_to(target)
         assert digest() != before
         before = digest()
 
 
-def test_content_behind_a_link_to_a_file_is_a_change(folder: Path, digest: Digest, tmp_path: Path) -> None:
+def test_content_behind_a_link_to_a_file_is_a_change(directory: Path, digest: Digest, tmp_path: Path) -> None:
     (tmp_path / "shared.py").write_text("1")
-    (folder / "shared.py").symlink_to(tmp_path / "shared.py")
+    (directory / "shared.py").symlink_to(tmp_path / "shared.py")
     before = digest()
     (tmp_path / "shared.py").write_text("2")
     assert digest() != before
@@ -255,18 +255,18 @@ def test_content_behind_a_link_to_a_file_is_a_change(folder: Path, digest: Diges
 
 def test_build_profile_is_a_change(make_project: t.Callable[..., Manifest]) -> None:
     manifest = make_project(None, extra='[component.hello.profile.debug]\nenvironment = { D = "1" }')
-    assert source_digest(manifest) != source_digest(read_manifest(manifest.folder, profile="debug"))
+    assert source_digest(manifest) != source_digest(read_manifest(manifest.directory, profile="debug"))
 
 
-def test_name_of_the_manifest_is_a_change(folder: Path, digest: Digest) -> None:
-    shutil.copy(folder / "spin.toml", folder / "other.toml")
-    assert source_digest(read_manifest(folder / "other.toml")) != digest()
+def test_name_of_the_manifest_is_a_change(directory: Path, digest: Digest) -> None:
+    shutil.copy(directory / "spin.toml", directory / "other.toml")
+    assert source_digest(read_manifest(directory / "other.toml")) != digest()
 
 
 def test_wasm_that_nobody_builds_is_a_source(make_project: t.Callable[..., Manifest]) -> None:
     manifest = make_project(None, {"app.wasm": "1", ".gitignore": "*.wasm"})
     before = source_digest(manifest)
-    (manifest.folder / "app.wasm").write_text("2")
+    (manifest.directory / "app.wasm").write_text("2")
     assert source_digest(manifest) != before
 
 
@@ -277,75 +277,75 @@ def test_dependency_by_path_is_a_source(make_project: t.Callable[..., Manifest])
     )
     manifest = make_project(None, {"dist/plug.wasm": "1", ".gitignore": "dist"}, extra=lines)
     before = source_digest(manifest)
-    (manifest.folder / "dist" / "plug.wasm").write_text("2")
+    (manifest.directory / "dist" / "plug.wasm").write_text("2")
     assert source_digest(manifest) != before
 
 
 # What .gitignore names
 
 
-def test_ignored_files_are_no_change(folder: Path, digest: Digest) -> None:
-    (folder / ".gitignore").write_text("*.log\n/generated/\n# comment\n\nsecret.*\n")
+def test_ignored_files_are_no_change(directory: Path, digest: Digest) -> None:
+    (directory / ".gitignore").write_text("*.log\n/generated/\n# comment\n\nsecret.*\n")
     before = digest()
     for path in ("a.log", "src/deep.log", "generated/x.py", "src/secret.key"):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text("x")
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (directory / path).write_text("x")
     assert digest() == before
-    (folder / "src" / "generated").mkdir()
-    (folder / "src" / "generated" / "x.py").touch()
+    (directory / "src" / "generated").mkdir()
+    (directory / "src" / "generated" / "x.py").touch()
     assert digest() != before, "the pattern with a slash in front holds for the top only"
 
 
-def test_gitignore_itself_is_a_source(folder: Path, digest: Digest) -> None:
+def test_gitignore_itself_is_a_source(directory: Path, digest: Digest) -> None:
     before = digest()
-    (folder / ".gitignore").write_text("nothing\n")
+    (directory / ".gitignore").write_text("nothing\n")
     assert digest() != before
 
 
-def test_negation_brings_a_file_back(folder: Path) -> None:
-    (folder / ".gitignore").write_text("*.log\n!keep.log\ncache/*\n!cache/keep/\n")
+def test_negation_brings_a_file_back(directory: Path) -> None:
+    (directory / ".gitignore").write_text("*.log\n!keep.log\ncache/*\n!cache/keep/\n")
     for path in ("a.log", "keep.log", "cache/a", "cache/keep/b"):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).touch()
-    assert {"keep.log", "cache/keep/b"} <= set(inputs(folder))
-    assert not {"a.log", "cache/a"} & set(inputs(folder))
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (directory / path).touch()
+    assert {"keep.log", "cache/keep/b"} <= set(inputs(directory))
+    assert not {"a.log", "cache/a"} & set(inputs(directory))
 
 
-def test_nothing_below_an_ignored_folder_comes_back(folder: Path) -> None:
+def test_nothing_below_an_ignored_directory_comes_back(directory: Path) -> None:
     """As in git: "It is not possible to re-include a file if a parent directory of that file is excluded"."""
-    (folder / ".gitignore").write_text("cache/\n!cache/keep\n")
-    (folder / "cache").mkdir()
-    (folder / "cache" / "keep").touch()
-    assert "cache/keep" not in inputs(folder)
+    (directory / ".gitignore").write_text("cache/\n!cache/keep\n")
+    (directory / "cache").mkdir()
+    (directory / "cache" / "keep").touch()
+    assert "cache/keep" not in inputs(directory)
 
 
-def test_nearer_gitignore_wins(folder: Path) -> None:
-    (folder / ".gitignore").write_text("*.txt\n!/src/top.txt\n")
-    (folder / "src" / ".gitignore").write_text("!*.txt\ntop.txt\n")
-    (folder / "src" / "lib" / ".gitignore").write_text("b.txt\n")
+def test_nearer_gitignore_wins(directory: Path) -> None:
+    (directory / ".gitignore").write_text("*.txt\n!/src/top.txt\n")
+    (directory / "src" / ".gitignore").write_text("!*.txt\ntop.txt\n")
+    (directory / "src" / "lib" / ".gitignore").write_text("b.txt\n")
     for path in ("a.txt", "src/a.txt", "src/top.txt", "src/lib/a.txt", "src/lib/b.txt"):
-        (folder / path).touch()
-    assert [path for path in inputs(folder) if path.endswith(".txt") and path != "requirements.txt"] == [
+        (directory / path).touch()
+    assert [path for path in inputs(directory) if path.endswith(".txt") and path != "requirements.txt"] == [
         "src/a.txt",
         "src/lib/a.txt",
     ]
 
 
-def test_gitignore_with_all_but_some_is_read_as_git_does(folder: Path) -> None:
-    (folder / ".gitignore").write_text("*\n!*/\n!*.py\n!/spin.toml\n")
-    assert inputs(folder) == ["spin.toml", "src/app.py", "src/lib/a.py"]
+def test_gitignore_with_all_but_some_is_read_as_git_does(directory: Path) -> None:
+    (directory / ".gitignore").write_text("*\n!*/\n!*.py\n!/spin.toml\n")
+    assert inputs(directory) == ["spin.toml", "src/app.py", "src/lib/a.py"]
 
 
-def test_ignored_files_agree_with_git_itself(folder: Path) -> None:
+def test_ignored_files_agree_with_git_itself(directory: Path) -> None:
     import subprocess
 
     if shutil.which("git") is None:
         pytest.skip("git is not installed, so there is no second opinion")
-    (folder / ".gitignore").write_text(
+    (directory / ".gitignore").write_text(
         "*.log\n/out*/\n!out-kept/\n**/tmp/*\n!**/tmp/keep\nfoo[0-9].txt\n\\!bang\nspace\\ "
         "\n/a/**/z\nstars/**\n!stars/keep\n!logs/\nb/\n!/deep/\n"
     )
-    (folder / "src" / ".gitignore").write_text("/lib/*\n!lib/a.py\n")
+    (directory / "src" / ".gitignore").write_text("/lib/*\n!lib/a.py\n")
     for path in (
         "x.log",
         "out1/a",
@@ -365,18 +365,18 @@ def test_ignored_files_agree_with_git_itself(folder: Path) -> None:
         "logs/x.log",
         "deep/b/x",
     ):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).touch()
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (directory / path).touch()
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
-    subprocess.run(["git", "init", "-q", folder], check=True, env=environment)
+    subprocess.run(["git", "init", "-q", directory], check=True, env=environment)
     listed = subprocess.run(
-        ["git", "-C", folder, "ls-files", "-z", "--others", "--exclude-standard"],
+        ["git", "-C", directory, "ls-files", "-z", "--others", "--exclude-standard"],
         check=True,
         capture_output=True,
         text=True,
         env=environment,
     ).stdout
-    assert inputs(folder) == sorted(listed.rstrip("\0").split("\0"))
+    assert inputs(directory) == sorted(listed.rstrip("\0").split("\0"))
 
 
 # Files that the manifest mounts
@@ -387,18 +387,18 @@ def test_mounted_file_is_a_source_even_where_it_is_ignored(make_project: t.Calla
         None, {"app.wasm": "x", "generated/a.json": "1", ".gitignore": "generated"}, extra='files = ["generated/*"]'
     )
     before = source_digest(manifest)
-    (manifest.folder / "generated" / "a.json").write_text("2")
+    (manifest.directory / "generated" / "a.json").write_text("2")
     assert source_digest(manifest) != before
 
 
-def test_mounted_folder_of_a_component_without_a_build_is_a_source(make_project: t.Callable[..., Manifest]) -> None:
+def test_mounted_directory_of_a_component_without_a_build_is_a_source(make_project: t.Callable[..., Manifest]) -> None:
     manifest = make_project(
         None,
         {"app.wasm": "x", "dist/a.js": "1", ".gitignore": "dist"},
         extra='files = [{ source = "dist", destination = "/" }]',
     )
     before = source_digest(manifest)
-    (manifest.folder / "dist" / "a.js").write_text("2")
+    (manifest.directory / "dist" / "a.js").write_text("2")
     assert source_digest(manifest) != before
 
 
@@ -423,10 +423,10 @@ def test_mounted_output_of_a_build_is_no_change(
     )
     manifest = make_project(None, files, extra=lines)
     before = source_digest(manifest)
-    (manifest.folder / "web" / "dist" / "static").mkdir(parents=True)
-    (manifest.folder / "web" / "dist" / "static" / "bundle.js").write_text("built")
+    (manifest.directory / "web" / "dist" / "static").mkdir(parents=True)
+    (manifest.directory / "web" / "dist" / "static" / "bundle.js").write_text("built")
     assert source_digest(manifest) == before
-    (manifest.folder / "web" / "logo.svg").write_text("<svg></svg>")
+    (manifest.directory / "web" / "logo.svg").write_text("<svg></svg>")
     assert source_digest(manifest) != before
 
 
@@ -438,13 +438,13 @@ def test_mount_that_is_missing_is_an_error_where_nothing_builds_it(make_project:
 # Odd files
 
 
-def test_pipe_and_socket_are_not_read(folder: Path, digest: Digest) -> None:
+def test_pipe_and_socket_are_not_read(directory: Path, digest: Digest) -> None:
     before = digest()
-    os.mkfifo(folder / "pipe")
-    os.mkfifo(folder / "src" / ".gitignore")
+    os.mkfifo(directory / "pipe")
+    os.mkfifo(directory / "src" / ".gitignore")
     with socket.socket(socket.AF_UNIX) as listener, tempfile.TemporaryDirectory() as short:
         listener.bind(f"{short}/s")
-        os.rename(f"{short}/s", folder / "socket")
+        os.rename(f"{short}/s", directory / "socket")
         found: list[str] = []
         thread = threading.Thread(target=lambda: found.append(digest()), daemon=True)
         thread.start()
@@ -456,9 +456,9 @@ def test_file_that_may_not_be_read_is_named(without_privileges: t.Any, make_proj
     with tempfile.TemporaryDirectory() as outside:
         os.chmod(outside, 0o755)
         manifest = make_project(
-            None, {"app.wasm": "x", "secret": "s", "closed/a": "a"}, folder=Path(outside) / "project"
+            None, {"app.wasm": "x", "secret": "s", "closed/a": "a"}, directory=Path(outside) / "project"
         )
-        for closed, name in ((manifest.folder / "secret", "secret"), (manifest.folder / "closed", "closed")):
+        for closed, name in ((manifest.directory / "secret", "secret"), (manifest.directory / "closed", "closed")):
             closed.chmod(0)
             with without_privileges(), pytest.raises(PlatformError, match=f"{name}: Permission denied") as caught:
                 source_digest(manifest)
@@ -466,21 +466,21 @@ def test_file_that_may_not_be_read_is_named(without_privileges: t.Any, make_proj
             closed.chmod(0o755)
 
 
-def test_names_in_any_encoding_and_with_any_signs(folder: Path, digest: Digest) -> None:
+def test_names_in_any_encoding_and_with_any_signs(directory: Path, digest: Digest) -> None:
     seen = {digest()}
     for name in (b"caf\xe9", "café".encode(), b"line\nbreak", b" ", b"-rf", b"file a\t"):
-        Path(os.fsdecode(os.fsencode(folder) + b"/src/" + name)).touch()
+        Path(os.fsdecode(os.fsencode(directory) + b"/src/" + name)).touch()
         seen.add(digest())
     assert len(seen) == 7
 
 
-def test_large_files_are_covered_to_the_last_byte(folder: Path, digest: Digest) -> None:
+def test_large_files_are_covered_to_the_last_byte(directory: Path, digest: Digest) -> None:
     """Above 4 MiB the files are hashed in threads."""
     for name in ("large-1", "large-2"):
-        (folder / name).write_bytes(bytes(5 << 20))
+        (directory / name).write_bytes(bytes(5 << 20))
     before = digest()
     assert digest() == before
-    with (folder / "large-2").open("r+b") as stream:
+    with (directory / "large-2").open("r+b") as stream:
         stream.seek(-1, os.SEEK_END)
         stream.write(b"x")
     assert digest() != before
@@ -502,7 +502,7 @@ def test_five_hundred_files_are_read_each(make_project: t.Callable[..., Manifest
     manifest = make_project(None, {f"src/{number}.py": str(number) for number in range(500)}, extra=BUILT)
     assert len(_inputs(manifest)) == 501
     before = source_digest(manifest)
-    (manifest.folder / "src" / "499.py").write_text("x")
+    (manifest.directory / "src" / "499.py").write_text("x")
     assert source_digest(manifest) != before
 
 
@@ -511,10 +511,10 @@ _trees = st.dictionaries(
 )
 
 
-def _write(folder: Path, tree: dict[str, bytes]) -> dict[str, bytes]:
+def _write(directory: Path, tree: dict[str, bytes]) -> dict[str, bytes]:
     written = {}
     for path, content in tree.items():
-        target = folder / "src" / path
+        target = directory / "src" / path
         if any(parent.is_file() for parent in target.parents) or target.is_dir():
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -530,9 +530,9 @@ def test_digests_are_equal_exactly_where_the_trees_are(one: dict[str, bytes], ot
     with tempfile.TemporaryDirectory() as outside:
         digests, trees = [], []
         for name, tree in (("one", one), ("other", other)):
-            folder = Path(outside) / name
-            folder.mkdir()
-            (folder / "spin.toml").touch()
-            trees.append(_write(folder, tree))
-            digests.append(source_digest(Manifest(folder / "spin.toml", "a", (), {"c": component})))
+            directory = Path(outside) / name
+            directory.mkdir()
+            (directory / "spin.toml").touch()
+            trees.append(_write(directory, tree))
+            digests.append(source_digest(Manifest(directory / "spin.toml", "a", (), {"c": component})))
         assert (digests[0] == digests[1]) == (trees[0] == trees[1])

@@ -55,13 +55,13 @@ def parameters(tmp_path: Path) -> dict[str, t.Any]:
 
 
 def test_result_file_holds_the_documented_keys(tmp_path: Path) -> None:
-    write_result(tmp_path / "new" / "folder" / "result.json", RESULT)
-    written = json.loads((tmp_path / "new" / "folder" / "result.json").read_text())
+    write_result(tmp_path / "new" / "directory" / "result.json", RESULT)
+    written = json.loads((tmp_path / "new" / "directory" / "result.json").read_text())
     assert written == {
         key: RESULT[key]
         for key in ("changed", "name", "namespace", "url", "image", "digest", "source_digest", "stages")
     }
-    assert stat.S_IMODE((tmp_path / "new" / "folder" / "result.json").stat().st_mode) == 0o644
+    assert stat.S_IMODE((tmp_path / "new" / "directory" / "result.json").stat().st_mode) == 0o644
 
 
 def test_result_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_result_that_cannot_be_written_leaves_the_old_one_and_no_other_file(tmp_
     assert os.listdir(tmp_path) == ["result.json"]
 
 
-def test_folder_in_the_place_of_the_result_file_is_told(tmp_path: Path) -> None:
+def test_directory_in_the_place_of_the_result_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "result").mkdir()
     with pytest.raises(PlatformError, match=r"result_file: .*/result: Is a directory"):
         write_result(tmp_path / "result", RESULT)
@@ -98,11 +98,11 @@ def test_folder_in_the_place_of_the_result_file_is_told(tmp_path: Path) -> None:
 
 
 def test_secret_values_are_those_that_the_manifest_calls_so(make_project: t.Any) -> None:
-    folder = make_project(
+    directory = make_project(
         None, extra='[variables]\ntoken = { required = true, secret = true }\ngreeting = { default = "hi" }\n'
-    ).folder
+    ).directory
     variables = {"token": "hunter2", "greeting": "hello", "unknown": "x"}
-    assert secret_values({"variables": variables, "source": str(folder), "profile": None}) == {"hunter2", "x"}
+    assert secret_values({"variables": variables, "source": str(directory), "profile": None}) == {"hunter2", "x"}
 
 
 @pytest.mark.parametrize("source", [None, "/nowhere"])
@@ -192,7 +192,7 @@ def test_removal_writes_its_result_too(remove: t.Any, tmp_path: Path) -> None:
 
 def test_namespace_that_would_lead_elsewhere_is_refused(remove: t.Any) -> None:
     target = TargetStub(there=True)
-    with pytest.raises(PlatformError, match="the namespace"):
+    with pytest.raises(PlatformError, match="The namespace"):
         remove(target, namespace="../..")
     assert target.there
 

@@ -103,8 +103,8 @@ def test_result_is_the_documented_one() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"namespace": "../x"}, "the namespace"),
-        ({"probe_ca_file": "/missing.pem"}, "probe_ca_file: /missing.pem can't be read"),
+        ({"namespace": "../x"}, "The namespace"),
+        ({"probe_ca_file": "/missing.pem"}, "probe_ca_file: /missing.pem cannot be read"),
     ],
 )
 def test_wrong_parameters_are_told_before_the_cluster_is_called(

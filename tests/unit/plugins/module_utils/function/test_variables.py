@@ -59,7 +59,7 @@ def test_missing_required_variable_is_named_with_the_option_that_gives_it() -> N
 def test_undeclared_variable_is_refused_with_the_one_that_was_meant() -> None:
     with pytest.raises(PlatformError, match="variables: greting is not declared") as caught:
         variable_values(MANIFEST, {"greting": "x", "token": "t"})
-    assert caught.value.next_step == "did you mean greeting?"
+    assert caught.value.next_step == "Did you mean greeting?"
     names: t.Any = {7: "x", "token": "t"}
     with pytest.raises(PlatformError, match="variables: 7 is not declared"):
         variable_values(MANIFEST, names)

@@ -188,7 +188,7 @@ def test_damaged_secret_is_named(path: Path) -> None:
         ensure(path, stored="no JSON")
 
 
-def test_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+def test_directory_that_cannot_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(PlatformError) as raised:
         ensure(tmp_path / "file" / "function-registry.json")

@@ -598,7 +598,7 @@ def test_file_that_changes_meanwhile(
     changed = dataclasses.replace(
         artifact, layers=(dataclasses.replace(artifact.layers[0], data=None, path=source), *artifact.layers[1:])
     )
-    with pytest.raises(PlatformError, match=r"changed while it was being stored|Can't read"):
+    with pytest.raises(PlatformError, match=r"changed while it was being stored|Cannot read"):
         _store().push("hello", changed, tag="v1")
     assert registry.manifests == {}
 
@@ -630,7 +630,7 @@ def _not_tls() -> ssl.SSLError:
         ),
         (
             _caused(httpx2.ConnectError("x"), socket.gaierror(-2, "Name or service not known")),
-            "'registry.example.com' of the registry .* can't be resolved",
+            "'registry.example.com' of the registry .* cannot be resolved",
             "getent hosts registry.example.com",
         ),
         (

@@ -229,7 +229,11 @@ def test_a_file_that_changes_meanwhile_is_not_stored(tmp_path: Path, make_artifa
 
 @pytest.mark.parametrize(
     ("number", "cause", "next_step"),
-    [(errno.ENOSPC, "is full", "df -h"), (errno.EACCES, "Can't write", "writable"), (errno.EIO, "Can't store", "disk")],
+    [
+        (errno.ENOSPC, "is full", "df -h"),
+        (errno.EACCES, "Cannot write", "writable"),
+        (errno.EIO, "Cannot store", "disk"),
+    ],
 )
 def test_disk_errors(
     tmp_path: Path,
@@ -249,7 +253,7 @@ def test_disk_errors(
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"manifests": {}}', '{"manifests": [{}]}'])
-def test_a_folder_with_another_index(tmp_path: Path, make_artifact: MakeArtifact, content: str) -> None:
+def test_a_directory_with_another_index(tmp_path: Path, make_artifact: MakeArtifact, content: str) -> None:
     (tmp_path / "index.json").write_text(content)
     with pytest.raises(PlatformError, match="not the index of an image layout"):
         _store(tmp_path).push("hello", make_artifact(b"x"), tag="v1")

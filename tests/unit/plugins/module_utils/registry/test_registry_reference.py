@@ -68,7 +68,7 @@ def test_reference_by_digest(text: str, expected: str) -> None:
         ("registry.example.com/a___b", "not a valid part", "lower-case"),
         ("registry.example.com:99999/a", "not a host", "Write"),
         ("docker.io/team/nested", "no nested repositories", "`docker.io/team`"),
-        ("oci:", "names no folder", "oci:DIR"),
+        ("oci:", "names no directory", "oci:DIR"),
         ("oci:/srv/images:v1", "tag", "Leave the tag off"),
     ],
 )

@@ -124,7 +124,7 @@ def test_invalid_input(tmp_path: Path, url: str, digest: str, cause: str) -> Non
         _fetch(tmp_path, url, digest)
 
 
-@pytest.mark.parametrize(("number", "cause"), [(errno.ENOSPC, "disk of .* is full"), (errno.EACCES, "Can't write")])
+@pytest.mark.parametrize(("number", "cause"), [(errno.ENOSPC, "disk of .* is full"), (errno.EACCES, "Cannot write")])
 def test_disk_errors(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, number: int, cause: str) -> None:
     def failing(*_: object) -> None:
         raise OSError(number, os.strerror(number))

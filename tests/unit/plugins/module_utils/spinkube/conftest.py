@@ -100,7 +100,7 @@ class FakeKubernetesApi:
     def list(self, kind: Kind, namespace: str | None = None, *, labels: dict[str, str] | None = None) -> t.List[Object]:  # noqa: UP006
         if kind.kind in self.missing:
             raise MissingKind(
-                f"the cluster has no {kind.kind} ({kind.api_version}).", next_step=f"install {kind.provider}."
+                f"The cluster has no {kind.kind} ({kind.api_version}).", next_step=f"install {kind.provider}."
             )
         return [
             copy.deepcopy(item)

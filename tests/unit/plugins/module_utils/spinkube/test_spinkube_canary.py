@@ -194,7 +194,7 @@ def test_what_the_function_runs_already_needs_no_canary(api: t.Any, desired: t.A
     assert api.get(SPIN_APP, "user1", "hello-canary") is None
 
 
-# What can't be
+# What cannot be
 
 
 def refusal(api: t.Any, function: t.Any, settings: ClusterSettings = SETTINGS, weight: int = 10) -> PlatformError:
@@ -215,7 +215,7 @@ def test_canary_needs_a_function(api: t.Any) -> None:
 
 @pytest.mark.parametrize("weight", [0, -1, 101])
 def test_share_out_of_range_is_refused(api: t.Any, weight: int) -> None:
-    with pytest.raises(PlatformError, match=r"is no share of the requests.*1 to 100"):
+    with pytest.raises(PlatformError, match=r"is no weight in percent, 1 to 100"):
         canary(api, weight)
 
 

@@ -87,7 +87,7 @@ def test_certificates_are_not_checked_only_where_that_is_asked_for() -> None:
 )
 def test_wrong_kubeconfig_is_told_with_the_option_for_another(tmp_path: Path, content: str, reason: str) -> None:
     (tmp_path / "config").write_text(content)
-    with pytest.raises(PlatformError, match=f"the connection to Kubernetes can't be set up: .*{reason}") as caught:
+    with pytest.raises(PlatformError, match=f"The connection to Kubernetes cannot be set up: .*{reason}") as caught:
         connect(ConnectionOptions(kubeconfig=str(tmp_path / "config")))
     assert "kubeconfig=PATH" in caught.value.next_step
 
@@ -100,7 +100,7 @@ def test_missing_kubeconfig_is_named(tmp_path: Path) -> None:
 
 
 def test_missing_certificate_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PlatformError, match="can't be set up"):
+    with pytest.raises(PlatformError, match="cannot be set up"):
         connect(
             ConnectionOptions(kubeconfig=kubeconfig(server="https://127.0.0.1:1"), ca_cert=str(tmp_path / "gone.pem"))
         )
@@ -166,7 +166,7 @@ def test_server_that_never_answers_is_given_up_soon_and_named(monkeypatch: pytes
     monkeypatch.setattr(module, "FIRST_CONTACT_SECONDS", 0.3)
     stub = TransportStub(httpx2.ConnectError("refused"))
     with pytest.raises(
-        PlatformError, match=r"the Kubernetes API server https://api\.example:6443 does not answer: refused"
+        PlatformError, match=r"The Kubernetes API server https://api\.example:6443 does not answer: refused"
     ):
         send(stub)
     assert len(stub.requests) > 1

@@ -30,7 +30,7 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     def probe(url: str, *, timeout_seconds: float, **_options: t.Any) -> None:
         calls.append(timeout_seconds)
         if not timeout_seconds:
-            raise PlatformError(f"{url} can't be reached.", next_step="x")
+            raise PlatformError(f"{url} cannot be reached.", next_step="x")
 
     monkeypatch.setattr(answers, "probe", probe)
     return calls
@@ -78,7 +78,7 @@ def test_host_that_somebody_has_is_refused_before_anything_changes(
     api.put(HTTP_ROUTE, taken)
     for act in (lambda: target(api).check(desired()), lambda: target(api).deploy(desired())):
         with pytest.raises(
-            PlatformError, match=r"the host www\.example\.com is taken by the HTTPRoute user\d/shop\."
+            PlatformError, match=r"The host www\.example\.com is taken by the HTTPRoute user\d/shop\."
         ) as caught:
             act()
     assert "-e hostname=" in caught.value.next_step

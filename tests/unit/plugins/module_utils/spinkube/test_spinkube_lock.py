@@ -84,6 +84,6 @@ def test_lock_that_another_took_over_is_noticed_and_left_alone(fake_api: t.Any, 
     with deployment_lock(api, "user1", "hello", timeout_seconds=1) as lock:
         api.put(LEASE, lease(0))
         assert lock.lost.wait(timeout=60)
-        with pytest.raises(PlatformError, match="another deployment of this function took over"):
+        with pytest.raises(PlatformError, match="Another deployment of this function took over"):
             lock.ensure_held()
     assert api.list(LEASE)[0]["spec"]["holderIdentity"] == "other/1/aa"

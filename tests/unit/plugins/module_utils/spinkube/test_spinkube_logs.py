@@ -145,7 +145,7 @@ def test_text_without_replicas_and_without_lines() -> None:
 
 
 def test_function_that_is_not_there_is_told(api: t.Any) -> None:
-    with pytest.raises(PlatformError, match="there is no function user1/hello"):
+    with pytest.raises(PlatformError, match="There is no function user1/hello"):
         read(api)
 
 
@@ -218,7 +218,7 @@ def parameters(**changes: t.Any) -> dict[str, t.Any]:
     [
         ({"lines": 0}, "lines: must be 1 or more"),
         ({"since": "1h"}, "has no times"),
-        ({"namespace": "../x"}, "the namespace '../x'"),
+        ({"namespace": "../x"}, "The namespace '../x'"),
     ],
 )
 def test_parameters_that_make_no_sense_are_told(tmp_path: t.Any, changes: dict[str, t.Any], said: str) -> None:
@@ -227,5 +227,5 @@ def test_parameters_that_make_no_sense_are_told(tmp_path: t.Any, changes: dict[s
 
 
 def test_local_function_that_is_not_there_is_told(tmp_path: t.Any) -> None:
-    with pytest.raises(PlatformError, match="there is no local function user1/hello"):
+    with pytest.raises(PlatformError, match="There is no local function user1/hello"):
         module.run(parameters(state_directory=str(tmp_path)), False, set())

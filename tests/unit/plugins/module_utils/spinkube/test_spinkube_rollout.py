@@ -197,15 +197,15 @@ def test_log_and_memory_are_those_of_the_pod_that_fails(fake_api: t.Any) -> None
 @pytest.mark.parametrize(
     ("memory", "advice"),
     [
-        ("64Mi", "give it more memory (the limit is 64 MiB, and functions need 96 MiB and more to start)"),
-        ("32000Ki", "give it more memory (the limit is 31 MiB"),
-        ("0.05Gi", "give it more memory (the limit is 51 MiB"),
-        ("67108864", "give it more memory (the limit is 64 MiB"),
-        ("50M", "give it more memory (the limit is 48 MiB"),
+        ("64Mi", "Give it more memory (the limit is 64 MiB, and functions need 96 MiB and more to start)"),
+        ("32000Ki", "Give it more memory (the limit is 31 MiB"),
+        ("0.05Gi", "Give it more memory (the limit is 51 MiB"),
+        ("67108864", "Give it more memory (the limit is 64 MiB"),
+        ("50M", "Give it more memory (the limit is 48 MiB"),
         (
             "96Mi",
             (
-                "exit code 137 means that the shim could not run it, or that its memory was too little (the limit is "
+                "Exit code 137 means that the shim could not run it, or that its memory was too little (the limit is "
                 "96 "
                 "MiB)"
             ),
@@ -284,9 +284,9 @@ ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
         (
             "ImagePullBackOff",
             f'Failed to pull image "{ECR}/wasmfaas/hello@sha256:aa": 401',
-            f"can log in to {ECR}: `registries_ecr_login: true`",
+            f"can log in to {ECR} (`registries_ecr_login: true`",
         ),
-        ("", 'FailedCreatePodSandBox: no runtime for "spin" is configured', "install the shim"),
+        ("", 'FailedCreatePodSandBox: no runtime for "spin" is configured', "Install the shim"),
         ("", "FailedScheduling: 0/3 nodes are available: 3 Insufficient cpu", "add a worker_wasm host"),
         ("", "something else", "kubectl describe pods -n user1 -l core.spinkube.dev/app-name=hello"),
     ],

@@ -102,7 +102,7 @@ def test_cpu_target_needs_a_cpu_request_and_a_replica() -> None:
     resources = {"requests": {"cpu": "100m"}}
     assert scale({"target_cpu_percent": 60}, resources=resources) == Autoscale(min=1, max=10, target_cpu_percent=60)
     assert not scale({"target_cpu_percent": 60}, resources=resources).by_requests
-    with pytest.raises(PlatformError, match="can't start from 0 replicas"):
+    with pytest.raises(PlatformError, match="cannot start from 0 replicas"):
         scale({"target_cpu_percent": 60, "min": 0}, resources=resources)
     for missing in (None, {}, {"requests": None}, {"requests": {"memory": "1Mi"}}, {"limits": {"cpu": "1"}}):
         with pytest.raises(PlatformError, match=r"needs `cpu` \(or `resources\.requests\.cpu`\)"):

@@ -404,7 +404,7 @@ def test_failure_of_the_undoing_itself_is_told_beside_the_cause(api: t.Any, desi
 def test_missing_kind_is_told_before_anything_is_written(fake_api: t.Any, api: t.Any, desired: t.Any) -> None:
     api.missing = {"ScaledObject"}
     settings = dataclasses.replace(SETTINGS, autoscale=Autoscale(1, 5, target_concurrency=5))
-    with pytest.raises(PlatformError, match="the cluster has no ScaledObject"):
+    with pytest.raises(PlatformError, match="The cluster has no ScaledObject"):
         target(api, settings).deploy(desired())
     assert api.calls == []
 

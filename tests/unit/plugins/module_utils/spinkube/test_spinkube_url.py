@@ -79,7 +79,7 @@ def test_gateway_without_an_address_is_told(url: t.Any) -> None:
 
 
 def test_missing_gateway_is_told(fake_api: t.Any) -> None:
-    with pytest.raises(PlatformError, match="the Gateway edge/public does not exist") as caught:
+    with pytest.raises(PlatformError, match="The Gateway edge/public does not exist") as caught:
         function_address(fake_api(), "user1", "hello", ClusterSettings(gateway_namespace="edge", gateway_name="public"))
     assert "gateway=" in caught.value.next_step
 

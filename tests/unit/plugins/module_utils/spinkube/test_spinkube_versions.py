@@ -195,14 +195,14 @@ def test_version_that_is_not_known_is_told(api: t.Any, desired: t.Any, to: str, 
 
 def test_first_version_has_none_before_it(api: t.Any, desired: t.Any) -> None:
     target(api).deploy(desired())
-    with pytest.raises(PlatformError, match="no earlier version of user1/hello is known") as caught:
+    with pytest.raises(PlatformError, match="No earlier version of user1/hello is known") as caught:
         versions(api).plan("rolled_back", None)
     assert "-e src=" in caught.value.next_step
 
 
 @pytest.mark.parametrize("state", ["promoted", "undone", "rolled_back"])
 def test_function_that_is_not_there_is_told(api: t.Any, state: str) -> None:
-    with pytest.raises(PlatformError, match="there is no function user1/hello") as caught:
+    with pytest.raises(PlatformError, match="There is no function user1/hello") as caught:
         versions(api).plan(state, None)
     assert "wasmfaas.platform.list_functions" in caught.value.next_step
 

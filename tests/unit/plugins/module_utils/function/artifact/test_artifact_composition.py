@@ -48,34 +48,34 @@ shutil.copy(here / "output.wasm", output)
 
 
 class WacStub:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
 
     @property
     def calls(self) -> list[str]:
-        return (self.folder / "calls").read_text().splitlines()
+        return (self.directory / "calls").read_text().splitlines()
 
 
 @pytest.fixture
 def wac_stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wasm: t.Any) -> WacStub:
-    folder = tmp_path / "programs"
-    folder.mkdir()
-    (folder / "wac_stub").write_text(WAC_STUB.format(python=sys.executable))
-    (folder / "wac_stub").chmod(0o755)
-    (folder / "wac").symlink_to("wac_stub")
-    (folder / "output.wasm").write_bytes(wasm.component(imports=["wasi:cli/stdout@0.2.0"]))
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    return WacStub(folder)
+    directory = tmp_path / "programs"
+    directory.mkdir()
+    (directory / "wac_stub").write_text(WAC_STUB.format(python=sys.executable))
+    (directory / "wac_stub").chmod(0o755)
+    (directory / "wac").symlink_to("wac_stub")
+    (directory / "output.wasm").write_bytes(wasm.component(imports=["wasi:cli/stdout@0.2.0"]))
+    monkeypatch.setenv("PATH", f"{directory}{os.pathsep}{os.environ['PATH']}")
+    return WacStub(directory)
 
 
 @pytest.fixture
 def manifest(tmp_path: Path, wasm: t.Any) -> Manifest:
-    folder = tmp_path / "project"
-    folder.mkdir()
+    directory = tmp_path / "project"
+    directory.mkdir()
     for name in ("socket.wasm", "plug.wasm", "other.wasm"):
-        (folder / name).write_bytes(wasm.component())
+        (directory / name).write_bytes(wasm.component())
     return Manifest(
-        folder / "spin.toml",
+        directory / "spin.toml",
         "a",
         (Trigger("t", "http", "c", {"route": "/..."}),),
         {"c": Component(id="c", source=LocalSource("socket.wasm"))},
@@ -99,15 +99,15 @@ def run(
     return compose(
         manifest,
         component,
-        manifest.folder / "socket.wasm",
-        work_directory=manifest.folder.parent / "work",
+        manifest.directory / "socket.wasm",
+        work_directory=manifest.directory.parent / "work",
         fetch=fetch or no_download,
     )
 
 
 def test_component_without_dependencies_stays_as_it_is(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert run(manifest, {}) == manifest.folder / "socket.wasm"
+    assert run(manifest, {}) == manifest.directory / "socket.wasm"
 
 
 def test_trap_6_without_wac_a_component_with_dependencies_is_refused(
@@ -124,7 +124,7 @@ def test_wac_gets_every_dependency_and_the_component(manifest: Manifest, wac_stu
 
     def fetch(url: str, digest: str) -> Path:
         asked.append((url, digest))
-        return manifest.folder / "other.wasm"
+        return manifest.directory / "other.wasm"
 
     composed = run(
         manifest,
@@ -132,8 +132,8 @@ def test_wac_gets_every_dependency_and_the_component(manifest: Manifest, wac_stu
         fetch=fetch,
     )
     assert composed == tmp_path / "work" / "c.composed.wasm"
-    assert composed.read_bytes() == (wac_stub.folder / "output.wasm").read_bytes()
-    assert wac_stub.calls == [str(manifest.folder / name) for name in ("plug.wasm", "other.wasm", "socket.wasm")] + [
+    assert composed.read_bytes() == (wac_stub.directory / "output.wasm").read_bytes()
+    assert wac_stub.calls == [str(manifest.directory / name) for name in ("plug.wasm", "other.wasm", "socket.wasm")] + [
         str(composed)
     ]
     assert asked == [("https://example.com/e.wasm", "sha256:1")]
@@ -175,14 +175,14 @@ def test_trap_6_import_that_wac_left_open_is_refused(
     manifest: Manifest, wac_stub: WacStub, wasm: t.Any, left: str
 ) -> None:
     """wac ends well as soon as one of two dependencies fits."""
-    (wac_stub.folder / "output.wasm").write_bytes(wasm.component(imports=["wasi:cli/stdout@0.2.0", left]))
+    (wac_stub.directory / "output.wasm").write_bytes(wasm.component(imports=["wasi:cli/stdout@0.2.0", left]))
     name = "a:b" if left.startswith("a:b/other") else "a:b/c"
     with pytest.raises(PlatformError, match=rf"{name} does not export {left}"):
         run(manifest, {name: {"path": "plug.wasm"}})
 
 
 def test_failure_of_wac_is_told_with_its_own_words(manifest: Manifest, wac_stub: WacStub) -> None:
-    (wac_stub.folder / "error").write_text("no matching import")
+    (wac_stub.directory / "error").write_text("no matching import")
     with pytest.raises(PlatformError, match="no matching import") as caught:
         run(manifest, {"a:b/c": {"path": "plug.wasm"}})
     assert caught.value.facts["exit_code"] == 1
@@ -190,7 +190,7 @@ def test_failure_of_wac_is_told_with_its_own_words(manifest: Manifest, wac_stub:
 
 
 def test_wac_that_hangs_is_stopped(manifest: Manifest, wac_stub: WacStub, monkeypatch: pytest.MonkeyPatch) -> None:
-    (wac_stub.folder / "hang").touch()
+    (wac_stub.directory / "hang").touch()
     monkeypatch.setattr(composition, "TIMEOUT_SECONDS", 1)
     with pytest.raises(PlatformError, match="did not end within 1 s"):
         run(manifest, {"a:b/c": {"path": "plug.wasm"}})

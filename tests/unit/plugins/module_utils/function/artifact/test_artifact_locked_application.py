@@ -32,11 +32,15 @@ def blob(data: bytes, media_type: str = "application/vnd.wasm.content.layer.v1+w
 
 
 def lock(
-    folder: Path, spin_toml: str, files: dict[str, list[tuple[str, Blob]]] | None = None, *, profile: str | None = None
+    directory: Path,
+    spin_toml: str,
+    files: dict[str, list[tuple[str, Blob]]] | None = None,
+    *,
+    profile: str | None = None,
 ) -> dict[str, t.Any]:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "spin.toml").write_text(spin_toml)
-    manifest = read_manifest(folder, profile=profile)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "spin.toml").write_text(spin_toml)
+    manifest = read_manifest(directory, profile=profile)
     return locked_application(
         manifest, {identifier: blob(bytes(1000)) for identifier in manifest.components}, files or {}
     )
@@ -54,8 +58,8 @@ component = "c"
 """
 
 
-def component_of(folder: Path, lines: str) -> dict[str, t.Any]:
-    application = lock(folder, f'{HEAD}{HTTP}[component.c]\nsource = "c.wasm"\n{lines}')
+def component_of(directory: Path, lines: str) -> dict[str, t.Any]:
+    application = lock(directory, f'{HEAD}{HTTP}[component.c]\nsource = "c.wasm"\n{lines}')
     return t.cast("dict[str, t.Any]", application["components"][0])
 
 

@@ -50,7 +50,7 @@ def content(blob: Blob) -> bytes:
 def make(manifest: Manifest, work_directory: Path, **sources: Path) -> Artifact:
     """As the deployment does after a build."""
     built = {
-        name: manifest.folder / component.source.path
+        name: manifest.directory / component.source.path
         for name, component in manifest.components.items()
         if isinstance(component.source, LocalSource)
     }
@@ -204,7 +204,9 @@ def test_empty_annotations_are_left_out(make_project: t.Callable[..., Manifest],
         '"c"\n[component.c]\nsource = "c.wasm"'
     )
     manifest = make_project(toml, {"c.wasm": MODULE})
-    artifact = pack(manifest, {"c": manifest.folder / "c.wasm"}, {}, minimum_spin_version="", work_directory=tmp_path)
+    artifact = pack(
+        manifest, {"c": manifest.directory / "c.wasm"}, {}, minimum_spin_version="", work_directory=tmp_path
+    )
     assert parts(artifact)[0]["annotations"] == {"org.opencontainers.image.title": "a"}
 
 
@@ -246,7 +248,7 @@ def test_equal_wasm_of_two_components_is_one_layer(make_project: t.Callable[...,
 
 
 def test_wasm_that_is_also_a_static_file_is_a_layer_of_each_type(packed: t.Callable[..., Artifact]) -> None:
-    """The shim writes Wasm layers and data layers into two folders, and looks a file up among the data only."""
+    """The shim writes Wasm layers and data layers into two directories, and looks a file up among the data only."""
     wasm = MODULE + bytes(500)
     artifact = packed({"download.wasm": wasm}, 'files = ["download.wasm"]', wasm=wasm)
     assert [(layer.media_type, layer.digest) for layer in artifact.layers[:-1]] == [
@@ -348,19 +350,19 @@ def test_times_owners_order_and_place_change_nothing(
 ) -> None:
     files = many_files(count)
     lines = 'files = ["assets/*"]\nenvironment = { A = "1", B = "2" }'
-    one = make_project(None, {"app.wasm": MODULE + bytes(500), **files}, extra=lines, folder=tmp_path / "one")
+    one = make_project(None, {"app.wasm": MODULE + bytes(500), **files}, extra=lines, directory=tmp_path / "one")
     two = make_project(
         None,
         {**dict(reversed(files.items())), "app.wasm": MODULE + bytes(500)},
         extra=lines,
-        folder=tmp_path / "elsewhere" / "two",
+        directory=tmp_path / "elsewhere" / "two",
     )
-    for number, path in enumerate(two.folder.rglob("*")):
+    for number, path in enumerate(two.directory.rglob("*")):
         os.utime(path, (number, number * 1000))
         os.chmod(path, 0o700)
     first = make(one, tmp_path / "work-1")
     again = make(one, tmp_path / "work-2")
-    monkeypatch.chdir(two.folder)
+    monkeypatch.chdir(two.directory)
     other = make(two, tmp_path / "work-3")
     assert content(first.manifest) == content(again.manifest) == content(other.manifest)
     assert [layer.digest for layer in first.layers] == [layer.digest for layer in other.layers]
@@ -393,21 +395,21 @@ def test_every_content_of_any_application_is_to_be_had(
     data: st.DataObject, ids: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """As the shim looks for it: Wasm among the Wasm layers, files inline or among the data layers (or archives)."""
-    folder = tmp_path_factory.mktemp("application")
+    directory = tmp_path_factory.mktemp("application")
     contents = st.sampled_from([b"", b"x", b"y" * 128, b"z" * 129, b"z" * 500, MODULE, MODULE + bytes(200)])
     components, sources, files = {}, {}, {}
     for identifier in ids:
-        sources[identifier] = folder / f"{identifier}.wasm"
+        sources[identifier] = directory / f"{identifier}.wasm"
         sources[identifier].write_bytes(data.draw(st.sampled_from([MODULE, MODULE + bytes(200), MODULE + bytes(300)])))
-        (folder / identifier).mkdir()
+        (directory / identifier).mkdir()
         for number, text in enumerate(data.draw(st.lists(contents, max_size=6))):
-            (folder / identifier / str(number)).write_bytes(text)
+            (directory / identifier / str(number)).write_bytes(text)
         components[identifier] = Component(
             id=identifier, source=LocalSource(f"{identifier}.wasm"), files=(f"{identifier}/*",)
         )
-    manifest = Manifest(folder / "spin.toml", "a", (Trigger("t", "http", ids[0], {"route": "/..."}),), components)
+    manifest = Manifest(directory / "spin.toml", "a", (Trigger("t", "http", ids[0], {"route": "/..."}),), components)
     files = {identifier: expand_files(manifest, component) for identifier, component in components.items()}
-    artifact = pack(manifest, sources, files, minimum_spin_version="2.2.0", work_directory=folder / "work")
+    artifact = pack(manifest, sources, files, minimum_spin_version="2.2.0", work_directory=directory / "work")
 
     by_type = {(layer.media_type, layer.digest): content(layer) for layer in artifact.layers}
     assert len(by_type) == len(artifact.layers), "no layer twice"
@@ -431,7 +433,7 @@ def test_every_content_of_any_application_is_to_be_had(
         if "inline" not in file
     }
     assert needed == {layer.digest for layer in artifact.layers[:-1]}, "no layer that nothing refers to"
-    shutil.rmtree(folder)
+    shutil.rmtree(directory)
 
 
 def test_gzip_of_the_archive_is_read_by_another_reader(packed: t.Callable[..., Artifact]) -> None:

@@ -23,7 +23,7 @@ def packed(make_project: t.Any, tmp_path: Path) -> Artifact:
     files = {"hello": expand_files(manifest, manifest.components["hello"])}
     return pack(
         manifest,
-        {"hello": manifest.folder / "app.wasm"},
+        {"hello": manifest.directory / "app.wasm"},
         files,
         minimum_spin_version="2.2.0",
         work_directory=tmp_path / "work",
@@ -32,12 +32,12 @@ def packed(make_project: t.Any, tmp_path: Path) -> Artifact:
 
 @pytest.fixture
 def store(packed: Artifact, tmp_path: Path) -> t.Callable[[str], Path]:
-    folder = tmp_path / "blobs"
-    folder.mkdir()
+    directory = tmp_path / "blobs"
+    directory.mkdir()
     for blob in packed.blobs():
         with blob.open() as stream:
-            (folder / blob.digest).write_bytes(stream.read())
-    return lambda digest: folder / digest
+            (directory / blob.digest).write_bytes(stream.read())
+    return lambda digest: directory / digest
 
 
 def content(artifact: Artifact) -> list[tuple[str, str, bytes]]:

@@ -56,7 +56,7 @@ def run(tmp_path: Path) -> Run:
     return build
 
 
-def test_command_runs_in_a_shell_in_the_project_folder(run: Run, tmp_path: Path) -> None:
+def test_command_runs_in_a_shell_in_the_project_directory(run: Run, tmp_path: Path) -> None:
     run('A=1; pwd > "app.wasm" && echo $A >> app.wasm')
     assert (tmp_path / "project" / "app.wasm").read_text() == f"{tmp_path / 'project'}\n1\n"
 
@@ -68,7 +68,7 @@ def test_command_runs_in_its_workdir(run: Run, tmp_path: Path) -> None:
 
 
 def test_missing_workdir_is_named(run: Run) -> None:
-    with pytest.raises(PlatformError, match=r"component\.c\.build\.workdir: .*/gone is not a folder"):
+    with pytest.raises(PlatformError, match=r"component\.c\.build\.workdir: .*/gone is not a directory"):
         run("true", workdir="gone")
 
 
@@ -88,7 +88,7 @@ def test_failure_tells_command_exit_code_last_lines_and_log(run: Run, tmp_path: 
     assert error.facts["exit_code"] == 7
     assert error.facts["command"].startswith("for number in")
     assert error.facts["log_file"] == str(tmp_path / "logs" / "c.log")
-    assert "run it by hand" in error.next_step
+    assert "Run it by hand" in error.next_step
     log = (tmp_path / "logs" / "c.log").read_text()
     assert log.startswith("$ for number") and "line 1\n" in log and log.endswith("at last\n")
 
@@ -111,7 +111,7 @@ def test_no_output_file_is_told(run: Run, tmp_path: Path) -> None:
     assert "component.c.source" in caught.value.next_step
 
 
-def test_folder_is_no_output_file(run: Run) -> None:
+def test_directory_is_no_output_file(run: Run) -> None:
     with pytest.raises(PlatformError, match=r"wrote no app\.wasm"):
         run("mkdir app.wasm")
 
@@ -311,5 +311,5 @@ def test_command_has_no_input_to_wait_for(run: Run) -> None:
 
 
 def test_command_that_the_system_refuses_is_told(run: Run) -> None:
-    with pytest.raises(PlatformError, match="the build can't go on"):
+    with pytest.raises(PlatformError, match="The build cannot go on"):
         run("true " + "x" * 300_000)

@@ -144,7 +144,7 @@ def test_packages_that_can_not_be_installed_leave_the_earlier_output_where_it_wa
 ) -> None:
     output = put(project / "dist" / "c.wasm")
     put(project / "requirements.txt", "--no-index\nno-such-package==1\n")
-    with pytest.raises(PlatformError, match=r"packages can't be installed"):
+    with pytest.raises(PlatformError, match=r"packages cannot be installed"):
         build(component("c", "true"))
     assert output.read_text() == EARLIER
 

@@ -35,9 +35,9 @@ def build_all(manifest: Manifest, options: BuildOptions) -> list[str]:
         return warnings
 
 
-def write_wheel(folder: Path, version: str = "1.0", answer: str = "42") -> Path:
+def write_wheel(directory: Path, version: str = "1.0", answer: str = "42") -> Path:
     """A wheel of the package `greeter`, with the program `greet`."""
-    path = folder / f"greeter-{version}-py3-none-any.whl"
+    path = directory / f"greeter-{version}-py3-none-any.whl"
     information = f"greeter-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as wheel:
         wheel.writestr("greeter.py", f"def main():\n    print({answer!r})\n")
@@ -52,14 +52,14 @@ def write_wheel(folder: Path, version: str = "1.0", answer: str = "42") -> Path:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    folder = tmp_path / "project"
-    (folder / "wheels").mkdir(parents=True)
-    write_wheel(folder / "wheels")
-    (folder / "requirements.txt").write_text("--no-index\n--find-links wheels\ngreeter==1.0\n")
-    return folder
+    directory = tmp_path / "project"
+    (directory / "wheels").mkdir(parents=True)
+    write_wheel(directory / "wheels")
+    (directory / "requirements.txt").write_text("--no-index\n--find-links wheels\ngreeter==1.0\n")
+    return directory
 
 
-def test_folder_without_requirements_needs_none(tmp_path: Path) -> None:
+def test_directory_without_requirements_needs_none(tmp_path: Path) -> None:
     assert python_environment(tmp_path, tmp_path / "cache", io.StringIO()) is None
     assert not (tmp_path / "cache").exists()
 
@@ -186,7 +186,7 @@ def test_odd_lines_name_no_file(project: Path, line: str) -> None:
 def test_cache_that_cannot_be_written_is_told(project: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     component = Component(id="c", source=LocalSource("app.wasm"), build=Build(("true",)))
-    with pytest.raises(PlatformError, match=r"the build can't go on: .*cache"):
+    with pytest.raises(PlatformError, match=r"The build cannot go on: .*cache"):
         build_all(
             Manifest(project / "spin.toml", "a", (), {"c": component}),
             BuildOptions(tmp_path / "cache", tmp_path / "outputs", tmp_path / "log"),

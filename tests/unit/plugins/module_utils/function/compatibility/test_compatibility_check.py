@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a shim can't run is refused at the desk, with both versions named."""
+"""What a shim cannot run is refused at the desk, with both versions named."""
 
 from __future__ import annotations
 
@@ -267,7 +267,7 @@ def test_annotation_that_somebody_else_wrote_is_passed_over(annotation: str) -> 
 def test_what_no_shim_has_yet_is_told_without_a_version_to_install() -> None:
     with pytest.raises(PlatformError) as caught:
         check_pushed("9.0.0", shim_version="0.25.1")
-    assert "install containerd-shim-spin" not in caught.value.next_step
+    assert "Install containerd-shim-spin" not in caught.value.next_step
 
 
 # ---- what the table does not know
@@ -300,7 +300,7 @@ def test_component_of_the_newest_python_sdk_is_refused_by_shims_that_lack_its_in
     ) as caught:
         checked(shim, imports=imports, exports=["exports", "wasi:http/handler@0.3.0"])
     assert "component c exports wasi:http/handler@0.3.0, which Spin has from 4.1.0 on" in caught.value.facts["problems"]
-    assert "install containerd-shim-spin" not in caught.value.next_step, "no shim known here has it"
+    assert "Install containerd-shim-spin" not in caught.value.next_step, "no shim known here has it"
     assert "-e shim_version=VERSION" in caught.value.next_step and "later than 0.25" in caught.value.next_step
     assert "spin-sdk 3.4.1" in caught.value.next_step
     assert ("4.0.0 with 0.23.0" in caught.value.next_step) is (shim == "0.25.1")

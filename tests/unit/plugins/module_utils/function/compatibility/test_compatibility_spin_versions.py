@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shape of the tables, so that a new line in them can't break the check."""
+"""The shape of the tables, so that a new line in them cannot break the check."""
 
 from __future__ import annotations
 

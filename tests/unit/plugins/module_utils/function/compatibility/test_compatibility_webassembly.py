@@ -140,11 +140,11 @@ def test_what_is_no_webassembly_is_named(read: t.Any, data: bytes, reason: str) 
     assert caught.value.next_step
 
 
-def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
+def test_missing_file_and_directory_are_named(tmp_path: Path) -> None:
     with pytest.raises(PlatformError, match=r"gone\.wasm does not exist") as caught:
         read_binary(tmp_path / "gone.wasm", key="k")
     assert "build.command" in caught.value.next_step
-    with pytest.raises(PlatformError, match="is a folder"):
+    with pytest.raises(PlatformError, match="is a directory"):
         read_binary(tmp_path, key="k")
 
 
@@ -153,9 +153,9 @@ def test_file_that_may_not_be_read_is_named(
 ) -> None:
     import tempfile
 
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        path = Path(folder) / "app.wasm"
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        path = Path(directory) / "app.wasm"
         path.write_bytes(COMPONENT)
         path.chmod(0)
         with without_privileges(), pytest.raises(PlatformError, match="cannot be read: Permission denied"):

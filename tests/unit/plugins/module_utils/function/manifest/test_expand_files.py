@@ -38,13 +38,13 @@ TREE = [
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    folder = tmp_path / "project"
+    directory = tmp_path / "project"
     for name in TREE:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(name)
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(name)
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "secret").write_text("secret")
-    return folder
+    return directory
 
 
 def expand(project: Path, *files: str | FilesMount, exclude: tuple[str, ...] = ()) -> dict[str, str]:
@@ -69,7 +69,7 @@ def same(*names: str) -> dict[str, str]:
             "assets/**/*",
             ["assets/.hidden", "assets/B.PNG", "assets/a.png", "assets/deep/d.txt", "assets/deep/er/c.png"],
         ),
-        ("assets/**", []),  # folders only
+        ("assets/**", []),  # directories only
         ("**/deep/**/c.png", ["assets/deep/er/c.png"]),
         ("**/**/d.txt", ["assets/deep/d.txt"]),
         ("./assets/*.png", ["assets/a.png"]),
@@ -93,7 +93,7 @@ def test_a_detour_is_not_seen_by_the_guest(project: Path) -> None:
     assert list(expand(project, "other/../assets/a*")) == ["assets/a.png"]
 
 
-def test_lone_folder_repeats_its_name_as_in_spin(project: Path) -> None:
+def test_lone_directory_repeats_its_name_as_in_spin(project: Path) -> None:
     assert expand(project, "other") == {"other/other/a.png": "other/a.png"}
     assert expand(project, "./assets/deep/") == {
         "assets/deep/assets/deep/d.txt": "assets/deep/d.txt",
@@ -115,7 +115,7 @@ def test_placements(project: Path, source: str, destination: str, expected: dict
     assert expand(project, FilesMount(source, destination)) == expected
 
 
-def test_whole_folder(project: Path) -> None:
+def test_whole_directory(project: Path) -> None:
     assert expand(project, FilesMount(".", "/")) == same(*TREE)
 
 
@@ -152,11 +152,11 @@ def test_later_mounts_win(project: Path) -> None:
     assert expand(project, FilesMount("other/a.png", "a"), FilesMount("assets/a.png", "/a")) == {"a": "assets/a.png"}
 
 
-def test_special_characters_of_the_project_folder_have_no_meaning(tmp_path: Path) -> None:
-    folder = tmp_path / "we[i]rd*"
-    folder.mkdir()
-    (folder / "a").touch()
-    assert expand(folder, "*") == same("a")
+def test_special_characters_of_the_project_directory_have_no_meaning(tmp_path: Path) -> None:
+    directory = tmp_path / "we[i]rd*"
+    directory.mkdir()
+    (directory / "a").touch()
+    assert expand(directory, "*") == same("a")
 
 
 def test_links_inside_are_followed(project: Path) -> None:
@@ -175,16 +175,16 @@ def refuse(project: Path, *files: str | FilesMount, exclude: tuple[str, ...] = (
 
 @pytest.mark.parametrize("mount", ["other/*", "other/link", FilesMount("other", "/"), FilesMount("other/link", "/x")])
 @pytest.mark.parametrize("target", ["secret", "."])
-def test_links_that_leave_the_folder(project: Path, mount: str | FilesMount, target: str) -> None:
+def test_links_that_leave_the_directory(project: Path, mount: str | FilesMount, target: str) -> None:
     if mount == "other/*" and target == ".":
         mount = "other/*/*"
     (project / "other" / "link").symlink_to(project.parent / "outside" / target)
     error = refuse(project, mount)
-    assert "leaves the folder of the manifest through a symbolic link" in error.cause
+    assert "leaves the directory of the manifest through a symbolic link" in error.cause
     assert error.cause.startswith("spin.toml: component.a.files[0]: ")
 
 
-def test_links_that_leave_the_folder_may_be_excluded(project: Path) -> None:
+def test_links_that_leave_the_directory_may_be_excluded(project: Path) -> None:
     (project / "other" / "link").symlink_to("/")
     assert expand(project, "other/**/*", exclude=("other/link/*",)) == same("other/a.png")
 
@@ -192,7 +192,7 @@ def test_links_that_leave_the_folder_may_be_excluded(project: Path) -> None:
 def test_link_loop(project: Path) -> None:
     (project / "other" / "loop").symlink_to(".")
     error = refuse(project, "other/**/*")
-    assert "is a symbolic link to a folder that contains it" in error.cause
+    assert "is a symbolic link to a directory that contains it" in error.cause
     assert "/*" in error.next_step
     assert expand(project, "other/**/*", exclude=("*/loop/*",)) == same("other/a.png")
 
@@ -205,20 +205,20 @@ def test_missing(project: Path) -> None:
 
 
 @pytest.mark.parametrize("destination", ["/", "", "x/", "/x/.", ".."])
-def test_file_onto_a_folder(project: Path, destination: str) -> None:
+def test_file_onto_a_directory(project: Path, destination: str) -> None:
     error = refuse(project, FilesMount("other/a.png", destination))
-    assert "is a folder" in error.cause
+    assert "is a directory" in error.cause
     assert "a.png" in error.next_step
 
 
-def test_file_and_folder_of_one_name(project: Path) -> None:
+def test_file_and_directory_of_one_name(project: Path) -> None:
     error = refuse(project, FilesMount("other/a.png", "x"), FilesMount("assets", "x"))
-    assert '"x" is a file by one mount and a folder by another' in error.cause
+    assert '"x" is a file by one mount and a directory by another' in error.cause
 
 
 def test_special_file(project: Path) -> None:
     os.mkfifo(project / "other" / "fifo")
-    assert "neither a file nor a folder" in refuse(project, "other/fifo").cause
+    assert "neither a file nor a directory" in refuse(project, "other/fifo").cause
     assert expand(project, "other/*") == same("other/a.png")
 
 
@@ -227,8 +227,8 @@ def test_names_that_are_not_unicode_are_passed_over(project: Path) -> None:
     assert expand(project, "other/*") == same("other/a.png")
 
 
-def test_unreadable_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def scandir(path: str) -> None:  # root, as which the tests may run, could read any folder
+def test_unreadable_directory(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scandir(path: str) -> None:  # root, as which the tests may run, could read any directory
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(os, "scandir", scandir)

@@ -118,9 +118,9 @@ def read(manifest: dict[str, t.Any]) -> Manifest:
 
 
 def read_bytes(content: bytes) -> Manifest:
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "spin.toml").write_bytes(content)
-        return read_manifest(Path(folder))
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "spin.toml").write_bytes(content)
+        return read_manifest(Path(directory))
 
 
 def places(value: t.Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -232,8 +232,8 @@ def expand(root: Path, files: list[str | FilesMount], exclude: list[str]) -> lis
 @settings(max_examples=200)
 @given(trees, mounts, st.lists(names, max_size=2))
 def test_files_stay_inside(tree: list[tuple[str, str]], files: list[str | FilesMount], exclude: list[str]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "project"
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory) / "project"
         root.mkdir()
         build_tree(root, tree, 1)
         assert expand(root, files, exclude) is not None
@@ -251,8 +251,8 @@ def test_order_and_time_of_creation_do_not_matter(
 ) -> None:
     shuffled = list(tree)
     random.shuffle(shuffled)
-    with tempfile.TemporaryDirectory() as folder:
-        first, second = Path(folder) / "1" / "project", Path(folder) / "2" / "project"
+    with tempfile.TemporaryDirectory() as directory:
+        first, second = Path(directory) / "1" / "project", Path(directory) / "2" / "project"
         for root, order, mtime in ((first, tree, 1), (second, shuffled, 1_000_000_000)):
             root.mkdir(parents=True)
             build_tree(root, order, mtime)

@@ -136,15 +136,15 @@ trigger = { route = "/all" }
 """
 
 
-def read(folder: Path, text: str, profile: str | None = None) -> Manifest:
-    (folder / "spin.toml").write_text(text, encoding="utf-8")
-    return read_manifest(folder, profile=profile)
+def read(directory: Path, text: str, profile: str | None = None) -> Manifest:
+    (directory / "spin.toml").write_text(text, encoding="utf-8")
+    return read_manifest(directory, profile=profile)
 
 
 def test_everything(tmp_path: Path) -> None:
     manifest = read(tmp_path, EVERYTHING)
 
-    assert (manifest.path, manifest.folder) == (tmp_path / "spin.toml", tmp_path)
+    assert (manifest.path, manifest.directory) == (tmp_path / "spin.toml", tmp_path)
     assert (manifest.name, manifest.version, manifest.description, manifest.authors) == (
         "shop",
         "1.2.3",

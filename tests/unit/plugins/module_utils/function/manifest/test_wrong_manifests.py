@@ -201,7 +201,7 @@ WRONG = {
     ),
     "source outside": (
         GOOD.replace("a.wasm", "../a.wasm"),
-        'spin.toml:8: component.a.source: "../a.wasm" leaves the folder',
+        'spin.toml:8: component.a.source: "../a.wasm" leaves the directory',
         "workspace",
     ),
     "source outside by a detour": (
@@ -211,7 +211,7 @@ WRONG = {
     ),
     "source through a link": (
         GOOD.replace("a.wasm", "link/a.wasm"),
-        'spin.toml:8: component.a.source: "link/a.wasm" leaves the folder of the manifest through a symbolic link',
+        'spin.toml:8: component.a.source: "link/a.wasm" leaves the directory of the manifest through a symbolic link',
         "workspace",
     ),
     "empty source": (GOOD.replace("a.wasm", ""), "spin.toml:8: component.a.source: is empty", ""),
@@ -481,33 +481,33 @@ WRONG = {
     "file entry": (GOOD + "files = [1]", "spin.toml:9: component.a.files[0]: must be a string or", "assets"),
     "file pattern ..": (
         GOOD + 'files = ["a/.."]',
-        'spin.toml:9: component.a.files[0]: the pattern "a/.." ends in the parent folder',
+        'spin.toml:9: component.a.files[0]: the pattern "a/.." ends in the parent directory',
         "**/*",
     ),
     "file pattern .": (
         GOOD + 'files = ["."]',
-        'spin.toml:9: component.a.files[0]: the pattern "." ends in the current folder',
+        'spin.toml:9: component.a.files[0]: the pattern "." ends in the current directory',
         'source = "."',
     ),
     "files outside": (
         GOOD + 'files = ["../x/*"]',
-        'spin.toml:9: component.a.files[0]: "../x/*" leaves the folder',
-        "into the folder",
+        'spin.toml:9: component.a.files[0]: "../x/*" leaves the directory',
+        "into the directory",
     ),
     "absolute files": (
         GOOD + 'files = ["/etc/*"]',
         'spin.toml:9: component.a.files[0]: "/etc/*" is absolute',
-        "into the folder",
+        "into the directory",
     ),
     "mount outside": (
         GOOD + 'files = [{ source = "..", destination = "/" }]',
-        'spin.toml:9: component.a.files[0]: source ".." leaves the folder',
-        "into the folder",
+        'spin.toml:9: component.a.files[0]: source ".." leaves the directory',
+        "into the directory",
     ),
     "mount through a link": (
         GOOD + 'files = [{ source = "link", destination = "/" }]',
-        'spin.toml:9: component.a.files[0]: source "link" leaves the folder',
-        "into the folder",
+        'spin.toml:9: component.a.files[0]: source "link" leaves the directory',
+        "into the directory",
     ),
     "destination outside": (
         GOOD + 'files = [{ source = "a", destination = "/../b" }]',
@@ -533,7 +533,7 @@ WRONG = {
     ),
     "workdir outside": (
         GOOD + 'build = { command = "a", workdir = "../x" }',
-        'spin.toml:9: component.a.build.workdir: "../x" leaves the folder',
+        'spin.toml:9: component.a.build.workdir: "../x" leaves the directory',
         "below",
     ),
     "dependency name": (
@@ -564,7 +564,7 @@ WRONG = {
     "dependency path": (
         dependency('{ path = "../a" }'),
         'spin.toml:9: component.a.dependencies."x:y".path: "../a" leaves',
-        "into the folder",
+        "into the directory",
     ),
     "dependency without digest": (
         dependency('{ url = "https://e.com" }'),
@@ -721,9 +721,9 @@ def test_unknown_profile(tmp_path: Path) -> None:
     )
 
 
-def test_no_such_folder(tmp_path: Path) -> None:
+def test_no_such_directory(tmp_path: Path) -> None:
     error = refuse(tmp_path / "missing")
-    assert error.cause == f"{tmp_path}/missing: no such folder or file."
+    assert error.cause == f"{tmp_path}/missing: no such directory or file."
 
 
 @pytest.mark.parametrize(
@@ -735,14 +735,14 @@ def test_no_such_folder(tmp_path: Path) -> None:
         ("Spin.toml", 'Rename "Spin.toml"'),
     ],
 )
-def test_folder_without_manifest(tmp_path: Path, name: str, advice: str) -> None:
+def test_directory_without_manifest(tmp_path: Path, name: str, advice: str) -> None:
     (tmp_path / name).touch()
     error = refuse(tmp_path)
     assert error.cause == f"{tmp_path}: holds no spin.toml, so it is no Spin project."
     assert advice in error.next_step
 
 
-def test_folder_above_the_project(tmp_path: Path) -> None:
+def test_directory_above_the_project(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "spin.toml").touch()
     assert str(tmp_path / "shop") in refuse(tmp_path).next_step
