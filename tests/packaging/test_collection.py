@@ -107,6 +107,17 @@ def test_module_uses_the_shared_documentation(module: Path) -> None:
     assert ("wasmfaas.platform.attributes.action_group" in fragments) == (module.stem in _action_group())
 
 
+def test_no_option_of_the_modules_for_k3s_is_described_twice() -> None:
+    """What several modules share stands in a documentation fragment."""
+    described = [
+        str(option["description"])
+        for module in MODULES
+        if module.stem.startswith("k3s_")
+        for option in (_documentation(module).get("options") or {}).values()
+    ]
+    assert [text for text in set(described) if described.count(text) > 1] == []
+
+
 def test_action_group_names_modules_only() -> None:
     assert set(_action_group()) <= {module.stem for module in MODULES}
 

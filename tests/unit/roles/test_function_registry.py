@@ -434,7 +434,7 @@ def test_registry_stays_also_where_this_machine_does_not_know_it(tmp_path: Path)
 def test_why_the_cluster_does_not_tell_its_passwords_is_shown(tmp_path: Path) -> None:
     failed = {"rc": 1, "stderr": "Unable to connect to the server", "stdout": ""}
     found = problem(role(tmp_path, platform_kubectl=["kubectl"]), "access.yml", __function_registry_secret=failed)
-    assert "function-registry-access can't be read: Unable to connect to the server Next: " in found
+    assert "function-registry-access cannot be read: Unable to connect to the server Next: " in found
     assert problem(role(tmp_path), "access.yml", __function_registry_secret={"skipped": True}) == ""
 
 
