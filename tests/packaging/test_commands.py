@@ -139,6 +139,19 @@ def test_nothing_cites_a_file_outside_of_the_repository() -> None:
     ] == []
 
 
+def test_links_between_pages_lead_somewhere() -> None:
+    """Files exist, and so do the headings that a link names."""
+    links = [
+        (name, found[1])
+        for name in _tracked()
+        if name.endswith(".md")
+        for found in re.finditer(r"\]\(([^)\s]+)\)", _read(PROJECT / name))
+        if "://" not in found[1]
+    ]
+    assert len(links) > 100
+    assert [(name, link) for name, link in links if not _leads_somewhere(PROJECT / name, link)] == []
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -259,6 +272,18 @@ def _text_of_playbook(name: str) -> str:
         left += re.findall(r"import_playbook: (\w+)\.yml", own)
     shared = [*PROJECT.glob("playbooks/tasks/*.yml"), *PROJECT.glob("roles/*/defaults/main.yml")]
     return text + "".join(_read(path) for path in shared)
+
+
+def _leads_somewhere(page: Path, link: str) -> bool:
+    file, _, heading = link.partition("#")
+    target = page.parent / file if file else page
+    return target.exists() and (not heading or heading in _anchors(target))
+
+
+def _anchors(page: Path) -> set[str]:
+    """As GitHub makes them of headings: lower case, words joined by hyphens, without punctuation."""
+    headings = re.findall(r"^#+ (.*)$", _read(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def _python_exists(found: re.Match[str]) -> bool:
