@@ -12,7 +12,6 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import os
-import resource
 import statistics
 import tempfile
 import time
@@ -21,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.terraform.fleet import Fleet, many_machines, new_fleet
-from tests.terraform.support import Terraform, find_terraform, moto_server
+from tests.terraform.support import Terraform, child_cpu_seconds, find_terraform, moto_server
 
 from .measure import Entry, NotMeasuredError, Row
 
@@ -108,13 +107,8 @@ def _median(run: collections.abc.Callable[[], None]) -> Took:
     walls, processors = [], []
     run()
     for _number in range(ROUNDS):
-        used, started = _used(), time.monotonic()
+        used, started = child_cpu_seconds(), time.monotonic()
         run()
         walls.append(time.monotonic() - started)
-        processors.append(_used() - used)
+        processors.append(child_cpu_seconds() - used)
     return Took(statistics.median(walls), statistics.median(processors))
-
-
-def _used() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime

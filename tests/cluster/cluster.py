@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A cluster on test hosts, as an operator has it: an inventory, the shipped playbooks, and what they print."""
+"""A cluster on test hosts as an operator sees it: an inventory, the shipped playbooks, and their output."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Run:
 
     @property
     def changed(self) -> int:
-        """Sum of `changed` of all hosts."""
+        """The sum of `changed` of all hosts."""
         return sum(int(match[3]) for match in RECAP.finditer(self.output))
 
     @property
@@ -39,16 +39,16 @@ class Run:
         return len(RECAP.findall(self.output))
 
     def succeeded(self) -> Run:
-        """Itself, for chains.
+        """Check that the run succeeded, and return it.
 
         Raises:
-            AssertionError: the run failed, with the end of its output.
+            AssertionError: the run failed; the message is the end of its output.
         """
         assert self.exit_code == 0, self.output[-6000:]
         return self
 
     def unchanged(self) -> Run:
-        """As `succeeded`, and no host reported a change."""
+        """Like `succeeded`, and also check that no host reported a change."""
         self.succeeded()
         assert self.hosts > 0
         assert self.changed == 0, self.output[-6000:]
@@ -60,8 +60,8 @@ class Cluster:
     """Test hosts with an inventory.
 
     Attributes:
-        groups: hosts by group, `k3s_server/control_plane` and the like.
-        variables: for all hosts.
+        groups: Hosts by group, such as `k3s_server/control_plane`.
+        variables: Variables of all hosts.
     """
 
     environment: Environment
@@ -112,7 +112,7 @@ class Cluster:
         return Run(finished.returncode, finished.stdout)
 
     def kubectl(self, server: str, *arguments: str) -> t.Any:
-        """What `kubectl ARGUMENTS -o json` says on a server."""
+        """The output of `kubectl ARGUMENTS -o json` on a server."""
         return json.loads(self.environment.run(server, f"k3s kubectl {' '.join(arguments)} -o json").stdout)
 
     def nodes(self, server: str) -> dict[str, dict[str, t.Any]]:
@@ -121,5 +121,5 @@ class Cluster:
 
 
 def condition(node: dict[str, t.Any], kind: str) -> str:
-    """Status of a node's condition, empty where it has none."""
+    """The status of a node's condition; empty if the node has no such condition."""
     return next((each["status"] for each in node["status"]["conditions"] if each["type"] == kind), "")

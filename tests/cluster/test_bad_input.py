@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wrong is said before anything is touched, with what to do."""
+"""site.yml reports what is wrong, with the next step, before it changes a host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.extent import only_in_full
 
 from .cluster import Cluster
-from .conftest import NAMES, VERSION
+from .conftest import NAMES, VERSION, cluster_of, wipe_all
 
 UNTOUCHED = (
     "find /etc/rancher /var/lib/rancher /usr/local/bin /etc/sysctl.d /etc/systemd/system -newer "
@@ -23,11 +23,8 @@ UNTOUCHED = (
 
 @pytest.fixture(scope="module")
 def hosts_once(environment: t.Any, k3s: t.Any, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
-    """Blank hosts for all tests of this file: none of them may change anything."""
-    from .conftest import cluster_of
-
-    for name in NAMES:
-        environment.wipe(name)
+    """Blank hosts for all tests of this file, none of which may change anything."""
+    wipe_all(environment)
     return cluster_of(environment, k3s, tmp_path_factory.mktemp("cluster"))
 
 
@@ -51,7 +48,7 @@ WRONG: dict[str, tuple[dict[str, t.Any], str]] = {
 }
 
 
-PLAYED_ALWAYS = ("no version", "wrong checksum")
+ALWAYS = ("no version", "wrong checksum")
 IN_UNIT_TESTS = (
     "three faults in one message, below; each alone in tests/unit/plugins/module_utils/k3s "
     "(test_k3s_plan.py, test_k3s_configuration.py)"
@@ -59,7 +56,7 @@ IN_UNIT_TESTS = (
 
 
 @pytest.mark.parametrize(
-    "case", [name if name in PLAYED_ALWAYS else pytest.param(name, marks=only_in_full(IN_UNIT_TESTS)) for name in WRONG]
+    "case", [name if name in ALWAYS else pytest.param(name, marks=only_in_full(IN_UNIT_TESTS)) for name in WRONG]
 )
 def test_variable_is_refused_before_a_host_is_touched(cluster: Cluster, case: str) -> None:
     variables, message = WRONG[case]
@@ -74,7 +71,7 @@ def test_even_number_of_servers_is_refused(cluster: Cluster) -> None:
 
 
 @only_in_full("tests/unit/plugins/module_utils/k3s/test_k3s_plan.py")
-def test_two_hosts_of_one_name_are_refused(cluster: Cluster) -> None:
+def test_two_hosts_with_the_same_node_name_are_refused(cluster: Cluster) -> None:
     cluster.variables |= {"k3s_node_name": "twin"}
     refused(cluster, r"twin")
 
@@ -95,7 +92,7 @@ def test_unreachable_host_is_named(cluster: Cluster) -> None:
         cluster.environment.heal("server3")
 
 
-def test_all_that_is_wrong_is_in_one_message(cluster: Cluster) -> None:
+def test_all_faults_are_in_one_message(cluster: Cluster) -> None:
     cluster.groups = {"k3s_server/control_plane": ["server1", "server2"], "k3s_agent/worker_wasm": ["agent1"]}
     cluster.variables |= {"k3s_server_config": {"disabel": ["traefik"]}, "k3s_cgroup_v1_allowed": False}
     output = refused(cluster, r"disabel")
@@ -104,7 +101,7 @@ def test_all_that_is_wrong_is_in_one_message(cluster: Cluster) -> None:
 
 
 def refused(cluster: Cluster, message: str, *arguments: str) -> str:
-    """The output of site.yml, which must fail with `message` and must not have touched a host."""
+    """Run site.yml, which must fail with `message` and must not change a host. Returns its output."""
     before = {name: cluster.environment.console(name, UNTOUCHED).stdout for name in NAMES}
     run = cluster.play("site.yml", *arguments)
     assert run.exit_code != 0

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts that are reached as a user with sudo, as machines on AWS are; no other test does, and no inventory says
-ansible_become."""
+"""Hosts whose login user has sudo, like machines on AWS. No inventory sets ansible_become, and other tests log in as
+root."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_cluster_is_made_and_kept_by_a_user_with_sudo(blank: Cluster) -> None:
     assert set(cluster.nodes("server1")) == {"server1", "agent1"}
     cluster.play("site.yml").unchanged()
     cluster.play("wasmfaas.platform.doctor").succeeded()
-    # Files that only root may read, brought to this machine.
+    # The backup brings files to this machine that only root may read.
     cluster.play("wasmfaas.platform.backup").succeeded()
     assert list(cluster.directory.glob("backups/*/server-token"))
     cluster.play("wasmfaas.platform.rotate", "-e", "what=certificates", "-e", "rotate_minimum_age=0").succeeded()

@@ -10,7 +10,6 @@ One cluster for all tests of this file, in their order.
 from __future__ import annotations
 
 import collections.abc
-import concurrent.futures
 import functools
 import signal
 import time
@@ -21,7 +20,7 @@ import pytest
 from tests import hosts
 
 from .cluster import Cluster, condition
-from .conftest import NAMES, cluster_of
+from .conftest import NAMES, cluster_of, wipe_all
 from .test_cut_off import CALLBACK
 
 SERVERS = NAMES[:3]
@@ -33,9 +32,7 @@ NOW = ("-e", "rotate_minimum_age=0")
 
 @pytest.fixture(scope="module")
 def cluster(environment: hosts.Environment, k3s: Path, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        list(pool.map(lambda name: environment.wipe(name, boot=False), NAMES))
-    environment.boot(*NAMES)
+    wipe_all(environment)
     made = cluster_of(environment, k3s, tmp_path_factory.mktemp("rotate"))
     made.variables |= {
         "k3s_server_config": {"secrets-encryption": True},
@@ -62,7 +59,7 @@ def is_ready(cluster: Cluster, server: str) -> bool:
 
 
 def come_back(cluster: Cluster) -> None:
-    """All servers are ready and voters, and each reads a Secret."""
+    """Wait until all servers are ready and voters, and check that each reads a Secret."""
     for server in SERVERS:
         until(f"{server} is ready", functools.partial(is_ready, cluster, server))
     until(
@@ -74,7 +71,7 @@ def come_back(cluster: Cluster) -> None:
 
 
 def power_cut(cluster: Cluster) -> None:
-    """Of all servers at once; they boot by themselves."""
+    """Cut the power of all servers at once, and boot them."""
     for server in SERVERS:
         cluster.environment.kill(server)
     cluster.environment.boot(*SERVERS)
@@ -87,20 +84,20 @@ def restart(cluster: Cluster, *servers: str) -> None:
 
 
 def outlasts(cluster: Cluster) -> None:
-    """A power cut of all servers, after which all come back by themselves."""
+    """All servers become ready again after a power cut of all."""
     power_cut(cluster)
     come_back(cluster)
 
 
 def served_from(cluster: Cluster, source: str) -> None:
-    """What the stand-in's servers give each other (tests/k3s_double/reconcile.go); until the next boot, from their next
-    start on."""
+    """Choose what the stand-in's servers give each other (tests/k3s_double/reconcile.go) from their next start until
+    the next boot."""
     for server in SERVERS:
         cluster.environment.run(server, f"systemctl set-environment K3S_DOUBLE_BOOTSTRAP_FROM={source}")
 
 
 def give_agent_token(cluster: Cluster, token: str) -> None:
-    """By hand, in the file: each server starts with it once, and etcd does not get it."""
+    """Change the agents' token by hand in its file. Each server starts with it once, but etcd does not store it."""
     for server in SERVERS:
         cluster.environment.run(server, f"umask 077; echo {token} > /etc/rancher/k3s/agent-token")
     restart(cluster, *SERVERS)
@@ -129,11 +126,11 @@ def test_a_new_encryption_key_reaches_all_servers(cluster: Cluster) -> None:
         )
         assert files.split()[0] == "join.yaml" and "server: https://" in files and "whole" not in files
     outlasts(cluster)
-    assert list((cluster.directory / "backups").iterdir()), "the way back, of before"
+    assert list((cluster.directory / "backups").iterdir()), "the backup from before the rotation"
 
 
-def test_site_yml_mends_a_server_that_is_stuck(cluster: Cluster) -> None:
-    """The first restart with an agents' token that was changed by hand is well, the second is not."""
+def test_site_yml_repairs_a_server_that_cannot_start(cluster: Cluster) -> None:
+    """A server with an agents' token that was changed by hand starts once, but not a second time."""
     served_from(cluster, "datastore")
     give_agent_token(cluster, "another-token-of-the-agents")
     cluster.environment.run("server2", "systemctl restart --no-block k3s")
@@ -149,7 +146,7 @@ def test_site_yml_mends_a_server_that_is_stuck(cluster: Cluster) -> None:
     outlasts(cluster)
 
 
-def test_a_cluster_of_which_no_server_starts_is_repaired(cluster: Cluster) -> None:
+def test_repair_works_when_no_server_can_start(cluster: Cluster) -> None:
     give_agent_token(cluster, "a-third-token-of-the-agents")
     power_cut(cluster)
     until("none of them starts", lambda: all(refuses(cluster, server) for server in SERVERS))
@@ -160,8 +157,8 @@ def test_a_cluster_of_which_no_server_starts_is_repaired(cluster: Cluster) -> No
     cluster.play("wasmfaas.platform.rotate", "-e", "what=repair").unchanged()
 
 
-def test_a_rotation_that_was_cut_off_goes_on(cluster: Cluster) -> None:
-    """The cluster has the new tokens, no server is set to them, and one of them starts anew just then."""
+def test_a_rotation_that_was_cut_off_continues(cluster: Cluster) -> None:
+    """The cluster has the new tokens, but no server's files have them, and one server restarts at this moment."""
     environment = {
         **CALLBACK,
         "CUT_OFF_TASKS": str(cluster.directory / "tasks"),

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the checks look at: the scenario's inventory, its hosts over SSH by testinfra, its API by the kubeconfig that
-site.yml wrote.
+"""Fixtures of the checks: the scenario's inventory, its hosts over SSH by testinfra, and its API with the kubeconfig
+that site.yml wrote.
 
-Run by molecule/shared/verify.yml, which says by TEST_INVENTORIES which inventories the scenario has.
+molecule/shared/verify.yml runs the checks, and sets TEST_INVENTORIES to the inventories of the scenario.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Scenario:
     """The inventory as Ansible reads it.
 
     Attributes:
-        groups: names of hosts by group, of groups within groups too.
-        variables: of each host.
+        groups: Names of hosts by group, including hosts of child groups.
+        variables: Variables by host.
     """
 
     inventories: tuple[str, ...]
@@ -54,7 +54,7 @@ class Scenario:
 
     @property
     def wasm_hosts(self) -> list[str]:
-        """Those of the group, or all where it has none (roles/wasm_shims/defaults/main.yml)."""
+        """The hosts of the group worker_wasm, or all if it has none (roles/wasm_shims/defaults/main.yml)."""
         return self.groups.get("worker_wasm", []) or self.hosts
 
     @property
@@ -78,11 +78,8 @@ def load_scenario() -> Scenario:
     if not sources:
         raise pytest.UsageError("these checks are part of the molecule scenarios: make molecule SCENARIO=single")
     inventories = tuple(source for source in sources.split(":") if source)
-    command = [
-        "ansible-inventory",
-        "--list",
-        *(part for inventory in inventories for part in ("--inventory", inventory)),
-    ]
+    options = [part for inventory in inventories for part in ("--inventory", inventory)]
+    command = ["ansible-inventory", "--list", *options]
     listed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT).stdout)
 
     def members(group: str) -> list[str]:
@@ -103,7 +100,7 @@ def connect(name: str) -> t.Any:
 
 
 def recap(output: str) -> dict[str, dict[str, int]]:
-    """The numbers at the end of a run of ansible-playbook, by host."""
+    """The numbers in the recap of ansible-playbook, by host."""
     lines = re.findall(r"^(\S+)\s+: (ok=.*)$", re.sub(r"\x1b\[[0-9;]*m", "", output), re.MULTILINE)
     return {host: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", numbers)} for host, numbers in lines}
 
@@ -154,5 +151,5 @@ def kubeconfig(scenario: Scenario) -> Path:
 
 @pytest.fixture(scope="session")
 def api(kubeconfig: Path) -> lightkube.Client:
-    """The cluster as an administrator on this machine sees it."""
+    """The API with the administrator's kubeconfig on this machine."""
     return lightkube.Client(config=lightkube.KubeConfig.from_file(kubeconfig))

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The parts of the platform that the inventory names are on the cluster, were waited for, and cost a second run of
-site.yml one read of each object."""
+"""The platform components of the inventory are installed and ready, and a second run of site.yml reads each of their
+objects only once."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ KINDS = {
     "keda": {"scaledobjects.keda.sh", "interceptorroutes.http.keda.sh"},
     "observability": {"prometheusrules.monitoring.coreos.com", "podmonitors.monitoring.coreos.com"},
 }
-"""What parts define, by themselves or by their charts."""
+"""CustomResourceDefinitions of each component, from itself or its charts."""
 OBJECTS: dict[str, list[tuple[t.Any, str, str]]] = {
     "spin_operator": [(SpinAppExecutor, "containerd-shim-spin", "default")],
     "ingress": [(Gateway, "wasmfaas", "wasmfaas-system")],
@@ -74,17 +74,17 @@ OBJECTS: dict[str, list[tuple[t.Any, str, str]]] = {
         (PrometheusRule, "wasmfaas", "observability"),
     ],
 }
-"""Kind, name and namespace of the rest."""
+"""Kind, name and namespace of other objects of each component."""
 WORKLOADS = ("deployments", "statefulsets", "daemonsets", "pods")
 PACKAGED_INGRESS = (("deployments", "kube-system"), ("daemonsets", "kube-system"))
-"""Where role `ingress` looks for k3s' own Traefik."""
+"""Where the role `ingress` looks for k3s's own Traefik."""
 PLAY = "Install the platform"
 AUDIT_LOG = "/var/lib/rancher/k3s/server/logs/audit.log"
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What a kubectl on a server asked for; `name` is empty for a list."""
+    """A request of kubectl on a server; `name` is empty for a list."""
 
     verb: str
     resource: str
@@ -97,11 +97,11 @@ class Request:
 def parts(scenario: Scenario) -> list[str]:
     named: list[str] = scenario.variables[scenario.servers[0]].get("platform_components", [])
     if not named:
-        pytest.skip("the scenario's inventory has no parts of the platform")
+        pytest.skip("the scenario's inventory has no platform components")
     return named
 
 
-def test_charts_are_those_of_the_parts_and_installed(parts: list[str], api: lightkube.Client) -> None:
+def test_charts_of_the_components_are_installed(parts: list[str], api: lightkube.Client) -> None:
     found = {chart.metadata.name: chart for chart in api.list(HelmChart, namespace="*") if chart.metadata}
     assert set(found) == set().union(*(CHARTS[part] for part in parts))
     for name, chart in found.items():
@@ -114,7 +114,7 @@ def test_charts_are_those_of_the_parts_and_installed(parts: list[str], api: ligh
         assert deployment.status.availableReplicas == 1, name
 
 
-def test_objects_of_the_parts_are_there_to_stay(parts: list[str], api: lightkube.Client) -> None:
+def test_objects_of_the_components_exist_and_are_not_being_deleted(parts: list[str], api: lightkube.Client) -> None:
     found = [api.get(Namespace, NAMESPACES[part]) for part in parts]
     found += [
         api.get(kind, name, namespace=namespace) for part in parts for kind, name, namespace in OBJECTS.get(part, [])
@@ -122,7 +122,7 @@ def test_objects_of_the_parts_are_there_to_stay(parts: list[str], api: lightkube
     assert [entry.metadata.name for entry in found if entry.metadata and entry.metadata.deletionTimestamp] == []
 
 
-def test_kinds_of_the_parts_are_served(parts: list[str], api: lightkube.Client) -> None:
+def test_kinds_of_the_components_are_served(parts: list[str], api: lightkube.Client) -> None:
     served = set()
     for definition in api.list(CustomResourceDefinition):
         assert definition.metadata
@@ -132,7 +132,7 @@ def test_kinds_of_the_parts_are_served(parts: list[str], api: lightkube.Client) 
     assert set().union(*(KINDS[part] for part in parts)) - served == set()
 
 
-def test_gateway_takes_routes_of_all_namespaces(parts: list[str], api: lightkube.Client) -> None:
+def test_gateway_accepts_routes_of_all_namespaces(parts: list[str], api: lightkube.Client) -> None:
     if "ingress" not in parts:
         pytest.skip("the scenario has no ingress")
     spec = api.get(Gateway, "wasmfaas", namespace="wasmfaas-system").spec
@@ -143,16 +143,14 @@ def test_gateway_takes_routes_of_all_namespaces(parts: list[str], api: lightkube
 
 def test_executor_sends_traces_to_the_collector(parts: list[str], api: lightkube.Client) -> None:
     if not {"spin_operator", "observability"} <= set(parts):
-        pytest.skip("the scenario has no executor, or nothing that takes its traces")
+        pytest.skip("the scenario has no executor, or nothing that receives its traces")
     deployment = api.get(SpinAppExecutor, "containerd-shim-spin", namespace="default").spec["deploymentConfig"]
     assert deployment["runtimeClassName"] == "wasmtime-spin-v2"
-    assert (
-        deployment["otel"]["exporter_otlp_traces_endpoint"]
-        == "http://opentelemetry-collector.observability:4318/v1/traces"
-    )
+    endpoint = "http://opentelemetry-collector.observability:4318/v1/traces"
+    assert deployment["otel"]["exporter_otlp_traces_endpoint"] == endpoint
 
 
-def test_alerts_are_there_with_their_runbooks(parts: list[str], api: lightkube.Client) -> None:
+def test_each_alert_has_a_runbook(parts: list[str], api: lightkube.Client) -> None:
     if "observability" not in parts:
         pytest.skip("the scenario has no observability")
     groups = api.get(PrometheusRule, "wasmfaas", namespace="observability").spec["groups"]
@@ -168,7 +166,7 @@ def test_alerts_are_there_with_their_runbooks(parts: list[str], api: lightkube.C
     assert read["route"]["receiver"] in [receiver["name"] for receiver in read["receivers"]]
 
 
-def test_dashboards_are_those_of_the_repository(parts: list[str], api: lightkube.Client) -> None:
+def test_dashboards_are_the_files_of_the_repository(parts: list[str], api: lightkube.Client) -> None:
     if "observability" not in parts:
         pytest.skip("the scenario has no observability")
     files = {
@@ -189,21 +187,21 @@ def test_second_run_reads_each_object_once_and_writes_nothing(
     began, ended = runs[-1]
     requests = [request for name in scenario.servers for request in _requests(connect(name), began, ended)]
     gets = collections.Counter(request for request in requests if request.verb == "get")
-    # Otherwise it is not this run that we see.
+    # Makes sure that these are the requests of this run.
     seen = {(request.resource, request.name) for request in gets}
     assert {("namespaces", NAMESPACES[part]) for part in parts} | {
         ("helmcharts", chart) for part in parts for chart in CHARTS[part]
     } <= seen
     assert [request for request in requests if request.verb not in ("get", "list")] == []
-    # After an object that is not there, such as one of earlier settings, kubectl looks whether its namespace is.
+    # If an object does not exist, such as one of earlier settings, kubectl also checks whether its namespace exists.
     absent = collections.Counter(
         ("namespaces", request.namespace) for request in requests if request.verb == "get" and request.answer == 404
     )
     assert {
         request: count for request, count in gets.items() if count > 1 + absent[request.resource, request.name]
     } == {}
-    # Whether what charts run is still ready is seen by lists, where charts are: what functions there are makes no
-    # difference.
+    # Lists show whether the workloads of charts are still ready. They are only in namespaces of charts, so their number
+    # does not depend on functions.
     charts = collections.Counter(chart.spec["targetNamespace"] for chart in api.list(HelmChart, namespace="*"))
     lists = collections.Counter(
         request
@@ -218,7 +216,7 @@ def test_second_run_reads_each_object_once_and_writes_nothing(
 
 
 def _platform_plays(log: str) -> list[tuple[datetime.datetime, datetime.datetime]]:
-    """Begin and end of each time that site.yml came to the platform, from Ansible's log, whose times are local ones."""
+    """Begin and end of each play of site.yml that installed the platform, from Ansible's log, which has local times."""
     lines = re.findall(
         r"^(\d+-\d+-\d+ \d+:\d+:\d+),(\d+) p=(\d+) .*\| (PLAY (?:\[(.*)\] \*|RECAP).*)$", log, re.MULTILINE
     )
@@ -234,7 +232,7 @@ def _platform_plays(log: str) -> list[tuple[datetime.datetime, datetime.datetime
 
 
 def _requests(server: t.Any, began: datetime.datetime, ended: datetime.datetime) -> list[Request]:
-    """What kubectl asked the server for meanwhile, without looking up kinds."""
+    """The requests of kubectl to the server meanwhile, without discovery of kinds."""
     lines = server.check_output(f"""grep -F '"userAgent":"kubectl/' {AUDIT_LOG}""").splitlines()
     events = [event for event in map(json.loads, lines) if "objectRef" in event]
     return [

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""No token is where somebody could read it who must not."""
+"""Nobody but root can read a token on a host, and no log shows one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import Scenario, connect, load_scenario
 
-# Where k3s or we keep tokens; all are for root only.
+# Files in which k3s or this collection keeps tokens. Only root may read them.
 TOKEN_FILES = (
     "/etc/rancher/k3s/token",
     "/etc/rancher/k3s/agent-token",
@@ -25,7 +25,7 @@ TOKEN_FILES = (
 
 @functools.cache
 def secrets() -> frozenset[str]:
-    """Every token's secret part, of all hosts, and the node passwords."""
+    """The secret parts of all tokens on all hosts, and the node passwords."""
     found = set()
     for name in load_scenario().hosts:
         host = connect(name)
@@ -38,7 +38,7 @@ def secrets() -> frozenset[str]:
 
 
 def _containing(host: t.Any, command: str) -> list[str]:
-    """Which of the secrets the output of a shell command has; named by their first three characters."""
+    """The secrets in the output of a shell command, by their first three characters."""
     output = host.run(command).stdout
     assert output, f"{command}: no output to search"
     return [f"{secret[:3]}…" for secret in secrets() if secret in output]
@@ -50,7 +50,7 @@ def test_there_are_tokens_to_search_for(scenario: Scenario) -> None:
     assert min(len(secret) for secret in secrets()) >= 16
 
 
-def test_tokens_and_settings_are_for_root_only(node: t.Any) -> None:
+def test_only_root_can_read_tokens_and_settings(node: t.Any) -> None:
     names = " ".join(TOKEN_FILES)
     listed = node.run(f"find {names} /etc/rancher/k3s -type f -printf '%m %u %p\\n' 2>/dev/null").stdout.splitlines()
     assert len(listed) >= 3
@@ -67,11 +67,11 @@ def test_tokens_and_settings_are_for_root_only(node: t.Any) -> None:
             "/etc/systemd/system/k3s*",
             id="units",
         ),
-        # A message of several lines comes with its length in binary (systemd.io, JOURNAL_EXPORT_FORMATS).
+        # A message of several lines has its length in binary (systemd.io, JOURNAL_EXPORT_FORMATS).
         pytest.param("journalctl --no-pager --output=export | LC_ALL=C tr -c '[:print:]' ' '", id="journal"),
         pytest.param(
-            "find /var/log -type f -not -path '/var/log/journal/*' -exec cat {} + | LC_ALL=C tr -c '[:print:]' ' ' ; "
-            "echo",
+            "find /var/log -type f -not -path '/var/log/journal/*' -exec cat {} + "
+            "| LC_ALL=C tr -c '[:print:]' ' ' ; echo",
             id="logs",
         ),
     ],
@@ -81,14 +81,13 @@ def test_no_token_is_shown(node: t.Any, command: str) -> None:
 
 
 def test_no_file_that_others_can_read_has_a_token(scenario: Scenario, node: t.Any) -> None:
-    # The patterns go over standard input: as arguments they would be shown. Only below directories that others may
+    # Patterns go over standard input, because arguments are visible. The search skips directories that others may not
     # enter.
+    pruned = "\\( -path /proc -o -path /sys -o -path /usr/lib -o -path /usr/share -o -type d -not -perm -o+x \\)"
+    matches = "xargs -0 grep --files-with-matches --fixed-strings --file=/root/.patterns"
     command = (
         "umask 077; cat > /root/.patterns; "
-        "find / -xdev \\( -path /proc -o -path /sys -o -path /usr/lib -o -path /usr/share -o -type d -not -perm -o+x "
-        "\\) -prune"
-        " -o -type f -perm -o+r -size -64M -print0 | xargs -0 grep --files-with-matches --fixed-strings "
-        "--file=/root/.patterns; rm /root/.patterns"
+        f"find / -xdev {pruned} -prune -o -type f -perm -o+r -size -64M -print0 | {matches}; rm /root/.patterns"
     )
     found = scenario.environment.run(
         node.check_output("hostname"), command, stdin="".join(f"{secret}\n" for secret in secrets()), check=False
@@ -96,7 +95,7 @@ def test_no_file_that_others_can_read_has_a_token(scenario: Scenario, node: t.An
     assert found.stdout.splitlines() == []
 
 
-def test_ansible_showed_no_token(scenario: Scenario) -> None:
+def test_ansibles_log_has_no_token(scenario: Scenario) -> None:
     log = (scenario.directory / "ansible.log").read_text(errors="replace")
     assert "PLAY RECAP" in log
     assert [f"{secret[:3]}…" for secret in secrets() if secret in log] == []

@@ -31,6 +31,7 @@ from .support.deployment import Deployment
 from .support.fixtures import Registry
 from .support.function_project import FunctionProject
 from .support.playbooks import Playbooks, extra
+from .support.registries import skopeo
 from .support.servers import REPOSITORY, wait_until, write_private
 
 NAMESPACE = "user1"
@@ -147,7 +148,7 @@ def test_the_life_of_a_function(
 
 
 @needs_skopeo
-def test_what_was_pushed_is_read_by_skopeo(
+def test_what_was_pushed_is_read_byskopeo(
     playbooks: Playbooks, cluster: list[str], project: FunctionProject, tmp_path: Path
 ) -> None:
     file = tmp_path / "pushed.json"
@@ -159,18 +160,14 @@ def test_what_was_pushed_is_read_by_skopeo(
     result = json.loads(file.read_text())
     assert result["image"] in pushes[1].result_line and result["url"] == ""
 
-    raw = json.loads(_skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{result['image']}"))
+    raw = json.loads(skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{result['image']}"))
     assert [layer["mediaType"] for layer in raw["layers"]][-1] == "application/vnd.fermyon.spin.application.v1+config"
     layout = f"oci:{tmp_path / 'layout'}:copy"
-    _skopeo("copy", "--src-tls-verify=false", f"docker://{result['image']}", layout)
-    assert json.loads(_skopeo("inspect", layout))["Digest"] == result["digest"]
+    skopeo("copy", "--src-tls-verify=false", f"docker://{result['image']}", layout)
+    assert json.loads(skopeo("inspect", layout))["Digest"] == result["digest"]
     copied = result["image"].partition("@")[0] + "-copied:1"
-    _skopeo("copy", "--dest-tls-verify=false", layout, f"docker://{copied}")
-    assert json.loads(_skopeo("inspect", "--tls-verify=false", f"docker://{copied}"))["Digest"] == result["digest"]
-
-
-def _skopeo(*arguments: str) -> str:
-    return subprocess.run(["skopeo", *arguments], check=True, capture_output=True, text=True, timeout=60).stdout
+    skopeo("copy", "--dest-tls-verify=false", layout, f"docker://{copied}")
+    assert json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{copied}"))["Digest"] == result["digest"]
 
 
 def test_paths_are_the_users(playbooks: Playbooks, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.referen
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import open_store
 
 from .support.fixtures import FaultyProxy, Programs, Registry
+from .support.registries import skopeo
 
 WASM = "application/vnd.wasm.content.layer.v1+wasm"
 QUICK = Timeouts(connect=2, transfer=2, commit=5, attempts=3, first_wait=0.1, total=10)
@@ -82,10 +83,6 @@ def _opened(host: str, **more: t.Any) -> collections.abc.Iterator[Store]:
     more.setdefault("timeouts", QUICK)
     with contextlib.closing(open_store(parse_registry(f"{host}/team"), **more)) as store:
         yield store
-
-
-def _skopeo(*arguments: str) -> str:
-    return subprocess.run(["skopeo", *arguments], check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +155,7 @@ class CuttingProxy:
 
 
 @needs_skopeo
-def test_pushed_once_and_read_by_skopeo(registry: Registry) -> None:
+def test_pushed_once_and_read_byskopeo(registry: Registry) -> None:
     artifact = _artifact(os.urandom(3_000_000), b"\0asm")
     with _opened(registry.host, plain_http=True) as store:
         first = store.push("hello", artifact, tag="v1")
@@ -167,9 +164,9 @@ def test_pushed_once_and_read_by_skopeo(registry: Registry) -> None:
         assert first.image == f"{registry.host}/team/hello@{artifact.digest}"
         assert not store.push("hello", artifact, tag="v1").changed
         assert store.has("hello", artifact.digest) and store.manifest("hello", "v1") == artifact.manifest.data
-    raw = _skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{registry.host}/team/hello:v1")
+    raw = skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{registry.host}/team/hello:v1")
     assert raw.encode() == artifact.manifest.data
-    assert json.loads(_skopeo("inspect", "--tls-verify=false", f"docker://{first.image}"))["Digest"] == artifact.digest
+    assert json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{first.image}"))["Digest"] == artifact.digest
 
 
 def test_only_what_changed_is_sent(registry: Registry) -> None:
@@ -190,18 +187,18 @@ def test_a_second_push_only_looks(faulty_proxy: FaultyProxy) -> None:
 
 
 @needs_skopeo
-def test_layout_and_registry_are_exchangeable_by_skopeo(registry: Registry, tmp_path: Path) -> None:
+def test_layout_and_registry_are_exchangeable_byskopeo(registry: Registry, tmp_path: Path) -> None:
     artifact, other = _artifact(os.urandom(100_000)), _artifact(b"other")
     layout = open_store(parse_registry(f"oci:{tmp_path}/images"))
     layout.push("hello", artifact, tag="v1")
     layout.push("other", other, tag="v1")
-    assert json.loads(_skopeo("inspect", f"oci:{tmp_path}/images:hello:v1"))["Digest"] == artifact.digest
-    _skopeo(
+    assert json.loads(skopeo("inspect", f"oci:{tmp_path}/images:hello:v1"))["Digest"] == artifact.digest
+    skopeo(
         "copy", "--dest-tls-verify=false", f"oci:{tmp_path}/images:hello:v1", f"docker://{registry.host}/team/hello:v1"
     )
     with _opened(registry.host, plain_http=True) as store:
         assert not store.push("hello", artifact, tag="v1").changed
-    _skopeo(
+    skopeo(
         "copy", "--src-tls-verify=false", f"docker://{registry.host}/team/hello:v1", f"oci:{tmp_path}/images:hello:v2"
     )
     assert not layout.push("hello", artifact, tag="v2").changed and not layout.push("other", other, tag="v1").changed

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A line for each scenario at the end of pytest's report: how long it took, and which k3s it ran."""
+"""Adds to the end of pytest's report how long each scenario took, and which k3s it ran."""
 
 from __future__ import annotations
 

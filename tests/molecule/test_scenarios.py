@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One test for each scenario of molecule/, so that the one summary of pytest counts them. `make molecule SCENARIO=ha`
-runs one with its output."""
+"""One test for each scenario of molecule/, so that pytest's summary includes them. `make molecule SCENARIO=ha` runs one
+with its output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ansible_collections.wasmfaas.platform.tests.integration.support import plat
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted(path.parent.name for path in PROJECT.glob("molecule/*/molecule.yml"))
-SINGLE = "`ha` plays the same steps, and in `airgap` the server runs Wasm too"
+SINGLE = "`ha` has the same steps, and in `airgap` the server runs Wasm too"
 SECONDS = 1800
 LINES_SHOWN = 120
 DIRECTORY = PROJECT / ".ansible/molecule"
@@ -49,9 +49,9 @@ def log_of(scenario: str) -> Path:
 
 
 def run(scenario: str) -> int:
-    """Run a scenario to its end, or end it: its exit code."""
+    """Run a scenario, and end it after SECONDS. Returns its exit code."""
     log_of(scenario).parent.mkdir(parents=True, exist_ok=True)
-    DIRECTORY.mkdir(parents=True, exist_ok=True)  # molecule names it as an inventory before create.yml makes it
+    DIRECTORY.mkdir(parents=True, exist_ok=True)  # molecule uses it as an inventory before create.yml makes it
     environment = {
         **os.environ,
         "ANSIBLE_HOME": str(PROJECT / ".ansible"),

@@ -10,9 +10,9 @@ import contextlib
 import dataclasses
 import json
 import os
+import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +22,8 @@ from pathlib import Path
 import boto3
 import botocore.exceptions
 import pytest
+
+from ..integration.support.servers import free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
 TERRAFORM = PROJECT / "terraform"
@@ -198,12 +200,11 @@ class Moto:
 
 @contextlib.contextmanager
 def moto_server(log: Path) -> collections.abc.Iterator[Moto]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
+    program = str(Path(__file__).with_name("moto_server.py"))
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("moto_server.py")), "-H", "127.0.0.1", "-p", str(port)],
+            [sys.executable, program, "-H", "127.0.0.1", "-p", str(port)],
             stdout=file,
             stderr=file,
             env=os.environ | CREDENTIALS,
@@ -215,6 +216,12 @@ def moto_server(log: Path) -> collections.abc.Iterator[Moto]:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
+
+
+def child_cpu_seconds() -> float:
+    """CPU seconds of all child processes so far, which do not depend on how busy this machine is."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _wait_until_up(moto: Moto, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -11,7 +11,6 @@ scaling group with mixed types starts, IAM's decisions. The last test must stay 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import typing as t
@@ -26,7 +25,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.registr
 
 from .fleet import Fleet, many_machines
 from .policies import check_narrow
-from .support import PROJECT, resources
+from .support import PROJECT, child_cpu_seconds, resources
 
 INVENTORY = PROJECT / "inventories/aws"
 AUTOSCALED_INVENTORY = PROJECT / "inventories/aws_autoscaled"
@@ -277,9 +276,9 @@ def test_an_apply_keeps_what_the_autoscaler_and_site_yml_changed(fleet: Fleet) -
 
 def test_two_hundred_autoscaled_machines_are_listed_in_seconds(fleet: Fleet, tmp_path: Path) -> None:
     with many_machines(fleet.moto, tmp_path) as source:
-        before = _seconds_of_children()
+        before = child_cpu_seconds()
         groups = _groups(fleet.inventory(source))
-        seconds = _seconds_of_children() - before
+        seconds = child_cpu_seconds() - before
     # bench/terraform_plan.py measures the goal of 5 s; this limit only notices large changes.
     assert len(groups["worker_wasm"]) == 200 and seconds <= 10
 
@@ -374,12 +373,6 @@ def _desired(fleet: Fleet, source: Path, folder: Path) -> dict[str, dict[str, t.
     environment = {"ANSIBLE_ROLES_PATH": str(PROJECT / "roles")}
     fleet.ansible("ansible-playbook", (source,), str(playbook), "-e", json.dumps(variables), environment=environment)
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
-
-
-def _seconds_of_children() -> float:
-    """CPU seconds of all child processes so far, which do not depend on how busy this machine is."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def _default_groups(fleet: Fleet) -> dict[str, t.Any]:

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kills ansible-playbook with SIGKILL as it begins task number CUT_OFF_AT (from 1), or the first one with CUT_OFF_NAME
-in its name.
+"""Kills ansible-playbook with SIGKILL when it begins task number CUT_OFF_AT (from 1), or the first task whose name
+contains CUT_OFF_NAME.
 
-The names of all tasks begun are in the file CUT_OFF_TASKS, one per line.
+It writes the names of all tasks that began to the file CUT_OFF_TASKS, one per line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ansible.plugins.callback import CallbackBase
 DOCUMENTATION = r"""
 name: cut_off
 type: notification
-short_description: End ansible-playbook by SIGKILL at a task
+short_description: End ansible-playbook with SIGKILL at a task
 description:
   - For tests of runs that are cut off.
 """
@@ -52,8 +52,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
 
 
 def kill_all() -> None:
-    """End this process and all below it, its workers and their ssh too, as when the machine is lost. Workers have
-    sessions of their own."""
+    """End this process and all its descendants, such as workers and their ssh, as the loss of the machine does. Workers
+    have their own sessions."""
     this = psutil.Process()
     for process in this.children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):

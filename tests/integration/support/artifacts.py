@@ -1,8 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Spin artifacts made by hand, right or wrong in one point: for the tests of the stand-in, independent of the product's
-own code."""
+"""Spin artifacts made without the product's own code, valid or wrong in one point, for the tests of the stand-in."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ import httpx2
 
 from .registries import Registry
 
-WASM = b"\x00asm\x0d\x00\x01\x00"  # the head of a component; nobody runs it
+WASM = b"\x00asm\x0d\x00\x01\x00"  # the head of a component, which nothing runs
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER_WASM = "application/vnd.wasm.content.layer.v1+wasm"
@@ -31,8 +30,13 @@ def digest_of(content: bytes) -> str:
 
 @dataclasses.dataclass
 class HandMadeArtifact:
-    """Change any part before `push`: `locked` (the locked app as data), `config`, `layers` (media type, content) before
-    the locked app."""
+    """An artifact of which a test can change everything before `push`.
+
+    Attributes:
+        locked: The locked application as data.
+        config: The image configuration.
+        layers: Media type and content of the layers before the locked application.
+    """
 
     name: str
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -77,7 +81,11 @@ class HandMadeArtifact:
         return component
 
     def push(self, registry: Registry, repository: str, *, index: bool = False) -> str:
-        """Upload it and return `host/repository@digest`; `index` wraps it in an index with an entry for linux/amd64."""
+        """Upload the artifact. With `index` it is wrapped in an index with an entry for linux/amd64.
+
+        Returns:
+            `host/repository@digest`.
+        """
         verify: t.Any = ssl.create_default_context(cafile=registry.authority_file) if registry.authority_file else True
         with httpx2.Client(
             base_url=f"{registry.url}/v2/{repository}", auth=registry.auth, verify=verify, trust_env=False

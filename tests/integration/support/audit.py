@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was asked of an API server, from its audit log: reads and writes of objects, without discovery."""
+"""The requests to an API server, from its audit log: reads and writes of objects, without discovery."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Request:
 
 
 class Requests:
-    """The requests from now on, in the file that a `ControlPlane` with `audit` writes."""
+    """The requests since this object was made, from the log of a `ControlPlane` with `audit`."""
 
     def __init__(self, audit_log: Path) -> None:
         self._file = audit_log
         self._begin = audit_log.stat().st_size
 
     def of(self, program: str) -> list[Request]:
-        """Those of one program, such as kubectl. The log is written before an answer is."""
+        """The requests of one program, such as kubectl. The API server writes the log before it answers."""
         with self._file.open("rb") as file:
             file.seek(self._begin)
             events = [json.loads(line) for line in file.read().splitlines()]

@@ -18,7 +18,7 @@ from .servers import write_private
 
 
 class CertificateAuthority:
-    """Its certificate is `certificate_file`, PEM; each key it makes is in a file of mode 0600."""
+    """An authority with its certificate in `certificate_file` (PEM). Its keys are in files of mode 0600."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -50,8 +50,11 @@ class CertificateAuthority:
         )
 
     def issue(self, name: str, *hosts: str) -> tuple[Path, Path]:
-        """The files of a certificate called `name` for `hosts`, by default localhost, and for 127.0.0.1, and of its
-        key."""
+        """Issue a certificate called `name` for 127.0.0.1 and for `hosts`, by default localhost.
+
+        Returns:
+            The files of the certificate and of its key.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
             self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key.public_key())

@@ -1,12 +1,12 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs pods of spinkube_stand_in for real: each in a network namespace with its own address, the function in the
-collection's local runtime.
+"""Runs the pods of spinkube_stand_in as processes: each in a network namespace with its own address, with its function
+in the collection's local runtime.
 
-A program, started by `pod_network.ContainerRuntime`: PUT /pods/UID on its Unix socket starts a pod and answers
-`{"address": …}`, DELETE ends one with SIGKILL, as the Spin shim ends at once on SIGTERM. A pod lives no longer than
-this program.
+`pod_network.ContainerRuntime` starts this program. PUT /pods/UID on its Unix socket starts a pod and answers
+`{"address": …}`. DELETE ends a pod with SIGKILL, because the Spin shim ends at once on SIGTERM. All pods end with this
+program.
 """
 
 from __future__ import annotations
@@ -38,13 +38,12 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.local.installati
 POD_SCRIPT = Path(__file__).with_name("pod.mjs")
 VARIABLE_PREFIX = "SPIN_VARIABLE_"
 START_SECONDS = 60.0
-POD_ADDRESSES = range(16, 250)  # last numbers; below are this machine's own on the bridge
+POD_ADDRESSES = range(16, 250)  # last numbers; lower ones are this machine's own addresses on the bridge
 
 
 @dataclasses.dataclass
 class Pod:
-    """A pod's first process, which leads the process group of all others; its network namespace ends with the last of
-    them."""
+    """A pod. Its first process leads the process group of all others; its network namespace ends with the last one."""
 
     process: subprocess.Popen[bytes]
     address: str
@@ -55,8 +54,12 @@ class Pods:
     """All pods of the node."""
 
     def __init__(self, directory: Path, installation: Installation, bridge: str, subnet: str) -> None:
-        """`directory` gets releases, shared by pods, and a folder per pod; `subnet` is the /24 of `bridge`, without its
-        last number."""
+        """Prepare to run pods.
+
+        Args:
+            directory: For releases, which pods share, and for a directory per pod.
+            subnet: The /24 of `bridge` without its last number.
+        """
         self._directory = directory
         self._installation = installation
         self._bridge = bridge
@@ -66,12 +69,12 @@ class Pods:
         self._preparing = threading.Lock()
 
     def start(self, identifier: str, order: dict[str, t.Any]) -> str:
-        """Start a pod and return its address; its function listens there once it is ready. Again for the same pod: a
-        new container."""
+        """Start a pod and return its address, where the function listens when it is ready. If the pod runs already, it
+        gets a new container."""
         self.stop(identifier)
         application = order["locked_application"]
         repository, digest = str(order["image"]).split("@")
-        with self._preparing:  # what two pods share is made once
+        with self._preparing:  # two pods of one artifact share a release
             prepared = release.prepare(
                 self._directory / "releases",
                 digest,
@@ -121,8 +124,8 @@ class Pods:
         return address
 
     def _free_address(self) -> tuple[int, str]:
-        """A new pod's number, and an address that no pod has, and none had of late: somebody may still think that it is
-        the old one's."""
+        """The number of a new pod, and an address that no pod has or had recently, because somebody may still take it
+        for the old pod's."""
         used = {pod.address for pod in self._pods.values()}
         for serial in itertools.islice(self._serials, len(POD_ADDRESSES)):
             address = f"{self._subnet}.{POD_ADDRESSES[serial % len(POD_ADDRESSES)]}"
@@ -131,7 +134,7 @@ class Pods:
         raise OSError(f"all of the node's {len(POD_ADDRESSES)} addresses are taken")
 
     def _start_processes(self, directory: Path) -> subprocess.Popen[bytes]:
-        """The pod's first process in a network namespace of its own; it waits for a line before it begins."""
+        """Start the pod's first process in its own network namespace. It waits for a line before it begins."""
         command = [
             str(self._installation.node),
             *runtime.NODE_OPTIONS,
@@ -163,7 +166,7 @@ class Pods:
         _run(["nsenter", "--target", str(pod.process.pid), "--net", "ip", "-batch", "-"], inside)
 
     def stop(self, identifier: str) -> None:
-        """End a pod at once; nothing where there is none."""
+        """End a pod at once, if it exists."""
         pod = self._pods.pop(identifier, None)
         if pod is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -176,7 +179,7 @@ class Pods:
 
 
 def _deploy(pod: Pod, order: dict[str, t.Any]) -> None:
-    """Have the pod's front run the release; where that fails the pod does not get ready, and its log says why."""
+    """Make the pod's front run the release. If that fails, the pod does not become ready, and the log says why."""
     try:
         _wait(lambda: pod.process.poll() is not None or control.status(pod.directory) is not None, "the pod's front")
         control.call(pod.directory, "/deploy", order, timeout_seconds=START_SECONDS)
@@ -185,7 +188,7 @@ def _deploy(pod: Pod, order: dict[str, t.Any]) -> None:
 
 
 def _blobs_of(repository: str) -> release.OpenBlob:
-    """Reads blobs of a registry on this machine without TLS."""
+    """A function that reads blobs of a registry on this machine without TLS."""
     host, _slash, path = repository.partition("/")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

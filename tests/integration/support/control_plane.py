@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Kubernetes control plane for tests (tests/servers/cmd/control_plane) with what a SpinKube cluster has before its
-first function."""
+"""A Kubernetes control plane for tests (tests/servers/cmd/control_plane) with the objects that a SpinKube cluster has
+before its first function."""
 
 from __future__ import annotations
 
@@ -51,10 +51,12 @@ class ControlPlane:
         definitions: collections.abc.Iterable[Path] = (),
         audit: bool = False,
     ) -> None:
-        """Start it with its data, kubeconfigs and log in `directory`, which must be new; `definitions` are files of
-        more kinds.
+        """Start it.
 
-        With `audit` every request is a line of JSON in `audit_log`.
+        Args:
+            directory: A new directory for its data, kubeconfigs and log.
+            definitions: Files of additional CustomResourceDefinitions.
+            audit: Write every request as a line of JSON to `audit_log`.
         """
         self.directory = directory
         self.kubeconfig = directory / "administrator.kubeconfig"
@@ -85,7 +87,7 @@ class ControlPlane:
             seconds=90,
         )
         client = self.client()
-        # Made by the controller manager, as the last part to start; without it no pod can be created.
+        # The controller manager, which starts last, makes this account. Without it, no pod can be created.
         self.server.wait_ready(lambda: _exists(client, ServiceAccount, "default", "default"), seconds=60)
 
     def client(self, kubeconfig: Path | None = None) -> Client:
@@ -102,7 +104,7 @@ class ControlPlane:
         self.start_again(wait=wait)
 
     def stop_hard(self) -> None:
-        """Kill it, as a power cut would; `start_again` brings it back."""
+        """Kill it, as a power cut does; `start_again` starts it again."""
         self.server.kill()
 
     def start_again(self, *, wait: bool = True) -> None:
@@ -114,13 +116,13 @@ class ControlPlane:
         self.server.stop()
 
     def apply(self, *objects: dict[str, t.Any]) -> None:
-        """Server-side apply of any objects whose kinds are built in or named above."""
+        """Apply objects (server-side) whose kinds are built in or defined above."""
         client = self.client()
         for content in objects:
             client.apply(from_dict(content), field_manager=FIELD_MANAGER, force=True)
 
     def administrator_tls(self) -> ssl.SSLContext:
-        """What a client speaks to `url` with to be its administrator, such as a proxy in front of it."""
+        """The TLS settings with which a client, such as a proxy, is the administrator at `url`."""
         administrator = KubeConfig.from_file(str(self.kubeconfig)).get()
         assert administrator is not None and administrator.user is not None
         context = ssl.create_default_context(cafile=self.directory / "data" / "keys" / "authority.crt")
@@ -132,7 +134,7 @@ class ControlPlane:
         return context
 
     def create_namespace(self, name: str) -> None:
-        """A namespace as a function needs it: with its SpinAppExecutor, and its default service account there."""
+        """Make a namespace with a SpinAppExecutor, and wait for its default service account."""
         self.apply(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
             {
@@ -153,8 +155,8 @@ class ControlPlane:
         )
 
     def prepare(self, *, gateway_class: str = GATEWAY_CLASS, gateway_controller: str = GATEWAY_CONTROLLER) -> None:
-        """RuntimeClass, shared Gateway, KEDA's interceptor Service, and the namespaces `default` and `user1` with an
-        executor each."""
+        """Make the RuntimeClass, the shared Gateway, the Service of KEDA's interceptor, and the namespaces `default`
+        and `user1` with an executor each."""
         for namespace in (GATEWAY_NAMESPACE, "keda"):
             self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         self.apply(
@@ -200,10 +202,11 @@ class ControlPlane:
     def kubeconfig_for(
         self, user: str, *, namespace: str = "default", rules: list[dict[str, t.Any]] | None = None
     ) -> Path:
-        """A kubeconfig, mode 0600, of a new ServiceAccount `user` in `namespace` whose Role has exactly `rules` (none:
-        no rights).
+        """A kubeconfig, mode 0600, of a new ServiceAccount `user` in `namespace`.
 
-        Each rule is an RBAC PolicyRule: `{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}`.
+        Args:
+            rules: The permissions of its Role, as PolicyRules of RBAC such as
+                `{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}`.
         """
         named = {"name": user, "namespace": namespace}
         self.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named})
@@ -220,7 +223,7 @@ class ControlPlane:
         return self._kubeconfig_of(user, namespace)
 
     def kubeconfig_with_role(self, user: str, rules: list[dict[str, t.Any]]) -> Path:
-        """As `kubeconfig_for`, in all namespaces and for what is in none: what a controller of the platform has."""
+        """Like `kubeconfig_for`, but with a ClusterRole, as a controller of the platform has."""
         named = {"name": user, "namespace": "kube-system"}
         self.apply(
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named},

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the CustomResourceDefinitions of the tests come from: the Go modules of the projects, with Go's checksums."""
+"""The CustomResourceDefinitions of the tests, from the Go modules of their projects, with Go's checksums."""
 
 from __future__ import annotations
 
@@ -26,19 +26,17 @@ _FILES = {
 
 
 class DefinitionsMissingError(Exception):
-    """A module with definitions is not available; the message is the reason that a test may give for being skipped."""
+    """A module with definitions is not available; the message is a reason to skip a test."""
 
 
 @functools.cache
 def definition_files() -> list[Path]:
-    """The files that the control plane is to start with.
+    """The files with which the control plane starts.
 
     Raises:
-        DefinitionsMissingError: with the reason that a test may give for being skipped.
+        DefinitionsMissingError: a module is not available; the message is a reason to skip a test.
     """
     try:
-        return [
-            folder / name for module, names in _FILES.items() for folder in (module.folder(*_FOLDER),) for name in names
-        ]
+        return [module.folder(*_FOLDER) / name for module, names in _FILES.items() for name in names]
     except ModuleMissingError as error:
         raise DefinitionsMissingError(str(error)) from error

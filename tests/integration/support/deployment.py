@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Deploys functions in tests as the module does, but in this process or in one that a test may kill."""
+"""Deploys functions in tests as the module does, in this process or in one that a test may kill."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ except PlatformError as error:
 
 
 class Deployment:
-    """Deploys to one cluster and registry; its methods take options of spin_function."""
+    """Deploys to one cluster and registry. Its methods take the options of spin_function."""
 
     def __init__(self, control_plane: ControlPlane, stand_in: SpinkubeStandIn, registry: Registry, home: Path) -> None:
         self.control_plane = control_plane
@@ -48,7 +48,7 @@ class Deployment:
         self._deployed: set[tuple[str, str]] = set()
 
     def parameters(self, project: FunctionProject | None = None, **options: t.Any) -> dict[str, t.Any]:
-        """All parameters of the module, with the test cluster and registry where `options` names no others."""
+        """All parameters of the module. Without `options`, they name the test cluster and registry."""
         given = {
             "source": str(project.folder) if project else None,
             "registry": f"{self.registry.host}/functions",
@@ -61,18 +61,20 @@ class Deployment:
             "wait_timeout": 60,
         }
         defaults = {name: option.get("default") for name, option in argument_spec().items()}
-        for options_with_defaults, option in (("load", "concurrency"),):
-            if options.get(options_with_defaults):
-                options[options_with_defaults].setdefault(option, 1.0)
+        if options.get("load"):
+            options["load"].setdefault("concurrency", 1.0)
         return {**defaults, **given, **options}
 
     def deploy(self, project: FunctionProject, *, check_mode: bool = False, **options: t.Any) -> Result:
-        """As `ansible-playbook wasmfaas.platform.deploy_function`; raises PlatformError."""
-        parameters = self._remembered(project, options)
-        return run(parameters, check_mode, set())
+        """Deploy as `ansible-playbook wasmfaas.platform.deploy_function` does.
+
+        Raises:
+            PlatformError: the deployment failed.
+        """
+        return run(self._remembered(project, options), check_mode, set())
 
     def start(self, project: FunctionProject, **options: t.Any) -> subprocess.Popen[str]:
-        """The same in a process of its own; `finish` gives its result."""
+        """Deploy in a separate process; `finish` returns its result."""
         process = subprocess.Popen(
             [sys.executable, "-c", _IN_A_PROCESS],
             stdin=subprocess.PIPE,
@@ -89,17 +91,17 @@ class Deployment:
 
     @staticmethod
     def finish(process: subprocess.Popen[str], *, seconds: float = 120) -> Result:
-        """The result that a process of `start` printed, also that of a failure."""
+        """The result that a process of `start` printed, also after a failure."""
         output, errors = process.communicate(timeout=seconds)
         assert output, errors
         return t.cast(Result, json.loads(output))
 
     def delete(self, name: str, *, check_mode: bool = False, **options: t.Any) -> Result:
-        """As `ansible-playbook wasmfaas.platform.delete_function`."""
+        """Delete as `ansible-playbook wasmfaas.platform.delete_function` does."""
         return run(self.parameters(None, name=name, state="absent", **options), check_mode, set())
 
     def remember(self, name: str, *, namespace: str = "default") -> None:
-        """Remove this function, too, when the test ends."""
+        """Remove this function too when the test ends."""
         self._deployed.add((namespace, name))
 
     def remove_all(self) -> None:
@@ -112,7 +114,7 @@ class Deployment:
         return parameters
 
     def call(self, result: Result, path: str = "/") -> httpx2.Response:
-        """GET the function by the host of its URL."""
+        """GET the function at the host of its URL."""
         return httpx2.get(
             f"{self.stand_in.front_url}{path}",
             headers={"Host": result["url"].removeprefix("http://")},

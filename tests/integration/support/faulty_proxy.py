@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A proxy in front of an HTTP server, usually a registry, that counts requests and makes faults on demand."""
+"""A proxy for an HTTP server, usually a registry, that records requests and causes faults on demand."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _CHUNK = 64 * 1024
 
 @dataclasses.dataclass
 class Fault:
-    """What happens to the next `count` requests whose method and path match the two regular expressions (whole match).
+    """A fault of the next `count` requests whose method and path match the two regular expressions completely.
 
     Attributes:
-        status: answered instead of the server, with `headers`, after the request's body was read.
-        cut_after: the connection is reset when this many bytes of the request's body were passed on.
-        cut_response_after: the same for the body of the answer.
-        delay: seconds to wait before anything else; a request whose client is gone by then is dropped.
+        status: The proxy answers with this status and `headers` instead of the server, after it has read the body.
+        cut_after: The connection is reset after this many bytes of the request's body.
+        cut_response_after: The connection is reset after this many bytes of the answer's body.
+        delay: Seconds to wait first; a request whose client has left meanwhile is dropped.
     """
 
     method: str = ".*"
@@ -52,10 +52,10 @@ class Fault:
 
 
 class FaultyProxy:
-    """Listens on 127.0.0.1 (`host`, `url`) and passes HTTP on to `upstream`, an http:// URL, or with `tls` an https://
-    one.
+    """Listens on 127.0.0.1 (`host`, `url`) and forwards HTTP to `upstream`, an http:// URL, or with `tls` an https://
+    URL.
 
-    The Host header stays the client's, so that a registry's Location headers lead back here.
+    It keeps the client's Host header, so that the Location headers of a registry point to the proxy.
     """
 
     def __init__(self, upstream: str, *, tls: ssl.SSLContext | None = None) -> None:
@@ -81,7 +81,7 @@ class FaultyProxy:
         return added
 
     def reset(self) -> None:
-        """Forget requests and faults, accept connections again."""
+        """Forget requests and faults, and accept connections again."""
         with self._lock:
             self.faults.clear()
             self.requests.clear()
@@ -101,7 +101,7 @@ class FaultyProxy:
         return len(self.seen(method, path))
 
     def refuse_connections(self) -> None:
-        """Close the port: clients get "connection refused" until `accept_connections`."""
+        """Close the port. Clients get "connection refused" until `accept_connections`."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -135,7 +135,7 @@ class _Server(http.server.ThreadingHTTPServer):
     proxy: FaultyProxy
 
     def handle_error(self, request: t.Any, client_address: t.Any) -> None:
-        """Nothing: broken connections are what this proxy is for."""
+        """Ignore broken connections, which are the purpose of this proxy."""
 
 
 class _Cut(Exception):
@@ -173,7 +173,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
 
     def _client_waits(self, seconds: float) -> bool:
-        """Wait; False as soon as the client hangs up."""
+        """Wait for `seconds`. Returns False as soon as the client hangs up."""
         end = time.monotonic() + seconds
         gone = select.poll()
         gone.register(self.connection, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
@@ -253,7 +253,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _abort(self) -> None:
-        """Reset the connection: the client sees an error, not an end."""
+        """Reset the connection, so that the client sees an error and not an end."""
         self.close_connection = True
         with contextlib.suppress(OSError):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
@@ -261,4 +261,4 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.connection.close()
 
     def log_message(self, *_: object) -> None:
-        """Nothing: the requests are in `requests`."""
+        """Log nothing, because the requests are in `requests`."""

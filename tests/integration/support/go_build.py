@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build Go programs of the tests into a cache, once for the same sources: shared by the test servers and the stand-in
-of k3s."""
+"""Builds Go programs of the tests into a cache, once for the same sources. The test servers and the stand-in of k3s use
+it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ ENVIRONMENT = {"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"}
 
 
 class BuildError(Exception):
-    """There is no Go that is new enough, or a build failed; the message ends with the last lines of its output."""
+    """No Go is new enough, or a build failed. The message ends with the last lines of its output."""
 
 
 def cache_directory(name: str) -> Path:
-    """`name` in the cache of this collection; it exists afterwards."""
+    """Make and return the directory `name` in the cache of this collection."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wasmfaas" / name
     cache.mkdir(parents=True, exist_ok=True)
     return cache
@@ -34,7 +34,7 @@ def cache_directory(name: str) -> Path:
 
 @contextlib.contextmanager
 def locked(cache: Path) -> collections.abc.Iterator[None]:
-    """Hold the cache: of two sessions, one builds and the other waits."""
+    """Hold the cache, so that of two sessions one builds and the other waits."""
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -50,11 +50,11 @@ def digest(sources: Path, *, patterns: collections.abc.Sequence[str] = ("*.go", 
 
 
 def filled_once(name: str, key: str, fill: collections.abc.Callable[[Path], None], *, kept: int) -> Path:
-    """The directory `key` in the cache `name`: as it is, or filled by `fill`, which gets an empty directory. This is
-    renamed once it is complete.
+    """The directory `key` in the cache `name`.
 
     Args:
-        kept: how many directories, the newest, stay in this cache.
+        fill: Fills a new directory if it does not exist. The directory gets its name when `fill` has finished.
+        kept: How many of the newest directories stay in this cache.
     """
     cache = cache_directory(name)
     directory = cache / key
@@ -70,10 +70,9 @@ def filled_once(name: str, key: str, fill: collections.abc.Callable[[Path], None
 
 
 def forget_all_but(cache: Path, count: int) -> None:
-    """Remove all folders of the cache but the `count` newest."""
-    for path in sorted((path for path in cache.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)[
-        :-count
-    ]:
+    """Remove all directories of the cache but the `count` newest."""
+    directories = sorted((path for path in cache.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    for path in directories[:-count]:
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -85,9 +84,9 @@ def build(
     variables: collections.abc.Mapping[str, str] | None = None,
     seconds: float,
 ) -> None:
-    """`go build` of `packages` in the module `sources`; `variables` are package variables that the linker sets.
+    """Run `go build` for `packages` in the module `sources`; `variables` are package variables that the linker sets.
 
-    The other flags are the same everywhere, since Go's own cache is by flags.
+    All callers share the other flags, because Go's own cache depends on the flags.
 
     Raises:
         BuildError: the build failed.

@@ -1,20 +1,20 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A stand-in for k3s' helm-controller with its Job's container, and for the kubelet of the pods that charts bring.
+"""A stand-in for k3s's helm-controller and its Job's container, and for the kubelet that runs the pods of charts.
 
-Played after k3s-io/helm-controller, pkg/controllers/chart/chart.go, and k3s-io/klipper-helm, entry (July 2026):
+It follows k3s-io/helm-controller, pkg/controllers/chart/chart.go, and k3s-io/klipper-helm, entry (July 2026):
 
-- HelmChart → ServiceAccount, `chart-values-NAME`, `chart-content-NAME`, and a Job `helm-install-NAME` made suspended,
-  resumed once the Job controller has seen it, and made anew when its template or the values change, not before its pods
-  are gone. Its pods are those of the real Job controller.
-- the Job's container: installs, upgrades, gives up by `failurePolicy`, and fails as told. What a chart consists of is
-  given by the test, not rendered.
-- deletion by a finalizer and a Job `helm-delete-NAME`.
+- For a HelmChart it makes a ServiceAccount, `chart-values-NAME`, `chart-content-NAME`, and a suspended Job
+  `helm-install-NAME`. It resumes the Job after the Job controller has seen it. When the template or the values change,
+  it makes the Job again after its pods are gone. The real Job controller makes the pods.
+- The Job's container installs, upgrades, gives up by `failurePolicy`, and fails as the test asks. The test gives the
+  objects of a chart; nothing is rendered.
+- It deletes a chart with a finalizer and a Job `helm-delete-NAME`.
 
-Stricter than the original: whatever the original would take and then fail with in its Job, or never get done, stops the
-stand-in with `RefusedError`. Not played: repositories, authentication, hooks, HelmChartConfig, `set`, valuesSecrets.
-Only for HelmCharts in kube-system.
+It is stricter than the original: a HelmChart that the original accepts, but whose Job then fails or never ends, stops
+the stand-in with `RefusedError`. It does not play repositories, authentication, hooks, HelmChartConfig, `set` and
+valuesSecrets, and it only handles HelmCharts in kube-system.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ FINALIZER = "wrangler.cattle.io/on-helm-chart-remove"
 NAMESPACE = "kube-system"
 NODE = "helm-stand-in"
 SCHEDULER = "helm-stand-in"
-"""Of the Jobs' pods in a cluster with nodes: its own scheduler leaves them alone, so no kubelet ends them before their
-work is done here."""
+"""The scheduler of the Jobs' pods in a cluster with nodes. The cluster's own scheduler ignores these pods, so no
+kubelet ends them before the stand-in has done their work."""
 SPEC_KEYS = {
     "chart",
     "repo",
@@ -68,11 +68,11 @@ Render = collections.abc.Callable[[dict[str, t.Any]], list[Object]]
 
 
 class RefusedError(Exception):
-    """A HelmChart that the original would not get installed."""
+    """The original could not install this HelmChart."""
 
 
 def _asks_to_come_again(answer: httpx2.Response) -> bool:
-    """As for a kind that was defined this moment: its storage is being made."""
+    """Whether the API server asks for a retry, as while it makes the storage of a new kind."""
     return answer.status_code == 429
 
 
@@ -98,14 +98,14 @@ class Api:
         self._client = httpx2.Client(base_url=config.cluster.server, verify=context, timeout=10, trust_env=False)
 
     def get(self, path: str, **query: str) -> Object | None:
-        """None for 404."""
+        """The object or list; None for 404."""
         return self._ask("GET", path, query=query)
 
     def list(self, path: str, **query: str) -> list[Object]:
         return list((self.get(path, **query) or {}).get("items") or [])
 
     def create(self, path: str, content: Object) -> bool:
-        """False where it is there already."""
+        """Create an object. Returns False if it exists already."""
         return self._ask("POST", path, content, allowed=(409,)) is not None
 
     def apply(self, path: str, content: Object, manager: str = "helm") -> Object:
@@ -157,21 +157,21 @@ class Api:
 
 
 class ApiRefusedError(Exception):
-    """The API server refused what a chart or the stand-in asked for."""
+    """The API server refused a request of a chart or of the stand-in."""
 
 
 @dataclasses.dataclass
 class Behaviour:
-    """What goes wrong with a chart.
+    """The faults of a chart.
 
     Args:
-        job: lines of the Job's container before it ends with exit code 1, again and again; None if it succeeds.
-        job_pull: the Job's image can't be pulled.
-        job_final: the Job itself fails after the first try, as with a small backOffLimit.
-        pods: how the pods of the chart get: `ready`, `pull`, `crash`, `unschedulable`, `starting` or `configuration`.
-        pod_lines: what their containers print.
-        held: whether the Job goes on for ever.
-        stuck: whether the uninstallation fails.
+        job: Lines that the Job's container prints before each end with exit code 1; None if it succeeds.
+        job_pull: The Job's image cannot be pulled.
+        job_final: The Job itself fails after the first try, as with a small backOffLimit.
+        pods: State of the chart's pods: `ready`, `pull`, `crash`, `unschedulable`, `starting` or `configuration`.
+        pod_lines: Lines that their containers print.
+        held: The Job never ends.
+        stuck: The uninstallation fails.
     """
 
     job: list[str] | None = None
@@ -184,19 +184,20 @@ class Behaviour:
 
 
 class HelmControllerStandIn:
-    """Running beside a control plane until `stop`. Without the kind HelmChart only its kubelet has work, whose pods may
-    have the label `release`.
+    """Runs with a control plane until `stop`. Without the kind HelmChart, only its kubelet acts, on pods that may have
+    the label `release`.
 
-    `charts`: what a chart consists of, by its `chart`, its `repo/chart` or the SHA-256 of its archive. `node`: whether
-    it is the cluster's only node; of a cluster with nodes it plays no more than the Jobs' containers, without their
-    logs.
+    Args:
+        charts: The objects of a chart, by its `chart`, its `repo/chart`, or the SHA-256 of its archive.
+        node: Whether it plays the cluster's only node. In a cluster with nodes, it only plays the Jobs' containers,
+            without their logs.
     """
 
     def __init__(self, kubeconfig: Path, directory: Path, charts: dict[str, Render], *, node: bool = True) -> None:
         self.charts = charts
         self.behaviours: dict[str, Behaviour] = {}
         self.installs: list[str] = []
-        """Names of the charts that a Job installed or upgraded, in this order."""
+        """Names of the charts that a Job installed or upgraded, in order."""
         self.uninstalls: list[str] = []
         self.error: BaseException | None = None
         self.running = True
@@ -211,7 +212,7 @@ class HelmControllerStandIn:
         certificate, key = CertificateAuthority(directory / "authority").issue("kubelet")
         self._kubelet = _kubelet(self._logs, certificate, key)
         self._node = node
-        self._pause = 0.1 if node else 0.4  # hosts have other work to do for the two cores
+        self._pause = 0.1 if node else 0.4  # leaves the CPU to the test hosts
         if node:
             self._make_node()
         self._threads = [
@@ -222,11 +223,11 @@ class HelmControllerStandIn:
             thread.start()
 
     def behaviour(self, chart: str) -> Behaviour:
-        """What goes wrong with a chart; changing it holds from the next look on."""
+        """The faults of a chart, which a test may change at any time."""
         return self.behaviours.setdefault(chart, Behaviour())
 
     def stop(self) -> None:
-        """End it; raises what stopped it before."""
+        """End it. Raises the error that stopped it before, if any."""
         self.running = False
         self._kubelet.shutdown()
         self._kubelet.server_close()
@@ -244,7 +245,7 @@ class HelmControllerStandIn:
                         self._reconcile_charts()
                     self._play_pods()
                 threading.Event().wait(self._pause)
-        except BaseException as error:  # the test that stops us shows it
+        except BaseException as error:  # `stop` raises it
             self.error = error
             self.running = False
 
@@ -350,7 +351,7 @@ class HelmControllerStandIn:
             self._api.merge(f"{path}/status", {"status": status})
 
     def _prepare(self, chart: Object) -> None:
-        """What the Job's pod needs, once for each generation."""
+        """Make what the Job's pod needs, once for each generation."""
         name, mark = chart["metadata"]["name"], f"{chart['metadata']['uid']}/{chart['metadata']['generation']}"
         if self._prepared.get(name) == mark:
             return
@@ -374,17 +375,17 @@ class HelmControllerStandIn:
         }
         self._api.create(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts", account)
 
-    def _have_job(self, wanted: Object) -> bool:
-        """One step on the way to the Job; whether it was made now."""
+    def _have_job(self, desired: Object) -> bool:
+        """Take one step towards the desired Job. Returns whether it was made now."""
         path = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
-        name = wanted["metadata"]["name"]
+        name = desired["metadata"]["name"]
         job = self._api.get(f"{path}/{name}")
         if job is None:
-            return self._api.create(path, wanted)
+            return self._api.create(path, desired)
         if job["metadata"].get("deletionTimestamp"):
             return False
         conditions = {entry["type"] for entry in job["status"].get("conditions") or [] if entry["status"] == "True"}
-        ours, theirs = (entry["spec"]["template"]["metadata"]["annotations"][CONFIG_HASH] for entry in (wanted, job))
+        ours, theirs = (entry["spec"]["template"]["metadata"]["annotations"][CONFIG_HASH] for entry in (desired, job))
         if ours == theirs:
             if job["spec"].get("suspend") and "Suspended" in conditions:
                 self._api.merge(f"{path}/{name}", {"spec": {"suspend": False}})
@@ -422,7 +423,7 @@ class HelmControllerStandIn:
                 },
             )
 
-    # The nodes' part
+    # The node
 
     def _make_node(self) -> None:
         self._api.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
@@ -505,13 +506,12 @@ class HelmControllerStandIn:
         if behaviour.job_final:
             self._report(pod, path, "Failed", restarts=0)
         else:
-            said = (
-                "back-off restarting failed container" if self._node else failed[-1]
-            )  # without a kubelet that has its log
-            self._report(pod, path, "Running", waiting=("CrashLoopBackOff", said), restarts=self._tries[uid])
+            # In a cluster with nodes, no kubelet has the log, so the message shows its last line.
+            message = "back-off restarting failed container" if self._node else failed[-1]
+            self._report(pod, path, "Running", waiting=("CrashLoopBackOff", message), restarts=self._tries[uid])
 
     def _install(self, name: str, log: list[str]) -> None:
-        """What `helm upgrade --install` does, with the given objects in place of templates."""
+        """Do what `helm upgrade --install` does, with the given objects instead of templates."""
         chart = self._api.get(f"/apis/helm.cattle.io/v1/namespaces/{NAMESPACE}/helmcharts/{name}")
         assert chart is not None
         spec = chart["spec"]
@@ -641,10 +641,10 @@ class HelmControllerStandIn:
             {"type": "Ready", "status": "True" if ready else "False"},
             {"type": "ContainersReady", "status": "True" if ready else "False"},
         ]
-        wanted = {"phase": phase, "containerStatuses": statuses, "conditions": conditions}
-        mark = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+        status = {"phase": phase, "containerStatuses": statuses, "conditions": conditions}
+        mark = hashlib.sha256(json.dumps(status, sort_keys=True).encode()).hexdigest()
         if self._logs.get(f"reported/{pod['metadata']['uid']}") != [mark]:
-            self._api.merge(f"{path}/status", {"status": wanted})
+            self._api.merge(f"{path}/status", {"status": status})
             self._logs[f"reported/{pod['metadata']['uid']}"] = [mark]
 
 
@@ -659,7 +659,7 @@ def _owns(item: Object, pod: Object) -> bool:
 
 
 def _path(entry: Object) -> str:
-    """The API path of an object of the kinds that the tests' charts have."""
+    """The API path of an object, for the kinds in the tests' charts."""
     namespaced = {
         "Deployment": "/apis/apps/v1",
         "StatefulSet": "/apis/apps/v1",
@@ -677,7 +677,7 @@ def _path(entry: Object) -> str:
 
 
 def _kubelet(logs: dict[str, list[str]], certificate: Path, key: Path) -> http.server.ThreadingHTTPServer:
-    """The part of a kubelet's API that `kubectl logs` asks for."""
+    """The part of a kubelet's API that `kubectl logs` uses."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:

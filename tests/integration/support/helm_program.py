@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The real helm, built from its Go module once for a machine, and small charts for it."""
+"""The program helm, built once per machine from its Go module, and small charts for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BUILD_SECONDS = 1800.0
 
 
 def build() -> Path:
-    """The binary: from the cache, or built into it (about 3 minutes on 2 cores).
+    """The program from the cache. The first build takes about 3 minutes on 2 cores.
 
     Raises:
         ModuleMissingError: the module is not available.
@@ -46,7 +46,7 @@ def _install_into(directory: Path) -> None:
 
 
 def chart_archive(name: str, version: str, templates: dict[str, str], values: dict[str, object]) -> bytes:
-    """A chart as `helm package` makes it."""
+    """An archive of a chart, as `helm package` makes it."""
     files = {
         "Chart.yaml": yaml.safe_dump({"apiVersion": "v2", "name": name, "version": version}),
         "values.yaml": yaml.safe_dump(values),

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The real KEDA with its admission webhooks and its HTTP add-on, beside a control plane whose pods have addresses
+"""The real KEDA with its admission webhooks and its HTTP add-on, for a control plane whose pods have addresses
 (pod_network.py)."""
 
 from __future__ import annotations
@@ -42,25 +42,25 @@ KEDA_HTTP_ADD_ON = RealPart(
 )
 
 SCALER_PORT = 9090
-"""The port that functions name for the add-on's scaler."""
+"""The port of the add-on's scaler in the ScaledObjects of functions."""
 
 _IN_OWN_NAMES = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
 
 
 def why_not() -> str:
-    """Why KEDA can't run here; empty if it can. What it needs of root, `pod_network.why_not` says."""
+    """Why KEDA cannot run here; empty if it can. `pod_network.why_not` checks what it needs root for."""
     return KEDA.why_not() or KEDA_HTTP_ADD_ON.why_not()
 
 
 class Keda:
-    """Its operator and webhooks, and the add-on's operator, interceptor and scaler, each with the rights of its
+    """KEDA's operator and webhooks, and the add-on's operator, interceptor and scaler, each with the permissions of its
     manifests. Start-up: about 6 s."""
 
     def __init__(
         self, control_plane: ControlPlane, directory: Path, authority: CertificateAuthority, network: PodNetwork
     ) -> None:
-        """Start all of it; Services lead to the interceptor by `network`'s address of this machine. The namespace keda
-        must be there."""
+        """Start all programs. Services point to the interceptor at this machine's address in `network`. The namespace
+        keda must exist."""
         self.control_plane = control_plane
         self._directory = directory / "keda"
         self._directory.mkdir(parents=True)
@@ -155,7 +155,7 @@ class Keda:
         server.wait_ready(lambda: answers(f"http://{health}/readyz"), seconds=60)
 
     def _start(self, name: str, program: Path, role: Path, *arguments: str, **environment: str) -> Server:
-        """A process that finds Services by name, as in a pod, and dies with this one."""
+        """Start a process that resolves names of Services, as in a pod, and ends with this process."""
         kubeconfig = self.control_plane.kubeconfig_with_role(name, rules_of(role))
         server = Server(
             [
@@ -184,8 +184,8 @@ class Keda:
         return server
 
     def _is_asked(self) -> bool:
-        """Whether the API server asks the webhooks: it does so a moment after they were registered, and until then
-        takes two triggers of one name."""
+        """Whether the API server calls the webhooks. Until it does, a moment after they were registered, it accepts two
+        triggers of the same name."""
         spec = {"scaleTargetRef": {"name": "none"}, "triggers": [{"type": "cron", "name": "twice", "metadata": {}}] * 2}
         refused = ScaledObject(
             {
@@ -211,7 +211,7 @@ def rules_of(file: Path) -> list[dict[str, t.Any]]:
 
 
 def lead_to(plane: ControlPlane, service: str, address: str, port: int) -> None:
-    """Let a Service of namespace keda lead to a process of this machine."""
+    """Make a Service of the namespace keda point to a process of this machine."""
     named = {"name": service, "namespace": "keda"}
     plane.apply(
         {"apiVersion": "v1", "kind": "Service", "metadata": named, "spec": {"ports": [{"name": "main", "port": 8080}]}},
@@ -235,11 +235,11 @@ def _listens(port: int) -> bool:
 
 
 class ServiceNames:
-    """A name server: SERVICE.NAMESPACE has the addresses of the Service's ready pods, as if it were headless, since no
-    kube-proxy runs here."""
+    """A name server. SERVICE.NAMESPACE has the addresses of the Service's ready pods, as with a headless Service,
+    because no kube-proxy runs here."""
 
     def __init__(self, control_plane: ControlPlane, address: str, fixed: dict[str, str]) -> None:
-        """Answer on port 53 of `address`; `fixed` are addresses of more names."""
+        """Answer on port 53 of `address`. `fixed` are addresses of additional names."""
         client = control_plane.client()
 
         def addresses(name: str) -> list[str]:
@@ -273,8 +273,8 @@ class ServiceNames:
 
 
 def _dns_answer(query: bytes, addresses: t.Callable[[str], list[str]]) -> bytes:
-    """The answer to a DNS query for one name (RFC 1035, section 4): its IPv4 addresses, which nobody may keep; none for
-    other kinds of records."""
+    """The answer to a DNS query for one name (RFC 1035, section 4): its IPv4 addresses, with a time to live of 0, and
+    no records of other kinds."""
     labels, at = [], 12
     while query[at]:
         labels.append(query[at + 1 : at + 1 + query[at]].decode("ascii").lower())
@@ -292,7 +292,7 @@ def _dns_answer(query: bytes, addresses: t.Callable[[str], list[str]]) -> bytes:
 
 
 class PortForward:
-    """Leads connections from an address to a port of the loopback address."""
+    """Forwards connections from an address to a port of the loopback address."""
 
     def __init__(self, address: tuple[str, int], port: int) -> None:
         class Handler(socketserver.BaseRequestHandler):

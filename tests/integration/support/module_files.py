@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files out of Go modules, which are those of the projects' tags, with Go's checksum: definitions of kinds that k3s or
-the platform's charts bring."""
+"""Files of Go modules, which are the files of the projects' tags, with Go's checksum: CustomResourceDefinitions that
+k3s or the platform's charts install."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from . import go_build
 
 
 class ModuleMissingError(Exception):
-    """A module can't be had; the message is the reason that a test may give for being skipped."""
+    """A module is not available; the message is a reason to skip a test."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Module:
-    """A version of a Go module. `checksum` as in go.sum."""
+    """A version of a Go module, with its checksum as in go.sum."""
 
     path: str
     version: str
     checksum: str
 
     def folder(self, *parts: str) -> Path:
-        """A folder in it.
+        """A directory in the module.
 
         Raises:
-            ModuleMissingError: it is not in Go's cache and can't be downloaded, or is not what its checksum says.
+            ModuleMissingError: the module is not in Go's cache and cannot be downloaded, or has another checksum.
         """
         go = shutil.which("go") or str(Path(sys.executable).parent / "go")
-        # Beside any go.mod, that of this repository's tests too: only the one module is wanted, not what it requires.
+        # Runs outside any go.mod, so that Go downloads only this module and not its requirements.
         with tempfile.TemporaryDirectory() as folder:
             command = [go, "mod", "download", "-json", f"{self.path}@{self.version}"]
             finished = subprocess.run(
@@ -51,9 +51,8 @@ class Module:
             )
         found = json.loads(finished.stdout or "{}")
         if not found.get("Dir"):
-            raise ModuleMissingError(
-                f"{self.path}@{self.version} can't be had: {found.get('Error') or finished.stderr}"
-            )
+            why = found.get("Error") or finished.stderr
+            raise ModuleMissingError(f"{self.path}@{self.version} is not available: {why}")
         if found["Sum"] != self.checksum:
             raise ModuleMissingError(f"{self.path}@{self.version} has the checksum {found['Sum']}, not {self.checksum}")
         return Path(found["Dir"]).joinpath(*parts)
@@ -63,7 +62,7 @@ CERT_MANAGER = Module(
     "github.com/cert-manager/cert-manager", "v1.21.1", "h1:0LttV37Q5c2CBNoHkjuI8sLKTXWZDC2SwQkxrBMKV9w="
 )
 HELM_CHART_DEFINITION = ("pkg", "crds", "yaml", "generated", "helm.cattle.io_helmcharts.yaml")
-"""Where HELM_CONTROLLER has the definition of HelmChart."""
+"""Path of the CustomResourceDefinition of HelmChart in HELM_CONTROLLER."""
 
 HELM_CONTROLLER = Module(
     "github.com/k3s-io/helm-controller", "v0.17.7", "h1:9hzzLE4YeCHmpAn2Y/A4DjqYAQtQxnbsQSkBx6qTJrc="

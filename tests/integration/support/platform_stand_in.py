@@ -1,11 +1,12 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Helm controller of a molecule scenario's k3s stand-in, as a program that ends when the scenario's folder is gone.
+"""The Helm controller for the k3s stand-in of a molecule scenario. It ends when the scenario's directory is deleted.
 
-python -m tests.integration.support.platform_stand_in variables          prints an inventory's variables: definitions as
-files, since there is no internet python -m tests.integration.support.platform_stand_in run --directory D  plays for the
-cluster of D/kubeconfig.yml, once site.yml has written that
+python -m tests.integration.support.platform_stand_in variables
+    prints variables for the inventory that name CustomResourceDefinitions as files, since hosts have no internet
+python -m tests.integration.support.platform_stand_in run --directory DIRECTORY
+    waits until site.yml has written DIRECTORY/kubeconfig.yml, then plays the Helm controller of that cluster
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def helm_chart_definition() -> Object:
 
 @functools.cache
 def definitions_of(chart: str) -> list[Object]:
-    """Kinds that a chart brings, of its version."""
+    """The CustomResourceDefinitions that a chart installs, in the chart's version."""
     shared = {file.name.split("-")[-1]: file for file in definition_files()}
     places = {
         "cert-manager": [CERT_MANAGER.folder("deploy", "crds")],
@@ -59,14 +60,15 @@ def definitions_of(chart: str) -> list[Object]:
     }
     found = [entry for place in places.get(chart, []) for entry in documents(place)]
     if chart == "kube-prometheus-stack":
-        # They are in the folder crds of a chart within it, whose files Helm never takes away; the others are templates.
+        # These are in the directory crds of a subchart, whose files Helm never deletes. Those of other charts are
+        # templates.
         for entry in found:
             entry["metadata"].setdefault("annotations", {})["helm.sh/resource-policy"] = "keep"
     return found
 
 
 def render(chart: str, _values: dict[str, t.Any]) -> list[Object]:
-    """A chart's kinds, and one Deployment in place of all that runs."""
+    """The CustomResourceDefinitions of a chart, and one Deployment that stands in for all its pods."""
     labels = {"stand-in-of": chart}
     container = {
         "name": "stand-in",
@@ -85,7 +87,7 @@ def render(chart: str, _values: dict[str, t.Any]) -> list[Object]:
 
 
 def sources() -> dict[str, dict[str, str]]:
-    """Of all charts of the roles."""
+    """Repository and version of all charts of the roles."""
     read: dict[str, dict[str, str]] = yaml.safe_load(
         (ROLES / "platform/defaults/main.yml").read_text(encoding="utf-8")
     )["platform_charts"]
@@ -93,7 +95,7 @@ def sources() -> dict[str, dict[str, str]]:
 
 
 def charts() -> dict[str, Render]:
-    """All of the roles' charts, by what a HelmChart says of them."""
+    """All charts of the roles, by repository, name and version as in a HelmChart."""
     known = sources()
     keys = {
         name: one["repository"] if one["repository"].startswith("oci://") else f"{one['repository']}/{name}"
@@ -103,7 +105,7 @@ def charts() -> dict[str, Render]:
 
 
 def unavailable() -> str:
-    """Why the definitions can't be had; empty if they can."""
+    """Why the CustomResourceDefinitions are not available; empty if they are."""
     try:
         variables()
         helm_chart_definition()

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the collection's playbooks with the real ansible-playbook, as a user does, and keeps what a user sees."""
+"""Runs the collection's playbooks with the real ansible-playbook, as a user does, and keeps their output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RUN_SECONDS = 300.0
 
 @dataclasses.dataclass(frozen=True)
 class PlaybookRun:
-    """One finished run: its exit code, and all that it printed."""
+    """A finished run: its exit code and its whole output."""
 
     exit_code: int
     output: str
@@ -107,14 +107,14 @@ class Playbooks:
         inventory: str = "single",
         environment: dict[str, str] | None = None,
     ) -> PlaybookRun:
-        """As `start`, and wait for its end."""
+        """Like `start`, but wait for the end."""
         return self.finish(
             self.start(playbook, *arguments, folder=folder, inventory=inventory, environment=environment)
         )
 
 
 def extra(**variables: object) -> list[str]:
-    """`-e name=value` for each variable, quoted as a user would; what is no text is given as JSON."""
+    """`-e name=value` for each variable, quoted as users do. A value that is not text is given as JSON."""
     arguments: list[str] = []
     for name, value in variables.items():
         text = f'{name}="{value}"' if isinstance(value, (str, Path)) else json.dumps({name: value})

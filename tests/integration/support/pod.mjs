@@ -3,8 +3,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /**
- * The first process of a pod: starts the local runtime's front.mjs and gives it port 80 of all the pod's addresses, as an earlier version of
- * front.mjs gives its socket to the next. Until a release answers nothing listens there. Ends with its standard input, and all of the pod with it.
+ * The first process of a pod. It starts the local runtime's front.mjs and gives it port 80 of all the pod's addresses,
+ * as an earlier process of front.mjs gives its socket to the next. Nothing listens there until a release answers. When
+ * its standard input ends, it ends with all processes of the pod.
  *
  *   node pod.mjs FRONT_SCRIPT FUNCTION_DIRECTORY
  */
@@ -14,7 +15,9 @@ import { createServer } from "node:net";
 
 const PORT = 80;
 const [script, directory] = process.argv.slice(2);
-const front = spawn(process.execPath, [...process.execArgv, script, directory, `after:${PORT}`], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+const front = spawn(process.execPath, [...process.execArgv, script, directory, `after:${PORT}`], {
+  stdio: ["ignore", "inherit", "inherit", "ipc"],
+});
 const server = createServer((connection) => connection.destroy());
 front.on("message", ({ type }) => {
   if (type === "give") server.listen(PORT, "0.0.0.0", () => front.send({ type: "socket" }, server));

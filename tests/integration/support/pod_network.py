@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The network of pods that are processes, and the container runtime that starts them. Both need root and iproute2."""
+"""The network of pods that run as processes, and the container runtime that starts them. Both need root and
+iproute2."""
 
 from __future__ import annotations
 
@@ -24,40 +25,30 @@ _networks = itertools.count()
 
 
 def why_not() -> str:
-    """Why pods can't be processes here; empty if they can."""
+    """Why this machine cannot run pods as processes; empty if it can."""
     if os.geteuid() != 0:
-        return "pods with addresses of their own need root"
+        return "pods with their own addresses need root"
     missing = [name for name in ("ip", "nsenter", "unshare", "setpriv") if shutil.which(name) is None]
     return f"not installed: {', '.join(missing)} (Debian packages iproute2 and util-linux)" if missing else ""
 
 
 class PodNetwork:
-    """A bridge whose address, `.gateway`, is this machine's. An endpoint of Kubernetes may not be a loopback address,
-    so pods can't share those."""
+    """A bridge with the address `.gateway` of this machine. Pods need their own addresses, because an endpoint of
+    Kubernetes must not be a loopback address."""
 
     def __init__(self) -> None:
-        """Make it; those of test sessions that were killed are removed."""
+        """Make the bridge, and remove those of test sessions that were killed."""
         links = json.loads(_ip("-j", "link", "show"))
         for link in links:
             owner = str(link.get("ifalias", ""))
             if owner.startswith(_LABEL) and not _lives(owner.removeprefix(_LABEL)):
                 _ip("link", "delete", link["ifname"])
         self.bridge = f"wfp{os.getpid() % 0xFFFFF:05x}{next(_networks)}"
-        # An address of its own: else it takes the least of its ports', another one when that pod ends, and what pods
-        # then send to the old one is lost.
-        _ip(
-            "link",
-            "add",
-            self.bridge,
-            "address",
-            f"02:{os.urandom(5).hex(':')}",
-            "type",
-            "bridge",
-            "forward_delay",
-            "0",
-            "stp_state",
-            "0",
-        )
+        # The bridge gets its own address. Otherwise it uses the lowest address of its ports, which changes when a pod
+        # ends, and packets to the old address are lost.
+        address = f"02:{os.urandom(5).hex(':')}"
+        options = ("type", "bridge", "forward_delay", "0", "stp_state", "0")
+        _ip("link", "add", self.bridge, "address", address, *options)
         try:
             _ip("link", "set", self.bridge, "alias", f"{_LABEL}{os.getpid()} {_started(os.getpid())}")
             routes = [str(route.get("dst")) for route in json.loads(_ip("-j", "-4", "route", "show", "table", "all"))]
@@ -79,31 +70,23 @@ class PodNetwork:
 
 
 class ContainerRuntime:
-    """`container_runtime.py` as a process; `socket` is for spinkube_stand_in."""
+    """The process of `container_runtime.py`; spinkube_stand_in connects to its `socket`."""
 
     def __init__(self, network: PodNetwork, directory: Path, runtime_directory: Path) -> None:
-        """`runtime_directory` is where the role local_runtime installed Node.js' packages."""
+        """Start it. `runtime_directory` is where the role local_runtime has installed the packages of Node.js."""
         self.directory = directory
         self.socket = directory / "socket"
         directory.mkdir(parents=True)
-        arguments = [
-            "--socket",
-            str(self.socket),
-            "--directory",
-            str(directory),
-            "--runtime-directory",
-            str(runtime_directory),
-        ]
+        program = str(Path(__file__).with_name("container_runtime.py"))
+        options = {
+            "--socket": self.socket,
+            "--directory": directory,
+            "--runtime-directory": runtime_directory,
+            "--bridge": network.bridge,
+            "--subnet": network.subnet,
+        }
         self.server = Server(
-            [
-                sys.executable,
-                str(Path(__file__).with_name("container_runtime.py")),
-                *arguments,
-                "--bridge",
-                network.bridge,
-                "--subnet",
-                network.subnet,
-            ],
+            [sys.executable, program, *(str(part) for option in options.items() for part in option)],
             log=directory / "log",
             environment={"PYTHONPATH": str(REPOSITORY / ".ansible" / "collections")},
         )

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Controllers of the platform as they are released, built from their Go modules (tests/real_parts) and started beside a
-control plane."""
+"""Released controllers of the platform, built from their Go modules (tests/real_parts) and started for a control
+plane."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ BUILD_SECONDS = 3600.0
 
 
 class PartMissingError(ServerError):
-    """What a part is built from is not available here; the message is the reason that a test may give for being
-    skipped."""
+    """The sources of a controller are not available here; the message is a reason to skip a test."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +33,11 @@ class RealPart:
     """A Go module of tests/real_parts.
 
     Attributes:
-        name: of its folder there, and with dashes of its folder in the cache.
-        module: path of the module that it is about.
-        programs: names of the programs by their packages.
-        files: what is kept of the module beside the programs: files and folders, by the name that they get.
-        minutes: roughly what the first build takes on 2 cores.
+        name: Name of its directory there and, with dashes, of its directory in the cache.
+        module: Path of the module that has the controller.
+        programs: Names of the programs by their packages.
+        files: Files and directories of the module that are kept too, with the names that they get.
+        minutes: Approximate time of the first build on 2 cores.
     """
 
     name: str
@@ -52,22 +51,18 @@ class RealPart:
         return SOURCES / self.name
 
     def built(self) -> Path | None:
-        """The folder with programs and files for the present sources; None where it is not built yet."""
+        """The directory with programs and files for the current sources; None if it is not built yet."""
         directory = go_build.cache_directory(self.name.replace("_", "-")) / go_build.digest(self.sources)
         return directory if directory.is_dir() else None
 
     def why_not(self) -> str:
-        """Why a test may not use it: it is not built, and building it takes longer than the tests that need it. Empty
-        if it may."""
+        """Why a test cannot use it; empty if it can. Tests do not build it, which takes longer than the tests."""
         if self.built():
             return ""
-        return (
-            f"{self.name} is not built; `make programs`, a part of `make test`, builds it (about {self.minutes} "
-            "minutes)"
-        )
+        return f"{self.name} is not built; `make programs`, a part of `make test`, builds it in {self.minutes} minutes"
 
     def build(self) -> Path:
-        """The same, built where it is missing.
+        """The directory of `built`, which is built if it is missing.
 
         Raises:
             PartMissingError: there is no Go of the version in go.mod, or a module is not available.
@@ -93,7 +88,7 @@ class RealPart:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Content alone: files of Go's module cache are read-only, and a cache of ours must be removable."""
+    """Copy only the content, because files of Go's module cache are read-only, and our cache must be removable."""
     if source.is_dir():
         target.mkdir()
         for entry in source.iterdir():
@@ -112,12 +107,12 @@ SPIN_OPERATOR = RealPart(
 
 
 def webhook_configurations(manifests: Path, *, url: str, authority: Path, prefix: str) -> list[dict[str, t.Any]]:
-    """The webhook configurations of a file of kubebuilder's, for webhooks outside of the cluster.
+    """The webhook configurations in a manifest of kubebuilder, changed for webhooks outside the cluster.
 
     Args:
-        url: where they answer, without a path.
+        url: Address of the webhooks, without a path.
         authority: PEM file of the authority that signed their certificate.
-        prefix: of the configurations' names.
+        prefix: Prefix of the configurations' names.
     """
     bundle = base64.b64encode(authority.read_bytes()).decode()
     found = []
@@ -130,9 +125,9 @@ def webhook_configurations(manifests: Path, *, url: str, authority: Path, prefix
 
 
 class SpinOperator:
-    """spin-operator with its webhooks beside a control plane. Start-up: about 2 s.
+    """spin-operator with its webhooks for a control plane. Start-up: about 2 s.
 
-    It has the rights that its chart gives it, and no more.
+    It has exactly the permissions that its chart gives it.
     """
 
     def __init__(
@@ -172,7 +167,7 @@ class SpinOperator:
             prefix="spin",
         )
         control_plane.apply(*self._webhooks)
-        # The API server watches the configurations, and so asks the webhooks only a moment later.
+        # The API server watches the configurations, so it calls the webhooks only a moment later.
         wait_until(
             lambda: "Required value" not in self._refusal({}),
             seconds=60,
@@ -185,7 +180,7 @@ class SpinOperator:
         )
 
     def _refusal(self, spec: dict[str, t.Any]) -> str:
-        """Why a SpinApp is refused; empty where it would be taken."""
+        """Why the API server refuses a SpinApp; empty if it accepts it."""
         metadata = {"name": "never-made", "namespace": "default"}
         app = SpinApp(
             {
@@ -202,7 +197,7 @@ class SpinOperator:
         return ""
 
     def stop(self) -> None:
-        """End it, and remove its webhooks, which would refuse every SpinApp from then on; once is enough."""
+        """End it and remove its webhooks, which would refuse every SpinApp from then on. Further calls do nothing."""
         client = self.control_plane.client()
         try:
             while self._webhooks:

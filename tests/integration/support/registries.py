@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
 import typing as t
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class Registry:
         authority: CertificateAuthority | None = None,
         token_server: TokenServerStandIn | None = None,
     ) -> None:
-        """Start one with its blobs, configuration and log in `directory`; with TLS if there is an `authority`."""
+        """Start it with its blobs, configuration and log in `directory`, and with TLS if there is an `authority`."""
         self.directory = directory
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
@@ -50,7 +51,7 @@ class Registry:
             "http": http,
         }
         if basic_auth:
-            hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()  # Distribution takes bcrypt only
+            hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()  # Distribution accepts only bcrypt
             file = write_private(directory / "htpasswd", f"{USERNAME}:{hashed}\n")
             configuration["auth"] = {"htpasswd": {"realm": "test registry", "path": str(file)}}
         if token_server:
@@ -64,7 +65,7 @@ class Registry:
                 }
             }
         file = write_json(directory / "config.yml", configuration)  # JSON is YAML
-        # OTEL: Distribution would otherwise try to send its traces to localhost:4318.
+        # Otherwise Distribution tries to send its traces to localhost:4318.
         environment = {"OTEL_TRACES_EXPORTER": "none"}
         self.server = Server(
             [str(programs.path("registry")), "serve", str(file)],
@@ -76,8 +77,13 @@ class Registry:
 
     @property
     def auth(self) -> tuple[str, str] | None:
-        """User name and password, where the registry wants them."""
+        """User name and password, if the registry requires them."""
         return (self.username, self.password) if self.username else None
 
     def stop(self) -> None:
         self.server.stop()
+
+
+def skopeo(*arguments: str) -> str:
+    """Run skopeo and return its output."""
+    return subprocess.run(["skopeo", *arguments], check=True, capture_output=True, text=True, timeout=60).stdout

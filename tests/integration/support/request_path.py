@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All that a request goes through, on one machine: Envoy, run by Contour from the real API's objects, and functions in
-pods with addresses of their own."""
+"""The whole path of a request on one machine: Envoy, which Contour configures from objects of the real API, and
+functions in pods with their own addresses."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from .servers import REPOSITORY, build, wait_until
 from .spinkube import SpinkubeStandIn
 
 REQUEST_SECONDS = 30.0
-"""How long a request of `Load` waits: longer than Envoy, which then says what it waited for."""
+"""How long a request of `Load` waits. Envoy's own limit is shorter, so its answer says what it waited for."""
 
 _ADMISSION = ("admissionregistration.k8s.io", "v1beta1")  # v1 from Kubernetes 1.36 on
 MutatingAdmissionPolicy = create_global_resource(*_ADMISSION, "MutatingAdmissionPolicy", "mutatingadmissionpolicies")
@@ -46,12 +46,12 @@ MutatingAdmissionPolicyBinding = create_global_resource(
 
 
 def why_not() -> str:
-    """Why there can be no request path here; empty if there can."""
+    """Why this machine cannot run a request path; empty if it can."""
     return pod_network.why_not() or gateway.why_not()
 
 
 class GatewayDeployment(Deployment):
-    """Deploys as users do whose functions get names of the Gateway's address, and calls through the real gateway."""
+    """Deploys functions whose host names contain the Gateway's address, and calls them through the real gateway."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ def host_of(result: Result) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class RequestPath:
-    """The running parts."""
+    """The running programs."""
 
     control_plane: ControlPlane
     stand_in: SpinkubeStandIn
@@ -92,8 +92,8 @@ class RequestPath:
 
 @contextlib.contextmanager
 def request_path(folder: Path) -> collections.abc.Iterator[RequestPath]:
-    """Start all parts with their data in `folder`, and stop them; KEDA only where `keda.why_not` says nothing.
-    Start-up: about 20 s once all is built."""
+    """Start all programs with their data in `folder`, and stop them. KEDA starts only if `keda.why_not` is empty.
+    Start-up: about 20 s when everything is built."""
     programs, program = build(), GatewayProgram()
     installation = install(REPOSITORY / "roles" / "local_runtime" / "files")
     with contextlib.ExitStack() as stack:
@@ -125,7 +125,7 @@ def request_path(folder: Path) -> collections.abc.Iterator[RequestPath]:
 
 
 def drain_policy(seconds: int) -> list[dict[str, t.Any]]:
-    """Role spin_operator's objects that make kubelet wait between a pod's removal from the endpoints and its end, in
+    """The role spin_operator's objects that make the kubelet wait between the removal of a pod's route and its end, in
     the version that this API server has."""
     template = (REPOSITORY / "roles/spin_operator/templates/drain_policy.yml.j2").read_text(encoding="utf-8")
     rendered = jinja2.Template(template).render(
@@ -136,8 +136,7 @@ def drain_policy(seconds: int) -> list[dict[str, t.Any]]:
 
 
 def let_pods_drain(plane: ControlPlane, seconds: int) -> None:
-    """Apply `drain_policy`, and wait until it has an effect: the API server takes up a policy a moment after it is
-    written."""
+    """Apply `drain_policy`, and wait until it has an effect, because the API server reads a policy a moment later."""
     plane.apply(*drain_policy(seconds))
     spec = {"runtimeClassName": RUNTIME_CLASS, "containers": [{"name": "function", "image": "example.com/function"}]}
     pod = Pod.from_dict(
@@ -152,11 +151,16 @@ def let_pods_drain(plane: ControlPlane, seconds: int) -> None:
 
 
 class Load:
-    """Constant load on one host: `rate` requests per second at the most, on `connections` kept connections, from
-    entering the context to leaving it.
+    """Constant load on one host while the context is open.
 
-    `outcomes` counts status codes, and errors by their name; `failures` says more of those other than 200, and when
-    they were asked for.
+    Args:
+        rate: Requests per second at most.
+        connections: Number of connections, which are kept open.
+        limit: Total number of requests at most.
+
+    Attributes:
+        outcomes: Number of answers by status code, and of errors by name.
+        failures: Details and time of every answer other than 200.
     """
 
     def __init__(

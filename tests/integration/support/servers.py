@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build the test servers of tests/servers/ once, start them on the loopback address, stop them by process id."""
+"""Builds the test servers of tests/servers/ once, starts them on the loopback address, and stops them by process id."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ BUILD_SECONDS = 3600.0
 
 
 class ServerError(Exception):
-    """A test server could not be built, or did not start; the message ends with the last lines of its log."""
+    """A test server could not be built, or did not start. The message ends with the last lines of its log."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Programs:
-    """The built programs, and the Gateway API's CRDs of the module that they were built with."""
+    """The built programs, and the CustomResourceDefinitions of the Gateway API that they were built with."""
 
     directory: Path
 
@@ -44,16 +44,14 @@ class Programs:
 
 
 def build() -> Programs:
-    """The programs for the present sources: from the cache, or built into it (about 10 minutes on 2 cores the first
-    time).
+    """The programs for the current sources, from the cache. The first build takes about 10 minutes on 2 cores.
 
     Raises:
         ServerError: there is no Go of the version in go.mod, or the build failed.
     """
     try:
-        return Programs(
-            go_build.filled_once("test-servers", go_build.digest(SOURCES), _build_into, kept=3)
-        )  # each is 190 MB
+        # Keeps three builds of 190 MB each.
+        return Programs(go_build.filled_once("test-servers", go_build.digest(SOURCES), _build_into, kept=3))
     except go_build.BuildError as error:
         raise ServerError(str(error)) from error
 
@@ -61,7 +59,7 @@ def build() -> Programs:
 def _build_into(directory: Path) -> None:
     go_build.build(SOURCES, f"{directory}/", packages=[f"./cmd/{name}" for name in COMMANDS], seconds=BUILD_SECONDS)
     module = go_build.go(SOURCES, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api", seconds=60)
-    # Copied file by file: files of Go's module cache are read-only, and a cache of ours must be removable.
+    # Copies only the content, because files of Go's module cache are read-only, and our cache must be removable.
     (directory / "gateway-api").mkdir()
     for file in (Path(module.strip()) / "config" / "crd" / "standard").glob("*.yaml"):
         (directory / "gateway-api" / file.name).write_bytes(file.read_bytes())
@@ -78,8 +76,11 @@ T = t.TypeVar("T")
 
 
 def wait_until(condition: collections.abc.Callable[[], T], *, seconds: float, what: str, interval: float = 0.05) -> T:
-    """The first true value of `condition`, looked at every `interval` seconds; TimeoutError, naming `what`, after
-    `seconds`."""
+    """Call `condition` every `interval` seconds until it returns a true value, and return that value.
+
+    Raises:
+        TimeoutError: `seconds` have passed; the message names `what`.
+    """
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -91,13 +92,12 @@ def wait_until(condition: collections.abc.Callable[[], T], *, seconds: float, wh
 
 
 class Server:
-    """One process of a test server. It gets a pipe as standard input and ends when this process does, however that
-    ends."""
+    """A process of a test server. It reads a pipe as standard input, and ends when this process ends for any reason."""
 
     def __init__(
         self, command: collections.abc.Sequence[str], *, log: Path, environment: dict[str, str] | None = None
     ) -> None:
-        """Start it; `log` is appended to, mode 0600."""
+        """Start the process, which appends to `log` (mode 0600)."""
         self.command = list(command)
         self.log = log
         self.environment = {**os.environ, **(environment or {}), "STOP_WITH_STANDARD_INPUT": "1"}
@@ -120,7 +120,7 @@ class Server:
         """Wait for `condition`.
 
         Raises:
-            ServerError: the process ended, or the condition did not come true in `seconds`.
+            ServerError: the process ended, or the condition did not become true within `seconds`.
         """
 
         def ready() -> bool:
@@ -134,7 +134,7 @@ class Server:
             raise ServerError(f"{error}\n{self.log_tail()}") from error
 
     def stop(self, *, seconds: float = 5.0) -> None:
-        """Terminate it, kill it after `seconds`."""
+        """Terminate the process, and kill it after `seconds`."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -144,7 +144,7 @@ class Server:
         self._reap()
 
     def kill(self) -> None:
-        """End it with SIGKILL, as a crash would."""
+        """End the process with SIGKILL, as a crash does."""
         self.process.kill()
         self._reap()
 
@@ -170,7 +170,7 @@ def _stop_all() -> None:
 
 
 def answers(url: str, *, verify: t.Any = True, statuses: collections.abc.Container[int] = (200,)) -> bool:
-    """Whether an HTTP GET of `url` is answered with one of `statuses`; False if nothing listens."""
+    """Whether an HTTP GET of `url` is answered with one of `statuses`."""
     import httpx2
 
     try:

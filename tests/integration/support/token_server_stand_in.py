@@ -23,7 +23,7 @@ from .certificates import CertificateAuthority
 
 
 class TokenServerStandIn:
-    """Answers `GET URL?service=…&scope=…` with basic auth, and the OAuth2 form by POST, with a JWT that the registry
+    """Answers `GET URL?service=…&scope=…` with basic auth, and the form of OAuth2 by POST, with a JWT that the registry
     trusts.
 
     Whoever has the right user name and password gets what is asked for; others get 401. `lifetime` is in seconds and
@@ -101,6 +101,6 @@ def _handler(server: TokenServerStandIn) -> type[http.server.BaseHTTPRequestHand
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Nothing: the requests are in `requests`."""
+            """Log nothing, because the requests are in `requests`."""
 
     return Handler

@@ -15,7 +15,7 @@ from .inventory_checks import article
 
 ARCHITECTURES = ("amd64", "arm64")
 OLDEST = {"debian": (12,), "ubuntu": (22, 4), "amzn": (2023,), "rhel": (9,)}
-"""Oldest version of each system that the collection is for; "rhel" stands for all that are like it."""
+"""Oldest supported version of each system; "rhel" stands for all that are like it."""
 RHEL_LIKE = ("rhel", "fedora", "centos")
 SUPPORTED = "Debian 12 and newer, Ubuntu 22.04 and newer, Amazon Linux 2023, and RHEL 9 and newer with its likes"
 SERVER_PORTS = {6443, 2379, 2380, 2381, 6444, 10010, 10248, 10249, 10250, 10256, 10257, 10258, 10259, 8472}
@@ -25,14 +25,14 @@ SERVER_MEMORY_BYTES = 2 * 1024**3
 AGENT_MEMORY_BYTES = 512 * 1024**2
 """docs.k3s.io, installation/requirements."""
 MEMORY_LEFT_BYTES = 256 * 1024**2
-"""Of nominal memory, what kernel and firmware may keep."""
+"""Part of the nominal memory that kernel and firmware may keep."""
 EVICTION_SHARE = 0.15
 """The kubelet begins to delete images and pods when less of the disk is free (kubernetes.io,
 concepts/scheduling-eviction/node-pressure-eviction)."""
 
 
 def machine_problems(host: Host) -> list[Problem]:
-    """What k3s cannot run on."""
+    """What keeps k3s from running on the host."""
     node, problems = host.node, []
     if not _is_supported(node.get("os") or {}) and not host.desired.get("any_os"):
         system = " ".join(filter(None, (node["os"].get("id"), node["os"].get("version_id")))) or "unknown"
@@ -63,7 +63,7 @@ def machine_problems(host: Host) -> list[Problem]:
 
 
 def space_problems(host: Host, settings: Settings) -> list[Problem]:
-    """Too little room for a new node."""
+    """Too little disk space for a new node."""
     space = (host.node.get("disk") or {}).get("/var/lib/rancher") or {}
     free = int(space.get("free_bytes", 0))
     if not space or free >= settings.minimum_disk_bytes:
@@ -95,8 +95,10 @@ def port_problems(host: Host, settings: Settings) -> list[Problem]:
 
 
 def connection_problems(host: Host, hosts: t.Sequence[Host]) -> list[Problem]:
-    """Other hosts that this one gets no answer from. Only addresses that are the other's own are judged: one that leads
-    there by way of a translation, as a public one does, may well be closed to the neighbours."""
+    """Other hosts that this one gets no answer from.
+
+    Only the other host's own addresses count: one that is translated, such as a public one, may be closed to them.
+    """
     owners = {
         address: other
         for other in hosts
@@ -119,7 +121,7 @@ def connection_problems(host: Host, hosts: t.Sequence[Host]) -> list[Problem]:
 
 
 def clock_problems(hosts: t.Sequence[Host], settings: Settings) -> list[Problem]:
-    """Clocks too far apart: certificates would not be valid yet, and etcd's members refuse each other."""
+    """Clocks too far apart: certificates would not be valid yet, and etcd's members would refuse each other."""
     clocks = {host.name: host.info["clock"] for host in hosts if host.known and host.info.get("clock")}
     if len(clocks) < 2:
         return []
@@ -147,7 +149,7 @@ def clock_problems(hosts: t.Sequence[Host], settings: Settings) -> list[Problem]
 
 
 def warnings(host: Host) -> list[str]:
-    """What does no harm yet, said of this host."""
+    """What does no harm yet on this host."""
     node, said = host.node, []
     if node.get("time_synchronized") is False:
         said.append("the clock does not follow a time server: systemctl enable --now systemd-timesyncd (or chrony).")
@@ -168,7 +170,7 @@ def warnings(host: Host) -> list[str]:
             "containers."
         )
     if str((host.k3s.get("config") or {}).get("data-dir") or "/var/lib/rancher/k3s") != "/var/lib/rancher/k3s":
-        said.append("its config.yaml sets data-dir, which this collection does not follow.")
+        said.append("its config.yaml sets data-dir, which this collection ignores.")
     return said
 
 
