@@ -488,8 +488,8 @@ def _stage(file: File) -> str:
     """Make an empty file that the login user may write to, beside the target if that user can reach it. Returns its
     name.
 
-    With `become`, files are transferred as the login user (SUDO_UID), who only needs access to
-    the directory, not permissions in it.
+    With `become`, files are transferred as the login user (SUDO_UID), who only needs access to the directory, not
+    permissions in it.
     """
     login = int(os.environ.get("SUDO_UID") or os.geteuid()) if os.geteuid() == 0 else os.geteuid()
     directory = os.path.dirname(file.path)
