@@ -11,7 +11,7 @@ class ModuleDocFragment:
 options:
   sources:
     description:
-      - Where charts come from, by O(charts[].name), each a dictionary.
+      - Where charts come from, by the names in O(charts), each a dictionary.
       - V(repository) is the address of one chart, which begins with C(oci://), or of a repository, which begins with
         C(https://). V(chart) is the name in the repository, by default that of the release. V(version) is the version.
       - V(content) is an archive of the chart (C(.tgz)) on the controller, used instead.
