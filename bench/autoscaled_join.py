@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A machine of a scaling group that joins by itself (tests/autoscaled): from its boot to a node that is Ready, beside
-site.yml that adds the same host by SSH."""
+"""A machine of a scaling group that joins without Ansible (tests/autoscaled): from its boot to a node that is Ready,
+beside site.yml that adds the same host by SSH."""
 
 from __future__ import annotations
 

@@ -128,8 +128,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
 
 def _digests(lasting: bool) -> Digests:
     """Digests that the controller remembers; those of a decrypted copy are not remembered."""
-    folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Digests(os.path.join(folder, "wasmfaas", "digests.json") if lasting else os.devnull + "/none")
+    directory = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Digests(os.path.join(directory, "wasmfaas", "digests.json") if lasting else os.devnull + "/none")
 
 
 def _small_text(path: str, size: int) -> str | None:

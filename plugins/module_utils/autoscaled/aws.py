@@ -21,8 +21,8 @@ STALE = (
 )
 
 PERMISSIONS = {"s3:HeadObject": "s3:GetObject` and `s3:ListBucket"}
-"""Actions of IAM that are called otherwise than the call they allow. Without the second, S3 says 403 for what is not
-there."""
+"""IAM actions whose names differ from those of the calls that they allow. Without s3:ListBucket, S3 answers 403 for a
+missing object."""
 
 
 @dataclasses.dataclass
@@ -32,7 +32,7 @@ class Aws:
     Args:
         region: such as `us-east-1`.
         profile: of ~/.aws; None: boto3's usual rules (environment, ~/.aws, role of the machine).
-        endpoint_url: in the place of AWS; None: AWS, or what boto3's own variables (`AWS_ENDPOINT_URL`) say.
+        endpoint_url: URL of an API to use instead of AWS; None: AWS, or that of boto3's variable `AWS_ENDPOINT_URL`.
     """
 
     region: str
@@ -62,14 +62,14 @@ class Aws:
         return self.clients[service]
 
     def call(self, action: str, resource: str, *, missing: t.Collection[str] = (), **arguments: t.Any) -> t.Any:
-        """The answer of one call, None where its error is one of `missing`.
+        """The answer of one call; None if its error is one of `missing`.
 
         Args:
             action: service and operation, such as `ssm:GetParameter`.
             resource: what it is about, for the error.
 
         Raises:
-            PlatformError: AWS refuses it, or can't be asked.
+            PlatformError: AWS refuses the call or does not answer.
         """
         service, _colon, operation = action.partition(":")
         client = self.client(service)

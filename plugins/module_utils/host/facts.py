@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a machine is: system, processor, memory, disks, clock, addresses, ports. Reads only, and what a machine does not
-have is a value, no error.
+"""Facts of a host: system, processor, memory, disks, clock, addresses, ports. Only reads; something that the host lacks
+is a value, not an error.
 
-`root` is put before every path, for tests.
+`root` is prepended to every path, for tests.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ import time
 import typing as t
 
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-"""uname's machine to the name that Go, and so k3s's releases and Kubernetes, use."""
+"""The name that Go uses, and so k3s's releases and Kubernetes, by uname's machine."""
 
 LISTENING = {"tcp": "0A", "udp": "07"}
-"""State of a socket that waits for others in /proc/net/tcp and /proc/net/udp (Linux, include/net/tcp_states.h)."""
+"""State of a listening socket in /proc/net/tcp and /proc/net/udp (Linux, include/net/tcp_states.h)."""
 
 VIRTUAL_INTERFACES = re.compile(
     r"(lo|cni\d+|flannel[.\w-]*|veth\w+|docker\d+|br-[0-9a-f]+|cali\w+|cilium\w*|lxc\w+|kube-\w+|dummy\d+|nodelocaldns|virbr\d+|tunl\d+)$"
 )
-"""Interfaces that are not the machine's own, by their usual names: their addresses are no addresses of the node."""
+"""Interfaces that are not the machine's own, by their usual names: their addresses are not addresses of the node."""
 
 UNSYNCHRONIZED_MICROSECONDS = 16_000_000
-"""Greatest error from which on the clock counts as not synchronized (systemd, src/basic/time-util.c: ntp_synced)."""
+"""From this estimated error on, the clock counts as not synchronized (systemd, src/basic/time-util.c: ntp_synced)."""
 
 UNROUTED = "203.0.113.1"
 """TEST-NET-3 (RFC 5737): an address that only the default route leads to. Nothing is sent there."""
@@ -44,7 +44,7 @@ def hostname() -> str:
 
 
 def machine_id(root: str = "") -> str:
-    """The machine's id (machine-id(5)); "" where it has none."""
+    """The host's id (machine-id(5)); "" if it has none."""
     return _read(f"{root}/etc/machine-id").strip()
 
 
@@ -54,14 +54,14 @@ def boot_id(root: str = "") -> str:
 
 
 def operating_system(root: str = "") -> dict[str, str]:
-    """`id`, `version_id` and `id_like` of os-release(5), each "" where it says nothing."""
+    """`id`, `version_id` and `id_like` of os-release(5), each "" if it is missing there."""
     text = _read(f"{root}/etc/os-release") or _read(f"{root}/usr/lib/os-release")
     found = dict(re.findall(r"""^([A-Z_]+)=["']?(.*?)["']?\s*$""", text, re.MULTILINE))
     return {key: found.get(key.upper(), "") for key in ("id", "version_id", "id_like")}
 
 
 def architecture(machine: str = "") -> str:
-    """`amd64`, `arm64`, or what uname says where it is another."""
+    """`amd64` or `arm64`, or uname's name of another architecture."""
     machine = machine or os.uname().machine
     return ARCHITECTURES.get(machine, machine)
 
@@ -72,14 +72,14 @@ def cpus() -> int:
 
 
 def memory_bytes(root: str = "") -> int:
-    """0 where it can't be told."""
+    """0 if it is not known."""
     found = re.search(r"^MemTotal:\s+(\d+) kB", _read(f"{root}/proc/meminfo"), re.MULTILINE)
     return int(found[1]) * 1024 if found else 0
 
 
 def cgroup(root: str = "") -> str:
-    """`v2` where the unified hierarchy is what is mounted, `v1` else; "" without any (cgroups(7): only the root of v2
-    has this file)."""
+    """`v2` if the unified hierarchy is mounted, else `v1`; "" if there is none (cgroups(7): only the root of v2 has
+    this file)."""
     if os.path.exists(f"{root}/sys/fs/cgroup/cgroup.controllers"):
         return "v2"
     return "v1" if os.path.isdir(f"{root}/sys/fs/cgroup") and os.listdir(f"{root}/sys/fs/cgroup") else ""
@@ -97,8 +97,8 @@ def selinux(root: str = "") -> str:
 
 
 def time_synchronized() -> bool | None:
-    """Whether the kernel's clock follows a time server; None where that can't be asked, as in a container that may
-    not."""
+    """Whether the kernel's clock follows a time server; None if that is not known, as in a container without the
+    permission to ask."""
     try:
         answer = ctypes.create_string_buffer(512)  # struct timex of adjtimex(2) has 208 bytes; zeros: change nothing
         if ctypes.CDLL(None, use_errno=True).adjtimex(answer) < 0 or struct.calcsize("l") != 8:
@@ -110,8 +110,8 @@ def time_synchronized() -> bool | None:
 
 
 def disk(path: str) -> dict[str, int]:
-    """Space of the file system that holds `path`, or will hold it: `total_bytes`, and `free_bytes` for those who are
-    not root."""
+    """Space of the file system that holds `path` or will hold it: `total_bytes`, and `free_bytes` for users other than
+    root."""
     while path != "/" and not os.path.exists(path):
         path = os.path.dirname(path) or "/"
     try:
@@ -122,7 +122,8 @@ def disk(path: str) -> dict[str, int]:
 
 
 def addresses(root: str = "") -> list[str]:
-    """Addresses of the machine's own interfaces, IPv4 first; none of loopback, link-local or virtual interfaces."""
+    """Addresses of the host's own interfaces, IPv4 first, without those of loopback, link-local and virtual
+    interfaces."""
     found = [address for interface, address in _ipv4_addresses() if _is_own(interface)]
     for line in _read(f"{root}/proc/net/if_inet6").splitlines():
         digits, _index, _prefix, scope, _flags, interface = line.split()
@@ -132,7 +133,7 @@ def addresses(root: str = "") -> list[str]:
 
 
 def default_address() -> str:
-    """The address with which the machine speaks to others by its default route; "" without one."""
+    """The address that the host uses on its default route; "" without one."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((UNROUTED, 9))
         return str(probe.getsockname()[0])
@@ -143,9 +144,9 @@ def default_address() -> str:
 
 
 def ports_in_use(ports: t.Iterable[t.Mapping[str, t.Any]], *, root: str = "") -> list[dict[str, t.Any]]:
-    """Those of `ports` ({protocol, port}) that something listens on: {protocol, port, process, unit}.
+    """Those of `ports` ({protocol, port}) that a process listens on: {protocol, port, process, unit}.
 
-    `process` and `unit` (of systemd) are "" where they can't be told.
+    `process` and `unit` (of systemd) are "" if they are not known.
     """
     wanted = {(str(entry["protocol"]), int(entry["port"])) for entry in ports}
     holders: dict[str, tuple[str, int]] = {}
@@ -168,9 +169,9 @@ def ports_in_use(ports: t.Iterable[t.Mapping[str, t.Any]], *, root: str = "") ->
 
 
 def connections(targets: t.Iterable[str], *, seconds: float = 2.0) -> dict[str, str]:
-    """What a TCP connection to each "host:port" meets: `open`, `refused` (nothing listens, but it is reached),
-    `filtered` (no answer, or no way) or `unknown` (the name can't be resolved). All are tried at once and take
-    `seconds` at most."""
+    """The outcome of a TCP connection to each "host:port": `open`, `refused` (nothing listens, but the host answers),
+    `filtered` (no answer or no route) or `unknown` (the name cannot be resolved). All are tried at once, for `seconds`
+    at most."""
     outcomes: dict[str, str] = {}
     end = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as opened:
@@ -211,8 +212,8 @@ def _is_own(interface: str) -> bool:
 
 
 def _ipv4_addresses() -> list[tuple[str, str]]:
-    """Interface and address, of all that are up (netdevice(7), SIOCGIFCONF): the standard library has no other way to
-    them."""
+    """Interface and address of every interface that is up (netdevice(7), SIOCGIFCONF). The standard library has no
+    other way to get them."""
     import array
     import fcntl
 
@@ -249,7 +250,7 @@ def _processes_of_sockets(inodes: set[str], root: str) -> t.Iterator[tuple[str, 
 
 
 def _read(path: str) -> str:
-    """A file's text, "" where there is none."""
+    """The text of a file; "" if it does not exist."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()

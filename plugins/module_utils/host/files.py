@@ -375,10 +375,10 @@ def _check_space(files: list[File], *, partials_of: list[File]) -> None:
     where: dict[int, str] = {}
     spare: dict[int, int] = {}
     for file in files:
-        folder = _existing(os.path.dirname(file.path))
-        device = os.stat(folder).st_dev
+        directory = _existing(os.path.dirname(file.path))
+        device = os.stat(directory).st_dev
         needed[device] = needed.get(device, 0) + file.size
-        where.setdefault(device, folder)
+        where.setdefault(device, directory)
         if file in partials_of:
             spare[device] = SPARE_BYTES
     for device, new in needed.items():
@@ -456,11 +456,11 @@ def _complete(opened: t.IO[bytes], file: File) -> None:
 def _rename(partial: str, file: File) -> None:
     os.rename(partial, file.path)
     _restore_context(file.path)
-    folder = os.open(os.path.dirname(file.path), os.O_RDONLY | os.O_DIRECTORY)
+    directory = os.open(os.path.dirname(file.path), os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(directory)
     finally:
-        os.close(folder)
+        os.close(directory)
 
 
 def _restore_context(path: str) -> None:
@@ -485,15 +485,15 @@ def _remove_leftovers(file: File) -> None:
 
 
 def _stage(file: File) -> str:
-    """Make an empty file that the login user may write to, beside the target where that user can reach it, and tell its
+    """Make an empty file that the login user may write to, beside the target if that user can reach it. Returns its
     name.
 
-    With `become`, files are transferred as the login user (SUDO_UID), who needs no rights in the folder, only the way
-    to it.
+    With `become`, files are transferred as the login user (SUDO_UID), who only needs access to the directory, not
+    permissions in it.
     """
     login = int(os.environ.get("SUDO_UID") or os.geteuid()) if os.geteuid() == 0 else os.geteuid()
-    folder = os.path.dirname(file.path)
-    name = file.path + PARTIAL if login == os.geteuid() or _anybody_may_enter(folder) else _staged_elsewhere(file)
+    directory = os.path.dirname(file.path)
+    name = file.path + PARTIAL if login == os.geteuid() or _anybody_may_enter(directory) else _staged_elsewhere(file)
     with _explained():
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
@@ -504,13 +504,13 @@ def _stage(file: File) -> str:
     return name
 
 
-def _anybody_may_enter(folder: str) -> bool:
+def _anybody_may_enter(directory: str) -> bool:
     while True:
-        if not os.stat(folder).st_mode & stat.S_IXOTH:
+        if not os.stat(directory).st_mode & stat.S_IXOTH:
             return False
-        if folder == "/":
+        if directory == "/":
             return True
-        folder = os.path.dirname(folder)
+        directory = os.path.dirname(directory)
 
 
 def _take_over(file: File, staged: str) -> None:

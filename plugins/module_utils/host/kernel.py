@@ -24,7 +24,7 @@ class Kernel:
 
     Args:
         names: stem of the two files below /etc, such as `90-wasmfaas`.
-        root: folder in place of `/`, for tests.
+        root: directory to use instead of `/`, for tests.
         run: runs a command on the host.
     """
 
@@ -48,7 +48,7 @@ class Kernel:
             `changed`; `diff` with before and after, one line for each thing that differed.
 
         Raises:
-            PlatformError: a module cannot be loaded, a setting doesn't exist or can't be written.
+            PlatformError: a module cannot be loaded, or a setting does not exist or cannot be written.
         """
         wanted = _wanted(settings)
         files = {self.root / name: content for name, content in written(self.names, modules, settings).items()}
