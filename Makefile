@@ -106,8 +106,9 @@ bench: setup-test ## measure; writes the table of docs/performance.md
 	PYTHONPATH=$(CURDIR)/.ansible/collections .venv/bin/python -m bench $(BENCH_ARGS)
 
 .PHONY: docs
-docs: setup-test ## write docs/modules from the modules' documentation
+docs: setup-test ## write docs/modules and CHANGELOG.rst from the modules' documentation and the changelog's fragments
 	.venv/bin/python scripts/module_docs.py
+	.venv/bin/python scripts/changelog.py
 
 .PHONY: clean
 clean: ## remove all that was made in this folder

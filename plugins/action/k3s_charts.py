@@ -12,11 +12,12 @@ from pathlib import Path
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.wasmfaas.platform.plugins.module_utils.charts.download import chart_from_bundle
-from ansible_collections.wasmfaas.platform.plugins.module_utils.download.custom_resource_definitions import (
+
+from ..module_utils.charts.download import chart_from_bundle
+from ..module_utils.download.custom_resource_definitions import (
     read_definitions,
 )
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ..module_utils.errors import PlatformError
 
 MODULE = "wasmfaas.platform.k3s_charts"
 
@@ -53,14 +54,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         return result
 
     def _folder(self, name: str, variables: dict[str, t.Any]) -> str:
-        """A variable of role k3s. Roles that don't depend on that role see what was given with `-e artifacts=…` only
+        """A variable of role k3s. Roles that do not depend on that role see what was given with `-e artifacts=…` only
         under that name."""
         given = variables.get(name) or (variables.get("artifacts") if name == "k3s_artifacts" else "")
         return str(self._templar.template(given)) if given else ""
 
     def _sources(self, arguments: dict[str, t.Any], artifacts: str) -> dict[str, t.Any]:
-        """Those of the charts that are asked for, with archives as base64. Behind an air gap all come from the folder
-        that bundle.yml made."""
+        """Those of the charts that are asked for, with archives as base64. Behind an air gap, all come from the
+        air-gap bundle."""
         given = arguments.get("sources") or {}
         names = [entry.get("name") for entry in arguments.get("charts") or [] if isinstance(entry, dict)]
         sources = {str(name): dict(given[name]) for name in names if isinstance(given.get(name), dict)}
@@ -81,7 +82,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
                 return base64.b64encode(file.read()).decode()
         except (AnsibleError, OSError) as error:
             raise PlatformError(
-                f"{path}, the archive of the chart {name}, can't be read on this machine: {error}.",
+                f"{path}, the archive of the chart {name}, cannot be read on this machine: {error}.",
                 next_step=f"Correct platform_charts.{name}.content.",
             ) from error
 

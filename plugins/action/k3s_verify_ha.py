@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plans and judges the proof of high availability; see the documentation of the module of the same name."""
+"""Plans and evaluates the proof of high availability; see the documentation of the module of the same name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         for line in tabulate(outcome.rows, headers=high_availability.HEADINGS, tablefmt="plain").splitlines():
             display.display(line)
         for problem in outcome.problems:
-            display.display(f"Not as it should be: {problem}")
+            display.display(f"Problem: {problem}")
         display.display(summary)
         if arguments["file"] and not self._task.check_mode:
             whole_file.write(
@@ -59,7 +59,7 @@ def _plan(variables: dict[str, t.Any], arguments: dict[str, t.Any]) -> dict[str,
     hosts = [_host(name, "server", hostvars[name]) for name in servers] + [
         _host(name, "agent", hostvars[name]) for name in agents
     ]
-    wishes = high_availability.Wishes(
+    request = high_availability.Request(
         confirmed=arguments["confirmed"],
         faults=arguments["faults"],
         servers=arguments["servers"],
@@ -67,7 +67,7 @@ def _plan(variables: dict[str, t.Any], arguments: dict[str, t.Any]) -> dict[str,
         writer=arguments["writer"],
         api_port=arguments["api_port"],
     )
-    planned = high_availability.plan(hosts, wishes)
+    planned = high_availability.plan(hosts, request)
     if planned["problems"]:
         listed = "\n".join(f"{number}. {problem}" for number, problem in enumerate(planned["problems"], 1))
         return {

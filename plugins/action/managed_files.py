@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's half of the module managed_files: reads the controller's files, and transfers those that differ on
-the host."""
+"""The part of the module managed_files on the controller: reads files there, and transfers those that differ on the
+host."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.host.digests import Digests
-from ansible_collections.wasmfaas.platform.plugins.module_utils.host.files import UNKNOWN_SIZE
+
+from ..module_utils.errors import PlatformError
+from ..module_utils.host.digests import Digests
+from ..module_utils.host.files import UNKNOWN_SIZE
 
 MODULE = "wasmfaas.platform.managed_files"
 INLINE_BYTES = 64 * 1024
-"""Texts up to this size travel in the module's arguments: one round trip, and they can be shown as a difference."""
+"""Texts up to this size are part of the module's arguments: this needs one round trip, and their diff can be shown."""
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type information
@@ -54,8 +55,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         return result
 
     def _prepared(self, entry: t.Any, sources: dict[str, str]) -> t.Any:
-        """The entry for the module: with the content of a small text, else with checksum and size, and its file noted
-        in `sources`."""
+        """The entry for the module: with the content of a small text, else with checksum and size; then `sources` gets
+        its file."""
         if (
             not isinstance(entry, dict)
             or not entry.get("source")
@@ -75,8 +76,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             digest, size = _digests(real == found).of(real), os.path.getsize(real)
         except (AnsibleError, OSError) as error:
             if self._task.check_mode:
-                # In check mode nothing is downloaded, so a source may come only later; its checksum may be known
-                # already.
+                # Nothing is downloaded in check mode, so the source may be missing, though its checksum may be known.
                 return {**prepared, "size": UNKNOWN_SIZE}
             cause = f"{entry['source']}, the source of {path}, cannot be read on the controller: {error}."
             raise PlatformError(cause, next_step="Correct the path.") from error
@@ -100,7 +100,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         sources: dict[str, str],
         task_vars: dict[str, t.Any] | None,
     ) -> dict[str, t.Any]:
-        """Transfer, and let the module put everything in its place."""
+        """Transfer the files, and call the module again to put them into place."""
         for transfer in transfers:
             try:
                 self._transfer_file(sources[transfer["path"]], transfer["staged"])
@@ -127,7 +127,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
 
 
 def _digests(lasting: bool) -> Digests:
-    """The controller's memory of digests; of a decrypted copy nothing is remembered."""
+    """Digests that the controller remembers; those of a decrypted copy are not remembered."""
     folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Digests(os.path.join(folder, "wasmfaas", "digests.json") if lasting else os.devnull + "/none")
 

@@ -17,6 +17,15 @@ requirements:
   - python >= 3.9 and k3s on the host
 """
 
+    UNIT = r"""
+options:
+  unit:
+    description: The systemd unit, V(k3s) on servers and V(k3s-agent) on agents.
+    type: str
+    choices: [k3s, k3s-agent]
+    default: k3s
+"""
+
     GROUPS = r"""
 options:
   servers_group:

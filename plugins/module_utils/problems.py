@@ -9,6 +9,7 @@ Runs on hosts too: Python 3.9 and its standard library alone.
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing as t
 
 from .errors import PlatformError
@@ -50,7 +51,7 @@ class Problem:
         return sentence(f"{where}{self.what}{check}")
 
     def __str__(self) -> str:
-        return f"{self.statement} Next: {sentence(self.next_step)}" if self.next_step else self.statement
+        return f"{self.statement} Next: {instruction(self.next_step)}" if self.next_step else self.statement
 
     def with_severity(self) -> str:
         """One line that begins with the severity, for lists that have several severities."""
@@ -64,6 +65,11 @@ class Problem:
 def sentence(text: str) -> str:
     """The text with a full stop at its end."""
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def instruction(text: str) -> str:
+    """A next step as a sentence of its own. Its first word gets a capital, unless it is a name or a command."""
+    return sentence(text[:1].upper() + text[1:] if re.match(r"[a-z]+[ :]", text) else text)
 
 
 def count(number: int, noun: str) -> str:
@@ -93,7 +99,7 @@ def error_of(problems: t.Sequence[Problem]) -> PlatformError:
     """
     if len(problems) == 1:
         [problem] = problems
-        return PlatformError(problem.statement, next_step=sentence(problem.next_step), facts=_facts(problems))
+        return PlatformError(problem.statement, next_step=instruction(problem.next_step), facts=_facts(problems))
     return PlatformError(listed(problems), next_step=AGAIN, facts=_facts(problems))
 
 

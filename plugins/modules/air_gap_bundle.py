@@ -144,8 +144,9 @@ rendered:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.download.air_gap_bundle import run
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+
+from ..module_utils.download.air_gap_bundle import run
+from ..module_utils.module_run import run_module
 
 
 def main() -> None:

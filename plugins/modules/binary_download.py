@@ -125,8 +125,9 @@ binaries:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.download.binaries import run
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+
+from ..module_utils.download.binaries import run
+from ..module_utils.module_run import run_module
 
 
 def main() -> None:

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: k3s_charts
-short_description: Have Helm charts in a cluster, with the objects that they need and that need them
+short_description: Install Helm charts in a cluster, with the objects that belong to them
 version_added: 1.0.0
 description:
-  - Applies O(definitions) and O(objects), installs O(charts) all at once and waits for them, then applies
-    O(objects_after); or removes all of that in the other order.
-  - Charts go in as C(HelmChart) objects, which k3s' own Helm controller installs, or by the program C(helm) where there
-    is no such controller.
-  - A chart is there when its installation has succeeded and its Deployments, StatefulSets and DaemonSets are rolled
-    out, also those that the
-    prometheus-operator makes of its objects. If that fails, the error has the reason and the last lines of the pod. A
-    run that was cut off is taken up again
-    by the next one.
-  - What is as it was applied is read once and not written. Of charts that are there already the workloads are read too,
-    by one list of each kind in a
-    namespace. Those that do not run have two minutes, in which pods that wait for their next try are started anew; then
-    it is an error as above. Pods of a
-    DaemonSet on nodes that are not ready do not count.
+  - Use it for a part of the platform that consists of charts and objects, such as a controller with its settings. For
+    objects alone there is M(wasmfaas.platform.k3s_objects).
+  - Applies O(definitions) and O(objects), installs all O(charts) at once and waits for them, then applies
+    O(objects_after). With O(state=absent) it removes everything in the opposite order.
+  - Charts become C(HelmChart) objects, which the Helm controller of k3s installs. Without that controller, C(helm)
+    installs them.
+  - A chart is ready when its installation has succeeded and its Deployments, StatefulSets and DaemonSets are rolled
+    out, including those that the prometheus-operator makes of its objects. If that fails, the error has the reason and
+    the last lines of the pod. A run after one that was cut off continues.
+  - Unchanged objects are read once and not written. The workloads of installed charts are read too, with one list of
+    each kind in a namespace. Workloads that do not run have two minutes, in which pods that wait for their next try are
+    restarted; then the module fails as above. Pods of a DaemonSet on nodes that are not ready do not count.
   - Runs on a host with C(kubectl), such as a server of the cluster.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -34,29 +32,29 @@ attributes:
   check_mode:
     support: full
     details:
-      - By a dry run of the API server. What a missing kind or namespace prevents counts as changed.
-      - What charts would do is not foretold, only that they change.
-      - Definitions that are not on the controller yet are not downloaded, and count as changed.
+      - Uses a dry run of the API server. Objects whose kind or namespace is missing count as changed.
+      - Predicts that a chart changes, and not what it would do.
+      - Definitions that are not on the controller yet are not downloaded and count as changed.
   diff_mode:
     support: full
     details:
-      - Of charts, the values. Values of Secrets are not shown.
+      - Shows the values of charts. Values of Secrets are not shown.
   idempotent:
     support: full
 requirements:
   - python >= 3.9 and kubectl on the host
-  - helm >= 3.12 on the host, without k3s' Helm controller
+  - helm >= 3.12 on the host, if the cluster has no Helm controller of k3s
   - httpx2 and tenacity on the controller, for O(definitions)
 options:
   objects:
     description:
-      - Objects as the API has them, applied before the charts; CustomResourceDefinitions first, which are waited for.
-        No log shows them.
+      - Objects as the API has them, applied before the charts. CustomResourceDefinitions are applied first and waited
+        for. They are not logged.
     type: list
     elements: dict
     default: []
   charts:
-    description: Charts to have.
+    description: Charts to install.
     type: list
     elements: dict
     default: []
@@ -66,20 +64,20 @@ options:
         type: str
         required: true
       namespace:
-        description: Where it goes; made if O(objects) does not have it.
+        description: Namespace of the release, which is made if O(objects) does not have it.
         type: str
         required: true
       values:
-        description: Values of the chart. Anybody who may read HelmCharts, or the records of helm, can read them; refer
-          to Secrets.
+        description: Values of the chart. Anybody who may read HelmCharts, or the records of helm, can read them, so
+          refer to Secrets instead of giving passwords.
         type: dict
         default: {}
       bootstrap:
-        description: Whether nodes are not ready before it is there, such as a cloud controller.
+        description: Whether nodes become ready only with this chart, such as a cloud controller.
         type: bool
         default: false
       take_ownership:
-        description: Whether it takes over objects that others have made under the names of its own.
+        description: Whether the release takes over objects of the same names that others have made.
         type: bool
         default: false
       timeout:
@@ -93,44 +91,43 @@ options:
     default: []
   objects_absent:
     description:
-      - Objects that are not to be there, such as those of a setting that is switched off now. Their C(apiVersion),
-        C(kind) and C(metadata) are enough. Deleted
-        in the end, if they are there and this module has applied them; also with O(state=absent).
+      - Objects that must not exist, such as those of a setting that is switched off now. Their C(apiVersion), C(kind)
+        and C(metadata) are enough. They are deleted at the end if this module has applied them, also with
+        O(state=absent).
     type: list
     elements: dict
     default: []
   kubectl:
-    description: Program and first arguments of kubectl on the host.
+    description: Command and first arguments of kubectl on the host.
     type: list
     elements: str
     default: [/usr/local/bin/k3s, kubectl]
   helm:
-    description: The program helm on the host. It uses the C(--kubeconfig) and C(--context) of O(kubectl), or that of
-      k3s.
+    description: Command of helm on the host. It uses the C(--kubeconfig) and C(--context) of O(kubectl), or the
+      kubeconfig of k3s.
     type: str
     default: helm
   installer:
     description:
-      - How charts get in. V(controller) is k3s' Helm controller, V(helm) is the program, V(auto) the first if the
-        cluster has it, or else the second.
+      - What installs charts. V(controller) is the Helm controller of k3s, V(helm) is the command on the host, V(auto)
+        is the controller if the cluster has it, else helm.
     type: str
     choices: [auto, controller, helm]
     default: auto
   timeout:
-    description: Seconds that a chart's installation may take, and again its pods.
+    description: Seconds that the installation of a chart may take, and again until its pods run.
     type: int
     default: 600
   state:
     description:
-      - V(absent) deletes O(objects_after), the last one first, uninstalls O(charts), the last one first, and deletes
-        O(objects), namespaces last.
-        Each is waited for.
+      - V(absent) deletes O(objects_after), uninstalls O(charts) and deletes O(objects), the last one first each time
+        and namespaces at the end. It waits for each.
     type: str
     choices: [present, absent]
     default: present
   remove_definitions:
-    description: With O(state=absent), whether CustomResourceDefinitions go too, and with them every object of their
-      kinds in the whole cluster.
+    description: With O(state=absent), whether to delete CustomResourceDefinitions too, and with them every object of
+      their kinds in the whole cluster.
     type: bool
     default: false
 seealso:
@@ -138,7 +135,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Have cert-manager
+- name: Install cert-manager
   wasmfaas.platform.k3s_charts:
     objects:
       - apiVersion: v1
@@ -163,7 +160,7 @@ EXAMPLES = r"""
         repository: oci://quay.io/jetstack/charts/cert-manager
         version: v1.21.1
 
-- name: Remove it, in the other order
+- name: Remove it
   wasmfaas.platform.k3s_charts:
     objects:
       - apiVersion: v1
@@ -185,15 +182,16 @@ changed_objects:
   sample: [Namespace cert-manager, HelmChart.helm.cattle.io kube-system/cert-manager, ClusterIssuer.cert-manager.io
   self-signed]
 facts:
-  description: Of a chart that is not there, its name, its namespace, the pod that fails and its last lines.
+  description: If a chart is not ready, its name, its namespace, the pod that fails and its last lines.
   returned: failure
   type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.charts.component import run
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.paths import K3S_PROGRAM
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+
+from ..module_utils.charts.component import run
+from ..module_utils.k3s.paths import K3S_PROGRAM
+from ..module_utils.module_run import run_module
 
 
 def main() -> None:

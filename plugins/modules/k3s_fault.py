@@ -10,11 +10,9 @@ module: k3s_fault
 short_description: Disturb the k3s of a host for a while
 version_added: 1.0.0
 description:
-  - For tests of high availability such as C(wasmfaas.platform.verify_ha). Does a fault to k3s on a host and sees to it
-    that it ends.
-  - A service of systemd on the host does it and puts everything back when its time is over, when it is stopped and when
-    it is killed, so a fault ends also
-    when nobody reaches the host any more. Nothing of it outlives a reboot.
+  - Use it to test high availability, as the playbook C(wasmfaas.platform.verify_ha) does.
+  - A systemd service on the host causes the fault, and undoes it when its time is over, when it is stopped and when it
+    is killed. So a fault also ends if nobody reaches the host any more, and none survives a reboot.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -29,27 +27,27 @@ attributes:
   idempotent:
     support: partial
     details:
-      - O(state=present) does a fault each time. O(state=absent) and O(state=ended) change nothing where there is none.
+      - O(state=present) causes a fault each time. O(state=absent) and O(state=ended) change nothing if there is none.
 requirements:
   - python >= 3.9
   - systemd
 options:
   state:
     description:
-      - V(present) does the fault and returns as soon as it is done.
-      - V(ended) waits until it has ended by itself, V(absent) ends it now; both take its traces away.
-      - V(examined) says which faults can't be done on this host, and changes nothing.
+      - V(present) causes the fault and returns as soon as it is in effect.
+      - V(ended) waits until the fault has ended by itself, V(absent) ends it now. Both remove its traces.
+      - V(examined) tells which faults are impossible on this host, and changes nothing.
     type: str
     choices: [present, ended, absent, examined]
     default: present
   fault:
     description:
+      - Required with O(state=present).
       - V(kill) kills k3s with signal 9 and keeps systemd from restarting it.
       - V(pause) stops its process with SIGSTOP.
-      - V(cut) drops all packets from and to O(ports), with nft, else iptables, else by blackhole routes to O(peers).
-        SSH stays.
-      - V(disk_full) fills the file system of k3s' data.
-      - Needed with O(state=present).
+      - V(cut) drops all packets from and to O(ports), with nft, else with iptables, else by blackhole routes to
+        O(peers). SSH keeps working.
+      - V(disk_full) fills the file system that holds the data of k3s.
     type: str
     choices: [kill, pause, cut, disk_full]
   seconds:
@@ -57,7 +55,7 @@ options:
     type: int
     default: 30
   unit:
-    description: Unit of k3s.
+    description: The systemd unit of k3s.
     type: str
     default: k3s
   ports:
@@ -71,10 +69,12 @@ options:
     elements: str
     default: []
   fill_root:
-    description: Whether V(disk_full) may fill a file system that k3s' data shares with the rest of the host, or that is
-      larger than 64 GiB.
+    description: Whether V(disk_full) may fill a file system that k3s shares with the rest of the host, or one larger
+      than 64 GiB.
     type: bool
     default: false
+seealso:
+  - module: wasmfaas.platform.k3s_load
 """
 
 EXAMPLES = r"""
@@ -90,12 +90,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 impossible:
-  description: By fault, why it can't be done on this host.
+  description: By fault, why it is impossible on this host.
   returned: O(state=examined)
   type: dict
   sample: {disk_full: /var/lib/rancher/k3s/server/db has no file system of its own}
 active:
-  description: Whether a fault is being done.
+  description: Whether a fault is in effect.
   returned: O(state=examined)
   type: bool
 """

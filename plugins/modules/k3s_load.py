@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: k3s_load
-short_description: Write to the Kubernetes API all the time and remember what was acknowledged
+short_description: Write to the Kubernetes API constantly, and report which acknowledged writes were lost
 version_added: 1.0.0
 description:
-  - For tests of high availability such as C(wasmfaas.platform.verify_ha). Starts a program on a host that writes
-    ConfigMaps through all servers in turn and records each value that was acknowledged, synced to the disk, before it
-    writes the next one. At the end everything is read back from every server.
+  - Use it to test high availability, as the playbook C(wasmfaas.platform.verify_ha) does.
+  - Starts a program on a host that writes ConfigMaps through all servers in turn. It records each acknowledged value,
+    synced to the disk, before it writes the next one. At the end it reads everything back from every server.
   - The program ends by itself after O(seconds).
 author:
   - The wasmfaas.platform authors (@wasmfaas)
@@ -28,30 +28,31 @@ attributes:
   idempotent:
     support: partial
     details:
-      - O(state=started) begins anew each time. O(state=absent) changes nothing where there is no load.
+      - O(state=started) starts anew each time. O(state=absent) changes nothing if there is no load.
 requirements:
   - python >= 3.9
 options:
   state:
     description:
-      - V(started) begins, and returns once every worker has written something.
-      - V(marked) notes that something happens now. V(stopped) ends it and returns the report. V(absent) ends it and
-        takes its files away.
+      - V(started) starts to write, and returns once every worker has written something.
+      - V(marked) notes that something happens now.
+      - V(stopped) ends the load and returns the report.
+      - V(absent) ends the load and removes its files.
     type: str
     choices: [started, marked, stopped, absent]
     default: started
   servers:
-    description: URLs of the servers. Needed with O(state=started).
+    description: URLs of the servers. Required with O(state=started).
     type: list
     elements: str
     default: []
   token:
-    description: Token of M(wasmfaas.platform.k3s_load_access). It is kept in a file with mode 0600 until
-      O(state=absent).
+    description: Token of a service account that may create, get, list and patch ConfigMaps in O(namespace). Required
+      with O(state=started). It is kept in a file with mode 0600 until O(state=absent).
     type: str
     default: ""
   authority:
-    description: Certificate of the servers' authority in PEM form.
+    description: Certificate of the servers' authority in PEM form. Required with O(state=started).
     type: str
     default: ""
   namespace:
@@ -59,7 +60,7 @@ options:
     type: str
     default: wasmfaas-verify-ha
   workers:
-    description: How many write at the same time; 0 means one for each server, and each begins with another one.
+    description: How many write at the same time, each beginning with another server; V(0) means one for each server.
     type: int
     default: 0
   interval:
@@ -75,22 +76,23 @@ options:
     type: int
     default: 3600
   directory:
-    description:
-      - Where settings and records are kept.
-      - C(/var/lib/wasmfaas/verify-ha) for root and C(~/.cache/wasmfaas/verify-ha) for others where it is missing.
+    description: Directory for settings and records. Defaults to C(/var/lib/wasmfaas/verify-ha) for root and to
+      C(~/.cache/wasmfaas/verify-ha) for others.
     type: path
   phase:
-    description: Name of what happens, with O(state=marked).
+    description: Name of what happens. Required with O(state=marked).
     type: str
     default: ""
   event:
-    description: What of it happens now, with O(state=marked).
+    description: Which part of O(phase) happens now. Required with O(state=marked).
     type: str
     default: ""
+seealso:
+  - module: wasmfaas.platform.k3s_fault
 """
 
 EXAMPLES = r"""
-- name: Begin to write
+- name: Start to write
   wasmfaas.platform.k3s_load:
     servers: ["https://192.0.2.11:6443", "https://192.0.2.12:6443", "https://192.0.2.13:6443"]
     token: "{{ access.token }}"
@@ -104,8 +106,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 report:
-  description: Number of acknowledged values, those that are lost, servers that could not be read, and what happened
-    between marks.
+  description: Number of acknowledged values, the lost ones, servers that could not be read, and what happened between
+    marks.
   returned: O(state=stopped)
   type: dict
   sample:
@@ -119,7 +121,7 @@ report:
       - {phase: kill server-1, seconds: 47.2, acknowledged: 640, failed_attempts: 3, longest_gap: 1.93, errors: {},
       events: {begin: 0.0, done: 1.2}}
 workers:
-  description: How many write.
+  description: Number of workers that write.
   returned: O(state=started)
   type: int
 """

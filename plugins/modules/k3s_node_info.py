@@ -231,7 +231,7 @@ diagnosis:
       description: Shims on disk, handlers in the configuration of containerd, and shims that changed since k3s started.
       returned: always
       type: dict
-      sample: {programs: [containerd-shim-spin-v2], handlers: [runc, spin], changed: []}
+      sample: {binaries: [containerd-shim-spin-v2], handlers: [runc, spin], changed: []}
     cluster_init_in:
       description: Configuration files that still say cluster-init.
       returned: always
@@ -275,8 +275,7 @@ diagnosis:
       elements: dict
       sample: [{name: tempo, namespace: observability, where: pod tempo-0, what: it is not ready yet, next_step:
         "Correct what its last lines name, mostly a value of the chart, and run it again.", severity: warning, pod:
-        tempo-0,
-        last_line: starting}]
+        tempo-0, last_line: starting}]
     registries:
       description: Problems of registries.yaml, missing files that it names, and how each endpoint answered.
       returned: always

@@ -10,33 +10,33 @@ module: k3s_objects
 short_description: Apply objects to a k3s cluster from one of its servers
 version_added: 1.0.0
 description:
-  - Applies objects by server-side apply with the field manager C(wasmfaas), through the server's own C(k3s kubectl).
-    The controller needs no access to the API for it, only SSH.
-  - An object that is as it was applied is read once and not written. The annotation C(wasmfaas.dev/applied) holds a
-    digest for that.
+  - Use it if the controller reaches the cluster only by SSH; with access to the API, C(kubernetes.core.k8s) does the
+    same.
+  - Applies objects by server-side apply with the field manager C(wasmfaas), through C(k3s kubectl) on the server.
+  - Unchanged objects are read once and not written. The annotation C(wasmfaas.dev/applied) holds a digest of what was
+    applied.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.k3s.program
 attributes:
   check_mode:
     support: full
     details:
-      - By a dry run of the API server.
+      - Uses a dry run of the API server.
   diff_mode:
     support: full
     details:
       - Values of Secrets are not shown.
   idempotent:
     support: full
-requirements:
-  - python >= 3.9 and k3s on the host
 options:
   objects:
     description:
-      - The objects as the API has them, applied in this order. An object without a namespace, of a kind that has one,
-        goes to C(default).
-      - No log shows them.
+      - The objects as the API has them, applied in this order. An object of a namespaced kind without a namespace goes
+        to C(default).
+      - They are not logged.
     type: list
     elements: dict
     required: true
@@ -46,16 +46,12 @@ options:
     choices: [present, absent]
     default: present
   force_conflicts:
-    description: Whether fields that another field manager has set otherwise are taken over.
+    description: Whether to take over fields that another field manager has set to other values.
     type: bool
     default: true
-  k3s_program:
-    description: The program k3s, whose C(kubectl) is used.
-    type: path
-    default: /usr/local/bin/k3s
   kubectl:
     description:
-      - Program and first arguments of another C(kubectl), used instead of O(k3s_program), such as
+      - Command and first arguments of another C(kubectl), used instead of O(k3s_program), such as
         C([kubectl, --kubeconfig, /path]).
     type: list
     elements: str
@@ -88,9 +84,10 @@ changed_objects:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.paths import K3S_PROGRAM
-from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.objects import run
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+
+from ..module_utils.k3s.paths import K3S_PROGRAM
+from ..module_utils.kubernetes.objects import run
+from ..module_utils.module_run import run_module
 
 
 def main() -> None:

@@ -110,7 +110,7 @@ hosts:
     - C(action) is C(init) (begin a cluster), C(join), C(start) (it has data and does not run), C(keep), or C(replace)
       (a dead node of this name is removed first, then the host joins).
     - C(config) is the content of config.yaml. C(join) is that of config.yaml.d/join.yaml for the first start, and
-      C(join_settled) what it holds from then on.
+      C(join_afterwards) what it holds from then on.
     - C(restart) lists files that differ from those that the running process was started with.
     - C(role), C(unit), C(node_name), C(address), C(architecture), C(server_url), C(labels) and C(taints) describe the
       host.

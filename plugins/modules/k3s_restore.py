@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: k3s_restore
-short_description: One host's part in putting a k3s cluster back to a snapshot
+short_description: Restore a k3s cluster from a snapshot, one host at a time
 version_added: 1.0.0
 description:
-  - C(wasmfaas.platform.restore) calls this module in the right order on all hosts; a single call leaves a cluster in
-    the middle.
-  - Each host remembers what was done for which snapshot until O(step=finish), so that a run that was cut off can be
-    continued.
+  - The playbook C(wasmfaas.platform.restore) calls this module on all hosts in the right order. A single step leaves a
+    cluster in the middle of the restore.
+  - Each host remembers what was done for which snapshot until O(step=finish), so a run after one that was cut off
+    continues.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -29,41 +29,40 @@ options:
   step:
     description:
       - V(look) only reads what the host remembers.
-      - V(reset) lets k3s replace the database of this stopped server by the snapshot, with this server as the only
+      - V(reset), on a stopped server, makes k3s replace the database by the snapshot, with this server as the only
         member.
-      - V(clear) takes away the database of this stopped server, so that it joins as a new member.
+      - V(clear), on a stopped server, removes the database, so that the server joins as a new member.
       - V(admit), on the server that was reset and started, deletes the nodes that are not in O(nodes), and lets the
-        others in again with new passwords.
-      - V(forget) takes away the certificates that an agent has of another cluster.
+        others join again with new passwords.
+      - V(forget) removes the certificates that an agent has from another cluster.
       - V(finish) removes what the restore left, and what the host remembers.
     type: str
     required: true
     choices: [look, reset, clear, admit, forget, finish]
   identity:
-    description: What tells this restore from others, such as the SHA-256 of the snapshot. Required by all steps but
-      V(look) and V(finish).
+    description: What distinguishes this restore from others, such as the SHA-256 of the snapshot. Required by all steps
+      but V(look) and V(finish).
     type: str
   snapshot:
-    description: Path of the snapshot on the host, or its name in the bucket that the server's settings name. Required
-      by O(step=reset).
+    description: Path of the snapshot on the host, or its name in the bucket that the settings of the server name.
+      Required by O(step=reset).
     type: str
   sha256:
-    description: Of the snapshot on the host; compared before anything is changed.
+    description: SHA-256 of the snapshot on the host, which is compared before anything is changed.
     type: str
   authority:
-    description: SHA-256 of the certificate authority of the snapshot's cluster. What a host has of another cluster is
-      put aside.
+    description: SHA-256 of the certificate authority of the snapshot's cluster. Data of another cluster is moved aside.
     type: str
   nodes:
-    description: With O(step=admit), names of the nodes that hosts still have.
+    description: With O(step=admit), names of the nodes that still have hosts.
     type: list
     elements: str
     default: []
   this_node:
-    description: With O(step=admit), name of this server's node.
+    description: With O(step=admit), node name of this server.
     type: str
   ignore_bucket:
-    description: Whether O(snapshot) is a file although the server's settings name a bucket.
+    description: Whether O(snapshot) is a file even though the settings of the server name a bucket.
     type: bool
     default: false
   timeout:
@@ -75,7 +74,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Put the database of a stopped server back
+- name: Restore the database of a stopped server
   wasmfaas.platform.k3s_restore:
     step: reset
     identity: "{{ backup.sha256 }}"
@@ -86,7 +85,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 in_progress:
-  description: What the host remembers afterwards, C(identity) and C(done); empty where no restore is in progress.
+  description: What the host remembers afterwards, C(identity) and C(done); empty if no restore is in progress.
   returned: success
   type: dict
   sample:
@@ -96,7 +95,7 @@ in_progress:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.recovery.restore import step
+from ..module_utils.k3s.recovery.restore import run
 from ..module_utils.module_run import run_module
 
 
@@ -121,7 +120,7 @@ def main() -> None:
         ],
         supports_check_mode=True,
     )
-    run_module(module, step)
+    run_module(module, run)
 
 
 if __name__ == "__main__":

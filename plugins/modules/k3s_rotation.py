@@ -17,6 +17,7 @@ author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.k3s.unit
 attributes:
   check_mode:
     support: full
@@ -60,11 +61,6 @@ options:
         files the same.
     type: str
     choices: [look, begin, stage, rotate, activate, finish, release, check, save, settle]
-  unit:
-    description: The systemd unit, V(k3s) on servers and V(k3s-agent) on agents.
-    type: str
-    choices: [k3s, k3s-agent]
-    default: k3s
   node_name:
     description: With O(what=certificates), name of the host's node. Required there.
     type: str

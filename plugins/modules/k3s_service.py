@@ -20,6 +20,7 @@ author:
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
   - wasmfaas.platform.k3s.program
+  - wasmfaas.platform.k3s.unit
 attributes:
   check_mode:
     support: full
@@ -32,11 +33,6 @@ attributes:
 requirements:
   - systemd on the host
 options:
-  unit:
-    description: The systemd unit, V(k3s) on servers and V(k3s-agent) on agents.
-    type: str
-    choices: [k3s, k3s-agent]
-    required: true
   state:
     description:
       - V(started) leaves a running k3s alone, V(restarted_if_stale) restarts it when its files have changed since it
@@ -104,19 +100,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 started:
-  description: Whether k3s was down and was started.
+  description: Whether it did not run and was started.
   returned: success
   type: bool
 restarted:
-  description: Whether k3s was running and was restarted.
+  description: Whether it ran and was restarted.
   returned: success
   type: bool
 stopped:
-  description: Whether k3s was running and was stopped.
+  description: Whether it ran and was stopped.
   returned: success
   type: bool
 reasons:
-  description: Reasons for the change.
+  description: Why something was done.
   returned: success
   type: list
   elements: str
@@ -128,7 +124,7 @@ stale_inputs:
   elements: str
   sample: []
 seconds:
-  description: Duration of the module.
+  description: How long it took.
   returned: success
   type: float
   sample: 12.4
@@ -144,7 +140,7 @@ from ..module_utils.module_run import run_module
 def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
-            unit=dict(type="str", choices=["k3s", "k3s-agent"], required=True),
+            unit=dict(type="str", choices=["k3s", "k3s-agent"], default="k3s"),
             state=dict(
                 type="str",
                 choices=["started", "restarted_if_stale", "restarted", "restart_due", "stopped"],

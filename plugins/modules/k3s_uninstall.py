@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: k3s_uninstall
-short_description: Take k3s and all it made off a host
+short_description: Remove k3s and everything it made from a host, or keep it from starting again
 version_added: 1.0.0
 description:
-  - Stops k3s, ends its containers, removes its mounts, network interfaces and packet filter rules, its data, settings,
-    unit and programs.
-  - B(The node's data are lost), with them the volumes of its local storage. Remove the node from its cluster first, see
-    M(wasmfaas.platform.k3s_node).
-  - Kernel modules and settings that the role C(node_prepare) made stay.
+  - Use it after the node was removed from its cluster with M(wasmfaas.platform.k3s_node).
+  - Stops k3s, ends its containers, and removes its mounts, network interfaces, packet filter rules, data, settings,
+    unit and binaries.
+  - B(The data of the node is lost), including the volumes of its local storage.
+  - Kernel modules and settings of the role C(node_prepare) stay.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -29,9 +29,8 @@ attributes:
 options:
   only_stop:
     description:
-      - Stops k3s and disables its unit, and leaves everything else as it is. For hosts of nodes that left the cluster,
-        which would enter it again at the
-        next boot.
+      - Whether only to stop k3s and disable its unit. For hosts whose node left the cluster, which would join it again
+        at the next boot.
     type: bool
     default: false
     version_added: 1.0.0
@@ -43,14 +42,14 @@ EXAMPLES = r"""
 - name: Clean the host
   wasmfaas.platform.k3s_uninstall:
 
-- name: Keep a host that left the cluster from entering it again
+- name: Keep a host that left the cluster from joining it again
   wasmfaas.platform.k3s_uninstall:
     only_stop: true
 """
 
 RETURN = r"""
 removed:
-  description: What was, or in check mode would be, removed.
+  description: What was removed, or would be in check mode.
   returned: success
   type: list
   elements: str

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: k3s_verify_ha
-short_description: Plan the proof of high availability and judge it
+short_description: Plan a proof of high availability, and judge its result
 version_added: 1.0.0
 description:
-  - The part of C(wasmfaas.platform.verify_ha) that thinks. Runs on the controller, once for the cluster, and touches no
-    host.
+  - The playbook C(wasmfaas.platform.verify_ha) calls it before and after the faults. It runs on the controller, once
+    for the cluster, and touches no host.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -31,26 +31,25 @@ attributes:
 options:
   step:
     description:
-      - V(plan) decides what is done to which server, from the variables C(k3s_node) and C(k3s_fault) of all hosts, the
-        results of
-        M(wasmfaas.platform.k3s_node_info) and of M(wasmfaas.platform.k3s_fault) with
-        O(wasmfaas.platform.k3s_fault#module:state=examined). It fails where
-        the cluster is not whole, has fewer than three servers, or O(confirmed) is not C(disturb-the-cluster).
+      - V(plan) decides what is done to which server. It reads the variables C(k3s_node) and C(k3s_fault) of all hosts,
+        in which the results of M(wasmfaas.platform.k3s_node_info) and of M(wasmfaas.platform.k3s_fault) with
+        O(wasmfaas.platform.k3s_fault#module:state=examined) must be registered. It fails if a node is not ready, there
+        are fewer than three servers, or O(confirmed) is not C(disturb-the-cluster).
       - V(judge) prints what was done, what was lost and how long it took.
     type: str
     choices: [plan, judge]
     required: true
   confirmed:
-    description: What the user said to being asked whether the cluster may be disturbed.
+    description: What the user answered when asked whether the cluster may be disturbed.
     type: str
     default: ""
   faults:
-    description: Faults to do, all where it is empty.
+    description: Faults to cause; all if it is empty.
     type: list
     elements: str
     default: []
   servers:
-    description: Servers to do them to, all where it is empty.
+    description: Servers to disturb; all if it is empty.
     type: list
     elements: str
     default: []
@@ -59,21 +58,21 @@ options:
     type: int
     default: 30
   writer:
-    description: Host that writes; the first agent, or the controller where there is none, where it is empty.
+    description: Host that writes. Defaults to the first agent, or to the controller if there is none.
     type: str
     default: ""
   api_port:
-    description: Port of the servers' API.
+    description: Port of the API on the servers.
     type: int
     default: 6443
   plan:
-    description: Result of V(plan), with O(step=judge).
+    description: With O(step=judge), the result of V(plan).
     type: dict
   report:
-    description: RV(wasmfaas.platform.k3s_load#module:report), with O(step=judge).
+    description: With O(step=judge), RV(wasmfaas.platform.k3s_load#module:report).
     type: dict
   failures:
-    description: What went wrong on the way, with O(step=judge).
+    description: With O(step=judge), what went wrong on the way.
     type: list
     elements: str
     default: []
@@ -84,6 +83,9 @@ options:
   file:
     description: File on the controller to write the report to as JSON.
     type: path
+seealso:
+  - module: wasmfaas.platform.k3s_fault
+  - module: wasmfaas.platform.k3s_load
 """
 
 EXAMPLES = r"""
@@ -97,12 +99,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 steps:
-  description: What is done, in this order.
+  description: What is done, in order.
   returned: O(step=plan)
   type: list
   elements: dict
 skipped:
-  description: What can't be done, and why.
+  description: What is impossible, and why.
   returned: O(step=plan)
   type: list
   elements: dict

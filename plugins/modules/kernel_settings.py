@@ -10,10 +10,9 @@ module: kernel_settings
 short_description: Load kernel modules and set kernel settings, now and at each boot
 version_added: 1.0.0
 description:
-  - Writes one file for C(systemd-modules-load) and one for C(systemd-sysctl), loads the modules, and sets what has
-    another value now.
-  - What is in force counts, not only what is written, so that a run that was cut off in between is made good by the
-    next.
+  - Writes one file for C(systemd-modules-load) and one for C(systemd-sysctl), loads missing modules, and sets values
+    that differ.
+  - Compares the live values as well as the files, so a run after one that was cut off completes it.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -42,7 +41,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: What the kubelet insists on
+- name: Set what the kubelet requires
   wasmfaas.platform.kernel_settings:
     modules: [overlay, br_netfilter]
     sysctls:

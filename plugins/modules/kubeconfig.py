@@ -7,15 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubeconfig
-short_description: Keep the kubeconfig of a k3s cluster on this machine
+short_description: Keep the administrator's kubeconfig of a k3s cluster on this machine
 version_added: 1.0.0
 description:
-  - Makes a kubeconfig from the one that k3s keeps on its servers, with a reachable address and names of its own, mode
-    0600.
-  - Each server has credentials of its own for the administrator. Those that the file has already stay while they are of
-    the same cluster and last for
-    120 days, or as long as the new ones.
-  - Merges it into another file on request. What that file holds beside stays as it is, its current context too.
+  - Use it to reach a cluster from this machine. It makes a kubeconfig, with mode 0600, from the one that k3s keeps on
+    its servers, with a reachable address and names that do not clash with those of other clusters.
+  - Each server has its own credentials for the administrator. Credentials in the file stay if they belong to the same
+    cluster and are valid for 120 days more, or as long as the new ones.
+  - Merges the content into another file on request. Everything else in that file stays, including its current context.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -34,11 +33,11 @@ requirements:
   - PyYAML
 options:
   content:
-    description: What C(/etc/rancher/k3s/k3s.yaml) of a server holds.
+    description: Content of C(/etc/rancher/k3s/k3s.yaml) of a server.
     type: str
     required: true
   path:
-    description: The file to keep.
+    description: The file to write.
     type: path
     required: true
   name:
@@ -46,13 +45,12 @@ options:
     type: str
     default: wasmfaas
   servers:
-    description: URLs of the API. The one that the file names already stays while it is among them, else the first is
-      taken.
+    description: URLs of the API. The one that the file names stays if it is among them, else the first one is used.
     type: list
     elements: str
     required: true
   merge_into:
-    description: Another kubeconfig that gets the same context.
+    description: Path of another kubeconfig that gets the same context.
     type: path
 """
 
@@ -76,42 +74,25 @@ server:
   type: str
 """
 
-import typing as t
-from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.k3s.recovery import kubeconfig
+from ..module_utils.k3s.recovery.kubeconfig import run
 from ..module_utils.module_run import run_module
 
 
-def run(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    path = Path(params["path"])
-    server = kubeconfig.server_in_use(path, params["servers"])
-    content = kubeconfig.keep_user(
-        path, kubeconfig.for_controller(params["content"], name=params["name"], server=server)
-    )
-    changed = kubeconfig.ensure(path, content, check_mode=check_mode)
-    if params["merge_into"]:
-        other = Path(params["merge_into"])
-        changed |= kubeconfig.ensure(other, kubeconfig.merged(kubeconfig.read(other), content), check_mode=check_mode)
-    return {"changed": changed, "path": str(path), "server": server}
-
-
 def main() -> None:
-    run_module(
-        AnsibleModule(
-            argument_spec=dict(
-                content=dict(type="str", required=True, no_log=True),
-                path=dict(type="path", required=True),
-                name=dict(type="str", default="wasmfaas"),
-                servers=dict(type="list", elements="str", required=True),
-                merge_into=dict(type="path"),
-            ),
-            supports_check_mode=True,
+    module = AnsibleModule(
+        argument_spec=dict(
+            content=dict(type="str", required=True, no_log=True),
+            path=dict(type="path", required=True),
+            name=dict(type="str", default="wasmfaas"),
+            servers=dict(type="list", elements="str", required=True),
+            merge_into=dict(type="path"),
         ),
-        run,
+        supports_check_mode=True,
     )
+    run_module(module, run)
 
 
 if __name__ == "__main__":

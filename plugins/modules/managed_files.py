@@ -7,17 +7,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: managed_files
-short_description: Keep a list of files and folders as they should be
+short_description: Keep a list of files and directories in their desired state
 version_added: 1.0.0
 description:
-  - Compares all listed files and folders of a host in one go, and changes what differs, each file in one step (a
-    complete new file is renamed to its place).
-  - Files of the controller are transferred only where they differ, to a temporary name (C(.wasmfaas-partial) is added)
-    on the same file system as the target.
-    Their checksum is verified there before they take effect. A run that is cut off leaves at most that temporary file,
-    which the next run removes.
-  - Nothing is touched where something is in the way, a checksum is wrong or the space is too small.
-  - Symbolic links in the place of a file are replaced, not followed.
+  - Compares all listed files and directories of a host at once and changes those that differ, each file in one step (a
+    complete new file is renamed into place).
+  - Use it instead of several C(ansible.builtin.copy), C(ansible.builtin.template) and C(ansible.builtin.file) tasks
+    when files belong together. It needs one round trip to the host when nothing changes, and it changes nothing if one
+    of the files cannot be placed.
+  - Files of the controller are transferred only if they differ, to a temporary name that ends in C(.wasmfaas-partial),
+    on the same file system as the target. Their checksum is verified before they are renamed. A run that is cut off
+    leaves at most this temporary file, which the next run removes.
+  - Fails before any change if something is in the way, a checksum is wrong, or there is not enough space.
+  - A symbolic link in the place of a file is replaced, not followed.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -28,7 +30,7 @@ attributes:
   diff_mode:
     support: full
     details:
-      - Texts up to 64 KiB are shown; of other files, size and checksum. Secret ones are never shown.
+      - Shows texts up to 64 KiB, and size and checksum of other files. Secret files are never shown.
   idempotent:
     support: full
 requirements:
@@ -37,39 +39,39 @@ options:
   files:
     description:
       - The files.
-      - No output and no log shows them as they were given.
+      - Output and logs do not show them.
     type: list
     elements: dict
     default: []
     suboptions:
       path:
-        description: Where the file is on the host. Missing folders above it are made with the mode 0755.
+        description: Path on the host. Missing parent directories are created with the mode 0755.
         type: str
         required: true
       content:
-        description: The text that it holds. This or O(files[].source) is needed.
+        description: Its text. Either this or O(files[].source) is required.
         type: str
       source:
         description:
-          - A file of the controller whose bytes it holds, found as C(ansible.builtin.copy) finds its C(src). It may be
-            encrypted by Ansible Vault.
-          - In check mode it may be missing, as something that would be downloaded before.
+          - A file on the controller with its content, found like C(src) of C(ansible.builtin.copy). It may be encrypted
+            by Ansible Vault.
+          - In check mode it may be missing, since an earlier task may not have downloaded it.
         type: str
       sha256:
-        description: Checksum that content or source must have; where they have another, nothing is touched on the host.
+        description: Checksum of content or source. If it differs, the module fails and changes nothing on the host.
         type: str
       size:
-        description: Size in bytes of what is transferred. It is found out where it is missing.
+        description: Size in bytes of a file that is transferred. By default that of the source.
         type: int
       mode:
-        description: Permissions. Where it is missing, C(0644), and C(0600) if O(files[].secret).
+        description: Permissions. The default is C(0644), or C(0600) if O(files[].secret).
         type: raw
       owner:
-        description: Name of the user that it belongs to.
+        description: Name of the owner.
         type: str
         default: root
       group:
-        description: Name of the group that it belongs to.
+        description: Name of the group.
         type: str
         default: root
       state:
@@ -78,39 +80,39 @@ options:
         choices: [present, absent]
         default: present
       secret:
-        description: Whether it holds a secret. No output shows it then, and a O(files[].mode) wider than 0600 is
+        description: Whether it holds a secret. Then output does not show it, and a O(files[].mode) wider than 0600 is
           refused.
         type: bool
         default: false
   directories:
-    description: Folders that must exist. They may be symbolic links to folders.
+    description: Directories that must exist. They may be symbolic links to directories.
     type: list
     elements: dict
     default: []
     suboptions:
       path:
-        description: Where the folder is on the host. Missing folders above it are made with the mode 0755.
+        description: Path on the host. Missing parent directories are created with the mode 0755.
         type: str
         required: true
       mode:
-        description: Permissions. Where it is missing, C(0755).
+        description: Permissions. The default is C(0755).
         type: raw
       owner:
-        description: Name of the user that it belongs to.
+        description: Name of the owner.
         type: str
         default: root
       group:
-        description: Name of the group that it belongs to.
+        description: Name of the group.
         type: str
         default: root
   phase:
-    description: For the action plugin of this name, which calls the module a second time after a transfer. Leave it
-      out.
+    description: Do not set this. The action plugin of the same name sets it when it calls the module again after a
+      transfer.
     type: str
     choices: [compare, finish]
     default: compare
   staged:
-    description: For the action plugin of this name, where it has transferred files to. Leave it out.
+    description: Do not set this. The action plugin of the same name sets it to the files that it has transferred.
     type: list
     elements: dict
     default: []
@@ -120,7 +122,7 @@ options:
         type: str
         required: true
       staged:
-        description: The path of what was transferred.
+        description: The path of the transferred file.
         type: str
         required: true
 seealso:
@@ -148,13 +150,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changed_files:
-  description: Paths of the files and folders that were changed, or would be in check mode.
+  description: Paths of the files and directories that were changed, or would be in check mode.
   returned: success
   type: list
   elements: str
   sample: [/usr/local/bin/k3s, /etc/rancher/k3s/token]
 transfers:
-  description: For the action plugin, which files it must transfer and to where.
+  description: Files that the action plugin must transfer, with their temporary names.
   returned: to the action plugin
   type: list
   elements: dict
@@ -162,8 +164,9 @@ transfers:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.host.files import run
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+
+from ..module_utils.host.files import run
+from ..module_utils.module_run import run_module
 
 
 def main() -> None:

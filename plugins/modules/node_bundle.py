@@ -141,8 +141,9 @@ size:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.autoscaled.publish import run
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+
+from ..module_utils.autoscaled.publish import run
+from ..module_utils.module_run import run_module
 
 
 def main() -> None:

@@ -65,8 +65,9 @@ machines:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wasmfaas.platform.plugins.module_utils.autoscaled.refresh import run
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import run_module
+
+from ..module_utils.autoscaled.refresh import run
+from ..module_utils.module_run import run_module
 
 
 def main() -> None:

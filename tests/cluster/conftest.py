@@ -63,7 +63,7 @@ def cluster_of(environment: hosts.Environment, k3s: Path, directory: Path) -> Cl
     variables = {
         "k3s_version": VERSION,
         "k3s_binaries": {ARCHITECTURE: str(k3s)},
-        "wasm_shims_programs": {"spin": {ARCHITECTURE: str(shim)}},
+        "wasm_shims_binaries": {"spin": {ARCHITECTURE: str(shim)}},
         "k3s_cgroup_v1_allowed": True,  # machines that run the tests may have only cgroup v1
         "k3s_minimum_disk_gib": 1,
         "k3s_kubeconfig": str(directory / "kubeconfig.yml"),

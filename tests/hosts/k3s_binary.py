@@ -117,7 +117,7 @@ def inventory(directory: Path, k3s: K3s) -> dict[str, t.Any]:
     shim = directory / "containerd-shim-spin-v2"
     shim.write_text(SHIM)
     shim.chmod(0o755)
-    return {"all": {"vars": {**k3s.variables(), "wasm_shims_programs": {"spin": {architecture(): str(shim)}}}}}
+    return {"all": {"vars": {**k3s.variables(), "wasm_shims_binaries": {"spin": {architecture(): str(shim)}}}}}
 
 
 def main(arguments: list[str] | None = None) -> int:

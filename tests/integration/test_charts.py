@@ -676,7 +676,7 @@ def test_what_an_operator_makes_of_a_chart_s_objects_is_waited_for(cluster: Clus
     reconciled = {**refused, "status": "True", "reason": "", "message": "", "observedGeneration": 0}
     cluster.api.merge(f"{path}/status", {"status": {"conditions": [reconciled]}})
     error = failing(cluster)
-    assert "its container prometheus ended" in error.cause
+    assert "its container prometheus is in CrashLoopBackOff" in error.cause
     assert "no space left on device" in error.cause
     behaviour.pods = "ready"
     assert "its operator has not taken its change up" in failing(cluster, timeout=10).cause

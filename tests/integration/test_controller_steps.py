@@ -100,7 +100,7 @@ def run(tmp_path: Path, inventory: Path) -> t.Callable[[], tuple[PlaybookRun, st
         target="local",
         state_directory=tmp_path / "state",
         k3s_binaries={"arm64": str(binary)},
-        wasm_shims_programs={"spin": {"arm64": str(binary)}},
+        wasm_shims_binaries={"spin": {"arm64": str(binary)}},
         wasm_shims_installed=["spin"],
         k3s_cache_directory=str(tmp_path / "cache"),
     )

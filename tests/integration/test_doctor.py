@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a user sees of doctor.yml and verify-ha.yml, with the real ansible-playbook, where no host can be reached:
+"""What a user sees of doctor.yml and verify_ha.yml, with the real ansible-playbook, where no host can be reached:
 problems and refusals, never a traceback."""
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def playbooks(tmp_path: Path) -> Playbooks:
 
 def test_hosts_that_are_gone_are_problems(playbooks: Playbooks, inventory: str, tmp_path: Path) -> None:
     run = playbooks.run(
-        "doctor.yml", "-i", inventory, *extra(doctor_file=tmp_path / "problems.json"), inventory="local"
+        "wasmfaas.platform.doctor", "-i", inventory, *extra(doctor_file=tmp_path / "problems.json"), inventory="local"
     )
     assert run.exit_code == 2
     lines = re.findall(r"^(ERROR|WARNING|INFO) +(\S+): .* \[([a-z-]+)\]\. Next: ", run.output, re.MULTILINE)
@@ -64,7 +64,7 @@ def test_hosts_that_are_gone_are_problems(playbooks: Playbooks, inventory: str, 
 
 
 def test_problems_as_json(playbooks: Playbooks, inventory: str) -> None:
-    run = playbooks.run("doctor.yml", "-i", inventory, *extra(doctor_format="json"), inventory="local")
+    run = playbooks.run("wasmfaas.platform.doctor", "-i", inventory, *extra(doctor_format="json"), inventory="local")
     [line] = [line for line in run.output.splitlines() if line.startswith("{")]
     assert json.loads(line)["errors"] == 4
 
@@ -73,9 +73,9 @@ def test_a_cluster_that_is_not_whole_is_not_disturbed(playbooks: Playbooks, inve
     run = playbooks.run("wasmfaas.platform.verify_ha", "-i", inventory, inventory="local")
     assert run.exit_code != 0
     for problem in (
-        "say so with -e confirm=disturb-the-cluster",
-        "2 servers can't lose one: 3 are needed",
-        "server-1 could not be looked at:",
+        "confirm it with -e confirm=disturb-the-cluster",
+        "2 servers cannot lose one: 3 are needed",
+        "server-1 could not be examined:",
         "no server's API answers",
     ):
         assert problem in run.output

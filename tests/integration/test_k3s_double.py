@@ -226,7 +226,7 @@ def cluster(hosts: list[Host]) -> list[Host]:
     ],
 )
 def test_settings_that_stop_it(k3s: Path, tmp_path: Path, role: str, content: str, message: str) -> None:
-    """What k3s finds out late is an error at once (facts §1, §2); an agent takes no key that it does not know."""
+    """What k3s finds out late is an error at once; an agent takes no key that it does not know."""
     finished = refused(k3s, tmp_path, role, content)
     assert message in finished.stderr
     assert 'level=fatal msg="' in finished.stderr.splitlines()[-1]
@@ -385,7 +385,7 @@ def test_servers_that_may_not_join(cluster: list[Host], keys: dict[str, object],
 
 @needs_root
 def test_a_new_host_of_an_old_name_is_refused(cluster: list[Host]) -> None:
-    """The node password is another one; deleting the Node lets the name go (facts §2 "Node password")."""
+    """The node password is another one; deleting the Node lets the name go."""
     first, _second, agent, stranger = cluster
     stranger.configure(server=f"https://{first.address}:6443", token=TOKEN, node_name=agent.namespace)
     (stranger.directory / "log").unlink(missing_ok=True)
@@ -554,8 +554,10 @@ def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Ho
 
 @needs_root
 def test_a_snapshot_brings_back_what_was_deleted(cluster: list[Host]) -> None:
-    """Reset to one server from a snapshot, which needs the token; the other one's data have to go (facts §2
-    Restore)."""
+    """Reset to one server from a snapshot, which needs the token; the other one's data have to go.
+
+    As k3s docs, cli/etcd-snapshot.md, have it.
+    """
     first, second, _agent, stranger = cluster
     stranger.stop()
     first.kubectl("create", "configmap", "kept", "--from-literal=a=b")
@@ -649,7 +651,7 @@ def annotation(seen_by: Host, host: Host, name: str) -> str:
 
 @needs_root
 def test_data_of_another_version_are_refused(cluster: list[Host]) -> None:
-    """No downgrade, and no minor skipped (facts §2 Upgrade)."""
+    """No downgrade, and no minor skipped (k3s docs: upgrades/manual.md)."""
     first = cluster[0]
     first.stop()
     file = first.data / "server" / "version"

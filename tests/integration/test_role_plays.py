@@ -226,5 +226,5 @@ def test_function_registry_says_why_the_cluster_does_not_answer_and_nothing_that
     result = play("function_registry", tmp_path, {"k3s_server": {"server-1": {}}}, variables, "trust")
     printed = " ".join((result.stdout + result.stderr).split())
     assert result.returncode == 2, printed
-    assert "can't be read: connection refused" in printed and "s3cret" not in printed
+    assert "cannot be read: connection refused" in printed and "s3cret" not in printed
     assert not (tmp_path / "access").exists()

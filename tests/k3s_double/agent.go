@@ -53,7 +53,7 @@ func runAgent(arguments []string) error {
 	}
 	logInfo("Starting k3s agent %s (double)", Version)
 	go waitForSignal(nil)
-	// Everything goes through the local load balancer (facts §2 "Agents: built-in client LB"): `server` is needed only to start the first time.
+	// Everything goes through the local load balancer (k3s: pkg/agent/loadbalancer): `server` is needed only to start the first time.
 	balancer, err := newBalancer(server, place.agent("etc/k3s-agent-load-balancer.json"))
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (server *server) runNode(ctx context.Context, clients kubernetesClients, ru
 		logFatal("%s", err)
 	}
 	go func() {
-		for { // the role labels come through the API, not by the kubelet (facts §2 "Labels/taints")
+		for { // the role labels come through the API, not by the kubelet (Kubernetes: NodeRestriction)
 			err := markServer(ctx, clients, server.place, server.host, running.etcd.Config().Name)
 			if err == nil {
 				return

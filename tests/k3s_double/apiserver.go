@@ -36,7 +36,7 @@ func newAPIServer(all *settings, host *host, front *front) *apiServer {
 	ours := map[string]string{
 		"advertise-address":                  firstOf(all.text("advertise-address"), host.address),
 		"allow-privileged":                   "true",
-		"anonymous-auth":                     "false", // facts §2: /readyz and /livez answer 401 without credentials
+		"anonymous-auth":                     "false", // k3s docs: cli/server.md; /readyz and /livez answer 401 without credentials
 		"api-audiences":                      "https://kubernetes.default.svc.cluster.local,k3s",
 		"authorization-mode":                 "Node,RBAC",
 		"bind-address":                       "0.0.0.0",
@@ -69,7 +69,7 @@ func newAPIServer(all *settings, host *host, front *front) *apiServer {
 		"tls-cert-file":                      place.tls("serving-kube-apiserver.crt"),
 		"tls-private-key-file":               place.tls("serving-kube-apiserver.key"),
 	}
-	if exists(place.server("cred/encryption-config.json")) { // facts §8 secrets-encryption
+	if exists(place.server("cred/encryption-config.json")) { // k3s docs: cli/secrets-encrypt.md
 		ours["encryption-provider-config"] = place.server("cred/encryption-config.json")
 		ours["encryption-provider-config-automatic-reload"] = "true"
 		encryptionreload.EncryptionConfigFileChangePollDuration = encryptionPoll

@@ -30,7 +30,7 @@ const (
 	probeTimeout  = 3 * time.Second
 )
 
-// balancer is the client load balancer of an agent on 127.0.0.1:6444 (facts §2): one server is in use, and the others stand by.
+// balancer is the client load balancer of an agent on 127.0.0.1:6444 (k3s: pkg/agent/loadbalancer): one server is in use, and the others stand by.
 // It learns all servers from the endpoints of the Service kubernetes, keeps them on disk, and drops the connections to a server that does not answer.
 type balancer struct {
 	file string

@@ -30,7 +30,7 @@ var certificateServices = map[string][]string{
 	"k3s-controller":     {"agent/client-k3s-controller"},
 }
 
-// runCertificate is `k3s certificate rotate|check` (facts §2).
+// runCertificate is `k3s certificate rotate|check` (k3s docs: cli/certificate.md).
 func runCertificate(arguments []string) error {
 	services := []string{}
 	kept := arguments[:0:0]

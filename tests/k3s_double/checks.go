@@ -43,7 +43,7 @@ func checkHost(all *settings) error {
 		if !found || key == "" {
 			return fmt.Errorf("node-label %q is not KEY=VALUE", item)
 		}
-		if isKubernetesLabel(key) && !kubeletapis.IsKubeletLabel(key) { // facts §2 "Labels/taints"
+		if isKubernetesLabel(key) && !kubeletapis.IsKubeletLabel(key) { // Kubernetes: cmd/kubelet/app/options/options.go
 			return fmt.Errorf("kubelet exited: unknown 'kubernetes.io' or 'k8s.io' labels specified with --node-labels: [%s]", key)
 		}
 	}
@@ -91,7 +91,7 @@ func isKubernetesLabel(key string) bool {
 	return false
 }
 
-// checkKernel is what the kubelet demands with protect-kernel-defaults (facts §8). A test host that can't write these files says so
+// checkKernel is what the kubelet demands with protect-kernel-defaults (Kubernetes: pkg/kubelet/cm/container_manager_linux.go). A test host that can't write these files says so
 // with K3S_DOUBLE_SKIP_KERNEL_CHECK=1.
 func checkKernel() error {
 	if os.Getenv("K3S_DOUBLE_SKIP_KERNEL_CHECK") != "" {

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// criticalValues are the settings that all servers must have alike; of `disable` only servicelb (facts §1 "Compared in code").
+// criticalValues are the settings that all servers must have alike; of `disable` only servicelb (k3s: CriticalControlArgs in pkg/daemons/config/types.go).
 func criticalValues(all *settings) map[string]string {
 	values := map[string]string{}
 	for name, rule := range flagRules {

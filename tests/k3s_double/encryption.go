@@ -30,7 +30,7 @@ type encryptionState struct{ Stage string }
 // encryptionRotateKeys: "As this stage is not persisted, we do not write the annotation to file").
 var encryptionStage atomic.Value
 
-// prepareEncryption makes the API server's encryption configuration of a new cluster (facts §8).
+// prepareEncryption makes the API server's encryption configuration of a new cluster (k3s docs: cli/secrets-encrypt.md).
 func prepareEncryption(all *settings, place places) error {
 	file := place.server("cred/encryption-config.json")
 	if !all.flag("secrets-encryption") || exists(file) {

@@ -28,7 +28,7 @@ type member struct {
 	client *clientv3.Client
 }
 
-// memberName is NODE-RANDOM, kept as long as the data (facts §2: a server that comes again is another member).
+// memberName is NODE-RANDOM, kept as long as the data (k3s: pkg/etcd/etcd.go); a server that comes again is another member.
 func memberName(place places, nodeName string) (string, error) {
 	file := place.etcd("name")
 	if content, err := os.ReadFile(file); err == nil {
@@ -38,7 +38,7 @@ func memberName(place places, nodeName string) (string, error) {
 	return name, writeFile(file, []byte(name), 0o600)
 }
 
-// etcdConfiguration listens on 2379 and 2380 with TLS, on 2381 for metrics (facts §2 Ports).
+// etcdConfiguration listens on 2379 and 2380 with TLS, on 2381 for metrics (k3s docs: installation/requirements.md).
 func etcdConfiguration(place places, host *host, name string, arguments []string) (*embed.Config, error) {
 	configuration := embed.NewConfig()
 	flags := flag.NewFlagSet("etcd", flag.ContinueOnError)
@@ -79,7 +79,7 @@ func urlOf(text string) url.URL {
 	return *parsed
 }
 
-// startEtcd starts this member. It returns as soon as it listens: without quorum it never gets ready (facts §2 "All three stopped").
+// startEtcd starts this member. It returns as soon as it listens: without quorum it never gets ready (k3s: pkg/etcd/etcd.go).
 func startEtcd(place places, configuration *embed.Config) (*member, error) {
 	etcd, err := embed.StartEtcd(configuration)
 	if err != nil {

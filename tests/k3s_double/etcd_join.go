@@ -15,7 +15,7 @@ import (
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 )
 
-// joinEtcd makes this server a learner of the running cluster (facts §2 "Join servers one by one"), and returns the initial cluster
+// joinEtcd makes this server a learner of the running cluster (k3s: pkg/etcd/etcd.go), and returns the initial cluster
 // for its configuration. A second learner is refused by etcd itself: "too many learner members in cluster".
 func joinEtcd(ctx context.Context, place places, host *host, name string, endpoints []string) (string, error) {
 	client, err := newEtcdClient(place, endpoints)
@@ -33,7 +33,7 @@ func joinEtcd(ctx context.Context, place places, host *host, name string, endpoi
 	for _, other := range members {
 		cut := strings.LastIndex(other.Name, "-")
 		if other.Name != name && cut > 0 && other.Name[:cut] == host.nodeName {
-			// The old member of a re-created server must go first (facts §2 "Remove a server", trap 5).
+			// The old member of a re-created server must go first (k3s: pkg/etcd/member_controller.go).
 			return "", fmt.Errorf("joining etcd cluster: duplicate node name found, please use a unique name for this node: the etcd cluster still has the member %s; delete the Node %s first", other.Name, host.nodeName)
 		}
 		if (other.Name == "" || other.Name == name) && isAt(other, host) {

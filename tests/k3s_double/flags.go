@@ -57,7 +57,7 @@ func parseFlagRules(lines string) map[string]flagRule {
 	return rules
 }
 
-// goneSettings are values that current k3s no longer knows (facts §1 "Gone").
+// goneSettings are values that current k3s no longer knows (k3s docs: reference/flag-deprecation.md).
 func goneSetting(name, value string) bool {
 	return name == "flannel-backend" && slices.Contains([]string{"wireguard", "ipsec"}, value)
 }

@@ -20,7 +20,7 @@ import (
 	"k8s.io/client-go/util/cert"
 )
 
-// front is the one TLS port 6443 of a server (facts §2 Ports): the supervisor answers from the first moment, the API once it is there.
+// front is the one TLS port 6443 of a server (k3s docs: installation/requirements.md): the supervisor answers from the first moment, the API once it is there.
 type front struct {
 	place       places
 	supervisor  http.Handler
@@ -43,7 +43,7 @@ func newFront(place places) (*front, error) {
 	return &front{place: place, certificate: served, clients: pool}, nil
 }
 
-// listen binds all addresses, and 127.0.0.1:6444, where CNI plugins look for the API on every node (facts §6).
+// listen binds all addresses, and 127.0.0.1:6444, where CNI plugins look for the API on every node (k3s: pkg/agent/loadbalancer).
 func (own *front) listen(port, localPort string) error {
 	for _, address := range []string{":" + port, "127.0.0.1:" + localPort} {
 		listener, err := net.Listen("tcp", address)

@@ -29,7 +29,7 @@ func newHost(all *settings) (*host, error) {
 	}
 	found := &host{hostName: strings.ToLower(name), externalAddresses: all.list("node-external-ip")}
 	found.nodeName = strings.ToLower(firstOf(all.text("node-name"), name))
-	if all.flag("with-node-id") { // facts §2: for hosts that come again under an old name
+	if all.flag("with-node-id") { // k3s docs: cli/agent.md; for hosts that come again under an old name
 		id, err := nodeIdentity("/etc/rancher/node/id")
 		if err != nil {
 			return nil, err
@@ -41,7 +41,7 @@ func newHost(all *settings) (*host, error) {
 	} else {
 		chosen, err := utilnet.ChooseHostInterface()
 		if err != nil {
-			return nil, fmt.Errorf("no default route and no node-ip: %w", err) // facts §4: k3s needs a default route
+			return nil, fmt.Errorf("no default route and no node-ip: %w", err) // k3s docs: installation/airgap.md: k3s needs a default route
 		}
 		found.address = chosen.String()
 	}

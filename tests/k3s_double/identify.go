@@ -69,7 +69,7 @@ func (own *identifier) certificateRole(certificate *x509.Certificate) role {
 	return roleNone
 }
 
-// bootstrapToken looks a `k3s token create` token up in its Secret; it may end any time (facts §2 Tokens).
+// bootstrapToken looks a `k3s token create` token up in its Secret; it may end any time (k3s docs: cli/token.md).
 func (own *identifier) bootstrapToken(request *http.Request, text string) role {
 	clients := own.supervisor.clients.Load()
 	id, secret, _ := strings.Cut(text, ".")

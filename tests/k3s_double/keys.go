@@ -25,11 +25,11 @@ import (
 )
 
 const (
-	leafLife    = 365 * 24 * time.Hour // facts §2: leaf 365 days, renewed at a start within 90 days of the end
+	leafLife    = 365 * 24 * time.Hour // k3s docs: cli/certificate.md: leaf 365 days, renewed at a start within 90 days of the end
 	renewalTime = 90 * 24 * time.Hour
 )
 
-// authority is a certificate authority: PATH.crt and PATH.key. NewSelfSignedCACert makes it good for 10 years (facts §2).
+// authority is a certificate authority: PATH.crt and PATH.key. NewSelfSignedCACert makes it good for 10 years (k3s docs: cli/certificate.md).
 type authority struct {
 	certificate *x509.Certificate
 	key         crypto.Signer
@@ -95,7 +95,7 @@ func (signer *authority) sign(subject leaf, public crypto.PublicKey) ([]byte, er
 func (signer *authority) makeLeaf(path string, subject leaf) error {
 	if present, err := cert.CertsFromFile(path + ".crt"); err == nil && exists(path+".key") {
 		if present[0].CheckSignatureFrom(signer.certificate) == nil && time.Until(present[0].NotAfter) > renewalTime {
-			return nil // as it is: a new tls-san needs `k3s certificate rotate` (facts §2)
+			return nil // as it is: a new tls-san needs `k3s certificate rotate` (k3s docs: cli/certificate.md)
 		}
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -129,7 +129,7 @@ func writePair(path string, certificate []byte, key crypto.PrivateKey) error {
 	return writeFile(path+".crt", content, 0o644)
 }
 
-// authorityHash is the hash in the K10 form of a token (facts §2 Tokens).
+// authorityHash is the hash in the K10 form of a token (k3s docs: cli/token.md).
 func authorityHash(bundle []byte) string {
 	sum := sha256.Sum256(bundle)
 	return hex.EncodeToString(sum[:])

@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Command k3s stands for k3s where it can't be downloaded: etcd, kube-apiserver, controller-manager, scheduler and kubectl are
-// the real ones, in one process per host; what k3s adds to them is played, after shared/facts/k3s.md (cited as "facts §n").
+// the real ones, in one process per host; what k3s adds to them is played, after its code and documentation (README.md).
 // README.md says what is real and what is not.
 package main
 
@@ -26,7 +26,7 @@ var commands = map[string]func(arguments []string) error{
 
 func main() {
 	arguments := os.Args[1:]
-	if filepath.Base(os.Args[0]) == "kubectl" { // the link that install.sh makes (facts §4)
+	if filepath.Base(os.Args[0]) == "kubectl" { // the link that install.sh makes (k3s: install.sh)
 		arguments = append([]string{"kubectl"}, arguments...)
 	}
 	if len(arguments) == 0 {

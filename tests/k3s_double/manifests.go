@@ -35,7 +35,7 @@ var roleBindingsManifest []byte
 
 const manifestInterval = 5 * time.Second // k3s: 15 s
 
-// applyManifests applies the files of server/manifests at the start and when they change (facts §5). Packaged files are written anew
+// applyManifests applies the files of server/manifests at the start and when they change (k3s: pkg/deploy/controller.go). Packaged files are written anew
 // at each start, unless `disable` or a .skip file is against it; deleting a file deletes no objects.
 func applyManifests(ctx context.Context, all *settings) {
 	place := all.places()
@@ -67,7 +67,7 @@ func applyManifests(ctx context.Context, all *settings) {
 			if err != nil || applied[file] == sum || exists(file+".skip") {
 				continue
 			}
-			if strings.Contains(filepath.Base(file), "_") { // facts §5: names must be DNS-1123
+			if strings.Contains(filepath.Base(file), "_") { // k3s docs: installation/packaged-components.md: names must be DNS-1123
 				logError("Failed to process config: failed to process %s: invalid AddOn name", file)
 				applied[file] = sum
 				continue

@@ -156,7 +156,7 @@ func (keeper *memberKeeper) keep(ctx context.Context, node *corev1.Node) error {
 		if err := keeper.remove(ctx, node, other); err != nil {
 			return err
 		}
-		// facts §2 "Node password": the Secret goes with the Node.
+		// k3s: pkg/nodepassword: the Secret goes with the Node.
 		err := keeper.clients.CoreV1().Secrets(metav1.NamespaceSystem).Delete(ctx, nodePasswordSecret(node.Name), metav1.DeleteOptions{})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return err

@@ -132,7 +132,7 @@ func (own *node) fetchCertificates(ctx context.Context, client *supervisorClient
 }
 
 // register creates the Node, or takes over the one that is there without touching its labels and taints: node-label and node-taint
-// count at the registration only (facts §2 "Labels/taints").
+// count at the registration only (k3s docs: cli/agent.md).
 func (own *node) register(ctx context.Context) error {
 	nodes := own.clients.CoreV1().Nodes()
 	present, err := nodes.Get(ctx, own.host.nodeName, metav1.GetOptions{})
@@ -175,7 +175,7 @@ func (own *node) describe() (*corev1.Node, error) {
 		switch {
 		case name == "provider-id":
 			described.Spec.ProviderID = value
-		case name == "cloud-provider" && value == "external" && own.cluster.NoCloud: // facts §7: stays until a cloud controller takes it away
+		case name == "cloud-provider" && value == "external" && own.cluster.NoCloud: // Kubernetes: cloud-provider; the taint stays until a cloud controller takes it away
 			described.Spec.Taints = append(described.Spec.Taints, corev1.Taint{Key: "node.cloudprovider.kubernetes.io/uninitialized", Value: "true", Effect: corev1.TaintEffectNoSchedule})
 		}
 	}

@@ -21,7 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// nodePasswordFile says who this host is: a host made again has another password, and its old name is refused (facts §2 "Node password").
+// nodePasswordFile says who this host is: a host made again has another password, and its old name is refused (k3s: pkg/nodepassword).
 const nodePasswordFile = "/etc/rancher/node/password"
 
 func readNodePassword() (string, error) {

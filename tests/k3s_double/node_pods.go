@@ -69,7 +69,7 @@ func (own *pods) handle(ctx context.Context, pod *corev1.Pod) error {
 	return own.patch(ctx, pod, own.running(ctx, pod))
 }
 
-// missingRuntime: a RuntimeClass exists without any shim, and the pod hangs on a node that has none (facts §3).
+// missingRuntime: a RuntimeClass exists without any shim, and the pod hangs on a node that has none (containerd: internal/cri/server/sandbox_run.go).
 func (own *pods) missingRuntime(ctx context.Context, pod *corev1.Pod) (string, error) {
 	if pod.Spec.RuntimeClassName == nil || *pod.Spec.RuntimeClassName == "" {
 		return "", nil

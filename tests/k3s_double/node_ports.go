@@ -12,7 +12,7 @@ import (
 	"net/http"
 )
 
-// listen opens the kubelet's ports: 10248 answers /healthz on the loopback address, 10250 answers nothing to anybody (facts §2 Ports).
+// listen opens the kubelet's ports: 10248 answers /healthz on the loopback address, 10250 answers nothing to anybody (k3s docs: installation/requirements.md).
 func (own *node) listen() error {
 	health := http.NewServeMux()
 	health.HandleFunc("GET /healthz", func(writer http.ResponseWriter, _ *http.Request) { _, _ = writer.Write([]byte("ok")) })

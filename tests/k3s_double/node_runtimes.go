@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// runtimeBinaries is k3s' table of container runtimes (facts §3): handler → file looked for, runtime type.
+// runtimeBinaries is k3s' table of container runtimes (k3s: pkg/agent/containerd/runtimes.go): handler → file looked for, runtime type.
 var runtimeBinaries = map[string][2]string{
 	"spin":     {"containerd-shim-spin-v2", "io.containerd.spin.v2"},
 	"slight":   {"containerd-shim-slight-v1", "io.containerd.slight.v1"},
@@ -23,7 +23,7 @@ var runtimeBinaries = map[string][2]string{
 	"crun":     {"crun", "io.containerd.runc.v2"},
 }
 
-// findRuntimes looks on PATH, now and not again: a shim that comes later needs a restart (facts §3 "Detection runs only at k3s start").
+// findRuntimes looks on PATH, now and not again: a shim that comes later needs a restart (k3s: pkg/agent/containerd/config_linux.go).
 func findRuntimes() map[string]string {
 	path := os.Getenv("PATH")
 	// k3s v1.35.5: pkg/agent/containerd/runtimes.go.

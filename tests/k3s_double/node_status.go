@@ -146,7 +146,7 @@ func condition(kind corev1.NodeConditionType, is bool, reason, message string) c
 	return corev1.NodeCondition{Type: kind, Status: status, Reason: reason, Message: message, LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now()}
 }
 
-// networkReady: with flannel-backend none a node is not Ready before another CNI plugin has written its configuration (facts §6).
+// networkReady: with flannel-backend none a node is not Ready before another CNI plugin has written its configuration (k3s docs: networking/basic-network-options.md).
 func (own *node) networkReady() bool {
 	if own.cluster.FlannelBackend != "none" {
 		return true

@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-// notify tells systemd (Type=notify, facts §4) a state such as READY=1.
+// notify tells systemd (Type=notify, k3s: install.sh) a state such as READY=1.
 func notify(state string) {
 	socket := os.Getenv("NOTIFY_SOCKET")
 	if socket == "" {

@@ -30,7 +30,7 @@ func (place places) etcd(parts ...string) string {
 	return place.server(append([]string{"db", "etcd"}, parts...)...)
 }
 
-// hasData tells whether etcd was started here before: then cluster-init and server are ignored (facts §1).
+// hasData tells whether etcd was started here before: then cluster-init and server are ignored (k3s docs: installation/configuration.md).
 func (place places) hasData() bool { return exists(place.etcd("member")) }
 
 func exists(file string) bool {

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// registries is registries.yaml (facts §4).
+// registries is registries.yaml (k3s docs: installation/private-registry.md).
 type registries struct {
 	Mirrors map[string]struct {
 		Endpoints []string          `json:"endpoint"`

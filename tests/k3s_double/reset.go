@@ -20,7 +20,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// resetCluster is `k3s server --cluster-reset` (facts §2 "Restore, 3 servers"): this server becomes the only member, from its own data
+// resetCluster is `k3s server --cluster-reset` (k3s docs: cli/etcd-snapshot.md): this server becomes the only member, from its own data
 // or from a snapshot. It ends when that is done, and the next start must be a normal one.
 func resetCluster(all *settings, host *host) error {
 	ctx := context.Background()
@@ -90,7 +90,7 @@ var errNoBootstrap = errors.New("no bootstrap data found in etcd")
 
 // restoreSnapshot unpacks a snapshot beside the present data.
 func restoreSnapshot(ctx context.Context, all *settings, host *host, name, source string) (string, error) {
-	if all.flag("etcd-s3") { // then it is the name of an object (facts §2 Restore)
+	if all.flag("etcd-s3") { // then it is the name of an object (k3s docs: cli/etcd-snapshot.md)
 		bucket, err := newBucket(all)
 		if err != nil {
 			return "", err
@@ -114,7 +114,7 @@ func restoreSnapshot(ctx context.Context, all *settings, host *host, name, sourc
 	})
 }
 
-// swapData puts the restored data into place; the old ones stay beside them (facts §2: disk space).
+// swapData puts the restored data into place; the old ones stay beside them (k3s: pkg/etcd/etcd.go).
 func swapData(place places, folder, name string) error {
 	if exists(place.etcd()) {
 		if err := os.Rename(place.etcd(), place.server("db", fmt.Sprintf("etcd-old-%d", time.Now().Unix()))); err != nil {

@@ -30,7 +30,7 @@ type encryptionReport struct {
 	KeyType      string   `json:"keytype"`
 }
 
-// runSecretsEncrypt is `k3s secrets-encrypt status|rotate-keys` (facts §8).
+// runSecretsEncrypt is `k3s secrets-encrypt status|rotate-keys` (k3s docs: cli/secrets-encrypt.md).
 func runSecretsEncrypt(arguments []string) error {
 	all, rest, err := loadSettings("", arguments)
 	if err != nil {

@@ -104,7 +104,7 @@ func (own *server) run() error {
 	if err := writeFile(own.place.server("version"), []byte(Version+"\n"), 0o600); err != nil {
 		return err
 	}
-	_ = os.Remove(own.place.server("db/reset-flag")) // facts §2 Snapshots: a normal start allows the next reset
+	_ = os.Remove(own.place.server("db/reset-flag")) // k3s: pkg/etcd/etcd.go: a normal start allows the next reset
 	logInfo("k3s is up and running after %s", time.Since(started).Round(time.Millisecond))
 	notify("READY=1")
 	go func() { failed <- fmt.Errorf("kube-controller-manager: %w", controllerManager.Execute()) }()
@@ -141,7 +141,7 @@ func (own *server) prepare(ctx context.Context) (*embed.Config, error) {
 		}
 		state = embed.ClusterStateFlagExisting
 	case own.settings.flag("cluster-init"):
-		if own.secret.authorityHash != "" { // facts §2 Tokens
+		if own.secret.authorityHash != "" { // k3s docs: cli/token.md
 			return nil, errors.New("failed to normalize server token: the first server must get the short form of the token")
 		}
 		logInfo("Managed etcd cluster initializing")
@@ -188,7 +188,7 @@ func (own *server) prepare(ctx context.Context) (*embed.Config, error) {
 	return configuration, nil
 }
 
-// join gets the shared keys from any server and compares the critical settings (facts §1); it returns etcd's voters.
+// join gets the shared keys from any server and compares the critical settings (k3s: pkg/cluster/bootstrap.go); it returns etcd's voters.
 func (own *server) join(ctx context.Context) ([]string, error) {
 	address := own.settings.text("server")
 	client, err := newSupervisorClient(ctx, address, own.secret, "server")

@@ -50,7 +50,7 @@ func (all *settings) number(name string) int {
 }
 
 // loadSettings reads config.yaml and config.yaml.d (alphabetical, the last one wins, `key+` appends); environment and command
-// line beat the files (facts §1). Strict where k3s is not: types, choices and versions of keys.
+// line beat the files (k3s docs: installation/configuration.md). Strict where k3s is not: types, choices and versions of keys.
 // role is "server", "agent", or "" for the other commands, which take from the files what they know.
 func loadSettings(role string, arguments []string) (*settings, []string, error) {
 	line, rest, err := parseCommandLine(role, arguments)
@@ -121,7 +121,7 @@ func (all *settings) addFile(role, file string) error {
 			return err
 		}
 		if name == "cluster-reset" || name == "cluster-reset-restore-path" || name == "config" {
-			return fmt.Errorf("key %q belongs on the command line: k3s would do it at each start (facts §2, trap 7)", name)
+			return fmt.Errorf("key %q belongs on the command line: k3s would do it at each start", name)
 		}
 		if appended {
 			values = append(slices.Clone(all.values[name]), values...)
@@ -156,7 +156,7 @@ func (rule flagRule) convert(value any) ([]string, error) {
 		return []string{strconv.FormatBool(value)}, nil
 	case float64:
 		if rule.name == "write-kubeconfig-mode" {
-			return nil, errors.New("quote it: an unquoted octal number is another one (facts §1)")
+			return nil, errors.New("quote it: an unquoted octal number is another one")
 		}
 		return []string{strconv.FormatFloat(value, 'f', -1, 64)}, nil
 	}

@@ -29,7 +29,7 @@ type snapshotFile struct {
 	remote         bool
 }
 
-// runSnapshot is `k3s etcd-snapshot save|ls|delete|prune` (facts §2 Snapshots). A scheduled snapshot is never taken here.
+// runSnapshot is `k3s etcd-snapshot save|ls|delete|prune` (k3s docs: cli/etcd-snapshot.md). A scheduled snapshot is never taken here.
 func runSnapshot(arguments []string) error {
 	all, rest, err := loadSettings("", snapshotFlags(arguments))
 	if err != nil {
@@ -80,7 +80,7 @@ func snapshotFolder(all *settings) string {
 
 func saveSnapshot(ctx context.Context, all *settings, name string) error {
 	if all.flag("etcd-snapshot-compress") {
-		return errors.New("etcd-snapshot-compress is not played by this stand-in of k3s (before v1.37.1 k3s can't restore such a snapshot, facts §2)")
+		return errors.New("etcd-snapshot-compress is not played by this stand-in of k3s (before v1.37.1 k3s can't restore such a snapshot)")
 	}
 	host, err := newHost(all)
 	if err != nil {
@@ -99,7 +99,7 @@ func saveSnapshot(ctx context.Context, all *settings, name string) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
-	// facts §2: the name carries the node's, since all servers share one S3 folder.
+	// k3s: pkg/etcd/snapshot.go: the name carries the node's, since all servers share one S3 folder.
 	file := filepath.Join(folder, fmt.Sprintf("%s-%s-%d", name, host.nodeName, time.Now().Unix()))
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
@@ -199,7 +199,7 @@ func deleteSnapshots(ctx context.Context, all *settings, names []string) error {
 	return nil
 }
 
-// pruneSnapshots keeps the newest of a name: retention for files, its own for S3 (facts §2).
+// pruneSnapshots keeps the newest of a name: retention for files, its own for S3 (k3s docs: cli/etcd-snapshot.md).
 func pruneSnapshots(ctx context.Context, all *settings, name string) error {
 	found, err := findSnapshots(ctx, all)
 	if err != nil {

@@ -39,7 +39,7 @@ func newBucket(all *settings) (*bucket, error) {
 		transport.TLSClientConfig.RootCAs = pool
 	}
 	keys := credentials.NewStaticV4(all.text("etcd-s3-access-key"), all.text("etcd-s3-secret-key"), all.text("etcd-s3-session-token"))
-	if all.text("etcd-s3-access-key") == "" { // facts §2: static, then the AWS file, then the instance profile
+	if all.text("etcd-s3-access-key") == "" { // k3s: pkg/etcd/s3/s3.go: static, then the AWS file, then the instance profile
 		keys = credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}, &credentials.IAM{}})
 	}
 	lookup := map[string]minio.BucketLookupType{"dns": minio.BucketLookupDNS, "path": minio.BucketLookupPath}[all.text("etcd-s3-bucket-lookup-type")]

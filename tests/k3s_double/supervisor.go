@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// supervisor answers what k3s adds to the API server's port: /ping, /cacerts and the joining of nodes and servers (facts §2 "LB traps").
+// supervisor answers what k3s adds to the API server's port: /ping, /cacerts and the joining of nodes and servers (k3s: pkg/server/handlers/router.go).
 type supervisor struct {
 	settings *settings
 	host     *host

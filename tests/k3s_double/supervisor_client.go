@@ -31,7 +31,7 @@ type supervisorClient struct {
 var errUnauthorized, errForbidden = errors.New("not authorized"), errors.New("forbidden")
 
 // newSupervisorClient fetches the cluster's CA without trusting anybody, checks it against the token's hash if that has one, and
-// trusts nothing else from then on (facts §2 Tokens: the short form pins nothing).
+// trusts nothing else from then on (k3s docs: cli/token.md: the short form pins nothing).
 func newSupervisorClient(ctx context.Context, address string, secret token, user string) (*supervisorClient, error) {
 	if secret.user == "" {
 		secret.user = user

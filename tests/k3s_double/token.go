@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// token is a cluster's secret in one of its forms (facts §2 Tokens): the password alone, K10<hash of the CA>::USER:PASSWORD,
+// token is a cluster's secret in one of its forms (k3s docs: cli/token.md): the password alone, K10<hash of the CA>::USER:PASSWORD,
 // or a bootstrap token ID.SECRET with or without the K10 part.
 type token struct {
 	authorityHash, user, password string
@@ -101,7 +101,7 @@ func serverPasswords(all *settings, place places) (token, passwords, error) {
 		return token{}, passwords{}, err
 	}
 	if agent == "" {
-		return secret, passwords{secret.password, secret.password}, nil // facts §2: defaults to the server token
+		return secret, passwords{secret.password, secret.password}, nil // k3s docs: cli/token.md: defaults to the server token
 	}
 	parsed, err := parseToken(agent)
 	if err != nil {
@@ -110,7 +110,7 @@ func serverPasswords(all *settings, place places) (token, passwords, error) {
 	return secret, passwords{secret.password, parsed.password}, nil
 }
 
-// writeTokens writes server/token, node-token and agent-token in the secure form (facts §2 Tokens).
+// writeTokens writes server/token, node-token and agent-token in the secure form (k3s docs: cli/token.md).
 func writeTokens(place places, secrets passwords) error {
 	if err := writeServerToken(place, secrets.Server); err != nil {
 		return err

@@ -22,7 +22,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// runToken is `k3s token create|list|delete|generate|rotate` (facts §2 Tokens).
+// runToken is `k3s token create|list|delete|generate|rotate` (k3s docs: cli/token.md).
 func runToken(arguments []string) error {
 	flags := pflag.NewFlagSet("token", pflag.ContinueOnError)
 	ttl := flags.Duration("ttl", 24*time.Hour, "")

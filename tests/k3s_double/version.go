@@ -23,7 +23,7 @@ func minorOf(release string) uint {
 	return parsed.Minor()
 }
 
-// checkStoredVersion compares this binary with the one that wrote the data: no skipped minor, no downgrade (facts §2 Upgrade).
+// checkStoredVersion compares this binary with the one that wrote the data: no skipped minor, no downgrade (k3s docs: upgrades/manual.md).
 // Real k3s starts and breaks later; this refuses.
 func checkStoredVersion(file string) error {
 	stored, err := os.ReadFile(file)
@@ -44,7 +44,7 @@ func checkStoredVersion(file string) error {
 	return nil
 }
 
-// checkKubelet is the skew policy for a node that asks this server for its certificates: kubelet not newer, at most 3 minors older (facts §2 Upgrade).
+// checkKubelet is the skew policy for a node that asks this server for its certificates: kubelet not newer, at most 3 minors older (k3s docs: upgrades/manual.md).
 func checkKubelet(release string) error {
 	kubelet, server := minorOf(release), minorOf(Version)
 	if kubelet > server || kubelet+3 < server {
@@ -53,7 +53,7 @@ func checkKubelet(release string) error {
 	return nil
 }
 
-// checkJoiningServer lets a server of the next or the last minor in, as a rolling upgrade needs it (facts §2 Upgrade).
+// checkJoiningServer lets a server of the next or the last minor in, as a rolling upgrade needs it (k3s docs: upgrades/manual.md).
 func checkJoiningServer(release string) error {
 	joiner, server := minorOf(release), minorOf(Version)
 	if joiner > server+1 || joiner+1 < server {

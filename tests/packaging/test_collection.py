@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 SHIPPED = {"changelogs", "docs", "meta", "playbooks", "plugins", "roles"}
-SHIPPED |= {"CHANGELOG.md", "CHANGELOG.rst", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "requirements.txt"}
+SHIPPED |= {"CHANGELOG.rst", "bindep.txt", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "requirements.txt"}
 MODULES = sorted((PROJECT / "plugins/modules").glob("*.py"))
 ROLES = sorted(path.parents[1] for path in PROJECT.glob("roles/*/meta/main.yml"))
 PLAYBOOKS = sorted((PROJECT / "playbooks").glob("*.yml"))
@@ -69,29 +69,6 @@ def test_without_a_cluster_in_the_inventory_a_playbook_fails(installed: Installe
     assert "The inventory has no hosts in the group k3s_server. Next: " in " ".join(result.stdout.split())
 
 
-def test_playbooks_that_users_are_told_to_run_are_there() -> None:
-    told = re.compile(r"ansible-playbook (?:(?:wasmfaas\.platform\.)([a-z_]+)|([a-z_-]+\.yml))")
-    pages = [
-        *PROJECT.glob("*.md"),
-        *PROJECT.glob("docs/**/*.md"),
-        *PROJECT.glob("roles/**/*"),
-        *PROJECT.glob("plugins/**/*.py"),
-    ]
-    known = {path.name for path in ENTRY_POINTS} | {path.stem for path in PLAYBOOKS}
-    texts = {
-        page: page.read_text(encoding="utf-8", errors="replace")
-        for page in pages
-        if page.is_file() and "node_modules" not in page.parts
-    }
-    named = {
-        (str(page.relative_to(PROJECT)), found[1] or found[2])
-        for page, text in texts.items()
-        for found in told.finditer(text)
-    }
-    assert len(named) > 50
-    assert sorted((page, name) for page, name in named if name not in known) == []
-
-
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
 def test_module_documentation_is_shown(installed: Installed, module: Path) -> None:
     result = installed.run("ansible-doc", f"wasmfaas.platform.{module.stem}")
@@ -128,6 +105,17 @@ def test_module_uses_the_shared_documentation(module: Path) -> None:
     # What takes the cluster's credentials is in the group, so that module_defaults can give them once.
     assert ("wasmfaas.platform.kubernetes_auth" in fragments) == (module.stem in _action_group())
     assert ("wasmfaas.platform.attributes.action_group" in fragments) == (module.stem in _action_group())
+
+
+def test_no_option_of_the_modules_for_k3s_is_described_twice() -> None:
+    """What several modules share stands in a documentation fragment."""
+    described = [
+        str(option["description"])
+        for module in MODULES
+        if module.stem.startswith("k3s_")
+        for option in (_documentation(module).get("options") or {}).values()
+    ]
+    assert [text for text in set(described) if described.count(text) > 1] == []
 
 
 def test_action_group_names_modules_only() -> None:
@@ -202,6 +190,10 @@ def test_role_defaults_are_those_of_its_argument_specification(role: Path) -> No
 def test_generated_pages_are_current() -> None:
     written = {path.name: path.read_text(encoding="utf-8") for path in (PROJECT / "docs/modules").glob("*.md")}
     assert written == _script("module_docs").pages(), "run `make docs`"
+
+
+def test_changelog_is_current() -> None:
+    assert (PROJECT / "CHANGELOG.rst").read_text(encoding="utf-8") == _script("changelog").page(), "run `make docs`"
 
 
 def test_lock_files_agree() -> None:

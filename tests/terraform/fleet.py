@@ -102,8 +102,8 @@ def new_fleet(terraform: Terraform, moto: Moto, folder: Path) -> Fleet:
 
 @contextlib.contextmanager
 def many_machines(moto: Moto, folder: Path, count: int = 200) -> collections.abc.Iterator[Path]:
-    """As many machines of an autoscaled group, of another cluster than the fleet's, and the inventory that lists them:
-    inventories/aws_autoscaled with its name."""
+    """Start `count` machines of an autoscaled group of a cluster `large`, and yield the inventory that lists them: a
+    copy of inventories/aws_autoscaled with that name."""
     ec2 = moto.client("ec2")
     tags = {
         "wasmfaas:cluster": "large",

@@ -240,7 +240,7 @@ def test_offline_inventory_refuses_other_json() -> None:
     assert done.returncode == 1 and "terraform output -json" in done.stderr
 
 
-def test_autoscaled_machines_are_seen_only_when_asked_for(fleet: Fleet) -> None:
+def test_autoscaled_machines_are_listed_only_by_their_own_inventory(fleet: Fleet) -> None:
     groups = _groups(fleet.inventory(INVENTORY, AUTOSCALED_INVENTORY))
     assert {name: len(hosts) for name, hosts in groups.items()} == {
         "control_plane": 3,

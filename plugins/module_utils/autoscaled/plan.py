@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The settings that all machines of an autoscaled node group share, from the variables of the inventory; see the module
+"""The settings that all machines of an autoscaled group share, from the variables of the inventory; see the module
 k3s_plan.
 
 Each machine adds its own name, address and provider id: terraform/modules/node_group/files/join_cluster.py.
@@ -43,7 +43,7 @@ class AutoscaledGroup:
 
 
 def plan_groups(groups: t.Sequence[tuple[Host, AutoscaledGroup]]) -> dict[str, t.Any]:
-    """For each group what the roles' templates read of a host, as documented in the module k3s_plan.
+    """The variables of a host that the roles' templates read, for each group; see the module k3s_plan.
 
     Args:
         groups: each group with the host that stands for its machines.

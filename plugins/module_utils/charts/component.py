@@ -1,11 +1,10 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A part of the platform as one unit: objects, the charts that need them, and objects that need the charts. Installed
-in this order, removed in the other.
+"""A component of the platform as one unit: objects, the charts that need them, and objects that need the charts.
+They are installed in this order and removed in the reverse one.
 
-Charts go in by k3s' own Helm controller (charts_controller) or, on a cluster without it, by the program helm
-(charts_helm).
+k3s' own Helm controller installs charts (helm_controller.py) or, on a cluster without it, helm (helm.py).
 """
 
 from __future__ import annotations
@@ -28,19 +27,19 @@ CONTENT_BYTES = 1_000_000
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     """The module `k3s_charts`: its options to its result."""
-    objects, after, unwanted = (parameters[name] or [] for name in ("objects", "objects_after", "objects_absent"))
+    objects, after, surplus = (parameters[name] or [] for name in ("objects", "objects_after", "objects_absent"))
     hidden.update(secret_texts(objects) | secret_texts(after))
     charts = read_charts(
         parameters["charts"] or [], parameters["sources"] or {}, parameters["timeout"], state=parameters["state"]
     )
     kubectl = host_kubectl(command=parameters["kubectl"], seconds=COMMAND_SECONDS)
     controller = Controller(kubectl)
-    helm = Helm(kubectl, parameters["kubectl"], program=parameters["helm"])
+    helm = Helm(kubectl, parameters["kubectl"], binary=parameters["helm"])
     ways: dict[str, list[Installer]] = {"controller": [controller], "helm": [helm], "auto": [controller, helm]}
-    part = Part(kubectl, charts, objects, after, unwanted, choose=ways[parameters["installer"]])
+    component = Component(kubectl, charts, objects, after, surplus, choose=ways[parameters["installer"]])
     if parameters["state"] == "absent":
-        return part.remove(check_mode, definitions=parameters["remove_definitions"])
-    return part.install(check_mode)
+        return component.remove(check_mode, definitions=parameters["remove_definitions"])
+    return component.install(check_mode)
 
 
 def read_charts(
@@ -96,13 +95,12 @@ def _chart(entry: dict[str, t.Any], source: t.Any, timeout: int, needed: bool) -
     )
 
 
-class Part:
-    """One part of the platform.
+class Component:
+    """One component of the platform.
 
     Args:
-        unwanted: objects that earlier settings made and the present ones don't: deleted, if they are there and were
-            made by us.
-        choose: ways to install charts; the first that the cluster has is taken.
+        surplus: objects that earlier settings made and the present ones do not: deleted if this collection made them.
+        choose: ways to install charts; the first that the cluster has is used.
     """
 
     def __init__(
@@ -111,7 +109,7 @@ class Part:
         charts: list[Chart],
         objects: list[Object],
         after: list[Object],
-        unwanted: list[Object],
+        surplus: list[Object],
         *,
         choose: t.Sequence[Installer],
     ) -> None:
@@ -119,14 +117,14 @@ class Part:
         self._charts = charts
         self._before = objects
         self._after = after
-        self._unwanted = unwanted
+        self._surplus = surplus
         self._choose = choose
 
     def install(self, check_mode: bool) -> dict[str, t.Any]:
-        """Have it all. What was not finished by a run that was cut off is waited for again."""
+        """Install it. Waits again for what a run that was cut off did not finish."""
         objects = Objects(self._kubectl)
         later = Objects(self._kubectl, webhook_seconds=WEBHOOK_SECONDS)
-        for group in (self._before, self._after, self._unwanted):
+        for group in (self._before, self._after, self._surplus):
             for entry in group:
                 identity(entry)
         live = objects.known(
@@ -151,14 +149,14 @@ class Part:
                 self._after, state="present", check_mode=check_mode, before=None if result["changed"] else live
             ),
         )
-        return merged(result, self._remove_unwanted(objects, check_mode))
+        return merged(result, self._remove_surplus(objects, check_mode))
 
     def remove(self, check_mode: bool, *, definitions: bool) -> dict[str, t.Any]:
-        """Take it all away: what needs the charts, the charts, and what they needed; definitions of kinds, with all
+        """Remove it: what needs the charts, the charts, and what they needed; CustomResourceDefinitions, with all
         objects of them, only if asked for."""
         objects = Objects(self._kubectl)
         result = merged(
-            self._remove_unwanted(objects, check_mode),
+            self._remove_surplus(objects, check_mode),
             objects.reconcile(self._after, state="absent", check_mode=check_mode),
         )
         for installer in self._choose:
@@ -167,10 +165,10 @@ class Part:
         kept = [entry for entry in self._before if definitions or entry.get("kind") != "CustomResourceDefinition"]
         return merged(result, objects.reconcile(kept, state="absent", check_mode=check_mode))
 
-    def _remove_unwanted(self, objects: Objects, check_mode: bool) -> dict[str, t.Any]:
+    def _remove_surplus(self, objects: Objects, check_mode: bool) -> dict[str, t.Any]:
         # By a command of their own: of a kind that is not there the other one would tell nothing.
-        live = objects.live(self._unwanted)
-        ours = [entry for entry in self._unwanted if was_applied(live.get(object_key(entry)))]
+        live = objects.live(self._surplus)
+        ours = [entry for entry in self._surplus if was_applied(live.get(object_key(entry)))]
         return objects.reconcile(ours, state="absent", check_mode=check_mode, before=live)
 
     def _installer(self, live: dict[str, Object] | None, check_mode: bool) -> Installer:
@@ -187,7 +185,7 @@ class Part:
         if check_mode or self._choose[0].wait_available():
             return self._choose[0]
         raise PlatformError(
-            f"Charts can't be installed: {' and '.join(installer.missing for installer in self._choose)}.",
+            f"Charts cannot be installed: {' and '.join(installer.missing for installer in self._choose)}.",
             next_step="On k3s leave disable-helm-controller out of k3s_server_config; on another cluster install "
             "helm there (helm.sh) "
             "and set platform_chart_installer: helm.",

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Charts by the program helm, for clusters without k3s' Helm controller.
+"""Charts by helm, for clusters without k3s' Helm controller.
 
 A release's description says what it was made of, so that only a change upgrades it.
 """
@@ -39,28 +39,28 @@ Release = dict[str, t.Any]
 
 
 class Helm:
-    """See `charts_model.Installer`. `command`: how kubectl is called; helm gets its kubeconfig and context."""
+    """See `model.Installer`. `command`: how kubectl is called; helm gets its kubeconfig and context."""
 
-    missing = "there is no program helm on the host"
+    missing = "helm is not installed on the host"
 
     def __init__(
         self,
         kubectl: Kubectl,
         command: t.Sequence[str],
         *,
-        program: str = "helm",
+        binary: str = "helm",
         run: Run | None = None,
         workloads: Workloads | None = None,
         sleep: t.Callable[[float], None] = time.sleep,
     ) -> None:
-        self._program = program
+        self._binary = binary
         self._connection = connection(command)
         self._run = run or self._execute
         self._workloads = workloads or Workloads(kubectl)
         self._sleep = sleep
 
     def available(self) -> bool:
-        return shutil.which(self._program) is not None
+        return shutil.which(self._binary) is not None
 
     def wait_available(self) -> bool:
         return self.available()
@@ -71,7 +71,7 @@ class Helm:
     def install(
         self, charts: list[Chart], *, check_mode: bool, namespaces: set[str], before: t.Any
     ) -> dict[str, t.Any]:
-        """See `charts_model.Installer`; one after the other, as helm waits for each.
+        """See `model.Installer`; one after the other, as helm waits for each.
 
         Raises:
             PlatformError: helm, or what it installed, fails, or what it installed before does not run any longer.
@@ -95,7 +95,7 @@ class Helm:
         return result
 
     def uninstall(self, charts: list[Chart], *, check_mode: bool) -> dict[str, t.Any]:
-        """See `charts_model.Installer`.
+        """See `model.Installer`.
 
         Raises:
             PlatformError: helm fails.
@@ -128,11 +128,11 @@ class Helm:
                 f"The Kubernetes API does not answer helm: {_tail(completed)}",
                 next_step="See whether kubectl reaches it on that host.",
             )
-        raise self._failure(chart, completed, "can't be read")
+        raise self._failure(chart, completed, "cannot be read")
 
     def _free(self, chart: Chart, release: Release | None) -> None:
-        """End an operation that was cut off, which helm would wait for for ever; one that may still go on is waited for
-        as long as it may take."""
+        """End an operation that was cut off, which helm would wait for forever; one that may still go on gets its
+        time."""
         if _status(release) not in PENDING:
             return
         seen: list[Release | None] = [release]
@@ -152,15 +152,15 @@ class Helm:
         )
         completed = self._call(arguments, chart.timeout + SPARE_SECONDS)
         if completed.exit_code != 0:
-            raise self._failure(chart, completed, "has an operation that was cut off, which can't be ended")
+            raise self._failure(chart, completed, "has an operation that was cut off, which cannot be ended")
 
     def _upgrade(self, chart: Chart, *, create_namespace: bool) -> None:
-        with tempfile.TemporaryDirectory(prefix="wasmfaas-chart-") as folder:  # 0700
-            values = os.path.join(folder, "values.yml")
+        with tempfile.TemporaryDirectory(prefix="wasmfaas-chart-") as directory:  # 0700
+            values = os.path.join(directory, "values.yml")
             with open(values, "w", encoding="utf-8", opener=_private) as file:
                 file.write(chart.values_text)
             if chart.content:
-                archive = os.path.join(folder, f"{chart.name}.tgz")
+                archive = os.path.join(directory, f"{chart.name}.tgz")
                 with open(archive, "wb", opener=_private) as file:
                     file.write(base64.b64decode(chart.content))
                 source = [archive]
@@ -226,7 +226,7 @@ class Helm:
         return self._run([*self._connection, *arguments], seconds)
 
     def _execute(self, arguments: list[str], seconds: float) -> Completed:
-        return run_command([self._program, *arguments], seconds=seconds, environment={"KUBECONFIG": ""})
+        return run_command([self._binary, *arguments], seconds=seconds, environment={"KUBECONFIG": ""})
 
 
 def connection(command: t.Sequence[str]) -> list[str]:
@@ -262,7 +262,7 @@ def _status(release: Release | None) -> str:
 
 
 def _age(release: Release | None) -> float:
-    """Seconds since the last operation of a release began; for ever where helm does not say."""
+    """Seconds since the last operation of a release began; infinite where helm does not say."""
     text = str(((release or {}).get("info") or {}).get("last_deployed") or "")
     match = re.match(r"(\d+-\d+-\d+T\d+:\d+:\d+)(?:\.\d+)?(Z|[+-]\d\d:\d\d)$", text)
     if match is None:

@@ -71,7 +71,7 @@ class _Wait:
 
 
 class Controller:
-    """See `charts_model.Installer`."""
+    """See `model.Installer`."""
 
     missing = "the cluster has no Helm controller (no kind HelmChart)"
 
@@ -108,11 +108,10 @@ class Controller:
     def install(
         self, charts: list[Chart], *, check_mode: bool, namespaces: set[str], before: dict[str, Object] | None
     ) -> dict[str, t.Any]:
-        """See `charts_model.Installer`.
+        """See `model.Installer`.
 
         Raises:
-            PlatformError: the API refuses a chart, or one of them is not ready in its time, or won't be, or no longer
-                is.
+            PlatformError: the API refuses a chart, or one of them is not ready in its time, or cannot become ready.
         """
         objects = Objects(self._kubectl, show=readable, sleep=self._sleep)
         stubs = self.objects(charts)
@@ -146,7 +145,7 @@ class Controller:
         return result(live, after, list(entries.values()), readable)
 
     def uninstall(self, charts: list[Chart], *, check_mode: bool) -> dict[str, t.Any]:
-        """See `charts_model.Installer`.
+        """See `model.Installer`.
 
         Raises:
             PlatformError: one is not gone in its time.

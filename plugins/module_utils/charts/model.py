@@ -62,7 +62,7 @@ class Installer(t.Protocol):
     """A way to install charts."""
 
     missing: str
-    """Why it can't be used, as part of a sentence."""
+    """Why it cannot be used, as part of a sentence."""
 
     def available(self) -> bool:
         """Whether the cluster has what it needs."""
@@ -76,13 +76,13 @@ class Installer(t.Protocol):
     def install(
         self, charts: list[Chart], *, check_mode: bool, namespaces: set[str], before: dict[str, dict[str, t.Any]] | None
     ) -> dict[str, t.Any]:
-        """Have the charts, all at once, wait for them, and see that those which were there before still run.
+        """Install the charts, all at once, wait for them, and check that those which were there before still run.
 
         `namespaces`: those that exist for other reasons; `before`: what is known of `objects`.
         """
 
     def uninstall(self, charts: list[Chart], *, check_mode: bool) -> dict[str, t.Any]:
-        """Take the charts away, one after the other."""
+        """Uninstall the charts, one after the other."""
 
 
 def failure(
@@ -106,7 +106,7 @@ def require_running(
     clock: t.Callable[[], float] = time.monotonic,
     sleep: t.Callable[[float], None] = time.sleep,
 ) -> None:
-    """See that charts which a run before has installed still run, by one look where they do.
+    """Check that charts which an earlier run installed still run, by one look where they do.
 
     Pods that wait for their next try get it at once, since their cause may be gone; after that they have as long as
     pods take to come back, and not as long as an installation.

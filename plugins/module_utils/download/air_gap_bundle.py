@@ -18,7 +18,7 @@ from pathlib import Path
 from ..charts import download as charts_download
 from ..errors import PlatformError
 from ..host import whole_file
-from ..k3s.recovery.snapshot import sha256
+from ..host.digests import sha256
 from . import images
 
 MANIFEST = "manifest.json"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Programs of the host, run without a shell and never for longer than said."""
+"""Runs programs on the host, without a shell and with a time limit."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import typing as t
 from ..errors import PlatformError
 
 TIMED_OUT = 124
-"""Exit code of what was ended because it took too long, as of coreutils' timeout."""
+"""Exit code of a program that exceeded its time limit, as with coreutils' timeout."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Completed:
-    """What a finished program left."""
+    """Exit code and output of a finished program."""
 
     exit_code: int
     output: str
@@ -32,8 +32,8 @@ def run_command(
     seconds: float = 60.0,
     environment: dict[str, str] | None = None,
 ) -> Completed:
-    """Run a program; texts are UTF-8. After `seconds` it is killed and its exit code is TIMED_OUT. Secrets go in by
-    `standard_input`, never in `arguments`.
+    """Run a program; input and output are UTF-8. After `seconds` it is killed, and its exit code is TIMED_OUT. Pass
+    secrets by `standard_input`, never in `arguments`.
 
     Raises:
         PlatformError: there is no such program.

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SHA-256 of files, remembered for big ones: a run that changes nothing must not read 128 MB of programs again."""
+"""SHA-256 of files, remembered for large ones: a run that changes nothing must not read 128 MB of binaries again."""
 
 from __future__ import annotations
 
@@ -17,17 +17,30 @@ from . import whole_file
 REMEMBERED = "/run/wasmfaas/digests.json"
 REMEMBER_FROM_BYTES = 1024 * 1024
 SETTLED_SECONDS = 2.0
-"""A file that changed less than this ago may change again within one tick of the file system's clock, unseen by its
+"""A file that changed more recently than this may change again within one tick of the file system's clock without new
 times (git calls such an entry racy)."""
 BLOCK_BYTES = 1024 * 1024
 
 
+def sha256(path: str) -> str:
+    """SHA-256 of a file of any size, in hexadecimal digits, read each time.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(BLOCK_BYTES), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 class Digests:
-    """SHA-256 by path. What is remembered holds for one inode, size, modification and change time; a lost or broken
-    memory costs only time."""
+    """SHA-256 by path. A remembered value counts only for the same inode, size, modification and change time. Losing
+    the memory costs nothing but time."""
 
     def __init__(self, remembered: str = REMEMBERED) -> None:
-        """`remembered`: the JSON file; its folder is made, mode 0700, where it can be."""
+        """`remembered`: the JSON file. Its directory is created with the mode 0700, if that is allowed."""
         self.remembered = remembered
         self._known: dict[str, list[t.Any]] | None = None
 

@@ -1,12 +1,12 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files of a host as one list: compare all, refuse before touching anything, then replace one after the other, each
+"""Keeps a list of files on a host: compares all of them, fails before it touches one, then replaces each that differs
 in one step.
 
-A file that is too big to travel inside the module's arguments is transferred between two calls: `compare` says where to
-put it, `finish` checks and moves it. A run that is cut off leaves at most a transferred file under its temporary name,
-which the next run removes.
+A file too large for the module's arguments is transferred between two calls: `compare` says where to put it, `finish`
+checks and moves it. A run that is cut off leaves at most a transferred file under its temporary name, which the next
+run removes.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ PARTIAL = ".wasmfaas-partial"
 DIFF_BYTES = 64 * 1024
 STAGING_DIRECTORY = "/var/tmp"  # noqa: S108 (only for a file made by us, exclusively, under a name that nobody else may take over)
 SPARE_BYTES = 16 * 1024 * 1024
-"""Left free on a file system when something is transferred to it: etcd and the journal write too."""
+"""Bytes that a transfer leaves free on its file system: etcd and the journal write there too."""
 UNKNOWN_SIZE = -1
-"""Of a source that does not exist yet, in check mode."""
+"""Size of a source that does not exist yet, in check mode."""
 OUR_MODES = {"directory": 0o755, "file": 0o644, "secret": 0o600}
 
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """One file as it should be. `content` None: its content is transferred, and known by `sha256` and `size`. `mode`
-    None: as OUR_MODES."""
+    """The desired state of a file. If `content` is None, the file is transferred, and `sha256` and `size` describe
+    it."""
 
     path: str
     content: bytes | None = None
@@ -63,7 +63,7 @@ class Directory:
 
 @dataclasses.dataclass
 class Change:
-    """What is to be done to one path."""
+    """What must be done to one path."""
 
     path: str
     content: bool = False
@@ -90,22 +90,22 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
 
 
 class Manager:
-    """Brings files to what they should be."""
+    """Changes files to their desired state."""
 
     def __init__(self, digests: Digests) -> None:
         self.digests = digests
 
     def compare(self, files: list[File], directories: list[Directory], *, check_mode: bool) -> dict[str, t.Any]:
-        """Find what differs and change all of it but what must be transferred, which is named in `transfers`.
+        """Change every file that differs, except those that must be transferred; `transfers` of the result lists them.
 
         Raises:
-            PlatformError: something is in the way, or there is no space for all of it; nothing has been changed then.
+            PlatformError: something is in the way, or there is not enough space; nothing has been changed.
         """
-        wanted_directories = _with_parents(directories, files)
-        owned: list[File | Directory] = [*wanted_directories, *files]
-        for wanted in owned:
-            _identifiers(wanted)
-        changes = [change for directory in wanted_directories if (change := self._directory_change(directory))]
+        desired_directories = _with_parents(directories, files)
+        owned: list[File | Directory] = [*desired_directories, *files]
+        for desired in owned:
+            _identifiers(desired)
+        changes = [change for directory in desired_directories if (change := self._directory_change(directory))]
         file_changes = {file.path: change for file in files if (change := self._file_change(file))}
         changes += file_changes.values()
         transfers = [
@@ -123,7 +123,7 @@ class Manager:
                 partials_of=transfers,
             )
             with _explained():
-                for directory in wanted_directories:
+                for directory in desired_directories:
                     _make_directory(directory)
                 for file in files:
                     if file.path in file_changes and file not in transfers:
@@ -136,10 +136,10 @@ class Manager:
         }
 
     def finish(self, files: list[File], staged: dict[str, str]) -> dict[str, t.Any]:
-        """Check what was transferred to `staged` (temporary name by path), and move it to its place.
+        """Check the files that were transferred to `staged` (temporary name by path), and move them into place.
 
         Raises:
-            PlatformError: it is not what was sent; the file in place is what it was.
+            PlatformError: a file is not what was sent; the file in place is unchanged.
         """
         arrived = [file for file in files if file.path in staged]
         try:
@@ -159,12 +159,12 @@ class Manager:
             status = os.stat(directory.path)
         except FileNotFoundError:
             if os.path.islink(directory.path):
-                raise _in_the_way(directory.path, "a symbolic link to nowhere", "directory") from None
+                raise _in_the_way(directory.path, "a broken symbolic link", "directory") from None
             return Change(directory.path, created=True, after=f"directory {_said(directory)}\n")
         except NotADirectoryError:
-            raise _in_the_way(os.path.dirname(directory.path), "no directory", "directory") from None
+            raise _in_the_way(os.path.dirname(directory.path), "not a directory", "directory") from None
         if not stat.S_ISDIR(status.st_mode):
-            raise _in_the_way(directory.path, "no directory", "directory")
+            raise _in_the_way(directory.path, "not a directory", "directory")
         if _attributes_are(status, directory):
             return None
         return Change(
@@ -201,7 +201,7 @@ class Manager:
         if stat.S_ISLNK(status.st_mode):
             return f"(symbolic link to {os.readlink(file.path)})\n"
         if not stat.S_ISREG(status.st_mode):
-            return "(no regular file)\n"
+            return "(not a regular file)\n"
         if status.st_size <= DIFF_BYTES:
             with open(file.path, "rb") as opened:
                 text = _text(opened.read(DIFF_BYTES + 1))
@@ -224,11 +224,11 @@ def parse_mode(value: t.Any, default: int) -> int:
         mode = int(value.replace("o", ""), 8)
     else:
         raise PlatformError(
-            f"{value!r} is no file mode.", next_step='Write it as four octal digits in quotes, such as mode: "0600".'
+            f"{value!r} is not a file mode.", next_step='Write it as four octal digits in quotes, such as mode: "0600".'
         )
     if not 0 <= mode <= 0o7777:
         raise PlatformError(
-            f"{value!r} is no file mode.", next_step='Write it as four octal digits in quotes, such as mode: "0600".'
+            f"{value!r} is not a file mode.", next_step='Write it as four octal digits in quotes, such as mode: "0600".'
         )
     return mode
 
@@ -239,7 +239,7 @@ def _file(entry: dict[str, t.Any]) -> File:
     content = entry.get("content")
     if present and secret and mode & 0o077:
         raise PlatformError(
-            f"{path} is secret, but its mode {mode:04o} lets others than its owner at it.",
+            f"{path} is secret, but its mode {mode:04o} gives access to others than its owner.",
             next_step='Set its mode to "0600" or narrower.',
         )
     encoded = content.encode() if content is not None else None
@@ -278,8 +278,8 @@ def _check_paths(names: list[str]) -> None:
     for path in names:
         if not os.path.isabs(path) or os.path.normpath(path) != path.rstrip("/") or path == "/":
             raise PlatformError(
-                f"{path!r} is no absolute path in its shortest form.",
-                next_step="Write it from / on, without . and .. and double slashes.",
+                f"{path!r} is not an absolute path in its shortest form.",
+                next_step="Write it from / on, without ., .. and double slashes.",
             )
     twice = sorted({path for path in names if names.count(path) > 1})
     if twice:
@@ -287,12 +287,12 @@ def _check_paths(names: list[str]) -> None:
 
 
 def _with_parents(directories: list[Directory], files: list[File]) -> list[Directory]:
-    """All folders to look at, parents first: the listed ones, and what is missing on the way to a file, which is made
-    as 0755."""
+    """All directories to check, parents first: the listed ones, and missing parents of files, which get the mode
+    0755."""
     listed = {directory.path.rstrip("/"): directory for directory in directories}
-    wanted = [*listed, *(os.path.dirname(file.path) for file in files if file.present)]
+    needed = [*listed, *(os.path.dirname(file.path) for file in files if file.present)]
     everything: dict[str, Directory] = {}
-    for path in wanted:
+    for path in needed:
         above = [path]
         while os.path.dirname(above[-1]) not in {"/", above[-1]}:
             above.append(os.path.dirname(above[-1]))
@@ -309,7 +309,7 @@ def _attributes_are(status: os.stat_result, wanted: File | Directory) -> bool:
 
 
 def _identifiers(wanted: File | Directory) -> tuple[int, int]:
-    """User and group id; where this is not root, nothing can be given away, and "root" means who this is."""
+    """User and group id. Without root, files cannot be given to others, and "root" stands for the current user."""
     try:
         if os.geteuid() != 0 and (wanted.owner, wanted.group) == ("root", "root"):
             return os.geteuid(), os.getegid()
@@ -359,8 +359,8 @@ def _difference(change: Change) -> dict[str, str]:
 
 
 def _in_the_way(path: str, what: str, wanted: str) -> PlatformError:
-    cause = f"{path} is {what}, but a {wanted} is to be there; nothing was changed."
-    return PlatformError(cause, next_step=f"Look at what it is, and move it away: ls -ld {path}")
+    cause = f"{path} is {what}, but must be a {wanted}; nothing was changed."
+    return PlatformError(cause, next_step=f"See what it is (ls -ld {path}), and move it away.")
 
 
 def _existing(path: str) -> str:
@@ -370,7 +370,7 @@ def _existing(path: str) -> str:
 
 
 def _check_space(files: list[File], *, partials_of: list[File]) -> None:
-    """All new content must fit beside the old: a file is replaced only when the new one is complete."""
+    """All new files must fit beside the old ones, since a file is replaced only when the new one is complete."""
     needed: dict[int, int] = {}
     where: dict[int, str] = {}
     spare: dict[int, int] = {}
@@ -396,7 +396,7 @@ def _check_space(files: list[File], *, partials_of: list[File]) -> None:
 
 @contextlib.contextmanager
 def _explained() -> t.Iterator[None]:
-    """What the operating system refuses, as a PlatformError."""
+    """Turns errors of the operating system into PlatformErrors."""
     try:
         yield
     except OSError as error:
@@ -464,8 +464,8 @@ def _rename(partial: str, file: File) -> None:
 
 
 def _restore_context(path: str) -> None:
-    """The SELinux context that the policy has for this path: a new file else has that of its folder, and k3s' policy
-    names the binary."""
+    """Set the SELinux context that the policy has for this path. By default a new file gets that of its directory, and
+    the policy of k3s names the binary."""
     if not os.path.exists("/sys/fs/selinux/enforce"):
         return
     program = shutil.which("restorecon")
@@ -514,7 +514,7 @@ def _anybody_may_enter(folder: str) -> bool:
 
 
 def _take_over(file: File, staged: str) -> None:
-    """Make a transferred file ours, then check it: nobody else can change it after that."""
+    """Take ownership of a transferred file, then check it: nobody else can change it afterwards."""
     with open(os.open(staged, os.O_RDONLY | os.O_NOFOLLOW), "rb") as opened:
         os.fchown(opened.fileno(), os.geteuid(), os.getegid())
         os.fchmod(opened.fileno(), 0o600)
@@ -525,14 +525,14 @@ def _take_over(file: File, staged: str) -> None:
         raise PlatformError(
             f"What arrived for {file.path} has the checksum {digest.hexdigest()} instead of {file.sha256}; the file "
             "in place was not touched.",
-            next_step="Run it again; if it happens again, the disk, the memory or the network of this host is faulty.",
+            next_step="Run it again. If this happens again, disk, memory or network of this host are faulty.",
         )
 
 
 def _move(staged: str, file: File) -> None:
     partial = file.path + PARTIAL
     if staged != partial:
-        # Another file system, perhaps: copied beside the target first, so that the last step is a rename.
+        # This may be another file system, so the file is first copied beside the target; the last step is a rename.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(partial)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)

@@ -14,13 +14,13 @@ from . import whole_file
 from .commands import Completed, run_command
 
 BUILT_IN = {"br_netfilter": "proc/sys/net/bridge"}
-"""What a kernel has that a module is built into; not all of them are named in /sys/module."""
+"""A path that exists if a module is built into the kernel; /sys/module does not list all built-in modules."""
 
 HEADER = "# Managed by Ansible (wasmfaas.platform.kernel_settings): changes made here are lost.\n"
 
 
 class Kernel:
-    """What is, and what is to be, of a host's kernel.
+    """The live and the desired settings of a host's kernel.
 
     Args:
         names: stem of the two files below /etc, such as `90-wasmfaas`.
@@ -38,7 +38,7 @@ class Kernel:
     def ensure(
         self, modules: t.Sequence[str], settings: t.Mapping[str, t.Any], *, check_mode: bool
     ) -> dict[str, t.Any]:
-        """Load and set what is not so yet, and write it down for the next boot.
+        """Load missing modules, set values that differ, and write both down for the next boot.
 
         Args:
             modules: names of kernel modules.
@@ -48,7 +48,7 @@ class Kernel:
             `changed`; `diff` with before and after, one line for each thing that differed.
 
         Raises:
-            PlatformError: a module can't be loaded, a setting doesn't exist or can't be written.
+            PlatformError: a module cannot be loaded, a setting doesn't exist or can't be written.
         """
         wanted = _wanted(settings)
         files = {self.root / name: content for name, content in written(self.names, modules, settings).items()}
@@ -60,7 +60,7 @@ class Kernel:
                 whole_file.write(path, files[path], mode=0o644)
             for name in missing:
                 self.load(name)
-        # Looked at after the modules are loaded: they bring settings of their own.
+        # Read after the modules are loaded, since modules add settings.
         different = {name: value for name, value in wanted.items() if self.value(name) != value}
         before = [f"{name} = {self.value(name)}" for name in different]
         if not check_mode:
@@ -91,13 +91,13 @@ class Kernel:
         completed = self.run(["modprobe", "--", module])
         if completed.exit_code != 0:
             raise PlatformError(
-                f"The kernel module {module} can't be loaded: {completed.error.strip()[-300:]}",
-                next_step=f"install the package with the modules of the running kernel {os.uname().release}, or boot "
+                f"The kernel module {module} cannot be loaded: {completed.error.strip()[-300:]}",
+                next_step=f"Install the package with the modules of the running kernel {os.uname().release}, or boot "
                 "the kernel that is installed.",
             )
 
     def value(self, name: str) -> str | None:
-        """The setting's value with single spaces, None where the kernel has no such setting."""
+        """The setting's value with single spaces; None if the kernel has no such setting."""
         path = self._path(name)
         return " ".join(_read(path).split()) if path.exists() else None
 
@@ -106,21 +106,21 @@ class Kernel:
         if not path.exists():
             raise PlatformError(
                 f"The kernel has no setting {name}.",
-                next_step="take it out of node_prepare_sysctls, or load the module that brings it.",
+                next_step="Remove it from node_prepare_sysctls, or load the kernel module that adds it.",
             )
         try:
             path.write_text(value, encoding="ascii")
         except OSError as error:
             raise PlatformError(
-                f"The kernel setting {name} can't be set to {value}: {error.strerror}.",
-                next_step="in a container, set it on the machine that runs the container; else look at `journalctl "
+                f"The kernel setting {name} cannot be set to {value}: {error.strerror}.",
+                next_step="In a container, set it on the machine that runs the container; otherwise see `journalctl "
                 "-k`.",
             ) from error
         now = self.value(name)
         if now != value:
             raise PlatformError(
-                f"The kernel setting {name} stays {now}, {value} was written.",
-                next_step="take it out of node_prepare_sysctls.",
+                f"The kernel setting {name} is still {now} after {value} was written.",
+                next_step="Remove it from node_prepare_sysctls.",
             )
 
     def _path(self, name: str) -> Path:
@@ -128,7 +128,7 @@ class Kernel:
 
 
 def written(names: str, modules: t.Sequence[str], settings: t.Mapping[str, t.Any]) -> dict[str, str]:
-    """The two files that systemd reads at each boot: content by path, without the slash at its begin."""
+    """The content of the two files that systemd reads at boot, by path without the leading slash."""
     return {
         f"etc/modules-load.d/{names}.conf": HEADER + "".join(f"{name}\n" for name in modules),
         f"etc/sysctl.d/{names}.conf": HEADER

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waiting on a host for something to become so. Hosts have the standard library only, hence no tenacity; all waiting
-there goes through here."""
+"""Waits on a host for a condition. All code on hosts waits by this function: hosts have the standard library only, so
+no tenacity."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ def wait_for(
     clock: t.Callable[[], float] = time.monotonic,
     sleep: t.Callable[[float], None] = time.sleep,
 ) -> Value:
-    """The first true value of `look`, or its last value once `seconds` are over; the caller says what a false one
-    means.
+    """The first true value of `look`, or its last value after `seconds`.
 
     `look` is called at least once, and once more at the end. The pauses grow by half from `interval` to
-    `longest_interval` seconds. What `look` raises ends the wait.
+    `longest_interval` seconds. An exception of `look` ends the wait.
     """
     end = clock() + seconds
     while True:

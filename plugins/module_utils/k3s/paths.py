@@ -30,6 +30,7 @@ SERVER_TOKEN = "/var/lib/rancher/k3s/server/token"  # noqa: S105 (a path)
 """What k3s itself keeps of the token, in its secure form; `TOKEN` is that of the settings."""
 AGENT_DIRECTORY = "/var/lib/rancher/k3s/agent"
 ETCD_DIRECTORY = "/var/lib/rancher/k3s/server/db/etcd"
+SERVER_CA = "/var/lib/rancher/k3s/server/tls/server-ca.crt"
 TOMBSTONE = "/var/lib/rancher/k3s/server/db/etcd/tombstone"
 AUDIT_POLICY = "/var/lib/rancher/k3s/server/audit.yaml"
 ADMISSION_CONFIG = "/var/lib/rancher/k3s/server/psa.yaml"

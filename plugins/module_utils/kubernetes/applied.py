@@ -22,7 +22,7 @@ from .kubectl import FIELD_MANAGER
 APPLIED = "wasmfaas.dev/applied"
 """Annotation: digest of what was applied."""
 BOOKKEEPING = (APPLIED, "wasmfaas.dev/replaces", "wasmfaas.dev/installed")
-"""Annotations that say what was done; they are no part of what is wanted."""
+"""Annotations that say what was done; they are no part of what is desired."""
 NOT_MANAGED = ("apiVersion", "kind", "status")
 SET_BY_SERVER = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
 NOT_MANAGED_METADATA = ("name", "namespace", *SET_BY_SERVER)
@@ -30,10 +30,10 @@ NOT_MANAGED_METADATA = ("name", "namespace", *SET_BY_SERVER)
 Object = dict[str, t.Any]
 
 
-def prepared(wanted: Object) -> Object:
-    """What to apply: `wanted` with its digest, and a Secret's texts as the API keeps them, since `stringData` is not
+def prepared(desired: Object) -> Object:
+    """What to apply: `desired` with its digest, and a Secret's texts as the API keeps them, since `stringData` is not
     managed as its fields are."""
-    entry = dict(wanted)
+    entry = dict(desired)
     if entry.get("kind") == "Secret" and entry.get("apiVersion") == "v1" and entry.get("stringData"):
         texts = entry.pop("stringData")
         encoded = {key: base64.b64encode(str(value).encode()).decode() for key, value in texts.items()}
@@ -43,9 +43,9 @@ def prepared(wanted: Object) -> Object:
     return {**entry, "metadata": metadata}
 
 
-def digest(wanted: Object) -> str:
+def digest(desired: Object) -> str:
     """SHA-256 of an object without its bookkeeping."""
-    text = json.dumps(without_bookkeeping(wanted), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(without_bookkeeping(desired), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -76,8 +76,8 @@ def was_applied(live: Object | None) -> bool:
     return APPLIED in (((live or {}).get("metadata") or {}).get("annotations") or {})
 
 
-def covers(fields: t.Any, wanted: t.Any, live: t.Any) -> bool:
-    """Whether a set of managed fields has all of `wanted`.
+def covers(fields: t.Any, desired: t.Any, live: t.Any) -> bool:
+    """Whether a set of managed fields has all of `desired`.
 
     Args:
         fields: as FieldsV1: `f:NAME` for fields, `k:{…}` for the elements of a list by their keys, `v:…` for those of a
@@ -87,16 +87,16 @@ def covers(fields: t.Any, wanted: t.Any, live: t.Any) -> bool:
     """
     if fields == {}:
         return True
-    if isinstance(wanted, dict):
+    if isinstance(desired, dict):
         here = live if isinstance(live, dict) else {}
         return all(
             covers(fields[f"f:{key}"], value, here.get(key))
             if f"f:{key}" in fields
             else not value and not here.get(key)
-            for key, value in wanted.items()
+            for key, value in desired.items()
         )
-    if isinstance(wanted, list):
-        return all(_has_element(fields, element, live if isinstance(live, list) else []) for element in wanted)
+    if isinstance(desired, list):
+        return all(_has_element(fields, element, live if isinstance(live, list) else []) for element in desired)
     return False
 
 

@@ -30,7 +30,7 @@ Run = t.Callable[[list[str], "str | None"], Completed]
 """Runs kubectl with these arguments and this standard input."""
 
 NOT_FOUND = re.compile(
-    r"\(NotFound\)|could not find the requested resource|the server doesn't have a resource type|no matches for kind",
+    r"\(NotFound\)|could not find the requested resource|the server does not have a resource type|no matches for kind",
     re.IGNORECASE,
 )
 CONFLICT = re.compile(r"\(Conflict\)|\(AlreadyExists\)|the object has been modified", re.IGNORECASE)

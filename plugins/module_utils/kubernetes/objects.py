@@ -98,7 +98,7 @@ class Objects:
         return result(before, {**before, **self.apply(objects, before, check_mode=check_mode)}, objects, self._show)
 
     def live(self, objects: list[Object]) -> dict[str, Object]:
-        """The objects as they are, by `object_key`; without those that don't exist. One request for each, and one
+        """The objects as they are, by `object_key`; without those that do not exist. One request for each, and one
         command if all their kinds are known."""
         found = self.known(objects)
         if found is not None:
@@ -123,9 +123,9 @@ class Objects:
     def apply(self, objects: list[Object], before: dict[str, Object], *, check_mode: bool) -> dict[str, Object]:
         """Apply what is not as it was applied `before`; the objects afterwards, by `object_key`, of those that were
         applied."""
-        wanted = [prepared(entry) for entry in objects]
-        due = [entry for entry in wanted if not is_applied(entry, before.get(object_key(entry)))]
-        definitions = [entry for entry in wanted if _is_definition(entry)]
+        desired = [prepared(entry) for entry in objects]
+        due = [entry for entry in desired if not is_applied(entry, before.get(object_key(entry)))]
+        definitions = [entry for entry in desired if _is_definition(entry)]
         after = self._applied([entry for entry in due if _is_definition(entry)], check_mode, False)
         if definitions and not check_mode:
             self._wait_established(definitions, {**before, **after})

@@ -15,7 +15,7 @@ LISTS = ("platform_components", "platform_components_removed", "platform_only")
 def problems(variables: Variables) -> t.Iterator[str]:
     """What is wrong with the choice of components."""
     known: list[str] = variables["__platform_roles"]
-    installed: list[str] = variables["__platform_parts"]
+    installed: list[str] = variables["__platform_installed"]
     removed: list[str] = variables["__platform_removed"]
     for name in LISTS:
         for component in variables[name]:

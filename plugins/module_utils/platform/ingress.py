@@ -80,7 +80,7 @@ def _https_problems(variables: Variables) -> t.Iterator[str]:
         yield "ingress_domain_namespaces: HTTPS for no namespace. Next: name one, or ingress_tls: none."
     if source == "files":
         yield from _file_problems(variables)
-    if source == "issuer" and "cert_manager" not in variables["__platform_parts"]:
+    if source == "issuer" and "cert_manager" not in variables["__platform_installed"]:
         yield (
             "ingress_tls: issuer needs cert-manager. Next: have cert_manager in platform_components, and not in "
             "platform_components_removed."

@@ -193,7 +193,7 @@ def test_version_alone_is_downloaded_by_the_roles() -> None:
 
 def test_inventory_of_k3s_has_a_stand_in_of_the_shim(tmp_path: Path) -> None:
     variables = k3s_inventory(tmp_path, K3s(STAND_IN_VERSION, tmp_path / "k3s", "stand-in"))["all"]["vars"]
-    shim = Path(variables["wasm_shims_programs"]["spin"][architecture()])
+    shim = Path(variables["wasm_shims_binaries"]["spin"][architecture()])
     assert shim.stat().st_mode & 0o777 == 0o755
     assert "stand-in" in shim.read_text()
     assert variables["k3s_version"] == STAND_IN_VERSION

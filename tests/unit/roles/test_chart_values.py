@@ -4,8 +4,8 @@
 """Values that the roles hand to charts: each key exists in the chart, the chart's schema takes them, images go through
 the mirrors, containers have resources.
 
-Charts' own values and schemas are data in ../shared/charts; their templates are not there, so what is judged is the
-values that charts end up with.
+Charts' own values and schemas are data (tests/reference_data.py); their templates are not there, so what is judged is
+the values that charts end up with.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import referencing.jsonschema
 import yaml
 
 from tests.integration.support import platform_parts
+from tests.reference_data import CHARTS, chart_file
 
-CHARTS = platform_parts.REPOSITORY.parent / "shared" / "charts"
 pytestmark = pytest.mark.skipif(
     not CHARTS.is_dir(), reason=f"{CHARTS}, the values and schemas of the charts, does not exist"
 )
@@ -94,13 +94,13 @@ Way = tuple[str, ...]
 
 @functools.cache
 def chart_values(chart: str) -> Values:
-    return dict(yaml.load((CHARTS / chart / "values.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {})
+    return dict(yaml.load(chart_file(chart, "values.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {})
 
 
 @functools.cache
 def commented_keys(chart: str) -> frozenset[str]:
     """Keys that values.yaml has only in comments: charts document options so."""
-    text = (CHARTS / chart / "values.yaml").read_text(encoding="utf-8")
+    text = chart_file(chart, "values.yaml").read_text(encoding="utf-8")
     return frozenset(re.findall(r"^\s*#+\s*(?:--\s*)?(?:-\s*)?([A-Za-z][\w.-]*):", text, re.MULTILINE)) | frozenset(
         re.findall(r"@param\s+([\w.]+)", text)
     )

@@ -279,14 +279,16 @@ def test_ingress_of_k3s_itself_is_refused_with_what_to_set() -> None:
     assert "svclb" in refused("daemonset.apps/svclb-shop-1234")
     assert refused("deployment.apps/traefik-x", "deployment.apps/coredns") == ""
     message = refused(rc=1, stderr="connection refused")
-    assert "does not say what has the ports 80 and 443: connection refused Next: see that its API answers" in message
+    assert "does not say what has the ports 80 and 443: connection refused Next: check that its API answers" in message
 
 
 def test_certificate_of_a_secret_that_is_not_there_is_named() -> None:
     role = ingress(ingress_tls="secret", ingress_domain="example.com")
     missing = {"rc": 1, "stdout": "", "stderr": 'secrets "wasmfaas-tls" not found'}
-    message = role.refusal("check_cluster | The certificate", "check_cluster.yml", __ingress_secret=missing)
-    assert 'wasmfaas-system/wasmfaas-tls can\'t be used: it is not there: secrets "wasmfaas-tls" not found' in message
+    message = role.refusal(
+        "check_cluster | Refuse an unusable certificate", "check_cluster.yml", __ingress_secret=missing
+    )
+    assert 'wasmfaas-system/wasmfaas-tls cannot be used: it is not there: secrets "wasmfaas-tls" not found' in message
     assert "*.default.example.com" in message
 
 

@@ -22,14 +22,14 @@ def role(kind: str, **variables: t.Any) -> RenderedRole:
         "architecture": "arm64",
         "config": {"node-name": "one"},
         "join": {},
-        "join_settled": {},
+        "join_afterwards": {},
     }
-    programs = {"k3s": {"arm64": {"path": "/cache/k3s", "sha256": "0" * 64}}}
+    binaries = {"k3s": {"arm64": {"path": "/cache/k3s", "sha256": "0" * 64}}}
     given: Variables = {
         "inventory_hostname": "one",
         "ansible_managed": "Ansible managed",
         "k3s_plan": {"hosts": {"one": host}},
-        "k3s_downloaded": {"programs": programs},
+        "k3s_downloaded": {"binaries": binaries},
     }
     return RenderedRole("k3s", **{**given, **variables})
 

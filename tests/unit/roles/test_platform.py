@@ -47,7 +47,7 @@ def test_parts_come_after_what_they_need_in_whichever_order_they_are_listed() ->
     ("playbook", "before", "after"),
     [
         ("site", "Plan", None),  # the address of the ingress comes from the plan
-        ("platform", "Use it", "Platform"),
+        ("platform", "Use it", "Install the components"),
         ("bundle", "Ask for what is missing", "Look at the hosts for their architectures"),
     ],
 )

@@ -38,7 +38,7 @@ def files(**variables: t.Any) -> dict[str, dict[str, t.Any]]:
 
 
 def programs(**variables: t.Any) -> list[dict[str, t.Any]]:
-    return t.cast("list[dict[str, t.Any]]", role(**variables).value("__registries_programs"))
+    return t.cast("list[dict[str, t.Any]]", role(**variables).value("__registries_binaries"))
 
 
 def test_nodes_get_the_program_and_its_configuration() -> None:
@@ -134,7 +134,7 @@ def roles_of(file: Path) -> list[tuple[str, str]]:
 def test_air_gap_bundles_and_node_bundles_hold_the_program() -> None:
     bundled = RenderedRole(
         "k3s",
-        registries_programs=programs(registries_ecr_login=True),
+        registries_binaries=programs(registries_ecr_login=True),
         ansible_play_hosts=[],
     )
     assert "ecr-credential-provider" in [entry["name"] for entry in bundled.value("__k3s_bundle_binaries")]

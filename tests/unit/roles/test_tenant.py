@@ -313,7 +313,7 @@ def test_defaults_pass_the_check() -> None:
 
 
 def test_a_namespace_that_somebody_else_made_is_not_taken() -> None:
-    task = "Refuse namespaces that somebody else made"
+    task = "Refuse namespaces that are no tenant's"
     role = tenants({"name": "user1"}, {"name": "user2", "state": "absent"})
     message = role.refusal(task, __tenant_namespaces={"stdout": "default user1 user2"})
     assert (
@@ -330,8 +330,8 @@ def test_removal_names_functions_and_spares_namespaces_that_are_no_tenants() -> 
     message = role.refusal(refuse, "remove_one.yml", __tenant=entry, __tenant_functions={"stdout": "cart hello"})
     assert "2 functions that would end: cart, hello" in message and "tenant_remove_functions=true" in message
     assert role.refusal(refuse, "remove_one.yml", __tenant=entry, __tenant_functions={"stdout": ""}) == ""
-    foreign = "remove_one | Refuse what is no tenant's"
-    assert "it stays" in role.refusal(
+    foreign = "remove_one | Refuse a namespace that is no tenant's"
+    assert "it is not deleted" in role.refusal(
         foreign, "remove_one.yml", __tenant=entry, __tenant_namespaces={"stdout": "default user1"}
     )
     assert (

@@ -4,7 +4,7 @@
 """Reads k3s's config.yaml on a host, where there is no YAML library: keys with texts, or lists of texts, which is all
 that k3s's options are.
 
-What it can't read is left out: it tells what a host runs with and never decides what is written.
+What it cannot read is left out: it tells what a host runs with and never decides what is written.
 """
 
 from __future__ import annotations

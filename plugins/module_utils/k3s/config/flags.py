@@ -46,7 +46,7 @@ class Flag:
     note: str = ""
 
     def known_to(self, version: str) -> bool:
-        """Whether that version of k3s has the key; true where it can't be told."""
+        """Whether that version of k3s has the key; true where it cannot be told."""
         first = re.findall(r"v\d+\.\d+(?:\.\d+)?(?:\+k3s\d+)?", self.since)
         if not first or not is_version(version):
             return True
@@ -72,11 +72,11 @@ class Flags:
 
     def nearest(self, name: str, role: str) -> str:
         """The key that was probably meant; "" where none is near."""
-        wanted = name.lower().replace("_", "-").lstrip("-")
+        asked = name.lower().replace("_", "-").lstrip("-")
         keys = [key for key, flag in self._roles[role].items() if not flag.hidden]
-        if wanted in keys:
-            return wanted
-        return next(iter(difflib.get_close_matches(wanted, keys, n=1, cutoff=NEAR)), "")
+        if asked in keys:
+            return asked
+        return next(iter(difflib.get_close_matches(asked, keys, n=1, cutoff=NEAR)), "")
 
 
 @functools.cache

@@ -156,8 +156,8 @@ def _open_to_others(path: str, status: os.stat_result, root: str) -> bool:
 
 
 def shims(unit: str, root: str = "") -> dict[str, t.Any]:
-    """`programs`: names of the shims on disk; `handlers`: what containerd's configuration knows, None where there is
-    none; `changed`: programs that are not what they were when k3s started, or were not there then."""
+    """`binaries`: names of the shims on disk; `handlers`: what containerd's configuration knows, None where there is
+    none; `changed`: binaries that are not what they were when k3s started, or were not there then."""
     handlers: list[str] | None = None
     try:
         with open(root + CONTAINERD_CONFIG, encoding="utf-8", errors="replace") as file:
@@ -165,7 +165,7 @@ def shims(unit: str, root: str = "") -> dict[str, t.Any]:
     except OSError:
         pass
     return {
-        "programs": [os.path.basename(path) for path in _existing((paths.SHIM_PATTERN,), root)],
+        "binaries": [os.path.basename(path) for path in _existing((paths.SHIM_PATTERN,), root)],
         "handlers": handlers,
         "changed": [
             os.path.basename(path)
@@ -227,7 +227,7 @@ def file_systems(root: str = "") -> list[dict[str, t.Any]]:
 
 
 def credential_provider(root: str = "") -> bool:
-    """Whether the kubelet has a credential provider, as for Amazon ECR: its configuration and a program.
+    """Whether the kubelet has a credential provider, as for Amazon ECR: its configuration and a binary.
 
     k3s gives it to the kubelet only if both are there at a start (k3s v1.35.1, pkg/daemons/agent/agent.go,
     ImageCredProvAvailable).

@@ -32,7 +32,7 @@ def _ask(endpoint: dict[str, t.Any], timeout: float) -> dict[str, str]:
     try:
         connection = _connection(endpoint, address, timeout)
     except (OSError, ValueError) as error:
-        return {"state": "distrusted", "detail": f"its certificate files can't be used: {error}"}
+        return {"state": "distrusted", "detail": f"its certificate files cannot be used: {error}"}
     try:
         # Every registry has this path, and answers 401 to strangers (OCI distribution specification, end-1).
         connection.request("GET", f"{address.path.rstrip('/').removesuffix('/v2')}/v2/")

@@ -38,7 +38,7 @@ def _shim(host: Host, runtime: dict[str, t.Any]) -> t.Iterator[Problem]:
     """Whether the host has the shim of a RuntimeClass, and containerd knows it."""
     shims, handler = host.diagnosis.get("shims") or {}, runtime["handler"]
     binary = re.compile(rf"containerd-shim-{re.escape(handler)}-v\d+")
-    if not any(binary.fullmatch(name) for name in shims.get("programs") or []):
+    if not any(binary.fullmatch(name) for name in shims.get("binaries") or []):
         yield error(
             host.name,
             "shim-missing",

@@ -52,7 +52,6 @@ API_SECONDS = 15.0
 
 VERSIONS = f"{paths.RUN_DIRECTORY}/versions.json"
 ANNOTATIONS = ("etcd.k3s.cattle.io/", "wasmfaas.dev/")
-SERVER_CA = f"{paths.SERVER_DIRECTORY}/tls/server-ca.crt"
 AGENT_CA = f"{paths.AGENT_DIRECTORY}/server-ca.crt"
 
 
@@ -262,7 +261,7 @@ def _digest(digests: Digests, path: str) -> str:
 
 def _ca_digest(root: str) -> str:
     """SHA-256 of the certificate authority of the cluster that the host belongs to; "" where it belongs to none."""
-    for path in (SERVER_CA, AGENT_CA):
+    for path in (paths.SERVER_CA, AGENT_CA):
         with contextlib.suppress(OSError), open(root + path, "rb") as file:
             return hashlib.sha256(file.read()).hexdigest()
     return ""

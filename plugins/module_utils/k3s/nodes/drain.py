@@ -80,7 +80,8 @@ class Drain:
             return self._kubectl.get(f"{node_state.NODES}/{name}")
         except NotFound as error:
             raise PlatformError(
-                f"The cluster has no node {name}.", next_step="Run site.yml, which lets its host join."
+                f"The cluster has no node {name}.",
+                next_step="Run ansible-playbook wasmfaas.platform.site, which lets its host join.",
             ) from error
 
     def drain(self, node: node_state.Node) -> None:

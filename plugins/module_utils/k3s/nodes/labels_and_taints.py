@@ -44,7 +44,7 @@ class Nodes:
         """Give every node its labels and taints, then wait until all are Ready; the module's result.
 
         Raises:
-            PlatformError: a node has not registered in `wait_ready` seconds, or isn't Ready after them.
+            PlatformError: a node has not registered in `wait_ready` seconds, or is not Ready after them.
         """
         _check(wanted)
         begin = time.monotonic()

@@ -75,7 +75,7 @@ def has_etcd(node: Node) -> bool:
 
 
 def not_healthy(node: Node) -> str:
-    """Why a server can't be counted on, empty where it can: it must be alive and, with etcd, a voter."""
+    """Why a server cannot be counted on, empty where it can: it must be alive and, with etcd, a voter."""
     if not is_alive(node):
         return f"{name_of(node)} is not Ready ({why_not_ready(node)})"
     if has_etcd(node) and not is_voter(node):

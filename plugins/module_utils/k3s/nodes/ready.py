@@ -72,8 +72,8 @@ class Watch:
         if not wait_for(self.ready, seconds=seconds, interval=1, clock=self.clock, sleep=self.sleep):
             raise PlatformError(
                 f"The cluster is not ready after {seconds:g} s: {'; '.join(self.problems)}.",
-                next_step="See `journalctl -u k3s -u k3s-agent -n 50` on that host, or doctor.yml; then run it again: "
-                "what is done stays done.",
+                next_step="See `journalctl -u k3s -u k3s-agent -n 50` on that host, or run ansible-playbook "
+                "wasmfaas.platform.doctor; then run this again, which continues.",
                 facts={"problems": list(self.problems)},
             )
 

@@ -50,7 +50,7 @@ class Removal:
         """Remove them one after the other, dead ones first; the module's result.
 
         Raises:
-            PlatformError: the quorum would break, a pod can't be evicted, or the etcd member stays.
+            PlatformError: the quorum would break, a pod cannot be evicted, or the etcd member stays.
         """
         nodes = {node_state.name_of(node): node for node in self._kubectl.get(node_state.NODES).get("items") or []}
         present = sorted(
@@ -60,7 +60,7 @@ class Removal:
         self._refuse_dead(present, nodes)
         if self._this_node in present:
             raise PlatformError(
-                f"{self._this_node} can't be removed by its own API server; nothing was changed.",
+                f"{self._this_node} cannot be removed by its own API server; nothing was changed.",
                 next_step="Run this task on another server that stays.",
             )
         check_quorum(list(nodes.values()), present)
@@ -77,7 +77,7 @@ class Removal:
         if dead and not self._force:
             why = "; ".join(f"{name}: {node_state.why_not_ready(nodes[name])}" for name in dead)
             raise PlatformError(
-                f"Pods can't be moved off a node that is not Ready ({why}); nothing was changed.",
+                f"Pods cannot be moved off a node that is not Ready ({why}); nothing was changed.",
                 next_step="Bring the host back and run it again; or, if it is gone for good, remove it without "
                 "moving its pods: -e force=true.",
             )
@@ -132,7 +132,7 @@ def check_quorum(nodes: list[node_state.Node], names: list[str]) -> None:
     servers that are no members any more would else keep each other in the cluster.
 
     Raises:
-        PlatformError: it can't; says what to do first.
+        PlatformError: it cannot; says what to do first.
     """
     members = [node for node in nodes if node_state.has_vote(node)]
     ill = {node_state.name_of(node): why for node in members if (why := node_state.not_healthy(node))}

@@ -26,7 +26,7 @@ def first_server(hosts: t.Sequence[Host]) -> str:
 
 
 def decide(host: Host, cluster: Cluster, first: str) -> tuple[str, list[Problem]]:
-    """What a host needs: `init`, `join`, `start`, `keep` or `replace`, and what stands against it."""
+    """What a host needs (`init`, `join`, `start`, `keep` or `replace`), and the problems that prevent it."""
     member = cluster.nodes.get(host.node_name)
     if cluster.state == NEW:
         return _decide_new(host, first)
@@ -37,8 +37,8 @@ def decide(host: Host, cluster: Cluster, first: str) -> tuple[str, list[Problem]
             Problem(
                 host.name,
                 "it holds the data of a member that the cluster, which is stopped, no longer has",
-                "take it out of the inventory and run again; once the cluster answers, put it back, and "
-                f"ansible-playbook wasmfaas.platform.remove_node -e node={host.name} cleans it",
+                "take it out of the inventory and run again; once the cluster answers, put it back, and run "
+                f"ansible-playbook wasmfaas.platform.remove_node -e node={host.name}, which cleans it",
             )
         ]
     if cluster.state == STOPPED:
@@ -50,7 +50,7 @@ def decide(host: Host, cluster: Cluster, first: str) -> tuple[str, list[Problem]
             Problem(
                 host.name,
                 "it holds the data of a member that the cluster no longer has",
-                f"clean it: ansible-playbook wasmfaas.platform.remove_node -e node={host.name}; where it stays in the "
+                f"clean it: ansible-playbook wasmfaas.platform.remove_node -e node={host.name}; if it stays in the "
                 "inventory, ansible-playbook wasmfaas.platform.site then lets it join anew",
             )
         ]
@@ -67,8 +67,8 @@ def _decide_new(host: Host, first: str) -> tuple[str, list[Problem]]:
             Problem(
                 host.name,
                 "it belongs to a cluster already, but no server of the inventory holds one",
-                "if the servers were lost: ansible-playbook wasmfaas.platform.restore; if it comes from another "
-                "cluster: ansible-playbook wasmfaas.platform.reset with an inventory that has only this host",
+                "if the servers were lost, run ansible-playbook wasmfaas.platform.restore; if it comes from another "
+                "cluster, run ansible-playbook wasmfaas.platform.reset with an inventory that has only this host",
             )
         ]
     return "join", []
@@ -82,7 +82,7 @@ def _decide_blank(host: Host, member: dict[str, t.Any] | None) -> tuple[str, lis
             Problem(
                 host.name,
                 f"the cluster has a node {host.node_name} that is alive and is not this host",
-                "give this host another k3s_node_name; if it was made anew under the old name just now, wait a "
+                "give this host another k3s_node_name; if it was just made anew under the old name, wait a "
                 "minute and run again",
             )
         ]

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is to be done on each host so that the inventory becomes the cluster: which server begins, which hosts join,
-stay, start again or replace a dead node.
+"""What each host needs so that the cluster matches the inventory: which server begins, which hosts join, stay, start
+again or replace a dead node.
 
-A pure function of what was found; all that is wrong is found at once, before anything is touched. Rules of etcd and
-k3s: k3s-io/docs, datastore/ha-embedded.
+A pure function of what was found. It reports all problems at once, before anything is changed. Rules of etcd and k3s:
+k3s-io/docs, datastore/ha-embedded.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def host_plan(
     host: Host, action: str, config: dict[str, t.Any], cluster: Cluster, hosts: t.Sequence[Host], settings: Settings
 ) -> dict[str, t.Any]:
     """What the roles do on a host."""
-    settled = configuration.join(host.desired, server_url=server_url(host, cluster, hosts, settings))
-    begin = configuration.join(host.desired, server_url="", initialize=True) if action == "init" else settled
+    afterwards = configuration.join(host.desired, server_url=server_url(host, cluster, hosts, settings))
+    begin = configuration.join(host.desired, server_url="", initialize=True) if action == "init" else afterwards
     return {
         "role": host.role,
         "unit": host.unit,
@@ -127,7 +127,7 @@ def host_plan(
         "server_url": str(begin.get("server", "")),
         "config": config,
         "join": begin,
-        "join_settled": settled,
+        "join_afterwards": afterwards,
         "restart": list(host.k3s.get("stale_inputs") or []) if action == "keep" else [],
         "labels": {
             str(key): config_check.label_value(value) for key, value in (host.desired.get("labels") or {}).items()
@@ -171,7 +171,7 @@ def messages(
     gone: t.Sequence[t.Mapping[str, t.Any]],
     settings: Settings,
 ) -> list[str]:
-    """What the user should know, and what does not stop the run."""
+    """What the user should know, but does not stop the run."""
     said = _once((host.name, text) for host in play for text in machine_checks.warnings(host))
     for host in play:
         if actions[host.name] not in ACTING:
@@ -198,7 +198,7 @@ def messages(
 
 
 def _once(said: t.Iterable[tuple[str, str]]) -> list[str]:
-    """One line for what is the same on many hosts."""
+    """One line for each message, with all hosts that it concerns."""
     names: dict[str, list[str]] = {}
     for name, text in said:
         names.setdefault(text, []).append(name)

@@ -21,7 +21,7 @@ UNCHANGEABLE = (
     "secrets-encryption",
     "secrets-encryption-provider",
 )
-"""Keys that keep their value for the life of a cluster; other critical ones can change when all servers start anew
+"""Keys that keep their value for the life of a cluster; other critical keys can change when all servers restart
 together."""
 KEEP_ENCRYPTION = (
     "set secrets-encryption to what it is in k3s_server_config "
@@ -54,7 +54,7 @@ def final_config(host: Host, cluster: Cluster) -> dict[str, t.Any]:
 def changed_problems(
     configs: t.Mapping[str, t.Mapping[str, t.Any]], hosts: t.Sequence[Host], cluster: Cluster
 ) -> list[Problem]:
-    """Critical keys that differ from what the cluster's servers run with."""
+    """Critical keys whose values differ from those that the cluster's servers run with."""
     lives = cluster.live or tuple(host for host in hosts if host.role == "server" and host.known and host.has_data)
     before = next((host for host in lives if host.k3s.get("config")), None)
     if cluster.state == NEW or before is None or not configs:
@@ -74,7 +74,7 @@ def changed_problems(
             continue
         else:
             next_step = (
-                "servers can't change it one by one: stop k3s on all of them (systemctl stop k3s), then run again, "
+                "servers cannot change it one by one: stop k3s on all of them (systemctl stop k3s), then run again, "
                 "which starts them together"
             )
         problems.append(
@@ -108,10 +108,10 @@ def configuration_problems(host: Host) -> list[Problem]:
 
 
 def _node_ip(host: Host, cluster: Cluster) -> list[str]:
-    """Addresses to write down. A node that has begun without keeps without: addresses come and go (virtual ones, those
-    of the pod network), and a change of config.yaml is a restart."""
-    if host.wanted_addresses:
-        return host.wanted_addresses
+    """Addresses to write into config.yaml. A node that started without them keeps none: addresses come and go (virtual
+    ones, those of the pod network), and each change of config.yaml means a restart."""
+    if host.desired_addresses:
+        return host.desired_addresses
     begun = host.has_data or host.node_name in cluster.nodes or host.k3s.get("role")
     several = len([address for address in host.node.get("addresses") or [] if ":" not in address]) > 1
     return [host.address] if several and not begun and host.address else []

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The hosts of the inventory as the plan sees them: what each shall be, and what k3s_node_info found there."""
+"""The hosts of the inventory as the plan sees them: what is desired of each, and what k3s_node_info found there."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .. import paths
 STARTED = ("active", "activating")
 """States of a unit that runs or will by itself."""
 
-JOINED_BY_ITSELF = ("wasmfaas.dev/join", "self")
-"""Label of nodes that no host of the inventory stands for and that come and go:
-terraform/modules/node_group/files/join_cluster.py sets it."""
+AUTOSCALED_LABEL = ("wasmfaas.dev/join", "self")
+"""Label of autoscaled nodes, which have no host in the inventory; terraform/modules/node_group/files/join_cluster.py
+sets it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Host:
         role: `server` or `agent`, by its group.
         desired: k3s_desired of role k3s; empty for a host that this run leaves out.
         info: result of k3s_node_info; empty where there is none.
-        in_play: whether this run is about it, and no --limit leaves it out.
-        unreachable: why it could not be looked at; "" where it could.
-        reach: name or address that Ansible reaches it by.
-        sources: variable that a key of its configuration was set in, by key.
+        in_play: whether the host is part of this run; false if --limit leaves it out.
+        unreachable: why it could not be examined; "" where it could.
+        reach: name or address by which Ansible reaches it.
+        sources: for each key of its configuration, the variable that sets it.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Host:
 
     @property
     def known(self) -> bool:
-        """Whether it was looked at in this run."""
+        """Whether it was examined in this run."""
         return bool(self.info.get("node")) and not self.unreachable
 
     @property
@@ -68,12 +68,12 @@ class Host:
 
     @property
     def has_data(self) -> bool:
-        """Whether it holds what a member of a cluster in its role holds; a server's is etcd's."""
+        """Whether it holds the data of a member of a cluster in its role; a server's data is that of etcd."""
         return bool(self.k3s.get("has_server_data" if self.role == "server" else "has_agent_data"))
 
     @property
     def runs(self) -> bool:
-        """Whether k3s runs there in the wanted role, or will by itself."""
+        """Whether k3s runs there in its desired role, or will by itself."""
         return self.k3s.get("role") == self.role and self.k3s.get("service") in STARTED
 
     @property
@@ -87,23 +87,23 @@ class Host:
         )
 
     @property
-    def wanted_addresses(self) -> list[str]:
-        """What the inventory says, or what config.yaml on the host says already: it must not change by itself later."""
+    def desired_addresses(self) -> list[str]:
+        """What the inventory says, else what config.yaml on the host already says, which must not change by itself."""
         said = str(self.desired.get("address") or "")
         return [part.strip() for part in said.split(",") if part.strip()] or list(self.k3s.get("node_ip") or [])
 
     @property
     def address(self) -> str:
-        """That the other nodes reach it by; "" where it can't be told."""
+        """The address by which other nodes reach it; "" if it is unknown."""
         return (
-            next(iter(self.wanted_addresses), "")
+            next(iter(self.desired_addresses), "")
             or str(self.node.get("default_address") or "")
             or next(iter(self.node.get("addresses") or []), "")
         )
 
     @property
     def own_names(self) -> set[str]:
-        """All that may stand for it in a URL."""
+        """All names and addresses that may stand for it in a URL."""
         return {
             name
             for name in (self.name, self.node_name, self.reach, self.address, *(self.node.get("addresses") or []))
@@ -112,18 +112,18 @@ class Host:
 
     @property
     def version(self) -> str:
-        """That is wanted."""
+        """The desired version of k3s."""
         return str(self.desired.get("version") or "")
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What concerns the cluster as a whole.
+    """Settings of the cluster, not of a host.
 
     Args:
-        purpose: `site` or `upgrade`: only an upgrade may change versions.
-        prune: whether nodes that are gone from the inventory leave the cluster in this run.
-        clock_tolerance: seconds that two hosts' clocks may differ by.
+        purpose: `site` or `upgrade`; only an upgrade may change versions.
+        prune: whether nodes that the inventory no longer has leave the cluster in this run.
+        clock_tolerance: seconds by which the clocks of two hosts may differ.
     """
 
     api_address: str = ""
@@ -136,10 +136,10 @@ class Settings:
 
     @classmethod
     def of(cls, hosts: t.Sequence[Host], *, prune: bool = False, purpose: str = "site") -> Settings:
-        """From the first host that says; the role gives all hosts the same.
+        """Read from the first host that has them; the role gives all hosts the same values.
 
         Raises:
-            PlatformError: a number is none.
+            PlatformError: a value is not a number.
         """
         desired = next((host.desired for host in hosts if host.desired), {})
         try:
@@ -154,30 +154,30 @@ class Settings:
             )
         except (TypeError, ValueError) as error:
             raise PlatformError(
-                f"k3s_api_port, k3s_maximum_clock_difference or k3s_minimum_disk_gib is no number: {error}.",
-                next_step="write it as a number.",
+                f"k3s_api_port, k3s_maximum_clock_difference or k3s_minimum_disk_gib is not a number: {error}.",
+                next_step="Write it as a number.",
             ) from error
 
 
 def is_autoscaled(node: t.Mapping[str, t.Any]) -> bool:
-    """Whether a node of the cluster, as k3s_node_info tells of it, is a machine of a scaling group."""
-    label, value = JOINED_BY_ITSELF
+    """Whether a node of the cluster, as k3s_node_info describes it, is a machine of a scaling group."""
+    label, value = AUTOSCALED_LABEL
     return bool((node.get("labels") or {}).get(label) == value)
 
 
 def url(host: str, port: int) -> str:
-    """Of the API at an address or name."""
+    """The URL of the API at an address or name."""
     return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
 
 def url_host(text: str) -> str:
-    """Name or address in the URL of a server; "" where there is none."""
+    """The name or address in the URL of a server; "" if it has none."""
     rest = text.partition("://")[2].partition("/")[0]
     return rest[1:].partition("]")[0] if rest.startswith("[") else rest.partition(":")[0]
 
 
 def is_loopback(name: str) -> bool:
-    """Whether a name or address means every machine itself."""
+    """Whether a name or address means the machine that uses it."""
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of the inventory: groups, names, addresses, and hosts that would change what they are known by."""
+"""Checks of the inventory: groups, names, addresses, and hosts that would change their role or name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .hosts import Host
 
 
 def group_problems(hosts: t.Sequence[Host]) -> list[Problem]:
-    """Groups that leave nothing to plan."""
+    """Groups with which no plan can be made."""
     roles: dict[str, set[str]] = {}
     for host in hosts:
         roles.setdefault(host.name, set()).add(host.role)
@@ -40,7 +40,7 @@ def group_problems(hosts: t.Sequence[Host]) -> list[Problem]:
 
 
 def inventory_problems(hosts: t.Sequence[Host]) -> list[Problem]:
-    """Names, addresses and machines that clash."""
+    """Names, addresses and machine ids that several hosts have in common."""
     problems = _clashes(hosts, lambda host: [host.node_name], "the node name {}", "give each its own k3s_node_name")
     problems += _clashes(
         hosts,
@@ -50,8 +50,7 @@ def inventory_problems(hosts: t.Sequence[Host]) -> list[Problem]:
             else []
         ),
         "the machine id {}",
-        "they are the same machine, or clones: on each but one, rm /etc/machine-id && systemd-machine-id-setup, then "
-        "reboot",
+        "if they are clones, run rm /etc/machine-id && systemd-machine-id-setup on all but one, then reboot",
     )
     problems += _clashes(
         hosts,
@@ -63,19 +62,19 @@ def inventory_problems(hosts: t.Sequence[Host]) -> list[Problem]:
         if host.in_play and not config_check.is_node_name(host.node_name):
             better = re.sub(r"[^a-z0-9.-]+", "-", host.node_name.lower()).strip("-.") or "node-1"
             problems.append(
-                Problem(host.name, f"{host.node_name!r} can't be the name of a node", f"set k3s_node_name: {better}")
+                Problem(host.name, f"{host.node_name!r} cannot be the name of a node", f"set k3s_node_name: {better}")
             )
     return problems
 
 
 def unreachable_problems(hosts: t.Sequence[Host]) -> list[Problem]:
+    """Hosts of this run that could not be examined."""
     return [
         Problem(
             host.name,
-            f"it can't be looked at ({host.unreachable or 'no answer'})",
+            f"it cannot be examined ({host.unreachable or 'no answer'})",
             f"bring it back; or leave it out this time: --limit 'all:!{host.name}'; or, if it is gone for good, take "
-            "it out of the inventory "
-            "and run with -e prune=true",
+            "it out of the inventory and run with -e prune=true",
         )
         for host in hosts
         if host.in_play and not host.known
@@ -83,14 +82,14 @@ def unreachable_problems(hosts: t.Sequence[Host]) -> list[Problem]:
 
 
 def role_problems(host: Host) -> list[Problem]:
-    """A host that has been the other kind of node."""
+    """A host that has been a node of the other role."""
     before = host.k3s.get("role") or ("server" if host.k3s.get("has_server_data") else host.role)
     if before == host.role:
         return []
     return [
         Problem(
             host.name,
-            f"it is {article(before)} and shall become {article(host.role)}",
+            f"it is {article(before)}, and the inventory makes it {article(host.role)}",
             f"take it out of the cluster first: ansible-playbook wasmfaas.platform.remove_node -e node={host.name}; "
             "then run ansible-playbook wasmfaas.platform.site again",
         )
@@ -98,7 +97,7 @@ def role_problems(host: Host) -> list[Problem]:
 
 
 def identity_problems(host: Host) -> list[Problem]:
-    """A node that is there already and would change what it is known by."""
+    """A node that is there already and would change its name, or has a datastore that cannot grow."""
     if not host.has_data or host.k3s.get("role") != host.role:
         return []
     problems = []
@@ -107,9 +106,9 @@ def identity_problems(host: Host) -> list[Problem]:
         problems.append(
             Problem(
                 host.name,
-                f"its node is called {before} and shall be called {host.node_name}",
-                f"set k3s_node_name: {before}; or ansible-playbook wasmfaas.platform.remove_node -e node={host.name} "
-                "and let it join anew",
+                f"its node is called {before}, and the inventory calls it {host.node_name}",
+                f"set k3s_node_name: {before}; or run ansible-playbook wasmfaas.platform.remove_node -e "
+                f"node={host.name}, and let it join anew",
             )
         )
     if host.role == "server" and host.k3s.get("datastore") == "sqlite":
@@ -118,7 +117,7 @@ def identity_problems(host: Host) -> list[Problem]:
                 host.name,
                 "its k3s keeps its data in SQLite, which one server alone can use",
                 "convert it to etcd (start it once with cluster-init: true; docs.k3s.io/datastore/ha-embedded, "
-                "existing single-node clusters), or ansible-playbook wasmfaas.platform.reset",
+                "existing single-node clusters), or run ansible-playbook wasmfaas.platform.reset",
             )
         )
     return problems
@@ -137,4 +136,5 @@ def _clashes(
 
 
 def article(role: str) -> str:
+    """The role with its article, such as `a server`."""
     return f"an {role}" if role == "agent" else f"a {role}"

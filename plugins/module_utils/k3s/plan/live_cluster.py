@@ -25,7 +25,7 @@ class Cluster:
         live: servers whose API is ready; the first one's view counts.
         nodes: the cluster's nodes by name, empty unless it runs.
         ca_sha256: of its certificate authority; "" for a new one.
-        version: newest among its servers; "" where it can't be told.
+        version: newest among its servers; "" where it cannot be told.
     """
 
     state: str
@@ -62,8 +62,8 @@ def observe(hosts: t.Sequence[Host]) -> tuple[Cluster, list[Problem]]:
 
 
 def scope_problems(hosts: t.Sequence[Host], cluster: Cluster) -> list[Problem]:
-    """What can't be decided, as hosts are missing in this run: without a server that is ready, nobody tells what those
-    hold."""
+    """What cannot be decided because hosts are missing in this run: without a server that is ready, it is unknown what
+    they hold."""
     left_out = [host.name for host in hosts if host.role == "server" and not host.in_play]
     if not left_out or cluster.state == RUNNING:
         return []

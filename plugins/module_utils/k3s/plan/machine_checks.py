@@ -15,7 +15,7 @@ from .inventory_checks import article
 
 ARCHITECTURES = ("amd64", "arm64")
 OLDEST = {"debian": (12,), "ubuntu": (22, 4), "amzn": (2023,), "rhel": (9,)}
-"""Oldest version of each system that the collection is for; "rhel" stands for all that are like it."""
+"""Oldest supported version of each system; "rhel" stands for all that are like it."""
 RHEL_LIKE = ("rhel", "fedora", "centos")
 SUPPORTED = "Debian 12 and newer, Ubuntu 22.04 and newer, Amazon Linux 2023, and RHEL 9 and newer with its likes"
 SERVER_PORTS = {6443, 2379, 2380, 2381, 6444, 10010, 10248, 10249, 10250, 10256, 10257, 10258, 10259, 8472}
@@ -25,14 +25,14 @@ SERVER_MEMORY_BYTES = 2 * 1024**3
 AGENT_MEMORY_BYTES = 512 * 1024**2
 """docs.k3s.io, installation/requirements."""
 MEMORY_LEFT_BYTES = 256 * 1024**2
-"""Of nominal memory, what kernel and firmware may keep."""
+"""Part of the nominal memory that kernel and firmware may keep."""
 EVICTION_SHARE = 0.15
 """The kubelet begins to delete images and pods when less of the disk is free (kubernetes.io,
 concepts/scheduling-eviction/node-pressure-eviction)."""
 
 
 def machine_problems(host: Host) -> list[Problem]:
-    """What k3s can't run on."""
+    """What keeps k3s from running on the host."""
     node, problems = host.node, []
     if not _is_supported(node.get("os") or {}) and not host.desired.get("any_os"):
         system = " ".join(filter(None, (node["os"].get("id"), node["os"].get("version_id")))) or "unknown"
@@ -56,14 +56,14 @@ def machine_problems(host: Host) -> list[Problem]:
             Problem(
                 host.name,
                 "it has cgroup v1, on which the kubelet of Kubernetes 1.35 and newer does not start",
-                "boot it with systemd.unified_cgroup_hierarchy=1 (k3s_cgroup_v1_allowed: true goes on nevertheless)",
+                "boot it with systemd.unified_cgroup_hierarchy=1 (k3s_cgroup_v1_allowed: true allows it)",
             )
         )
     return problems
 
 
 def space_problems(host: Host, settings: Settings) -> list[Problem]:
-    """Too little room for a new node."""
+    """Too little disk space for a new node."""
     space = (host.node.get("disk") or {}).get("/var/lib/rancher") or {}
     free = int(space.get("free_bytes", 0))
     if not space or free >= settings.minimum_disk_bytes:
@@ -79,7 +79,7 @@ def space_problems(host: Host, settings: Settings) -> list[Problem]:
 
 def port_problems(host: Host, settings: Settings) -> list[Problem]:
     """Ports of k3s that something else listens on."""
-    wanted = (SERVER_PORTS - {6443}) | {settings.api_port} if host.role == "server" else AGENT_PORTS
+    needed = (SERVER_PORTS - {6443}) | {settings.api_port} if host.role == "server" else AGENT_PORTS
     return [
         Problem(
             host.name,
@@ -90,18 +90,20 @@ def port_problems(host: Host, settings: Settings) -> list[Problem]:
         )
         for entry in host.node.get("ports_in_use") or []
         # Without a process it is the kernel's: the VXLAN interface that an earlier k3s left.
-        if entry["port"] in wanted and entry.get("process") and entry.get("unit") not in OWN_UNITS
+        if entry["port"] in needed and entry.get("process") and entry.get("unit") not in OWN_UNITS
     ]
 
 
 def connection_problems(host: Host, hosts: t.Sequence[Host]) -> list[Problem]:
-    """Other hosts that this one gets no answer from. Only addresses that are the other's own are judged: one that leads
-    there by way of a translation, as a public one does, may well be closed to the neighbours."""
+    """Other hosts that this one gets no answer from.
+
+    Only the other host's own addresses count: one that is translated, such as a public one, may be closed to them.
+    """
     owners = {
         address: other
         for other in hosts
         if other.known
-        for address in [*(other.node.get("addresses") or []), *other.wanted_addresses]
+        for address in [*(other.node.get("addresses") or []), *other.desired_addresses]
     }
     problems = []
     for target, outcome in sorted((host.node.get("connections") or {}).items()):
@@ -119,7 +121,7 @@ def connection_problems(host: Host, hosts: t.Sequence[Host]) -> list[Problem]:
 
 
 def clock_problems(hosts: t.Sequence[Host], settings: Settings) -> list[Problem]:
-    """Clocks too far apart: certificates would not be valid yet, and etcd's members refuse each other."""
+    """Clocks too far apart: certificates would not be valid yet, and etcd's members would refuse each other."""
     clocks = {host.name: host.info["clock"] for host in hosts if host.known and host.info.get("clock")}
     if len(clocks) < 2:
         return []
@@ -147,17 +149,17 @@ def clock_problems(hosts: t.Sequence[Host], settings: Settings) -> list[Problem]
 
 
 def warnings(host: Host) -> list[str]:
-    """What does no harm yet, said of this host."""
+    """What does no harm yet on this host."""
     node, said = host.node, []
     if node.get("time_synchronized") is False:
         said.append("the clock does not follow a time server: systemctl enable --now systemd-timesyncd (or chrony).")
-    memory, wanted = (
+    memory, needed = (
         int(node.get("memory_bytes") or 0),
         SERVER_MEMORY_BYTES if host.role == "server" else AGENT_MEMORY_BYTES,
     )
-    if 0 < memory < wanted - MEMORY_LEFT_BYTES:
+    if 0 < memory < needed - MEMORY_LEFT_BYTES:
         said.append(
-            f"it has {memory // 1024**2} MiB of memory; k3s asks for {wanted // 1024**2} MiB on {article(host.role)}."
+            f"it has {memory // 1024**2} MiB of memory; k3s asks for {needed // 1024**2} MiB on {article(host.role)}."
         )
     for path, space in (node.get("disk") or {}).items():
         if space.get("total_bytes") and space["free_bytes"] < EVICTION_SHARE * space["total_bytes"]:
@@ -168,7 +170,7 @@ def warnings(host: Host) -> list[str]:
             "containers."
         )
     if str((host.k3s.get("config") or {}).get("data-dir") or "/var/lib/rancher/k3s") != "/var/lib/rancher/k3s":
-        said.append("its config.yaml sets data-dir, which this collection does not follow.")
+        said.append("its config.yaml sets data-dir, which this collection ignores.")
     return said
 
 

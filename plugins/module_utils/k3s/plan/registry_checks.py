@@ -55,5 +55,5 @@ def login_problems(hosts: t.Sequence[Host]) -> list[Problem]:
 def _matches(registry: str, pattern: str) -> bool:
     """As the kubelet compares a registry with matchImages: part by part of the host name (kubernetes,
     pkg/credentialprovider/keyring.go, URLsMatch)."""
-    parts, wanted = registry.split("."), pattern.partition("/")[0].split(".")
-    return len(parts) == len(wanted) and all(fnmatch.fnmatchcase(part, glob) for part, glob in zip(parts, wanted))
+    parts, expected = registry.split("."), pattern.partition("/")[0].split(".")
+    return len(parts) == len(expected) and all(fnmatch.fnmatchcase(part, glob) for part, glob in zip(parts, expected))

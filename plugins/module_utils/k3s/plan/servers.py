@@ -19,14 +19,14 @@ def quorum_problems(
     gone: t.Sequence[t.Mapping[str, t.Any]],
     settings: Settings,
 ) -> list[Problem]:
-    """Members that can't leave without etcd losing its majority."""
+    """Members that cannot leave, since etcd would lose its majority."""
     if cluster.state != RUNNING:
         return []
     replaced = {host.node_name for host in play if host.role == "server" and actions[host.name] == "replace"}
     leaving = replaced | {str(node["name"]) for node in gone if settings.prune}
     voters = {str(node["name"]): bool(node["alive"] and not node.get("member_problem")) for node in cluster.voters}
-    # A cluster that answers has its majority, and it does not lose it by a dead member's leaving, nor by that of a
-    # stale node after a restore.
+    # A cluster that answers has its majority. It does not lose it when a dead member leaves, or a stale node after a
+    # restore.
     out = sorted(name for name in leaving if voters.get(name))
     staying = [alive for name, alive in voters.items() if name not in leaving]
     if not out or sum(staying) > len(staying) // 2:
@@ -34,10 +34,10 @@ def quorum_problems(
     return [
         Problem(
             "",
-            f"without {', '.join(out)}, {sum(staying)} of {len(staying)} servers would be healthy, which is no "
+            f"without {', '.join(out)}, {sum(staying)} of {len(staying)} servers would be left, which is not a "
             "majority",
-            "bring a server back, or add one, before any other leaves; where they are lost for good: ansible-playbook "
-            "wasmfaas.platform.restore",
+            "bring a server back, or add one, before any other leaves; if they are lost for good, run "
+            "ansible-playbook wasmfaas.platform.restore",
         )
     ]
 
@@ -49,8 +49,8 @@ def count_problems(
     gone: t.Sequence[t.Mapping[str, t.Any]],
     settings: Settings,
 ) -> list[Problem]:
-    """A change that leaves an even number of servers: one more machine to fail, and no failure more that is
-    survived."""
+    """A change that leaves an even number of servers: one more server can fail, but the cluster survives no more
+    failures."""
     servers = [host.name for host in hosts if host.role == "server"]
     staying = [str(node["name"]) for node in gone if node["control_plane"] and not settings.prune]
     leaving = [node for node in gone if node["control_plane"] and settings.prune]
@@ -74,7 +74,7 @@ def count_problems(
 def prune_problems(
     hosts: t.Sequence[Host], cluster: Cluster, gone: t.Sequence[t.Mapping[str, t.Any]], settings: Settings
 ) -> list[Problem]:
-    """Nodes that might belong to a host which this run leaves out under a name it does not tell."""
+    """Nodes that might belong to a host that this run leaves out, since that host's node name is unknown."""
     addresses = {address for node in cluster.nodes.values() for address in node["addresses"]}
     unknown = [
         host.name
@@ -87,7 +87,7 @@ def prune_problems(
     return [
         Problem(
             "",
-            f"whether the nodes {nodes} belong to {', '.join(unknown)} can't be told, so they are not taken out",
+            f"whether the nodes {nodes} belong to {', '.join(unknown)} is unknown, so they are not removed",
             "run with prune and without --limit",
         )
     ]

@@ -16,16 +16,16 @@ from .live_cluster import Cluster, present_version
 def version_problems(play: t.Sequence[Host], cluster: Cluster, settings: Settings) -> list[Problem]:
     """Versions that may not meet."""
     problems = []
-    wanted = {host.version for host in play if host.role == "server" and is_version(host.version)}
-    if len(wanted) > 1:
+    desired = {host.version for host in play if host.role == "server" and is_version(host.version)}
+    if len(desired) > 1:
         problems.append(
             Problem(
                 "",
-                f"the servers are to have different versions ({', '.join(sorted(wanted))})",
+                f"the servers are to have different versions ({', '.join(sorted(desired))})",
                 "set k3s_version once, for the whole cluster",
             )
         )
-    newest = max(wanted, key=version_order, default=cluster.version)
+    newest = max(desired, key=version_order, default=cluster.version)
     for host in play:
         if host.role == "agent" and (found := agent_problem(host.version, newest)):
             problems.append(Problem(host.name, *found))
@@ -63,7 +63,7 @@ def version_problems(play: t.Sequence[Host], cluster: Cluster, settings: Setting
     return problems
 
 
-def _agent_step(present: str, wanted: str) -> tuple[str, str] | None:
-    """An agent may skip minors (its kubelet is only judged by the servers' version), but not go back."""
-    found = upgrade_problem(present, wanted)
+def _agent_step(present: str, desired: str) -> tuple[str, str] | None:
+    """An agent may skip minor versions, since only the servers' version limits its kubelet, but may not go back."""
+    found = upgrade_problem(present, desired)
     return found if found and "older" in found[0] else None

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Backups on the controller: one folder each, with a snapshot of etcd, the tokens without which it cannot be restored,
+"""Backups on the controller: a directory each, with a snapshot of etcd, the tokens without which it cannot be restored,
 and what both belong to.
 
-A folder gets its name when it is complete, so a run that was cut off leaves none that looks like a backup. Runs on the
-controller only.
+A directory gets its name when it is complete, so a run that was cut off leaves none that looks like a backup. Runs on
+the controller only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import typing as t
 from pathlib import Path
 
 from ...errors import PlatformError
-from .snapshot import sha256
+from ...host.digests import sha256
 
 FORMAT = 1
 METADATA = "metadata.json"
@@ -31,7 +31,7 @@ SERVER_TOKEN = "server-token"  # noqa: S105 (a file name)
 AGENT_TOKEN = "agent-token"  # noqa: S105 (a file name)
 PARTIAL = ".partial-"
 PARTIAL_SECONDS = 24 * 3600
-"""An unfinished folder older than this belongs to no run that goes on."""
+"""An unfinished directory older than this belongs to no run that goes on."""
 COMPLETE = re.compile(r"\d{8}T\d{6}Z-.+")
 
 
@@ -45,7 +45,7 @@ class Backup:
         name: the snapshot's name on the server and in the bucket.
         nodes: names of the cluster's nodes at that time.
         s3: `{bucket, folder, endpoint, region}` where k3s uploaded it too, without credentials; else empty.
-        fetched: whether the snapshot itself lies in the folder; else only what is needed to restore it from the bucket.
+        fetched: whether the snapshot itself is here; else only what is needed to restore it from the bucket.
     """
 
     path: str
@@ -73,7 +73,7 @@ class Backup:
 
 
 def begin(directory: str, *, seconds: float) -> str:
-    """Make a folder for a backup in `directory`, which is made with mode 0700; gives its temporary path.
+    """Make a directory for a backup in `directory`, which is made with mode 0700; gives its temporary path.
 
     Args:
         seconds: now, since 1970.
@@ -94,12 +94,12 @@ def begin(directory: str, *, seconds: float) -> str:
     except OSError as error:
         raise PlatformError(
             f"No backup can be kept in {directory}: {error.strerror}.",
-            next_step="Name another folder with -e backup_directory=DIRECTORY.",
+            next_step="Name another directory with -e backup_directory=DIRECTORY.",
         ) from error
 
 
 def finish(folder: str, described: dict[str, t.Any], *, seconds: float) -> Backup:
-    """Write the metadata, check the transferred snapshot, and give the folder its name.
+    """Write the metadata, check the transferred snapshot, and give the directory its name.
 
     Args:
         folder: of `begin`, with the files in it.
@@ -147,7 +147,7 @@ def write(path: Path, content: str) -> None:
 
 
 def read(path: str) -> Backup:
-    """The backup in a folder; only its metadata is read.
+    """The backup in a directory; only its metadata is read.
 
     Raises:
         PlatformError: it is none.
@@ -164,7 +164,7 @@ def read(path: str) -> Backup:
     except FileNotFoundError as error:
         raise PlatformError(
             f"{path} is no backup: there is no {METADATA} in it.",
-            next_step="Give a folder that wasmfaas.platform.backup made, as -e backup=FOLDER.",
+            next_step="Give a directory that wasmfaas.platform.backup made, as -e backup=FOLDER.",
         ) from error
     except OSError as error:
         raise PlatformError(
@@ -198,7 +198,7 @@ def verify(backup: Backup) -> None:
 
 
 def all_in(directory: str) -> list[Backup]:
-    """The complete backups in a folder, newest first; what is damaged is left out."""
+    """The complete backups in a directory, newest first; what is damaged is left out."""
     found = []
     with contextlib.suppress(FileNotFoundError):
         for entry in sorted(Path(directory).iterdir(), reverse=True):
@@ -209,7 +209,7 @@ def all_in(directory: str) -> list[Backup]:
 
 
 def find(name: str, directory: str) -> Backup:
-    """The backup that a user names: a folder, the name of one in `directory`, or V(latest).
+    """The backup that a user names: a directory, the name of one in `directory`, or V(latest).
 
     Raises:
         PlatformError: there is none of that name.
@@ -219,7 +219,7 @@ def find(name: str, directory: str) -> Backup:
         if not backups:
             raise PlatformError(
                 f"There is no backup in {directory}.",
-                next_step="Make one with ansible-playbook wasmfaas.platform.backup, or name its folder with -e "
+                next_step="Make one with ansible-playbook wasmfaas.platform.backup, or name its directory with -e "
                 "backup=FOLDER.",
             )
         return backups[0]

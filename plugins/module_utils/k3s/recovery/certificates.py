@@ -18,7 +18,8 @@ from ...errors import PlatformError
 from .. import paths
 from ..host import certificates as certificate_files
 from ..host.service import Options, Service
-from .snapshot import Run, last_line, moment, run_on_host, tail
+from .k3s_command import Run, last_line, run_on_host, tail
+from .snapshot import moment
 
 AUTHORITY_SUFFIXES = ("-ca.crt", "-ca.nochain.crt")
 

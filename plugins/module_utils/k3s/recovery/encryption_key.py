@@ -19,9 +19,11 @@ import typing as t
 
 from ...errors import PlatformError
 from ...host.commands import TIMED_OUT
+from ...host.digests import sha256
 from ...host.waiting import wait_for
 from .. import paths
-from .snapshot import DIRECTORY, Run, last_line, run_on_host, sha256, tail
+from .k3s_command import Run, last_line, run_on_host, tail
+from .snapshot import DIRECTORY
 
 FINISHED = "reencrypt_finished"
 AT_REST = ("start", FINISHED)

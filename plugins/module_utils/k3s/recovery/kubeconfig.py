@@ -20,7 +20,7 @@ RENEWAL_SECONDS = certificates.RENEWAL_DAYS * 86400
 
 
 def for_controller(server_kubeconfig: str, *, name: str, server: str) -> Kubeconfig:
-    """k3s's own kubeconfig with names that don't clash and an address that others reach.
+    """k3s's own kubeconfig with names that do not clash and an address that others reach.
 
     Args:
         server_kubeconfig: content of /etc/rancher/k3s/k3s.yaml, which says https://127.0.0.1:6443 and calls everything
@@ -116,3 +116,15 @@ def ensure(path: Path, content: Kubeconfig, *, check_mode: bool) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     whole_file.write(path, yaml.safe_dump(content, sort_keys=False))
     return True
+
+
+def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
+    """The module `kubeconfig`: its options to its result."""
+    path = Path(parameters["path"])
+    server = server_in_use(path, parameters["servers"])
+    content = keep_user(path, for_controller(parameters["content"], name=parameters["name"], server=server))
+    changed = ensure(path, content, check_mode=check_mode)
+    if parameters["merge_into"]:
+        other = Path(parameters["merge_into"])
+        changed |= ensure(other, merged(read(other), content), check_mode=check_mode)
+    return {"changed": changed, "path": str(path), "server": server}

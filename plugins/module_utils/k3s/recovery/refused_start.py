@@ -12,7 +12,7 @@ import typing as t
 
 from .. import paths
 from . import passwd_file
-from .snapshot import Run, run_on_host
+from .k3s_command import Run, run_on_host
 
 JOURNAL_LINES = "200"
 STOP_SECONDS = 90.0

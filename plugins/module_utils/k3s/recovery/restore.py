@@ -29,11 +29,13 @@ import typing as t
 from ...errors import PlatformError
 from ...host import whole_file
 from ...host.commands import TIMED_OUT, Completed, run_command
+from ...host.digests import sha256
 from ...host.waiting import wait_for
 from ...kubernetes.kubectl import Kubectl, host_kubectl
 from .. import paths
 from ..nodes import node_state
-from .snapshot import authority_digest, last_line, sha256, tail
+from .k3s_command import last_line, tail
+from .snapshot import authority_digest
 
 DATABASE = f"{paths.SERVER_DIRECTORY}/db"
 BEFORE = f"{paths.SERVER_DIRECTORY}/db.before-restore"
@@ -49,10 +51,10 @@ RESET = ("reset", "admitted")
 DONE_MESSAGE = "Managed etcd cluster membership has been reset"
 
 OF_THE_CLUSTER = ("tls", "cred", "token", "agent-token", "node-token")
-"""In the server's folder, besides the database: what belongs to one cluster."""
+"""In the server's directory, besides the database: what belongs to one cluster."""
 
 OF_THE_CLUSTER_ON_NODES = ("*.crt", "*.key", "*.kubeconfig", "etc/*load-balancer*.json")
-"""In the agent's folder; k3s gets all of it anew from a server with the node's token."""
+"""In the agent's directory; k3s gets all of it anew from a server with the node's token."""
 
 Inactive = t.Callable[[str], bool]
 """Whether a unit is stopped."""
@@ -294,8 +296,8 @@ def put_aside_another_cluster(authority: str) -> None:
 
 
 def forget_servers() -> None:
-    """k3s refuses a reset while its settings name a server to join (k3s, pkg/cli/server/server.go). The next site.yml
-    writes one again."""
+    """k3s refuses a reset while its settings name a server to join (k3s, pkg/cli/server/server.go). The next run of
+    wasmfaas.platform.site writes one again."""
     content = json.dumps({"token-file": paths.TOKEN}) + "\n"  # JSON is YAML
     os.makedirs(os.path.dirname(paths.JOIN_CONFIG), mode=0o700, exist_ok=True)
     whole_file.write(paths.JOIN_CONFIG, content)
@@ -370,28 +372,32 @@ def what_to_do(completed: Completed) -> str:
     )
 
 
-def step(params: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    """What the module k3s_restore does; its documentation says what the parameters and the result mean."""
-    name, identity, authority = params["step"], params["identity"] or "", params["authority"] or ""
-    if name == "look":
+def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
+    """The module `k3s_restore`: its options to its result."""
+    step, identity, authority = parameters["step"], parameters["identity"] or "", parameters["authority"] or ""
+    if step == "look":
         return {"changed": False, "in_progress": remembered() or remembered(AGENT_MEMORY)}
-    if name == "reset":
+    if step == "reset":
         changed = reset(
             identity,
-            params["snapshot"],
-            expected_sha256=params["sha256"] or "",
+            parameters["snapshot"],
+            expected_sha256=parameters["sha256"] or "",
             authority=authority,
-            local_although_bucket=params["ignore_bucket"],
-            seconds=params["timeout"],
+            local_although_bucket=parameters["ignore_bucket"],
+            seconds=parameters["timeout"],
             check_mode=check_mode,
         )
-    elif name == "clear":
+    elif step == "clear":
         changed = clear(identity, authority=authority, check_mode=check_mode)
-    elif name == "admit":
+    elif step == "admit":
         changed = admit(
-            identity, params["nodes"], this_node=params["this_node"], kubectl=host_kubectl(), check_mode=check_mode
+            identity,
+            parameters["nodes"],
+            this_node=parameters["this_node"],
+            kubectl=host_kubectl(),
+            check_mode=check_mode,
         )
-    elif name == "forget":
+    elif step == "forget":
         changed = forget(identity, authority, check_mode=check_mode)
     else:
         changed = finish(check_mode=check_mode)

@@ -16,7 +16,6 @@ import urllib.request
 from ...errors import PlatformError
 from .. import paths
 from ..config import config_values
-from .snapshot import SERVER_CA
 from .token_files import password, read_token
 
 BOOTSTRAP = "/v1-k3s/server-bootstrap"
@@ -81,7 +80,7 @@ def _ask(port: int, method: str, path: str, body: bytes | None, secret: str, sec
     headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
     asked = urllib.request.Request(f"https://127.0.0.1:{port}{path}", data=body, method=method, headers=headers)
     try:
-        context = ssl.create_default_context(cafile=SERVER_CA)
+        context = ssl.create_default_context(cafile=paths.SERVER_CA)
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )

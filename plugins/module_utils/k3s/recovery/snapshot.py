@@ -4,14 +4,13 @@
 """Snapshots of etcd on a server: take one, keep the newest, say all that a restore needs to know of it.
 
 k3s names a file `NAME-NODE-SECONDS` (k3s, pkg/etcd/snapshot.go) and adds `.zip` where it compresses. It prints the name
-in a form that changed between releases, so the folder is compared before and after instead.
+in a form that changed between releases, so the directory is compared before and after instead.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
-import hashlib
 import os
 import pwd
 import re
@@ -20,25 +19,22 @@ import tempfile
 import typing as t
 
 from ...errors import PlatformError
-from ...host.commands import TIMED_OUT, Completed, run_command
+from ...host.commands import TIMED_OUT, Completed
+from ...host.digests import BLOCK_BYTES, sha256
 from .. import paths
+from .k3s_command import Run, last_line, run_on_host, tail
 
 DIRECTORY = f"{paths.SERVER_DIRECTORY}/db/snapshots"
-SERVER_CA = f"{paths.SERVER_DIRECTORY}/tls/server-ca.crt"
-STAGING = "/var/tmp"  # noqa: S108 (a folder with an unguessable name is made in it)
+STAGING = "/var/tmp"  # noqa: S108 (a directory with an unguessable name is made in it)
 STAGED_PREFIX = "wasmfaas-snapshot-"
 SPARE_BYTES = 64 * 1024 * 1024
-BLOCK_BYTES = 1024 * 1024
 NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 SAVED = re.compile(r"-(?P<seconds>\d{9,})(?:\.zip)?$")
-
-Run = t.Callable[[t.Sequence[str], float], Completed]
-"""Runs a program for at most so many seconds."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """One file in the folder of snapshots."""
+    """One file in the directory of snapshots."""
 
     path: str
     name: str
@@ -49,13 +45,9 @@ class Snapshot:
     """Nanoseconds since 1970, of the file."""
 
 
-def run_on_host(arguments: t.Sequence[str], seconds: float) -> Completed:
-    return run_command(arguments, seconds=seconds)
-
-
 def snapshots(directory: str = DIRECTORY, *, name: str = "") -> list[Snapshot]:
-    """Snapshots in a folder, newest first; with `name`, only those that were taken under it. A folder that is not there
-    has none."""
+    """Snapshots in a directory, newest first; with `name`, only those that were taken under it. A missing directory has
+    none."""
     found = []
     try:
         entries = list(os.scandir(directory))
@@ -105,7 +97,7 @@ def save(
     if not new:
         raise PlatformError(
             f"k3s said that it saved a snapshot, but there is no new file {name}-* in {folder}.",
-            next_step="Where config.yaml has etcd-snapshot-dir, give the same folder as snapshot_directory.",
+            next_step="Where config.yaml has etcd-snapshot-dir, give the same directory as snapshot_directory.",
             facts={"output": tail(completed)},
         )
     return new[0]
@@ -145,40 +137,12 @@ def prune(
     return [snapshot for snapshot in before if snapshot not in left]
 
 
-def sha256(path: str) -> str:
-    """Of a file of any size.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(BLOCK_BYTES), b""):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def authority_digest(path: str = SERVER_CA) -> str:
+def authority_digest(path: str = paths.SERVER_CA) -> str:
     """SHA-256 of the cluster's certificate authority, as in a token's secure form; empty where there is none yet."""
     try:
         return sha256(path)
     except OSError:
         return ""
-
-
-def last_line(completed: Completed) -> str:
-    """What k3s said last, without its time and level."""
-    lines = [line.strip() for line in f"{completed.output}\n{completed.error}".splitlines() if line.strip()]
-    fatal = [line for line in lines if "level=fatal" in line or line.startswith(("FATA", "Error", "ERRO"))]
-    line = (fatal or lines or ["nothing, its exit code was " + str(completed.exit_code)])[-1]
-    message = re.search(r'msg="((?:[^"\\]|\\.)*)"', line)
-    return (
-        message[1].replace('\\"', '"') if message else re.sub(r"^(?:FATA|ERRO|INFO|WARN)\[[^]]*\]\s*", "", line)
-    ).rstrip(".") + "."
-
-
-def tail(completed: Completed, lines: int = 20) -> str:
-    return "\n".join(f"{completed.output}\n{completed.error}".strip().splitlines()[-lines:])
 
 
 def what_to_do(completed: Completed) -> str:
@@ -260,7 +224,7 @@ def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> di
 
 
 def stage(files: dict[str, str], user: str, *, parent: str = STAGING) -> str:
-    """Copy files, under their keys' names, into a new folder that belongs to `user` alone; gives the folder.
+    """Copy files, under their keys' names, into a new directory that belongs to `user` alone; gives the directory.
 
     Raises:
         PlatformError: there is no such user, or no space.

@@ -9,7 +9,6 @@ continues.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
@@ -187,7 +186,7 @@ def activate(unit: str, *, check_mode: bool = False) -> bool:
             changed = True
             if not check_mode:
                 # First, so that a run that is cut off in between still restarts.
-                request_restart(unit)
+                inputs.forget(unit)
                 write_token(path, in_form_of(read_token(path), new))
     return changed
 
@@ -203,9 +202,3 @@ def finish(*, check_mode: bool = False) -> bool:
         for path in left:
             os.unlink(path)
     return bool(left)
-
-
-def request_restart(unit: str) -> None:
-    """Without the record of what it was started with, a unit counts as stale, also for a later run."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(inputs.record_path(unit))

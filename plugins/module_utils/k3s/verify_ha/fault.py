@@ -45,7 +45,7 @@ def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> di
 
 
 def begin(parameters: dict[str, t.Any], *, check_mode: bool = False) -> dict[str, t.Any]:
-    """Do the fault; it is done once this returns. Raises PlatformError where it can't be done, with nothing left of
+    """Do the fault; it is done once this returns. Raises PlatformError where it cannot be done, with nothing left of
     it."""
     fault, seconds = parameters["fault"], parameters["seconds"]
     reason = impossible(parameters["unit"], fill_root=parameters["fill_root"]).get(fault, "")
@@ -129,7 +129,7 @@ def remove(*, check_mode: bool = False) -> bool:
 
 
 def impossible(unit: str, *, fill_root: bool) -> dict[str, str]:
-    """Why a fault can't be done here, by fault; those that can are not in it."""
+    """Why a fault cannot be done here, by fault; those that can are not in it."""
     reasons: dict[str, str] = {}
     if not transient_unit.available():
         return dict.fromkeys(FAULTS, "it needs systemd and root")

@@ -10,7 +10,7 @@ import of ours.
 
 Runs as a service of its own whose ExecStopPost= is `undo`: systemd calls it when the time is over, when it is told to
 stop, and when `hold` is killed. So a fault ends by itself also when nobody reaches the host any more. Nothing of it
-outlives a reboot: rules and processes don't, units and state are in /run, and the file that fills a disk has no name,
+outlives a reboot: rules and processes do not, units and state are in /run, and the file that fills a disk has no name,
 so that it is gone as soon as the process is.
 """
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plans the proof of high availability, and judges what came out of it. Pure functions, on the controller."""
+"""Plans the proof of high availability, and evaluates its result. Pure functions, on the controller."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FAULTS = ("kill", "pause", "cut", "disk_full")
 NEEDED_SERVERS = 3
 LOCAL_WRITER = "localhost"
 SPARE_SECONDS = 900
-"""The load ends by itself when nobody has stopped it so long after it should have."""
+"""Seconds after its planned end at which the load ends by itself, if nobody has stopped it."""
 
 SAID = {
     "kill": "k3s killed (-9), not restarted for {seconds} s",
@@ -29,11 +29,11 @@ class Host:
 
     Args:
         role: `server` or `agent`.
-        problem: why it could not be looked at; "" where it could.
+        problem: why it could not be examined; "" where it could.
         node: `node` of k3s_node_info.
         cluster: `cluster` of k3s_node_info.
         impossible: result of k3s_fault's state `examined`, servers only.
-        fault_active: whether a fault is still being done there.
+        fault_active: whether a fault is still being injected there.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Host:
 
 
 @dataclasses.dataclass(frozen=True)
-class Wishes:
+class Request:
     """What the user asked for; empty lists mean all. `seconds`: how long each fault lasts."""
 
     confirmed: str
@@ -58,14 +58,14 @@ class Wishes:
     api_port: int = 6443
 
 
-def plan(hosts: t.Sequence[Host], wishes: Wishes) -> dict[str, t.Any]:
-    """What will be done: `problems` (nothing is done where there is one), `steps`, `skipped`, `writer`, `servers`
-    (URLs), `nodes`, `load_seconds`."""
+def plan(hosts: t.Sequence[Host], request: Request) -> dict[str, t.Any]:
+    """What will be done: `problems` (nothing is done if there is one), `steps`, `skipped`, `writer`, `servers` (URLs),
+    `nodes`, `load_seconds`."""
     servers = [host for host in hosts if host.role == "server"]
     cluster = next((host.cluster for host in servers if host.cluster), None)
     nodes = {node["name"]: node for node in (cluster or {}).get("nodes") or []}
-    chosen = [host for host in servers if not wishes.servers or host.name in wishes.servers]
-    faults = [fault for fault in FAULTS if not wishes.faults or fault in wishes.faults]
+    chosen = [host for host in servers if not request.servers or host.name in request.servers]
+    faults = [fault for fault in FAULTS if not request.faults or fault in request.faults]
     steps: list[dict[str, t.Any]] = []
     skipped: list[dict[str, str]] = []
     for host in chosen:
@@ -73,10 +73,10 @@ def plan(hosts: t.Sequence[Host], wishes: Wishes) -> dict[str, t.Any]:
             if fault in host.impossible:
                 skipped.append({"host": host.name, "fault": fault, "reason": host.impossible[fault]})
             else:
-                steps.append(_step(host, fault, servers, nodes, wishes))
-    # Disks last: k3s may end over it, and what a fault before it left would be blamed on it.
+                steps.append(_step(host, fault, servers, nodes, request))
+    # Full disks come last: k3s may end because of one, and would be blamed for what an earlier fault left.
     steps.sort(key=lambda step: step["fault"] == "disk_full")
-    problems = [*_wish_problems(servers, wishes), *_health_problems(hosts, servers, nodes, cluster)]
+    problems = [*_request_problems(servers, request), *_health_problems(hosts, servers, nodes, cluster)]
     if not steps and not problems:
         problems.append(
             "there is nothing to do: "
@@ -86,25 +86,25 @@ def plan(hosts: t.Sequence[Host], wishes: Wishes) -> dict[str, t.Any]:
         "problems": problems,
         "steps": steps,
         "skipped": skipped,
-        "writer": wishes.writer
+        "writer": request.writer
         or next((host.name for host in hosts if host.role == "agent" and not host.problem), LOCAL_WRITER),
-        "servers": [_url(nodes.get(host.node_name) or {}, host, wishes.api_port) for host in servers],
+        "servers": [_url(nodes.get(host.node_name) or {}, host, request.api_port) for host in servers],
         "nodes": [host.node_name for host in hosts],
-        "load_seconds": len(steps) * (wishes.seconds + 300) + SPARE_SECONDS,
+        "load_seconds": len(steps) * (request.seconds + 300) + SPARE_SECONDS,
         "summary": f"{len(steps)} faults, one after the other, on {', '.join(host.name for host in chosen)}",
     }
 
 
 def _step(
-    host: Host, fault: str, servers: list[Host], nodes: dict[str, dict[str, t.Any]], wishes: Wishes
+    host: Host, fault: str, servers: list[Host], nodes: dict[str, dict[str, t.Any]], request: Request
 ) -> dict[str, t.Any]:
     others = [other for other in servers if other.name != host.name]
     return {
         "host": host.name,
         "fault": fault,
         "phase": f"{fault} {host.name}",
-        "seconds": wishes.seconds,
-        "said": SAID[fault].format(seconds=wishes.seconds),
+        "seconds": request.seconds,
+        "said": SAID[fault].format(seconds=request.seconds),
         "api_host": others[0].name if others else "",
         "peers": sorted(
             {
@@ -122,33 +122,34 @@ def _url(node: dict[str, t.Any], host: Host, port: int) -> str:
     return f"https://[{address}]:{port}" if ":" in address else f"https://{address}:{port}"
 
 
-def _wish_problems(servers: list[Host], wishes: Wishes) -> t.Iterator[str]:
-    if wishes.confirmed != CONFIRMATION:
-        yield f"this disturbs the cluster, one server at a time: say so with -e confirm={CONFIRMATION}"
-    unknown = sorted(set(wishes.faults) - set(FAULTS))
+def _request_problems(servers: list[Host], request: Request) -> t.Iterator[str]:
+    if request.confirmed != CONFIRMATION:
+        yield f"this disturbs the cluster, one server at a time: confirm it with -e confirm={CONFIRMATION}"
+    unknown = sorted(set(request.faults) - set(FAULTS))
     if unknown:
-        yield f"there is no fault {', '.join(unknown)}: take of {', '.join(FAULTS)}"
-    strangers = sorted(set(wishes.servers) - {host.name for host in servers})
-    if strangers:
-        yield f"{', '.join(strangers)} is no server of the inventory: {', '.join(host.name for host in servers)} are"
-    if wishes.seconds < 5:
-        yield "a fault lasts 5 s at least"
+        yield f"there is no fault {', '.join(unknown)}: choose from {', '.join(FAULTS)}"
+    unlisted = sorted(set(request.servers) - {host.name for host in servers})
+    if unlisted:
+        listed = ", ".join(host.name for host in servers)
+        yield f"{', '.join(unlisted)} is no server of the inventory, which has {listed}"
+    if request.seconds < 5:
+        yield "a fault lasts at least 5 s"
 
 
 def _health_problems(
     hosts: t.Sequence[Host], servers: list[Host], nodes: dict[str, dict[str, t.Any]], cluster: dict[str, t.Any] | None
 ) -> t.Iterator[str]:
-    """A cluster that is not whole can't lose a server: nothing is done to it."""
+    """A cluster that is not ready cannot lose a server: nothing is done to it."""
     if len(servers) < NEEDED_SERVERS:
-        yield f"{len(servers)} servers can't lose one: {NEEDED_SERVERS} are needed"
+        yield f"{len(servers)} servers cannot lose one: {NEEDED_SERVERS} are needed"
     for host in hosts:
         if host.problem:
-            yield f"{host.name} could not be looked at: {host.problem}"
+            yield f"{host.name} could not be examined: {host.problem}"
         elif host.role == "server" and not (host.node.get("k3s") or {}).get("ready"):
             yield f"the API of {host.name} is not ready"
         if host.fault_active:
             yield (
-                f"a fault is still being done on {host.name}: wait for its end, or run systemctl stop "
+                f"a fault is still being injected on {host.name}: wait for its end, or run systemctl stop "
                 "wasmfaas-verify-ha-fault there"
             )
     if cluster is None:
@@ -180,7 +181,7 @@ def _node_problem(host: Host, node: dict[str, t.Any] | None) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """`document`: the report for machines. `rows`: for a table, with `HEADINGS`. `problems`: why it is no proof."""
+    """`document`: the report as JSON. `rows`: for a table, with `HEADINGS`. `problems`: why it is not a proof."""
 
     document: dict[str, t.Any]
     rows: list[list[str]]
@@ -198,7 +199,7 @@ def judge(
     Args:
         planned: result of `plan`.
         load: `report` of k3s_load, None where it could not be made.
-        failures: what went wrong on the way, such as a node that did not come back.
+        failures: what went wrong during the run, such as a node that did not come back.
         gap_limit: seconds within which every client must have a write acknowledged again.
     """
     phases = {phase["phase"]: phase for phase in (load or {}).get("phases") or []}
@@ -215,7 +216,7 @@ def judge(
         [entry["host"], entry["fault"], "not done", "", "", "", "", entry["reason"]] for entry in planned["skipped"]
     ]
     if load is None:
-        problems.append("what was written could not be compared with what is there")
+        problems.append("acknowledged writes could not be compared with the cluster's data")
     else:
         problems += _loss(load)
     document = {
@@ -250,16 +251,16 @@ def summary(document: dict[str, t.Any]) -> str:
 def _result(step: dict[str, t.Any], phase: dict[str, t.Any] | None, gap_limit: float) -> dict[str, t.Any]:
     events = (phase or {}).get("events") or {}
     done, back = "done" in events, None
-    if "undone" in events and "settled" in events:
-        back = round(events["settled"] - events["undone"], 1)
+    if "undone" in events and "ready" in events:
+        back = round(events["ready"] - events["undone"], 1)
     problems = []
     gap = phase["longest_gap"] if phase and done else None
     if not done:
-        problems.append("it was not done")
+        problems.append("the fault was not injected")
     elif gap is not None and gap > gap_limit:
         problems.append(f"a client waited {gap} s for the next acknowledged write, more than {gap_limit:g} s")
     if done and back is None:
-        problems.append("the cluster was not whole again")
+        problems.append("the cluster did not become ready again")
     return {
         "server": step["host"],
         "fault": step["fault"],

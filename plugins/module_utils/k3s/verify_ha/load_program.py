@@ -9,7 +9,7 @@ Python 3.9, no import of ours.
 
 Each worker writes to one server after another when one fails, as the load balancers in front of an API do. A value is
 written to a key of a ConfigMap that only this worker writes, and is recorded, and the record synced to disk, as soon as
-a server has acknowledged it and before the next one. A value that was acknowledged and can't be read later is a lost
+a server has acknowledged it and before the next one. A value that was acknowledged and cannot be read later is a lost
 write; one that wasn't may be there or not.
 """
 
@@ -245,11 +245,11 @@ def _lines(path: str) -> list[dict[str, t.Any]]:
 def check(settings: Settings) -> dict[str, t.Any]:
     """Every acknowledged value against what each server has now; and the gaps between acknowledgements.
 
-    `lost` has an entry for each value that a server that could be read does not have: server, object, key, wanted,
+    `lost` has an entry for each value that a server that could be read does not have: server, object, key, expected,
     found. `unread` are servers that could not be read.
     """
     acknowledged, failed = records(settings, "acknowledged"), records(settings, "failed")
-    wanted = {(line["object"], line["key"]): line["value"] for lines in acknowledged for line in lines}
+    expected = {(line["object"], line["key"]): line["value"] for lines in acknowledged for line in lines}
     lost: list[dict[str, t.Any]] = []
     unread: dict[str, str] = {}
     stray = 0
@@ -260,14 +260,14 @@ def check(settings: Settings) -> dict[str, t.Any]:
             unread[server] = str(error)
             continue
         lost += [
-            {"server": server, "object": name, "key": key, "wanted": value, "found": there.get((name, key))}
-            for (name, key), value in wanted.items()
+            {"server": server, "object": name, "key": key, "expected": value, "found": there.get((name, key))}
+            for (name, key), value in expected.items()
             if there.get((name, key)) != value
         ]
-        stray = max(stray, len(set(there) - set(wanted)))
+        stray = max(stray, len(set(there) - set(expected)))
     marks = read_marks(settings)
     return {
-        "acknowledged": len(wanted),
+        "acknowledged": len(expected),
         "failed_attempts": sum(map(len, failed)),
         "lost": lost,
         "unread": unread,

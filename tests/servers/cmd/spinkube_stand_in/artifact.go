@@ -291,7 +291,7 @@ func (i *image) checkContent(reference contentReference, mediaType string) error
 	if reference.Digest == nil {
 		return errors.New("content missing expected digest")
 	}
-	// "Layers with other media types are ignored" (§2.4), so what is in them is missing in the cache.
+	// The shim ignores layers of other media types (containerd-shim-spin v0.24.0: src/source.rs), so what is in them is missing in the cache.
 	if _, there := i.layers[layerKey(mediaType, *reference.Digest)]; !there {
 		return fmt.Errorf("content %s is not among the layers of type %s", *reference.Digest, mediaType)
 	}

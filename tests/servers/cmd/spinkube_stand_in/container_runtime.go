@@ -63,7 +63,7 @@ func (c *containerRuntime) run(ctx context.Context, uid types.UID, order contain
 	return started.Address, json.Unmarshal(answer, &started)
 }
 
-// kill ends a pod's processes at once, as the shim does on SIGTERM (§2.4); requests under way are cut off.
+// kill ends a pod's processes at once, as the shim does on SIGTERM (runwasi: sys/unix/container/instance.rs); requests under way are cut off.
 func (c *containerRuntime) kill(ctx context.Context, uid types.UID) error {
 	_, err := c.call(ctx, http.MethodDelete, uid, nil)
 	return err

@@ -146,7 +146,7 @@ func ignoreConflict(err error) error {
 	return err
 }
 
-// terminate removes a pod for good a moment after its deletion was asked for: the shim exits at once on SIGTERM (§2.4).
+// terminate removes a pod for good a moment after its deletion was asked for: the shim exits at once on SIGTERM (runwasi: sys/unix/container/instance.rs).
 func (k *kubelet) terminate(ctx context.Context, pod *corev1.Pod) (ctrl.Result, error) {
 	// The API server sets the time-stamp to the end of the grace period.
 	grace := time.Duration(ptr.Deref(pod.DeletionGracePeriodSeconds, 0)) * time.Second
@@ -169,7 +169,7 @@ func (k *kubelet) terminate(ctx context.Context, pod *corev1.Pod) (ctrl.Result, 
 	return ctrl.Result{}, client.IgnoreNotFound(k.client.Delete(ctx, pod, client.GracePeriodSeconds(0), client.Preconditions{UID: &pod.UID}))
 }
 
-// schedule binds the pod to the one node, if that has the labels that the RuntimeClass's scheduling asks for (§4.6).
+// schedule binds the pod to the one node, if that has the labels that the RuntimeClass's scheduling asks for (kubernetes.io: RuntimeClass).
 func (k *kubelet) schedule(ctx context.Context, pod *corev1.Pod) error {
 	var node corev1.Node
 	if err := k.client.Get(ctx, types.NamespacedName{Name: k.settings.nodeName}, &node); err != nil {
@@ -242,7 +242,7 @@ func (k *kubelet) advance(ctx context.Context, pod *corev1.Pod) (time.Duration, 
 	return k.becomeReady(ctx, pod, running)
 }
 
-// sandboxProblem: the handler of the RuntimeClass must be one that containerd has (§5).
+// sandboxProblem: the handler of the RuntimeClass must be one that containerd has (k3s: pkg/agent/containerd/runtimes.go).
 func (k *kubelet) sandboxProblem(ctx context.Context, pod *corev1.Pod) (string, error) {
 	if pod.Spec.RuntimeClassName == nil {
 		return "the stand-in has no runc: the pod needs a runtimeClassName", nil
@@ -357,7 +357,7 @@ func (k *kubelet) pullImage(ctx context.Context, pod *corev1.Pod, running *runni
 	return true, after, k.waiting(ctx, pod, running, reason, message, "")
 }
 
-// start runs the shim's checks; what fails them ends with exit code 137, whatever it was (§2.4).
+// start runs the shim's checks; what fails them ends with exit code 137, whatever it was (runwasi: sys/unix/container/executor.rs).
 func (k *kubelet) start(ctx context.Context, pod *corev1.Pod, running *runningPod) (time.Duration, error) {
 	container := pod.Spec.Containers[0]
 	var node corev1.Node
@@ -561,7 +561,7 @@ func (k *kubelet) logOf(uid types.UID, previous bool) string {
 	}
 }
 
-// appendLog adds a line as a function that writes to its standard output would (§7).
+// appendLog adds a line as a function that writes to its standard output would (containerd-shim-spin v0.24.0: both streams go to stderr).
 func (k *kubelet) appendLog(uid types.UID, line string) {
 	k.lock.Lock()
 	defer k.lock.Unlock()

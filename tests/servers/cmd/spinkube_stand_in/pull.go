@@ -162,7 +162,7 @@ func (s *imageStore) fetch(ctx context.Context, reference string, secrets []core
 	return found, nil
 }
 
-// fetchIndex: an index with an entry for this node's platform is pulled, and the shim cannot read it (§2.4).
+// fetchIndex: an index with an entry for this node's platform is pulled, and the shim cannot read it (runwasi: containerd/client.rs).
 func (s *imageStore) fetchIndex(descriptor *remote.Descriptor, found *image) (*image, error) {
 	index, err := v1.ParseIndexManifest(bytes.NewReader(descriptor.Manifest))
 	if err != nil {

@@ -28,6 +28,8 @@ SHARED = [
     [
         (Problem("a", "x is wrong", "Do y"), "a: x is wrong. Next: Do y."),
         (Problem("", "x is wrong.", "Do y."), "x is wrong. Next: Do y."),
+        (Problem("a", "x", "set k3s_version"), "a: x. Next: Set k3s_version."),
+        (Problem("a", "x", "k3s_version is empty"), "a: x. Next: k3s_version is empty."),
         (Problem("a", "x", "", INFO, "quorum"), "a: x [quorum]."),
     ],
 )
@@ -42,7 +44,7 @@ def test_severity_stands_first_and_lines_align() -> None:
 
 def test_a_problem_of_several_places_is_told_once() -> None:
     assert [problem.where for problem in grouped(SHARED)] == ["a, b", ""]
-    assert listed(grouped(SHARED)).splitlines() == ["a, b: x is wrong. Next: do y.", "z. Next: w."]
+    assert listed(grouped(SHARED)).splitlines() == ["a, b: x is wrong. Next: Do y.", "z. Next: w."]
 
 
 def test_places_with_different_severities_stay_apart() -> None:
@@ -57,7 +59,7 @@ def test_dictionary_has_a_check_only_where_there_is_one() -> None:
 
 def test_a_single_problem_is_the_error_itself() -> None:
     error = error_of([Problem("a", "x", "do y")])
-    assert (error.cause, error.next_step) == ("a: x.", "do y.")
+    assert (error.cause, error.next_step) == ("a: x.", "Do y.")
 
 
 def test_several_problems_are_one_error() -> None:
@@ -71,5 +73,5 @@ def test_refusal_says_that_nothing_was_changed() -> None:
     with pytest.raises(PlatformError) as caught:
         raise_if_any(SHARED)
     assert caught.value.cause.splitlines()[0] == "2 problems; nothing was changed."
-    with pytest.raises(PlatformError, match=r"^1 problem; nothing was changed.\na: x is wrong. Next: do y.") as caught:
+    with pytest.raises(PlatformError, match=r"^1 problem; nothing was changed.\na: x is wrong. Next: Do y.") as caught:
         raise_if_any(SHARED[:1])

@@ -94,7 +94,7 @@ def test_stored_gzip_is_gzip(pieces: list[bytes]) -> None:
         ({"path": "/etc/x", "content": "", "source": "/dev/null"}, "either content or source"),
         ({"path": "/etc/x", "source": "/nonexistent"}, "/nonexistent cannot be read: No such file or directory"),
         ({"path": "/etc/x", "source": "/dev/null", "sha256": "0" * 64}, "but 0000"),
-        ({"path": "/etc/x", "content": "", "mode": "rwx"}, "is no file mode"),
+        ({"path": "/etc/x", "content": "", "mode": "rwx"}, "is not a file mode"),
     ],
 )
 def test_refused(entry: dict[str, t.Any], message: str) -> None:

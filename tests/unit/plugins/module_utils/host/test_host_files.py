@@ -47,7 +47,7 @@ def test_every_way_to_write_a_mode_means_the_same(mode: int) -> None:
 
 @pytest.mark.parametrize("mode", ["u=rw", "9999", "-1", "00644x", True, 1.5, 0o10000, -1, ["0644"]])
 def test_no_mode(mode: t.Any) -> None:
-    with pytest.raises(PlatformError, match="no file mode"):
+    with pytest.raises(PlatformError, match="not a file mode"):
         files.parse_mode(mode, 0)
 
 
@@ -200,7 +200,7 @@ def test_folders_and_links(tmp_path: Path) -> None:
     ]
     assert compare(directories=directories)["changed"] is False
     (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
-    with pytest.raises(PlatformError, match="symbolic link to nowhere"):
+    with pytest.raises(PlatformError, match="broken symbolic link"):
         compare(directories=[{"path": str(tmp_path / "nowhere")}])
 
 

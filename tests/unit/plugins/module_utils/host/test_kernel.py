@@ -82,5 +82,5 @@ def test_what_cannot_be_is_said(root: Path, modules: list[str], settings: dict[s
 def test_setting_that_the_kernel_does_not_keep_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = Kernel("90-test", root=root, run=loader(root, []))
     monkeypatch.setattr(kernel, "value", lambda name: "0")
-    with pytest.raises(PlatformError, match=r"stays 0, 10 was written"):
+    with pytest.raises(PlatformError, match=r"is still 0 after 10 was written"):
         kernel.ensure([], {"kernel.panic": 10}, check_mode=False)

@@ -77,7 +77,7 @@ GOOD: dict[str, Variables] = {
     },
     "platform": {
         "__platform_roles": ["cert_manager", "spin_operator", "keda"],
-        "__platform_parts": ["cert_manager", "spin_operator"],
+        "__platform_installed": ["cert_manager", "spin_operator"],
         "__platform_removed": [],
         "platform_components": ["cert_manager", "spin_operator"],
         "platform_components_removed": [],
@@ -135,7 +135,7 @@ def test_what_is_wrong_is_named_with_the_next_step(role: str, variables: Variabl
 
 def test_https_needs_a_domain_namespaces_and_somebody_who_makes_the_certificate() -> None:
     https = {"ingress_tls": "issuer", "ingress_domain": "*.example.com", "ingress_domain_namespaces": []}
-    found = list(ingress.problems({**GOOD["ingress"], **https, "__platform_parts": []}))
+    found = list(ingress.problems({**GOOD["ingress"], **https, "__platform_installed": []}))
     assert ["is no domain" in found[0], "for no namespace" in found[1], "needs cert-manager" in found[2]] == [True] * 3
 
 

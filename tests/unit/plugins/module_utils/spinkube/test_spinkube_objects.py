@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import typing as t
-from pathlib import Path
 
 import pytest
 import yaml
@@ -22,9 +21,9 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.objects
     secret_object,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.settings import Autoscale, ClusterSettings
+from ansible_collections.wasmfaas.platform.tests import reference_data
 
 HELLO = "http://hello.user1.203.0.113.7.nip.io"
-CRDS = Path(__file__).resolve().parents[6] / "shared" / "crds"
 BY_CONCURRENCY = ClusterSettings(autoscale=Autoscale(min=0, max=5, target_concurrency=20, cooldown_seconds=60))
 BY_RATE = ClusterSettings(autoscale=Autoscale(min=1, max=5, target_requests_per_second=7))
 BY_CPU = ClusterSettings(
@@ -310,13 +309,12 @@ def strict(schema: t.Any) -> t.Any:
     ],
 )
 def test_objects_fit_the_schemas_of_their_kinds(desired: t.Any, file: str, kind: str) -> None:
-    if not (CRDS / file).is_file():
-        pytest.skip(
-            "the CRDs are not beside this repository; the integration tests download them for the real API server"
-        )
+    try:
+        definition = yaml.safe_load(reference_data.custom_resource_definition(file).read_text(encoding="utf-8"))
+    except reference_data.DataMissingError as error:
+        pytest.skip(str(error))
     import jsonschema
 
-    definition = yaml.safe_load((CRDS / file).read_text())
     checked = 0
     for settings in (ClusterSettings(), FULL, BY_CONCURRENCY, BY_RATE, BY_CPU):
         for item in function_objects(desired(plain={"a": "1"}, secret={"b": "2"}), settings, HELLO, "s"):

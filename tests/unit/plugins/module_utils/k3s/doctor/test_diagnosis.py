@@ -75,7 +75,7 @@ def host(name: str) -> Host:
                 {"path": "/var/lib/rancher/k3s/agent/serving-kubelet.crt", "authority": False, "ends": NOW + 300 * DAY},
             ],
             "exposed_files": [],
-            "shims": {"programs": ["containerd-shim-spin-v2"], "handlers": ["runc", "spin"], "changed": []},
+            "shims": {"binaries": ["containerd-shim-spin-v2"], "handlers": ["runc", "spin"], "changed": []},
             "cluster_init_in": [],
             "snapshots": {"directory": "/snapshots", "count": 5, "newest": NOW - 3600} if server else None,
             "file_systems": [
@@ -383,16 +383,16 @@ def test_versions_of_servers() -> None:
 
 
 def test_shims_follow_the_runtime_class() -> None:
-    assert found(set_in("worker-1", "diagnosis.shims.programs", [])) == [(ERROR, "worker-1", "shim-missing")]
+    assert found(set_in("worker-1", "diagnosis.shims.binaries", [])) == [(ERROR, "worker-1", "shim-missing")]
     assert found(set_in("worker-1", "diagnosis.shims.handlers", ["runc"])) == [(ERROR, "worker-1", "shim-unknown")]
     assert found(set_in("worker-1", "diagnosis.shims.handlers", None)) == []
-    assert found(set_in("server-1", "diagnosis.shims.programs", [])) == []
+    assert found(set_in("server-1", "diagnosis.shims.binaries", [])) == []
     everywhere = {**SPIN, "node_selector": {}}
     assert (
         found(
             set_in(
                 "worker-1",
-                "diagnosis.shims.programs",
+                "diagnosis.shims.binaries",
                 [],
                 into=set_in("server-1", "diagnosis.runtime_classes", [everywhere]),
             )

@@ -77,11 +77,11 @@ CONTAINERD = """
 
 def test_shims(tmp_path: Path) -> None:
     root = str(tmp_path)
-    assert node_diagnosis.shims("k3s", root) == {"programs": [], "handlers": None, "changed": []}
+    assert node_diagnosis.shims("k3s", root) == {"binaries": [], "handlers": None, "changed": []}
     write(tmp_path, "/usr/local/bin/containerd-shim-spin-v2", mode=0o755)
     write(tmp_path, node_diagnosis.CONTAINERD_CONFIG, CONTAINERD)
     found = node_diagnosis.shims("k3s", root)
-    assert found["programs"] == ["containerd-shim-spin-v2"]
+    assert found["binaries"] == ["containerd-shim-spin-v2"]
     assert found["handlers"] == ["runc", "spin", "wasmtime"]
     assert found["changed"] == ["containerd-shim-spin-v2"], "there is no record of what k3s was started with"
     assert node_diagnosis.shims("", root)["changed"] == []

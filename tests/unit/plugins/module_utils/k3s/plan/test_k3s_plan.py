@@ -164,7 +164,7 @@ class World:
                 datastore="etcd" if server else "",
                 ca_sha256="ca",
                 node_name=todo["node_name"],
-                server_url=todo["join_settled"].get("server", ""),
+                server_url=todo["join_afterwards"].get("server", ""),
                 node_ip=todo["config"].get("node-ip", []),
                 config={
                     key: [str(item) for item in value]
@@ -252,7 +252,9 @@ def test_new_cluster_begins_at_the_first_server_and_the_others_join_it() -> None
     }
     first = plan["hosts"]["s1"]
     assert first["join"]["cluster-init"] is True and "server" not in first["join"]
-    assert "cluster-init" not in first["join_settled"] and first["join_settled"]["server"] == "https://10.0.0.2:6443"
+    assert (
+        "cluster-init" not in first["join_afterwards"] and first["join_afterwards"]["server"] == "https://10.0.0.2:6443"
+    )
     assert first["config"]["secrets-encryption"] is True and first["config"]["node-name"] == "s1"
     assert "agent-token-file" not in plan["hosts"]["a1"]["config"]
 
@@ -260,7 +262,7 @@ def test_new_cluster_begins_at_the_first_server_and_the_others_join_it() -> None
 def test_single_machine_is_a_cluster() -> None:
     world = World(1).up()
     assert world.actions() == {"s1": "keep"}
-    assert world.plan()["hosts"]["s1"]["join_settled"] == {"token-file": "/etc/rancher/k3s/token"}
+    assert world.plan()["hosts"]["s1"]["join_afterwards"] == {"token-file": "/etc/rancher/k3s/token"}
 
 
 def test_second_run_changes_nothing() -> None:
@@ -271,8 +273,8 @@ def test_second_run_changes_nothing() -> None:
     for name in before["hosts"]:
         assert after["hosts"][name]["config"] == before["hosts"][name]["config"]
         assert (
-            after["hosts"][name]["join_settled"]
-            == before["hosts"][name]["join_settled"]
+            after["hosts"][name]["join_afterwards"]
+            == before["hosts"][name]["join_afterwards"]
             == after["hosts"][name]["join"]
         )
     assert after["gone"] == [] and after["messages"] == []
@@ -301,7 +303,9 @@ def test_adding_hosts_leaves_the_others_as_they_are() -> None:
     assert plan["hosts"]["s1"]["config"] == before
     assert plan["hosts"]["s2"]["server_url"] == plan["hosts"]["a1"]["server_url"] == "https://10.0.0.1:6443"
     again = world.apply(plan).plan()
-    assert all(again["hosts"][name]["join_settled"] == plan["hosts"][name]["join_settled"] for name in plan["hosts"])
+    assert all(
+        again["hosts"][name]["join_afterwards"] == plan["hosts"][name]["join_afterwards"] for name in plan["hosts"]
+    )
 
 
 def test_stopped_cluster_starts_again_together_and_blank_hosts_join_later() -> None:
@@ -352,7 +356,7 @@ def test_settings_of_the_cluster_are_those_of_any_host() -> None:
         purpose="upgrade",
     )
     assert Settings.of([Host("x", "server", desired={"maximum_clock_difference": ""})]).clock_tolerance == 30.0
-    with pytest.raises(PlatformError, match="is no number"):
+    with pytest.raises(PlatformError, match="is not a number"):
         Settings.of(World(1, api_port="https").hosts())
 
 
@@ -400,14 +404,14 @@ def test_limited_first_run_does_not_make_a_second_cluster() -> None:
 
 def test_majority_of_a_stopped_cluster_can_be_started_without_the_lost_server() -> None:
     world = World(3).up().stop("s1", "s2").lose("s3")
-    assert any("s3: it can't be looked at" in line for line in world.problems())
+    assert any("s3: it cannot be examined" in line for line in world.problems())
     assert world.actions(limit=["s1", "s2"]) == {"s1": "start", "s2": "start"}
     assert world.problems(limit=["s1"])
 
 
 def test_unreachable_host_is_refused_with_its_ways_out() -> None:
     (said,) = World(3, 2).up().lose("a2").problems()
-    assert "a2: it can't be looked at (no route)" in said and "--limit 'all:!a2'" in said and "prune" in said
+    assert "a2: it cannot be examined (no route)" in said and "--limit 'all:!a2'" in said and "prune" in said
 
 
 def test_interrupted_begin_goes_on_where_it_was() -> None:
@@ -493,7 +497,7 @@ def test_role_does_not_change_in_place() -> None:
     world.order = [("s1", "server"), ("a1", "server"), ("a2", "server")]
     said = world.problems()
     assert any(
-        "a1: it is an agent and shall become a server -> take it out of the cluster first: ansible-playbook "
+        "a1: it is an agent, and the inventory makes it a server -> take it out of the cluster first: ansible-playbook "
         "wasmfaas.platform.remove_node" in line
         for line in said
     )
@@ -535,7 +539,7 @@ def test_members_do_not_leave_where_that_breaks_the_majority() -> None:
     world = World(5).up().stop("s1").remove("s3").remove("s4")
     world.nodes["s2"].update(ready=False, alive=False)
     # s1 and s2 are down, three of five are healthy; without s3 and s4, one of three would be.
-    assert any("1 of 3 servers would be healthy" in said for said in world.problems(prune=True))
+    assert any("1 of 3 servers would be left" in said for said in world.problems(prune=True))
 
 
 def test_stale_nodes_after_a_restore_do_not_stand_in_the_way() -> None:
@@ -576,7 +580,7 @@ def test_pruning_needs_all_hosts_where_a_name_cannot_be_told() -> None:
     world.nodes["other"] = node("other", "10.9.9.9", False)
     world.add("unknown", "agent", "10.0.0.99")
     assert any(
-        "can't be told" in said and "--limit" in said
+        "is unknown" in said and "--limit" in said
         for said in world.problems(limit=["s1", "s2", "s3", "a1"], prune=True)
     )
 
@@ -604,7 +608,7 @@ def test_pruning_needs_all_hosts_where_a_name_cannot_be_told() -> None:
         (lambda w: w.wants("a1", name="s1"), "s1, a1 have the node name s1 in common"),
         (
             lambda w: w.wants("a1", name="Bad_Name"),
-            ("'Bad_Name' can't be the name of a node -> set k3s_node_name: bad-name"),
+            ("'Bad_Name' cannot be the name of a node -> set k3s_node_name: bad-name"),
         ),
         (
             lambda w: w.machine("a1", disk={"/var/lib/rancher": {"total_bytes": 9 * GIB, "free_bytes": 8 * GIB}}),
@@ -715,7 +719,7 @@ def test_all_faults_come_in_one_message() -> None:
     )
     world.wants("a1", config={"disabel": "y"})
     found = world.problems()
-    for said in ("cgroup v1", "tls-sans", "a1: it can't be looked at", "mips", "there would be 2 servers", "disabel"):
+    for said in ("cgroup v1", "tls-sans", "a1: it cannot be examined", "mips", "there would be 2 servers", "disabel"):
         assert any(said in line for line in found), said
     with pytest.raises(PlatformError) as caught:
         world.plan()
@@ -788,7 +792,7 @@ def test_filtered_port_between_nodes_that_run_is_a_warning() -> None:
     plan = World(3).up().machine("s2", connections={"10.0.0.1:10250": "filtered", "192.0.2.1:6443": "filtered"}).plan()
     assert [message for message in plan["messages"] if "no answer" in message] == [
         (
-            "s2: it gets no answer from s1 (10.0.0.1), TCP port 10250. Next: open TCP port 10250 on s1 for 10.0.0.2 "
+            "s2: it gets no answer from s1 (10.0.0.1), TCP port 10250. Next: Open TCP port 10250 on s1 for 10.0.0.2 "
             "(firewall, security group)."
         )
     ]
@@ -884,7 +888,7 @@ def test_hardening_of_a_cluster_without_encryption_says_what_to_set() -> None:
 
 def test_node_keeps_its_name_and_data_store() -> None:
     world = World(3).up().wants("s2", name="new-name")
-    assert any("its node is called s2 and shall be called new-name" in line for line in world.problems())
+    assert any("its node is called s2, and the inventory calls it new-name" in line for line in world.problems())
     assert any("SQLite" in line for line in World(1).up().k3s("s1", datastore="sqlite").problems())
 
 
@@ -959,10 +963,10 @@ def test_run_that_was_cut_off_is_made_good_by_the_next(servers: int, agents: int
     world.apply(world.plan())
     assert len([entry for entry in world.nodes.values() if entry["control_plane"]]) == servers
     assert set(world.actions().values()) == {"keep"}
-    settled = {name: host["join_settled"] for name, host in world.plan()["hosts"].items()}
-    assert all("cluster-init" not in content for content in settled.values())
+    afterwards = {name: host["join_afterwards"] for name, host in world.plan()["hosts"].items()}
+    assert all("cluster-init" not in content for content in afterwards.values())
     for name, _role in world.order:
-        assert world.machines[name]["k3s"]["server_url"] == settled[name].get("server", "")
+        assert world.machines[name]["k3s"]["server_url"] == afterwards[name].get("server", "")
 
 
 @settings(deadline=None)

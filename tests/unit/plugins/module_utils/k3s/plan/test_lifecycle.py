@@ -119,7 +119,7 @@ def test_remove_again_still_cleans_the_host() -> None:
 
 
 def test_remove_refuses_unknown_names_and_the_last_server() -> None:
-    assert "did you mean worker-1" in refused(lambda: lifecycle.remove(cluster(), ["worker1"]))
+    assert "Did you mean worker-1" in refused(lambda: lifecycle.remove(cluster(), ["worker1"]))
     assert "-e node=NAME" in refused(lambda: lifecycle.remove(cluster(), []))
     text = refused(lambda: lifecycle.remove(cluster(), NAMES[:3]))
     assert "no living server would be left" in text and "wasmfaas.platform.reset" in text
@@ -153,7 +153,7 @@ def test_change_all_wants_every_node_healthy() -> None:
 
 def test_reset_wants_the_name_of_the_first_server_and_all_hosts() -> None:
     assert lifecycle.reset(cluster(), "server-1")["servers"] == [*NAMES[:3]]
-    assert "add -e confirm=server-1" in refused(lambda: lifecycle.reset(cluster(), "yes"))
+    assert "Add -e confirm=server-1" in refused(lambda: lifecycle.reset(cluster(), "yes"))
     text = refused(lambda: lifecycle.reset(cluster(gone("worker-1"), host("server-2", in_play=False)), ""))
     assert "worker-1: it cannot be reached" in text and "server-2: --limit" in text and "not confirmed" in text
 
@@ -234,4 +234,4 @@ def test_restore_refuses_what_would_bring_the_old_cluster_back() -> None:
         "worker-2: --limit",
     ):
         assert part in text
-    assert "add -e confirm=server-1" in refused(lambda: lifecycle.restore(cluster(), {}, "", identity="f00"))
+    assert "Add -e confirm=server-1" in refused(lambda: lifecycle.restore(cluster(), {}, "", identity="f00"))

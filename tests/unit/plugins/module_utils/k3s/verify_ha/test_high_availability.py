@@ -13,14 +13,14 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.verify_ha im
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.verify_ha.high_availability import (
     CONFIRMATION,
     Host,
-    Wishes,
+    Request,
     judge,
     plan,
     summary,
 )
 
 NAMES = ("server-1", "server-2", "server-3", "worker-1")
-WISHES = Wishes(confirmed=CONFIRMATION, faults=[], servers=[], seconds=30, writer="")
+REQUEST = Request(confirmed=CONFIRMATION, faults=[], servers=[], seconds=30, writer="")
 
 
 def hosts(**changed: t.Any) -> list[Host]:
@@ -51,7 +51,7 @@ def hosts(**changed: t.Any) -> list[Host]:
 
 
 def test_every_fault_to_every_server() -> None:
-    planned = plan(hosts(), WISHES)
+    planned = plan(hosts(), REQUEST)
     assert planned["problems"] == []
     assert [step["phase"] for step in planned["steps"]] == [
         *[f"{fault} server-{number}" for number in (1, 2, 3) for fault in ("kill", "pause", "cut")],
@@ -71,24 +71,26 @@ def test_every_fault_to_every_server() -> None:
 
 
 def test_choices() -> None:
-    wishes = dataclasses.replace(WISHES, faults=["cut", "kill"], servers=["server-3"], writer="server-1", api_port=7443)
-    planned = plan(hosts(), wishes)
+    request = dataclasses.replace(
+        REQUEST, faults=["cut", "kill"], servers=["server-3"], writer="server-1", api_port=7443
+    )
+    planned = plan(hosts(), request)
     assert [step["phase"] for step in planned["steps"]] == ["kill server-3", "cut server-3"]
     assert planned["writer"] == "server-1" and planned["servers"][0] == "https://192.0.2.11:7443"
 
 
 def test_without_agents_the_controller_writes() -> None:
-    assert plan([host for host in hosts() if host.role == "server"], WISHES)["writer"] == "localhost"
+    assert plan([host for host in hosts() if host.role == "server"], REQUEST)["writer"] == "localhost"
 
 
 def test_an_address_of_ip_6() -> None:
-    planned = plan(hosts(nodes={"server-1": {"addresses": ["2001:db8::1"]}}), WISHES)
+    planned = plan(hosts(nodes={"server-1": {"addresses": ["2001:db8::1"]}}), REQUEST)
     assert planned["servers"][0] == "https://[2001:db8::1]:6443"
 
 
 def test_what_a_host_can_not_do_is_left_out_and_said() -> None:
     changed = {name: {"impossible": {"disk_full": "no file system of its own"}} for name in ("server-1", "server-2")}
-    planned = plan(hosts(hosts=changed), WISHES)
+    planned = plan(hosts(hosts=changed), REQUEST)
     assert len(planned["steps"]) == 10
     assert [(entry["host"], entry["fault"]) for entry in planned["skipped"]] == [
         ("server-1", "disk_full"),
@@ -97,15 +99,15 @@ def test_what_a_host_can_not_do_is_left_out_and_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "wishes", "said"),
+    ("changed", "asked", "said"),
     [
         ({}, {"confirmed": "yes"}, "-e confirm=disturb-the-cluster"),
-        ({}, {"faults": ["burn"]}, "there is no fault burn: take of kill, pause, cut, disk_full"),
+        ({}, {"faults": ["burn"]}, "there is no fault burn: choose from kill, pause, cut, disk_full"),
         ({}, {"servers": ["worker-1"]}, "worker-1 is no server of the inventory"),
-        ({}, {"seconds": 1}, "5 s at least"),
-        ({"hosts": {"worker-1": {"problem": "timed out"}}}, {}, "worker-1 could not be looked at: timed out"),
+        ({}, {"seconds": 1}, "at least 5 s"),
+        ({"hosts": {"worker-1": {"problem": "timed out"}}}, {}, "worker-1 could not be examined: timed out"),
         ({"hosts": {"server-2": {"node": {"k3s": {"ready": False}}}}}, {}, "the API of server-2 is not ready"),
-        ({"hosts": {"server-2": {"fault_active": True}}}, {}, "a fault is still being done on server-2"),
+        ({"hosts": {"server-2": {"fault_active": True}}}, {}, "a fault is still being injected on server-2"),
         ({"nodes": {"worker-1": {"ready": False}}}, {}, "the node of worker-1 is not Ready"),
         ({"nodes": {"server-3": {"voter": False}}}, {}, "server-3 is no voter of etcd"),
         ({"nodes": {"server-3": {"voter": None}}}, {}, "server-3 is no voter of etcd"),
@@ -118,19 +120,19 @@ def test_what_a_host_can_not_do_is_left_out_and_said() -> None:
         ),
     ],
 )
-def test_refusals(changed: dict[str, t.Any], wishes: dict[str, t.Any], said: str) -> None:
-    problems = plan(hosts(**changed), dataclasses.replace(WISHES, **wishes))["problems"]
+def test_refusals(changed: dict[str, t.Any], asked: dict[str, t.Any], said: str) -> None:
+    problems = plan(hosts(**changed), dataclasses.replace(REQUEST, **asked))["problems"]
     assert said in " | ".join(problems)
 
 
 def test_two_servers_can_not_lose_one() -> None:
     two = [host for host in hosts() if host.name != "server-3"]
-    assert "2 servers can't lose one: 3 are needed" in plan(two, WISHES)["problems"]
-    assert "the cluster has a server server-3 that the inventory does not have" in plan(two, WISHES)["problems"]
+    assert "2 servers cannot lose one: 3 are needed" in plan(two, REQUEST)["problems"]
+    assert "the cluster has a server server-3 that the inventory does not have" in plan(two, REQUEST)["problems"]
 
 
 def load_report(planned: dict[str, t.Any], **changed: t.Any) -> dict[str, t.Any]:
-    events = {"begin": 0.0, "done": 1.0, "undone": 31.5, "settled": 42.0}
+    events = {"begin": 0.0, "done": 1.0, "undone": 31.5, "ready": 42.0}
     phases = [
         {
             "phase": step["phase"],
@@ -154,7 +156,7 @@ def load_report(planned: dict[str, t.Any], **changed: t.Any) -> dict[str, t.Any]
 
 
 def test_a_proof() -> None:
-    planned = plan(hosts(), WISHES)
+    planned = plan(hosts(), REQUEST)
     outcome = judge(planned, load_report(planned), [], gap_limit=30)
     assert outcome.problems == [] and outcome.document["passed"] is True
     assert outcome.rows[0] == [
@@ -174,8 +176,8 @@ def test_a_proof() -> None:
 
 
 def test_what_is_no_proof() -> None:
-    planned = plan(hosts(), WISHES)
-    lost = [{"server": "https://192.0.2.11:6443", "object": "load-0", "key": "k7", "wanted": "x", "found": None}]
+    planned = plan(hosts(), REQUEST)
+    lost = [{"server": "https://192.0.2.11:6443", "object": "load-0", "key": "k7", "expected": "x", "found": None}]
     assert judge(planned, load_report(planned, lost=lost, lost_values=1), [], gap_limit=30).problems == [
         "1 acknowledged writes are lost, such as load-0/k7 on https://192.0.2.11:6443"
     ]
@@ -195,19 +197,19 @@ def test_what_is_no_proof() -> None:
 
 
 def test_a_run_that_ended_early() -> None:
-    planned = plan(hosts(), WISHES)
+    planned = plan(hosts(), REQUEST)
     report = load_report(planned)
     report["phases"] = report["phases"][:2]
     report["phases"][1]["events"] = {"begin": 0.0, "done": 1.0, "undone": 31.0}
     outcome = judge(planned, report, ["it did not settle"], gap_limit=30)
-    assert "pause server-1: the cluster was not whole again" in outcome.problems
-    assert outcome.problems.count("disk_full server-3: it was not done") == 1
+    assert "pause server-1: the cluster did not become ready again" in outcome.problems
+    assert outcome.problems.count("disk_full server-3: the fault was not injected") == 1
     assert [row[2] for row in outcome.rows][2:] == ["not done"] * 10
 
 
 def test_without_a_report() -> None:
-    planned = plan(hosts(hosts={"server-1": {"impossible": {"cut": "no iptables"}}}), WISHES)
+    planned = plan(hosts(hosts={"server-1": {"impossible": {"cut": "no iptables"}}}), REQUEST)
     outcome = judge(planned, None, [], gap_limit=30)
-    assert "what was written could not be compared with what is there" in outcome.problems
+    assert "acknowledged writes could not be compared with the cluster's data" in outcome.problems
     assert outcome.rows[-1][-1] == "no iptables"
     assert "None" not in "".join("".join(row) for row in outcome.rows)

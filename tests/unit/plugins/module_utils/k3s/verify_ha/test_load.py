@@ -185,13 +185,13 @@ def test_a_good_run_loses_nothing(cluster: Cluster) -> None:
     load.mark(cluster.directory, "kill a", "begin")
     cluster.api.down.add(int(cluster.urls[0].rsplit(":", 1)[1]))
     cluster.wait_for_more()
-    load.mark(cluster.directory, "kill a", "settled")
+    load.mark(cluster.directory, "kill a", "ready")
     cluster.api.down.clear()
     report = load.stop(cluster.directory)
     assert report["acknowledged"] >= 270
     assert (report["lost"], report["lost_values"], report["unread"]) == ([], 0, {})
     [phase] = report["phases"]
-    assert phase["phase"] == "kill a" and list(phase["events"]) == ["begin", "settled"]
+    assert phase["phase"] == "kill a" and list(phase["events"]) == ["begin", "ready"]
     assert phase["errors"] == {f"{cluster.urls[0]}: HTTP 503 etcdserver: no leader": phase["failed_attempts"]}
     assert phase["failed_attempts"] >= 1 and phase["acknowledged"] >= 20 and 0 < phase["longest_gap"] < 5
     assert report["failed_attempts"] == phase["failed_attempts"]
