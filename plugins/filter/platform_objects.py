@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.function_registry import configuration
 from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.ingress import host_addresses
 from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.registries import Own, registries
 from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.spin_operator import executor_spec
@@ -38,6 +39,11 @@ def tenant_route_rule(name: str, domains: list[str], hosts: list[str]) -> dict[s
     return route_rule(name, domains, hosts)
 
 
+def zot_configuration(storage: str, bucket: dict[str, t.Any], keep_images: int, keep_days: int) -> dict[str, t.Any]:
+    """The configuration of the registry zot; see zot_configuration.yml."""
+    return configuration(storage, bucket, keep_images=keep_images, keep_days=keep_days)
+
+
 class FilterModule:
     """Ansible's entry point."""
 
@@ -48,4 +54,5 @@ class FilterModule:
             "node_registries": node_registries,
             "spin_executor_spec": spin_executor_spec,
             "tenant_route_rule": tenant_route_rule,
+            "zot_configuration": zot_configuration,
         }

@@ -189,7 +189,7 @@ class Helm:
             raise self._failure(chart, completed, "is not installed")
 
     def _wait_running(self, chart: Chart) -> None:
-        """Wait for what operators make of the release's objects; for all else helm has waited."""
+        """Wait for what operators make from the release's objects; helm has waited for everything else."""
         problems: list[NotReady] = []
 
         def run() -> bool:

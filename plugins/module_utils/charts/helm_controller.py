@@ -40,12 +40,12 @@ as `uid/generation`."""
 INSTALLED = "wasmfaas.dev/installed"
 """Annotation: digest and generation of what was seen ready, as `digest/generation`."""
 POLICIES = ("retry", "abort")
-"""The best first: `retry` goes on from a failed release, `abort` leaves it to a person; `reinstall`, the controller's
-default, uninstalls it, and with it its data. `retry` is known since helm-controller 0.16.26 and 0.17.7."""
+"""The best first: `retry` continues with a failed release, `abort` leaves it to a person; `reinstall`, the controller's
+default, uninstalls it together with its data. `retry` is known since helm-controller 0.16.26 and 0.17.7."""
 START_SECONDS = 60.0
 """How long the controller of a server that has just started may take to define its kinds."""
 QUIET_SECONDS = 15.0
-"""How long nothing need be said of a Job that is not there."""
+"""How long a missing Job is not reported."""
 
 FETCH = re.compile(
     r"failed to (?:fetch|download|perform)|no such host|dial tcp|looks like .* is not a valid chart repository|chart "
@@ -65,7 +65,7 @@ class _Wait:
     live: Object
     began: float
     installed: bool = False
-    """Whether its Job is done, and its workloads are waited for."""
+    """Whether its Job is done and only its workloads are waited for."""
     problem: NotReady | None = None
     log: str = ""
 
@@ -186,8 +186,8 @@ class Controller:
         return {**self.objects([chart])[0], "spec": spec}
 
     def _policy(self, live: Object | None) -> str:
-        """The best failure policy that this controller knows; what a HelmChart has stays, so that a newer controller
-        alone installs nothing anew."""
+        """The best failure policy that this controller knows. A HelmChart keeps the one it has: a newer controller does
+        not cause a new installation."""
         kept = ((live or {}).get("spec") or {}).get("failurePolicy")
         if kept in POLICIES:
             return str(kept)
@@ -210,8 +210,8 @@ class Controller:
         return jobs, [entry for entry in items if entry["kind"] == "Pod"]
 
     def _begin_anew(self, waits: list[_Wait]) -> None:
-        """Let what failed in a run before be tried at once, since its next try may be minutes off: the controller makes
-        a Job that is gone anew."""
+        """Try at once what failed in an earlier run, since its next try may be minutes off. The controller makes a
+        deleted Job anew."""
         if not waits:
             return
         for wait in waits:
@@ -233,7 +233,7 @@ class Controller:
                 self._kubectl.call(arguments, what=f"delete the Job of the chart {wait.chart.name}")
 
     def _wait(self, waits: list[_Wait]) -> None:
-        """Wait for the Jobs, and for what they install; each chart is noted as soon as it is there."""
+        """Wait for the Jobs, and for what they install; each chart is noted as soon as it is ready."""
         pending = list(waits)
 
         def look() -> bool:
@@ -244,7 +244,7 @@ class Controller:
                         self._note(wait)
                         pending.remove(wait)
             except Unreachable:
-                # A server that restarts, or changes its leader, meanwhile; the charts' own time goes on.
+                # A server restarts or changes its leader; the charts' own time continues.
                 pass
             for wait in pending:
                 if self._clock() - wait.began > wait.chart.timeout:
@@ -357,7 +357,7 @@ class Controller:
 
 
 def readable(entry: Object) -> Object:
-    """A HelmChart for a difference: values as values, and of an archive its digest."""
+    """A HelmChart as a diff shows it: values as values, and the digest instead of an archive."""
     spec = dict(entry.get("spec") or {})
     if "valuesContent" in spec:
         with contextlib.suppress(ValueError):
@@ -376,8 +376,8 @@ def _mark(live: Object) -> str:
 
 
 def _is_ours(job: Object, live: Object) -> bool:
-    """Whether the Job was made for what was applied last: it is another than before, or the apply changed nothing that
-    the controller reads."""
+    """Whether the Job belongs to the last apply: it is another one than before, or the apply changed nothing that the
+    controller reads."""
     uid, _slash, generation = str((live["metadata"].get("annotations") or {}).get(REPLACES, "")).rpartition("/")
     return bool(job["metadata"]["uid"] != uid or str(live["metadata"].get("generation")) == generation)
 

@@ -22,7 +22,7 @@ from .kubectl import FIELD_MANAGER
 APPLIED = "wasmfaas.dev/applied"
 """Annotation: digest of what was applied."""
 BOOKKEEPING = (APPLIED, "wasmfaas.dev/replaces", "wasmfaas.dev/installed")
-"""Annotations that say what was done; they are no part of what is desired."""
+"""Annotations that say what was done; they are not part of the desired object."""
 NOT_MANAGED = ("apiVersion", "kind", "status")
 SET_BY_SERVER = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
 NOT_MANAGED_METADATA = ("name", "namespace", *SET_BY_SERVER)
@@ -72,7 +72,7 @@ def is_applied(entry: Object, live: Object | None) -> bool:
 
 
 def was_applied(live: Object | None) -> bool:
-    """Whether we applied `live` once, whoever has changed it since."""
+    """Whether this collection has applied `live` before, even if others have changed it since."""
     return APPLIED in (((live or {}).get("metadata") or {}).get("annotations") or {})
 
 

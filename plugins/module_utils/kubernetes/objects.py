@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Any objects of the cluster, by server-side apply under our own field manager.
 
-What others have set in them stays, and what is as it was applied is only read.
+What others have set in them stays. Unchanged objects are only read.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DEFINITION_SECONDS = 20.0
 DELETION_SECONDS = 300.0
 SECRET_FIELDS = ("data", "stringData")
 KEPT_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
-"""Never deleted, whatever is asked for: the cluster lives in them."""
+"""Never deleted, whatever is asked for: the cluster depends on them."""
 WEBHOOK = re.compile(r"failed calling webhook|failed to call webhook|conversion webhook for", re.IGNORECASE)
 
 
@@ -121,8 +121,8 @@ class Objects:
         return None
 
     def apply(self, objects: list[Object], before: dict[str, Object], *, check_mode: bool) -> dict[str, Object]:
-        """Apply what is not as it was applied `before`; the objects afterwards, by `object_key`, of those that were
-        applied."""
+        """Apply the objects that differ from `before`. Returns those that were applied, by `object_key`, as they are
+        afterwards."""
         desired = [prepared(entry) for entry in objects]
         due = [entry for entry in desired if not is_applied(entry, before.get(object_key(entry)))]
         definitions = [entry for entry in desired if _is_definition(entry)]
@@ -244,7 +244,7 @@ class Objects:
             except Unreachable:
                 return False
             left.clear()
-            # What was made anew under its name meanwhile, as by a controller, is not what was deleted.
+            # An object that a controller has made anew under the same name is not the one that was deleted.
             left.update({key: entry for key, entry in found.items() if entry["metadata"].get("deletionTimestamp")})
             return not left
 
@@ -350,8 +350,8 @@ def _differ(before: Object | None, after: Object | None) -> bool:
 
 
 def _content(entry: Object) -> Object:
-    """An object without what the API server, controllers and we ourselves note in it: an apply that changes nothing
-    else has changed nothing."""
+    """An object without the notes of the API server, controllers and this collection: an apply that changes only those
+    has changed nothing."""
     bare = without_bookkeeping(entry)
     metadata = {key: value for key, value in bare["metadata"].items() if key not in SET_BY_SERVER}
     return {**{key: value for key, value in bare.items() if key != "status"}, "metadata": metadata}
@@ -376,7 +376,7 @@ def _shown(entry: Object | None, show: t.Callable[[Object], Object]) -> str:
 
 
 def secret_texts(objects: list[Object]) -> set[str]:
-    """The values in Secrets, as they were given."""
+    """The values in Secrets, as the caller gave them."""
     found: set[str] = set()
     for entry in objects:
         if entry.get("kind") == "Secret":

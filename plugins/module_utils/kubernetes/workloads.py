@@ -21,12 +21,12 @@ RELEASE_NAMESPACE = "meta.helm.sh/release-namespace"
 pkg/action/validate.go)."""
 WORKLOADS = "deployments.apps,statefulsets.apps,daemonsets.apps"
 OPERATED = ("prometheuses.monitoring.coreos.com", "alertmanagers.monitoring.coreos.com")
-"""Kinds in our charts of whose objects an operator makes workloads. These have the annotations of their object, and
-with them Helm's, but a label `managed-by` of the operator's own (prometheus-operator 0.93,
+"""Kinds in our charts from whose objects an operator makes workloads. Those have the annotations of their object,
+including Helm's, but a label `managed-by` of the operator's own (prometheus-operator 0.93,
 pkg/prometheus/server/statefulset.go and pkg/alertmanager/statefulset.go)."""
 LOG_LINES = 10
 TRIED_AGAIN = "wasmfaas.dev/tried-again"
-"""Annotation of what has no pods: when we asked for them anew."""
+"""Annotation of a workload without pods: when pods were asked for again."""
 
 STEP_PULL = (
     "See whether nodes reach that registry and may pull from it; platform_image_registries names a mirror, the role "
@@ -56,7 +56,7 @@ STEPS: dict[str, str] = {
 class Patience(pods.Patience):
     """How long what keeps a chart from being ready may pass by itself.
 
-    `running_…`: of what ran before, whose pods were started anew; seconds of all its problems together.
+    `running_…`: for charts that ran before and whose pods were restarted; seconds for all its problems together.
     """
 
     quota_seconds: float = 30.0
@@ -205,7 +205,7 @@ class Workloads:
         return [entry for entry in self._list([WORKLOADS, "-n", namespace]) if _is_of(entry, release, namespace)]
 
     def _not_made(self, release: str, namespace: str, ours: list[Object]) -> list[NotReady]:
-        """What an operator has yet to make of a release's objects, which Helm does not wait for."""
+        """What an operator has not yet made from a release's objects, since Helm does not wait for that."""
         arguments = [
             "get",
             "customresourcedefinitions.apiextensions.k8s.io",
@@ -270,7 +270,7 @@ class Workloads:
 
 
 def _of_operated(entry: Object, workloads: list[Object]) -> NotReady | None:
-    """What is wrong with an object of which an operator makes workloads, beside what is wrong with these."""
+    """What is wrong with an object from which an operator makes workloads, besides the problems of those workloads."""
     metadata = entry["metadata"]
     name, namespace = f"{entry['kind']} {metadata['name']}", metadata["namespace"]
     conditions = (entry.get("status") or {}).get("conditions") or []

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rules of role function_registry."""
+"""Rules of role function_registry, and zot's configuration."""
 
 from __future__ import annotations
 
@@ -64,3 +64,68 @@ def _is_bucket(bucket: t.Mapping[str, t.Any], *, needed: bool) -> bool:
         and endpoint.startswith(("http://", "https://"))
         and (not needed or bool(bucket.get("bucket") and bucket.get("region")))
     )
+
+
+def configuration(storage: str, bucket: t.Mapping[str, t.Any], *, keep_images: int, keep_days: int) -> dict[str, t.Any]:
+    """zot's own configuration. It refuses to start with a key that it does not know; keys as in zot v2.1.18,
+    pkg/api/config/config.go and examples/.
+
+    Args:
+        storage: `disk` or `s3`.
+        bucket: the variable function_registry_s3.
+        keep_images: newest tags of a repository that are kept on disk.
+        keep_days: days that any tag is kept on disk after it was last pushed or pulled.
+    """
+    everyone = [
+        {"users": ["deployer"], "actions": ["read", "create", "update"]},
+        {"users": ["nodes"], "actions": ["read"]},
+    ]
+    server = "/etc/zot-server"
+    return {
+        "distSpecVersion": "1.1.1",
+        "storage": _bucket(bucket) if storage == "s3" else _disk(keep_images, keep_days),
+        "http": {
+            "address": "0.0.0.0",  # noqa: S104 (in a pod, behind a Service)
+            "port": "5000",
+            "realm": "function-registry",
+            "readTimeout": "15m",
+            "writeTimeout": "15m",
+            "tls": {"cert": f"{server}/tls.crt", "key": f"{server}/tls.key"},
+            "auth": {"htpasswd": {"path": f"{server}/htpasswd"}, "failDelay": 1},
+            "accessControl": {"repositories": {"**": {"policies": everyone, "defaultPolicy": []}}},
+        },
+        "log": {"level": "info"},
+    }
+
+
+def _storage(policy: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What disk and bucket have in common; untagged images and referrers are collected in both."""
+    collected = {"repositories": ["**"], "deleteReferrers": True, "deleteUntagged": True, **policy}
+    return {
+        "rootDirectory": "/var/lib/registry",
+        "gc": True,
+        "gcDelay": "2h",
+        "gcInterval": "24h",
+        "retention": {"delay": "24h", "policies": [collected]},
+    }
+
+
+def _disk(images: int, days: int) -> dict[str, t.Any]:
+    """`commit`: a push is answered when its data are on the disk."""
+    hours = f"{days * 24}h"
+    kept = {"patterns": [".*"], "mostRecentlyPushedCount": images, "pulledWithin": hours, "pushedWithin": hours}
+    return {**_storage({"keepTags": [kept]}), "commit": True, "dedupe": True}
+
+
+def _bucket(bucket: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    driver: dict[str, t.Any] = {
+        "name": "s3",
+        "bucket": bucket.get("bucket", ""),
+        "region": bucket.get("region", ""),
+        "rootdirectory": f"/{bucket.get('prefix', 'function-registry')}",
+        "secure": True,
+        "skipverify": False,
+    }
+    if endpoint := bucket.get("endpoint"):
+        driver |= {"regionendpoint": endpoint, "forcepathstyle": True, "secure": endpoint.startswith("https:")}
+    return {**_storage({}), "dedupe": False, "remoteCache": False, "storageDriver": driver}

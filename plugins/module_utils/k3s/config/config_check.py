@@ -75,7 +75,7 @@ DURATION = re.compile(r"(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+")
 """As Go's time.ParseDuration reads it."""
 
 ITEM_NEAR = 0.85
-"""Likeness from which an item of an open list, as `disable` is, counts as a mistyped one of the known."""
+"""Likeness from which an item of an open list, such as `disable`, counts as a mistyped known item."""
 
 
 def validate(
@@ -86,7 +86,7 @@ def validate(
     version: str = "",
     sources: t.Mapping[str, str] | None = None,
 ) -> list[Problem]:
-    """All that is wrong with a user's keys.
+    """All problems of a user's keys.
 
     Args:
         config: the merged dictionary; a value None stands for "not this key, not even with the collection's value".
@@ -114,8 +114,8 @@ def normalized(key: str, value: t.Any, role: str) -> t.Any:
 
 
 def comparable(flag: flags.Flag, value: t.Any) -> tuple[str, ...]:
-    """A value of a key that servers must share, so that it can be compared: without order, with the default in the
-    place of nothing."""
+    """A value of a key that servers must share, in a form that can be compared: without order, with the default if it
+    is not set."""
     items = value if isinstance(value, list) else [value]
     texts = [part.strip() for item in items if item is not None for part in _text(item).split(",")]
     texts = [text for text in texts if text]
@@ -154,7 +154,7 @@ def differences(configs: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[Problem]
 
 
 def label_problems(labels: t.Any, *, host: str, role: str) -> list[Problem]:
-    """What is wrong with the labels wanted for a node (kubernetes.io,
+    """What is wrong with the desired labels of a node (kubernetes.io,
     concepts/overview/working-with-objects/labels)."""
     where, problems = "k3s_node_labels", []
     if not isinstance(labels, dict):
@@ -188,7 +188,7 @@ def label_problems(labels: t.Any, *, host: str, role: str) -> list[Problem]:
 
 
 def taint_problems(taints: t.Any, *, host: str) -> list[Problem]:
-    """What is wrong with the taints wanted for a node."""
+    """What is wrong with the desired taints of a node."""
     where, problems = "k3s_node_taints", []
     if not isinstance(taints, list):
         return [Problem(host, f"{where} is no list", "write it as [{key: …, value: …, effect: NoSchedule}]")]
@@ -233,18 +233,18 @@ staging/src/k8s.io/kubelet/pkg/apis)."""
 
 
 def at_registration(label: str) -> bool:
-    """Whether a node may come with that label; all others it gets over the API."""
+    """Whether a node may register with that label; all others are set over the API."""
     domain = label.partition("/")[0] if "/" in label else ""
     return not re.search(r"(^|\.)(kubernetes|k8s)\.io$", domain) or re.fullmatch(KUBELET_MAY, label) is not None
 
 
 def label_value(value: t.Any) -> str:
-    """YAML's true becomes the text that Kubernetes wants."""
+    """The value as text; YAML's true becomes `true`."""
     return "" if value is None else _text(value)
 
 
 def is_node_name(name: str) -> bool:
-    """Whether a node can be called so (RFC 1123 subdomain)."""
+    """Whether this can be the name of a node (RFC 1123 subdomain)."""
     return len(name) <= 253 and re.fullmatch(DOMAIN, name) is not None
 
 

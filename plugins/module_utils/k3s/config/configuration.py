@@ -45,11 +45,11 @@ JOINED_VALUES = ("enable-admission-plugins",)
 """Arguments whose value is a list with commas, to which the user's is added."""
 
 ADDED = ("tls-san",)
-"""Lists that the user's items are added to; other lists take the place of the collection's."""
+"""Lists to which the user's items are added; other lists replace the collection's."""
 
 DEFAULT_API_PORT = 6443
 FAIL_ON_CGROUP_V1 = (1, 35)
-"""First minor whose kubelet does not start on cgroup v1 (KubeletConfiguration, failCgroupV1)."""
+"""First minor version whose kubelet does not start on cgroup v1 (KubeletConfiguration, failCgroupV1)."""
 
 
 def build(

@@ -16,7 +16,7 @@ from ..version import FINAL, Version, is_version, parse
 
 DATA = Path(__file__).with_name("k3s_flags.yml")
 NEAR = 0.6
-"""Likeness (difflib's ratio) from which a key counts as what was meant."""
+"""Likeness (difflib's ratio) from which a key counts as the one that was meant."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Flag:
     note: str = ""
 
     def known_to(self, version: str) -> bool:
-        """Whether that version of k3s has the key; true where it cannot be told."""
+        """Whether that version of k3s has the key; true if it is unknown."""
         first = re.findall(r"v\d+\.\d+(?:\.\d+)?(?:\+k3s\d+)?", self.since)
         if not first or not is_version(version):
             return True
@@ -71,7 +71,7 @@ class Flags:
         return [flag for flag in self._roles["server"].values() if flag.critical or flag.same_on_servers]
 
     def nearest(self, name: str, role: str) -> str:
-        """The key that was probably meant; "" where none is near."""
+        """The key that was probably meant; "" if none is similar."""
         asked = name.lower().replace("_", "-").lstrip("-")
         keys = [key for key, flag in self._roles[role].items() if not flag.hidden]
         if asked in keys:

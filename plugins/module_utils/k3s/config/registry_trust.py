@@ -20,7 +20,7 @@ TLS_KEYS = ("ca_file", "cert_file", "key_file", "insecure_skip_verify")
 
 @dataclasses.dataclass(frozen=True)
 class RegistryFile:
-    """`problems`: sentences. `endpoints`: as registry_probe.probe wants them. `files`: paths of certificates and keys
+    """`problems`: sentences. `endpoints`: as registry_probe.probe takes them. `files`: paths of certificates and keys
     that it names."""
 
     problems: list[str]
@@ -29,7 +29,7 @@ class RegistryFile:
 
 
 def examine(text: str) -> RegistryFile:
-    """Judge the text of a registries.yaml. Never shows what stands in `auth`."""
+    """Examine the text of a registries.yaml. Never shows the content of `auth`."""
     import yaml
 
     try:

@@ -77,7 +77,7 @@ def summary(problems: t.Sequence[Problem]) -> str:
 
 
 def _created(cluster: dict[str, t.Any] | None) -> float:
-    """When the cluster was made, as far as its nodes show; long ago where they show nothing."""
+    """When the cluster was made (seconds since 1970), by its oldest node; 0 if it is unknown."""
     return min(
         (_epoch(node["created"]) for node in (cluster or {}).get("nodes") or [] if node.get("created")), default=0.0
     )

@@ -61,7 +61,7 @@ ETCD_METRICS = "http://127.0.0.1:2381/metrics"
 RUNTIME_CLASSES = "/apis/node.k8s.io/v1/runtimeclasses"
 HELM_CHARTS = "/apis/helm.cattle.io/v1/namespaces/kube-system/helmcharts"
 LOOK = Patience(pull_seconds=0, quota_seconds=0, configuration_seconds=0)
-"""One look does not tell since when something lasts."""
+"""A single look does not tell how long something lasts."""
 JOURNAL_LINES = 200
 JOURNAL_SECONDS = 120
 
@@ -125,7 +125,7 @@ def certificates(root: str = "") -> list[dict[str, t.Any]]:
 
 
 def exposed_files(root: str = "") -> list[dict[str, str]]:
-    """Secret files that somebody else than root can read: `path` and `mode`, as 0644.
+    """Secret files that others than root can read: `path` and `mode`, such as 0644.
 
     A file in a directory that is closed to others is safe, whatever its mode.
     """

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lets a host do a fault to its own k3s for a while, and sees to it that it ends. Runs on the host; fault_program.py
-does it."""
+"""Lets a host inject a fault into its own k3s for a while, and ensures that it ends. Runs on the host;
+fault_program.py injects the fault."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PORTS = (6443, 2379, 2380)
 FULL_BYTES = 64 * 2**30
 """A larger file system is not filled: that takes too long, and such a disk is rarely there for k3s alone."""
 SPARE_SECONDS = 60
-"""systemd ends a fault that is still there so long after its time."""
+"""Seconds after its planned end at which systemd ends a fault."""
 
 
 def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
@@ -45,8 +45,11 @@ def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> di
 
 
 def begin(parameters: dict[str, t.Any], *, check_mode: bool = False) -> dict[str, t.Any]:
-    """Do the fault; it is done once this returns. Raises PlatformError where it cannot be done, with nothing left of
-    it."""
+    """Inject the fault, which is in effect once this returns.
+
+    Raises:
+        PlatformError: it is impossible; nothing of it is left.
+    """
     fault, seconds = parameters["fault"], parameters["seconds"]
     reason = impossible(parameters["unit"], fill_root=parameters["fill_root"]).get(fault, "")
     if reason:
@@ -88,7 +91,7 @@ def begin(parameters: dict[str, t.Any], *, check_mode: bool = False) -> dict[str
 
 
 def unit_text(fault: str, program: str, state: str, seconds: int) -> str:
-    """The service: `hold` says when it is done, and `undo` comes after it whatever happens to it."""
+    """The service: `hold` reports when the fault is in effect, and `undo` follows it whatever happens."""
     return "\n".join(
         [
             "[Unit]",
@@ -114,7 +117,7 @@ def await_end() -> None:
 
 
 def remove(*, check_mode: bool = False) -> bool:
-    """End a fault now and take its traces away. Whether there was one."""
+    """End a fault now and remove its traces. Returns whether there was one."""
     if check_mode:
         return transient_unit.exists(UNIT) or os.path.isdir(DIRECTORY)
     removed = transient_unit.remove(UNIT)
@@ -129,7 +132,7 @@ def remove(*, check_mode: bool = False) -> bool:
 
 
 def impossible(unit: str, *, fill_root: bool) -> dict[str, str]:
-    """Why a fault cannot be done here, by fault; those that can are not in it."""
+    """Why a fault is impossible here, by fault; only the impossible ones are listed."""
     reasons: dict[str, str] = {}
     if not transient_unit.available():
         return dict.fromkeys(FAULTS, "it needs systemd and root")
@@ -150,7 +153,7 @@ def data_directory() -> str:
 
 
 def not_to_be_filled(directory: str) -> str:
-    """Why the file system of `directory` is not to be filled without being told so; "" where it may be."""
+    """Why the file system of `directory` must not be filled without verify_ha_fill_root; "" if it may be."""
     try:
         status = os.statvfs(directory)
         alone = os.stat(directory).st_dev != os.stat("/").st_dev
@@ -160,12 +163,12 @@ def not_to_be_filled(directory: str) -> str:
     if not alone:
         return (
             f"{directory} has no file system of its own, all of the host would have no space "
-            "(verify_ha_fill_root=true does it nevertheless)"
+            "(verify_ha_fill_root=true allows it)"
         )
     if size > FULL_BYTES:
         return (
             f"the file system of {directory} has {size / 2**30:.0f} GiB, more than {FULL_BYTES // 2**30} "
-            "(verify_ha_fill_root=true does it nevertheless)"
+            "(verify_ha_fill_root=true allows it)"
         )
     if file_system_type(directory) in ("tmpfs", "ramfs"):
         return f"the file system of {directory} is in memory, filling it takes that"

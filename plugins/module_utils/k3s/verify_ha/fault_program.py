@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Does a fault to the k3s of this host for a while. A program of its own on a host: standard library, Python 3.9, no
-import of ours.
+"""Injects a fault into the k3s of this host for a while. A program of its own on a host: standard library, Python 3.9,
+no import of ours.
 
     python3 fault_program.py hold STATE      does the fault, tells systemd that it is done, waits until its time is over
     python3 fault_program.py undo STATE      puts everything back, however `hold` ended; harmless when there is nothing
@@ -42,11 +42,11 @@ State = t.Dict[str, t.Any]  # noqa: UP006 - an alias is evaluated, on Python 3.9
 
 
 class FaultFailed(Exception):
-    """The fault could not be done; nothing of it is left once `undo` ran."""
+    """The fault could not be injected; nothing of it is left once `undo` has run."""
 
 
 def hold(path: str) -> None:
-    """Do the fault and keep it until `seconds` of the state are over or a signal comes."""
+    """Inject the fault and keep it until `seconds` of the state are over or a signal comes."""
     state = read(path)
     end = time.monotonic() + state["seconds"]
     stopped: list[int] = []
@@ -65,7 +65,7 @@ def hold(path: str) -> None:
 
 
 def undo(path: str) -> None:
-    """Put everything back. Each part is tried, whatever became of the others."""
+    """Put everything back. Each part is tried even if another one fails."""
     try:
         state = read(path)
     except (OSError, ValueError):
@@ -76,12 +76,12 @@ def undo(path: str) -> None:
     write(path, {**state, "undone": True})
 
 
-# --- the faults: each does it, and gives what is to be done over and over meanwhile
+# --- the faults: each function injects one, and returns what must be repeated while it lasts
 # ------------------------------------
 
 
 def kill(state: State, _path: str) -> t.Callable[[], None]:
-    """SIGKILL to k3s' process, and no restart by systemd meanwhile: a crash that nobody mends."""
+    """SIGKILL to k3s' process, and no restart by systemd while it lasts: a crash that nobody repairs."""
     drop_in = DROP_IN.format(unit=state["unit"])
     os.makedirs(os.path.dirname(drop_in), exist_ok=True)
     with open(drop_in, "w", encoding="utf-8") as file:
@@ -96,7 +96,7 @@ def kill(state: State, _path: str) -> t.Callable[[], None]:
 
 
 def pause(state: State, path: str) -> t.Callable[[], None]:
-    """SIGSTOP: connections stay open and nobody answers, as on a machine that swaps or whose disk hangs."""
+    """SIGSTOP: connections stay open and nobody answers, as on a host that swaps or whose disk hangs."""
     state["process"] = main_process(state["unit"])
     state["started"] = start_time(state["process"])
     # Known to `undo` before it happens.
@@ -106,7 +106,7 @@ def pause(state: State, path: str) -> t.Callable[[], None]:
 
 
 def cut(state: State, _path: str) -> t.Callable[[], None]:
-    """Packets of the ports to and from others vanish; the host's own loopback and SSH stay."""
+    """Packets of the ports to and from other hosts are dropped; loopback and SSH stay."""
     ports = [int(port) for port in state["ports"]]
     if program("nft"):
         command([program("nft"), "-f", "-"], nft_rules(ports))
@@ -179,7 +179,7 @@ def grow(descriptor: int, size: int, piece: int) -> bool:
 
 
 def thaw(state: State) -> None:
-    """Let the paused process go on, unless another one has its number by now."""
+    """Continue the paused process, unless another process has its number by now."""
     process = state.get("process")
     if process and start_time(process) == state.get("started"):
         os.kill(process, signal.SIGCONT)
@@ -196,7 +196,7 @@ def let_restart(state: State) -> None:
 
 
 def heal(state: State) -> None:
-    """Take all rules away."""
+    """Remove all rules."""
     if state["fault"] != "cut":
         return
     if program("nft"):
@@ -287,8 +287,8 @@ def main_process(unit: str) -> int:
 
 
 def start_time(process: int) -> str:
-    """When a process was started, in ticks since boot; "" where it is gone. With it a number says which process is
-    meant."""
+    """When a process was started, in ticks since boot; "" if it is gone. Together with its number it identifies the
+    process."""
     try:
         with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[19]

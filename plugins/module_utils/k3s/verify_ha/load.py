@@ -57,7 +57,7 @@ def directory_of(given: str | None) -> str:
 
 
 def start(directory: str, parameters: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Begin to write, and wait until every worker has got its first values through."""
+    """Begin to write, and wait until the first values of every worker are acknowledged."""
     remove(directory)
     os.makedirs(directory, mode=0o700)
     os.chmod(directory, 0o700)
@@ -99,7 +99,7 @@ def mark(directory: str, phase: str, event: str) -> None:
 
 
 def stop(directory: str) -> dict[str, t.Any]:
-    """End the load, read everything back, and tell."""
+    """End the load, read everything back, and report."""
     mark(directory, "end", "stopped")
     settings = load_program.Settings(os.path.join(directory, "settings.json"))
     with open(settings.path("stop"), "w", encoding="utf-8"):
@@ -116,7 +116,7 @@ def stop(directory: str) -> dict[str, t.Any]:
 
 
 def remove(directory: str) -> bool:
-    """End the load and take away all that was written on this host. Whether there was something."""
+    """End the load and remove what was written on this host. Returns whether there was anything."""
     there = os.path.isdir(directory)
     _end(directory)
     if there:

@@ -10,6 +10,7 @@ import json
 import re
 
 import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.function_registry import configuration
 from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.ingress import host_addresses
 from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.registries import Own, registries
 from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.spin_operator import executor_spec
@@ -108,3 +109,20 @@ def test_a_refused_route_is_told_which_hosts_it_may_have() -> None:
     )
     assert 'host in ["shop.example.org"] || host.matches(' in rule["expression"]
     assert "<function>.user1.<domain>" in route_rule("user1", [], [])["message"]
+
+
+def test_the_registry_keeps_tags_on_disk_by_number_and_age_and_all_in_a_bucket() -> None:
+    (policy,) = configuration("disk", {}, keep_images=50, keep_days=90)["storage"]["retention"]["policies"]
+    (kept,) = policy["keepTags"]
+    assert (kept["mostRecentlyPushedCount"], kept["pulledWithin"], kept["pushedWithin"]) == (50, "2160h", "2160h")
+    in_bucket = configuration("s3", {"bucket": "b", "region": "r"}, keep_images=50, keep_days=90)["storage"]
+    assert "keepTags" not in in_bucket["retention"]["policies"][0]
+    assert in_bucket["storageDriver"]["secure"] is True and "regionendpoint" not in in_bucket["storageDriver"]
+
+
+@pytest.mark.parametrize(("endpoint", "secure"), [("https://store.example.com", True), ("http://store:9000", False)])
+def test_another_store_than_amazon_s_is_named(endpoint: str, secure: bool) -> None:
+    bucket = {"bucket": "b", "region": "r", "endpoint": endpoint, "prefix": "p"}
+    driver = configuration("s3", bucket, keep_images=2, keep_days=1)["storage"]["storageDriver"]
+    assert (driver["regionendpoint"], driver["forcepathstyle"], driver["secure"]) == (endpoint, True, secure)
+    assert driver["rootdirectory"] == "/p"
