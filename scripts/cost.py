@@ -82,8 +82,8 @@ def read_variables(var_file: Path | None) -> dict[str, t.Any]:
             "terraform, which reads the fleet, is not in PATH. Next: https://developer.hashicorp.com/terraform/install"
         )
     own = var_file or PROJECT / "terraform/terraform.tfvars"
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(PROJECT / "terraform/variables.tf", folder)
+    with tempfile.TemporaryDirectory() as directory:
+        shutil.copy(PROJECT / "terraform/variables.tf", directory)
         names = (
             "node_groups",
             "region",
@@ -95,7 +95,7 @@ def read_variables(var_file: Path | None) -> dict[str, t.Any]:
         )
         expression = f"jsonencode({{{', '.join(f'{name} = var.{name}' for name in names)}}})"
         options = [f"-var-file={own.resolve()}"] if var_file or own.exists() else []
-        command = [program, f"-chdir={folder}", "console", *options]
+        command = [program, f"-chdir={directory}", "console", *options]
         done = subprocess.run(command, input=f"{expression}\n", capture_output=True, text=True, check=False)
     # The console answers although a variable is refused, with the refusal above the answer.
     *refusal, answer = done.stdout.strip().splitlines() or [""]

@@ -1,4 +1,4 @@
-# Validations use variables only, so that `make cost` can read the fleet with `terraform console` and without a provider.
+# Validations use variables only, so that `make cost` can read them with `terraform console` and without a provider.
 
 variable "cluster_name" {
   description = "Name of the cluster: prefix of all names, and value of the tag `wasmfaas:cluster`. Two clusters in one account need different names."

@@ -161,7 +161,7 @@ run "artifacts" {
 
   assert {
     condition     = aws_s3_bucket.this["bundles"].force_destroy && !aws_s3_bucket.this["snapshots"].force_destroy
-    error_message = "Bundles go with the cluster, snapshots don't."
+    error_message = "Bundles go with the cluster, snapshots do not."
   }
 
   assert {

@@ -61,14 +61,14 @@ def check_narrow(name: str, statements: list[dict[str, t.Any]]) -> None:
             assert not any(resource.split(":", 5)[5].split("/")[0] == "*" for resource in statement["Resource"]), where
 
 
-def catalogue(program: str, folder: Path, variables: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+def catalogue(program: str, directory: Path, variables: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
     """All policies of the module identity, also those that the default fleet does not use. Terraform's console
     evaluates them without a provider."""
     for name in ("policies.tf", "variables.tf"):
-        shutil.copy(TERRAFORM / "modules/identity" / name, folder)
-    (folder / "test.auto.tfvars.json").write_text(json.dumps(variables), encoding="utf-8")
+        shutil.copy(TERRAFORM / "modules/identity" / name, directory)
+    (directory / "test.auto.tfvars.json").write_text(json.dumps(variables), encoding="utf-8")
     done = subprocess.run(
-        [program, f"-chdir={folder}", "console"],
+        [program, f"-chdir={directory}", "console"],
         input='jsonencode(merge(local.catalogue, { for group, policy in local.join : "join_${group}" => policy }))\n',
         capture_output=True,
         text=True,

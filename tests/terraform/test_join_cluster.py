@@ -91,10 +91,10 @@ def metadata() -> collections.abc.Iterator[str]:
 class Machine:
     """A directory that stands in for a machine's root, and the program that runs on it."""
 
-    def __init__(self, moto: Moto, metadata: str, folder: Path) -> None:
+    def __init__(self, moto: Moto, metadata: str, directory: Path) -> None:
         self.moto = moto
-        self.root = folder / "root"
-        self.log = folder / "systemctl.log"
+        self.root = directory / "root"
+        self.log = directory / "systemctl.log"
         self.group = f"group-{uuid.uuid4().hex[:8]}"
         self.bucket = "join-test-bundles"
         self.bundle_parameter = f"/join-test/{self.group}/bundle"
@@ -107,16 +107,16 @@ class Machine:
             "JOIN_KUBELET_URL": f"{metadata}/healthz",
         }
         self.root.mkdir()
-        programs = folder / "bin"
+        programs = directory / "bin"
         programs.mkdir()
         systemctl = programs / "systemctl"
         systemctl.write_text(
-            f'#!/bin/sh\necho "$*" >>{self.log}\ncase "$*" in "enable "*) test ! -e {folder}/broken ;; esac\n'
+            f'#!/bin/sh\necho "$*" >>{self.log}\ncase "$*" in "enable "*) test ! -e {directory}/broken ;; esac\n'
         )
         systemctl.chmod(0o755)
         self._path = f"{programs}:{os.environ['PATH']}"
-        self.broken = folder / "broken"
-        self._configuration = folder / "join.json"
+        self.broken = directory / "broken"
+        self._configuration = directory / "join.json"
         moto.client("s3").create_bucket(Bucket=self.bucket)
 
     def publish(self, bundle: bytes, *, digest: str = "", token: str = TOKEN) -> None:

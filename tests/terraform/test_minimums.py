@@ -119,7 +119,7 @@ def _host(name: str, group: dict[str, t.Any], machine_type: str, space: dict[str
     return Host(name, "server" if group["server"] else "agent", info=info)
 
 
-def _space(group: dict[str, t.Any], folder: Path) -> dict[str, int]:
+def _space(group: dict[str, t.Any], directory: Path) -> dict[str, int]:
     """What statvfs(2) reports for the file system with /var/lib/rancher. It is on the data volume if there is one, else
     on the root volume."""
     if not group["data_volume_gib"]:
@@ -132,7 +132,7 @@ def _space(group: dict[str, t.Any], folder: Path) -> dict[str, int]:
     if not program or not reader:
         pytest.skip("e2fsprogs is not installed; its mkfs.ext4 makes the file system of a data volume.")
     assert command
-    volume = folder / f"volume-{group['data_volume_gib']}"
+    volume = directory / f"volume-{group['data_volume_gib']}"
     with volume.open("wb") as file:
         file.truncate(group["data_volume_gib"] * GIB)
     subprocess.run([program, "-F", *command[1].split(), str(volume)], check=True, capture_output=True)

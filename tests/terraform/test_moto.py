@@ -111,7 +111,7 @@ def test_tags_for_the_autoscaler_agree_with_labels_and_taints(fleet: Fleet) -> N
 @pytest.fixture(scope="module")
 def offline(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The inventory that scripts/terraform_inventory.py makes from the outputs."""
-    folder = tmp_path_factory.mktemp("offline")
+    directory = tmp_path_factory.mktemp("offline")
     outputs = json.dumps(fleet.terraform.outputs(fleet.directory))
     made = subprocess.run(
         [sys.executable, str(PROJECT / "scripts/terraform_inventory.py")],
@@ -120,9 +120,9 @@ def offline(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Path:
         text=True,
         check=True,
     )
-    (folder / "hosts.yml").write_text(made.stdout, encoding="utf-8")
-    (folder / "group_vars").symlink_to(PROJECT / "inventories/aws_offline/group_vars")
-    return folder / "hosts.yml"
+    (directory / "hosts.yml").write_text(made.stdout, encoding="utf-8")
+    (directory / "group_vars").symlink_to(PROJECT / "inventories/aws_offline/group_vars")
+    return directory / "hosts.yml"
 
 
 @pytest.fixture(scope="module")
@@ -353,7 +353,7 @@ def _groups(inventory: dict[str, t.Any]) -> dict[str, list[str]]:
     return {name: sorted(members(name)) for name in GROUPS if members(name)}
 
 
-def _desired(fleet: Fleet, source: Path, folder: Path) -> dict[str, dict[str, t.Any]]:
+def _desired(fleet: Fleet, source: Path, directory: Path) -> dict[str, dict[str, t.Any]]:
     """The variables that the roles wasm_shims, registries and k3s compute for each host. Their tasks for this do not
     connect to hosts."""
     names = ("aws_cluster", "k3s_desired", "provider_id")
@@ -362,17 +362,17 @@ def _desired(fleet: Fleet, source: Path, folder: Path) -> dict[str, dict[str, t.
         {"import_role": {"name": "wasm_shims", "tasks_from": "plan"}},
         {"import_role": {"name": "registries", "tasks_from": "plan"}},
         {"import_role": {"name": "k3s", "tasks_from": "desired"}},
-        {"copy": {"dest": f"{folder}/{{{{ inventory_hostname }}}}.json", "content": content}},
+        {"copy": {"dest": f"{directory}/{{{{ inventory_hostname }}}}.json", "content": content}},
     ]
     variables = {"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": sys.executable}
-    folder.mkdir()
-    playbook = folder / "playbook.yml"
+    directory.mkdir()
+    playbook = directory / "playbook.yml"
     playbook.write_text(
         yaml.safe_dump([{"hosts": "k3s_server:k3s_agent", "gather_facts": False, "tasks": tasks}]), encoding="utf-8"
     )
     environment = {"ANSIBLE_ROLES_PATH": str(PROJECT / "roles")}
     fleet.ansible("ansible-playbook", (source,), str(playbook), "-e", json.dumps(variables), environment=environment)
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in directory.glob("*.json")}
 
 
 def _default_groups(fleet: Fleet) -> dict[str, t.Any]:

@@ -136,8 +136,8 @@ class SpinOperator:
         """Start it and register its webhooks.
 
         Args:
-            programs: folder of `SPIN_OPERATOR.build()`.
-            directory: for its key and log; it may exist.
+            programs: Directory of `SPIN_OPERATOR.build()`.
+            directory: Directory for its key and log; it may exist.
         """
         self.control_plane = control_plane
         keys = directory / "spin_operator_keys"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of the test hosts needs no root: names, addresses, inventories, the choice of k3s, the command line."""
+"""The parts of the test hosts that need no root: names, addresses, inventories, the choice of k3s, the command line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from ansible_collections.wasmfaas.platform.tests.hosts.rootfs import digest
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
-    """The state of two hosts that nobody ever booted."""
+    """The state of two hosts that were never booted."""
     hosts = {
         name: {
             "name": name,
@@ -59,12 +59,12 @@ def environment(tmp_path: Path) -> Environment:
 
 
 @pytest.mark.parametrize("name", ["", "Server1", "a_b", "-a", "a-", "a.b", "x" * 64, "a b"])
-def test_name_that_is_no_label_is_refused(name: str) -> None:
+def test_name_that_is_not_a_dns_label_is_refused(name: str) -> None:
     with pytest.raises(HostsError, match="cannot be a host's name"):
         check_specifications([HostSpecification(name)], {})
 
 
-def test_too_many_hosts_are_refused_with_those_that_are_there() -> None:
+def test_too_many_hosts_are_refused() -> None:
     present = {f"a{number}": Host(f"a{number}", number, "", "", "") for number in range(20)}
     check_specifications([HostSpecification(f"a{number}") for number in range(MAXIMUM_HOSTS)], present)
     with pytest.raises(HostsError, match="25 hosts are too many"):
@@ -114,14 +114,14 @@ def test_inventory_nests_groups_and_leaves_empty_ones(environment: Environment) 
     assert "StrictHostKeyChecking=yes" in content["all"]["vars"]["ansible_ssh_common_args"]
 
 
-def test_inventory_without_groups_says_only_how_to_reach_the_hosts(environment: Environment, tmp_path: Path) -> None:
+def test_inventory_without_groups_holds_only_addresses(environment: Environment, tmp_path: Path) -> None:
     write_inventory(environment, {}, tmp_path / "new" / "hosts.yml")
     content = yaml.safe_load((tmp_path / "new" / "hosts.yml").read_text())["all"]
     assert sorted(content["hosts"]) == ["server1", "worker1"]
     assert "children" not in content
 
 
-def test_unknown_host_is_named_with_those_that_are_there(environment: Environment) -> None:
+def test_error_names_an_unknown_host_and_the_known_ones(environment: Environment) -> None:
     with pytest.raises(HostsError, match=re.escape("group k3s_agent: no test host is called worker9")):
         inventory(environment, {"k3s_agent": ["worker9"]})
     with pytest.raises(HostsError, match="no test host is called worker9: there are server1, worker1"):
@@ -132,12 +132,12 @@ def test_unknown_host_is_named_with_those_that_are_there(environment: Environmen
         environment.fill_disk("server1")
 
 
-def test_environment_that_is_not_there_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_says_that_an_environment_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--state", str(tmp_path / "nowhere")]) == 1
     assert capsys.readouterr().err == f"Error: no test hosts in {tmp_path / 'nowhere'}: create them first\n"
 
 
-def test_process_of_the_same_id_but_another_time_is_not_taken_for_the_host() -> None:
+def test_process_with_the_id_of_a_former_one_is_not_the_host() -> None:
     assert not Supervisor(1, 1).alive()  # process 1 started, but not at this tick
     assert Supervisor(1, 1).init() == 0
     assert not Supervisor(0, 0).alive()
@@ -146,17 +146,17 @@ def test_process_of_the_same_id_but_another_time_is_not_taken_for_the_host() -> 
 @pytest.mark.parametrize(
     ("text", "expected"), [("512M", 512 << 20), ("2G", 2 << 30), ("1k", 1 << 10), ("0", 0), ("4096", 4096)]
 )
-def test_size(text: str, expected: int) -> None:
+def test_size_is_read_with_its_unit(text: str, expected: int) -> None:
     assert size(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "2T", "G", "1.5G"])
-def test_size_that_is_none(text: str) -> None:
+def test_text_that_is_not_a_size_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="is not a size"):
         size(text)
 
 
-def test_every_accident_of_the_command_line_is_one_of_the_environments() -> None:
+def test_environment_has_every_accident_of_the_command_line() -> None:
     options = parser().parse_args(["fill-disk", "--state", "/x", "server1", "server2"])
     assert options.hosts == ["server1", "server2"]
     for name in ("kill", "boot", "freeze", "thaw", "cut", "heal", "fill_disk", "free_disk", "wipe", "remove"):
@@ -191,7 +191,7 @@ def test_version_alone_is_downloaded_by_the_roles() -> None:
     assert "stand-in" in origin({})
 
 
-def test_inventory_of_k3s_brings_a_shim_that_says_what_it_is(tmp_path: Path) -> None:
+def test_inventory_of_k3s_has_a_stand_in_of_the_shim(tmp_path: Path) -> None:
     variables = k3s_inventory(tmp_path, K3s(STAND_IN_VERSION, tmp_path / "k3s", "stand-in"))["all"]["vars"]
     shim = Path(variables["wasm_shims_binaries"]["spin"][architecture()])
     assert shim.stat().st_mode & 0o777 == 0o755

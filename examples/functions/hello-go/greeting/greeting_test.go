@@ -32,14 +32,16 @@ func TestGreets(t *testing.T) {
 
 func TestSaysWhatExistsAtAnUnknownPath(t *testing.T) {
 	for _, target := range []string{"/hello", "/hello/", "/hello/a/b", "/elsewhere"} {
-		if status, body, _ := ask(http.MethodGet, target); status != http.StatusNotFound || !strings.Contains(body, "/hello/Ada") {
+		status, body, _ := ask(http.MethodGet, target)
+		if status != http.StatusNotFound || !strings.Contains(body, "/hello/Ada") {
 			t.Errorf("%s: got %d %q", target, status, body)
 		}
 	}
 }
 
 func TestRefusesOtherMethods(t *testing.T) {
-	if status, _, header := ask(http.MethodPost, "/"); status != http.StatusMethodNotAllowed || header.Get("Allow") != http.MethodGet {
+	status, _, header := ask(http.MethodPost, "/")
+	if status != http.StatusMethodNotAllowed || header.Get("Allow") != http.MethodGet {
 		t.Errorf("got %d, Allow %q", status, header.Get("Allow"))
 	}
 }
