@@ -127,7 +127,7 @@ func checkCertificates(place places) error {
 			case left < 0:
 				logError("%s: certificate %s has expired at %s", file, one.Subject, end)
 			case left < renewalTime:
-				logWarning("%s: certificate %s will expire within 90 days at %s", file, one.Subject, end)
+				logWarning("%s: certificate %s will expire within 120 days at %s", file, one.Subject, end)
 			default:
 				logInfo("%s: certificate %s is ok, expires at %s", file, one.Subject, end)
 			}

@@ -25,8 +25,10 @@ import (
 )
 
 const (
-	leafLife    = 365 * 24 * time.Hour // k3s docs: cli/certificate.md: leaf 365 days, renewed at a start within 90 days of the end
-	renewalTime = 90 * 24 * time.Hour
+	// k3s docs: cli/certificate.md: a leaf lasts 365 days, and is renewed at a start within 120 days of its end
+	// (k3s v1.33.1 and later: pkg/daemons/config/types.go, CertificateRenewDays; k3s-io/k3s#12232).
+	leafLife    = 365 * 24 * time.Hour
+	renewalTime = 120 * 24 * time.Hour
 )
 
 // authority is a certificate authority: PATH.crt and PATH.key. NewSelfSignedCACert makes it good for 10 years (k3s docs: cli/certificate.md).

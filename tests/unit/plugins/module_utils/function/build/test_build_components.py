@@ -43,7 +43,7 @@ def run(tmp_path: Path) -> Run:
     """Builds one component with the given commands; gives the log file."""
 
     def build(
-        *commands: str, workdir: str = ".", timeout: float = 60, source: str = "app.wasm", log_file: Path | None = None
+        *commands: str, workdir: str = ".", timeout: float = 600, source: str = "app.wasm", log_file: Path | None = None
     ) -> Path:
         (tmp_path / "project").mkdir(exist_ok=True)
         component = Component(id="c", source=LocalSource(source), build=Build(commands, workdir))
