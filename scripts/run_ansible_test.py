@@ -92,7 +92,7 @@ def copy_project() -> None:
 
 @contextlib.contextmanager
 def pip_bootstrap() -> t.Iterator[None]:
-    """Where the host of ansible-test's pip bootstrap script can't be reached, put a script of ours where it looks
+    """Where the host of ansible-test's pip bootstrap script cannot be reached, put a script of ours where it looks
     first; remove it afterwards.
 
     Each sanity test's environment starts with that script. Behind a mirror of PyPI it is the only thing that is

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes an inventory of Terraform's outputs, for where AWS can't be asked: the hosts, groups and variables that
+"""Makes an inventory of Terraform's outputs, for where AWS cannot be asked: the hosts, groups and variables that
 inventories/aws finds by tags.
 
 terraform -chdir=terraform output -json | python3 scripts/terraform_inventory.py >inventories/aws_offline/hosts.yml

@@ -13,7 +13,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.certifi
 
 
 def certificate_problem(certificate: str, names: list[str], key: str | None = None, days: int = 0) -> str:
-    """Why the certificate can't serve the names; see certificate_problem.yml."""
+    """Why the certificate cannot serve the names; see certificate_problem.yml."""
     if not isinstance(certificate, str):
         raise AnsibleFilterError(
             f"certificate_problem: takes a certificate in PEM form, not a {type(certificate).__name__}."

@@ -88,6 +88,6 @@ def _read(region: str, cluster_name: str) -> dict[str, t.Any]:
                 "AWS_PROFILE chooses the account."
             ) from error
         raise AnsibleParserError(
-            f"The parameter {name} can't be read in {region}: {error}. Next: check `aws sts get-caller-identity`."
+            f"The parameter {name} cannot be read in {region}: {error}. Next: check `aws sts get-caller-identity`."
         ) from error
     return cluster

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Gives an action on the controller the arguments that its documentation promises, so that the two can't differ."""
+"""Gives an action on the controller the arguments that its documentation promises, so that the two cannot differ."""
 
 from __future__ import annotations
 

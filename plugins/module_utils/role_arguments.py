@@ -19,7 +19,7 @@ from ansible.module_utils.common.validation import check_type_bool
 Option = t.Mapping[str, t.Any]
 
 EMPTY: dict[str, t.Any] = {"list": [], "dict": {}, "int": 0, "float": 0.0, "bool": False}
-"""What stands for a value that can't be used, while others are looked at; "" for all other types."""
+"""What stands for a value that cannot be used, while others are looked at; "" for all other types."""
 
 
 def problems(name: str, option: Option, value: t.Any) -> list[str]:

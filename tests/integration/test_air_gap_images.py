@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The list of the platform's images for an air gap, rendered by the real program helm. The charts are small ones of
-these tests, and the real one of cert-manager, which lies in its Go module; the other real ones can't be had here."""
+these tests, and the real one of cert-manager, which lies in its Go module; the other real ones cannot be had here."""
 
 from __future__ import annotations
 

@@ -553,7 +553,7 @@ def test_the_rights_that_the_documentation_names_are_enough(
         }
     )
     deployment.deploy(project, kubeconfig=str(entitled), autoscale={"min": 1})
-    # What it has may be left over, so who may not see it can't take it away.
+    # What it has may be left over, so who may not see it cannot take it away.
     with pytest.raises(PlatformError, match="forbidden"):
         deployment.deploy(project, kubeconfig=str(kubeconfig))
     with pytest.raises(PlatformError, match="forbidden"):

@@ -195,7 +195,7 @@ def test_the_compiled_examples_tests(name: str, command: list[str], packages_fro
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]}, which the tests of {name} need, is not installed")
     if not _reaches(packages_from):
-        pytest.skip(f"{packages_from}, where {command[0]} gets its packages, can't be reached")
+        pytest.skip(f"{packages_from}, where {command[0]} gets its packages, cannot be reached")
     folder = copy_of(name, tmp_path)
     # One place for the packages and what is compiled of them, kept between runs.
     environment = {

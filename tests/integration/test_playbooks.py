@@ -306,7 +306,7 @@ def system_log() -> collections.abc.Iterator[t.Callable[[], str]]:
     started = time.time()
     if _has_listener(device):
         if shutil.which("journalctl") is None:
-            pytest.skip("the system's log can't be read: there is no journalctl")
+            pytest.skip("the system's log cannot be read: there is no journalctl")
         yield (
             lambda: (
                 subprocess.run(

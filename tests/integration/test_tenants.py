@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The role tenant, run by ansible-playbook with the real kubectl on the real API server: what its kubeconfig can do
-there, what it can't, and what is left."""
+there, what it cannot, and what is left."""
 
 from __future__ import annotations
 

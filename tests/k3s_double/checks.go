@@ -91,7 +91,7 @@ func isKubernetesLabel(key string) bool {
 	return false
 }
 
-// checkKernel is what the kubelet demands with protect-kernel-defaults (Kubernetes: pkg/kubelet/cm/container_manager_linux.go). A test host that can't write these files says so
+// checkKernel is what the kubelet demands with protect-kernel-defaults (Kubernetes: pkg/kubelet/cm/container_manager_linux.go). A test host that cannot write these files says so
 // with K3S_DOUBLE_SKIP_KERNEL_CHECK=1.
 func checkKernel() error {
 	if os.Getenv("K3S_DOUBLE_SKIP_KERNEL_CHECK") != "" {

@@ -37,7 +37,7 @@ func prepareEncryption(all *settings, place places) error {
 		return nil
 	}
 	if place.hasData() && minorOf(Version) < 35 {
-		return errors.New("secrets-encryption can't be turned on for an existing cluster before v1.35 (k3s #13403)")
+		return errors.New("secrets-encryption cannot be turned on for an existing cluster before v1.35 (k3s #13403)")
 	}
 	if err := writeEncryption(place, []apiserverv1.Key{newEncryptionKey(all)}, all.text("secrets-encryption-provider")); err != nil {
 		return err

@@ -64,7 +64,7 @@ func loadAuthority(path string) (*authority, error) {
 	}
 	signer, isSigner := key.(crypto.Signer)
 	if !isSigner {
-		return nil, errors.New(path + ".key can't sign")
+		return nil, errors.New(path + ".key cannot sign")
 	}
 	return &authority{certificates[0], signer}, nil
 }

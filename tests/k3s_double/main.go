@@ -2,7 +2,7 @@
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Command k3s stands for k3s where it can't be downloaded: etcd, kube-apiserver, controller-manager, scheduler and kubectl are
+// Command k3s stands for k3s where it cannot be downloaded: etcd, kube-apiserver, controller-manager, scheduler and kubectl are
 // the real ones, in one process per host; what k3s adds to them is played, after its code and documentation (README.md).
 // README.md says what is real and what is not.
 package main

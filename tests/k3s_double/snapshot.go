@@ -80,7 +80,7 @@ func snapshotFolder(all *settings) string {
 
 func saveSnapshot(ctx context.Context, all *settings, name string) error {
 	if all.flag("etcd-snapshot-compress") {
-		return errors.New("etcd-snapshot-compress is not played by this stand-in of k3s (before v1.37.1 k3s can't restore such a snapshot)")
+		return errors.New("etcd-snapshot-compress is not played by this stand-in of k3s (before v1.37.1 k3s cannot restore such a snapshot)")
 	}
 	host, err := newHost(all)
 	if err != nil {

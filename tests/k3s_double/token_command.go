@@ -155,7 +155,7 @@ func requestRotation(ctx context.Context, place places, server, old, fresh strin
 }
 
 // rotateToken takes another server token, or the same again, and saves this server's shared files under it (k3s v1.36.3: pkg/server/handlers/token.go,
-// tokenRotate): from then on a server with another token can't start. Of the tokens that this process lets others in by, it changes none.
+// tokenRotate): from then on a server with another token cannot start. Of the tokens that this process lets others in by, it changes none.
 func (own *supervisor) rotateToken(writer http.ResponseWriter, request *http.Request) {
 	var asked rotation
 	running := own.member.Load()

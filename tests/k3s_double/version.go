@@ -57,7 +57,7 @@ func checkKubelet(release string) error {
 func checkJoiningServer(release string) error {
 	joiner, server := minorOf(release), minorOf(Version)
 	if joiner > server+1 || joiner+1 < server {
-		return fmt.Errorf("version skew: a server of %s can't join one of %s", release, Version)
+		return fmt.Errorf("version skew: a server of %s cannot join one of %s", release, Version)
 	}
 	return nil
 }

@@ -14,11 +14,11 @@ if t.TYPE_CHECKING:
 
 
 def problem(certificate: str, key: str | None, names: t.Iterable[str], *, days: int, now: datetime.datetime) -> str:
-    """Why a certificate can't serve `names`; empty where it can.
+    """Why a certificate cannot serve `names`; empty where it can.
 
     Args:
         certificate: PEM, the server's own certificate first and its chain behind it.
-        key: PEM, not encrypted; None where it can't be seen.
+        key: PEM, not encrypted; None where it cannot be seen.
         names: host names, or wildcards as in *.shop.example.com, which only the same wildcard covers (RFC 9525, 6.3: it
             stands for one part).
         days: that it must still last.

@@ -164,7 +164,7 @@ def read(path: str) -> Backup:
     except FileNotFoundError as error:
         raise PlatformError(
             f"{path} is no backup: there is no {METADATA} in it.",
-            next_step="Give a directory that wasmfaas.platform.backup made, as -e backup=FOLDER.",
+            next_step="Give a directory that wasmfaas.platform.backup made, as -e backup=DIRECTORY.",
         ) from error
     except OSError as error:
         raise PlatformError(
@@ -220,7 +220,7 @@ def find(name: str, directory: str) -> Backup:
             raise PlatformError(
                 f"There is no backup in {directory}.",
                 next_step="Make one with ansible-playbook wasmfaas.platform.backup, or name its directory with -e "
-                "backup=FOLDER.",
+                "backup=DIRECTORY.",
             )
         return backups[0]
     given = Path(name).expanduser()

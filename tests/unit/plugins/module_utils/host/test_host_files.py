@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What needs no Ansible to be tested of managed_files, and what a real run can't be brought to do."""
+"""What needs no Ansible to be tested of managed_files, and what a real run cannot be brought to do."""
 
 from __future__ import annotations
 
