@@ -16,6 +16,7 @@ import signal
 import typing as t
 from pathlib import Path
 
+import hypothesis
 import pytest
 from ansible.plugins.loader import init_plugin_loader
 
@@ -28,6 +29,16 @@ init_plugin_loader([str(PROJECT / ".ansible/collections")])
 # A background job of a shell begins with SIGINT ignored, and so would every program that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# `make test` tries the same examples on every machine, however slow it is; `make test-full` looks for new ones.
+hypothesis.settings.register_profile(
+    "wasmfaas",
+    deadline=None,
+    derandomize=os.environ.get("WASMFAAS_TESTS") != "full",
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("wasmfaas")
 
 
 def part_of(node_id: str) -> str:

@@ -13,7 +13,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.version impo
     parse,
     upgrade_problem,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 NUMBERS = st.integers(min_value=0, max_value=99)
@@ -33,7 +33,6 @@ def test_versions_are_ordered_as_they_were_released() -> None:
     assert [str(version) for version in sorted(map(parse, reversed(RELEASED)))] == RELEASED
 
 
-@settings(deadline=None)
 @given(major=NUMBERS, minor=NUMBERS, patch=NUMBERS, release=NUMBERS, candidate=st.none() | NUMBERS)
 def test_every_tag_is_read_and_written_as_it_was(
     major: int, minor: int, patch: int, release: int, candidate: int | None
@@ -42,7 +41,6 @@ def test_every_tag_is_read_and_written_as_it_was(
     assert str(parse(text)) == text
 
 
-@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_other_text_is_refused_with_an_example(text: str) -> None:
     if is_version(text):

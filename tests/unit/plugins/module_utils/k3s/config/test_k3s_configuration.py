@@ -16,7 +16,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.config impor
     configuration,
     flags,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 VERSION = "v1.36.4+k3s1"
@@ -147,7 +147,6 @@ def test_no_secret_value_gets_into_a_message() -> None:
     assert len(check(config)) == 5
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(
         st.text(max_size=20) | st.sampled_from(sorted(flags.load().of("server"))),
@@ -372,7 +371,6 @@ def test_config_of_a_host_is_read_without_a_yaml_library() -> None:
 PLAIN = st.text(alphabet="abcxyz019.-_/:=, #'\"", max_size=12)
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["node-name", "disable", "cluster-cidr", "kubelet-arg", "tls-san"]),

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.cluster_plan import make_plan
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.plan.hosts import Host, Settings, url, url_host
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 VERSION = "v1.36.4+k3s1"
@@ -953,7 +953,6 @@ def test_addresses_of_ipv6_stand_in_brackets() -> None:
     assert url_host("") == ""
 
 
-@settings(deadline=None)
 @given(servers=st.sampled_from([1, 3, 5]), agents=st.integers(0, 3), cut=st.integers(0, 8), reverse=st.booleans())
 def test_run_that_was_cut_off_is_made_good_by_the_next(servers: int, agents: int, cut: int, reverse: bool) -> None:
     world = World(servers, agents)
@@ -969,7 +968,6 @@ def test_run_that_was_cut_off_is_made_good_by_the_next(servers: int, agents: int
         assert world.machines[name]["k3s"]["server_url"] == afterwards[name].get("server", "")
 
 
-@settings(deadline=None)
 @given(servers=st.sampled_from([3, 5]), agents=st.integers(0, 2), lost=st.sets(st.integers(0, 6)), data=st.data())
 def test_no_plan_begins_a_second_cluster_or_gives_up_the_majority(
     servers: int, agents: int, lost: set[int], data: st.DataObject
