@@ -275,7 +275,7 @@ def _text_of_playbook(name: str) -> str:
 
 
 def _leads_somewhere(page: Path, link: str) -> bool:
-    file, _, heading = link.partition("#")
+    file, _separator, heading = link.partition("#")
     target = page.parent / file if file else page
     return target.exists() and (not heading or heading in _anchors(target))
 
