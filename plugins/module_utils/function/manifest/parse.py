@@ -10,24 +10,19 @@ checks while loading.
 from __future__ import annotations
 
 import dataclasses
-import os
-import tomllib
 import typing as t
 from pathlib import Path
 
-from ...errors import PlatformError
 from .dependencies import Dependencies, check_download, inherit_everything, read_dependencies
 from .hosts import convert_http_hosts
 from .location import KeyPath
+from .manifest_file import parse_toml, read_text
 from .model import Build, Component, FilesMount, LocalSource, Manifest, RemoteSource, Trigger, Variable
 from .names import fixed_identifier, identifier_error
 from .paths import path_error
 from .problems import Problems
 from .tables import Table, refuse_unwritable, type_name
 from .validate import normalise_dependencies, validate
-
-MANIFEST_NAME = "spin.toml"
-LARGEST_MANIFEST = 1 << 20  # bytes; a larger file is not a manifest
 
 _ROOT_KEYS = ("spin_manifest_version", "application", "variables", "trigger", "component")
 _APPLICATION_KEYS = ("name", "version", "description", "authors", "targets", "trigger", "tool")
@@ -72,17 +67,6 @@ _COMPONENT_HINTS = {
 }
 _SOURCE_FORMS = 'Write source = "<path of the .wasm file>" or source = { url = "https://…", digest = "sha256:…" }.'
 
-# A file that a project without a manifest probably has → the Spin template to start from.
-_TEMPLATES = {
-    "Cargo.toml": "http-rust",
-    "package.json": "http-js",
-    "requirements.txt": "http-py",
-    "pyproject.toml": "http-py",
-    "app.py": "http-py",
-    "go.mod": "http-go",
-    "index.html": "static-fileserver",
-}
-
 
 def read_manifest(source: Path, *, profile: str | None = None) -> Manifest:
     """Read and check a manifest.
@@ -95,8 +79,8 @@ def read_manifest(source: Path, *, profile: str | None = None) -> Manifest:
         PlatformError: the directory or file cannot be read, or the manifest is wrong; the cause names file, line and
             key of each problem.
     """
-    path, text = _read_text(source)
-    raw = _parse_toml(path, text)
+    path, text = read_text(source)
+    raw = parse_toml(path, text)
     problems = Problems(path.name, text)
     if _version(raw, problems) == 1:
         from . import version_1  # rare, and the import would cost every other run
@@ -109,85 +93,6 @@ def read_manifest(source: Path, *, profile: str | None = None) -> Manifest:
     validate(manifest, reader.component_paths, problems)
     problems.raise_if_any()
     return manifest
-
-
-def _read_text(source: Path) -> tuple[Path, str]:
-    if "\0" in str(source):
-        raise PlatformError(
-            f"{str(source)!r}: is no path.", next_step="Give the path of a project directory that holds a spin.toml."
-        )
-    try:
-        path = Path(os.path.abspath(source))
-        if path.is_dir():
-            path = path / MANIFEST_NAME
-            if not path.exists():
-                raise _no_manifest(path.parent)
-        elif not path.exists():
-            raise PlatformError(
-                f"{source}: no such directory or file.",
-                next_step="Give the path of a project directory that holds a spin.toml, or of the spin.toml itself.",
-            )
-        if not path.is_file():
-            raise PlatformError(f"{path}: is no regular file.", next_step="Put the manifest there as a file.")
-        with path.open("rb") as file:
-            content = file.read(LARGEST_MANIFEST + 1)
-    except OSError as error:
-        raise PlatformError(
-            f"{source}: cannot be read: {error.strerror or error}.",
-            next_step="Make the project directory readable for the user that deploys.",
-        ) from error
-    if len(content) > LARGEST_MANIFEST:
-        raise PlatformError(
-            f"{path.name}: is larger than {LARGEST_MANIFEST} bytes, so it is no manifest.",
-            next_step="Give the path of a spin.toml.",
-        )
-    try:
-        # Rust's TOML parser passes over a byte order mark too.
-        return path, content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise PlatformError(
-            f"{path.name}:{line}: the file is not UTF-8: {error.reason}.", next_step="Save the file as UTF-8."
-        ) from error
-
-
-def _no_manifest(directory: Path) -> PlatformError:
-    names = sorted(os.listdir(directory))
-    cause = f"{directory}: holds no {MANIFEST_NAME}, so it is no Spin project."
-    for name in names:
-        if name.lower() == MANIFEST_NAME:
-            return PlatformError(cause, next_step=f'Rename "{name}" to "{MANIFEST_NAME}".')
-    below = [name for name in names if os.path.isfile(directory / name / MANIFEST_NAME)]
-    if below:
-        return PlatformError(
-            cause,
-            next_step=f"Give one of the projects in it: {', '.join(str(directory / name) for name in below[:5])}.",
-        )
-    template = next((template for name, template in _TEMPLATES.items() if name in names), None)
-    new = f"`spin new -t {template or 'http-py'} --init` makes one in the directory"
-    return PlatformError(
-        cause, next_step=f"Add a {MANIFEST_NAME}: {new}, or copy one of the collection's examples/functions."
-    )
-
-
-def _parse_toml(path: Path, text: str) -> dict[str, t.Any]:
-    import re
-
-    try:
-        return tomllib.loads(text)
-    except RecursionError as error:
-        raise PlatformError(
-            f"{path.name}: the TOML is nested too deeply.", next_step="Write fewer arrays or tables inside each other."
-        ) from error
-    except ValueError as error:
-        message = str(error)
-        place = ""
-        if match := re.search(r" \(at line (\d+), column (\d+)\)$", message):
-            message, place = message[: match.start()], f"{match[1]}: column {match[2]}: "
-        elif match := re.search(r" \(at end of document\)$", message):
-            message, place = message[: match.start()] + " at the end of the file", f"{len(text.splitlines()) or 1}: "
-        next_step = "Correct the TOML there; https://toml.io/en/v1.0.0 describes it."
-        raise PlatformError(f"{path.name}:{place or ' '}broken TOML: {message}.", next_step=next_step) from error
 
 
 def _version(raw: dict[str, t.Any], problems: Problems) -> int:

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.parse import (
-    LARGEST_MANIFEST,
-    read_manifest,
-)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.manifest_file import LARGEST_MANIFEST
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.parse import read_manifest
 
 DIGEST = "sha256:" + "0a" * 32
 

@@ -1,0 +1,116 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads the file spin.toml of a project, as text and as TOML; refuses what is no such file."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+import typing as t
+from pathlib import Path
+
+from ...errors import PlatformError
+
+MANIFEST_NAME = "spin.toml"
+LARGEST_MANIFEST = 1 << 20
+"""Bytes; a larger file is not a manifest."""
+
+# A file that a project without a manifest probably has → the Spin template to start from.
+_TEMPLATES = {
+    "Cargo.toml": "http-rust",
+    "package.json": "http-js",
+    "requirements.txt": "http-py",
+    "pyproject.toml": "http-py",
+    "app.py": "http-py",
+    "go.mod": "http-go",
+    "index.html": "static-fileserver",
+}
+
+
+def read_text(source: Path) -> tuple[Path, str]:
+    """The manifest's path and text.
+
+    Args:
+        source: the project directory, or the manifest itself.
+
+    Raises:
+        PlatformError: there is no manifest, or it cannot be read, is too large or not UTF-8.
+    """
+    if "\0" in str(source):
+        raise PlatformError(
+            f"{str(source)!r}: is no path.", next_step="Give the path of a project directory that holds a spin.toml."
+        )
+    try:
+        path = Path(os.path.abspath(source))
+        if path.is_dir():
+            path = path / MANIFEST_NAME
+            if not path.exists():
+                raise _no_manifest(path.parent)
+        elif not path.exists():
+            raise PlatformError(
+                f"{source}: no such directory or file.",
+                next_step="Give the path of a project directory that holds a spin.toml, or of the spin.toml itself.",
+            )
+        if not path.is_file():
+            raise PlatformError(f"{path}: is no regular file.", next_step="Put the manifest there as a file.")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_MANIFEST + 1)
+    except OSError as error:
+        raise PlatformError(
+            f"{source}: cannot be read: {error.strerror or error}.",
+            next_step="Make the project directory readable for the user that deploys.",
+        ) from error
+    if len(content) > LARGEST_MANIFEST:
+        raise PlatformError(
+            f"{path.name}: is larger than {LARGEST_MANIFEST} bytes, so it is no manifest.",
+            next_step="Give the path of a spin.toml.",
+        )
+    try:
+        # Rust's TOML parser passes over a byte order mark too.
+        return path, content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise PlatformError(
+            f"{path.name}:{line}: the file is not UTF-8: {error.reason}.", next_step="Save the file as UTF-8."
+        ) from error
+
+
+def _no_manifest(directory: Path) -> PlatformError:
+    names = sorted(os.listdir(directory))
+    cause = f"{directory}: holds no {MANIFEST_NAME}, so it is no Spin project."
+    for name in names:
+        if name.lower() == MANIFEST_NAME:
+            return PlatformError(cause, next_step=f'Rename "{name}" to "{MANIFEST_NAME}".')
+    below = [name for name in names if os.path.isfile(directory / name / MANIFEST_NAME)]
+    if below:
+        return PlatformError(
+            cause,
+            next_step=f"Give one of the projects in it: {', '.join(str(directory / name) for name in below[:5])}.",
+        )
+    template = next((template for name, template in _TEMPLATES.items() if name in names), None)
+    new = f"`spin new -t {template or 'http-py'} --init` makes one in the directory"
+    return PlatformError(
+        cause, next_step=f"Add a {MANIFEST_NAME}: {new}, or copy one of the collection's examples/functions."
+    )
+
+
+def parse_toml(path: Path, text: str) -> dict[str, t.Any]:
+    """The manifest's tables; raises PlatformError with line and column of what is not TOML."""
+    import re
+
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise PlatformError(
+            f"{path.name}: the TOML is nested too deeply.", next_step="Write fewer arrays or tables inside each other."
+        ) from error
+    except ValueError as error:
+        message = str(error)
+        place = ""
+        if match := re.search(r" \(at line (\d+), column (\d+)\)$", message):
+            message, place = message[: match.start()], f"{match[1]}: column {match[2]}: "
+        elif match := re.search(r" \(at end of document\)$", message):
+            message, place = message[: match.start()] + " at the end of the file", f"{len(text.splitlines()) or 1}: "
+        next_step = "Correct the TOML there; https://toml.io/en/v1.0.0 describes it."
+        raise PlatformError(f"{path.name}:{place or ' '}broken TOML: {message}.", next_step=next_step) from error
