@@ -8,8 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.function.capacity import (
+
+from ..module_utils.errors import PlatformError
+from ..module_utils.function.capacity import (
     expected_response_time,
     replicas_needed,
 )

@@ -9,7 +9,8 @@ import datetime
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.certificate import problem
+
+from ..module_utils.platform.certificate import problem
 
 
 def certificate_problem(certificate: str, names: list[str], key: str | None = None, days: int = 0) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.config.configuration import layered
+
+from ..module_utils.k3s.config.configuration import layered
 
 
 def k3s_config(layers: list[dict[str, t.Any]]) -> dict[str, t.Any]:

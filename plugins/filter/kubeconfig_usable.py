@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.tenant_credentials import usable
+from ..module_utils.platform.tenant_credentials import usable
 
 
 def kubeconfig_usable(kubeconfig: str, account: str, server: str, authority: str) -> bool:

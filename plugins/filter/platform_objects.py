@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.function_registry import configuration
-from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.ingress import host_addresses
-from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.registries import Own, registries
-from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.spin_operator import executor_spec
-from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.tenant import docker_configuration, route_rule
+from ..module_utils.platform.function_registry import configuration
+from ..module_utils.platform.ingress import host_addresses
+from ..module_utils.platform.registries import Own, registries
+from ..module_utils.platform.spin_operator import executor_spec
+from ..module_utils.platform.tenant import docker_configuration, route_rule
 
 
 def node_registries(

@@ -8,7 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.wasmfaas.platform.plugins.plugin_utils.role_variables import RoleVariables
+
+from ..plugin_utils.role_variables import RoleVariables
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible has no type information

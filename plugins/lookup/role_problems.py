@@ -10,9 +10,10 @@ import typing as t
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.wasmfaas.platform.plugins.module_utils import role_arguments
-from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.rules import RULES
-from ansible_collections.wasmfaas.platform.plugins.plugin_utils.role_variables import ROLES, RoleVariables
+
+from ..module_utils import role_arguments
+from ..module_utils.platform.rules import RULES
+from ..plugin_utils.role_variables import ROLES, RoleVariables
 
 HANDED_ON = re.compile(r"\{\{ (\w+) \| default\([^)]*\) \}\}")
 """A default that is another variable, which is what the user wrote and is told of."""
