@@ -733,7 +733,7 @@ def test_neither_controller_nor_helm(cluster: Cluster, monkeypatch: pytest.Monke
     monkeypatch.setattr(helm_controller, "START_SECONDS", 0.0)
     kind = {"apiVersion": "none.example.com/v1", "kind": "HelmChart", "metadata": {"name": cluster.chart}}
     monkeypatch.setattr(helm_controller.Controller, "objects", lambda _self, _charts: [kind])
-    with pytest.raises(PlatformError, match=r"no kind HelmChart.* and there is no program helm"):
+    with pytest.raises(PlatformError, match=r"no kind HelmChart.* and helm is not installed"):
         cluster.run()
     assert cluster.run(state="absent")["changed"] is True
 

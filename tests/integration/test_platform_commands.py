@@ -73,7 +73,7 @@ def local_path(tasks: Tasks) -> collections.abc.Iterator[None]:
 
 
 def is_default(tasks: Tasks) -> str:
-    result = tasks.run("aws_integration", "storage_class.yml", "Look whether local-path is a default")
+    result = tasks.run("aws_integration", "storage_class.yml", "Read whether local-path is a default")
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -83,7 +83,7 @@ def test_local_path_is_no_default_and_is_one_again(tasks: Tasks) -> None:
     assert is_default(tasks) == "true"
     for wish in ("false", "true"):
         variables = {"__aws_integration_local_path_default": wish == "true"}
-        result = tasks.run("aws_integration", "storage_class.yml", "Say whether local-path is the default", **variables)
+        result = tasks.run("aws_integration", "storage_class.yml", "Set whether local-path is the default", **variables)
         assert result.returncode == 0, result.stderr
         assert is_default(tasks) == wish
 
@@ -114,7 +114,7 @@ def test_volumes_of_the_driver_are_found(tasks: Tasks) -> None:
 
 
 def test_access_to_the_registry_is_read_or_is_not_there(tasks: Tasks) -> None:
-    missing = tasks.run("function_registry", "access.yml", "Read what the cluster has")
+    missing = tasks.run("function_registry", "access.yml", "Read the access that the cluster stores")
     assert (missing.returncode, missing.stdout) == (0, "")
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "function-registry"}}
     secret = {
@@ -124,7 +124,7 @@ def test_access_to_the_registry_is_read_or_is_not_there(tasks: Tasks) -> None:
     }
     tasks.apply(namespace, {**secret, "stringData": {"access.json": '{"host": "192.0.2.11"}'}})
     try:
-        found = tasks.run("function_registry", "access.yml", "Read what the cluster has")
+        found = tasks.run("function_registry", "access.yml", "Read the access that the cluster stores")
         assert base64.b64decode(found.stdout) == b'{"host": "192.0.2.11"}'
     finally:
         tasks.delete("namespace", "function-registry", "--wait=false")
