@@ -242,6 +242,7 @@ class Environment:
             if seconds
             else ""
         )
+        # pkill ends with 1 where nobody is logged in.
         self.console(
             name,
             f'library=$(echo /usr/lib/*/faketime/libfaketime.so.1); echo "{setting}" > {_CLOCK_FILE}; systemctl '

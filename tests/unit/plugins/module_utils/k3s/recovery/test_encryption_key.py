@@ -28,7 +28,8 @@ class Encryption:
         enable: bool = True,
         rotation: Completed | None = None,
     ) -> None:
-        self.stages, self.key, self.hashmatch, self.enable, self.asked = list(stages), key, hashmatch, enable, []  # type: ignore[var-annotated]
+        self.stages, self.key, self.hashmatch, self.enable = list(stages), key, hashmatch, enable
+        self.asked: list[str] = []
         self.rotation = rotation or Completed(0, "keys rotated, reencryption started", "")
 
     def __call__(self, arguments: t.Sequence[str], _seconds: float) -> Completed:

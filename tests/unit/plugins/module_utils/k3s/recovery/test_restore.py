@@ -64,7 +64,8 @@ def digest(path: Path) -> str:
 
 class FakeK3s:
     def __init__(self, answer: Completed = DONE) -> None:
-        self.answer, self.asked = answer, []  # type: ignore[var-annotated]
+        self.answer = answer
+        self.asked: list[list[str]] = []
 
     def __call__(self, arguments: t.Sequence[str], _seconds: float) -> Completed:
         self.asked.append(list(arguments))

@@ -22,7 +22,8 @@ class FakeK3s:
     """`k3s etcd-snapshot save` and `prune` on a folder; each save is one second later."""
 
     def __init__(self, directory: Path, *, seconds: int = 1795331700) -> None:
-        self.directory, self.seconds, self.asked = directory, seconds, []  # type: ignore[var-annotated]
+        self.directory, self.seconds = directory, seconds
+        self.asked: list[list[str]] = []
 
     def __call__(self, arguments: t.Sequence[str], _seconds: float) -> Completed:
         self.asked.append(list(arguments))

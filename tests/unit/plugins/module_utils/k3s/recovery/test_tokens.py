@@ -53,7 +53,8 @@ class Cluster:
     token of its start."""
 
     def __init__(self, host: Path) -> None:
-        self.host, self.asked = host, []  # type: ignore[var-annotated]
+        self.host = host
+        self.asked: list[tuple[str, str]] = []
         self.stored: dict[str, tuple[str, str]] = {}
         self.secret = OLD
 
