@@ -80,7 +80,7 @@ def _version_problems(variables: Variables) -> t.Iterator[str]:
 def _cloud_controller_problems(variables: Variables) -> t.Iterator[str]:
     """Two cloud controllers would give each node two provider ids; with none, nodes stay tainted for ever."""
     wanted = is_true(variables["aws_integration_cloud_controller"])
-    off = is_true(variables["k3s_server_config"].get("disable-cloud-controller", False))
+    off = is_true(variables["k3s_server_config"].get("disable-cloud-controller") or False)
     if off != wanted:
         yield (
             f"aws_integration_cloud_controller: is {str(wanted).lower()} and k3s's own controller is "

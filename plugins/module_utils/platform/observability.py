@@ -49,5 +49,6 @@ def problems(variables: Variables) -> t.Iterator[str]:
 
 
 def _routes_to_a_receiver(configuration: t.Mapping[str, t.Any]) -> bool:
-    receiver = (configuration.get("route") or {}).get("receiver")
-    return bool(receiver) and receiver in [entry.get("name") for entry in configuration.get("receivers") or []]
+    route, receivers = configuration.get("route"), configuration.get("receivers") or []
+    receiver = route.get("receiver") if isinstance(route, dict) else None
+    return bool(receiver) and receiver in [entry.get("name") for entry in receivers if isinstance(entry, dict)]

@@ -65,7 +65,7 @@ def _tenant_problems(tenant: Tenant, others: t.Sequence[Tenant]) -> t.Iterator[s
     for host in hosts:
         if not HOST.fullmatch(str(host)):
             yield f"tenant {name}: {host} is no host. Next: write it as in shop.example.com, without a scheme."
-    taken = {host for other in others if other["name"] != name for host in other.get("hosts") or []}
+    taken = [host for other in others if other["name"] != name for host in _listed_hosts(other)]
     for host in hosts:
         if host in taken:
             yield f"tenant {name}: the host {host} is another tenant's as well. Next: leave it to one of them."
@@ -73,6 +73,12 @@ def _tenant_problems(tenant: Tenant, others: t.Sequence[Tenant]) -> t.Iterator[s
         if quantity is not None and not QUANTITY.fullmatch(str(quantity)):
             yield f"tenant {name}: quota: {quantity} is no quantity. Next: write it as in 500m, 2 or 4Gi."
     yield from network_problems(f"tenant {name}: egress_networks", tenant.get("egress_networks") or [], "10.1.2.0/24")
+
+
+def _listed_hosts(tenant: Tenant) -> list[t.Any]:
+    """The hosts of a tenant that may not be in tenant_list, so that nothing has checked that they are a list."""
+    hosts = tenant.get("hosts") or []
+    return hosts if isinstance(hosts, list) else [hosts]
 
 
 def _login_problems(variables: Variables) -> t.Iterator[str]:
@@ -87,7 +93,7 @@ def _login_problems(variables: Variables) -> t.Iterator[str]:
                     "tenants."
                 )
     for name, logins in credentials.items():
-        if any(key not in login for login in logins for key in LOGIN):
+        if any(not isinstance(login, dict) or not set(LOGIN) <= set(login) for login in logins):
             yield (
                 f"tenant_registry_credentials.{name}: an entry lacks server, username or password. Next: give all "
                 "three."

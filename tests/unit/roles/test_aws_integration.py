@@ -295,6 +295,7 @@ CASES: dict[str, tuple[dict[str, t.Any], str]] = {
         "may not load_balancer_controller .group control-plane.",
     ),
     "two cloud controllers": ({"k3s_server_config": {}}, "exactly one must run"),
+    "an empty value": ({"k3s_server_config": {"disable-cloud-controller": None}}, "exactly one must run"),
     "typo in a chart's name": (
         {"aws_integration_values": {"cluster_autoscaler": {}}},
         "there is no chart cluster_autoscaler",

@@ -67,6 +67,14 @@ def alerts(**variables: t.Any) -> dict[str, dict[str, t.Any]]:
             },
             "names a receiver that is not among",
         ),
+        (
+            {"observability_alertmanager_configuration": {"route": {"receiver": "team"}, "receivers": ["team"]}},
+            "names a receiver that is not among",
+        ),
+        (
+            {"observability_alertmanager_configuration": {"route": "team", "receivers": [{"name": "team"}]}},
+            "names a receiver that is not among",
+        ),
         ({"observability_metrics_size": "20Gi"}, "observability_metrics_size: '20Gi' is no whole number"),
         ({"observability_resources": {"loki": {}}}, "observability_resources: must hold prometheus, alertmanager"),
         (

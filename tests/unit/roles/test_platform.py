@@ -48,7 +48,7 @@ def test_parts_come_after_what_they_need_in_whichever_order_they_are_listed() ->
     [
         ("site", "Plan", None),  # the address of the ingress comes from the plan
         ("platform", "Use it", "Install the components"),
-        ("bundle", "Ask for what is missing", "Look at the hosts for their architectures"),
+        ("bundle", "Refuse to begin without a directory", "Look at the hosts for their architectures"),
     ],
 )
 def test_playbooks_check_before_they_touch_anything(playbook: str, before: str, after: str | None) -> None:

@@ -259,6 +259,11 @@ def test_playbook_keeps_one_tenant_as_the_inventory_describes_it(
             {"tenant_registry_credentials": {"a": [{"server": "x"}]}},
             "lacks server, username or password",
         ),
+        (
+            [{"name": "a"}],
+            {"tenant_registry_credentials": {"a": ["server username password"]}},
+            "lacks server, username or password",
+        ),
         ([{"name": "a"}], {"tenant_token_days": 0}, "tenant_token_days"),
         (
             [{"name": "a"}],
@@ -280,9 +285,10 @@ def test_one_tenant_alone_needs_no_credentials_of_the_others() -> None:
     assert tenants({"name": "user1"}, tenant="user1", tenant_registry_credentials=logins).problems() == []
 
 
-def test_a_host_of_another_tenant_is_refused_also_where_one_alone_is_kept() -> None:
-    """tenant.yml hands on the one tenant that it is about."""
-    both = [{"name": "user1", "hosts": ["shop.example.com"]}, {"name": "user2", "hosts": ["shop.example.com"]}]
+@pytest.mark.parametrize("others_hosts", [["shop.example.com"], "shop.example.com"])
+def test_a_host_of_another_tenant_is_refused_also_where_one_alone_is_kept(others_hosts: t.Any) -> None:
+    """tenant.yml hands on the one tenant that it is about; the others are not checked for their types."""
+    both = [{"name": "user1", "hosts": others_hosts}, {"name": "user2", "hosts": ["shop.example.com"]}]
     role = tenants(*both, tenant="user2", tenant_list=both[1:])
     assert ["shop.example.com is another tenant's as well" in problem for problem in role.problems()] == [True]
 
