@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -25,7 +24,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from ..directories import cache_directory
 from ..errors import PlatformError
-from ..host.digests import Digests
+from ..host.digests import Digests, sha256
 from .fetch import fetch_checksum, fetch_file, unwritable
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -193,7 +192,7 @@ def _keep(binary: Binary, source: Path, place: Path, origin: dict[str, str]) -> 
         else:
             shutil.copyfile(source, partial)
         partial.chmod(0o755)
-        digest = _sha256(partial)
+        digest = sha256(str(partial))
         os.replace(partial, place)
     finally:
         partial.unlink(missing_ok=True)
@@ -248,7 +247,7 @@ def _from_bundle(binary: Binary, bundle: Path) -> dict[str, str]:
             f"The air-gap bundle {bundle} holds no {binary.name} {binary.version} for {binary.architecture}.",
             next_step="Make it anew for this inventory with ansible-playbook wasmfaas.platform.bundle.",
         )
-    digest = _sha256(place)
+    digest = sha256(str(place))
     # As in _from_file: the checksum of an archive says nothing about a binary that was given without its archive.
     given = binary.asset.endswith(ARCHIVES) and about.get("source_sha256") == about["sha256"]
     expected = "" if given else binary.sha256
@@ -269,7 +268,7 @@ def _from_file(binary: Binary, cache: Path, *, check_mode: bool) -> tuple[bool, 
             f"There is no file {source}, given as {binary.name} for {binary.architecture}.",
             next_step="Correct its path.",
         )
-    digest = _sha256(source)
+    digest = sha256(str(source))
     archive = source.name.endswith(ARCHIVES)
     # The checksum of an archive says nothing about a binary that somebody took out of it.
     if binary.sha256 and digest != binary.sha256 and archive == binary.asset.endswith(ARCHIVES):
@@ -294,11 +293,6 @@ def _about(place: Path) -> dict[str, str] | None:
     except (OSError, ValueError):
         return None
     return read if isinstance(read, dict) and read.get("sha256") else None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
