@@ -79,7 +79,7 @@ def read_objects(path: Path) -> list[dict[str, t.Any]]:
 
     base: t.Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-    class Loader(base):  # type: ignore[misc]
+    class Loader(base):  # type: ignore[misc]  # whether PyYAML has its parser in C is known at run time only
         """YAML 1.1 has a type of its own for a plain `=`, which PyYAML leaves undefined; prometheus-operator's
         definitions have it among words."""
 
