@@ -67,9 +67,7 @@ class Binary:
 def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
     """What the module binary_download does; `parameters` are its options."""
     bundle = Path(parameters["bundle_directory"]) if parameters["bundle_directory"] else None
-    cache = (
-        Path(parameters["cache_directory"]) if parameters["cache_directory"] else cache_directory(None) / "artifacts"
-    )
+    cache = downloads_directory(parameters["cache_directory"])
     desired = [binary for entry in parameters["binaries"] for binary in expand(entry, parameters["architectures"])]
     if bundle is not None and not bundle.is_dir():
         raise PlatformError(
@@ -85,6 +83,11 @@ def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> di
             changed |= fetched
             found.setdefault(binary.name, {})[binary.architecture] = result
     return {"changed": changed, "binaries": found}
+
+
+def downloads_directory(given: str | None) -> Path:
+    """Where downloads are kept on this machine: what was given, or a directory of the cache."""
+    return Path(given) if given else cache_directory(None) / "artifacts"
 
 
 def expand(entry: dict[str, t.Any], architectures: t.Iterable[str]) -> list[Binary]:
