@@ -30,15 +30,14 @@ from .site import FORKS, Run, Site, booted, connections, load, site, write_hosts
 
 ROUNDS = 2
 SERVERS, AGENTS = ("server1", "server2", "server3"), ("agent1", "agent2")
-PYTHON_PACKAGES = (
-    "ansible==12.3.0",
-    "netaddr==1.3.0",
-)  # the collections of k3s-ansible's collections/requirements.yml, and its README's requirement
+# The collections of k3s-ansible's collections/requirements.yml, and its README's requirement.
+PYTHON_PACKAGES = ("ansible==12.3.0", "netaddr==1.3.0")
+# Its package_facts needs python3-apt, as Debian's own images have it.
 HOST_PACKAGES = (
     "distro-info-data",
     "python-apt-common",
     "python3-apt",
-)  # its package_facts needs python3-apt, as Debian's own images have it
+)
 
 
 @dataclasses.dataclass(frozen=True)

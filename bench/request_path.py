@@ -139,6 +139,7 @@ def updates(path: RequestPath, built: Path) -> list[Entry]:
         with Load(path.gateway.url, host_of(first), rate=UPDATE_RATE) as load:
             for version in range(1, UPDATES + 1):
                 path.deployment.deploy(_version(built.parent / name, built / "app.wasm", name, str(version)))
+                # The load meets the end of the old pods too, which comes this long after the update.
                 time.sleep(DRAIN_SECONDS + 1)
         failed = load.total - load.outcomes["200"]
         goal, met = ("0", failed == 0) if with_pause else ("", None)

@@ -92,9 +92,8 @@ def booted(names: collections.abc.Sequence[str]) -> t.Iterator[Environment]:
     """Blank hosts of these names."""
     if reason := unavailable():
         raise NotMeasuredError(reason)
-    directory = Path(
-        tempfile.mkdtemp(prefix="wasmfaas-bench-", dir="/var/tmp")
-    )  # Overlays need a disk, which /tmp may not be.
+    # Overlays need a disk, which /tmp may not be.
+    directory = Path(tempfile.mkdtemp(prefix="wasmfaas-bench-", dir="/var/tmp"))
     made = Environment(directory / "hosts")
     try:
         Environment.create(made.directory, names)

@@ -12,6 +12,7 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
+from ..module_utils.directories import cache_directory
 from ..module_utils.errors import PlatformError
 from ..module_utils.host.digests import Digests
 from ..module_utils.host.files import UNKNOWN_SIZE
@@ -128,8 +129,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
 
 def _digests(lasting: bool) -> Digests:
     """Digests that the controller remembers; those of a decrypted copy are not remembered."""
-    directory = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Digests(os.path.join(directory, "wasmfaas", "digests.json") if lasting else os.devnull + "/none")
+    return Digests(str(cache_directory(None) / "digests.json") if lasting else os.devnull + "/none")
 
 
 def _small_text(path: str, size: int) -> str | None:

@@ -80,7 +80,7 @@ def _copy(source: socket.socket, target: socket.socket, fault: Fault = Fault.NON
             target.sendall(data)
             passed += len(data)
             if fault is Fault.SLOW:
-                time.sleep(1)
+                time.sleep(1)  # the fault itself: SLOW_BYTES a second
             if fault is Fault.CUT and passed > 1 << 20:
                 return
         with contextlib.suppress(OSError):

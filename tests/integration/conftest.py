@@ -10,6 +10,8 @@ import itertools
 from pathlib import Path
 
 import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
 
 from .support.control_plane import ControlPlane
 from .support.deployment import Deployment
@@ -33,6 +35,7 @@ from .support.spinkube import SpinkubeStandIn
 
 # pytest finds fixtures by their names in this module.
 __all__ = [
+    "api",
     "certificate_authority",
     "control_plane",
     "deployment",
@@ -69,3 +72,9 @@ def deployment(
     made = Deployment(control_plane, spinkube_stand_in, registry, tmp_path / "home")
     yield made
     made.remove_all()
+
+
+@pytest.fixture
+def api(control_plane: ControlPlane) -> KubernetesApi:
+    """The API of the test cluster, as modules ask it."""
+    return KubernetesApi(ConnectionOptions(kubeconfig=str(control_plane.kubeconfig)))

@@ -41,11 +41,6 @@ from .support.function_project import FunctionProject, component
 from .support.servers import wait_until
 
 
-@pytest.fixture
-def api(deployment: Deployment) -> KubernetesApi:
-    return KubernetesApi(ConnectionOptions(kubeconfig=str(deployment.control_plane.kubeconfig)))
-
-
 def resource_versions(api: KubernetesApi, name: str) -> dict[str, str]:
     """Of every object of the function, to see that nothing was written."""
     found = {}

@@ -51,11 +51,6 @@ HEADER = r"==> {pod} \(running(, restarted (once|\d+ times))?, on wasm-node\) <=
 `collision`)."""
 
 
-@pytest.fixture
-def api(deployment: Deployment) -> KubernetesApi:
-    return KubernetesApi(ConnectionOptions(kubeconfig=str(deployment.control_plane.kubeconfig)))
-
-
 def change_version(
     deployment: Deployment, name: str, state: str, *, check_mode: bool = False, **options: t.Any
 ) -> Result:

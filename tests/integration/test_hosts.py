@@ -122,6 +122,7 @@ def test_frozen_host_does_nothing_until_it_thaws(hosts: Environment) -> None:
         "/run/beat ]; do sleep 0.05; done",
     )
     hosts.freeze("two")
+    # The sleep gives the host time for two beats, which it must not use.
     beats = {hosts.console("two", "cat /run/beat").stdout for _attempt in range(3) if not time.sleep(0.1)}
     assert len(beats) == 1
     with pytest.raises(HostsError, match="did not end within"):

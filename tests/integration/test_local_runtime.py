@@ -34,6 +34,8 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import Pl
 from ansible_collections.wasmfaas.platform.plugins.module_utils.local import control, installation, runtime, state
 from ansible_collections.wasmfaas.platform.plugins.module_utils.local.state import LocalFunction
 
+from .support.servers import wait_until
+
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = Path(__file__).resolve().parent / "components"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wasmfaas" / "tests"
@@ -206,10 +208,7 @@ def ask(function: LocalFunction, path: str, body: bytes | None = None, timeout: 
 
 
 def wait_for(condition: collections.abc.Callable[[], t.Any], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true in time"
-        time.sleep(0.02)
+    wait_until(condition, seconds=seconds, what="the condition", interval=0.02)
 
 
 class Load:

@@ -24,7 +24,6 @@ import httpx2
 import psutil
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import SPIN_APP
 
 from .support.deployment import Deployment
@@ -62,11 +61,6 @@ def cluster(deployment: Deployment, project: FunctionProject) -> list[str]:
         *extra(probe_address=f"127.0.0.1:{deployment.stand_in.front_port}", domain="127.0.0.1.nip.io"),
         *extra(kubeconfig=deployment.control_plane.kubeconfig),
     ]
-
-
-@pytest.fixture
-def api(deployment: Deployment) -> KubernetesApi:
-    return KubernetesApi(ConnectionOptions(kubeconfig=str(deployment.control_plane.kubeconfig)))
 
 
 def kubeconfig_of(deployment: Deployment) -> list[str]:

@@ -10,7 +10,6 @@ import uuid
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
     DEPLOYMENT,
     SECRET,
@@ -26,11 +25,6 @@ from .support.servers import wait_until
 from .support.spinkube import SPIN_APP_EXECUTOR
 
 IMAGE = "registry.invalid/functions/none@sha256:" + "0" * 64
-
-
-@pytest.fixture
-def api(control_plane: ControlPlane) -> KubernetesApi:
-    return KubernetesApi(ConnectionOptions(kubeconfig=str(control_plane.kubeconfig)))
 
 
 @pytest.fixture

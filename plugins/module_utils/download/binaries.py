@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -25,7 +24,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from ..directories import cache_directory
 from ..errors import PlatformError
-from ..host.digests import Digests
+from ..host.digests import Digests, sha256
 from .fetch import fetch_checksum, fetch_file, unwritable
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -68,9 +67,7 @@ class Binary:
 def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
     """What the module binary_download does; `parameters` are its options."""
     bundle = Path(parameters["bundle_directory"]) if parameters["bundle_directory"] else None
-    cache = (
-        Path(parameters["cache_directory"]) if parameters["cache_directory"] else cache_directory(None) / "artifacts"
-    )
+    cache = downloads_directory(parameters["cache_directory"])
     desired = [binary for entry in parameters["binaries"] for binary in expand(entry, parameters["architectures"])]
     if bundle is not None and not bundle.is_dir():
         raise PlatformError(
@@ -86,6 +83,11 @@ def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> di
             changed |= fetched
             found.setdefault(binary.name, {})[binary.architecture] = result
     return {"changed": changed, "binaries": found}
+
+
+def downloads_directory(given: str | None) -> Path:
+    """Where downloads are kept on this machine: what was given, or a directory of the cache."""
+    return Path(given) if given else cache_directory(None) / "artifacts"
 
 
 def expand(entry: dict[str, t.Any], architectures: t.Iterable[str]) -> list[Binary]:
@@ -193,7 +195,7 @@ def _keep(binary: Binary, source: Path, place: Path, origin: dict[str, str]) -> 
         else:
             shutil.copyfile(source, partial)
         partial.chmod(0o755)
-        digest = _sha256(partial)
+        digest = sha256(str(partial))
         os.replace(partial, place)
     finally:
         partial.unlink(missing_ok=True)
@@ -248,7 +250,7 @@ def _from_bundle(binary: Binary, bundle: Path) -> dict[str, str]:
             f"The air-gap bundle {bundle} holds no {binary.name} {binary.version} for {binary.architecture}.",
             next_step="Make it anew for this inventory with ansible-playbook wasmfaas.platform.bundle.",
         )
-    digest = _sha256(place)
+    digest = sha256(str(place))
     # As in _from_file: the checksum of an archive says nothing about a binary that was given without its archive.
     given = binary.asset.endswith(ARCHIVES) and about.get("source_sha256") == about["sha256"]
     expected = "" if given else binary.sha256
@@ -269,7 +271,7 @@ def _from_file(binary: Binary, cache: Path, *, check_mode: bool) -> tuple[bool, 
             f"There is no file {source}, given as {binary.name} for {binary.architecture}.",
             next_step="Correct its path.",
         )
-    digest = _sha256(source)
+    digest = sha256(str(source))
     archive = source.name.endswith(ARCHIVES)
     # The checksum of an archive says nothing about a binary that somebody took out of it.
     if binary.sha256 and digest != binary.sha256 and archive == binary.asset.endswith(ARCHIVES):
@@ -294,11 +296,6 @@ def _about(place: Path) -> dict[str, str] | None:
     except (OSError, ValueError):
         return None
     return read if isinstance(read, dict) and read.get("sha256") else None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..directories import cache_directory
 from ..errors import PlatformError
-from .binaries import Binary, provide
+from .binaries import Binary, downloads_directory, provide
 
 ANY_ARCHITECTURE = "any"
 VERSION_DIGITS = 16
@@ -32,7 +31,7 @@ def read_definitions(
     Raises:
         PlatformError: a file is not available, is not what its checksum says, or holds no objects.
     """
-    directory = Path(cache) if cache else cache_directory(None) / "artifacts"
+    directory = downloads_directory(cache)
     source = Path(bundle) if bundle else None
     files = [binary_of(entry) for entry in entries]
     with ThreadPoolExecutor(max_workers=4) as pool:
@@ -79,7 +78,7 @@ def read_objects(path: Path) -> list[dict[str, t.Any]]:
 
     base: t.Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-    class Loader(base):  # type: ignore[misc]  # its base is found at run time
+    class Loader(base):  # type: ignore[misc]  # whether PyYAML has its parser in C is known at run time only
         """YAML 1.1 has a type of its own for a plain `=`, which PyYAML leaves undefined; prometheus-operator's
         definitions have it among words."""
 

@@ -28,10 +28,15 @@ def sha256(path: str) -> str:
     Raises:
         OSError: the file cannot be read.
     """
-    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        for block in iter(lambda: file.read(BLOCK_BYTES), b""):
-            digest.update(block)
+        return sha256_of(file)
+
+
+def sha256_of(file: t.BinaryIO) -> str:
+    """SHA-256 of an open file from its position on, in hexadecimal digits, read block by block."""
+    digest = hashlib.sha256()
+    for block in iter(lambda: file.read(BLOCK_BYTES), b""):
+        digest.update(block)
     return digest.hexdigest()
 
 
@@ -58,12 +63,10 @@ class Digests:
             entry = self._entries().get(path)
             if entry is not None and entry[:4] == key:
                 return str(entry[4])
-            digest = hashlib.sha256()
-            for block in iter(lambda: file.read(BLOCK_BYTES), b""):
-                digest.update(block)
+            digest = sha256_of(file)
         if time.time() - max(status.st_mtime, status.st_ctime) > SETTLED_SECONDS:
-            self._remember(path, [*key, digest.hexdigest()])
-        return digest.hexdigest()
+            self._remember(path, [*key, digest])
+        return digest
 
     def _entries(self) -> dict[str, list[t.Any]]:
         if self._known is None:

@@ -25,7 +25,7 @@ import subprocess
 import typing as t
 
 from ..errors import PlatformError
-from .digests import Digests
+from .digests import Digests, sha256_of
 
 PARTIAL = ".wasmfaas-partial"
 DIFF_BYTES = 64 * 1024
@@ -518,12 +518,10 @@ def _take_over(file: File, staged: str) -> None:
     with open(os.open(staged, os.O_RDONLY | os.O_NOFOLLOW), "rb") as opened:
         os.fchown(opened.fileno(), os.geteuid(), os.getegid())
         os.fchmod(opened.fileno(), 0o600)
-        digest = hashlib.sha256()
-        for block in iter(lambda: opened.read(2**20), b""):
-            digest.update(block)
-    if digest.hexdigest() != file.sha256:
+        digest = sha256_of(opened)
+    if digest != file.sha256:
         raise PlatformError(
-            f"What arrived for {file.path} has the checksum {digest.hexdigest()} instead of {file.sha256}; the file "
+            f"What arrived for {file.path} has the checksum {digest} instead of {file.sha256}; the file "
             "in place was not touched.",
             next_step="Run it again. If this happens again, disk, memory or network of this host are faulty.",
         )

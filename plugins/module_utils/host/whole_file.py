@@ -45,6 +45,6 @@ def update(path: str, text: str, *, check_mode: bool) -> bool:
     except FileNotFoundError:
         pass
     if not check_mode:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         write(path, text, mode=None)
     return True

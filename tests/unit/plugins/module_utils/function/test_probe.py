@@ -107,8 +107,8 @@ def test_function_that_stays_ill_is_told_with_its_last_answer(serve: t.Any) -> N
     url = f"http://127.0.0.1:{server.port}"
     started = time.monotonic()
     with pytest.raises(PlatformError, match=f"{url}{HEALTH_PATH} answers 500 Internal Server Error") as caught:
-        probe(url, timeout_seconds=0.5)
-    assert 0.4 < time.monotonic() - started < 60
+        probe(url, timeout_seconds=2)
+    assert 1.9 < time.monotonic() - started < 60
     assert len(server.requests) > 2
     assert caught.value.facts["status"] == 500
     assert caught.value.facts["body"].startswith("no database")

@@ -48,3 +48,15 @@ def test_file_in_place_stays_where_writing_fails(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         whole_file.write(path, "\ud800")
     assert path.read_text() == "old"
+
+
+def test_update_makes_the_directory_and_says_whether_the_text_was_another(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    assert whole_file.update(str(path), "text", check_mode=True) and not path.parent.exists()
+    assert whole_file.update(str(path), "text", check_mode=False) and path.read_text() == "text"
+    assert not whole_file.update(str(path), "text", check_mode=False)
+
+
+def test_update_of_a_file_in_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert whole_file.update("file", "text", check_mode=False) and (tmp_path / "file").read_text() == "text"

@@ -198,9 +198,8 @@ def test_interrupt_ends_the_command_with_its_children(run: Run, tmp_path: Path) 
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
-    before = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell's background jobs, tests started as one included, begin with it ignored
+    # A shell's background jobs, tests started as one included, begin with it ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread.start()
     try:
         with pytest.raises(KeyboardInterrupt):

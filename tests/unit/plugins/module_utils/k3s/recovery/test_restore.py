@@ -278,7 +278,7 @@ def test_admit_forgets_gone_nodes_and_passwords_and_distrusts_old_members(host: 
 
 def test_a_program_that_an_earlier_run_left_behind_is_waited_for(tmp_path: Path) -> None:
     lock, log = str(tmp_path / "run" / "lock"), tmp_path / "log"
-    slow = [
+    slow = [  # it sleeps so that the second command comes while this one holds the lock
         sys.executable,
         "-c",
         f"import time; open({str(log)!r}, 'a').write('a'); time.sleep(0.5); open({str(log)!r}, 'a').write('b')",

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
-import datetime
 import http.server
-import ipaddress
 import itertools
 import json
 import ssl
@@ -22,9 +21,6 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.host.waiting import wait_for
 from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.verify_ha import load, load_program
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 TOKEN = "token-of-the-load"
 
@@ -100,27 +96,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "k3s-server-ca")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
+def certificate(
+    tmp_path_factory: pytest.TempPathFactory, self_signed: collections.abc.Callable[[str], tuple[bytes, bytes]]
+) -> Path:
     folder = tmp_path_factory.mktemp("certificate")
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    (folder / "certificate.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    certificate, key = self_signed("k3s-server-ca")
+    (folder / "key.pem").write_bytes(key)
+    (folder / "certificate.pem").write_bytes(certificate)
     return folder
 
 
