@@ -79,9 +79,8 @@ class World:
 
     def __enter__(self) -> World:
         with contextlib.ExitStack() as stack:
-            self.folder = Path(
-                tempfile.mkdtemp(prefix="wasmfaas-autoscaled-", dir="/var/tmp")
-            )  # overlays need a disk, which /tmp may not be
+            # Overlays need a disk, which /tmp may not be
+            self.folder = Path(tempfile.mkdtemp(prefix="wasmfaas-autoscaled-", dir="/var/tmp"))
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.hosts = Environment.create(self.folder / "hosts", [SERVER, MACHINE])
             stack.callback(self.hosts.destroy)

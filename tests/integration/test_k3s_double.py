@@ -83,9 +83,8 @@ class Host:
         for folder in ("etc", "work", "lib", "bin"):
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
         own = self.directory
-        work = tempfile.mkdtemp(
-            dir=own / "work"
-        )  # the kernel takes some time to let go of that of a process that was killed
+        # The kernel takes some time to let go of that of a process that was killed
+        work = tempfile.mkdtemp(dir=own / "work")
         mounts = (
             f"mount -t overlay overlay -o lowerdir=/etc,upperdir={own}/etc,workdir={work} /etc && mount --bind "
             f"{own}/lib /var/lib && "
@@ -497,10 +496,11 @@ def test_another_agent_token_stops_the_start_after_the_next(cluster: list[Host])
     starts()
     told = stranger.call("token", "rotate", f"--token={TOKEN}", f"--new-token={TOKEN}")
     assert told.returncode == 0, told.stderr
+    # A member that is killed right after a write may not know yet that it was committed, and its copy drops it
     for name in (
         "one",
         "two",
-    ):  # a member that is killed right after a write may not know yet that it was committed, and its copy drops it
+    ):
         stranger.kubectl("create", "configmap", name)
     for _start in range(2):
         stranger.stop()
@@ -528,9 +528,8 @@ def test_a_new_encryption_key_is_compared_with_the_named_server(cluster: list[Ho
         seconds=120,
         what="the secrets have the new key",
     )
-    second.kubectl(
-        "create", "configmap", "after-the-key"
-    )  # what is written last, a copy of a member that was killed may lack
+    # What is written last, a copy of a member that was killed may lack
+    second.kubectl("create", "configmap", "after-the-key")
     second.stop()
     refused = second.call("server")
     assert refused.returncode == 1

@@ -195,7 +195,6 @@ def test_a_server_that_the_cluster_removed_does_not_start(server: Server) -> Non
         "k3s on one is not started: the cluster removed this server" in text
         and "wasmfaas.platform.remove_node -e node=one" in text
     )
-    server.environment.run(
-        "one", "rm -r /var/lib/rancher/k3s/server/db"
-    )  # with it, this module would wait for a vote that nobody plays here
+    # With it, this module would wait for a vote that nobody plays here
+    server.environment.run("one", "rm -r /var/lib/rancher/k3s/server/db")
     assert server.changed() == 1

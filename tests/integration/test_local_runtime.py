@@ -169,9 +169,8 @@ def shared(
     tmp_path_factory: pytest.TempPathFactory, installed: installation.Installation, workbench: bytes
 ) -> collections.abc.Iterator[LocalFunction]:
     """One function with everything granted, for tests that only ask it."""
-    made = Functions(
-        tmp_path_factory.mktemp("shared") / ("long" * 25), installed
-    )  # too long for a Unix socket's address
+    # Too long for a Unix socket's address
+    made = Functions(tmp_path_factory.mktemp("shared") / ("long" * 25), installed)
     application = Application()
     application.locked["variables"] = {"greeting": {"default": "hi"}, "password": {"secret": True}}
     metadata = {

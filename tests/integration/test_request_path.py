@@ -390,9 +390,8 @@ def test_a_tenant_cannot_take_the_name_of_another(
     path.control_plane.client(tenants["tenant-b"]).create(
         HTTPRoute.from_dict(_route("theft", "tenant-b", stolen, {"name": "nothing", "port": 80}))
     )
-    later = path.deployment.deploy(
-        hello.project, **of_b
-    )  # a route that is applied after it, so the gateway has seen both
+    # A route that is applied after it, so the gateway has seen both
+    later = path.deployment.deploy(hello.project, **of_b)
     assert later["namespace"] == "tenant-b" and path.deployment.call(later).status_code == 200
     assert set(digests_of(path, function_of_a, 100)) == {function_of_a["digest"]}
 

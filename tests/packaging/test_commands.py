@@ -74,9 +74,8 @@ def test_names_of_the_collection_exist() -> None:
         for kind in ("modules", "action", "filter", "lookup", "inventory", "doc_fragments", "callback")
         for path in (PROJECT / "plugins" / kind).glob("*.*")
     }
-    known = (
-        plugins | _playbooks() | {path.name for path in (PROJECT / "roles").iterdir()} | {"functions"}
-    )  # action group
+    # Action group
+    known = plugins | _playbooks() | {path.name for path in (PROJECT / "roles").iterdir()} | {"functions"}
     known |= {f"{COLLECTION}{name}" for name in known}
     told = [
         (source, found[0])

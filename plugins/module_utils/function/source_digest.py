@@ -79,9 +79,8 @@ def _inputs(manifest: Manifest) -> list[str]:
     declared: set[str] = {manifest.path.name}
     outputs: set[str] = set()
     output_directories: set[str] = set()
-    real_directory = os.path.realpath(
-        manifest.directory
-    )  # expand_files gives real paths, and the digest must not depend on how the directory was named
+    # `expand_files` gives real paths, and the digest must not depend on how the directory was named
+    real_directory = os.path.realpath(manifest.directory)
     is_built = any(component.build for component in manifest.components.values())
     for component in manifest.components.values():
         if isinstance(component.source, LocalSource):
@@ -205,9 +204,8 @@ def _line(root: Path, path: str, stop: threading.Event) -> bytes:
     if stat.S_ISLNK(status.st_mode) and not full.is_file():
         return f"link {path}\0{os.readlink(full)}\n".encode(errors="surrogateescape")
     if not full.is_file():
-        return f"other {path}\0{stat.S_IFMT(status.st_mode)}\n".encode(
-            errors="surrogateescape"
-        )  # a socket or pipe: nothing to read
+        # A socket or pipe: nothing to read
+        return f"other {path}\0{stat.S_IFMT(status.st_mode)}\n".encode(errors="surrogateescape")
     digest = hashlib.sha256()
     with open(full, "rb", buffering=0) as stream:
         while block := stream.read(_READ_BYTES):

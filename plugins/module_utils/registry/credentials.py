@@ -230,9 +230,8 @@ def _from_entry(entry: dict[str, t.Any], source: str, path: Path) -> Credentials
                 f"`auth` of {source} is not base64 of `user:password`.",
                 next_step=f"Run `docker login` again, or repair {path}.",
             )
-        return Credentials(
-            source, username, password.rstrip("\0")
-        )  # Docker pads with NUL (cli/config/configfile/file.go)
+        # Docker pads with NUL (cli/config/configfile/file.go)
+        return Credentials(source, username, password.rstrip("\0"))
     if entry.get("username") and entry.get("password"):
         return Credentials(source, str(entry["username"]), str(entry["password"]))
     return None

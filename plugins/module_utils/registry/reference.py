@@ -21,9 +21,10 @@ _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:]+\])(?::[0-9]{{1,5}}
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+# containers-transports(5)
 _SCHEME = re.compile(
     r"([A-Za-z][A-Za-z0-9+.-]*)://|(docker-archive|docker-daemon|oci-archive|containers-storage|dir|ostree|sif):"
-)  # containers-transports(5)
+)
 
 _LONGEST_REPOSITORY = 255  # reference.go: RepositoryNameTotalLengthMax
 

@@ -123,9 +123,8 @@ class KubernetesApi:
         """The last lines of a pod's log; empty where there is none yet."""
         import httpx2
 
-        with contextlib.suppress(
-            httpx2.HTTPError, PlatformError
-        ):  # the log is an extra: its absence must not hide the real error
+        # The log is an extra: its absence must not hide the real error
+        with contextlib.suppress(httpx2.HTTPError, PlatformError):
             return "".join(self._client.log(name, namespace=namespace, tail_lines=lines))
         return ""
 
@@ -159,10 +158,8 @@ class KubernetesApi:
             try:
                 client.raise_for_status(response)
             except ApiError as error:
-                if error.response is not None and error.response.status_code in (
-                    400,
-                    404,
-                ):  # it has not started yet, had no run before, or is gone
+                # It has not started yet, had no run before, or is gone
+                if error.response is not None and error.response.status_code in (400, 404):
                     return []
                 raise
         return list(response.iter_lines())

@@ -71,19 +71,14 @@ SUBCHARTS = {"kube-prometheus-stack": {"grafana": "grafana"}}
 
 NO_CONTAINER: dict[str, tuple[str, ...]] = {
     "kube-prometheus-stack": ("*/*/storageSpec", "*/*/storage"),  # of a claim
-    "loki": (
-        "memcached",
-        "memcachedExporter",
-        "sidecar",
-    ),  # caches and the rules' sidecar are off: chunksCache, resultsCache, sidecar.rules
+    # Caches and the rules' sidecar are off: chunksCache, resultsCache, sidecar.rules
+    "loki": ("memcached", "memcachedExporter", "sidecar"),
 }
 """Parts of charts that no container of ours is made of, with the reason."""
 
 NO_IMAGE: dict[str, tuple[str, ...]] = {
-    "loki": (
-        *NO_CONTAINER["loki"],
-        "defaults/statefulSetRecreateJob",
-    ),  # the latter: statefulSetRecreateJob.enabled of each part is false
+    # The latter: statefulSetRecreateJob.enabled of each part is false
+    "loki": (*NO_CONTAINER["loki"], "defaults/statefulSetRecreateJob"),
     "zot": ("test",),  # only `helm test` runs it
 }
 """Images that are not pulled, with the reason."""

@@ -137,13 +137,11 @@ def test_plays_on_hosts_become_root_themselves() -> None:
         for task, become in play_tasks(play):
             where = f"{path.name}: {play['name']}: {task.get('name')}"
             roles = [value for key, value in task.items() if key.endswith(("include_role", "import_role"))]
-            if (
-                roles and path.name == "bundle.yml"
-            ):  # looks at hosts in the one role for which it says become, and works on this machine else
+            # Looks at hosts in the one role for which it says become, and works on this machine else
+            if roles and path.name == "bundle.yml":
                 assert roles[0]["tasks_from"] != "look" or roles[0]["apply"]["become"] is True, where
-            elif (
-                path.name != "platform.yml"
-            ):  # with hosts of one's own, which may be this machine, it does not become root
+            # With hosts of one's own, which may be this machine, it does not become root
+            elif path.name != "platform.yml":
                 assert become is True or any(key in WITHOUT_ROOT for key in task), where
 
 

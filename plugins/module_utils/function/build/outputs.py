@@ -90,10 +90,8 @@ class EarlierOutputs:
 
     def __enter__(self) -> EarlierOutputs:
         try:
-            for (
-                output,
-                place,
-            ) in self._places.items():  # in the same order in all runs, so that none waits for another in a circle
+            # In the same order in all runs, so that none waits for another in a circle
+            for output, place in self._places.items():
                 place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 lock = self._locks.enter_context(open(f"{place}.lock", "w", encoding="utf-8"))
                 fcntl.flock(lock, fcntl.LOCK_EX)

@@ -40,9 +40,10 @@ def read_binary(path: Path, *, key: str) -> WebAssemblyBinary:
     Raises PlatformError where the file is missing, empty, text (WAT), not Wasm, or cut off.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
+        # Opening a pipe would wait for ever
         raise PlatformError(
             f"{key}: {path} is no regular file.", next_step="Name the .wasm file that the build writes."
-        )  # opening a pipe would wait for ever
+        )
     try:
         stream = path.open("rb")
     except FileNotFoundError:

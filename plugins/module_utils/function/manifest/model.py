@@ -99,9 +99,8 @@ class Manifest:
     description: str = ""
     authors: tuple[str, ...] = ()
     variables: dict[str, Variable] = dataclasses.field(default_factory=dict)
-    trigger_settings: dict[str, dict[str, t.Any]] = dataclasses.field(
-        default_factory=dict
-    )  # [application.trigger.<type>]
+    # [application.trigger.<type>]
+    trigger_settings: dict[str, dict[str, t.Any]] = dataclasses.field(default_factory=dict)
     profile: str | None = None
 
     @property

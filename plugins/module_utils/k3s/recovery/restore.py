@@ -242,9 +242,8 @@ def forget(identity: str, authority: str, *, check_mode: bool = False) -> bool:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(
-                f"{paths.RUN_DIRECTORY}/{paths.AGENT_UNIT}.inputs"
-            )  # so that the agent counts as running with something older
+            # So that the agent counts as running with something older
+            os.unlink(f"{paths.RUN_DIRECTORY}/{paths.AGENT_UNIT}.inputs")
         remember(identity, "forgot", AGENT_MEMORY)
     return True
 
@@ -255,10 +254,8 @@ def finish(*, check_mode: bool = False) -> bool:
     if left and not check_mode:
         for path in (BEFORE, UPLOADS):
             shutil.rmtree(path, ignore_errors=True)
-        for path in (
-            AGENT_MEMORY,
-            MEMORY,
-        ):  # last: until then a run that is cut off here knows that it is in the middle
+        # Last: until then a run that is cut off here knows that it is in the middle
+        for path in (AGENT_MEMORY, MEMORY):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
     return bool(left)

@@ -31,9 +31,8 @@ FIELDS: dict[str, t.Any] = {
     "f:spec": {
         "f:type": {},
         "f:selector": {},  # kept as a whole
-        "f:ports": {
-            'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:name": {}, "f:port": {}}
-        },  # the protocol is the API server's default
+        # The protocol is the API server's default
+        "f:ports": {'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:name": {}, "f:port": {}}},
         "f:externalIPs": {'v:"192.0.2.1"': {}},
     },
 }

@@ -533,10 +533,11 @@ def test_refusals_say_what_to_do(
     [
         # seen: Distribution 2.8
         "write /var/lib/registry/docker/registry/v2/repositories/team/hello/_uploads/1/data: no space left on device",
+        # Its storagedriver.Error as JSON
         {
             "DriverName": "filesystem",
             "Enclosed": {"Op": "write", "Path": "/var/lib/registry/docker", "Err": 28},
-        },  # its storagedriver.Error as JSON
+        },
     ],
     ids=["text", "number"],
 )
