@@ -18,22 +18,10 @@ author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.attributes.read_only
   - wasmfaas.platform.attributes.action_group
   - wasmfaas.platform.function
   - wasmfaas.platform.kubernetes_auth
-attributes:
-  check_mode:
-    support: full
-    details:
-      - This module only reads.
-  diff_mode:
-    support: none
-    details:
-      - This module only reads.
-  idempotent:
-    support: full
-    details:
-      - This module only reads.
 options:
   name:
     description: Name of the function.

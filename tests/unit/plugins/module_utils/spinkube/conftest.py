@@ -25,6 +25,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.variabl
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import Conflict, MissingKind
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
     DEPLOYMENT,
+    GATEWAY,
     LEASE,
     POD,
     SECRET,
@@ -216,3 +217,15 @@ class FakeKubernetesApi:
 @pytest.fixture
 def fake_api() -> type[FakeKubernetesApi]:
     return FakeKubernetesApi
+
+
+@pytest.fixture
+def api() -> FakeKubernetesApi:
+    """An API server whose Deployments run, with the platform's Gateway."""
+    made = FakeKubernetesApi(runs=True)
+    gateway = {
+        "metadata": {"name": "wasmfaas", "namespace": "wasmfaas-system"},
+        "spec": {"listeners": [{"protocol": "HTTP", "port": 80}]},
+    }
+    made.put(GATEWAY, {**gateway, "status": {"addresses": [{"value": "203.0.113.7"}]}})
+    return made

@@ -18,7 +18,6 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.canary 
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.canary_target import CanaryTarget
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.cluster_function import ClusterFunction
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
-    GATEWAY,
     HORIZONTAL_POD_AUTOSCALER,
     HTTP_ROUTE,
     LEASE,
@@ -42,17 +41,6 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "probe", lambda _url, **_options: None)
     monkeypatch.setattr(route_status, "_ROUTE_TIMEOUT_SECONDS", 0.0)
     monkeypatch.setattr(route_status, "_LAST_REQUESTS_SECONDS", 0.0)
-
-
-@pytest.fixture
-def api(fake_api: t.Any) -> t.Any:
-    made = fake_api(runs=True)
-    gateway = {
-        "metadata": {"name": "wasmfaas", "namespace": "wasmfaas-system"},
-        "spec": {"listeners": [{"protocol": "HTTP", "port": 80}]},
-    }
-    made.put(GATEWAY, {**gateway, "status": {"addresses": [{"value": "203.0.113.7"}]}})
-    return made
 
 
 def target(

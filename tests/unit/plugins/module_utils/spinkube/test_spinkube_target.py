@@ -18,7 +18,6 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.cluster
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.difference import projected
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
     DEPLOYMENT,
-    GATEWAY,
     HORIZONTAL_POD_AUTOSCALER,
     HTTP_ROUTE,
     INTERCEPTOR_ROUTE,
@@ -44,17 +43,6 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     urls: list[str] = []
     monkeypatch.setattr(answers, "probe", lambda url, **_options: urls.append(url))
     return urls
-
-
-@pytest.fixture
-def api(fake_api: t.Any) -> t.Any:
-    made = fake_api(runs=True)
-    gateway = {
-        "metadata": {"name": "wasmfaas", "namespace": "wasmfaas-system"},
-        "spec": {"listeners": [{"protocol": "HTTP", "port": 80}]},
-    }
-    made.put(GATEWAY, {**gateway, "status": {"addresses": [{"value": "203.0.113.7"}]}})
-    return made
 
 
 def target(

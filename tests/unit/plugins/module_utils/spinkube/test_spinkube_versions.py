@@ -16,7 +16,6 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.stages 
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import answers
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.cluster_function import ClusterFunction
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
-    GATEWAY,
     HTTP_ROUTE,
     SCALED_OBJECT,
     SECRET,
@@ -36,17 +35,6 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     calls: list[tuple[str, str]] = []
     monkeypatch.setattr(answers, "probe", lambda url, **options: calls.append((url, options["path"])))
     return calls
-
-
-@pytest.fixture
-def api(fake_api: t.Any) -> t.Any:
-    made = fake_api(runs=True)
-    gateway = {
-        "metadata": {"name": "wasmfaas", "namespace": "wasmfaas-system"},
-        "spec": {"listeners": [{"protocol": "HTTP", "port": 80}]},
-    }
-    made.put(GATEWAY, {**gateway, "status": {"addresses": [{"value": "203.0.113.7"}]}})
-    return made
 
 
 def digest(number: int) -> str:
