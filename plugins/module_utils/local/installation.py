@@ -20,6 +20,7 @@ import tarfile
 import typing as t
 from pathlib import Path
 
+from ..directories import cache_directory
 from ..errors import PlatformError
 
 MINIMUM_NODE = (24, 10)
@@ -47,7 +48,7 @@ class Installation:
 
 def default_cache_directory() -> Path:
     """`$XDG_CACHE_HOME/wasmfaas/local-runtime`, by default under ~/.cache (XDG Base Directory Specification 0.8)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wasmfaas" / "local-runtime"
+    return cache_directory(None) / "local-runtime"
 
 
 def read_installation(runtime_directory: Path) -> Installation:

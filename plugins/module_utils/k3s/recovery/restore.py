@@ -33,6 +33,7 @@ from ...host.digests import sha256
 from ...host.waiting import wait_for
 from ...kubernetes.kubectl import Kubectl, host_kubectl
 from .. import paths
+from ..host import inputs
 from ..nodes import node_state
 from .k3s_command import last_line, tail
 from .snapshot import authority_digest
@@ -241,9 +242,7 @@ def forget(identity: str, authority: str, *, check_mode: bool = False) -> bool:
             for path in glob.glob(f"{paths.AGENT_DIRECTORY}/{pattern}"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
-        with contextlib.suppress(FileNotFoundError):
-            # So that the agent counts as running with something older
-            os.unlink(f"{paths.RUN_DIRECTORY}/{paths.AGENT_UNIT}.inputs")
+        inputs.forget(paths.AGENT_UNIT)  # the agent counts as running with something older
         remember(identity, "forgot", AGENT_MEMORY)
     return True
 
