@@ -109,14 +109,14 @@ class ClusterFunction:
         What another object owns is deleted with that one: KEDA puts the labels of a ScaledObject on the
         HorizontalPodAutoscaler that it makes.
         """
-        name, record = (self.canary_name, self.canary_record) if by_canary else (self.name, self.record)
+        name = self.canary_name if by_canary else self.name
         for kind in kinds:
             try:
                 found = self.api.list(kind, self.namespace, labels=labels(name))
             except MissingKind:
                 continue  # nothing can be left of a kind that the cluster does not know
             except Forbidden:
-                if kind not in OPTIONAL_KINDS or _has(record, kind):
+                if kind not in OPTIONAL_KINDS or _has(self.canary_record if by_canary else self.record, kind):
                     raise
                 continue  # `checks.check_objects` refuses to write a kind that may not be listed, so there is none
             yield from (
