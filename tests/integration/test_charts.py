@@ -10,7 +10,6 @@ import base64
 import collections.abc
 import itertools
 import json
-import shutil
 import threading
 import typing as t
 from pathlib import Path
@@ -31,13 +30,12 @@ from .support.audit import Requests
 from .support.control_plane import ControlPlane
 from .support.definitions import DefinitionsMissingError, definition_files
 from .support.helm_controller_stand_in import Api, HelmControllerStandIn, Object
+from .support.marks import needs_kubectl
 from .support.module_files import HELM_CHART_DEFINITION, HELM_CONTROLLER, PROMETHEUS_OPERATOR, ModuleMissingError
 from .support.playbooks import Playbooks
 from .support.servers import Programs, wait_until
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed"
-)
+pytestmark = needs_kubectl
 QUICK = Patience(
     pull_seconds=1,
     quota_seconds=1,

@@ -11,7 +11,6 @@ import collections.abc
 import itertools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import typing as t
@@ -28,10 +27,11 @@ from .support.audit import Requests
 from .support.control_plane import ControlPlane
 from .support.helm_controller_stand_in import Api, HelmControllerStandIn, Object
 from .support.helm_program import chart_archive
+from .support.marks import needs_kubectl
 from .support.module_files import ModuleMissingError
 from .support.servers import Programs, wait_until, write_private
 
-pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+pytestmark = needs_kubectl
 DEPLOYMENT = """
 apiVersion: apps/v1
 kind: Deployment

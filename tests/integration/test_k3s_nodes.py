@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections.abc
 import itertools
 import json
-import shutil
 import threading
 import typing as t
 from pathlib import Path
@@ -30,12 +29,11 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.kubec
 )
 
 from .support.control_plane import ControlPlane
+from .support.marks import needs_kubectl
 from .support.playbooks import PlaybookRun, Playbooks
 from .support.servers import wait_until, write_private
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed"
-)
+pytestmark = needs_kubectl
 
 NODES = "/api/v1/nodes"
 MEMBER_FINALIZER = "wrangler.cattle.io/managed-etcd-controller"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import collections.abc
 import json
-import shutil
 import subprocess
 import typing as t
 from pathlib import Path
@@ -18,10 +17,9 @@ import pytest
 
 from ..unit.roles.role_rendering import RenderedRole
 from .support.control_plane import ControlPlane
+from .support.marks import needs_kubectl
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed"
-)
+pytestmark = needs_kubectl
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
 STORAGE_CLASS = {
     "apiVersion": "storage.k8s.io/v1",

@@ -14,7 +14,6 @@ import collections
 import collections.abc
 import functools
 import hashlib
-import shutil
 import typing as t
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,6 +33,7 @@ from .support.audit import Requests
 from .support.control_plane import ControlPlane
 from .support.definitions import DefinitionsMissingError, definition_files
 from .support.helm_controller_stand_in import HelmControllerStandIn, Object, Render
+from .support.marks import needs_kubectl
 from .support.module_files import (
     CERT_MANAGER,
     GATEWAY_API,
@@ -45,9 +45,7 @@ from .support.module_files import (
 from .support.playbooks import PlaybookRun, Playbooks, extra
 from .support.servers import Programs
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("kubectl") is None, reason="kubectl, which stands for `k3s kubectl`, is not installed"
-)
+pytestmark = needs_kubectl
 
 NAMESPACES = {"tenant": ("keda", "wasmfaas-system")}
 """Of other roles, in which a role has objects."""

@@ -29,6 +29,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds i
 from .support.deployment import Deployment
 from .support.fixtures import Registry
 from .support.function_project import FunctionProject
+from .support.marks import needs_skopeo
 from .support.playbooks import Playbooks, extra
 from .support.registries import skopeo
 from .support.servers import REPOSITORY, wait_until, write_private
@@ -40,9 +41,6 @@ RESULT_LINE = (
 )
 SECRET = "s3cret-value-0f-a-variable"
 USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-needs_skopeo = pytest.mark.skipif(
-    shutil.which("skopeo") is None, reason="skopeo, the second opinion, is not installed: apt-get install skopeo"
-)
 
 
 @pytest.fixture

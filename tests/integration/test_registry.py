@@ -39,13 +39,11 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.referen
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import open_store
 
 from .support.fixtures import FaultyProxy, Programs, Registry
+from .support.marks import needs_skopeo
 from .support.registries import skopeo
 
 WASM = "application/vnd.wasm.content.layer.v1+wasm"
 QUICK = Timeouts(connect=2, transfer=2, commit=5, attempts=3, first_wait=0.1, total=10)
-needs_skopeo = pytest.mark.skipif(
-    shutil.which("skopeo") is None, reason="skopeo, the second opinion, is not installed: apt-get install skopeo"
-)
 
 
 def _blob(media_type: str, data: bytes) -> Blob:
