@@ -40,7 +40,7 @@ class Failure:
         reason: Kubernetes' reason; "" if there is none.
         container: its name; "" if it is the whole pod that waits.
         previous: whether the log to see is that of the container before its restart.
-        running: whether the container runs again.
+        started_again: whether the container runs again, or is just being started.
     """
 
     kind: Kind
@@ -51,7 +51,7 @@ class Failure:
     container: str = ""
     restarts: int = 0
     previous: bool = False
-    running: bool = False
+    started_again: bool = False
 
     @property
     def where(self) -> str:
@@ -74,23 +74,28 @@ class Failure:
             return self.reason == "InvalidImageName" or not patient
         if self.kind == "configuration":
             return seconds >= patience.configuration_seconds
-        return self.kind == "crash" and not self.running and self.restarts >= patience.restarts
+        return self.kind == "crash" and not self.started_again and self.restarts >= patience.restarts
 
 
 def failure_of(pod: Object) -> Failure | None:
-    """Why a pod does not run; None if it is ready, done, or about to be deleted."""
+    """The first of `failures_of`; None if there is none."""
+    return next(iter(failures_of(pod)), None)
+
+
+def failures_of(pod: Object) -> list[Failure]:
+    """Why a pod does not run, each container that fails; empty if it is ready, done, or about to be deleted."""
     metadata, status = pod["metadata"], pod.get("status") or {}
     name, namespace = metadata["name"], metadata.get("namespace", "")
     if status.get("phase") == "Succeeded" or metadata.get("deletionTimestamp") or condition(pod, "Ready"):
-        return None
+        return []
     waits = condition(pod, "PodScheduled", "False")
     if waits:
-        return Failure("scheduling", namespace, name, f"it cannot be scheduled: {waits.get('message')}")
-    for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
-        failure = _failure_of_container(namespace, name, container)
-        if failure is not None:
-            return failure
-    return Failure("not-ready", namespace, name, "it is not ready yet")
+        return [Failure("scheduling", namespace, name, f"it cannot be scheduled: {waits.get('message')}")]
+    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    found = [_failure_of_container(namespace, name, container) for container in containers]
+    return [failure for failure in found if failure is not None] or [
+        Failure("not-ready", namespace, name, "it is not ready yet")
+    ]
 
 
 def _failure_of_container(namespace: str, pod: str, container: Object) -> Failure | None:
@@ -114,7 +119,15 @@ def _failure_of_container(namespace: str, pod: str, container: Object) -> Failur
         f"its container {name} {f'is in {reason}' if reason in CRASH_REASONS else 'crashed'}{times}{exit_code}{error}"
     )
     return Failure(
-        "crash", namespace, pod, what, reason, name, restarts, previous=bool(waiting), running="running" in state
+        "crash",
+        namespace,
+        pod,
+        what,
+        reason,
+        name,
+        restarts,
+        previous=bool(waiting),
+        started_again=reason not in CRASH_REASONS and "terminated" not in state,
     )
 
 

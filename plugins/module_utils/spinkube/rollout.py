@@ -11,7 +11,7 @@ import time
 import typing as t
 
 from ..errors import PlatformError
-from ..kubernetes.pods import Patience, failure_of
+from ..kubernetes.pods import Patience, failures_of
 from ..kubernetes.rollout import refusal, unfinished
 from ..registry import ecr
 from .api import KubernetesApi
@@ -117,10 +117,10 @@ def _pods(api: KubernetesApi, namespace: str, name: str, revision: str) -> list[
 
 def _problem(pod: Object, *, only_lasting: bool = False) -> str:
     """Why a container of the pod does not run; "" where it does. `only_lasting`: only what does not pass by itself."""
-    failure = failure_of(pod)
-    if failure is None or not failure.of_container or (only_lasting and not failure.lasts(PATIENCE, 0)):
-        return ""
-    return f"{failure.where}: {failure.what}"
+    for failure in failures_of(pod):
+        if failure.of_container and (not only_lasting or failure.lasts(PATIENCE, 0)):
+            return f"{failure.where}: {failure.what}"
+    return ""
 
 
 def _failure(api: KubernetesApi, namespace: str, name: str, revision: str, problem: str) -> PlatformError:

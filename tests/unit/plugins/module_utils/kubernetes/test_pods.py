@@ -86,6 +86,8 @@ def test_pods_that_run_are_done_or_leave_have_no_failure() -> None:
         (waiting("CrashLoopBackOff", restartCount=3), AT_ONCE, 0, True),
         (pod(state={"running": {}}, restartCount=9, **ENDED), AT_ONCE, 600, False),
         (waiting("ContainerCreating"), AT_ONCE, 600, False),
+        (waiting("ContainerCreating", restartCount=3, **ENDED), AT_ONCE, 600, False),  # the kubelet starts it again
+        (pod(state={"terminated": {"exitCode": 1}}, restartCount=3), AT_ONCE, 0, True),
     ],
 )
 def test_how_long_it_may_pass_by_itself(

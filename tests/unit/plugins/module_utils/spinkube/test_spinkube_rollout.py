@@ -299,6 +299,19 @@ def test_advice_follows_from_the_events(fake_api: t.Any, reason: str, event: str
     assert advice in failure(api).next_step
 
 
+def test_a_container_that_cannot_start_is_reported_beside_one_that_runs_again(fake_api: t.Any) -> None:
+    api = fake_api()
+    api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 1, "unavailableReplicas": 1}))
+    broken = pod("ImagePullBackOff")
+    restarted = {
+        "name": "sidecar", "restartCount": 1, "state": {"running": {}},
+        "lastState": {"terminated": {"exitCode": 1}},
+    }  # fmt: skip
+    broken["status"]["containerStatuses"].insert(0, restarted)
+    api.put(POD, broken)
+    assert "ImagePullBackOff" in failure(api).cause and "after 0.3 s" not in failure(api).cause
+
+
 def test_user_who_may_not_read_events_is_told_the_problem_itself(fake_api: t.Any) -> None:
     api = fake_api()
     api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 0}))
