@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import typing as t
@@ -192,14 +193,14 @@ def test_paths_are_the_users(playbooks: Playbooks, tmp_path: Path) -> None:
     [
         (
             lambda project: project.manifest(more='sorce = "app.wasm"'),
-            r"manifest: spin\.toml:\d+: component\.main\.sorce: unknown key",
+            r"Stage:\s+manifest\s+Where:\s+spin\.toml:\d+: component\.main\.sorce\s+Problem:\s+unknown key",
         ),
         (
             lambda project: project.manifest(command="echo the reason >&2; exit 3"),
-            r"build: .*failed with exit code 3\. Its last lines:\s+the reason",
+            r"  build     the reason\n.*Stage:\s+build\s+Problem: .* failed with exit code 3 \(see above\)",
         ),
-        (lambda project: shutil.rmtree(project.folder), r"manifest: .*spin\.toml"),
-        (lambda project: project.manifest(behaviour="crash"), r"rollout: .*CrashLoopBackOff"),
+        (lambda project: shutil.rmtree(project.folder), r"Stage:\s+manifest\s+Problem: .*\n.*spin\.toml"),
+        (lambda project: project.manifest(behaviour="crash"), r"Stage:\s+rollout\s+Problem: .*CrashLoopBackOff"),
     ],
     ids=["unknown key", "failing build", "no folder", "crashing function"],
 )
@@ -214,10 +215,8 @@ def test_errors_are_readable(
     run = playbooks.run("deploy-function.yml", *extra(src=project.folder), *cluster)
     assert run.exit_code == 2 and "failed=1" in run.output
     assert re.search(expected, run.output, re.DOTALL), run.output
-    assert re.search(r"Next: \S", run.output)
-    assert re.search(r"^\s+stage: \w+$", run.output, re.MULTILINE) and re.search(
-        r"^\s+next_step: ", run.output, re.MULTILINE
-    )
+    assert len(re.findall(r"^  Next step:   \S", run.output, re.MULTILINE)) == 1
+    assert "[ERROR]" not in run.output
     assert "Traceback" not in run.output
 
 
@@ -385,8 +384,13 @@ def test_a_secret_variable_is_shown_nowhere(
         project.manifest(component_variables='variables = { token = "{{ nowhere }}" }')
         runs.append(playbooks.run(*deploy))
         runs.append(playbooks.run(*deploy, *extra(replicas="many")))
-    assert [run.exit_code for run in runs] == [0, 0, 0, 2, 2, 2]
-    assert "replicas" in runs[-1].output, "an error of Ansible's own, before the module's code is reached"
+        # Ansible tells the system's log only of modules, which another name of Python makes of it.
+        as_module = extra(ansible_python_interpreter=Path(sys.executable).with_name("python3"))
+        if sys.executable.endswith("/python3"):
+            as_module = extra(ansible_python_interpreter=Path(sys.executable).with_name("python"))
+        runs.append(playbooks.run(*deploy, *extra(replicas="many"), *as_module))
+    assert [run.exit_code for run in runs] == [0, 0, 0, 2, 2, 2, 2]
+    assert all("replicas" in run.output for run in runs[-2:]), "before the module's code is reached"
     assert [run.changed for run in runs[:3]] == [1, 1, 0]
     assert "hello there" in runs[1].output, "what is no secret is shown"
     for run in runs:
