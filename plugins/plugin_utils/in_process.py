@@ -107,6 +107,7 @@ class InProcessAction(OrdinaryAction):  # type: ignore[misc]  # Ansible has no t
                 result = {"failed": True, "changed": False, **failure(error)}
         if not self._task.diff:
             result.pop("diff", None)
+        result["invocation"] = {"module_args": parameters}  # as of a module; shown with -vvv
         cleaned: dict[str, t.Any] = remove_values(result, certain | hidden)
         return cleaned
 
