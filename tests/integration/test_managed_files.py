@@ -233,7 +233,7 @@ def test_refused_before_anything_is_touched(host: Host, big: Path, entry: dict[s
     )
     assert finished.exit_code != 0
     assert said in " ".join(finished.output.split())
-    assert "Next:" in finished.output
+    assert "Next step:" in finished.output
     assert host.tree() == before
 
 
