@@ -39,6 +39,10 @@ options:
   source:
     description:
       - The project directory with a C(spin.toml), or the path of a manifest file.
+      - Some manifests are refused that Spin loads. Two triggers with the same route, of which Spin would call only one;
+        an application without a trigger or without a component; an undeclared variable, also where nothing uses it
+        yet; an absolute path; a route that joins C(...) with other text; a trigger of any type without a component,
+        except one with a C(static_response); a C(redis) trigger without channel or address.
       - Required for O(state=present) and O(state=pushed).
     type: path
     aliases: [src]

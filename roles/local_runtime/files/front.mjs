@@ -82,7 +82,7 @@ function componentSettings(release, component) {
   const resolve = resolver(application.variables ?? {}, variables);
   const trigger = application.triggers.find(({ trigger_config: config }) => config.component === component.id && typeof config.route === "string");
   const rawRoute = trigger?.trigger_config.route ?? "/...";
-  const warmUpPath = rawRoute.replace(/\/\.\.\.$/, "/").replace(/:([a-z0-9_]+)/gi, "$1") || "/";
+  const warmUpPath = `/${rawRoute.replace(/^\//, "")}`.replace(/\/\.\.\.$/, "/").replace(/:([a-z0-9_]+)/gi, "$1") || "/";
   const metadata = component.metadata ?? {};
   const allowedHosts = (metadata.allowed_outbound_hosts ?? []).map((item) => expand(item, resolve)).filter((item) => item.trim() !== "");
   allowedHosts.forEach(parseAllowedHost); // throws here rather than in the backend

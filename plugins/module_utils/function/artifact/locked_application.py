@@ -105,7 +105,9 @@ def _trigger(trigger: Trigger) -> dict[str, t.Any]:
     return {
         "id": trigger.id,
         "trigger_type": trigger.type,
-        "trigger_config": _sorted({**trigger.settings, "component": trigger.component}),
+        "trigger_config": _sorted(
+            {**trigger.settings, **({"component": trigger.component} if trigger.component else {})}
+        ),
     }
 
 

@@ -34,6 +34,14 @@ def check_files(manifest: Manifest, component: Component, path: KeyPath, problem
                     'Write a destination without "..".',
                     mount.destination,
                 )
+            elif mount.destination.rpartition("/")[2] == ".":
+                # Rust's create_dir_all, with which Spin makes the directory, cannot make one whose name is "."
+                problems.add(
+                    key,
+                    f'destination "{mount.destination}" ends in the current directory (.), which Spin cannot create',
+                    f'Write destination = "{mount.destination[:-1] or "/"}".',
+                    mount.destination,
+                )
             continue
         last = mount.rpartition("/")[2]
         if last in (".", ".."):

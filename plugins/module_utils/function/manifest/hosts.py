@@ -189,10 +189,26 @@ def parse_host(host: str) -> str:
             domain = domain.encode("idna").decode("ascii")
         except UnicodeError as error:
             raise ValueError(f'"{host}" is no host name') from error
+    for label in domain.split("."):
+        if label.startswith("xn--") and not _is_encoded_label(label):
+            raise ValueError(f'"{host}" is no host name: "{label}" is no encoded label')
     last = domain.removesuffix(".").rpartition(".")[2]
     if re.fullmatch(r"\d+|0x[0-9a-f]*", last, re.ASCII):
         return _ipv4(domain)
     return domain
+
+
+def _is_encoded_label(label: str) -> bool:
+    """Whether a label that begins with `xn--` stands for characters beyond ASCII (UTS 46, validity criteria)."""
+    from encodings.idna import nameprep
+
+    try:
+        decoded = label[4:].encode().decode("punycode")
+        return (
+            not decoded.isascii() and nameprep(decoded) == decoded and decoded.encode("punycode") == label[4:].encode()
+        )
+    except UnicodeError:
+        return False
 
 
 def _ipv4(text: str) -> str:

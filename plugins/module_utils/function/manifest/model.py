@@ -79,7 +79,8 @@ class Component:
 
 @dataclasses.dataclass(frozen=True)
 class Trigger:
-    """One `[[trigger.<type>]]`; `settings` is the rest of its table without `id` and `component`."""
+    """One `[[trigger.<type>]]`; `settings` is the rest of its table without `id` and `component`, which is empty for a
+    trigger that gives a static response."""
 
     id: str
     type: str

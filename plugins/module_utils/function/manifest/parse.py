@@ -48,7 +48,7 @@ _COMPONENT_KEYS = (
 )
 _BUILD_KEYS = ("command", "workdir", "watch")
 _PROFILE_KEYS = ("source", "environment", "dependencies", "build")
-_TARGET_KEYS = ("url", "path", "registry", "package")
+_TARGET_FORMS = '"<name>:<version>", { url = "https://…" } or { path = "…" }'
 
 _ROOT_HINTS = {
     key: f"Move it into [application], where {key} belongs in version 2."
@@ -82,11 +82,12 @@ def read_manifest(source: Path, *, profile: str | None = None) -> Manifest:
     path, text = read_text(source)
     raw = parse_toml(path, text)
     problems = Problems(path.name, text)
-    if _version(raw, problems) == 1:
+    version = _version(raw, problems)
+    if version == 1:
         from . import version_1  # rare, and the import would cost every other run
 
         raw = version_1.upgrade(raw, problems)
-    reader = _Reader(path, problems, profile)
+    reader = _Reader(path, problems, profile, version)
     manifest = reader.manifest(Table(raw, (), problems))
     problems.raise_if_any()
     manifest = normalise_dependencies(manifest, reader.component_paths, problems)
@@ -118,13 +119,18 @@ def _version(raw: dict[str, t.Any], problems: Problems) -> int:
 
 
 class _Reader:
-    """Reads version 2 tables into the model and notes problems on the way."""
+    """Reads version 2 tables into the model and notes problems on the way.
 
-    def __init__(self, path: Path, problems: Problems, profile: str | None) -> None:
+    Args:
+        version: of the manifest as it was written; version 1 has no rule on labels (Spin: schema/v1.rs).
+    """
+
+    def __init__(self, path: Path, problems: Problems, profile: str | None, version: int) -> None:
         self.path = path
         self.directory = path.parent
         self.problems = problems
         self.profile = profile
+        self.version = version
         self.profiles: set[str] = set()
         self.component_paths: dict[str, KeyPath] = {}
 
@@ -145,6 +151,10 @@ class _Reader:
         variables = {key: self.variable(key, table) for key, table in root.tables("variables").items()}
         components = self.components(root)
         triggers = self.triggers(root, components)
+        if not components and triggers:
+            # containerd-shim-spin takes an image without a Wasm layer for an ordinary Linux container
+            message = "the application has no component, and a node cannot run it without one"
+            self.problems.add((), message, "Add a component, even if no trigger calls it.")
         if self.profile is not None and self.profile not in self.profiles:
             known = (
                 f"Use one of {', '.join(sorted(self.profiles))}, or none."
@@ -303,6 +313,8 @@ class _Reader:
     def build(self, table: Table) -> Build | None:
         if "build" not in table.data:
             return None
+        if isinstance(table.data["build"], list):
+            table = self.build_of_array(table)
         build = table.table("build")
         build.refuse_unknown(_BUILD_KEYS)
         workdir = build.text("workdir")
@@ -310,6 +322,18 @@ class _Reader:
             self.problems.add((*build.path, "workdir"), error, "Write a directory below that of the manifest.")
         read = self.build_command(build)
         return dataclasses.replace(read, workdir=workdir or ".", watch=build.texts("watch"))
+
+    def build_of_array(self, table: Table) -> Table:
+        """The same with the build as a table: Spin reads an array as the values of `_BUILD_KEYS` in their order."""
+        values = table.data["build"]
+        if len(values) != len(_BUILD_KEYS):
+            self.problems.add(
+                (*table.path, "build"),
+                f"must be a table, or an array of {', '.join(_BUILD_KEYS)}",
+                'Write build = { command = "…" }.',
+            )
+            values = ("", ".", [])
+        return Table({"build": dict(zip(_BUILD_KEYS, values, strict=True))}, table.path, self.problems)
 
     def build_command(self, build: Table) -> Build:
         command = build.data.get("command")
@@ -348,7 +372,8 @@ class _Reader:
                 mount.refuse_unknown(("source", "destination"))
                 source, destination = (mount.text(key, required=True) for key in ("source", "destination"))
                 if source is not None and destination is not None:
-                    mounts.append(FilesMount(source, destination))
+                    # Spin joins an empty source with the directory of the manifest, which gives that directory
+                    mounts.append(FilesMount(source or ".", destination))
             else:
                 message = f"must be a string or {{ source = …, destination = … }}, but is {type_name(element)}"
                 self.problems.add(
@@ -371,6 +396,8 @@ class _Reader:
 
     def labels(self, table: Table, key: str) -> tuple[str, ...]:
         labels = table.texts(key)
+        if self.version == 1:
+            return labels
         for index, label in enumerate(labels):
             if identifier_error(label, "-") and identifier_error(label, "_"):
                 message = f'"{label}" must be in kebab-case or snake_case'
@@ -391,7 +418,10 @@ class _Reader:
         for index, element in enumerate(value):
             if isinstance(element, dict):
                 target = Table(element, (*path, index), self.problems)
-                target.refuse_unknown(_TARGET_KEYS)
+                if set(target.data) not in ({"url"}, {"path"}):
+                    self.problems.add(
+                        target.path, "must name a url or a path, and nothing else", f"Write one of {_TARGET_FORMS}."
+                    )
                 for key in target.data:
                     target.text(key)
             elif not isinstance(element, str):
@@ -409,7 +439,9 @@ class _Reader:
     # Triggers
 
     def triggers(self, root: Table, components: dict[str, Component]) -> list[Trigger]:
-        if "trigger" not in root.data or root.data["trigger"] == {}:
+        if root.data.get("trigger", {}) == {} or (
+            isinstance(root.data["trigger"], dict) and all(value == [] for value in root.data["trigger"].values())
+        ):
             self.problems.add(
                 (),
                 "the application has no trigger, so nothing would ever call it",
@@ -471,13 +503,9 @@ class _Reader:
                 self.problems.add((*table.path, key), message, next_step)
         component = table.data.get("component")
         if component is None:
-            next_step = 'Add component = "<id>".'
-            if "static_response" in settings:
-                next_step = (
-                    "Add a component that gives the response; static_response works without one only in "
-                    "`spin up` of Spin 4."
-                )
-            self.problems.add(table.path, '"component" is missing, so the trigger would call nothing', next_step)
+            if kind != "http" or "static_response" not in settings:
+                message = '"component" is missing, so the trigger would call nothing'
+                self.problems.add(table.path, message, 'Add component = "<id>".')
         elif isinstance(component, dict):
             inline = self.inline_id(trigger_id, components)
             self.component_paths[inline] = (*table.path, "component")

@@ -29,7 +29,7 @@ def check_triggers(manifest: Manifest, problems: Problems) -> None:
     for trigger in manifest.triggers:
         path: KeyPath = ("trigger", trigger.type, positions.get(trigger.type, 0))
         positions[trigger.type] = positions.get(trigger.type, 0) + 1
-        if trigger.component not in manifest.components:
+        if trigger.component and trigger.component not in manifest.components:
             near = nearest(trigger.component, manifest.components)
             message = f'there is no component "{trigger.component}"' + (f', did you mean "{near}"?' if near else "")
             next_step = (
@@ -80,8 +80,10 @@ def _check_http_trigger(trigger: Trigger, path: KeyPath, problems: Problems) -> 
         if message:
             problems.add(key, message, next_step)
     if "static_response" in table.data:
-        message = "excludes component: the trigger either calls a component or gives a fixed response"
-        problems.add((*path, "static_response"), message, "Remove static_response.")
+        if trigger.component:
+            message = "excludes component: the trigger either calls a component or gives a fixed response"
+            problems.add((*path, "static_response"), message, "Remove static_response.")
+        _check_static_response(table.table("static_response"))
     if "executor" in table.data:
         executor = table.table("executor")
         kind = executor.text("type", required=isinstance(table.data["executor"], dict), example='type = "http"')
@@ -90,8 +92,20 @@ def _check_http_trigger(trigger: Trigger, path: KeyPath, problems: Problems) -> 
                 (*executor.path, "type"), f'unknown executor "{kind}"', f"Write one of {', '.join(_EXECUTORS)}."
             )
         executor.refuse_unknown(("type", "argv", "entrypoint") if kind == "wagi" else ("type",))
-        for name in ("argv", "entrypoint"):
-            executor.text(name)
+        executor.text("argv")
+        if executor.text("entrypoint") not in (None, "_start"):
+            message = "is no longer supported; Spin calls what the component exports as wasi:cli/run"
+            problems.add((*executor.path, "entrypoint"), message, "Remove entrypoint.")
+
+
+def _check_static_response(response: Table) -> None:
+    response.text("body")
+    response.text_map("headers")
+    status = response.data.get("status_code", 200)
+    if not isinstance(status, int) or isinstance(status, bool) or not 100 <= status <= 999:
+        response.problems.add(
+            (*response.path, "status_code"), "must be a number from 100 to 999", "Write one such as status_code = 404."
+        )
 
 
 def _check_duplicate(trigger: Trigger, path: KeyPath, routes: dict[str, Trigger], problems: Problems) -> None:
@@ -102,12 +116,12 @@ def _check_duplicate(trigger: Trigger, path: KeyPath, routes: dict[str, Trigger]
     if other is trigger:
         return
     alike = "" if other.settings["route"] == route else f' (there written "{other.settings["route"]}")'
-    this_trigger = f'trigger "{trigger.id}" (component "{trigger.component}")'
-    message = (
-        f'the route "{route}" of {this_trigger} is also that of trigger "{other.id}" (component '
-        f'"{other.component}"){alike}'
-    )
+    message = f'the route "{route}" of {_named(trigger)} is also that of {_named(other)}{alike}'
     problems.add((*path, "route"), message, "Give each trigger a route of its own; Spin would call only one of them.")
+
+
+def _named(trigger: Trigger) -> str:
+    return f'trigger "{trigger.id}"' + (f' (component "{trigger.component}")' if trigger.component else "")
 
 
 def _check_redis_trigger(manifest: Manifest, trigger: Trigger, path: KeyPath, problems: Problems) -> None:

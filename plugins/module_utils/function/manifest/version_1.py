@@ -56,6 +56,12 @@ def upgrade(manifest: dict[str, t.Any], problems: Problems) -> dict[str, t.Any]:
     """
     root = Table(manifest, (), problems)
     root.refuse_unknown(_ROOT_KEYS, {"application": _UPGRADE})
+    if "spin_version" in manifest and "spin_manifest_version" in manifest:
+        problems.add(
+            ("spin_version",),
+            "says the version again, beside spin_manifest_version",
+            'Remove spin_version; spin_manifest_version = "1" is the newer name.',
+        )
     trigger = root.table("trigger")
     if "trigger" not in manifest:
         problems.add((), '"trigger" is missing', 'Add trigger = { type = "http" }.')

@@ -290,13 +290,23 @@ def test_triggers_are_sorted_by_type_and_else_as_written(tmp_path: Path) -> None
 def test_trigger_settings_are_sorted_at_every_level(tmp_path: Path) -> None:
     application = lock(
         tmp_path,
-        f'{HEAD}[[trigger.http]]\nroute = "/x"\nexecutor = {{ type = "wagi", entrypoint = "main", argv = "a" '
+        f'{HEAD}[[trigger.http]]\nroute = "/x"\nexecutor = {{ type = "wagi", entrypoint = "_start", argv = "a" '
         f'}}\ncomponent = "c"\n'
         '[component.c]\nsource = "c.wasm"',
     )
     assert json.dumps(application["triggers"][0]["trigger_config"]) == (
-        '{"component": "c", "executor": {"argv": "a", "entrypoint": "main", "type": "wagi"}, "route": "/x"}'
+        '{"component": "c", "executor": {"argv": "a", "entrypoint": "_start", "type": "wagi"}, "route": "/x"}'
     )
+
+
+def test_trigger_with_a_static_response_names_no_component(tmp_path: Path) -> None:
+    fixed = '[[trigger.http]]\nroute = "/gone"\nstatic_response = { status_code = 410 }\n'
+    application = lock(tmp_path, f'{HEAD}{HTTP}{fixed}[component.c]\nsource = "c.wasm"\n')
+    assert application["triggers"][1] == {
+        "id": "http-trigger1",
+        "trigger_type": "http",
+        "trigger_config": {"route": "/gone", "static_response": {"status_code": 410}},
+    }
 
 
 def test_build_profile_is_named(tmp_path: Path) -> None:

@@ -291,7 +291,25 @@ def test_ids_made_up_avoid_those_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "route", ["/", "/...", "/*", "/a", "/a/", "/a/:b/c", "/a.json", "/:name.txt", "/.well-known/acme", "/a/b/..."]
+    "route",
+    [
+        "/",
+        "/...",
+        "/*",
+        "/a",
+        "/a/",
+        "/a/:b/c",
+        "/a.json",
+        "/:name.txt",
+        "/.well-known/acme",
+        "/.well-known/spin",
+        "/a/b/...",
+        "/a/.../",
+        "hello",
+        "files/...",
+        ":name",
+        "",
+    ],
 )
 def test_good_routes(tmp_path: Path, route: str) -> None:
     manifest = read(tmp_path, MINIMAL.replace("/...", route))
@@ -317,6 +335,7 @@ def test_good_routes(tmp_path: Path, route: str) -> None:
         "http://b.spin.internal",
         "http://*.spin.internal",
         "https://bücher.example",
+        "https://xn--bcher-kva.example",
         "https://1.2.3.4",
         "custom://h:1",
         " https://example.com ",
@@ -331,6 +350,33 @@ def test_good_hosts(tmp_path: Path, host: str) -> None:
         + f'allowed_outbound_hosts = ["{host}"]\n[variables]\nv = {{ required = true }}\nempty = {{ default = "" }}\n'
     )
     assert read(tmp_path, text).components["a"].allowed_outbound_hosts == (host,)
+
+
+def test_labels_of_version_1_may_be_anything(tmp_path: Path) -> None:
+    labels = 'key_value_stores = ["My Store", "b@d"]\nsqlite_databases = ["1"]\n[component.trigger]\nroute = "/..."'
+    component = read(tmp_path, VERSION_1.replace('[component.trigger]\nroute = "/..."', labels)).components["old-front"]
+    assert (component.key_value_stores, component.sqlite_databases) == (("My Store", "b@d"), ("1",))
+
+
+def test_build_may_be_an_array_of_command_directory_and_watch(tmp_path: Path) -> None:
+    build = read(tmp_path, MINIMAL + 'build = [["a", "b"], "front", ["src/*"]]\n').components["a"].build
+    assert build == Build(("a", "b"), "front", ("src/*",), ["a", "b"])
+
+
+def test_mount_of_an_empty_source_is_the_whole_directory(tmp_path: Path) -> None:
+    component = read(tmp_path, MINIMAL + 'files = [{ source = "", destination = "/www" }]\n').components["a"]
+    assert component.files == (FilesMount(".", "/www"),)
+
+
+def test_trigger_may_give_a_static_response_instead_of_calling_a_component(tmp_path: Path) -> None:
+    fixed = '[[trigger.http]]\nroute = "/robots.txt"\nstatic_response = { status_code = 404, headers = { a = "b" } }\n'
+    triggers = read(tmp_path, MINIMAL.replace("[component.a]", fixed + "[component.a]")).triggers
+    settings = {"route": "/robots.txt", "static_response": {"status_code": 404, "headers": {"a": "b"}}}
+    assert triggers[1] == Trigger("http-trigger1", "http", "", settings)
+
+
+def test_targets_are_names_urls_or_paths(tmp_path: Path) -> None:
+    read(tmp_path, MINIMAL + 'targets = ["spin-up:3.3", { url = "https://e.com/t.toml" }, { path = "t.toml" }]\n')
 
 
 def test_a_component_without_a_trigger_is_allowed(tmp_path: Path) -> None:

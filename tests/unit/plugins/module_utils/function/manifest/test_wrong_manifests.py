@@ -244,6 +244,11 @@ WRONG = {
         "wkg get u:p",
     ),
     "no trigger": (HEAD + COMPONENT, "spin.toml: the application has no trigger", "[[trigger.http]]"),
+    "empty list of triggers": (
+        HEAD.replace("[application]", "trigger.http = []\n[application]") + COMPONENT,
+        "spin.toml: the application has no trigger",
+        "[[trigger.http]]",
+    ),
     "one table as the trigger": (
         GOOD.replace("[[trigger.http]]", "[trigger.http]"),
         "spin.toml:4: trigger.http: must be an array of tables, but is one table",
@@ -259,10 +264,35 @@ WRONG = {
         'spin.toml:4: trigger.http[0]: "component" is missing',
         "component =",
     ),
-    "static response": (
-        GOOD.replace('component = "a"', "static_response = { status_code = 404 }"),
-        'spin.toml:4: trigger.http[0]: "component" is missing',
-        "static_response",
+    "static response beside a component": (
+        GOOD.replace('component = "a"', 'component = "a"\nstatic_response = { status_code = 404 }'),
+        "spin.toml:7: trigger.http[0].static_response: excludes component",
+        "Remove static_response",
+    ),
+    "static response of another trigger": (
+        HEAD + "[[trigger.x]]\nstatic_response = {}\n" + COMPONENT,
+        'spin.toml:4: trigger.x[0]: "component" is missing',
+        "component =",
+    ),
+    "status of a static response": (
+        GOOD.replace('component = "a"', "static_response = { status_code = 1 }"),
+        "spin.toml:6: trigger.http[0].static_response.status_code: must be a number from 100 to 999",
+        "404",
+    ),
+    "header of a static response": (
+        GOOD.replace('component = "a"', "static_response = { headers = { a = 1 } }"),
+        "spin.toml:6: trigger.http[0].static_response.headers.a: must be a string",
+        "string",
+    ),
+    "static response alone": (
+        HEAD + '[[trigger.http]]\nroute = "/..."\nstatic_response = { body = "x" }\n',
+        "spin.toml: the application has no component",
+        "Add a component",
+    ),
+    "entrypoint of wagi": (
+        GOOD.replace('component = "a"', 'component = "a"\nexecutor = { type = "wagi", entrypoint = "main" }'),
+        "spin.toml:7: trigger.http[0].executor.entrypoint: is no longer supported",
+        "Remove entrypoint",
     ),
     "unknown component": (
         GOOD.replace("[component.a]", "[component.hello]").replace('"a"', '"helo"'),
@@ -310,11 +340,6 @@ WRONG = {
         "finite",
     ),
     "no route": (GOOD.replace('route = "/..."', ""), 'spin.toml:4: trigger.http[0]: "route" is missing', '"/..."'),
-    "route without slash": (
-        GOOD.replace("/...", "hello"),
-        'spin.toml:5: trigger.http[0].route: the route "hello" does not start with "/"',
-        '"/hello"',
-    ),
     "route of a wrong type": (
         GOOD.replace('"/..."', "1"),
         "spin.toml:5: trigger.http[0].route: must be a string",
@@ -330,9 +355,14 @@ WRONG = {
     "wildcard without slash": (GOOD.replace("/...", "/a..."), "spin.toml:5: trigger.http[0].route:", "by itself"),
     "named wildcard": (GOOD.replace("/...", "/*rest"), "spin.toml:5: trigger.http[0].route:", "by itself"),
     "unnamed parameter": (GOOD.replace("/...", "/:/a"), "spin.toml:5: trigger.http[0].route:", ":name"),
-    "slash after the wildcard": (GOOD.replace("/...", "/a/.../"), "spin.toml:5: trigger.http[0].route:", '"/a/..."'),
+    "slashes after the wildcard": (GOOD.replace("/...", "/a/...//"), "spin.toml:5: trigger.http[0].route:", '"/a/..."'),
     "reserved route": (
         GOOD.replace("/...", "/.well-known/spin/health"),
+        "spin.toml:5: trigger.http[0].route:",
+        "Choose",
+    ),
+    "reserved route without slash": (
+        GOOD.replace("/...", ".well-known/spin/..."),
         "spin.toml:5: trigger.http[0].route:",
         "Choose",
     ),
@@ -444,6 +474,16 @@ WRONG = {
         "spin.toml:9: component.a.allowed_outbound_hosts[0]:",
         "<scheme>",
     ),
+    "empty encoded label": (
+        GOOD + 'allowed_outbound_hosts = ["http://xn--"]',
+        "spin.toml:9: component.a.allowed_outbound_hosts[0]:",
+        "<scheme>",
+    ),
+    "encoded label of plain letters": (
+        GOOD + 'allowed_outbound_hosts = ["https://www.xn--abc-.example"]',
+        "spin.toml:9: component.a.allowed_outbound_hosts[0]:",
+        "<scheme>",
+    ),
     "empty host": (
         GOOD + 'allowed_outbound_hosts = [""]',
         "spin.toml:9: component.a.allowed_outbound_hosts[0]:",
@@ -470,6 +510,16 @@ WRONG = {
         "label",
     ),
     "targets": (GOOD + "targets = [1]", "spin.toml:9: component.a.targets[0]: must be a string or a table", "string"),
+    "target of a registry": (
+        GOOD + 'targets = ["spin-up:3.3", { registry = "r.example", package = "a:b" }]',
+        "spin.toml:9: component.a.targets[1]: must name a url or a path",
+        'path = "…"',
+    ),
+    "target of both kinds": (
+        GOOD + 'targets = [{ url = "https://e.com", path = "t.toml" }]',
+        "spin.toml:9: component.a.targets[0]: must name a url or a path",
+        'path = "…"',
+    ),
     "tool": (GOOD + "tool.x = 1", "spin.toml:9: component.a.tool.x: must be a table", "table"),
     "files as a string": (
         GOOD + 'files = "a"',
@@ -512,6 +562,16 @@ WRONG = {
         "spin.toml:9: component.a.files[0]: destination",
         '".."',
     ),
+    "destination .": (
+        GOOD + 'files = [{ source = "a", destination = "." }]',
+        'spin.toml:9: component.a.files[0]: destination "." ends in the current directory',
+        'destination = "/"',
+    ),
+    "destination that ends in .": (
+        GOOD + 'files = [{ source = "a", destination = "/b/." }]',
+        'spin.toml:9: component.a.files[0]: destination "/b/." ends in the current directory',
+        'destination = "/b/"',
+    ),
     "bad pattern": (
         GOOD + 'files = ["a/***"]',
         'spin.toml:9: component.a.files[0]: "a/***" is no valid pattern: more than two',
@@ -523,6 +583,16 @@ WRONG = {
         GOOD + 'build.workdir = "x"',
         'spin.toml:9: component.a.build: "command" is missing',
         "command =",
+    ),
+    "build of a short array": (
+        GOOD + 'build = ["make"]',
+        "spin.toml:9: component.a.build: must be a table, or an array of command, workdir, watch",
+        "command =",
+    ),
+    "build of an array with a wrong watch": (
+        GOOD + 'build = ["make", ".", "src"]',
+        "spin.toml:9: component.a.build.watch: must be an array of strings",
+        "array",
     ),
     "build command": (
         GOOD + "build.command = 1",
@@ -627,6 +697,11 @@ WRONG = {
         VERSION_1.replace("[[component]]", "[component.x]").replace("[component.trigger]", "[component.x.trigger]"),
         "spin.toml:4: component: must be an array of tables",
         "[[component]]",
+    ),
+    "version 1: both version keys": (
+        'spin_manifest_version = "1"\n' + VERSION_1,
+        "spin.toml:2: spin_version: says the version again",
+        "Remove spin_version",
     ),
     "version 1: no trigger": (
         VERSION_1.replace('trigger = { type = "http" }', ""),
