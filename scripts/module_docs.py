@@ -22,7 +22,7 @@ from antsibull_docs_parser.parser import Context, parse
 PROJECT = Path(__file__).resolve().parent.parent
 PAGES = PROJECT / "docs/modules"
 COLLECTION = "wasmfaas.platform"
-KINDS = ("module", "filter", "lookup", "inventory", "role")
+KINDS = ("module", "filter", "lookup", "inventory", "callback", "role")
 NOTE = "<!-- Made by `make docs` from the documentation in the code; changes belong there. -->"
 
 Options = dict[str, dict[str, t.Any]]

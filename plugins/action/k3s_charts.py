@@ -18,6 +18,7 @@ from ..module_utils.download.custom_resource_definitions import (
     read_definitions,
 )
 from ..module_utils.errors import PlatformError
+from ..module_utils.module_run import failure
 
 MODULE = "wasmfaas.platform.k3s_charts"
 
@@ -38,13 +39,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             arguments["sources"] = self._sources(arguments, self._folder("k3s_artifacts", variables))
             definitions, missing = self._definitions(arguments, variables)
         except PlatformError as error:
-            return {
-                "failed": True,
-                "changed": False,
-                "msg": str(error),
-                "cause": error.cause,
-                "next_step": error.next_step,
-            }
+            return {"failed": True, "changed": False, **failure(error)}
         arguments["objects"] = [*definitions, *(arguments.get("objects") or [])]
         arguments["definitions"] = []
         result: dict[str, t.Any] = self._execute_module(MODULE, module_args=arguments, task_vars=variables)

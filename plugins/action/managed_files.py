@@ -16,6 +16,7 @@ from ..module_utils.directories import cache_directory
 from ..module_utils.errors import PlatformError
 from ..module_utils.host.digests import Digests
 from ..module_utils.host.files import UNKNOWN_SIZE
+from ..module_utils.module_run import failure
 
 MODULE = "wasmfaas.platform.managed_files"
 INLINE_BYTES = 64 * 1024
@@ -35,13 +36,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             sources: dict[str, str] = {}
             arguments["files"] = [self._prepared(entry, sources) for entry in arguments.get("files") or []]
         except PlatformError as error:
-            return {
-                "failed": True,
-                "changed": False,
-                "msg": str(error),
-                "cause": error.cause,
-                "next_step": error.next_step,
-            }
+            return {"failed": True, "changed": False, **failure(error)}
         result: dict[str, t.Any] = self._execute_module(MODULE, module_args=arguments, task_vars=task_vars)
         transfers = result.pop("transfers", [])
         result.pop("invocation", None)
@@ -108,15 +103,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             except AnsibleConnectionFailure:
                 raise
             except AnsibleError as error:
-                step = (
-                    "See whether the connection allows transfers (sftp or scp), and whether there is space; the "
-                    "file in place was not touched."
+                untransferred = PlatformError(
+                    f"{transfer['path']} could not be transferred: {error}",
+                    next_step="See whether the connection allows transfers (sftp or scp), and whether there is space; "
+                    "the file in place was not touched.",
                 )
-                return {
-                    "failed": True,
-                    "msg": f"{transfer['path']} could not be transferred: {error} Next: {step}",
-                    "next_step": step,
-                }
+                return {"failed": True, **failure(untransferred)}
         paths = {transfer["path"] for transfer in transfers}
         arguments = {
             "files": [entry for entry in files if entry["path"] in paths],

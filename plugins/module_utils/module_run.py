@@ -33,12 +33,19 @@ def run_module(module: t.Any, run: Run) -> None:
         result = run(module.params, module.check_mode, hidden)
     except PlatformError as error:
         module.no_log_values = (module.no_log_values - judged) | hidden
-        facts = {"facts": error.facts} if error.facts else {}
-        module.fail_json(msg=str(error), stage=error.stage, cause=error.cause, next_step=error.next_step, **facts)
+        module.fail_json(**failure(error))
     module.no_log_values = (module.no_log_values - judged) | hidden
     if not module._diff:
         result.pop("diff", None)
+    for warning in result.pop("warnings", []):  # exit_json takes them too, with a deprecation for each
+        module.warn(warning)
     module.exit_json(**result)
+
+
+def failure(error: PlatformError) -> dict[str, t.Any]:
+    """What the result of a failed task has of an error."""
+    facts = {"facts": error.facts} if error.facts else {}
+    return {"msg": str(error), "stage": error.stage, "cause": error.cause, "next_step": error.next_step, **facts}
 
 
 def kubeconfig_secrets(kubeconfig: t.Any) -> set[str]:

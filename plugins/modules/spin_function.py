@@ -15,6 +15,9 @@ description:
   - Compares a digest over the project's files with that of the deployed function, so a second run with the same input
     builds and changes nothing.
   - Undoes a deployment that does not come up; the previous version keeps answering.
+  - On this machine the work runs in Ansible's own process, which is faster and shows the output of a build and the
+    progress of a push. With C(become), C(async), C(environment) or another C(ansible_python_interpreter), and on other
+    hosts, it runs as an ordinary module.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -368,7 +371,8 @@ next_step:
   returned: failure
   type: str
 facts:
-  description: More about the failure, such as C(output), C(exit_code), C(events) and C(pod_log).
+  description: More about the failure, such as C(output), C(exit_code), C(events) and C(pod_log); C(shown) where the
+    output was shown while it ran.
   returned: failure
   type: dict
 """
@@ -449,17 +453,18 @@ def argument_spec() -> dict[str, t.Any]:
     )
 
 
+RULES: dict[str, t.Any] = {
+    "required_if": [
+        ("state", "present", ("source",)),
+        ("state", "pushed", ("source", "registry")),
+        ("state", "absent", ("name",)),
+    ],
+    "mutually_exclusive": [("replicas", "autoscale"), ("replicas", "load")],
+}
+
+
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec=argument_spec(),
-        required_if=[
-            ("state", "present", ("source",)),
-            ("state", "pushed", ("source", "registry")),
-            ("state", "absent", ("name",)),
-        ],
-        mutually_exclusive=[("replicas", "autoscale"), ("replicas", "load")],
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True, **RULES)
     run_module(module, run)
 
 

@@ -14,6 +14,7 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
+from ..progress import BytesSent
 from .credentials import Credentials
 from .model import PushResult, Timeouts
 from .parallel import in_parallel
@@ -120,12 +121,14 @@ class DistributionStore:
         if self._tag_digest(repository, tag) == artifact.digest:
             return PushResult(False, 0, 0, image)
         uploaded: list[Blob] = []
+        blobs = _unique(artifact)
+        sent = BytesSent(sum(blob.size for blob in blobs))
         if not self._has_manifest(repository, artifact.digest, _PUSH):
             uploaded = [
                 blob
                 for blob, was_sent in in_parallel(
-                    _unique(artifact),
-                    lambda blob, cancelled: self._store_blob(repository, blob, cancelled),
+                    blobs,
+                    lambda blob, cancelled: self._store_blob(repository, blob, cancelled, sent),
                     threads=CONNECTIONS,
                 )
                 if was_sent
@@ -214,7 +217,7 @@ class DistributionStore:
             blob,
         )
 
-    def _store_blob(self, repository: str, blob: Blob, cancelled: threading.Event) -> bool:
+    def _store_blob(self, repository: str, blob: Blob, cancelled: threading.Event, sent: BytesSent) -> bool:
         """Whether the blob had to be sent."""
         if self._has_blob(repository, blob, cancelled):
             return False
@@ -230,7 +233,7 @@ class DistributionStore:
                 if _is_whole(found, blob):
                     return True
             again = True
-            self._send(self._start_upload(repository, did), repository, blob, did, cancelled)
+            self._send(self._start_upload(repository, did), repository, blob, did, cancelled, sent)
             return True
 
         peer, timeouts = self._requests.peer, self._requests.timeouts
@@ -270,7 +273,9 @@ class DistributionStore:
             )
         return str(url)
 
-    def _send(self, location: str, repository: str, blob: Blob, did: str, cancelled: threading.Event) -> None:
+    def _send(
+        self, location: str, repository: str, blob: Blob, did: str, cancelled: threading.Event, sent: BytesSent
+    ) -> None:
         import httpx2
 
         # Appended by hand: the rest of the query is the registry's own and must come back byte for byte.
@@ -284,7 +289,7 @@ class DistributionStore:
                 _PUSH,
                 did=did,
                 headers=headers,
-                content=lambda: _chunks(blob, cancelled),
+                content=lambda: _chunks(blob, cancelled, sent),
                 read_timeout=self._requests.timeouts.commit,
             )
         except (httpx2.LocalProtocolError, PlatformError) as error:
@@ -310,18 +315,26 @@ def _is_whole(response: httpx2.Response, blob: Blob) -> bool:
     return response.status_code == 200 and (size is None or size == str(blob.size))
 
 
-def _chunks(blob: Blob, cancelled: threading.Event) -> t.Iterator[bytes]:
+def _chunks(blob: Blob, cancelled: threading.Event, sent: BytesSent) -> t.Iterator[bytes]:
+    done = 0
+    whole = False
     try:
         with blob.open() as stream:
             while chunk := stream.read(CHUNK):
                 if cancelled.is_set():
                     raise Cancelled
                 yield chunk
+                done += len(chunk)
+                sent.add(len(chunk))
+        whole = True
     except OSError as error:
         raise PlatformError(
             f"Cannot read {error.filename or blob.path}: {error.strerror}.",
             next_step="Run again; if it stays so, check the disk.",
         ) from error
+    finally:
+        if not whole:  # cut off: the whole blob is sent again
+            sent.add(-done)
 
 
 def _check_file(blob: Blob) -> None:

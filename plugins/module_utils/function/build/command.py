@@ -19,6 +19,8 @@ import types
 import typing as t
 from pathlib import Path
 
+from ... import progress
+
 LAST_LINES = 40
 """How many lines of the output are handed back."""
 
@@ -104,9 +106,12 @@ def _lines(process: subprocess.Popen[bytes], descriptor: int, log: t.TextIO, dea
         log.write(text)
         log.flush()
         *lines, rest = (rest + text).split("\n")
-        yield from (line[-_LONGEST_LINE:] for line in lines)
+        for line in lines:
+            progress.tell(line[-_LONGEST_LINE:])
+            yield line[-_LONGEST_LINE:]
         rest = rest[-_LONGEST_LINE:]
     if rest:
+        progress.tell(rest)
         yield rest
 
 

@@ -12,6 +12,7 @@ import time
 import typing as t
 from pathlib import Path
 
+from ... import progress
 from ...errors import PlatformError
 from ..manifest.model import Component, LocalSource, Manifest
 from .command import run_command
@@ -119,18 +120,19 @@ def _build_component(manifest: Manifest, component: Component, options: BuildOpt
     for command in component.build.commands:
         log.write(f"$ {command}\n")
         log.flush()
+        progress.tell(f"$ {command}")
         exit_code, output = run_command(["sh", "-c", command], directory, environment, log, deadline)
         if exit_code is None:
             raise PlatformError(
                 f"{key}: `{command}` did not end within {options.timeout_seconds:g} s and was stopped.",
                 next_step=f"Read {options.log_file}, or give it more time with `-e build_timeout=SECONDS`.",
-                facts={"command": command, "exit_code": None, "output": output, "log_file": str(options.log_file)},
+                facts={"command": command, "exit_code": None, "output": output, **_whole_output(options)},
             )
         if exit_code != 0:
             raise PlatformError(
                 f"{key}: `{command}` failed with exit code {exit_code}. Its last lines:\n{output}",
                 next_step=_advice(exit_code, output, directory, command, options.log_file),
-                facts={"command": command, "exit_code": exit_code, "output": output, "log_file": str(options.log_file)},
+                facts={"command": command, "exit_code": exit_code, "output": output, **_whole_output(options)},
             )
     return _LastCommand(command, output)
 
@@ -166,8 +168,13 @@ def _no_output(output: Output, last: _LastCommand, options: BuildOptions, *, the
         f"{path}.{before} Its last lines:\n{last.output or '(no output)'}",
         next_step=f"Correct what its last lines name (whole log: {options.log_file}), or set "
         f"`component.{component.id}.source` to the file that the build writes{skipped}.",
-        facts={"command": last.command, "exit_code": 0, "output": last.output, "log_file": str(options.log_file)},
+        facts={"command": last.command, "exit_code": 0, "output": last.output, **_whole_output(options)},
     )
+
+
+def _whole_output(options: BuildOptions) -> dict[str, t.Any]:
+    """Facts of an error: where the whole output is, and whether the user saw it while the command ran."""
+    return {"log_file": str(options.log_file), **({"shown": True} if progress.is_shown() else {})}
 
 
 def _environment(virtual_environment: Path | None) -> dict[str, str]:

@@ -16,6 +16,7 @@ import time
 import typing as t
 from pathlib import Path
 
+from ... import progress
 from ...errors import PlatformError
 from .command import run_command
 
@@ -103,6 +104,7 @@ def _make(environment: Path, requirements: Path, log: t.TextIO) -> None:
 def _run(command: list[str], requirements: Path, directory: Path, log: t.TextIO) -> None:
     log.write(f"$ {' '.join(command)}\n")
     log.flush()
+    progress.tell(f"$ {' '.join(command)}")
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     exit_code, output = run_command(
         command, requirements.parent, environment, log, time.monotonic() + INSTALL_TIMEOUT_SECONDS

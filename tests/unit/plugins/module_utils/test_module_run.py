@@ -24,6 +24,10 @@ class ModuleStub:
         self.params, self._diff, self.check_mode, self.no_log_values = params, diff, check_mode, {"old"}
         self.failed: dict[str, t.Any] | None = None
         self.result: dict[str, t.Any] | None = None
+        self.warnings: list[str] = []
+
+    def warn(self, warning: str) -> None:
+        self.warnings.append(warning)
 
     def fail_json(self, **result: t.Any) -> t.NoReturn:
         self.failed = {**result, "hidden": set(self.no_log_values)}
@@ -64,6 +68,13 @@ def test_difference_is_given_where_it_is_asked_for(wanted: bool) -> None:
     module = end(ModuleStub(diff=wanted), lambda *_arguments: {"changed": True, "diff": {"before": {}, "after": {}}})
     assert module.result is not None
     assert ("diff" in module.result) == wanted
+
+
+def test_a_warning_is_no_argument_of_exit_json() -> None:
+    """For which Ansible prints a deprecation."""
+    module = end(ModuleStub(), lambda *_arguments: {"changed": False, "warnings": ["Look out."]})
+    assert module.warnings == ["Look out."]
+    assert module.result is not None and "warnings" not in module.result
 
 
 def test_error_has_all_its_parts_and_hides_secrets_too() -> None:
