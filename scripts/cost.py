@@ -79,7 +79,7 @@ def read_variables(var_file: Path | None) -> dict[str, t.Any]:
     program = shutil.which("terraform")
     if not program:
         raise CostError(
-            "terraform, which reads the fleet, is not in PATH. Next: https://developer.hashicorp.com/terraform/install"
+            "terraform, which reads the fleet, is not in PATH. Next: Https://developer.hashicorp.com/terraform/install"
         )
     own = var_file or PROJECT / "terraform/terraform.tfvars"
     with tempfile.TemporaryDirectory() as directory:
@@ -101,7 +101,7 @@ def read_variables(var_file: Path | None) -> dict[str, t.Any]:
     *refusal, answer = done.stdout.strip().splitlines() or [""]
     if done.returncode or refusal:
         text = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join([done.stderr, *refusal])).strip()
-        raise CostError(f"Terraform refuses the variables. Next: correct what it says:\n{text}")
+        raise CostError(f"Terraform refuses the variables. Next: Correct what it says:\n{text}")
     variables: dict[str, t.Any] = json.loads(json.loads(answer))
     return variables
 
@@ -111,7 +111,7 @@ def read_prices(path: Path | None, region: str) -> dict[str, t.Any]:
     source = path or PRICES / f"{region}.yml"
     if not source.exists():
         raise CostError(
-            f"There are no prices for {region} in {source}. Next: copy scripts/prices/us-east-1.yml, put the "
+            f"There are no prices for {region} in {source}. Next: Copy scripts/prices/us-east-1.yml, put the "
             "region's prices in, give it as --prices."
         )
     prices: dict[str, t.Any] = yaml.safe_load(source.read_text(encoding="utf-8"))
@@ -131,7 +131,7 @@ def group_rows(variables: dict[str, t.Any], prices: dict[str, t.Any], days: floa
         if instance_type not in prices["hour"]:
             raise CostError(
                 f"There is no price for {instance_type} ({name}) in {prices['region']}. "
-                "Next: add it to a copy of scripts/prices/us-east-1.yml, give that as --prices."
+                "Next: Add it to a copy of scripts/prices/us-east-1.yml, give that as --prices."
             )
         hour = prices["hour"][instance_type]
         hours = days * 24

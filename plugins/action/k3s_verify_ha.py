@@ -73,7 +73,7 @@ def _plan(variables: dict[str, t.Any], arguments: dict[str, t.Any]) -> dict[str,
         return {
             "failed": True,
             "changed": False,
-            "problems": planned["problems"],
+            "problems": [problem.as_dictionary() for problem in planned["problems"]],
             "msg": f"Nothing was done to the cluster:\n{listed}",
         }
     return {"changed": False, **planned}

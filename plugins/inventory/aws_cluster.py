@@ -74,7 +74,7 @@ def _read(region: str, cluster_name: str) -> dict[str, t.Any]:
         import botocore.exceptions
     except ImportError as error:
         raise AnsibleParserError(
-            f"The Python that runs Ansible has no {error.name}. Next: pip install boto3."
+            f"The Python that runs Ansible has no {error.name}. Next: Install it with pip install boto3."
         ) from error
     name = f"/wasmfaas/{cluster_name}/cluster"
     try:
@@ -83,11 +83,11 @@ def _read(region: str, cluster_name: str) -> dict[str, t.Any]:
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, ValueError) as error:
         if getattr(error, "response", {}).get("Error", {}).get("Code") == "ParameterNotFound":
             raise AnsibleParserError(
-                f"There is no parameter {name} in {region}. Next: run `terraform apply`, or name the region and "
+                f"There is no parameter {name} in {region}. Next: Run `terraform apply`, or name the region and "
                 "cluster_name of that run here; "
                 "AWS_PROFILE chooses the account."
             ) from error
         raise AnsibleParserError(
-            f"The parameter {name} cannot be read in {region}: {error}. Next: check `aws sts get-caller-identity`."
+            f"The parameter {name} cannot be read in {region}: {error}. Next: Check `aws sts get-caller-identity`."
         ) from error
     return cluster

@@ -13,6 +13,7 @@ from ansible.plugins.lookup import LookupBase
 
 from ..module_utils import role_arguments
 from ..module_utils.platform.rules import RULES
+from ..module_utils.problems import Problem
 from ..plugin_utils.role_variables import ROLES, RoleVariables
 
 HANDED_ON = re.compile(r"\{\{ (\w+) \| default\([^)]*\) \}\}")
@@ -25,23 +26,23 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible has no type inf
     """Ansible's entry point."""
 
     def run(self, terms: list[t.Any], variables: t.Any = None, **_options: t.Any) -> list[str]:
-        """All sentences about the named roles, in their order."""
+        """All problems of the named roles as text, in their order."""
         replaced: Variables = {}
         return [
-            sentence
+            str(problem)
             for role in self._flatten(terms)
-            for sentence in self._role(str(role), dict(variables or {}), replaced)
+            for problem in self._role(str(role), dict(variables or {}), replaced)
         ]
 
-    def _role(self, role: str, given: Variables, replaced: Variables) -> list[str]:
+    def _role(self, role: str, given: Variables, replaced: Variables) -> list[Problem]:
         """`replaced` has what goes instead of variables that cannot be used, so that all others are still looked at;
         what is found here is added to it."""
         if not (ROLES / role / "meta/argument_specs.yml").is_file():
             raise AnsibleError(
-                f"role_problems: there is no role {role} with argument specifications. Next: correct the name."
+                f"role_problems: there is no role {role} with argument specifications. Next: Correct the name."
             )
         known = RoleVariables(role, given, self._loader, self._templar, replaced)
-        sentences: list[str] = []
+        problems: list[Problem] = []
         for name, option in known.arguments().items():
             if name not in known or name in replaced:
                 continue
@@ -50,12 +51,12 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible has no type inf
                 known.replace(name, known.defaults.get(name))
                 replaced[name] = _instead(name, option, known)
                 known.replace(name, replaced[name])
-            sentences += found
-        return sentences + list(RULES[role](known) if role in RULES else [])
+            problems += found
+        return problems + list(RULES[role](known) if role in RULES else [])
 
 
-def _variable(name: str, option: Variables, known: RoleVariables) -> list[str]:
-    """Sentences that name the variable, or the one that its default hands on."""
+def _variable(name: str, option: Variables, known: RoleVariables) -> list[Problem]:
+    """Problems that name the variable, or the one that its default hands on."""
     label, default = name, known.defaults.get(name)
     handed_on = HANDED_ON.fullmatch(str(default or ""))
     if handed_on and known.written(name) == default:
@@ -63,7 +64,7 @@ def _variable(name: str, option: Variables, known: RoleVariables) -> list[str]:
     try:
         return role_arguments.problems(label, option, known[name])
     except AnsibleError as error:
-        return [f"{label}: cannot be filled in: {error}. Next: correct it, or what it is made from."]
+        return [Problem(label, f"cannot be filled in: {error}", "correct it, or what it is made from")]
 
 
 def _instead(name: str, option: Variables, known: RoleVariables) -> t.Any:

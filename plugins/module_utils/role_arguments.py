@@ -1,8 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Variables of a role against its meta/argument_specs.yml: all that is wrong at once, as sentences that say what to
-write instead.
+"""Variables of a role against its meta/argument_specs.yml: all that is wrong at once, and what to write instead.
 
 Ansible's own validation takes a word for a list of one and `yes` for text, since modules convert what they get.
 Variables of roles are not converted: a role that loops over the word gets its letters. Here each value must be what the
@@ -16,13 +15,15 @@ import typing as t
 
 from ansible.module_utils.common.validation import check_type_bool
 
+from .problems import Problem
+
 Option = t.Mapping[str, t.Any]
 
 EMPTY: dict[str, t.Any] = {"list": [], "dict": {}, "int": 0, "float": 0.0, "bool": False}
 """What stands for a value that cannot be used, while others are looked at; "" for all other types."""
 
 
-def problems(name: str, option: Option, value: t.Any) -> list[str]:
+def problems(name: str, option: Option, value: t.Any) -> list[Problem]:
     """What is wrong with a variable.
 
     Args:
@@ -30,36 +31,37 @@ def problems(name: str, option: Option, value: t.Any) -> list[str]:
         option: its entry in the argument specification (`type`, `elements`, `options`, `choices`, `no_log`).
         value: what it comes to, templates filled in.
     Returns:
-        Sentences, each with the next step; none has a value in it where the option has no_log.
+        The problems; none has a value in it where the option has no_log.
     """
     if value is None:
-        return [f"{name}: is written without a value. Next: give one, or leave it out to have the default."]
+        return [Problem(name, "is written without a value", "give one, or leave it out to have the default")]
     return list(_value_problems(name, option, value))
 
 
-def _value_problems(name: str, option: Option, value: t.Any) -> t.Iterator[str]:
+def _value_problems(name: str, option: Option, value: t.Any) -> t.Iterator[Problem]:
     kind = str(option.get("type", "str"))
     if kind == "list":
         yield from _list_problems(name, option, value)
     elif kind == "dict":
         yield from _dictionary_problems(name, option, value)
     elif not _is(kind, value):
-        yield f"{name}: {_shown(option, value)} is {_NOT[kind]}. Next: {_WRITE[kind]}."
+        yield Problem(name, f"{_shown(option, value)} is {_NOT[kind]}", _WRITE[kind])
     elif option.get("choices") and value not in option["choices"]:
-        yield f"{name}: {_shown(option, value)} is not known. Next: write {_either(option['choices'])}."
+        yield Problem(name, f"{_shown(option, value)} is not known", f"write {_either(option['choices'])}")
 
 
-def _list_problems(name: str, option: Option, value: t.Any) -> t.Iterator[str]:
+def _list_problems(name: str, option: Option, value: t.Any) -> t.Iterator[Problem]:
     if isinstance(value, str):
         example = f'["{value}"]' if option.get("elements") == "str" and not option.get("no_log") else "[…]"
         label = name.rpartition(", ")[2]
-        yield (
-            f"{name}: {_shown(option, value)} is text, and a list is needed. Next: write {label}: {example}, or -e "
-            f"'{{\"{label}\": {example}}}'."
+        yield Problem(
+            name,
+            f"{_shown(option, value)} is text, and a list is needed",
+            f"write {label}: {example}, or -e '{{\"{label}\": {example}}}'",
         )
         return
     if not isinstance(value, collections.abc.Sequence):
-        yield f"{name}: is no list. Next: write it as [one, two]."
+        yield Problem(name, "is no list", "write it as [one, two]")
         return
     element: Option = {
         "type": option.get("elements", "raw"),
@@ -71,9 +73,9 @@ def _list_problems(name: str, option: Option, value: t.Any) -> t.Iterator[str]:
         yield from _value_problems(f"{name}, {known or f'entry {number}'}", element, entry)
 
 
-def _dictionary_problems(name: str, option: Option, value: t.Any) -> t.Iterator[str]:
+def _dictionary_problems(name: str, option: Option, value: t.Any) -> t.Iterator[Problem]:
     if not isinstance(value, collections.abc.Mapping):
-        yield f"{name}: {_shown(option, value)} is no dictionary. Next: write it as {{key: value}}."
+        yield Problem(name, f"{_shown(option, value)} is no dictionary", "write it as {key: value}")
         return
     options: t.Mapping[str, Option] = option.get("options") or {}
     if not options:
@@ -81,9 +83,9 @@ def _dictionary_problems(name: str, option: Option, value: t.Any) -> t.Iterator[
     unknown = sorted(str(key) for key in value if key not in options)
     lacking = [key for key, entry in options.items() if entry.get("required") and key not in value]
     if unknown:
-        yield f"{name}: there is no {', '.join(unknown)}. Next: use {_either(list(options))}."
+        yield Problem(name, f"there is no {', '.join(unknown)}", f"use {_either(list(options))}")
     if lacking:
-        yield f"{name}: lacks {', '.join(lacking)}. Next: add {'it' if len(lacking) == 1 else 'them'}."
+        yield Problem(name, f"lacks {', '.join(lacking)}", f"add {'it' if len(lacking) == 1 else 'them'}")
     for key, entry in options.items():
         if value.get(key) is not None:
             yield from _value_problems(f"{name}, {key}", entry, value[key])

@@ -124,6 +124,11 @@ options:
       cooldown_seconds:
         description: Seconds without a request until the last replica is removed. The default is 300.
         type: int
+      cold_start_timeout:
+        description: Seconds that a request waits for the first replica before it is answered with status 504. The
+          default is the platform's (C(keda_cold_start_timeout) of role P(wasmfaas.platform.keda#role)). The time of
+          O(timeout) begins after it.
+        type: int
   load:
     description:
       - The expected load, which gives O(autoscale) its defaults.
@@ -210,6 +215,15 @@ options:
       C(/.well-known/spin/health).
     type: str
     default: ""
+  timeout:
+    description:
+      - Seconds that the function may take for a request. Then the caller gets status 504.
+      - If the function scales by requests, KEDA's interceptor keeps this limit, until the head of the answer. Otherwise
+        the O(gateway) does, until the end of the answer, if its controller supports C(timeouts) of HTTPRoutes. Traefik
+        3.7, the platform's own, ignores them.
+      - With O(target=local) it has no effect yet.
+    type: int
+    default: 30
   shim_version:
     description:
       - Version of containerd-shim-spin that must be able to run the function.
@@ -397,6 +411,7 @@ def argument_spec() -> dict[str, t.Any]:
                 target_requests_per_second=dict(type="int"),
                 target_cpu_percent=dict(type="int"),
                 cooldown_seconds=dict(type="int"),
+                cold_start_timeout=dict(type="int"),
             ),
         ),
         load=dict(
@@ -424,6 +439,7 @@ def argument_spec() -> dict[str, t.Any]:
         probe_path=dict(type="str", default=""),
         probe_address=dict(type="str"),
         probe_ca_file=dict(type="path"),
+        timeout=dict(type="int", default=30),
         shim_version=dict(type="str"),
         wait=dict(type="bool", default=True),
         wait_timeout=dict(type="int", default=120),

@@ -35,10 +35,9 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.local import con
 from ansible_collections.wasmfaas.platform.plugins.module_utils.local.state import LocalFunction
 
 from .support.servers import wait_until
+from .support.workbench import COMPONENTS, built_workbench
 
 ROOT = Path(__file__).resolve().parents[2]
-COMPONENTS = Path(__file__).resolve().parent / "components"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wasmfaas" / "tests"
 SECRET = "s3cret-value-of-a-variable"
 
 
@@ -53,29 +52,8 @@ def installed() -> installation.Installation:
 
 @pytest.fixture(scope="session")
 def workbench() -> bytes:
-    """The component components/workbench, built once for each state of its source and requirements."""
-    requirements = (COMPONENTS / "requirements.txt").read_bytes()
-    source = COMPONENTS / "workbench" / "app.py"
-    digest = hashlib.sha256(requirements + source.read_bytes()).hexdigest()[:16]
-    result = CACHE / f"workbench-{digest}.wasm"
-    if not result.exists():
-        environment = CACHE / f"componentize-{hashlib.sha256(requirements).hexdigest()[:16]}"
-        if not (environment / ".complete").exists():
-            subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-            subprocess.run(
-                [environment / "bin" / "pip", "install", "--quiet", "-r", COMPONENTS / "requirements.txt"], check=True
-            )
-            (environment / ".complete").touch()
-        partial = result.with_suffix(".partial")
-        search_path = f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        subprocess.run(
-            [environment / "bin" / "componentize-py", "-w", "spin-http", "componentize", "app", "-o", partial],
-            cwd=source.parent,
-            env={**os.environ, "PATH": search_path, "VIRTUAL_ENV": str(environment)},
-            check=True,
-        )
-        partial.rename(result)
-    return result.read_bytes()
+    """The component components/workbench."""
+    return built_workbench().read_bytes()
 
 
 @dataclasses.dataclass

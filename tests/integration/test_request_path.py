@@ -49,6 +49,7 @@ from .support.playbooks import Playbooks, extra
 from .support.real_parts import SPIN_OPERATOR, PartMissingError
 from .support.request_path import Load, RequestPath, host_of, let_pods_drain, request_path, why_not
 from .support.servers import REPOSITORY, wait_until
+from .support.workbench import built_workbench
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -520,6 +521,35 @@ def test_a_new_version_of_a_function_that_sleeps_is_seen_to_answer(
     assert (again["changed"], again["image"] != deployed["image"]) == (True, True)
     assert scaling.deployment.call(again).status_code == 200
     assert scaler_of_keda() == scaler, "a deployment does not delete it"
+
+
+@pytest.fixture
+def workbench(tmp_path: Path, request: pytest.FixtureRequest) -> FunctionProject:
+    """A function of the test's own name that answers at /sleep?seconds=N after N seconds."""
+    name = request.node.name.removeprefix("test_").partition("[")[0].replace("_", "-")[:30].strip("-")
+    return Hello(tmp_path / "workbench", built_workbench(), name).project
+
+
+@pytest.mark.parametrize("by_requests", [False, True], ids=["gateway", "interceptor"])
+def test_a_request_that_takes_longer_than_the_time_limit_ends_with_504(
+    scaling: RequestPath, workbench: FunctionProject, by_requests: bool
+) -> None:
+    """61 s are more than the limit that every InterceptorRoute once had."""
+    options = {"autoscale": {"min": 1, "max": 1}} if by_requests else {}
+    deployed = scaling.deployment.deploy(workbench, timeout=3, **options)
+
+    def call(seconds: int) -> httpx2.Response:
+        return scaling.gateway.get(host_of(deployed), f"/sleep?seconds={seconds}", timeout=200)
+
+    assert call(0).status_code == 200
+    assert call(15).status_code == 504, "the limit ended it, and not the function"
+    pods = {pod.metadata.name for pod in pods_of(scaling, deployed) if pod.metadata}
+    longer = scaling.deployment.deploy(workbench, timeout=90, **options)
+    assert longer["changed"] is True
+    assert {pod.metadata.name for pod in pods_of(scaling, deployed) if pod.metadata} == pods, "no pod is replaced"
+    wait_until(lambda: call(4).status_code == 200, seconds=120, what="the new limit holds")
+    assert not by_requests or call(61).status_code == 200
+    assert scaling.deployment.deploy(workbench, timeout=90, **options)["changed"] is False
 
 
 def test_what_a_function_scales_by_can_be_changed(scaling: RequestPath, hello: Hello, api: KubernetesApi) -> None:

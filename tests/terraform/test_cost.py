@@ -110,7 +110,7 @@ def test_a_group_over_its_budget_is_marked() -> None:
 
 def test_a_type_without_a_price_is_an_error() -> None:
     groups = {"workers": VARIABLES["node_groups"]["workers"] | {"instance_types": ["z.large"]}}
-    with pytest.raises(cost.CostError, match=r"no price for z\.large \(workers\).*Next: add it"):
+    with pytest.raises(cost.CostError, match=r"no price for z\.large \(workers\).*Next: Add it"):
         cost.group_rows(VARIABLES | {"node_groups": groups}, PRICES, days=1)
 
 

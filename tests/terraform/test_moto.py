@@ -226,7 +226,7 @@ def test_error_names_a_cluster_that_does_not_exist(fleet: Fleet, tmp_path: Path,
             "ansible-inventory", (source,), "--list", environment={"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
         )
     message = " ".join(str(refused.value).split())
-    assert said in message and "Next: run `terraform apply`" in message
+    assert said in message and "Next: Run `terraform apply`" in message
 
 
 def test_offline_inventory_refuses_other_json() -> None:

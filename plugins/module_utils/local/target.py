@@ -16,6 +16,7 @@ from ..function.compatibility.spin_versions import DEFAULT_SHIM_VERSION
 from ..function.model import DesiredFunction, Difference, LiveFunction
 from ..function.probe import HEALTH_PATH, probe
 from ..function.stages import Stages
+from ..function.time_limit import checked_seconds
 from . import runtime, state
 
 
@@ -58,6 +59,7 @@ def local_settings(parameters: dict[str, t.Any], state_directory: Path) -> Local
             f"{', '.join(given)}: has no effect with target=local.",
             next_step="Leave it out, or deploy to a cluster with `-e target=cluster`.",
         )
+    checked_seconds("timeout", parameters["timeout"])
     directory = parameters["runtime_directory"]
     return LocalSettings(
         state_directory / "functions",

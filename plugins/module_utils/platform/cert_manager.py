@@ -8,22 +8,24 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ..problems import Problem
 from .checks import Variables, resources_problems
 
 PODS = ("controller", "webhook", "injector", "startup_check")
 
 
-def problems(variables: Variables) -> t.Iterator[str]:
+def problems(variables: Variables) -> t.Iterator[Problem]:
     """What is wrong with the issuer and the pods."""
     email = variables["cert_manager_acme_email"]
     if email and not re.fullmatch(r"[^@ ]+@[^@ ]+[.][^@ ]+", str(email)):
-        yield f"cert_manager_acme_email: {email} is no mail address. Next: give one that somebody reads."
+        yield Problem("cert_manager_acme_email", f"{email} is no mail address", "give one that somebody reads")
     if email and not variables["cert_manager_acme_region"]:
-        yield (
-            "cert_manager_acme_email: asks for an issuer that uses Route 53, and no region is known. Next: set "
-            "cert_manager_acme_region, as in us-east-1."
+        yield Problem(
+            "cert_manager_acme_email",
+            "asks for an issuer that uses Route 53, and no region is known",
+            "set cert_manager_acme_region, as in us-east-1",
         )
     for server in variables["cert_manager_dns_servers"]:
         if not re.fullmatch(".+:[0-9]+", str(server)):
-            yield f"cert_manager_dns_servers: {server} lacks a port. Next: write HOST:53."
+            yield Problem("cert_manager_dns_servers", f"{server} lacks a port", "write HOST:53")
     yield from resources_problems("cert_manager", variables["cert_manager_resources"], PODS)

@@ -10,6 +10,8 @@ import typing as t
 
 from ansible.module_utils.common.validation import check_type_bool
 
+from ..problems import Problem
+
 Variables = t.Mapping[str, t.Any]
 """A role's variables, filled in when they are read: a broken variable that no rule reads does no harm."""
 
@@ -33,31 +35,32 @@ def whole(value: t.Any) -> int:
         return 0
 
 
-def namespace_problems(variable: str, names: t.Iterable[t.Any]) -> t.Iterator[str]:
+def namespace_problems(variable: str, names: t.Iterable[t.Any]) -> t.Iterator[Problem]:
     """Names that Kubernetes takes for no namespace."""
     for name in names:
         if not NAMESPACE.fullmatch(str(name)):
-            yield (f"{variable}: {name} cannot be a namespace. Next: use small letters, digits and dashes, at most 63.")
+            yield Problem(variable, f"{name} cannot be a namespace", "use small letters, digits and dashes, at most 63")
 
 
-def network_problems(variables: str, networks: t.Iterable[t.Any], example: str) -> t.Iterator[str]:
+def network_problems(variables: str, networks: t.Iterable[t.Any], example: str) -> t.Iterator[Problem]:
     """Entries that are no CIDR."""
     for network in networks:
         if not NETWORK.fullmatch(str(network)):
-            yield f"{variables}: {network} is no network. Next: write it as in {example}."
+            yield Problem(variables, f"{network} is no network", f"write it as in {example}")
 
 
-def resources_problems(role: str, given: t.Mapping[str, t.Any], pods: t.Sequence[str]) -> t.Iterator[str]:
+def resources_problems(role: str, given: t.Mapping[str, t.Any], pods: t.Sequence[str]) -> t.Iterator[Problem]:
     """The variable ROLE_resources, which must hold the resources of all pods of the role, and of no others."""
     if sorted(given) != sorted(pods):
-        yield (
-            f"{role}_resources: must hold {', '.join(pods)}, and holds {', '.join(given) or 'nothing'}. Next: copy all "
-            f"of it from roles/{role}/defaults/main.yml and change what you want."
+        yield Problem(
+            f"{role}_resources",
+            f"must hold {', '.join(pods)}, and holds {', '.join(given) or 'nothing'}",
+            f"copy all of it from roles/{role}/defaults/main.yml and change what you want",
         )
 
 
-def chart_problems(variable: str, given: t.Iterable[str], charts: t.Sequence[str]) -> t.Iterator[str]:
+def chart_problems(variable: str, given: t.Iterable[str], charts: t.Sequence[str]) -> t.Iterator[Problem]:
     """Keys of a variable by chart that are no chart's name."""
     for chart in given:
         if chart not in charts:
-            yield f"{variable}: there is no chart {chart}. Next: use {', '.join(charts)}."
+            yield Problem(variable, f"there is no chart {chart}", f"use {', '.join(charts)}")

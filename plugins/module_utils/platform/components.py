@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
+from ..problems import Problem
 from .checks import Variables, chart_problems
 
 LISTS = ("platform_components", "platform_components_removed", "platform_only")
 
 
-def problems(variables: Variables) -> t.Iterator[str]:
+def problems(variables: Variables) -> t.Iterator[Problem]:
     """What is wrong with the choice of components."""
     known: list[str] = variables["__platform_roles"]
     installed: list[str] = variables["__platform_installed"]
@@ -20,17 +21,19 @@ def problems(variables: Variables) -> t.Iterator[str]:
     for name in LISTS:
         for component in variables[name]:
             if component not in known:
-                yield f"{name}: there is no component {component}. Next: use {', '.join(known)}."
+                yield Problem(name, f"there is no component {component}", f"use {', '.join(known)}")
     for component in variables["platform_only"]:
         if component in known and component not in installed + removed:
-            yield (
-                f"platform_only: {component} is neither to be installed nor to be removed. Next: add it to "
-                "platform_components, which names all components."
+            yield Problem(
+                "platform_only",
+                f"{component} is neither to be installed nor to be removed",
+                "add it to platform_components, which names all components",
             )
     if "cert_manager" in removed and "spin_operator" in installed:
-        yield (
-            "platform_components_removed: the SpinKube operator's webhook has its certificate from cert_manager and "
-            "would end with it. Next: remove spin_operator too, or leave cert_manager."
+        yield Problem(
+            "platform_components_removed",
+            "the SpinKube operator's webhook has its certificate from cert_manager and would end with it",
+            "remove spin_operator too, or leave cert_manager",
         )
     charts = list(variables["platform_charts"])
     yield from chart_problems("platform_chart_overrides", variables["platform_chart_overrides"], charts)

@@ -11,6 +11,7 @@ import os
 import re
 import typing as t
 
+from ..problems import Problem
 from . import certificate
 from .checks import Variables, network_problems, whole
 
@@ -24,18 +25,18 @@ USABLE = re.compile(r"(?!127[.]|0[.])[0-9]+([.][0-9]+){3}")
 """An IPv4 address that other machines may reach; nip.io takes no names."""
 
 
-def problems(variables: Variables) -> t.Iterator[str]:
+def problems(variables: Variables) -> t.Iterator[Problem]:
     """What is wrong with addresses, ports, networks and the certificate."""
     addresses = variables["ingress_addresses"]
     if not addresses:
-        yield (
-            "ingress_addresses: no address is known by which the ingress is reached. Next: give the one that callers "
-            "use."
+        yield Problem(
+            "ingress_addresses", "no address is known by which the ingress is reached", "give the one that callers use"
         )
     elif _is_only_here(str(addresses[0])):
-        yield (
-            f"ingress_addresses: {addresses[0]} is reached from this machine only. Next: give the address that "
-            "callers use."
+        yield Problem(
+            "ingress_addresses",
+            f"{addresses[0]} is reached from this machine only",
+            "give the address that callers use",
         )
     yield from _port_problems(variables)
     yield from network_problems(
@@ -45,7 +46,7 @@ def problems(variables: Variables) -> t.Iterator[str]:
     )
     share = variables["ingress_traces_share"]
     if not 0 <= float(share) <= 1:
-        yield f"ingress_traces_share: {share} is no share. Next: give 0.0 to 1.0."
+        yield Problem("ingress_traces_share", f"{share} is no share", "give 0.0 to 1.0")
     if variables["ingress_tls"] != "none":
         yield from _https_problems(variables)
 
@@ -59,43 +60,46 @@ def _is_only_here(address: str) -> bool:
     return parsed.is_loopback or parsed.is_unspecified
 
 
-def _port_problems(variables: Variables) -> t.Iterator[str]:
+def _port_problems(variables: Variables) -> t.Iterator[Problem]:
     ports = {name: whole(variables[name]) for name in ("ingress_http_port", "ingress_https_port")}
     for name, port in ports.items():
         if not 1 <= port <= 65535 or port in TRAEFIKS_OWN:
-            yield f"{name}: {port} cannot be used (8080 and 9100 are Traefik's own). Next: give another port."
+            yield Problem(name, f"{port} cannot be used (8080 and 9100 are Traefik's own)", "give another port")
     if len(set(ports.values())) == 1:
-        yield "ingress_http_port and ingress_https_port are the same. Next: give two ports."
+        yield Problem("", "ingress_http_port and ingress_https_port are the same", "give two ports")
 
 
-def _https_problems(variables: Variables) -> t.Iterator[str]:
+def _https_problems(variables: Variables) -> t.Iterator[Problem]:
     domain, source = variables["ingress_domain"], variables["ingress_tls"]
     namespaces = variables["ingress_domain_namespaces"]
     if not DOMAIN.fullmatch(str(domain)):
-        yield (
-            f"ingress_domain: '{domain}' is no domain, which HTTPS needs. Next: give one of yours, as in "
-            "functions.example.com, without a star."
+        yield Problem(
+            "ingress_domain",
+            f"'{domain}' is no domain, which HTTPS needs",
+            "give one of yours, as in functions.example.com, without a star",
         )
     if not namespaces:
-        yield "ingress_domain_namespaces: HTTPS for no namespace. Next: name one, or ingress_tls: none."
+        yield Problem("ingress_domain_namespaces", "HTTPS for no namespace", "name one, or ingress_tls: none")
     if source == "files":
         yield from _file_problems(variables)
     if source == "issuer" and "cert_manager" not in variables["__platform_installed"]:
-        yield (
-            "ingress_tls: issuer needs cert-manager. Next: have cert_manager in platform_components, and not in "
-            "platform_components_removed."
+        yield Problem(
+            "ingress_tls",
+            "issuer needs cert-manager",
+            "have cert_manager in platform_components, and not in platform_components_removed",
         )
     if source == "issuer" and len(namespaces) > MOST_NAMES:
-        yield (
-            f"ingress_domain_namespaces: Let's Encrypt puts at most {MOST_NAMES} names into a certificate. Next: leave "
-            "namespaces out."
+        yield Problem(
+            "ingress_domain_namespaces",
+            f"Let's Encrypt puts at most {MOST_NAMES} names into a certificate",
+            "leave namespaces out",
         )
 
 
-def _file_problems(variables: Variables) -> t.Iterator[str]:
+def _file_problems(variables: Variables) -> t.Iterator[Problem]:
     missing = [name for name in FILES if not os.path.isfile(variables[name])]
     for name in missing:
-        yield f"{name}: there is no file '{variables[name]}' on this machine. Next: give the path of a PEM file."
+        yield Problem(name, f"there is no file '{variables[name]}' on this machine", "give the path of a PEM file")
     if missing:
         return
     wrong = certificate.problem(
@@ -106,9 +110,10 @@ def _file_problems(variables: Variables) -> t.Iterator[str]:
         now=datetime.datetime.now(datetime.UTC),
     )
     if wrong:
-        yield (
-            f"ingress_certificate_file: the certificate of {variables['ingress_certificate_file']} cannot be used: "
-            f"{wrong}. {variables['__ingress_certificate_next']}"
+        yield Problem(
+            "ingress_certificate_file",
+            f"the certificate of {variables['ingress_certificate_file']} cannot be used: {wrong}",
+            str(variables["__ingress_certificate_next"]),
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..problems import Problem
 from .checks import Variables, chart_problems, resources_problems
 
 CHARTS = ("kube-prometheus-stack", "loki", "tempo", "opentelemetry-collector")
@@ -26,23 +27,25 @@ PODS = (
 BUCKETS = ("observability_logs_bucket", "observability_traces_bucket", "observability_bucket_region")
 
 
-def problems(variables: Variables) -> t.Iterator[str]:
+def problems(variables: Variables) -> t.Iterator[Problem]:
     """What is wrong with storage, sampling, alerts and sizes."""
     storage = variables["observability_storage"]
     if storage not in ("disk", "s3"):
-        yield f"observability_storage: {storage} is neither disk nor s3. Next: set it to one of them."
+        yield Problem("observability_storage", f"{storage} is neither disk nor s3", "set it to one of them")
     elif storage == "s3" and not all(variables[name] for name in BUCKETS):
-        yield (
-            "observability_storage: s3 needs observability_logs_bucket, observability_traces_bucket and "
-            "observability_bucket_region. Next: set them, or observability_storage to disk."
+        yield Problem(
+            "observability_storage",
+            "s3 needs observability_logs_bucket, observability_traces_bucket and observability_bucket_region",
+            "set them, or observability_storage to disk",
         )
     percent = variables["observability_trace_percent"]
     if not 0 <= float(percent) <= 100:
-        yield f"observability_trace_percent: {percent} is no percentage. Next: give percent, from 0 to 100."
+        yield Problem("observability_trace_percent", f"{percent} is no percentage", "give percent, from 0 to 100")
     if not _routes_to_a_receiver(variables["observability_alertmanager_configuration"]):
-        yield (
-            "observability_alertmanager_configuration: its route names a receiver that is not among the receivers. "
-            "Next: compare the names."
+        yield Problem(
+            "observability_alertmanager_configuration",
+            "its route names a receiver that is not among the receivers",
+            "compare the names",
         )
     yield from chart_problems("observability_values", variables["observability_values"], CHARTS)
     yield from resources_problems("observability", variables["observability_resources"], PODS)

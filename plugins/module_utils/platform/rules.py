@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..problems import Problem
 from . import (
     aws_integration,
     cert_manager,
@@ -24,7 +25,7 @@ from . import (
 )
 from .checks import Variables
 
-RULES: t.Mapping[str, t.Callable[[Variables], t.Iterator[str]]] = {
+RULES: t.Mapping[str, t.Callable[[Variables], t.Iterator[Problem]]] = {
     "aws_integration": aws_integration.problems,
     "cert_manager": cert_manager.problems,
     "function_registry": function_registry.problems,
@@ -35,4 +36,4 @@ RULES: t.Mapping[str, t.Callable[[Variables], t.Iterator[str]]] = {
     "spin_operator": spin_operator.problems,
     "tenant": tenant.problems,
 }
-"""Each yields sentences that name the variable, what is wrong with it, and the next step."""
+"""Each yields problems; the place of each is the variable."""

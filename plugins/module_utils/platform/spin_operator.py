@@ -8,20 +8,22 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ..problems import Problem
 from .checks import Variables, namespace_problems
 
 SIGNALS = ("traces", "metrics", "logs")
 
 
-def problems(variables: Variables) -> t.Iterator[str]:
+def problems(variables: Variables) -> t.Iterator[Problem]:
     """What is wrong with the executors."""
     yield from namespace_problems("spin_operator_executor_namespaces", variables["spin_operator_executor_namespaces"])
     for signal, url in variables["spin_operator_otlp_endpoints"].items():
         if signal not in SIGNALS or not re.match("https?://[^/]+/.+", str(url)):
-            yield (
-                f"spin_operator_otlp_endpoints: takes full URLs for traces, metrics or logs, and has {url} for "
-                f'{signal}. Next: write it as in {{traces: "http://collector.example:4318/v1/traces"}}; add the path, '
-                "as Spin adds none there."
+            yield Problem(
+                "spin_operator_otlp_endpoints",
+                f"takes full URLs for traces, metrics or logs, and has {url} for {signal}",
+                'write it as in {traces: "http://collector.example:4318/v1/traces"}; add the path, as Spin adds none '
+                "there",
             )
 
 

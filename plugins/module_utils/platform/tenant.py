@@ -10,6 +10,7 @@ import json
 import re
 import typing as t
 
+from ..problems import Problem
 from .checks import Variables, network_problems, whole
 
 Tenant = t.Mapping[str, t.Any]
@@ -23,7 +24,7 @@ LOGIN = ("server", "username", "password")
 NETWORKS = ("tenant_blocked_networks", "tenant_cluster_networks", "tenant_egress_networks")
 
 
-def problems(variables: Variables) -> t.Iterator[str]:
+def problems(variables: Variables) -> t.Iterator[Problem]:
     """What is wrong with the tenants and what they share."""
     tenants = variables["tenant_list"]
     yield from _name_problems([str(tenant.get("name", "")) for tenant in tenants], variables["__tenant_reserved"])
@@ -35,43 +36,45 @@ def problems(variables: Variables) -> t.Iterator[str]:
     yield from network_problems(", ".join(NETWORKS), networks, "10.1.2.0/24")
     yield from _login_problems(variables)
     if whole(variables["tenant_token_days"]) < 1:
-        yield f"tenant_token_days: {variables['tenant_token_days']} is no time. Next: give 1 or more."
+        yield Problem("tenant_token_days", f"{variables['tenant_token_days']} is no time", "give 1 or more")
     if variables["tenant_kubeconfig_directory"] and tenants:
         url = variables["tenant_api_url"]
         if not API_URL.fullmatch(str(url)):
-            yield (
-                f"tenant_api_url: '{url}' is no URL of an API. Next: set it, as in https://k3s.example.com:6443, or "
-                'tenant_kubeconfig_directory: "".'
+            yield Problem(
+                "tenant_api_url",
+                f"'{url}' is no URL of an API",
+                'set it, as in https://k3s.example.com:6443, or tenant_kubeconfig_directory: ""',
             )
 
 
-def _name_problems(names: list[str], reserved: list[str]) -> t.Iterator[str]:
+def _name_problems(names: list[str], reserved: list[str]) -> t.Iterator[Problem]:
     for name in names:
         if not NAME.fullmatch(name):
-            yield (
-                f"tenant '{name}': that cannot be a namespace. Next: use a letter, then small letters, digits and "
-                "dashes, at most 63."
+            yield Problem(
+                f"tenant '{name}'",
+                "that cannot be a namespace",
+                "use a letter, then small letters, digits and dashes, at most 63",
             )
     for name in names:
         if name in reserved or name.startswith("kube-"):
-            yield f"tenant {name}: the namespace {name} is the system's own. Next: take another name."
+            yield Problem(f"tenant {name}", f"the namespace {name} is the system's own", "take another name")
     for name in dict.fromkeys(names):
         if names.count(name) > 1:
-            yield f"tenant {name}: is listed twice. Next: keep one of them."
+            yield Problem(f"tenant {name}", "is listed twice", "keep one of them")
 
 
-def _tenant_problems(tenant: Tenant, others: t.Sequence[Tenant]) -> t.Iterator[str]:
+def _tenant_problems(tenant: Tenant, others: t.Sequence[Tenant]) -> t.Iterator[Problem]:
     name, hosts = tenant.get("name", ""), tenant.get("hosts") or []
     for host in hosts:
         if not HOST.fullmatch(str(host)):
-            yield f"tenant {name}: {host} is no host. Next: write it as in shop.example.com, without a scheme."
+            yield Problem(f"tenant {name}", f"{host} is no host", "write it as in shop.example.com, without a scheme")
     taken = [host for other in others if other["name"] != name for host in _listed_hosts(other)]
     for host in hosts:
         if host in taken:
-            yield f"tenant {name}: the host {host} is another tenant's as well. Next: leave it to one of them."
+            yield Problem(f"tenant {name}", f"the host {host} is another tenant's as well", "leave it to one of them")
     for quantity in (tenant.get("quota") or {}).values():
         if quantity is not None and not QUANTITY.fullmatch(str(quantity)):
-            yield f"tenant {name}: quota: {quantity} is no quantity. Next: write it as in 500m, 2 or 4Gi."
+            yield Problem(f"tenant {name}", f"quota: {quantity} is no quantity", "write it as in 500m, 2 or 4Gi")
     yield from network_problems(f"tenant {name}: egress_networks", tenant.get("egress_networks") or [], "10.1.2.0/24")
 
 
@@ -81,22 +84,22 @@ def _listed_hosts(tenant: Tenant) -> list[t.Any]:
     return hosts if isinstance(hosts, list) else [hosts]
 
 
-def _login_problems(variables: Variables) -> t.Iterator[str]:
+def _login_problems(variables: Variables) -> t.Iterator[Problem]:
     names = [tenant.get("name") for tenant in variables["tenant_list"]]
     credentials = variables["tenant_registry_credentials"]
     # tenant.yml keeps one tenant, named by the variable `tenant`, and the credentials are those of all.
     if names and "tenant" not in variables:
         for name in credentials:
             if name not in names:
-                yield (
-                    f"tenant_registry_credentials: there is no tenant {name}. Next: correct the name, or add it to the "
-                    "tenants."
+                yield Problem(
+                    "tenant_registry_credentials",
+                    f"there is no tenant {name}",
+                    "correct the name, or add it to the tenants",
                 )
     for name, logins in credentials.items():
         if any(not isinstance(login, dict) or not set(LOGIN) <= set(login) for login in logins):
-            yield (
-                f"tenant_registry_credentials.{name}: an entry lacks server, username or password. Next: give all "
-                "three."
+            yield Problem(
+                f"tenant_registry_credentials.{name}", "an entry lacks server, username or password", "give all three"
             )
 
 

@@ -10,7 +10,7 @@ from ..function.model import DesiredFunction
 from ..function.probe import HEALTH_PATH
 from .kinds import HORIZONTAL_POD_AUTOSCALER, HTTP_ROUTE, INTERCEPTOR_ROUTE, SCALED_OBJECT, SPIN_APP, Kind, Object
 from .objects import SOURCE_DIGEST, URL, FunctionObjects, labels
-from .settings import EXTERNAL_SCALER, INTERCEPTOR_SERVICE, Autoscale, ClusterSettings
+from .settings import EXTERNAL_SCALER, INTERCEPTOR_SERVICE, ClusterSettings
 
 
 def function_objects(
@@ -35,7 +35,7 @@ def function_objects(
     spec = _spin_app_spec(desired, settings, secret_name)
     app = _object(SPIN_APP, {**metadata, "annotations": {SOURCE_DIGEST: desired.source_digest, URL: url}}, spec)
     route = _object(HTTP_ROUTE, metadata, _route_spec(desired, settings, url, listener)) if url else None
-    return FunctionObjects(app, _scaling_objects(metadata, desired.name, settings.autoscale, url), route).sealed()
+    return FunctionObjects(app, _scaling_objects(metadata, desired.name, settings, url), route).sealed()
 
 
 def _object(kind: Kind, metadata: Object, spec: Object) -> Object:
@@ -83,11 +83,14 @@ def _spin_app_spec(desired: DesiredFunction, settings: ClusterSettings, secret_n
 
 def _route_spec(desired: DesiredFunction, settings: ClusterSettings, url: str, listener: str | None) -> Object:
     backend: Object = {"name": desired.name, "port": 80}
+    timeout = f"{settings.timeout}s"
     if settings.autoscale and settings.autoscale.by_requests:
         # KEDA's interceptor holds a request until a replica runs; a ReferenceGrant in its namespace allows the way
         # there.
         namespace, service, port = INTERCEPTOR_SERVICE
         backend = {"name": service, "namespace": namespace, "port": port}
+        # None (Gateway API): the Gateway would count the time until a replica runs. The interceptor keeps the limit.
+        timeout = "0s"
     return {
         "parentRefs": [
             {
@@ -97,7 +100,7 @@ def _route_spec(desired: DesiredFunction, settings: ClusterSettings, url: str, l
             }
         ],
         "hostnames": [_host(url)],
-        "rules": [{"backendRefs": [backend]}],
+        "rules": [{"backendRefs": [backend], "timeouts": {"request": timeout}}],
     }
 
 
@@ -105,7 +108,8 @@ def _host(url: str) -> str:
     return url.partition("://")[2].partition(":")[0]
 
 
-def _scaling_objects(metadata: Object, name: str, scale: Autoscale | None, url: str) -> tuple[Object, ...]:
+def _scaling_objects(metadata: Object, name: str, settings: ClusterSettings, url: str) -> tuple[Object, ...]:
+    scale = settings.autoscale
     if scale is None:
         return ()
     # Never the SpinApp: it has no scale subresource.
@@ -125,11 +129,14 @@ def _scaling_objects(metadata: Object, name: str, scale: Autoscale | None, url: 
         measure = {
             "requestRate": {"targetValue": scale.target_requests_per_second, "window": "1m", "granularity": "1s"}
         }
+    timeouts = {"responseHeader": f"{settings.timeout}s"}
+    if scale.cold_start_timeout is not None:
+        timeouts["readiness"] = f"{scale.cold_start_timeout}s"
     route = {
         "target": {"service": name, "port": 80},
         "rules": [{"hosts": [_host(url)]}],
         "scalingMetric": measure,
-        "timeouts": {"readiness": "120s", "responseHeader": "60s"},
+        "timeouts": timeouts,
     }
     trigger = {
         "type": "external-push",

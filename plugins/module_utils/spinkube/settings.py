@@ -11,6 +11,7 @@ import typing as t
 from ..errors import PlatformError
 from ..function.capacity import replicas_needed
 from ..function.probe import trusted
+from ..function.time_limit import DEFAULT_TIMEOUT, checked_seconds
 
 DEFAULT_EXECUTOR = "containerd-shim-spin"
 DEFAULT_GATEWAY = ("wasmfaas-system", "wasmfaas")
@@ -32,6 +33,7 @@ class Autoscale:
     target_requests_per_second: int | None = None  # for one replica
     target_cpu_percent: int | None = None  # of the CPU request
     cooldown_seconds: int = 300
+    cold_start_timeout: int | None = None  # seconds; None for the limit of the platform's interceptor
 
     @property
     def by_requests(self) -> bool:
@@ -59,6 +61,7 @@ class ClusterSettings:
     probe_path: str = ""
     probe_address: str | None = None
     probe_ca_file: str | None = None
+    timeout: int = DEFAULT_TIMEOUT
     shim_version: str | None = None
     wait: bool = True
     wait_timeout: float = 120.0
@@ -109,17 +112,30 @@ def autoscale(
         raise PlatformError(
             f"autoscale.{targets[0]}: must be 1 or more.", next_step="Give the load that one replica is to carry."
         )
-    if not scale.by_requests and scale.min < 1:
+    if scale.cold_start_timeout is not None:
+        checked_seconds("autoscale.cold_start_timeout", scale.cold_start_timeout)
+    if not scale.by_requests:
+        _check_cpu_target(scale, resources)
+    return scale
+
+
+def _check_cpu_target(scale: Autoscale, resources: dict[str, t.Any] | None) -> None:
+    if scale.cold_start_timeout is not None:
+        raise PlatformError(
+            "autoscale.cold_start_timeout: has no effect with target_cpu_percent, since no request waits for a replica "
+            "there.",
+            next_step="Leave it out, or use target_concurrency.",
+        )
+    if scale.min < 1:
         raise PlatformError(
             "autoscale: a CPU target cannot start from 0 replicas, since nothing measures a pod that is not there.",
             next_step="Use min: 1, or target_concurrency.",
         )
-    if not scale.by_requests and not ((resources or {}).get("requests") or {}).get("cpu"):
+    if not ((resources or {}).get("requests") or {}).get("cpu"):
         raise PlatformError(
             "autoscale.target_cpu_percent: needs `cpu` (or `resources.requests.cpu`), since it is a percentage of it.",
             next_step="Add `-e cpu=100m`.",
         )
-    return scale
 
 
 def resources(given: dict[str, t.Any] | None, memory: str | None, cpu: str | None) -> dict[str, t.Any] | None:
@@ -162,6 +178,7 @@ def cluster_settings(parameters: dict[str, t.Any]) -> ClusterSettings:
         autoscale=autoscale(parameters["autoscale"], parameters["load"], parameters["replicas"], needs),
         resources=needs,
         tls=bool(parameters["tls"]),
+        timeout=checked_seconds("timeout", parameters["timeout"]),
         gateway_namespace=namespace,
         gateway_name=gateway,
         image_pull_secrets=tuple(parameters["image_pull_secrets"]),

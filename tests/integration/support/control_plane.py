@@ -79,13 +79,15 @@ class ControlPlane:
 
     def _wait_ready(self) -> None:
         authority = self.directory / "data" / "keys" / "authority.crt"
-        self.server.wait_ready(
-            lambda: (
-                authority.exists()
-                and answers(f"{self.url}/readyz", verify=ssl.create_default_context(cafile=authority))
-            ),
-            seconds=90,
-        )
+
+        def answered() -> bool:
+            try:
+                context = ssl.create_default_context(cafile=authority)
+            except OSError:
+                return False  # the file is not there, or not written to its end
+            return answers(f"{self.url}/readyz", verify=context)
+
+        self.server.wait_ready(answered, seconds=90)
         client = self.client()
         # The controller manager, which starts last, makes this account. Without it, no pod can be created.
         self.server.wait_ready(lambda: _exists(client, ServiceAccount, "default", "default"), seconds=60)

@@ -314,7 +314,7 @@ def test_bad_input_is_named(case: str) -> None:
 
 def test_cluster_that_is_not_known_at_all_is_named() -> None:
     role = RenderedRole("aws_integration", k3s_version="v1.36.4+k3s1", k3s_server_config={})
-    assert "use inventories/aws, or set aws_cluster" in " ".join(role.problems())
+    assert "Use inventories/aws, or set aws_cluster" in " ".join(role.problems())
 
 
 def test_good_input_passes() -> None:

@@ -74,7 +74,7 @@ def test_bad_input_is_named_with_the_next_step(variables: dict[str, object], nam
 def test_it_stays_while_the_operator_needs_it() -> None:
     task = "remove | Refuse while the SpinKube operator needs it"
     role = RenderedRole("cert_manager")
-    assert "put spin_operator into platform_components_removed too" in role.refusal(task, "remove.yml")
+    assert "Put spin_operator into platform_components_removed too" in role.refusal(task, "remove.yml")
     assert role.refusal(task, "remove.yml", platform_components_removed=["cert_manager", "spin_operator"]) == "", (
         "the operator goes first in any case"
     )

@@ -366,15 +366,15 @@ def test_nodes_without_the_registry_are_given_nothing_of_it(tmp_path: Path) -> N
         ),
         (
             {"function_registry_host": "registry.example.com:5000"},
-            "is no host name or address. Next: write it without https://, port and path.",
+            "is no host name or address. Next: Write it without https://, port and path.",
         ),
         (
             {"function_registry_port": 5000},
-            "function_registry_port: is 5000. Next: give a free port from 30000 to 32767",
+            "function_registry_port: is 5000. Next: Give a free port from 30000 to 32767",
         ),
         ({"function_registry_path": "Functions/"}, "function_registry_path: Functions/ is no path"),
-        ({"function_registry_storage": "nfs"}, "function_registry_storage: is nfs. Next: write disk or s3."),
-        ({"function_registry_size": "20"}, "function_registry_size: is 20. Next: write it as 20Gi."),
+        ({"function_registry_storage": "nfs"}, "function_registry_storage: is nfs. Next: Write disk or s3."),
+        ({"function_registry_size": "20"}, "function_registry_size: is 20. Next: Write it as 20Gi."),
         ({"function_registry_storage": "s3"}, "must hold bucket and region"),
         (
             {"function_registry_storage": "s3", "function_registry_s3": {**BUCKET, "access_key": "a"}},
@@ -389,7 +389,7 @@ def test_nodes_without_the_registry_are_given_nothing_of_it(tmp_path: Path) -> N
             "an endpoint that is a URL",
         ),
         ({"function_registry_keep_images": 1}, "a rollback needs the one before"),
-        ({"function_registry_keep_days": 0}, "function_registry_keep_days: is 0. Next: give 1 or more"),
+        ({"function_registry_keep_days": 0}, "function_registry_keep_days: is 0. Next: Give 1 or more"),
     ],
 )
 def test_bad_input_is_named(tmp_path: Path, variables: dict[str, t.Any], message: str) -> None:

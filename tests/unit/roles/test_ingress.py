@@ -279,7 +279,7 @@ def test_ingress_of_k3s_itself_is_refused_with_what_to_set() -> None:
     assert "svclb" in refused("daemonset.apps/svclb-shop-1234")
     assert refused("deployment.apps/traefik-x", "deployment.apps/coredns") == ""
     message = refused(rc=1, stderr="connection refused")
-    assert "does not say what has the ports 80 and 443: connection refused Next: check that its API answers" in message
+    assert "does not say what has the ports 80 and 443: connection refused Next: Check that its API answers" in message
 
 
 def test_certificate_of_a_secret_that_is_not_there_is_named() -> None:
@@ -306,7 +306,7 @@ def test_certificate_for_another_host_is_named_before_anything_is_touched(tmp_pa
     assert (
         "it is for another host: it holds *.functions.example.com, and not *.default.functions.example.com." in message
     )
-    assert "Next: get one for *.default.functions.example.com" in message
+    assert "Next: Get one for *.default.functions.example.com" in message
 
 
 def test_the_certificate_of_an_issuer_goes_with_it() -> None:

@@ -79,7 +79,7 @@ def alerts(**variables: t.Any) -> dict[str, dict[str, t.Any]]:
         ({"observability_resources": {"loki": {}}}, "observability_resources: must hold prometheus, alertmanager"),
         (
             {"observability_values": {"grafana": {}}},
-            "observability_values: there is no chart grafana. Next: use kube-prometheus-stack, loki",
+            "observability_values: there is no chart grafana. Next: Use kube-prometheus-stack, loki",
         ),
         (
             {"observability_alertmanager_configuration": "s3cret"},

@@ -132,7 +132,7 @@ def test_all_parts_send_to_another_collector_where_there_is_one() -> None:
     [
         (
             {"platform_components": ["kedda"]},
-            "platform_components: there is no component kedda. Next: use aws_integration, cert_manager",
+            "platform_components: there is no component kedda. Next: Use aws_integration, cert_manager",
         ),
         ({"platform_components_removed": ["kedda"]}, "platform_components_removed: there is no component kedda"),
         ({"platform_only": ["kedda"]}, "platform_only: there is no component kedda"),
@@ -140,17 +140,17 @@ def test_all_parts_send_to_another_collector_where_there_is_one() -> None:
             {"platform_only": ["function_registry"]},
             "platform_only: function_registry is neither to be installed nor to be removed",
         ),
-        ({"platform_components_removed": ["cert_manager"]}, "would end with it. Next: remove spin_operator too"),
+        ({"platform_components_removed": ["cert_manager"]}, "would end with it. Next: Remove spin_operator too"),
         (
             {"platform_chart_overrides": {"cert_manager": {}}},
-            "there is no chart cert_manager. Next: use cert-manager, ",
+            "there is no chart cert_manager. Next: Use cert-manager, ",
         ),
         ({"platform_components": "keda"}, "platform_components: 'keda' is text, and a list is needed"),
         ({"platform_components": None}, "platform_components: is written without a value"),
         ({"platform_timeout": "10m"}, "platform_timeout: '10m' is no whole number"),
         (
             {"platform_chart_installer": "flux"},
-            "platform_chart_installer: 'flux' is not known. Next: write auto, controller or helm.",
+            "platform_chart_installer: 'flux' is not known. Next: Write auto, controller or helm.",
         ),
     ],
 )

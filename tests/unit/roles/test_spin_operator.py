@@ -65,7 +65,7 @@ def test_tenants_have_the_same_executor() -> None:
         ({"spin_operator_executor_namespaces": ["Shop"]}, "Shop cannot be a namespace"),
         (
             {"spin_operator_executor_namespaces": "default"},
-            'write spin_operator_executor_namespaces: ["default"], or -e',
+            'Write spin_operator_executor_namespaces: ["default"], or -e',
         ),
         ({"spin_operator_otlp_endpoints": {"traces": "http://collector:4318"}}, "add the path"),
         (

@@ -243,7 +243,7 @@ def test_playbook_keeps_one_tenant_as_the_inventory_describes_it(
             {},
             "tenants, a, hosts: 'a.example.com' is text, and a list is needed",
         ),
-        ([{"name": "a", "users": "alice"}], {}, 'write users: ["alice"]'),
+        ([{"name": "a", "users": "alice"}], {}, 'Write users: ["alice"]'),
         ([{"name": "a", "groups": 5}], {}, "tenants, a, groups: is no list"),
         (["user1"], {}, "tenants, entry 1: 'user1' is no dictionary"),
         (

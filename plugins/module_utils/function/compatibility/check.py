@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import re
+import typing as t
 from pathlib import Path
 
 from ...errors import PlatformError
-from ..manifest.model import Manifest
+from ..manifest.model import Manifest, Trigger
 from .spin_versions import (
     COMPATIBLE_WITHIN_MINOR,
     HANDLER_EXPORTS,
@@ -20,7 +21,10 @@ from .spin_versions import (
     HTTP_HANDLER_EXPORTS,
     INTERFACES,
     SPIN_OF_SHIM,
+    STATIC_RESPONSE_SINCE,
     TRIGGERS_OF_SHIM,
+    WAGI_EXPORT,
+    WASIP3_UNSTABLE,
 )
 from .webassembly import WebAssemblyBinary, read_binary
 
@@ -85,39 +89,20 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
     """
     spin = spin_version_of_shim(shim_version)
     known = ", ".join(sorted(TRIGGERS_OF_SHIM))
-    foreign = [trigger for trigger in manifest.triggers if trigger.type not in TRIGGERS_OF_SHIM]
-    problems = [
-        f"trigger {trigger.id}: containerd-shim-spin has no trigger type {trigger.type!r}, only {known}"
-        for trigger in foreign
-    ]
-    later: list[str] = []
-    needed: list[str] = []
+    findings = _Findings(spin)
+    for trigger in manifest.triggers:
+        if trigger.type not in TRIGGERS_OF_SHIM:
+            findings.problems.append(
+                f"trigger {trigger.id}: containerd-shim-spin has no trigger type {trigger.type!r}, only {known}"
+            )
+        for what, since, until in _versioned_settings(trigger):
+            findings.look_at(f"trigger {trigger.id} {what}", since, until)
     for identifier, path in sources.items():
         binary = read_binary(path, key=f"component.{identifier}.source")
-        if not binary.is_component:
-            continue
-        handles_http = any(
-            trigger.component == identifier and trigger.type == "http" and not _is_wagi(trigger.settings)
-            for trigger in manifest.triggers
-        )
-        if handles_http:
-            problems += _missing_handler(identifier, binary)
-        used = [("imports", name) for name in binary.imports if ":" in name]
-        used += [("exports", name) for name in binary.exports if name.partition("@")[0] in HANDLER_EXPORTS]
-        for direction, name in used:
-            what = f"component {identifier} {direction} {name}"
-            if not name.startswith(HOST_NAMESPACES):
-                problems.append(f"{what}, which neither Spin nor one of its `dependencies` provides")
-                continue
-            since, until = _host_versions(name)
-            needed.append(since or _NEWEST_SPIN + LATER)
-            if since is None:
-                later.append(f"{what}, which no Spin version known here has ({_newest_known(name)})")
-            elif _numbers(spin) < _numbers(since):
-                later.append(f"{what}, which Spin has from {since} on")
-            elif until is not None and _numbers(spin) >= _numbers(until):
-                problems.append(f"{what}, which Spin had from {since} to before {until}")
-    minimum = max(needed, key=_order, default=OLDEST_SPIN)
+        if binary.is_component:
+            _look_at_component(manifest, identifier, binary, findings)
+    problems, later = findings.problems, findings.later
+    minimum = max(findings.needed, key=_order, default=OLDEST_SPIN)
     newer = is_newer_than_known(shim_version)
     refused = problems if newer else problems + later
     if refused:
@@ -148,27 +133,74 @@ def check_pushed(minimum_spin_version: str, *, shim_version: str) -> None:
             else f"that Spin has from {minimum} on"
         )
         raise PlatformError(
-            f"containerd-shim-spin {shim_version} (Spin {spin}) cannot run this application: its components use "
-            f"interfaces {has}.",
+            f"containerd-shim-spin {shim_version} (Spin {spin}) cannot run this application: it uses something {has}.",
             next_step=_advice(minimum_spin_version, spin),
             facts={"shim_version": shim_version, "spin_version": spin},
         )
 
 
-def _is_wagi(settings: dict[str, object]) -> bool:
-    executor = settings.get("executor")
-    return isinstance(executor, dict) and executor.get("type") == "wagi"
+class _Findings:
+    """Compared with one Spin version: `problems`, what only a `later` version has, and which versions are `needed`."""
+
+    def __init__(self, spin: str) -> None:
+        self.spin = spin
+        self.problems: list[str] = []
+        self.later: list[str] = []
+        self.needed: list[str] = []
+
+    def look_at(self, what: str, since: str, until: str | None) -> None:
+        """Compare with the first Spin version that has it, and the first that has it no more."""
+        self.needed.append(since)
+        if _numbers(self.spin) < _numbers(since):
+            self.later.append(f"{what}, which Spin has from {since} on")
+        elif until is not None and _numbers(self.spin) >= _numbers(until):
+            self.problems.append(f"{what}, which Spin had from {since} to before {until}")
 
 
-def _missing_handler(identifier: str, binary: WebAssemblyBinary) -> list[str]:
-    if any(name.startswith(HTTP_HANDLER_EXPORTS) for name in binary.exports):
-        return []
-    return [
-        (
-            f"component {identifier} has an http trigger but exports no HTTP handler (it exports "
-            f"{', '.join(binary.exports) or 'nothing'})"
+def _look_at_component(manifest: Manifest, identifier: str, binary: WebAssemblyBinary, findings: _Findings) -> None:
+    http = [trigger for trigger in manifest.triggers if trigger.component == identifier and trigger.type == "http"]
+    if any(_executor(trigger) != "wagi" for trigger in http):
+        findings.problems += _missing_export(
+            identifier, binary, HTTP_HANDLER_EXPORTS, "an http trigger", "HTTP handler"
         )
-    ]
+    if any(_executor(trigger) == "wagi" for trigger in http):
+        findings.problems += _missing_export(identifier, binary, (WAGI_EXPORT,), "a wagi trigger", WAGI_EXPORT)
+    used = [("imports", name) for name in binary.imports if ":" in name]
+    used += [("exports", name) for name in binary.exports if name.partition("@")[0] in HANDLER_EXPORTS]
+    for direction, name in used:
+        what = f"component {identifier} {direction} {name}"
+        if not name.startswith(HOST_NAMESPACES):
+            findings.problems.append(f"{what}, which neither Spin nor one of its `dependencies` provides")
+            continue
+        since, until = _host_versions(name)
+        if since is None:
+            findings.needed.append(_NEWEST_SPIN + LATER)
+            findings.later.append(f"{what}, which no Spin version known here has ({_newest_known(name)})")
+        else:
+            findings.look_at(what, since, until)
+
+
+def _versioned_settings(trigger: Trigger) -> t.Iterator[tuple[str, str, str | None]]:
+    """What a trigger's settings need: what it is, the first Spin version that has it, the first without it."""
+    if trigger.type == "http" and not trigger.component:
+        yield "gives a static response", STATIC_RESPONSE_SINCE, None
+    if _executor(trigger) == "wasip3-unstable":
+        yield "has the executor wasip3-unstable", *WASIP3_UNSTABLE
+
+
+def _executor(trigger: Trigger) -> str:
+    """The type of an HTTP trigger's executor; "" for Spin's own."""
+    executor = trigger.settings.get("executor")
+    return str(executor.get("type", "")) if isinstance(executor, dict) else ""
+
+
+def _missing_export(
+    identifier: str, binary: WebAssemblyBinary, exports: tuple[str, ...], trigger: str, needed: str
+) -> list[str]:
+    if any(name.startswith(exports) for name in binary.exports):
+        return []
+    has = ", ".join(binary.exports) or "nothing"
+    return [f"component {identifier} has {trigger} but exports no {needed} (it exports {has})"]
 
 
 def _host_versions(name: str) -> tuple[str | None, str | None]:

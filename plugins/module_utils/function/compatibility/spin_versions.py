@@ -34,6 +34,13 @@ SPIN_OF_SHIM: dict[str, str] = {
 TRIGGERS_OF_SHIM = frozenset({"http", "redis", "sqs", "mqtt", "command"})
 """Trigger types the shim can run (containerd-shim-spin v0.24.0, src/trigger.rs)."""
 
+STATIC_RESPONSE_SINCE = "3.5.0"
+"""First Spin version whose HTTP trigger may give a static response without a component."""
+
+WASIP3_UNSTABLE = ("3.5.0", "4.0.0")
+"""First Spin version with the executor `wasip3-unstable` of an HTTP trigger, and the first without it (crates/http,
+`HttpExecutorType::Wasip3Unstable` in 3.5.0 and 3.6.3, not in 3.4.1 and 4.0.0)."""
+
 _WASI_0_2 = ("cli", "clocks", "filesystem", "http", "io", "random", "sockets")
 _WASI_0_3 = ("cli", "clocks", "filesystem", "http", "random", "sockets")  # async functions took the place of wasi:io
 
@@ -94,6 +101,10 @@ HOST_NAMESPACES = ("wasi:", "fermyon:", "spin:")
 
 HTTP_HANDLER_EXPORTS = ("wasi:http/incoming-handler", "wasi:http/handler", "fermyon:spin/inbound-http")
 """One of these must be exported by the component of an `http` trigger."""
+
+WAGI_EXPORT = "wasi:cli/run"
+"""What Spin calls in a component that an HTTP trigger with the executor `wagi` names (Spin 4.0.2,
+crates/trigger-http/src/wagi.rs)."""
 
 HANDLER_EXPORTS = (*HTTP_HANDLER_EXPORTS, "fermyon:spin/inbound-redis", "spin:redis/inbound-redis")
 """What Spin calls; a component may export anything else for itself."""

@@ -8,6 +8,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ...problems import Problem
+
+DOCTOR = "run ansible-playbook wasmfaas.platform.doctor, which says more, and mend it first"
 CONFIRMATION = "disturb-the-cluster"
 FAULTS = ("kill", "pause", "cut", "disk_full")
 NEEDED_SERVERS = 3
@@ -78,10 +81,8 @@ def plan(hosts: t.Sequence[Host], request: Request) -> dict[str, t.Any]:
     steps.sort(key=lambda step: step["fault"] == "disk_full")
     problems = [*_request_problems(servers, request), *_health_problems(hosts, servers, nodes, cluster)]
     if not steps and not problems:
-        problems.append(
-            "there is nothing to do: "
-            + "; ".join(f"{entry['fault']} on {entry['host']}: {entry['reason']}" for entry in skipped)
-        )
+        reasons = "; ".join(f"{entry['fault']} on {entry['host']}: {entry['reason']}" for entry in skipped)
+        problems.append(Problem("", f"there is nothing to do: {reasons}", "choose other faults or servers"))
     return {
         "problems": problems,
         "steps": steps,
@@ -122,58 +123,67 @@ def _url(node: dict[str, t.Any], host: Host, port: int) -> str:
     return f"https://[{address}]:{port}" if ":" in address else f"https://{address}:{port}"
 
 
-def _request_problems(servers: list[Host], request: Request) -> t.Iterator[str]:
+def _request_problems(servers: list[Host], request: Request) -> t.Iterator[Problem]:
     if request.confirmed != CONFIRMATION:
-        yield f"this disturbs the cluster, one server at a time: confirm it with -e confirm={CONFIRMATION}"
+        yield Problem(
+            "", "this disturbs the cluster, one server at a time", f"confirm it with -e confirm={CONFIRMATION}"
+        )
     unknown = sorted(set(request.faults) - set(FAULTS))
     if unknown:
-        yield f"there is no fault {', '.join(unknown)}: choose from {', '.join(FAULTS)}"
+        yield Problem("", f"there is no fault {', '.join(unknown)}", f"choose from {', '.join(FAULTS)}")
     unlisted = sorted(set(request.servers) - {host.name for host in servers})
     if unlisted:
         listed = ", ".join(host.name for host in servers)
-        yield f"{', '.join(unlisted)} is no server of the inventory, which has {listed}"
+        yield Problem("", f"{', '.join(unlisted)} is no server of the inventory", f"choose from {listed}")
     if request.seconds < 5:
-        yield "a fault lasts at least 5 s"
+        yield Problem("", f"a fault lasts at least 5 s, not {request.seconds} s", "ask for more seconds")
 
 
 def _health_problems(
     hosts: t.Sequence[Host], servers: list[Host], nodes: dict[str, dict[str, t.Any]], cluster: dict[str, t.Any] | None
-) -> t.Iterator[str]:
+) -> t.Iterator[Problem]:
     """A cluster that is not ready cannot lose a server: nothing is done to it."""
     if len(servers) < NEEDED_SERVERS:
-        yield f"{len(servers)} servers cannot lose one: {NEEDED_SERVERS} are needed"
+        yield Problem(
+            "", f"{len(servers)} servers cannot lose one: {NEEDED_SERVERS} are needed", "add servers to the inventory"
+        )
     for host in hosts:
         if host.problem:
-            yield f"{host.name} could not be examined: {host.problem}"
+            yield Problem(host.name, f"could not be examined: {host.problem}", "make it reachable for Ansible")
         elif host.role == "server" and not (host.node.get("k3s") or {}).get("ready"):
-            yield f"the API of {host.name} is not ready"
+            yield Problem(host.name, "its API is not ready", DOCTOR)
         if host.fault_active:
-            yield (
-                f"a fault is still being injected on {host.name}: wait for its end, or run systemctl stop "
-                "wasmfaas-verify-ha-fault there"
+            yield Problem(
+                host.name,
+                "a fault is still being injected there",
+                "wait for its end, or run systemctl stop wasmfaas-verify-ha-fault there",
             )
     if cluster is None:
-        yield "no server's API answers"
+        yield Problem("", "no server's API answers", DOCTOR)
         return
-    yield from filter(None, (_node_problem(host, nodes.get(host.node_name)) for host in hosts))
-    known = {host.node_name for host in hosts}
     yield from (
-        f"the cluster has a server {name} that the inventory does not have"
-        for name in nodes
-        if name not in known and nodes[name].get("control_plane")
+        Problem(host.name, what, DOCTOR) for host in hosts if (what := _node_problem(host, nodes.get(host.node_name)))
     )
+    known = {host.node_name for host in hosts}
+    for name, node in nodes.items():
+        if name not in known and node.get("control_plane"):
+            yield Problem(
+                "",
+                f"the cluster has a server {name} that the inventory does not have",
+                f"add it to the inventory, or run ansible-playbook wasmfaas.platform.remove_node -e node={name}",
+            )
 
 
 def _node_problem(host: Host, node: dict[str, t.Any] | None) -> str:
     if node is None:
-        return f"{host.name} is not in the cluster (as {host.node_name})"
+        return f"is not in the cluster (as {host.node_name})"
     if not node["ready"]:
-        return f"the node of {host.name} is not Ready"
+        return "its node is not Ready"
     if host.role != "server":
         return ""
     if node.get("member_problem"):
-        return f"the etcd member of {host.name} is not healthy ({node['member_problem']})"
-    return "" if node.get("voter") else f"{host.name} is no voter of etcd"
+        return f"its etcd member is not healthy ({node['member_problem']})"
+    return "" if node.get("voter") else "is no voter of etcd"
 
 
 # --- afterwards ----------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.checks 
     whole,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.rules import RULES
+from ansible_collections.wasmfaas.platform.plugins.module_utils.problems import Problem
 
 Variables = dict[str, t.Any]
 
@@ -89,6 +90,12 @@ GOOD: dict[str, Variables] = {
 }
 
 
+def one(problems: t.Iterable[Problem]) -> str:
+    """The text of the only problem."""
+    (problem,) = problems
+    return str(problem)
+
+
 @pytest.mark.parametrize("role", GOOD)
 def test_good_variables_have_no_problem(role: str) -> None:
     assert list(RULES[role](GOOD[role])) == []
@@ -107,7 +114,7 @@ def test_good_variables_have_no_problem(role: str) -> None:
         ("function_registry", {"function_registry_port": 5000}, "function_registry_port: is 5000"),
         ("function_registry", {"function_registry_s3": {"access_key": "a"}}, "both keys or neither"),
         ("function_registry", {"function_registry_storage": "s3"}, "must hold bucket and region"),
-        ("function_registry", {"function_registry_keep_images": "1"}, "give 2 or more, as a rollback needs"),
+        ("function_registry", {"function_registry_keep_images": "1"}, "Give 2 or more, as a rollback needs"),
         ("ingress", {"ingress_addresses": ["127.0.0.2"]}, "from this machine only"),
         ("ingress", {"ingress_addresses": ["::"]}, "from this machine only"),
         ("ingress", {"ingress_http_port": 9100}, "Traefik's own"),
@@ -121,27 +128,27 @@ def test_good_variables_have_no_problem(role: str) -> None:
         ("observability", {"observability_trace_percent": "-1"}, "-1 is no percentage"),
         ("platform", {"platform_only": ["keda"]}, "keda is neither to be installed nor to be removed"),
         ("platform", {"platform_components": ["kedda"]}, "there is no component kedda"),
-        ("platform", {"__platform_removed": ["cert_manager"]}, "Next: remove spin_operator too"),
-        ("platform", {"platform_chart_overrides": {"kedda": {}}}, "there is no chart kedda. Next: use keda."),
+        ("platform", {"__platform_removed": ["cert_manager"]}, "Next: Remove spin_operator too"),
+        ("platform", {"platform_chart_overrides": {"kedda": {}}}, "there is no chart kedda. Next: Use keda."),
         ("spin_operator", {"spin_operator_otlp_endpoints": {"traces": "http://collector:4318"}}, "add the path"),
         ("spin_operator", {"spin_operator_otlp_endpoints": {"trace": "http://a/v1"}}, "for trace"),
     ],
 )
 def test_what_is_wrong_is_named_with_the_next_step(role: str, variables: Variables, named: str) -> None:
-    (problem,) = RULES[role]({**GOOD[role], **variables})
+    problem = one(RULES[role]({**GOOD[role], **variables}))
     assert named in problem
     assert re.search(r"[.] Next: .+[.]$", problem)
 
 
 def test_https_needs_a_domain_namespaces_and_somebody_who_makes_the_certificate() -> None:
     https = {"ingress_tls": "issuer", "ingress_domain": "*.example.com", "ingress_domain_namespaces": []}
-    found = list(ingress.problems({**GOOD["ingress"], **https, "__platform_installed": []}))
+    found = list(map(str, ingress.problems({**GOOD["ingress"], **https, "__platform_installed": []})))
     assert ["is no domain" in found[0], "for no namespace" in found[1], "needs cert-manager" in found[2]] == [True] * 3
 
 
 def test_s3_of_observability_needs_buckets_and_a_region() -> None:
     buckets = dict.fromkeys(observability.BUCKETS, "")
-    (problem,) = observability.problems({**GOOD["observability"], "observability_storage": "s3", **buckets})
+    problem = one(observability.problems({**GOOD["observability"], "observability_storage": "s3", **buckets}))
     assert "s3 needs observability_logs_bucket" in problem
 
 
@@ -156,7 +163,7 @@ def test_shared_checks() -> None:
     assert len(list(namespace_problems("names", ["Shop", "-a", "a" * 64, ""]))) == 4
     assert list(network_problems("nets", ["10.0.0.0/8", "fc00::/7"], "10.1.2.0/24")) == []
     assert list(network_problems("nets", ["10.0.0.1"], "10.1.2.0/24")) == [
-        "nets: 10.0.0.1 is no network. Next: write it as in 10.1.2.0/24."
+        Problem("nets", "10.0.0.1 is no network", "write it as in 10.1.2.0/24")
     ]
     assert list(resources_problems("keda", {"a": {}, "b": {}}, ["b", "a"])) == []
     assert list(chart_problems("values", ["loki"], ["loki"])) == []

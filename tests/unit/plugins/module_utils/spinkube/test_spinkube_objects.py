@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import typing as t
 
 import pytest
@@ -77,7 +78,7 @@ def test_smallest_function(desired: t.Any) -> None:
     assert route["spec"] == {
         "parentRefs": [{"name": "wasmfaas", "namespace": "wasmfaas-system"}],
         "hostnames": ["hello.user1.203.0.113.7.nip.io"],
-        "rules": [{"backendRefs": [{"name": "hello", "port": 80}]}],
+        "rules": [{"backendRefs": [{"name": "hello", "port": 80}], "timeouts": {"request": "30s"}}],
     }
 
 
@@ -168,7 +169,7 @@ def test_scaling_by_concurrency(desired: t.Any) -> None:
         "target": {"service": "hello", "port": 80},
         "rules": [{"hosts": ["hello.user1.203.0.113.7.nip.io"]}],
         "scalingMetric": {"concurrency": {"targetValue": 20}},
-        "timeouts": {"readiness": "120s", "responseHeader": "60s"},
+        "timeouts": {"responseHeader": "30s"},
     }
     assert objects["ScaledObject"]["spec"] == {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"},
@@ -187,6 +188,26 @@ def test_scaling_by_concurrency(desired: t.Any) -> None:
     }
     backend = objects["HTTPRoute"]["spec"]["rules"][0]["backendRefs"]
     assert backend == [{"name": "keda-add-ons-http-interceptor-proxy", "namespace": "keda", "port": 8080}]
+
+
+def test_the_time_limit_is_kept_by_whoever_knows_when_the_function_got_the_request(desired: t.Any) -> None:
+    """The Gateway would count the time that a request waits for a replica, so it has no limit where KEDA's interceptor
+    stands between."""
+    direct = by_kind(function_objects(desired(), ClusterSettings(timeout=90), HELLO, None))
+    assert direct["HTTPRoute"]["spec"]["rules"][0]["timeouts"] == {"request": "90s"}
+    scale = Autoscale(min=0, max=5, target_concurrency=20)
+    held = by_kind(function_objects(desired(), ClusterSettings(timeout=90, autoscale=scale), HELLO, None))
+    assert held["HTTPRoute"]["spec"]["rules"][0]["timeouts"] == {"request": "0s"}
+    assert held["InterceptorRoute"]["spec"]["timeouts"] == {"responseHeader": "90s"}, "readiness is the platform's"
+    own = dataclasses.replace(scale, cold_start_timeout=300)
+    limited = by_kind(function_objects(desired(), ClusterSettings(timeout=90, autoscale=own), HELLO, None))
+    assert limited["InterceptorRoute"]["spec"]["timeouts"] == {"responseHeader": "90s", "readiness": "300s"}
+
+
+def test_another_time_limit_restarts_no_pod(desired: t.Any) -> None:
+    pods, whole = revision_and_digest(desired(), ClusterSettings())
+    assert revision_and_digest(desired(), ClusterSettings(timeout=90))[0] == pods
+    assert revision_and_digest(desired(), ClusterSettings(timeout=90))[1] != whole
 
 
 def test_scaling_by_rate(desired: t.Any) -> None:

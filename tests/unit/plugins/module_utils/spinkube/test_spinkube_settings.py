@@ -109,6 +109,22 @@ def test_cpu_target_needs_a_cpu_request_and_a_replica() -> None:
             scale({"target_cpu_percent": 60}, resources=missing)
 
 
+@pytest.mark.parametrize("seconds", [0, -1, 86401])
+def test_time_limits_are_seconds_from_1_to_a_day(seconds: int) -> None:
+    with pytest.raises(PlatformError, match=f"timeout: {seconds} is out of range"):
+        cluster_settings({**PARAMETERS, "timeout": seconds})
+    with pytest.raises(PlatformError, match=f"autoscale.cold_start_timeout: {seconds} is out of range"):
+        scale({"cold_start_timeout": seconds})
+    assert cluster_settings({**PARAMETERS, "timeout": 86400}).timeout == 86400
+    assert scale({"cold_start_timeout": 300}) == Autoscale(min=1, max=10, target_concurrency=10, cold_start_timeout=300)
+
+
+def test_a_cold_start_has_a_limit_only_where_requests_wait_for_it() -> None:
+    resources = {"requests": {"cpu": "100m"}}
+    with pytest.raises(PlatformError, match="cold_start_timeout: has no effect with target_cpu_percent"):
+        scale({"target_cpu_percent": 60, "cold_start_timeout": 60}, resources=resources)
+
+
 def test_load_that_is_no_number_is_refused() -> None:
     with pytest.raises(PlatformError, match="service_time_seconds must be a number, more than 0"):
         scale(load={**LOAD, "service_time_seconds": 0.0})
@@ -134,6 +150,7 @@ PARAMETERS: dict[str, t.Any] = {
     "tls": None,
     "memory": None,
     "cpu": None,
+    "timeout": 30,
     "shim_version": None,
     "wait": True,
     "wait_timeout": 120,

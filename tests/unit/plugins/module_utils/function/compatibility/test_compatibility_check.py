@@ -186,6 +186,34 @@ def test_component_that_no_http_trigger_calls_needs_no_handler(checked: Check) -
     )
 
 
+def test_component_of_a_wagi_trigger_must_be_a_command(checked: Check) -> None:
+    wagi = {"route": "/x", "executor": {"type": "wagi"}}
+    with pytest.raises(PlatformError, match=r"component c has a wagi trigger but exports no wasi:cli/run"):
+        checked("0.25.1", settings=wagi)
+
+
+def test_executor_wasip3_unstable_is_of_spin_3_5_and_3_6_alone(checked: Check) -> None:
+    unstable = {"route": "/x", "executor": {"type": "wasip3-unstable"}}
+    assert checked("0.22.0", settings=unstable) == checked("0.24.0", settings=unstable) == "3.5.0"
+    with pytest.raises(PlatformError, match=r"the executor wasip3-unstable, which Spin has from 3\.5\.0 on"):
+        checked("0.21.0", settings=unstable)
+    with pytest.raises(PlatformError, match=r"wasip3-unstable, which Spin had from 3\.5\.0 to before 4\.0\.0"):
+        checked("0.25.1", settings=unstable)
+
+
+def test_static_response_is_refused_by_shims_before_spin_3_5(tmp_path: Path, wasm: t.Any) -> None:
+    (tmp_path / "c.wasm").write_bytes(wasm.component(exports=(P2,)))
+    triggers = (
+        Trigger("answer", "http", "c", {"route": "/..."}),
+        Trigger("static", "http", "", {"route": "/x", "static_response": {"body": "x"}}),
+    )
+    manifest = Manifest(tmp_path / "spin.toml", "a", triggers, {"c": Component(id="c", source=LocalSource("c.wasm"))})
+    sources = {"c": tmp_path / "c.wasm"}
+    assert check(manifest, sources, shim_version="0.22.0").minimum_spin_version == "3.5.0"
+    with pytest.raises(PlatformError, match=r"trigger static gives a static response, which Spin has from 3\.5\.0 on"):
+        check(manifest, sources, shim_version="0.21.0")
+
+
 def test_exports_of_its_own_do_not_count(checked: Check) -> None:
     assert checked("0.12.0", exports=[P2, "spin:postgres/postgres@4.2.0", "my:own/thing@9.0.0"]) == "2.2.0"
 

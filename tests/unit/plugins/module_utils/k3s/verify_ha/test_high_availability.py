@@ -102,16 +102,16 @@ def test_what_a_host_can_not_do_is_left_out_and_said() -> None:
     ("changed", "asked", "said"),
     [
         ({}, {"confirmed": "yes"}, "-e confirm=disturb-the-cluster"),
-        ({}, {"faults": ["burn"]}, "there is no fault burn: choose from kill, pause, cut, disk_full"),
+        ({}, {"faults": ["burn"]}, "there is no fault burn. Next: Choose from kill, pause, cut, disk_full"),
         ({}, {"servers": ["worker-1"]}, "worker-1 is no server of the inventory"),
         ({}, {"seconds": 1}, "at least 5 s"),
-        ({"hosts": {"worker-1": {"problem": "timed out"}}}, {}, "worker-1 could not be examined: timed out"),
-        ({"hosts": {"server-2": {"node": {"k3s": {"ready": False}}}}}, {}, "the API of server-2 is not ready"),
-        ({"hosts": {"server-2": {"fault_active": True}}}, {}, "a fault is still being injected on server-2"),
-        ({"nodes": {"worker-1": {"ready": False}}}, {}, "the node of worker-1 is not Ready"),
-        ({"nodes": {"server-3": {"voter": False}}}, {}, "server-3 is no voter of etcd"),
-        ({"nodes": {"server-3": {"voter": None}}}, {}, "server-3 is no voter of etcd"),
-        ({"hosts": {"worker-1": {"node_name": "other"}}}, {}, "worker-1 is not in the cluster (as other)"),
+        ({"hosts": {"worker-1": {"problem": "timed out"}}}, {}, "worker-1: could not be examined: timed out"),
+        ({"hosts": {"server-2": {"node": {"k3s": {"ready": False}}}}}, {}, "server-2: its API is not ready"),
+        ({"hosts": {"server-2": {"fault_active": True}}}, {}, "server-2: a fault is still being injected there"),
+        ({"nodes": {"worker-1": {"ready": False}}}, {}, "worker-1: its node is not Ready"),
+        ({"nodes": {"server-3": {"voter": False}}}, {}, "server-3: is no voter of etcd"),
+        ({"nodes": {"server-3": {"voter": None}}}, {}, "server-3: is no voter of etcd"),
+        ({"hosts": {"worker-1": {"node_name": "other"}}}, {}, "worker-1: is not in the cluster (as other)"),
         ({"hosts": {name: {"cluster": None} for name in NAMES}}, {}, "no server's API answers"),
         (
             {"hosts": {name: {"impossible": dict.fromkeys(high_availability.FAULTS, "no systemd")} for name in NAMES}},
@@ -122,13 +122,15 @@ def test_what_a_host_can_not_do_is_left_out_and_said() -> None:
 )
 def test_refusals(changed: dict[str, t.Any], asked: dict[str, t.Any], said: str) -> None:
     problems = plan(hosts(**changed), dataclasses.replace(REQUEST, **asked))["problems"]
-    assert said in " | ".join(problems)
+    assert said in " | ".join(map(str, problems))
 
 
 def test_two_servers_can_not_lose_one() -> None:
     two = [host for host in hosts() if host.name != "server-3"]
-    assert "2 servers cannot lose one: 3 are needed" in plan(two, REQUEST)["problems"]
-    assert "the cluster has a server server-3 that the inventory does not have" in plan(two, REQUEST)["problems"]
+    assert [problem.what for problem in plan(two, REQUEST)["problems"]] == [
+        "2 servers cannot lose one: 3 are needed",
+        "the cluster has a server server-3 that the inventory does not have",
+    ]
 
 
 def load_report(planned: dict[str, t.Any], **changed: t.Any) -> dict[str, t.Any]:
