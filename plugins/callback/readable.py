@@ -1,18 +1,10 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+# ruff: noqa: E402 (Ansible wants a plugin's documentation above its imports)
 """Ansible's default output, in which an error of the collection is one readable block."""
 
 from __future__ import annotations
-
-import functools
-import typing as t
-
-from ansible import constants
-from ansible.plugins.callback.default import CallbackModule as DefaultOutput
-from ansible.vars import manager
-
-from ..plugin_utils.failure_text import failure_text, is_explained
 
 DOCUMENTATION = r"""
 name: readable
@@ -38,6 +30,15 @@ extends_documentation_fragment:
 requirements:
   - set as stdout in configuration
 """
+
+import functools
+import typing as t
+
+from ansible import constants
+from ansible.plugins.callback.default import CallbackModule as DefaultOutput
+from ansible.vars import manager
+
+from ..plugin_utils.failure_text import failure_text, is_explained
 
 VARIABLES = frozenset({"name", "namespace"})
 """Variables of the playbooks whose names are reserved (docs/development.md)."""
