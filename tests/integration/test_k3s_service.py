@@ -155,7 +155,7 @@ def test_failure_names_the_cause_and_no_token_and_the_next_run_repairs(server: S
     assert failed.exit_code != 0
     text = " ".join(failed.output.split())
     assert "the cluster refused this host's token" in text
-    assert "Next: Use the token that the cluster was made with" in text
+    assert "Next step: Use the token that the cluster was made with" in text
     assert "failed to validate token: not authorized ((secret))" in text
     assert TOKEN not in failed.output
     assert server.changed() == 2
