@@ -67,8 +67,8 @@ def _problems(facts: t.Mapping[str, t.Any]) -> list[dict[str, str]]:
 
 
 def _last_lines(facts: t.Mapping[str, t.Any], cause: str) -> list[str]:
-    """What the failed program or function wrote, where the cause does not say it."""
-    for key in ("pod_log", "log", "output"):
+    """What the failed program, service or function wrote, where the cause does not say it."""
+    for key in ("pod_log", "log", "journal", "output"):
         written = [line for line in _joined(facts.get(key)).splitlines() if line.strip()]
         if written and written[-1] not in cause and not facts.get("shown"):
             return _row("Last lines", "\n".join(written[-_SHOWN_LINES:]))
