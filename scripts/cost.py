@@ -79,7 +79,8 @@ def read_variables(var_file: Path | None) -> dict[str, t.Any]:
     program = shutil.which("terraform")
     if not program:
         raise CostError(
-            "terraform, which reads the fleet, is not in PATH. Next: Https://developer.hashicorp.com/terraform/install"
+            "terraform, which reads the fleet, is not in PATH. Next: Install it "
+            "(https://developer.hashicorp.com/terraform/install)."
         )
     own = var_file or PROJECT / "terraform/terraform.tfvars"
     with tempfile.TemporaryDirectory() as directory:

@@ -382,6 +382,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.function.spin_function import run
+from ..module_utils.function.time_limit import DEFAULT_TIMEOUT
 from ..module_utils.module_run import run_module
 from ..module_utils.spinkube.arguments import kubernetes_auth_arguments
 
@@ -439,7 +440,7 @@ def argument_spec() -> dict[str, t.Any]:
         probe_path=dict(type="str", default=""),
         probe_address=dict(type="str"),
         probe_ca_file=dict(type="path"),
-        timeout=dict(type="int", default=30),
+        timeout=dict(type="int", default=DEFAULT_TIMEOUT),
         shim_version=dict(type="str"),
         wait=dict(type="bool", default=True),
         wait_timeout=dict(type="int", default=120),

@@ -19,7 +19,9 @@ _INDENT = 2
 _WIDTH = max(map(len, _LABELS)) + 3  # with the colon and two blanks
 _SHOWN_LINES = 20
 _LAST_LINES = re.compile(r"\.? Its last lines:\n.*", re.DOTALL)
-_NOT_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+CONTROL_CHARACTERS = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+"""A regular expression of what no line for a terminal may hold; tabs and ends of lines may stay."""
+_NOT_TEXT = re.compile(CONTROL_CHARACTERS)
 
 
 def is_explained(result: t.Mapping[str, t.Any], action: str) -> bool:

@@ -27,10 +27,11 @@ from ..module_utils import progress
 from ..module_utils.errors import PlatformError
 from ..module_utils.module_run import JUDGED_OPTIONS, failure, kubeconfig_secrets, texts
 from ..module_utils.problems import sentence
+from .failure_text import CONTROL_CHARACTERS
 
 QUIET_SECONDS = 10.0
 """After how long without a line a stage that goes on is named."""
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])|" + CONTROL_CHARACTERS)
 
 
 class InProcessAction(OrdinaryAction):  # type: ignore[misc]  # Ansible has no type information

@@ -77,8 +77,10 @@ class Network:
     def remove_interface(self, interface: str) -> None:
         """Remove both ends of a link, if it still exists."""
         if self.namespace_path.exists():
-            # 2 as well as 1 where it goes in this moment, with the host at its other end.
+            # It may go in this moment, with the host at its other end: then the exit code is 2, and else 1.
             call(["ip", "-n", self.namespace, "link", "delete", interface], allowed=(0, 1, 2))
+            if call(["ip", "-n", self.namespace, "-o", "link", "show", "dev", interface], allowed=(0, 1)):
+                raise HostsError(f"the interface {interface} of {self.namespace} is still there after its removal")
 
     def remove(self) -> None:
         """Remove the network, even if only a part of it exists."""

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import typing as t
 from pathlib import Path
 
@@ -14,11 +13,10 @@ import pytest
 import yaml
 
 from .support.function_project import FunctionProject
-from .support.playbooks import PlaybookRun, Playbooks, extra
+from .support.playbooks import ANOTHER_PYTHON_NAME, PlaybookRun, Playbooks, extra
 
 WHO = "tr '\\0' ' ' < /proc/$PPID/cmdline > {}; python3 build.py"
 """A build command that writes which process runs the work."""
-ANOTHER_NAME = Path(sys.executable).with_name(f"python{sys.version_info.major}.{sys.version_info.minor}")
 SECRET = "s3cret-value-0f-a-variable"
 
 
@@ -59,7 +57,7 @@ def pushed(project: FunctionProject, tmp_path: Path, **options: t.Any) -> dict[s
         ({}, True),
         ({"delegate_to": "localhost"}, True),
         ({"vars": {"ansible_python_interpreter": "auto_silent"}}, True),
-        ({"vars": {"ansible_python_interpreter": str(ANOTHER_NAME)}}, False),
+        ({"vars": {"ansible_python_interpreter": str(ANOTHER_PYTHON_NAME)}}, False),
         ({"environment": {"WASMFAAS_TEST": "1"}}, False),
         ({"environment": {}}, True),
         ({"async": 120, "poll": 1}, False),
@@ -135,7 +133,7 @@ def test_neither_reserved_names_nor_deprecations(
     (project.folder / "source.txt").write_text("")
     deploy = ["deploy-function.yml", *extra(src=project.folder, state="pushed", registry=f"oci:{tmp_path}/layout")]
     deploy += extra(name="front", namespace="user1")
-    for more in ([], extra(ansible_python_interpreter=ANOTHER_NAME)):
+    for more in ([], extra(ansible_python_interpreter=ANOTHER_PYTHON_NAME)):
         run = playbooks.run(*deploy, *more, inventory="local")
         assert run.exit_code == 0, run.output
         assert "[WARNING]: The build changed files" in run.output

@@ -15,7 +15,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import typing as t
@@ -31,7 +30,7 @@ from .support.deployment import Deployment
 from .support.fixtures import Registry
 from .support.function_project import FunctionProject
 from .support.marks import needs_skopeo
-from .support.playbooks import Playbooks, extra
+from .support.playbooks import ANOTHER_PYTHON_NAME, Playbooks, extra
 from .support.registries import skopeo
 from .support.servers import REPOSITORY, wait_until, write_private
 
@@ -41,13 +40,8 @@ RESULT_LINE = (
     r"(deployed|unchanged|pushed) \S+ sha256:[0-9a-f]{12} \(\d+\.\d\d s(: \w+ \d+\.\d\d s(, \w+ \d+\.\d\d s)*)?\)"
 )
 SECRET = "s3cret-value-0f-a-variable"
-AS_MODULE = extra(
-    ansible_python_interpreter=Path(sys.executable).with_name(
-        f"python{sys.version_info.major}.{sys.version_info.minor}"
-    )
-)
-"""Another name of this Python, with which Ansible executes the module instead of working in its own process. Only of
-modules it tells the system's log."""
+AS_MODULE = extra(ansible_python_interpreter=ANOTHER_PYTHON_NAME)
+"""Only of modules that it executes Ansible tells the system's log."""
 USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 

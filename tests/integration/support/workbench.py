@@ -11,18 +11,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+from .go_build import cache_directory, locked
+
 COMPONENTS = Path(__file__).resolve().parents[1] / "components"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wasmfaas" / "tests"
 
 
 def built_workbench() -> Path:
     """The component's file, built once for each state of its source and requirements."""
+    cache = cache_directory("tests")
+    with locked(cache):
+        return _built_in(cache)
+
+
+def _built_in(cache: Path) -> Path:
     requirements = (COMPONENTS / "requirements.txt").read_bytes()
     source = COMPONENTS / "workbench" / "app.py"
     digest = hashlib.sha256(requirements + source.read_bytes()).hexdigest()[:16]
-    result = CACHE / f"workbench-{digest}.wasm"
+    result = cache / f"workbench-{digest}.wasm"
     if not result.exists():
-        environment = CACHE / f"componentize-{hashlib.sha256(requirements).hexdigest()[:16]}"
+        environment = cache / f"componentize-{hashlib.sha256(requirements).hexdigest()[:16]}"
         if not (environment / ".complete").exists():
             subprocess.run([sys.executable, "-m", "venv", environment], check=True)
             subprocess.run(

@@ -30,6 +30,13 @@ _LONGEST_LINE = (
 _POLL_SECONDS = 0.5
 
 
+def announce(command: str, log: t.TextIO) -> None:
+    """Write into the log, and tell, which command runs next."""
+    log.write(f"$ {command}\n")
+    log.flush()
+    progress.tell(f"$ {command}")
+
+
 def run_command(
     command: t.Sequence[str], directory: Path, environment: dict[str, str], log: t.TextIO, deadline: float
 ) -> tuple[int | None, str]:
@@ -57,7 +64,9 @@ def run_command(
         ended = False
         try:
             deliver_interrupts()
-            last_lines.extend(_lines(process, process.stdout.fileno(), log, deadline))
+            for line in _lines(process, process.stdout.fileno(), log, deadline):
+                progress.tell(line)
+                last_lines.append(line)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=max(0.1, deadline - time.monotonic()))
                 ended = True
@@ -106,12 +115,9 @@ def _lines(process: subprocess.Popen[bytes], descriptor: int, log: t.TextIO, dea
         log.write(text)
         log.flush()
         *lines, rest = (rest + text).split("\n")
-        for line in lines:
-            progress.tell(line[-_LONGEST_LINE:])
-            yield line[-_LONGEST_LINE:]
+        yield from (line[-_LONGEST_LINE:] for line in lines)
         rest = rest[-_LONGEST_LINE:]
     if rest:
-        progress.tell(rest)
         yield rest
 
 

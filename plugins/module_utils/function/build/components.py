@@ -15,7 +15,7 @@ from pathlib import Path
 from ... import progress
 from ...errors import PlatformError
 from ..manifest.model import Component, LocalSource, Manifest
-from .command import run_command
+from .command import announce, run_command
 from .order import build_order
 from .outputs import EarlierOutputs, Output, absolute, built_outputs, is_in_version_control
 from .python_environment import python_environment
@@ -118,9 +118,7 @@ def _build_component(manifest: Manifest, component: Component, options: BuildOpt
     deadline = time.monotonic() + options.timeout_seconds
     command = output = ""
     for command in component.build.commands:
-        log.write(f"$ {command}\n")
-        log.flush()
-        progress.tell(f"$ {command}")
+        announce(command, log)
         exit_code, output = run_command(["sh", "-c", command], directory, environment, log, deadline)
         if exit_code is None:
             raise PlatformError(

@@ -16,9 +16,8 @@ import time
 import typing as t
 from pathlib import Path
 
-from ... import progress
 from ...errors import PlatformError
-from .command import run_command
+from .command import announce, run_command
 
 _COMPLETE = ".complete"  # written last, so that an environment whose making was cut off is made again
 INSTALL_TIMEOUT_SECONDS = 900
@@ -102,9 +101,7 @@ def _make(environment: Path, requirements: Path, log: t.TextIO) -> None:
 
 
 def _run(command: list[str], requirements: Path, directory: Path, log: t.TextIO) -> None:
-    log.write(f"$ {' '.join(command)}\n")
-    log.flush()
-    progress.tell(f"$ {' '.join(command)}")
+    announce(" ".join(command), log)
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     exit_code, output = run_command(
         command, requirements.parent, environment, log, time.monotonic() + INSTALL_TIMEOUT_SECONDS

@@ -11,15 +11,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.wasmfaas.platform.scripts import check_manifests
 
-GOOD = """spin_manifest_version = 2
-[application]
-name = "a"
-[[trigger.http]]
-route = "/..."
-component = "a"
-[component.a]
-source = "a.wasm"
-"""
+from .minimal import MINIMAL
 
 
 def run(directory: Path, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -30,7 +22,7 @@ def run(directory: Path, monkeypatch: pytest.MonkeyPatch) -> int:
 def test_every_manifest_is_told_and_one_refused_decides_the_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    texts = {"good": GOOD, "deep/bad": GOOD.replace("source", "sorce"), "node_modules/x": "not read"}
+    texts = {"good": MINIMAL, "deep/bad": MINIMAL.replace("source", "sorce"), "node_modules/x": "not read"}
     for name, text in texts.items():
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "spin.toml").write_text(text)

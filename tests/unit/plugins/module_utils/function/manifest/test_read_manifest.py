@@ -22,6 +22,8 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifes
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.parse import read_manifest
 
+from .minimal import MINIMAL
+
 DIGEST = "sha256:" + "0a" * 32
 
 EVERYTHING = f"""
@@ -236,17 +238,6 @@ def test_version_1(tmp_path: Path) -> None:
     assert front.allowed_outbound_hosts == (*databases, *hosts)
     assert back.allowed_outbound_hosts == ("https://fermyon.com:443",)
     assert everything.allowed_outbound_hosts == (*databases, "http://*:*", "https://*:*", "http://self")
-
-
-MINIMAL = """spin_manifest_version = 2
-[application]
-name = "a"
-[[trigger.http]]
-route = "/..."
-component = "a"
-[component.a]
-source = "a.wasm"
-"""
 
 
 def test_minimal_has_the_defaults(tmp_path: Path) -> None:
