@@ -1,9 +1,10 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+# ruff: noqa: E402 (the collection is found only after its directory is in the path)
 """Checks every spin.toml below a directory as a deployment would, without building anything.
 
-python scripts/check_manifests.py DIR
+python scripts/check_manifests.py DIR, after `make setup`.
 
 Prints for each manifest that it is accepted, or its problems, and a summary. Exit code 0: all are accepted; 1: some are
 refused; 2: there is none.
@@ -16,6 +17,11 @@ import os
 import sys
 import typing as t
 from pathlib import Path
+
+COLLECTIONS = Path(__file__).resolve().parent.parent / ".ansible/collections"
+if not COLLECTIONS.is_dir():
+    sys.exit(f"{COLLECTIONS} is missing, where the collection is found. Next: Run make setup.")
+sys.path.insert(0, str(COLLECTIONS))
 
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.manifest_file import MANIFEST_NAME
