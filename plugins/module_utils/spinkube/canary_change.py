@@ -11,9 +11,8 @@ from .cluster_function import ClusterFunction
 from .kinds import BY_NAME, HORIZONTAL_POD_AUTOSCALER, HTTP_ROUTE, SECRET, SPIN_APP, Object
 from .lock import DeploymentLock
 from .objects import FunctionObjects
-from .removal import prune, remove_canary
+from .removal import lead_away_from_canary, leads_to_canary, prune, remove_canary
 from .rollout import wait_for_rollout
-from .route_status import wait_until_requests_follow
 from .undo import undone_on_error
 from .version_record import Version, VersionRecord
 
@@ -96,16 +95,15 @@ class CanaryChange:
     def _undo(self, _error: BaseException) -> str:
         """Give the requests back first; then put the earlier canary back, or remove it where there was none."""
         function = self._function
-        route = function.get(HTTP_ROUTE)
-        had_requests = route is not None and len(route["spec"]["rules"][0].get("backendRefs") or []) > 1
-        if had_requests:
-            self._lead(self._record.weight)
+        had_requests = leads_to_canary(function)
         if self._record.good:
+            if had_requests:
+                self._lead(self._record.weight)
             self._apply(self._record.good.objects, self._record)
             outcome = "its earlier canary was put back"
         else:
             if had_requests:
-                wait_until_requests_follow(function)
+                lead_away_from_canary(function, self._route)
             remove_canary(function)
             outcome = "nothing of its canary was left"
         function.forget()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..errors import PlatformError
+from .canary import with_idle_canary
 from .cluster_function import OPTIONAL_KINDS, ClusterFunction
 from .kinds import HORIZONTAL_POD_AUTOSCALER, HTTP_ROUTE, SECRET, SPIN_APP, Object
 from .objects import FunctionObjects, secret_names
@@ -48,14 +49,28 @@ def remove_canary(function: ClusterFunction) -> None:
     _remove_app(function, function.canary_name)
 
 
+def lead_away_from_canary(function: ClusterFunction, route: Object) -> None:
+    """Lead all requests to the function with `route`; where its canary is in the route, only once none goes there."""
+    if leads_to_canary(function):
+        with function.stages("apply"):
+            function.api.apply(HTTP_ROUTE, with_idle_canary(route))
+        with function.stages("drain"):
+            wait_until_requests_follow(function)
+    with function.stages("apply"):
+        function.api.apply(HTTP_ROUTE, route)
+
+
+def leads_to_canary(function: ClusterFunction) -> bool:
+    """Whether the function's route has the backend of a canary."""
+    route = function.get(HTTP_ROUTE)
+    return route is not None and len(route["spec"]["rules"][0].get("backendRefs") or []) > 1
+
+
 def end_canary(function: ClusterFunction, route: Object) -> None:
     """Lead all requests to the function with `route`, and remove its canary once none is on its way there."""
     if function.canary is None:
         return
-    with function.stages("apply"):
-        function.api.apply(HTTP_ROUTE, route)
-    with function.stages("drain"):
-        wait_until_requests_follow(function)
+    lead_away_from_canary(function, route)
     with function.stages("delete"):
         remove_canary(function)
         function.forget()

@@ -13,7 +13,7 @@ import typing as t
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.stages import Stages
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import answers, route_status
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import answers, removal, route_status
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.canary import CANARY_OF
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.canary_target import CanaryTarget
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.cluster_function import ClusterFunction
@@ -398,6 +398,20 @@ def test_canary_is_undone(api: t.Any, desired: t.Any) -> None:
     assert live.image == desired().image
     assert all_but_locks(api) == before
     assert versions(api).plan("undone", None).unchanged == "it has no canary"
+
+
+@pytest.mark.parametrize("state", ["undone", "promoted"])
+def test_backend_of_a_canary_leaves_the_route_only_after_its_last_request(
+    api: t.Any, desired: t.Any, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """A proxy that loses a backend before the route that names it would answer 503."""
+    target(api).deploy(desired())
+    canary(api).deploy(desired(**NEW))
+    waited: list[list[tuple[str, int | None]]] = []
+    monkeypatch.setattr(removal, "wait_until_requests_follow", lambda _function: waited.append(backends(api)))
+    versions(api).move(state, None)
+    assert waited == [[("hello", 100), ("hello-canary", 0)]]
+    assert backends(api) == [("hello", None)]
 
 
 def test_function_that_is_deployed_meanwhile_keeps_its_canary(api: t.Any, desired: t.Any) -> None:
