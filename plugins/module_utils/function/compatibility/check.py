@@ -14,19 +14,20 @@ from pathlib import Path
 
 from ...errors import PlatformError
 from ..manifest.model import Manifest, Trigger
+from .core_module import wrapped_module
 from .spin_versions import (
     COMPATIBLE_WITHIN_MINOR,
-    HANDLER_EXPORTS,
+    HANDLERS,
     HOST_NAMESPACES,
-    HTTP_HANDLER_EXPORTS,
     INTERFACES,
     SPIN_OF_SHIM,
     STATIC_RESPONSE_SINCE,
     TRIGGERS_OF_SHIM,
     WAGI_EXPORT,
+    WASI_HTTP_0_3_HANDLER,
     WASIP3_UNSTABLE,
 )
-from .webassembly import WebAssemblyBinary, read_binary
+from .webassembly import read_binary
 
 OLDEST_SPIN = "1.0.0"
 _SHOWN_PROBLEMS = 4  # a component built for a newer Spin has dozens, which all say the same; the facts hold all
@@ -99,8 +100,14 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
             findings.look_at(f"trigger {trigger.id} {what}", since, until)
     for identifier, path in sources.items():
         binary = read_binary(path, key=f"component.{identifier}.source")
-        if binary.is_component:
-            _look_at_component(manifest, identifier, binary, findings)
+        component = _Component(identifier, binary.imports, binary.exports)
+        if not binary.is_component:
+            wrapped = wrapped_module(binary)
+            findings.problems += [f"component {identifier} {problem}" for problem in wrapped.problems]
+            component = _Component(identifier, wrapped.imports, wrapped.exports, " (a core module)")
+            if wrapped.problems:
+                continue
+        _look_at_component(manifest, component, findings)
     problems, later = findings.problems, findings.later
     minimum = max(findings.needed, key=_order, default=OLDEST_SPIN)
     newer = is_newer_than_known(shim_version)
@@ -157,27 +164,82 @@ class _Findings:
             self.problems.append(f"{what}, which Spin had from {since} to before {until}")
 
 
-def _look_at_component(manifest: Manifest, identifier: str, binary: WebAssemblyBinary, findings: _Findings) -> None:
-    http = [trigger for trigger in manifest.triggers if trigger.component == identifier and trigger.type == "http"]
-    if any(_executor(trigger) != "wagi" for trigger in http):
-        findings.problems += _missing_export(
-            identifier, binary, HTTP_HANDLER_EXPORTS, "an http trigger", "HTTP handler"
+@dataclasses.dataclass(frozen=True)
+class _Component:
+    """The outside of one component; `kind` says in words if Spin makes it of something else."""
+
+    id: str
+    imports: tuple[str, ...]
+    exports: tuple[str, ...]
+    kind: str = ""
+
+    def __str__(self) -> str:
+        return f"component {self.id}{self.kind}"
+
+
+def _look_at_component(manifest: Manifest, component: _Component, findings: _Findings) -> None:
+    for name in component.imports:
+        if ":" in name:
+            _look_at_interface(f"{component} imports {name}", name, findings)
+    triggers = [trigger for trigger in manifest.triggers if trigger.component == component.id]
+    if any(_executor(trigger) == "wagi" for trigger in triggers) and not _has(component, WAGI_EXPORT):
+        findings.problems.append(_missing_export(component, "a wagi trigger", WAGI_EXPORT))
+    for kind in HANDLERS:
+        executors = {_executor(trigger) for trigger in triggers if trigger.type == kind} - {"wagi"}
+        if executors:
+            _look_at_handlers(component, kind, executors, findings)
+
+
+def _look_at_handlers(component: _Component, kind: str, executors: set[str], findings: _Findings) -> None:
+    """Whether the component exports exactly one handler that this Spin knows: another that it does not know has no
+    effect."""
+    handlers = [name for name in component.exports if name.partition("@")[0] in HANDLERS[kind]]
+    # Releases of one stable family are one to Spin
+    known = {_family(name): name for name in handlers if _is_in(name, findings.spin)}
+    if len(known) > 1:
+        findings.problems.append(
+            f"{component} exports {' and '.join(known.values())}, and Spin calls a component that exports one handler"
         )
-    if any(_executor(trigger) == "wagi" for trigger in http):
-        findings.problems += _missing_export(identifier, binary, (WAGI_EXPORT,), "a wagi trigger", WAGI_EXPORT)
-    used = [("imports", name) for name in binary.imports if ":" in name]
-    used += [("exports", name) for name in binary.exports if name.partition("@")[0] in HANDLER_EXPORTS]
-    for direction, name in used:
-        what = f"component {identifier} {direction} {name}"
-        if not name.startswith(HOST_NAMESPACES):
-            findings.problems.append(f"{what}, which neither Spin nor one of its `dependencies` provides")
-            continue
-        since, until = _host_versions(name)
-        if since is None:
-            findings.needed.append(_NEWEST_SPIN + LATER)
-            findings.later.append(f"{what}, which no Spin version known here has ({_newest_known(name)})")
-        else:
-            findings.look_at(what, since, until)
+    elif not known:
+        if not handlers:
+            findings.problems.append(_missing_export(component, *_WANTED[kind]))
+        for name in handlers:
+            _look_at_interface(f"{component} exports {name}", name, findings)
+    else:
+        name = next(iter(known.values()))
+        _look_at_interface(f"{component} exports {name}", name, findings)
+        since, until = WASIP3_UNSTABLE
+        if kind == "http" and _numbers(since) <= _numbers(findings.spin) < _numbers(until):
+            _look_at_executors(component, name, executors, findings)
+
+
+_WANTED = {"http": ("an http trigger", "HTTP handler"), "redis": ("a redis trigger", "Redis handler")}
+
+
+def _look_at_executors(component: _Component, handler: str, executors: set[str], findings: _Findings) -> None:
+    is_unstable = handler.startswith(f"{WASI_HTTP_0_3_HANDLER}@")
+    if is_unstable and executors != {"wasip3-unstable"}:
+        findings.problems.append(
+            f"{component} exports {handler}, which this Spin calls only if the trigger has executor = {{ type = "
+            '"wasip3-unstable" }'
+        )
+    elif not is_unstable and "wasip3-unstable" in executors:
+        findings.problems.append(
+            f"{component} has the executor wasip3-unstable, which calls {WASI_HTTP_0_3_HANDLER}, and exports {handler}"
+        )
+
+
+def _look_at_interface(what: str, name: str, findings: _Findings) -> None:
+    """Compare with what this Spin has; `what` says who imports or exports `name`."""
+    if not name.startswith(HOST_NAMESPACES):
+        findings.problems.append(f"{what}, which neither Spin nor one of its `dependencies` provides")
+        return
+    since, until = _host_versions(name)
+    if since is None:
+        findings.needed.append(_NEWEST_SPIN + LATER)
+        findings.later.append(f"{what}, which no Spin version known here has ({_newest_known(name)})")
+    else:
+        findings.look_at(what, since, until)
 
 
 def _versioned_settings(trigger: Trigger) -> t.Iterator[tuple[str, str, str | None]]:
@@ -194,13 +256,26 @@ def _executor(trigger: Trigger) -> str:
     return str(executor.get("type", "")) if isinstance(executor, dict) else ""
 
 
-def _missing_export(
-    identifier: str, binary: WebAssemblyBinary, exports: tuple[str, ...], trigger: str, needed: str
-) -> list[str]:
-    if any(name.startswith(exports) for name in binary.exports):
-        return []
-    has = ", ".join(binary.exports) or "nothing"
-    return [f"component {identifier} has {trigger} but exports no {needed} (it exports {has})"]
+def _has(component: _Component, export: str) -> bool:
+    return any(name.partition("@")[0] == export for name in component.exports)
+
+
+def _missing_export(component: _Component, trigger: str, needed: str) -> str:
+    has = ", ".join(component.exports) or "nothing"
+    other = ", which a wagi trigger calls" if needed != WAGI_EXPORT and _has(component, WAGI_EXPORT) else ""
+    return f"{component} has {trigger} but exports no {needed} (it exports {has}{other})"
+
+
+def _is_in(name: str, spin: str) -> bool:
+    since, until = _host_versions(name)
+    return (
+        since is not None and _numbers(since) <= _numbers(spin) and (until is None or _numbers(spin) < _numbers(until))
+    )
+
+
+def _family(name: str) -> str:
+    """The interface with as much of its version as Spin distinguishes."""
+    return re.sub(r"(@0\.\d+)\.\d+$", r"\1", name)
 
 
 def _host_versions(name: str) -> tuple[str | None, str | None]:
@@ -258,7 +333,7 @@ def _shortened(problems: list[str]) -> str:
 
 
 _NEWEST_SPIN = max((since for since, _until in INTERFACES.values()), key=_numbers)
-_WITH_ANOTHER_SDK = "build the component with an SDK for the Spin version of the nodes."
+_WITH_ANOTHER_SDK = "Mend what is named, or build the component with an SDK for the Spin version of the nodes."
 
 
 def _advice(minimum: str, spin: str) -> str:

@@ -99,12 +99,17 @@ branch at 94a8fc8."""
 HOST_NAMESPACES = ("wasi:", "fermyon:", "spin:")
 """Whose interfaces a host may provide; an import of any other namespace must have been composed in."""
 
-HTTP_HANDLER_EXPORTS = ("wasi:http/incoming-handler", "wasi:http/handler", "fermyon:spin/inbound-http")
-"""One of these must be exported by the component of an `http` trigger."""
+HANDLERS: dict[str, tuple[str, ...]] = {
+    "http": ("wasi:http/incoming-handler", "wasi:http/handler", "fermyon:spin/inbound-http"),
+    "redis": ("fermyon:spin/inbound-redis", "spin:redis/inbound-redis"),
+}
+"""What Spin calls in a component, by the type of its trigger: exactly one of these, in a version that it has (4.0.2,
+`HandlerType::from_instance_pre` in crates/http/src/trigger.rs and crates/trigger-redis/src/lib.rs)."""
+
+WASI_HTTP_0_3_HANDLER = "wasi:http/handler"
+"""The handler that Spin 3.5 and 3.6 call by the executor `wasip3-unstable` only, as that executor calls no other
+(3.6.3, crates/http/src/trigger.rs, `validate_executor`)."""
 
 WAGI_EXPORT = "wasi:cli/run"
 """What Spin calls in a component that an HTTP trigger with the executor `wagi` names (Spin 4.0.2,
 crates/trigger-http/src/wagi.rs)."""
-
-HANDLER_EXPORTS = (*HTTP_HANDLER_EXPORTS, "fermyon:spin/inbound-redis", "spin:redis/inbound-redis")
-"""What Spin calls; a component may export anything else for itself."""

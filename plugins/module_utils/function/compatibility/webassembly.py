@@ -4,8 +4,9 @@
 """Reads what a Wasm binary imports and exports, without a Wasm runtime and without loading its code.
 
 Sources of the format: https://github.com/WebAssembly/component-model/blob/main/design/mvp/Binary.md and
-https://webassembly.github.io/spec/core/binary/modules.html. Sections that are not wanted are skipped by seeking, so a
-40 MB component costs some reads.
+https://webassembly.github.io/spec/core/binary/modules.html; of the custom sections:
+https://github.com/WebAssembly/tool-conventions/blob/main/ProducersSection.md. Sections that are not wanted are skipped
+by seeking, so a 40 MB component costs some reads.
 """
 
 from __future__ import annotations
@@ -20,24 +21,53 @@ from ...errors import PlatformError
 CORE_MODULE = b"\0asm\x01\0\0\0"
 COMPONENT = b"\0asm\x0d\0\x01\0"
 
+LARGEST_BINARY = 1 << 30
+"""Bytes; Wasmtime takes no larger one (wasmparser 0.247.0, MAX_WASM_MODULE_SIZE)."""
+
+_CUSTOM = 0
 _COMPONENT_IMPORTS, _COMPONENT_EXPORTS = 10, 11
 _MODULE_IMPORTS, _MODULE_EXPORTS = 2, 7
-_NAME_SIZE = 1 << 31
+_LARGEST_NAME = 100_000  # bytes (wasmparser 0.247.0, MAX_WASM_STRING_SIZE)
+_LARGEST_READ = 16 << 20  # bytes of a section with names: thousands of times what real ones have
+_MOST_SECTIONS = 100_000
+_PRODUCERS = "producers"
+_BINDINGS = "component-type"  # the section's name begins with it
+
+
+@dataclasses.dataclass(frozen=True)
+class CoreImport:
+    """One import of a core module: `name` out of `module`."""
+
+    module: str
+    name: str
 
 
 @dataclasses.dataclass(frozen=True)
 class WebAssemblyBinary:
-    """The outside of a Wasm binary; names are whole, such as `wasi:http/incoming-handler@0.2.0`."""
+    """The outside of a Wasm binary; names are whole, such as `wasi:http/incoming-handler@0.2.0`.
+
+    Attributes:
+        imports: of a core module: the names of the modules that it imports from.
+        core_imports: of a core module.
+        functions: of a core module: its exports that are functions.
+        processed_by: of a core module: the tools that made it, with their versions.
+        bindings: of a core module with a component's interfaces in a custom section: the tools that wrote these; None
+            where it has no such section.
+    """
 
     is_component: bool
-    imports: tuple[str, ...]  # of a core module: the names of the modules it imports from
+    imports: tuple[str, ...]
     exports: tuple[str, ...]
+    core_imports: tuple[CoreImport, ...] = ()
+    functions: frozenset[str] = frozenset()
+    processed_by: dict[str, str] = dataclasses.field(default_factory=dict)
+    bindings: dict[str, str] | None = None
 
 
 def read_binary(path: Path, *, key: str) -> WebAssemblyBinary:
     """Read the outside of the Wasm file at `path`; `key` is the manifest's key that names it, for errors.
 
-    Raises PlatformError where the file is missing, empty, text (WAT), not Wasm, or cut off.
+    Raises PlatformError where the file is missing, empty, text (WAT), not Wasm, cut off, or larger than Wasmtime takes.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         # Opening a pipe would wait for ever
@@ -59,6 +89,12 @@ def read_binary(path: Path, *, key: str) -> WebAssemblyBinary:
             next_step="Make the file readable for the user that deploys.",
         ) from error
     with stream:
+        if stream.seek(0, io.SEEK_END) > LARGEST_BINARY:
+            raise PlatformError(
+                f"{key}: {path} has more than {LARGEST_BINARY >> 30} GiB, and no shim can load so much.",
+                next_step="Leave data out of the Wasm file: mount it with `files`, or read it from a store.",
+            )
+        stream.seek(0)
         preamble = stream.read(8)
         if preamble not in (CORE_MODULE, COMPONENT):
             raise PlatformError(
@@ -89,7 +125,11 @@ def _sections(stream: t.BinaryIO) -> t.Iterator[tuple[int, int]]:
     """Yield (id, size) with the stream at the section's first byte; whatever the caller leaves unread is skipped."""
     end_of_file = stream.seek(0, io.SEEK_END)
     position = 8
+    number = 0
     while position < end_of_file:
+        number += 1
+        if number > _MOST_SECTIONS:
+            raise ValueError(f"it has more than {_MOST_SECTIONS} sections")
         stream.seek(position)
         identifier = stream.read(1)[0]
         size = _unsigned(stream)
@@ -100,17 +140,26 @@ def _sections(stream: t.BinaryIO) -> t.Iterator[tuple[int, int]]:
         yield identifier, size
 
 
+def _section(stream: t.BinaryIO, size: int) -> io.BytesIO:
+    """The whole section, to be read for its names."""
+    if size < 0:
+        raise EOFError("a section ends too early")
+    if size > _LARGEST_READ:
+        raise ValueError(f"a section with names has {size} bytes, more than {_LARGEST_READ}")
+    return io.BytesIO(stream.read(size))
+
+
 def _read_component(stream: t.BinaryIO) -> WebAssemblyBinary:
     imports: list[str] = []
     exports: list[str] = []
     for identifier, size in _sections(stream):
         if identifier == _COMPONENT_IMPORTS:
-            section = io.BytesIO(stream.read(size))
+            section = _section(stream, size)
             for _index in range(_unsigned(section)):
                 imports.append(_external_name(section))
                 _skip_external_description(section)
         elif identifier == _COMPONENT_EXPORTS:
-            section = io.BytesIO(stream.read(size))
+            section = _section(stream, size)
             for _index in range(_unsigned(section)):
                 exports.append(_external_name(section))
                 _skip_sort_and_index(section)
@@ -120,22 +169,65 @@ def _read_component(stream: t.BinaryIO) -> WebAssemblyBinary:
 
 
 def _read_module(stream: t.BinaryIO) -> WebAssemblyBinary:
-    imports: dict[str, None] = {}
+    imports: list[CoreImport] = []
     exports: list[str] = []
+    functions: set[str] = set()
+    processed_by: dict[str, str] = {}
+    bindings: dict[str, str] | None = None
     for identifier, size in _sections(stream):
         if identifier == _MODULE_IMPORTS:
-            section = io.BytesIO(stream.read(size))
+            section = _section(stream, size)
             for _index in range(_unsigned(section)):
-                imports[_name(section)] = None
-                _name(section)
+                imports.append(CoreImport(_name(section), _name(section)))
                 _skip_module_import_description(section)
         elif identifier == _MODULE_EXPORTS:
-            section = io.BytesIO(stream.read(size))
+            section = _section(stream, size)
             for _index in range(_unsigned(section)):
                 exports.append(_name(section))
-                _byte(section)
+                if _byte(section) == 0:
+                    functions.add(exports[-1])
                 _unsigned(section)
-    return WebAssemblyBinary(False, tuple(imports), tuple(exports))
+        elif identifier == _CUSTOM:
+            end = stream.tell() + size
+            name = _name(stream)
+            if name == _PRODUCERS:
+                processed_by = _processed_by(_section(stream, end - stream.tell()))
+            elif name.startswith(_BINDINGS):
+                bindings = _bindings(_section(stream, end - stream.tell())) or bindings
+    return WebAssemblyBinary(
+        False,
+        tuple(dict.fromkeys(entry.module for entry in imports)),
+        tuple(exports),
+        tuple(imports),
+        frozenset(functions),
+        processed_by,
+        bindings,
+    )
+
+
+def _bindings(section: io.BytesIO) -> dict[str, str] | None:
+    """The tools named in a section with a component's interfaces, which are written as a component; None for what is
+    none, as it is to Spin."""
+    if section.read(8) != COMPONENT:
+        return None
+    content = io.BytesIO(COMPONENT + section.read())
+    found: dict[str, str] = {}
+    for identifier, size in _sections(content):
+        end = content.tell() + size
+        if identifier == _CUSTOM and _name(content) == _PRODUCERS:
+            found |= _processed_by(_section(content, end - content.tell()))
+    return found
+
+
+def _processed_by(section: io.BytesIO) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for _field in range(_unsigned(section)):
+        field = _name(section)
+        for _value in range(_unsigned(section)):
+            tool, version = _name(section), _name(section)
+            if field == "processed-by":
+                found[tool] = version
+    return found
 
 
 def _byte(stream: t.BinaryIO) -> int:
@@ -160,8 +252,8 @@ def _unsigned(stream: t.BinaryIO) -> int:
 
 def _name(stream: t.BinaryIO) -> str:
     size = _unsigned(stream)
-    if size > _NAME_SIZE:  # asked for, so much memory would be reserved at once
-        raise EOFError("a name is longer than any section")
+    if size > _LARGEST_NAME:
+        raise ValueError(f"a name has {size} bytes, more than {_LARGEST_NAME}")
     data = stream.read(size)
     if len(data) != size:
         raise EOFError("a name ends too early")

@@ -62,6 +62,17 @@ class WebAssemblyWriter:
         binary += self.section(7, self.vector([self.text(name) + b"\x00\x00" for name in exports]))
         return binary
 
+    def producers(self, processed_by: dict[str, str]) -> bytes:
+        """The custom section that says which tools made a binary."""
+        tools = self.vector([self.text(tool) + self.text(version) for tool, version in processed_by.items()])
+        return self.section(0, self.text("producers") + self.vector([self.text("processed-by") + tools]))
+
+    def bindings(self, tool: str, version: str) -> bytes:
+        """The custom section with the interfaces of the component that a core module is made for."""
+        return self.section(
+            0, self.text("component-type:test") + b"\0asm\x0d\0\x01\0" + self.producers({tool: version})
+        )
+
 
 @pytest.fixture(scope="session")
 def wasm() -> WebAssemblyWriter:

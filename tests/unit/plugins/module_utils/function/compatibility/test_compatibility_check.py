@@ -29,6 +29,8 @@ from hypothesis import strategies as st
 
 P2 = "wasi:http/incoming-handler@0.2.0"
 P3 = "wasi:http/handler@0.3.0-rc-2026-03-15"
+UNSTABLE = {"route": "/x", "executor": {"type": "wasip3-unstable"}}
+WAGI = {"route": "/x", "executor": {"type": "wagi"}}
 Check = collections.abc.Callable[..., str]
 
 
@@ -121,7 +123,7 @@ def test_p3_component_runs_with_spin_4_and_says_that_it_needs_it(checked: Check)
 
 def test_draft_that_spin_dropped_is_refused_by_newer_shims_and_named_with_its_range(checked: Check) -> None:
     draft = "wasi:http/handler@0.3.0-rc-2025-09-16"
-    assert checked("0.22.0", exports=[draft]) == "3.5.0"
+    assert checked("0.22.0", exports=[draft], settings=UNSTABLE) == "3.5.0"
     for shim in ("0.23.0", "0.25.1"):
         with pytest.raises(PlatformError, match=r"which Spin had from 3\.5\.0 to before 3\.6\.0"):
             checked(shim, exports=[draft])
@@ -168,9 +170,12 @@ def test_interfaces_of_spin_1_have_no_version(checked: Check) -> None:
 def test_component_of_an_http_trigger_must_export_a_handler(checked: Check) -> None:
     with pytest.raises(
         PlatformError,
-        match=r"component c has an http trigger but exports no HTTP handler \(it exports wasi:cli/run@0\.2\.0\)",
+        match=r"component c has an http trigger but exports no HTTP handler "
+        r"\(it exports wasi:cli/run@0\.2\.0, which a wagi trigger calls\)",
     ):
         checked("0.25.1", exports=["wasi:cli/run@0.2.0"])
+    with pytest.raises(PlatformError, match=r"exports no HTTP handler \(it exports wasi:clocks/x\)"):
+        checked("0.25.1", exports=["wasi:clocks/x"])
     with pytest.raises(PlatformError, match="exports nothing"):
         checked("0.25.1", exports=[])
 
@@ -187,18 +192,75 @@ def test_component_that_no_http_trigger_calls_needs_no_handler(checked: Check) -
 
 
 def test_component_of_a_wagi_trigger_must_be_a_command(checked: Check) -> None:
-    wagi = {"route": "/x", "executor": {"type": "wagi"}}
     with pytest.raises(PlatformError, match=r"component c has a wagi trigger but exports no wasi:cli/run"):
-        checked("0.25.1", settings=wagi)
+        checked("0.25.1", settings=WAGI)
 
 
 def test_executor_wasip3_unstable_is_of_spin_3_5_and_3_6_alone(checked: Check) -> None:
-    unstable = {"route": "/x", "executor": {"type": "wasip3-unstable"}}
-    assert checked("0.22.0", settings=unstable) == checked("0.24.0", settings=unstable) == "3.5.0"
+    assert checked("0.22.0", exports=["wasi:http/handler@0.3.0-rc-2025-09-16"], settings=UNSTABLE) == "3.5.0"
+    assert checked("0.24.0", exports=["wasi:http/handler@0.3.0-rc-2026-01-06"], settings=UNSTABLE) == "3.6.0"
     with pytest.raises(PlatformError, match=r"the executor wasip3-unstable, which Spin has from 3\.5\.0 on"):
-        checked("0.21.0", settings=unstable)
+        checked("0.21.0", settings=UNSTABLE)
     with pytest.raises(PlatformError, match=r"wasip3-unstable, which Spin had from 3\.5\.0 to before 4\.0\.0"):
-        checked("0.25.1", settings=unstable)
+        checked("0.25.1", settings=UNSTABLE)
+
+
+def test_spin_3_calls_the_draft_of_wasi_0_3_by_its_executor_alone(checked: Check) -> None:
+    draft = "wasi:http/handler@0.3.0-rc-2026-01-06"
+    with pytest.raises(PlatformError, match=r'calls only if the trigger has executor = \{ type = "wasip3-unstable" \}'):
+        checked("0.24.0", exports=[draft])
+    with pytest.raises(
+        PlatformError, match=r"has the executor wasip3-unstable, which calls wasi:http/handler, and exports"
+    ):
+        checked("0.24.0", exports=[P2], settings=UNSTABLE)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "settings", "exports", "named"),
+    [
+        ("http", {"route": "/..."}, [P2, P3], f"{P2} and {P3}"),
+        (
+            "http",
+            {"route": "/..."},
+            [P2, "wasi:http/incoming-handler@0.2.0-rc-2023-11-10", "fermyon:spin/inbound-http"],
+            f"{P2} and wasi:http/incoming-handler@0.2.0-rc-2023-11-10 and fermyon:spin/inbound-http",
+        ),
+        (
+            "redis",
+            {"channel": "x"},
+            ["fermyon:spin/inbound-redis", "spin:redis/inbound-redis@3.0.0"],
+            "fermyon:spin/inbound-redis and spin:redis/inbound-redis@3.0.0",
+        ),
+    ],
+)
+def test_component_with_several_handlers_that_this_spin_calls_is_refused(
+    checked: Check, trigger: str, settings: dict[str, t.Any], exports: list[str], named: str
+) -> None:
+    with pytest.raises(PlatformError) as caught:
+        checked("0.25.1", exports=exports, trigger=trigger, settings=settings)
+    assert caught.value.facts["problems"] == [
+        f"component c exports {named}, and Spin calls a component that exports one handler"
+    ]
+
+
+def test_handler_that_this_spin_does_not_know_is_passed_over_beside_one_that_it_calls(checked: Check) -> None:
+    assert checked("0.24.0", exports=[P2, P3]) == "2.2.0"
+    assert checked("0.25.1", exports=[P2, "wasi:http/handler@0.3.0"]) == "2.2.0"
+    both = ["spin:redis/inbound-redis@3.0.0", "fermyon:spin/inbound-redis"]
+    assert checked("0.24.0", exports=both, trigger="redis", settings={"channel": "x"}) == OLDEST_SPIN
+
+
+def test_releases_of_stable_wasi_are_one_handler(checked: Check) -> None:
+    assert checked("0.25.1", exports=[P2, "wasi:http/incoming-handler@0.2.3"]) == "2.2.0"
+
+
+def test_component_of_a_redis_trigger_must_export_a_handler(checked: Check) -> None:
+    with pytest.raises(PlatformError, match="component c has a redis trigger but exports no Redis handler"):
+        checked("0.25.1", exports=[P2], trigger="redis", settings={"channel": "x"})
+
+
+def test_handler_counts_only_under_its_trigger(checked: Check) -> None:
+    assert checked("0.25.1", exports=["handle", "wasi:http/handler@9.0.0"], trigger="sqs", settings={}) == OLDEST_SPIN
 
 
 def test_static_response_is_refused_by_shims_before_spin_3_5(tmp_path: Path, wasm: t.Any) -> None:
@@ -226,11 +288,159 @@ def test_trap_6_import_that_nobody_provides_is_refused(checked: Check) -> None:
         checked("0.25.1", imports=["my:library/text@1.0.0"])
 
 
-def test_core_module_is_left_to_the_shim(checked: Check, wasm: t.Any) -> None:
-    assert (
-        checked("0.25.1", binary=wasm.module(imports=[("wasi_snapshot_preview1", "fd_write")], exports=["_start"]))
-        == OLDEST_SPIN
-    )
+FD_WRITE = ("wasi_snapshot_preview1", "fd_write")
+REDIS = {"channel": "x"}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "settings", "module", "minimum"),
+    [
+        ("http", WAGI, {"imports": [FD_WRITE], "exports": ["_start"]}, OLDEST_SPIN),
+        ("http", None, {"exports": ["handle-http-request", "_initialize"]}, OLDEST_SPIN),
+        ("http", None, {"imports": [("outbound-redis", "get")], "exports": ["handle-http-request"]}, OLDEST_SPIN),
+        ("redis", REDIS, {"imports": [FD_WRITE], "exports": ["handle-redis-message"]}, OLDEST_SPIN),
+        ("http", None, {"bindings": "0.51.0", "exports": [f"{P2}#handle", "cabi_realloc"]}, "2.2.0"),
+        ("http", None, {"bindings": "0.57.1", "exports": [f"[async-lift]{P3}#handle"]}, "4.0.0"),
+        (
+            "http",
+            None,
+            {
+                "bindings": "0.51.0",
+                "exports": ["cm32p2|wasi:http/incoming-handler@0.2.0|handle"],
+                "imports": [("[export]wasi:http/types@0.2.0", "x"), ("$root", "y"), FD_WRITE],
+            },
+            "2.2.0",
+        ),
+        (
+            "http",
+            None,
+            {"bindings": "0.51.0", "exports": [f"{P2}#handle"], "imports": [("spin:postgres/postgres@4.0.0", "query")]},
+            "3.4.0",
+        ),
+    ],
+)
+def test_core_module_that_spin_can_wrap(
+    checked: Check,
+    wasm: t.Any,
+    trigger: str,
+    settings: dict[str, t.Any] | None,
+    module: dict[str, t.Any],
+    minimum: str,
+) -> None:
+    assert checked("0.25.1", binary=core_module(wasm, **module), trigger=trigger, settings=settings) == minimum
+
+
+@pytest.mark.parametrize(
+    ("trigger", "settings", "module", "problem"),
+    [
+        (
+            "http",
+            None,
+            {"imports": [FD_WRITE], "exports": ["_start"]},
+            (
+                "component c (a core module) has an http trigger but exports no HTTP handler (it exports "
+                "wasi:cli/run@0.2.0, which a wagi trigger calls)"
+            ),
+        ),
+        (
+            "http",
+            None,
+            {"exports": ["add"]},
+            "component c (a core module) has an http trigger but exports no HTTP handler (it exports nothing)",
+        ),
+        (
+            "http",
+            WAGI,
+            {"exports": ["handle-http-request"]},
+            (
+                "component c (a core module) has a wagi trigger but exports no wasi:cli/run (it exports "
+                "fermyon:spin/inbound-http)"
+            ),
+        ),
+        (
+            "redis",
+            REDIS,
+            {"exports": ["handle-http-request"]},
+            (
+                "component c (a core module) has a redis trigger but exports no Redis handler (it exports "
+                "fermyon:spin/inbound-http)"
+            ),
+        ),
+        (
+            "http",
+            WAGI,
+            {"imports": [("env", "print")], "exports": ["_start"]},
+            "component c imports print from env, which Spin gives no core module",
+        ),
+        (
+            "http",
+            WAGI,
+            {"imports": [("wasi_snapshot_preview1", "sock_open")], "exports": ["_start"]},
+            "component c imports sock_open from wasi_snapshot_preview1, which Spin gives no core module",
+        ),
+        (
+            "http",
+            None,
+            {"imports": [("outbound-redis", "flush")], "exports": ["handle-http-request"]},
+            "component c imports flush from outbound-redis, which Spin gives no core module",
+        ),
+        (
+            "http",
+            None,
+            {"bindings": "0.4.0", "exports": ["handle"]},
+            "component c is a core module made with wit-bindgen 0.4.0, which Spin cannot wrap",
+        ),
+        (
+            "http",
+            None,
+            {"bindings": "0.57.1", "exports": ["[async-lift]wasi:http/handler@0.3.0#handle"]},
+            "component c (a core module) exports wasi:http/handler@0.3.0, which Spin has from 4.1.0 on",
+        ),
+        (
+            "http",
+            None,
+            {"bindings": "0.51.0", "exports": [f"{P2}#handle"], "imports": [("wasi:nn/graph@0.2.0", "load")]},
+            (
+                "component c (a core module) imports wasi:nn/graph@0.2.0, which no Spin version known here has (none "
+                "has wasi:nn)"
+            ),
+        ),
+        (
+            "http",
+            WAGI,
+            {"exports": ["_start"], "clang": "15.0.0 (https://example.com)"},
+            (
+                "component c was made with clang 15.0.0: Spin refuses what wasi-sdk before 19 made, because its memory "
+                "allocation is not safe (spinframework/spin#2552)"
+            ),
+        ),
+    ],
+)
+def test_core_module_that_spin_cannot_run_is_refused(
+    checked: Check,
+    wasm: t.Any,
+    trigger: str,
+    settings: dict[str, t.Any] | None,
+    module: dict[str, t.Any],
+    problem: str,
+) -> None:
+    with pytest.raises(PlatformError) as caught:
+        checked("0.25.1", binary=core_module(wasm, **module), trigger=trigger, settings=settings)
+    assert caught.value.facts["problems"] == [problem]
+
+
+@pytest.mark.parametrize("clang", ["15.0.7", "18.1.2-wasi-sdk (https://example.com)", "unknown", "15.0"])
+def test_module_of_another_clang_may_run(checked: Check, wasm: t.Any, clang: str) -> None:
+    assert checked("0.25.1", binary=core_module(wasm, exports=["_start"], clang=clang), settings=WAGI) == OLDEST_SPIN
+
+
+def core_module(wasm: t.Any, *, bindings: str = "", clang: str = "", **outside: t.Any) -> bytes:
+    binary = wasm.module(**outside)
+    if bindings:
+        binary += wasm.bindings("wit-bindgen-rust", bindings)
+    if clang:
+        binary += wasm.producers({"clang": clang})
+    return bytes(binary)
 
 
 def test_trigger_type_that_the_shim_lacks_is_refused(checked: Check) -> None:

@@ -11,8 +11,8 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.compatibility.spin_versions import (
     COMPATIBLE_WITHIN_MINOR,
     DEFAULT_SHIM_VERSION,
+    HANDLERS,
     HOST_NAMESPACES,
-    HTTP_HANDLER_EXPORTS,
     INTERFACES,
     SPIN_OF_SHIM,
     TRIGGERS_OF_SHIM,
@@ -81,4 +81,4 @@ def test_families_are_among_the_interfaces() -> None:
 
 def test_shim_runs_http_and_what_else_its_source_names() -> None:
     assert {"http", "redis", "sqs", "mqtt", "command"} == TRIGGERS_OF_SHIM
-    assert "wasi:http/incoming-handler" in HTTP_HANDLER_EXPORTS
+    assert "wasi:http/incoming-handler" in HANDLERS["http"]

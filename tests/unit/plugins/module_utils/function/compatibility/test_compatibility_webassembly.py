@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.compatibility.webassembly import (
+    CoreImport,
     WebAssemblyBinary,
     read_binary,
 )
@@ -49,10 +50,32 @@ def test_core_module(read: t.Any, wasm: t.Any) -> None:
         wasm.module(
             imports=[("env", "a"), ("env", "b"), ("wasi_snapshot_preview1", "fd_write")],
             exports=["_start", "memory"],
-            custom=["name", "producers"],
+            custom=["name", "target_features"],
         )
     )
-    assert found == WebAssemblyBinary(False, ("env", "wasi_snapshot_preview1"), ("_start", "memory"))
+    assert found == WebAssemblyBinary(
+        False,
+        ("env", "wasi_snapshot_preview1"),
+        ("_start", "memory"),
+        core_imports=(
+            CoreImport("env", "a"),
+            CoreImport("env", "b"),
+            CoreImport("wasi_snapshot_preview1", "fd_write"),
+        ),
+        functions=frozenset({"_start", "memory"}),
+    )
+
+
+def test_core_module_says_which_tools_made_it_and_its_interfaces(read: t.Any, wasm: t.Any) -> None:
+    binary = wasm.module(exports=["_start"])
+    binary += wasm.producers({"clang": "18.1.2-wasi-sdk"})
+    binary += wasm.section(
+        0, wasm.text("component-type:hello") + COMPONENT + wasm.producers({"wit-bindgen-rust": "0.57.1"})
+    )
+    found = read(binary)
+    assert found.processed_by == {"clang": "18.1.2-wasi-sdk"}
+    assert found.bindings == {"wit-bindgen-rust": "0.57.1"}
+    assert read(wasm.module() + wasm.section(0, wasm.text("component-type:old") + b"\x04")).bindings is None
 
 
 def test_sections_of_a_component_may_come_several_times_and_in_any_order(read: t.Any, wasm: t.Any) -> None:
@@ -248,8 +271,8 @@ def test_large_component_is_not_read_into_memory(tmp_path: Path, wasm: t.Any) ->
 
     path = tmp_path / "large.wasm"
     with path.open("wb") as stream:
-        stream.write(COMPONENT + b"\x01" + wasm.number(1 << 30))
-        stream.seek(1 << 30, os.SEEK_CUR)  # a hole in the file: it takes no room on the disk
+        stream.write(COMPONENT + b"\x01" + wasm.number(1 << 29))
+        stream.seek(1 << 29, os.SEEK_CUR)  # a hole in the file: it takes no room on the disk
         stream.write(wasm.section(11, wasm.vector([b"\x00" + wasm.text("x:y/z") + b"\x05\x00\x00"])))
     tracemalloc.start()
     try:
@@ -258,3 +281,57 @@ def test_large_component_is_not_read_into_memory(tmp_path: Path, wasm: t.Any) ->
     finally:
         tracemalloc.stop()
     assert peak < 1 << 20
+
+
+@pytest.mark.parametrize("preamble", [COMPONENT, MODULE])
+@pytest.mark.parametrize("identifier", [0, 1, 2, 7, 10, 11])
+def test_section_of_4_gib_without_content_is_refused_without_reading_it(
+    tmp_path: Path, wasm: t.Any, preamble: bytes, identifier: int
+) -> None:
+    path = tmp_path / "sparse.wasm"
+    with path.open("wb") as stream:
+        stream.write(preamble + bytes([identifier]) + wasm.number((1 << 32) - 1))
+        stream.truncate(stream.tell() + (1 << 32) - 1)
+    assert memory_of_refusal(path, "has more than 1 GiB") < 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("preamble", "sections"),
+    [
+        (COMPONENT, b"\x0a"),
+        (COMPONENT, b"\x0b"),
+        (MODULE, b"\x02"),
+        (MODULE, b"\x07"),
+        (MODULE, b"\x00\xff\xff\xff\xff\x01\x09producers"),
+    ],
+)
+def test_section_with_names_that_is_far_too_large_is_not_read(
+    tmp_path: Path, wasm: t.Any, preamble: bytes, sections: bytes
+) -> None:
+    size = (1 << 29) - 1
+    path = tmp_path / "sparse.wasm"
+    with path.open("wb") as stream:
+        stream.write(preamble + sections[:1] + wasm.number(size) + sections[6:])
+        stream.truncate(len(preamble) + 1 + len(wasm.number(size)) + size)
+    assert memory_of_refusal(path, "a section with names has 5368709.. bytes") < 1 << 20
+
+
+def test_holes_are_no_sections(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.wasm"
+    with path.open("wb") as stream:
+        stream.write(COMPONENT)
+        stream.truncate(1 << 29)  # zeros: 268 million custom sections without even a name
+    assert memory_of_refusal(path, "more than 100000 sections") < 1 << 20
+
+
+def memory_of_refusal(path: Path, reason: str) -> int:
+    """The most memory that the refusal of a file took, in bytes."""
+    import tracemalloc
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(PlatformError, match=reason):
+            read_binary(path, key="k")
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
