@@ -1,4 +1,4 @@
-# Everything runs from .venv, which `make setup` makes; nothing is installed outside of this folder and ~/.cache.
+# Everything runs from .venv, which `make setup` makes; nothing is installed outside of this directory and ~/.cache.
 # Needs: Python 3.11 or later with its venv module, make, git. `make help` lists the targets.
 
 SHELL := /bin/sh
@@ -111,7 +111,7 @@ docs: setup-test ## write docs/modules and CHANGELOG.rst from the modules' docum
 	.venv/bin/python scripts/changelog.py
 
 .PHONY: clean
-clean: ## remove all that was made in this folder
+clean: ## remove all that was made in this directory
 	rm -rf .venv .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/output bench/output wasmfaas-platform-*.tar.gz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -27,8 +27,8 @@ def page() -> str:
     Raises:
         subprocess.CalledProcessError: a fragment is wrong, or the version of galaxy.yml was released before.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, "ansible_collections/wasmfaas/platform")
+    with tempfile.TemporaryDirectory() as workspace:
+        copy = Path(workspace, "ansible_collections/wasmfaas/platform")
         copy.mkdir(parents=True)
         for name in NEEDED:
             source = PROJECT / name
@@ -41,7 +41,7 @@ def page() -> str:
         subprocess.run(
             [Path(sys.executable).parent / "antsibull-changelog", step],
             cwd=copy,
-            env={**environment, "ANSIBLE_HOME": folder},
+            env={**environment, "ANSIBLE_HOME": workspace},
             check=True,
             stdout=subprocess.DEVNULL,
         )

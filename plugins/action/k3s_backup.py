@@ -67,9 +67,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             said = f"would be kept {where}" if self._task.check_mode else f"{taken['snapshot']['path']} {where}"
             return {"changed": True, "backup": {}, "removed": [], "summary": said, **on_server}
         seconds = backup.now()
-        folder = backup.begin(directory, seconds=seconds)
+        unfinished = backup.begin(directory, seconds=seconds)
         try:
-            self.transfer(taken["files"], folder, arguments["fetch"])
+            self.transfer(taken["files"], unfinished, arguments["fetch"])
         finally:
             if taken["staged"]:
                 self._execute_module(
@@ -80,7 +80,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         described = backup.described(
             taken, node=arguments["node"], nodes=arguments["nodes"], config=arguments["config"]
         )
-        made = backup.finish(folder, described, seconds=seconds)
+        made = backup.finish(unfinished, described, seconds=seconds)
         removed = backup.prune(directory, arguments["keep"], made.authority)
         return {
             "changed": True,
@@ -100,12 +100,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             )
         return user
 
-    def transfer(self, files: dict[str, str], folder: str, with_snapshot: bool) -> None:
+    def transfer(self, files: dict[str, str], directory: str, with_snapshot: bool) -> None:
         """The connection's own transfer: block by block, and without privileges."""
         for name, path in files.items():
             if name == backup.SNAPSHOT and not with_snapshot:
                 continue
             # Made before it is filled: the connection would make it with the umask's mode.
-            target = os.path.join(folder, name)
+            target = os.path.join(directory, name)
             os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             self._connection.fetch_file(path, target)

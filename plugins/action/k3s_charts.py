@@ -36,7 +36,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         super().run(tmp, variables)
         arguments = dict(self._task.args)
         try:
-            arguments["sources"] = self._sources(arguments, self._folder("k3s_artifacts", variables))
+            arguments["sources"] = self._sources(arguments, self._directory("k3s_artifacts", variables))
             definitions, missing = self._definitions(arguments, variables)
         except PlatformError as error:
             return {"failed": True, "changed": False, **failure(error)}
@@ -48,7 +48,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             result["changed_objects"] = [*missing, *result.get("changed_objects", [])]
         return result
 
-    def _folder(self, name: str, variables: dict[str, t.Any]) -> str:
+    def _directory(self, name: str, variables: dict[str, t.Any]) -> str:
         """A variable of role k3s. Roles that do not depend on that role see what was given with `-e artifacts=…` only
         under that name."""
         given = variables.get(name) or (variables.get("artifacts") if name == "k3s_artifacts" else "")
@@ -88,10 +88,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         entries = arguments.get("definitions") or []
         if not entries or (arguments.get("state") == "absent" and not arguments.get("remove_definitions")):
             return [], []
-        folders = {key: self._folder(key, variables) for key in ("k3s_cache_directory", "k3s_artifacts")}
+        directories = {key: self._directory(key, variables) for key in ("k3s_cache_directory", "k3s_artifacts")}
         return read_definitions(
             entries,
-            cache=folders["k3s_cache_directory"],
-            bundle=folders["k3s_artifacts"],
+            cache=directories["k3s_cache_directory"],
+            bundle=directories["k3s_artifacts"],
             check_mode=self._task.check_mode,
         )

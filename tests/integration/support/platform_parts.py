@@ -145,7 +145,7 @@ def calls(role: str, variant: str, **variables: t.Any) -> list[Call]:
         str(Path(__file__).resolve()),
         json.dumps({"role": role, "variant": variant, "variables": variables}),
     ]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert finished.returncode == 0, finished.stderr[-3000:]
     return [Call(**entry) for entry in json.loads(finished.stdout)]
 

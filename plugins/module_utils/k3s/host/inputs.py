@@ -45,6 +45,7 @@ def patterns(unit: str) -> tuple[str, ...]:
 
 
 def record_path(unit: str) -> str:
+    """The file with the record of `unit`, in a directory that the next boot empties."""
     return f"{paths.RUN_DIRECTORY}/{unit}.inputs"
 
 
@@ -92,16 +93,21 @@ def stale(unit: str, *, root: str = "", digests: Digests | None = None) -> list[
 
 
 def exec_start_pre(unit: str) -> str:
-    """The line of a systemd unit that writes the record. It holds no `$` and no `%`, which systemd would replace.
+    """The setting of a systemd unit that writes the record, on several lines. It holds no `$` and no `%`, which systemd
+    would replace.
 
     A failure to write it does not keep k3s from starting (`-`), but leaves no record, so that the next run restarts
     rather than trusts an old one.
     """
     record = record_path(unit)
-    script = (
-        f"umask 077; mkdir -p {paths.RUN_DIRECTORY}; rm -f {record}; "
-        f"sha256sum {' '.join(patterns(unit))} 2>/dev/null | grep -vF {EXCLUDED} > {record}.partial; mv "
-        f"{record}.partial {record}"
+    # systemd takes a backslash at the end of a line and what follows it for a space, also within quotes.
+    script = " \\\n    ".join(
+        [
+            f"umask 077; mkdir -p {paths.RUN_DIRECTORY}; rm -f {record}; sha256sum",
+            *patterns(unit),
+            f"2>/dev/null | grep -vF {EXCLUDED} > {record}.partial;",
+            f"mv {record}.partial {record}",
+        ]
     )
     return f"ExecStartPre=-/bin/sh -c '{script}'"
 

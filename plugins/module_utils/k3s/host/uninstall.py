@@ -119,7 +119,11 @@ class Host:
         )
 
     def kill(self, check_mode: bool) -> list[str]:
-        """Containers go on when k3s stops (KillMode=process), so their shims and all below them are ended here."""
+        """End the shims of containers and all below them, which go on when k3s stops (KillMode=process).
+
+        Raises:
+            PlatformError: some are still there after 30 seconds.
+        """
         found = self.containers()
         if not check_mode:
             for process in found:
@@ -157,6 +161,7 @@ class Host:
         return sorted(process for process in parents if is_below(process, shims, parents))
 
     def unmount(self, check_mode: bool) -> list[str]:
+        """Unmount what k3s mounted, by force, and lazily where something still holds it; a line for each mount."""
         points = self.mounts()
         if not check_mode:
             for point in points:
@@ -174,6 +179,7 @@ class Host:
         return sorted({point for point in points if point.startswith(MOUNTS) and point not in kept}, reverse=True)
 
     def delete_interfaces(self, check_mode: bool) -> list[str]:
+        """Delete the interfaces of the pod network and the network namespaces of pods; a line for each."""
         directory = f"{self.root}/sys/class/net"
         ports = [
             os.path.basename(os.path.dirname(path))
@@ -211,6 +217,14 @@ class Host:
         return changed
 
     def delete_files(self, check_mode: bool) -> list[str]:
+        """Delete all that k3s keeps on the host, but no mount point itself.
+
+        Returns:
+            The paths, without `root`.
+
+        Raises:
+            PlatformError: a file cannot be deleted, since something still uses it.
+        """
         found = [
             path for pattern in FILES for path in sorted(glob.glob(self.root + pattern)) if not is_bare_mount(path)
         ]
@@ -226,7 +240,12 @@ class Host:
 
 
 def is_below(process: int, roots: set[int], parents: dict[int, int]) -> bool:
-    """Whether a process is one of `roots` or descends from one."""
+    """Whether a process is one of `roots` or descends from one.
+
+    Args:
+        process: a process id, like those of `roots`.
+        parents: the parent of each process, by process id. A process that is not in it has none.
+    """
     seen = set()
     while process > 1 and process not in seen:
         if process in roots:
@@ -242,7 +261,7 @@ def is_bare_mount(path: str) -> bool:
 
 
 def delete(path: str) -> None:
-    """A file, a link or a folder with all below it; of a mount point only what is in it."""
+    """Delete a file, a link or a directory with all below it; of a mount point only what is in it."""
     if not os.path.isdir(path) or os.path.islink(path):
         os.unlink(path)
     elif os.path.ismount(path):
@@ -254,6 +273,11 @@ def delete(path: str) -> None:
 
 
 def delete_tree(path: str, tries: int = 3) -> None:
+    """Delete a directory with all below it, and try again a second later where files were added meanwhile.
+
+    Raises:
+        OSError: of the last try.
+    """
     try:
         shutil.rmtree(path)
     except OSError:

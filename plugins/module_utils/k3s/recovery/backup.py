@@ -98,17 +98,17 @@ def begin(directory: str, *, seconds: float) -> str:
         ) from error
 
 
-def finish(folder: str, described: dict[str, t.Any], *, seconds: float) -> Backup:
+def finish(unfinished: str, described: dict[str, t.Any], *, seconds: float) -> Backup:
     """Write the metadata, check the transferred snapshot, and give the directory its name.
 
     Args:
-        folder: of `begin`, with the files in it.
+        unfinished: the path that `begin` gave, with the files in it.
         described: the fields of Backup but `path` and `fetched`.
 
     Raises:
         PlatformError: the snapshot arrived damaged, or the token is missing.
     """
-    path = Path(folder)
+    path = Path(unfinished)
     fetched = (path / SNAPSHOT).is_file()
     if fetched:
         digest = sha256(str(path / SNAPSHOT))

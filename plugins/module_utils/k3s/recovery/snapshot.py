@@ -76,8 +76,8 @@ def save(
     Raises:
         PlatformError: k3s did not save it.
     """
-    folder = directory or DIRECTORY
-    before = {snapshot.name: snapshot for snapshot in snapshots(folder, name=name)}
+    kept_in = directory or DIRECTORY
+    before = {snapshot.name: snapshot for snapshot in snapshots(kept_in, name=name)}
     arguments = [
         program,
         "etcd-snapshot",
@@ -93,10 +93,10 @@ def save(
             facts={"output": tail(completed), "exit_code": completed.exit_code},
         )
     # Two within one second have one name: then the file is another, with the same name.
-    new = [snapshot for snapshot in snapshots(folder, name=name) if before.get(snapshot.name) != snapshot]
+    new = [snapshot for snapshot in snapshots(kept_in, name=name) if before.get(snapshot.name) != snapshot]
     if not new:
         raise PlatformError(
-            f"k3s said that it saved a snapshot, but there is no new file {name}-* in {folder}.",
+            f"k3s said that it saved a snapshot, but there is no new file {name}-* in {kept_in}.",
             next_step="Where config.yaml has etcd-snapshot-dir, give the same directory as snapshot_directory.",
             facts={"output": tail(completed)},
         )
@@ -241,24 +241,24 @@ def stage(files: dict[str, str], user: str, *, parent: str = STAGING) -> str:
             f"{parent} has no {needed // 2**20 + 1} MiB free for the copy that is transferred.",
             next_step=f"Free space in {parent}, or connect as root.",
         )
-    folder = tempfile.mkdtemp(prefix=STAGED_PREFIX, dir=parent)
+    staged = tempfile.mkdtemp(prefix=STAGED_PREFIX, dir=parent)
     try:
         for name, path in files.items():
-            target = f"{folder}/{name}"
+            target = f"{staged}/{name}"
             with (
                 open(path, "rb") as source,
                 open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy,
             ):
                 shutil.copyfileobj(source, copy, BLOCK_BYTES)
             os.chown(target, owner.pw_uid, owner.pw_gid)
-        os.chown(folder, owner.pw_uid, owner.pw_gid)
+        os.chown(staged, owner.pw_uid, owner.pw_gid)
     except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(staged, ignore_errors=True)
         raise PlatformError(
-            f"The copy for the transfer could not be made in {folder}: {error.strerror}.",
+            f"The copy for the transfer could not be made in {staged}: {error.strerror}.",
             next_step="Look at the disk of that host.",
         ) from error
-    return folder
+    return staged
 
 
 def remove_staged(*, parent: str = STAGING) -> None:

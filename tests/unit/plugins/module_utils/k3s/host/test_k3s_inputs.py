@@ -35,7 +35,7 @@ class Root:
         """What systemd does before k3s: the line's own shell, with every path below this root."""
         line = inputs.exec_start_pre(UNIT)
         assert line.startswith("ExecStartPre=-/bin/sh -c '")
-        script = line.partition("'")[2].rpartition("'")[0]
+        script = line.replace("\\\n", " ").partition("'")[2].rpartition("'")[0]
         script = re.sub(r"(?<=[ ;])/(?=usr|etc|var|run)", f"{self.directory}/", script).replace(
             f"grep -vF {self.directory}", "grep -vF "
         )
@@ -127,7 +127,14 @@ def test_units_have_records_of_their_own() -> None:
 
 @pytest.mark.parametrize("unit", ["k3s", "k3s-agent"])
 def test_the_line_has_nothing_that_systemd_replaces(unit: str) -> None:
-    line = inputs.exec_start_pre(unit)
-    assert "\n" not in line
+    setting = inputs.exec_start_pre(unit)
+    assert all(line.endswith(" \\") for line in setting.splitlines()[:-1])
+    line = setting.replace("\\\n", " ")
     assert not set('$%\\"') & set(line)
     assert line.count("'") == 2
+
+
+@pytest.mark.parametrize("unit", ["k3s", "k3s-agent"])
+def test_the_unit_that_the_role_writes_has_it(unit: str) -> None:
+    template = Path(__file__).resolve().parents[6] / "roles/k3s/templates/k3s.service.j2"
+    assert f"\n{inputs.exec_start_pre(unit)}\n" in template.read_text(encoding="utf-8").replace("{{ unit }}", unit)
