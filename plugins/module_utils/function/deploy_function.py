@@ -14,10 +14,11 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
+from .made_files import MadeFiles
 from .manifest.model import Manifest, RemoteSource
 from .manifest.parse import read_manifest
 from .model import DesiredFunction, LiveFunction, Target
-from .source_digest import source_digest
+from .source_digest import Sources, read_sources
 from .stages import Stages
 from .variables import variable_values
 
@@ -50,7 +51,7 @@ class DeployRequest:
         shim_version: to check against where there is no target to ask.
         build_timeout_seconds: for one component's commands.
         cache_directory: keeps Python environments and downloads between runs.
-        outputs_directory: keeps what earlier builds wrote while a build runs.
+        outputs_directory: keeps what earlier builds wrote while a build runs, and which files builds made.
         log_directory: keeps each function's build log.
         check_mode: report what would be done, and do nothing.
     """
@@ -139,10 +140,12 @@ def deploy_function(
         manifest = read_manifest(request.source, profile=request.profile)
         name = function_name(request.name or manifest.name, manifest)
     with stages("source_digest"):
-        digest = source_digest(manifest)
+        earlier = MadeFiles.read(request.outputs_directory, manifest.directory)
+        project = _Project(manifest, read_sources(manifest, earlier), earlier)
+        digest = project.sources.digest
     result = DeployResult(False, name, request.namespace, digest, stages=stages.seconds)
     if request.state == "pushed":
-        return _push_only(request, registry, manifest, stages, result)
+        return _push_only(request, registry, project, stages, result)
     with stages("manifest"):
         variables = variable_values(manifest, request.variables)
 
@@ -157,10 +160,13 @@ def deploy_function(
                 return _filled(result, live if request.check_mode else target.ensure_answers(desired))
             result.before, result.after = difference.before, difference.after
         target.check(desired)
-    result.changed = True
-
     with stages("registry"):
         image = desired.image or _pushed_earlier(registry, name, digest, target.shim_version)
+    with stages("live_state"):
+        if not desired.image and (same := _as_deployed(target, live, dataclasses.replace(desired, image=image))):
+            return _filled(result, live if live and request.check_mode else target.ensure_answers(same))
+    result.changed = True
+    with stages("registry"):
         artifact = registry.stored(name, image) if image and target.needs_artifact else None
         desired = dataclasses.replace(
             desired, image=image if artifact or not target.needs_artifact else "", artifact=artifact
@@ -172,9 +178,32 @@ def deploy_function(
     if desired.image:
         return _filled(result, target.deploy(desired))
     with tempfile.TemporaryDirectory(prefix="wasmfaas-") as work_directory:
-        artifact = _build_and_pack(request, result, manifest, target.shim_version(), Path(work_directory), stages)
-        image = _push(registry, name, digest, artifact, stages)
-        return _filled(result, target.deploy(dataclasses.replace(desired, image=image, artifact=artifact)))
+        artifact = _build_and_pack(request, result, project, target.shim_version(), Path(work_directory), stages)
+        image = _push(registry, result, digest, artifact, stages)
+        desired = dataclasses.replace(desired, source_digest=result.source_digest, image=image, artifact=artifact)
+        with stages("live_state"):
+            if same := _as_deployed(target, live, desired):
+                result.changed, result.before, result.after = False, {}, {}
+                return _filled(result, target.ensure_answers(same))
+        return _filled(result, target.deploy(desired))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Project:
+    """A manifest with the sources that it describes, and what earlier builds made beside them."""
+
+    manifest: Manifest
+    sources: Sources
+    earlier: MadeFiles
+
+
+def _as_deployed(target: Target, live: LiveFunction | None, desired: DesiredFunction) -> DesiredFunction | None:
+    """The desired function with the source digest of the live one, if nothing else differs: then other sources (a
+    README, say) gave the same artifact, and there is nothing to deploy."""
+    if live is None or not live.source_digest or live.image != desired.image:
+        return None
+    same = dataclasses.replace(desired, source_digest=live.source_digest)
+    return None if target.difference(same) else same
 
 
 def function_name(name: str, manifest: Manifest) -> str:
@@ -210,20 +239,22 @@ def source_tag(digest: str) -> str:
 
 
 def _push_only(
-    request: DeployRequest, registry: Registry, manifest: Manifest, stages: Stages, result: DeployResult
+    request: DeployRequest, registry: Registry, project: _Project, stages: Stages, result: DeployResult
 ) -> DeployResult:
+    digest = result.source_digest
     with stages("registry"):
-        result.image = _pushed_earlier(registry, result.name, result.source_digest, lambda: request.shim_version)
+        result.image = _pushed_earlier(registry, result.name, digest, lambda: request.shim_version)
     if not result.image:
         result.changed = True
         result.before = {"image": None}
-        result.after = {"build": _build_commands(manifest), "push": f"{registry.location} {result.name}"}
+        result.after = {"build": _build_commands(project.manifest), "push": f"{registry.location} {result.name}"}
         if not request.check_mode:
             with tempfile.TemporaryDirectory(prefix="wasmfaas-") as work_directory:
-                artifact = _build_and_pack(
-                    request, result, manifest, request.shim_version, Path(work_directory), stages
-                )
-                result.image = _push(registry, result.name, result.source_digest, artifact, stages)
+                artifact = _build_and_pack(request, result, project, request.shim_version, Path(work_directory), stages)
+                result.changed = not registry.store.has(result.name, artifact.digest)
+                result.image = _push(registry, result, digest, artifact, stages)
+            if not result.changed:
+                result.before, result.after = {}, {}
     result.digest = result.image.partition("@")[2]
     return result
 
@@ -246,7 +277,7 @@ def _pushed_earlier(registry: Registry, name: str, digest: str, shim_version: t.
 def _build_and_pack(
     request: DeployRequest,
     result: DeployResult,
-    manifest: Manifest,
+    project: _Project,
     shim_version: str,
     work_directory: Path,
     stages: Stages,
@@ -255,10 +286,12 @@ def _build_and_pack(
     from .artifact.composition import compose
     from .artifact.pack import pack
     from .build.components import BuildOptions, built_components
+    from .build.observed import ObservedBuild
     from .compatibility.check import check
     from .compatibility.webassembly import read_binary
     from .manifest.files import expand_files
 
+    manifest = project.manifest
     downloads = request.cache_directory / "downloads"
 
     def download(url: str, digest: str) -> Path:
@@ -266,8 +299,9 @@ def _build_and_pack(
 
     log_file = request.log_directory / request.namespace / f"{result.name}.build.log"
     options = BuildOptions(request.cache_directory, request.outputs_directory, log_file, request.build_timeout_seconds)
-    with stages("build"), built_components(manifest, options) as warnings:
-        result.warnings.extend(warnings)
+    observed = ObservedBuild(manifest, project.sources, project.earlier, request.outputs_directory)
+    with stages("build"), observed, built_components(manifest, options) as build_warnings:
+        result.warnings.extend(build_warnings)
         sources = {}
         for component in manifest.components.values():
             source = component.source
@@ -283,12 +317,8 @@ def _build_and_pack(
                 if isinstance(source, RemoteSource) or composed != path
                 else _copy(path, work_directory / f"{component.id}.wasm")
             )
-        if source_digest(manifest) != result.source_digest:
-            result.warnings.append(
-                f"The build changed files of {manifest.directory} that count as its source, so the next run builds "
-                "again. Keep such files in version control as the build leaves them (lock files), or name them in "
-                ".gitignore (outputs)."
-            )
+        result.source_digest, warnings = observed.settled()
+        result.warnings.extend(warnings)
     with stages("compatibility"):
         compatibility = check(manifest, sources, shim_version=shim_version)
         result.warnings.extend(compatibility.warnings)
@@ -318,9 +348,13 @@ def _copy(path: Path, copy: Path) -> Path:
     return copy
 
 
-def _push(registry: Registry, name: str, digest: str, artifact: Artifact, stages: Stages) -> str:
+def _push(registry: Registry, result: DeployResult, digest: str, artifact: Artifact, stages: Stages) -> str:
+    """Push the artifact; runs find it by the digest of the sources before the build, and by that after it, which
+    differs where the build wrote a lock file."""
     with stages("registry"):
-        return registry.store.push(name, artifact, tag=source_tag(digest)).image
+        if result.source_digest != digest:
+            registry.store.push(result.name, artifact, tag=source_tag(digest))
+        return registry.store.push(result.name, artifact, tag=source_tag(result.source_digest)).image
 
 
 def _build_commands(manifest: Manifest) -> list[str]:

@@ -4,10 +4,11 @@
 """The source digest: one value over all that a deployment's result depends on, known before anything is built.
 
 It covers each file of the project (path, bytes, execute bit, link target), and so the manifest, the build commands and
-every lock file, and the build profile. It leaves out what a build makes: version control, caches, what `.gitignore`
-names, and the output of the components' own builds. What the manifest itself asks for (`files`, a `source` nobody
-builds) is always covered, even where `.gitignore` names it; but not the `files` that a component's own build writes
-(`dist` and the like).
+every lock file, and the build profile. It leaves out what is no source: version control, caches, virtual environments,
+what git ignores, the Wasm files that the components' builds write, and the files in directories that an earlier build
+made, while they are as that build left them (made_files.py). It always covers what git tracks, and what the manifest
+asks for (`files`, a `source` that nobody builds, a dependency), even where `.gitignore` names it, unless a build wrote
+it.
 Times and owners do not count.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import os
 import stat
@@ -23,10 +25,13 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
+from .gitignore import GIT, GITIGNORE, ignores_above
+from .made_files import MadeFile, MadeFiles, Stamp
 from .manifest.files import expand_files
-from .manifest.model import FilesMount, LocalSource, Manifest
+from .manifest.model import LocalSource, Manifest
+from .version_control import tracked_files
 
-VERSION = "1"
+VERSION = "2"
 """Raised when the way to compute changes: a new version makes every function deploy once more."""
 
 SKIPPED_DIRECTORIES = frozenset({
@@ -37,156 +42,192 @@ SKIPPED_DIRECTORIES = frozenset({
 })  # fmt: skip
 """Directories that version control, package managers and tools fill; what they hold follows from lock files."""
 
-SKIPPED_FILES = frozenset({".DS_Store", "spin-dependencies.wit"})
-"""Files that tools write beside the sources (`spin build` writes the latter)."""
+SKIPPED_FILES = frozenset({GIT, ".DS_Store", "spin-dependencies.wit"})
+"""Files that tools write beside the sources (`spin build` writes the last one; `.git` is a file in a worktree and in a
+submodule)."""
 
-OUTPUT_DIRECTORIES = frozenset({"build", "dist", "out", "target"})
-"""Directories taken for build output when a build writes its Wasm file there, or when a component with a build mounts
-files from them."""
+VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
+"""The file that makes a directory a virtual environment of Python, whatever its name (PEP 405)."""
 
-CARGO_TARGET = "target"
-
-_BELOW = "ps_d"
-"""pathspec's name for the part of a match that is below what a pattern names."""
+CACHE_TAG = "CACHEDIR.TAG"
+_CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
+"""With this the file marks a cache directory, such as cargo's `target` (https://bford.info/cachedir)."""
 
 _READ_BYTES = 1 << 20
 _PARALLEL_FROM_BYTES = 1 << 22
 
 
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """What was found of a project.
+
+    Attributes:
+        heading: what counts beside the files.
+        lines: for each file that counts, by its path relative to the project directory, a line about its content.
+        made: the files that an earlier build made and that are as it left them.
+        named: files that count only because the manifest names them: git or we would leave them out.
+        stamps: of all these files.
+        directories: those that were searched.
+    """
+
+    heading: bytes
+    lines: dict[str, bytes]
+    made: dict[str, MadeFile]
+    named: frozenset[str]
+    stamps: dict[str, Stamp]
+    directories: frozenset[str]
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The source digest, `sha256:<hex>`."""
+        total = hashlib.sha256(self.heading)
+        for path in sorted(self.lines):
+            total.update(self.lines[path])
+        return f"sha256:{total.hexdigest()}"
+
+
 def source_digest(manifest: Manifest) -> str:
-    """The digest `sha256:<hex>` of the project that `manifest` describes.
+    """The digest of the project that `manifest` describes, where nothing is known of earlier builds.
 
     Raises:
         PlatformError: a file cannot be read.
     """
+    return read_sources(manifest, MadeFiles()).digest
+
+
+def read_sources(manifest: Manifest, earlier: MadeFiles) -> Sources:
+    """Read the project that `manifest` describes.
+
+    Args:
+        earlier: what builds of ours made in its directory.
+
+    Raises:
+        PlatformError: a file cannot be read.
+    """
+    root = manifest.directory
     try:
-        listing = list(_hash_files(manifest.directory, _inputs(manifest)))
+        paths, named, directories = _inputs(manifest)
+        stamps = {path: Stamp.of(root / path) for path in paths}
+        made = {path: file for path, file in earlier.files.items() if stamps.get(path) == file.stamp}
+        read = [path for path in paths if path not in made]
+        lines = dict(zip(read, _hash_files(root, read, [stamps[path].size for path in read]), strict=True))
     except OSError as error:
         raise PlatformError(
             f"{error.filename}: {error.strerror}.",
             next_step="Make the file readable, or name it in .gitignore if nothing needs it.",
         ) from error
-    total = hashlib.sha256(
-        f"wasmfaas source digest {VERSION}\nmanifest {manifest.path.name}\nprofile {manifest.profile or ''}\n".encode()
-    )
-    for line in listing:
-        total.update(line)
-    return f"sha256:{total.hexdigest()}"
+    for path in read:
+        # Written again, or copied, but with the same content.
+        if path in earlier.files and earlier.files[path].line == lines[path]:
+            made[path] = MadeFile(stamps[path], lines.pop(path))
+    heading = f"wasmfaas source digest {VERSION}\nmanifest {manifest.path.name}\nprofile {manifest.profile or ''}\n"
+    return Sources(heading.encode(), lines, made, named, stamps, directories)
 
 
-def _inputs(manifest: Manifest) -> list[str]:
-    """Paths of all input files relative to the project directory, sorted."""
-    declared: set[str] = {manifest.path.name}
-    outputs: set[str] = set()
-    output_directories: set[str] = set()
+def _inputs(manifest: Manifest) -> tuple[list[str], frozenset[str], frozenset[str]]:
+    """The paths of all input files relative to the project directory, sorted; those of them that only the manifest
+    names; and the directories that were searched."""
+    outputs = {
+        os.path.normpath(component.source.path)
+        for component in manifest.components.values()
+        if component.build and isinstance(component.source, LocalSource)
+    }
+    walk = _Walk(manifest.directory, outputs)
+    found = set(walk.files())
+    tracked = {
+        path
+        for path in tracked_files(manifest.directory)
+        if path not in found and path not in outputs and not _is_skipped_file(os.path.basename(path))
+    }
+    found |= {path for path in tracked if _is_file(manifest.directory / path)}
+    named = {path for path in _named(manifest) - outputs - found if os.path.lexists(manifest.directory / path)}
+    return sorted(found | named), frozenset(named), frozenset(walk.directories)
+
+
+def _named(manifest: Manifest) -> set[str]:
+    """The paths that the manifest names as inputs."""
     # `expand_files` gives real paths, and the digest must not depend on how the directory was named
     real_directory = os.path.realpath(manifest.directory)
     is_built = any(component.build for component in manifest.components.values())
+    named = {manifest.path.name}
     for component in manifest.components.values():
-        if isinstance(component.source, LocalSource):
-            (outputs if component.build else declared).add(os.path.normpath(component.source.path))
+        if isinstance(component.source, LocalSource) and not component.build:
+            named.add(os.path.normpath(component.source.path))
         for dependency in component.dependencies.values():
             if "path" in dependency:
-                declared.add(os.path.normpath(dependency["path"]))
+                named.add(os.path.normpath(dependency["path"]))
         for mount in component.files:
-            directory = (
-                output_directory(os.path.join(mount.source if isinstance(mount, FilesMount) else mount, "*"))
-                if component.build
-                else None
-            )
-            if directory:
-                output_directories.add(directory)
-                continue
             try:
                 files = expand_files(manifest, dataclasses.replace(component, files=(mount,)))
             except PlatformError:
                 if not is_built:
                     raise
                 continue  # a build may write it; packing finds out
-            declared.update(os.path.relpath(file.source, real_directory) for file in files)
-    declared -= outputs
-    output_directories |= {directory for output in outputs if (directory := output_directory(output))}
-    found = set(_walk(manifest.directory, outputs, output_directories))
-    existing = {path for path in declared if os.path.lexists(manifest.directory / path)}
-    return sorted(found | existing)
+            named.update(os.path.relpath(file.source, real_directory) for file in files)
+    return named
 
 
-def output_directory(output: str) -> str | None:
-    """The outermost directory of `output` that is named like a build's: `dist` of `dist/x.wasm`."""
-    parts = Path(os.path.normpath(output)).parts
-    for index, part in enumerate(parts[:-1]):
-        if part in OUTPUT_DIRECTORIES:
-            return str(Path(*parts[: index + 1]))
-    return None
+class _Walk:
+    """Searches a project for files that may be sources; `directories` are those that it searched."""
 
+    def __init__(self, root: Path, outputs: set[str]) -> None:
+        self._root = root
+        self._outputs = outputs
+        self.directories: set[str] = set()
 
-def _walk(root: Path, outputs: set[str], output_directories: set[str]) -> t.Iterator[str]:
-    """All files below `root` that are not made by builds."""
-    pending: list[tuple[str, tuple[tuple[str, t.Any], ...]]] = [("", ())]
-    while pending:
-        directory, ignores = pending.pop()
-        with os.scandir(root / directory) as listing:
-            entries = list(listing)
-        names = {entry.name for entry in entries}
-        if any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
-            ignores = (*ignores, (directory, _gitignore(root / directory / ".gitignore")))
-        for entry in entries:
-            path = f"{directory}/{entry.name}" if directory else entry.name
-            if entry.is_dir(follow_symlinks=False):
-                skipped = (
-                    entry.name in SKIPPED_DIRECTORIES
-                    or path in output_directories
-                    or (entry.name == CARGO_TARGET and "Cargo.toml" in names)
-                )
-                if not skipped and not _ignored(f"{path}/", ignores):
-                    pending.append((path, ignores))
-            elif (
-                path not in outputs
-                and entry.name not in SKIPPED_FILES
-                and not entry.name.endswith(".pyc")
-                and not _ignored(path, ignores)
-            ):
-                yield path
+    def files(self) -> t.Iterator[str]:
+        """Their paths relative to the root."""
+        place, ignores = ignores_above(self._root)
+        prefix = f"{place}/" if place else ""
+        pending = [("", ignores)]
+        while pending:
+            directory, ignores = pending.pop()
+            here = self._root / directory
+            with os.scandir(here) as listing:
+                entries = list(listing)
+            names = {entry.name for entry in entries}
+            if directory and self._is_made_by_tools(here, names):
+                continue
+            self.directories.add(directory)
+            if GITIGNORE in names or GIT in names:
+                ignores = ignores.entering(f"{prefix}{directory}" if directory else place, here)
+            for entry in entries:
+                path = f"{directory}/{entry.name}" if directory else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name not in SKIPPED_DIRECTORIES and not ignores.names(
+                        f"{prefix}{path}", is_directory=True
+                    ):
+                        pending.append((path, ignores))
+                elif (
+                    path not in self._outputs
+                    and not _is_skipped_file(entry.name)
+                    and not ignores.names(f"{prefix}{path}", is_directory=False)
+                ):
+                    yield path
 
-
-def _gitignore(path: Path) -> t.Any:
-    import pathspec  # only where a project has a .gitignore: the import costs more than digesting a small project
-
-    return pathspec.GitIgnoreSpec.from_lines(path.read_text(errors="replace").splitlines())
-
-
-def _ignored(path: str, ignores: tuple[tuple[str, t.Any], ...]) -> bool:
-    """Whether the innermost .gitignore that has a say leaves `path` out (a directory ends with `/`); nearer files and
-    later lines win, as in git."""
-    for directory, spec in reversed(ignores):
-        relative = path[len(directory) + 1 :] if directory else path
-        for pattern in reversed(spec.patterns):
-            if pattern.include is not None and _matches(pattern, relative):
-                return bool(pattern.include)
-    return False
-
-
-def _matches(pattern: t.Any, path: str) -> bool:
-    """Whether `pattern` names `path` itself.
-
-    pathspec is made for flat lists of files, and so also matches all that lies below what a pattern names. Here the
-    walk stops at an ignored directory; with those matches too, `*` with `!*/`, `!directory/` and `directory/**` would
-    not mean what they mean to git.
-    """
-    for found in pattern.regex.finditer(path):
-        if found.groupdict().get(_BELOW) is None:
-            # `directory/**` has no such group and matches "directory/" to its end, but means what is in the directory.
-            if not path.endswith("/") or found.end() < len(path):
-                return True
-        elif found.start(_BELOW) == len(path) - 1:
+    @staticmethod
+    def _is_made_by_tools(directory: Path, names: set[str]) -> bool:
+        if VIRTUAL_ENVIRONMENT in names:
             return True
-    return False
+        tag = directory / CACHE_TAG
+        if CACHE_TAG not in names or not tag.is_file():
+            return False
+        with open(tag, "rb") as stream:
+            return stream.read(len(_CACHE_SIGNATURE)) == _CACHE_SIGNATURE
 
 
-def _hash_files(root: Path, paths: list[str]) -> t.Iterator[bytes]:
+def _is_skipped_file(name: str) -> bool:
+    return name in SKIPPED_FILES or name.endswith(".pyc")
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file or link; git also tracks a directory, where it is a submodule."""
+    return path.is_symlink() or path.is_file()
+
+
+def _hash_files(root: Path, paths: list[str], sizes: list[int]) -> t.Iterator[bytes]:
     """One line a file. Threads help only where there is much to hash, as hashing lets go of Python's lock for large
     buffers alone."""
-    sizes = [os.lstat(root / path).st_size for path in paths]
     stop = threading.Event()
     if sum(sizes) < _PARALLEL_FROM_BYTES:
         yield from (_line(root, path, stop) for path in paths)

@@ -15,9 +15,10 @@ from pathlib import Path
 from ... import progress
 from ...errors import PlatformError
 from ..manifest.model import Component, LocalSource, Manifest
+from ..version_control import is_tracked
 from .command import announce, run_command
 from .order import build_order
-from .outputs import EarlierOutputs, Output, absolute, built_outputs, is_in_version_control
+from .outputs import EarlierOutputs, Output, absolute, built_outputs
 from .python_environment import python_environment
 
 _NO_SPACE = ("No space left on device", "ENOSPC")
@@ -145,7 +146,7 @@ def _see_outputs(
         if earlier.is_written(output.path):
             continue
         there = earlier.was_there(output.path)
-        if there and (not output.is_source or is_in_version_control(output.path) or earlier.is_untouched(output.path)):
+        if there and (not output.is_source or is_tracked(output.path) or earlier.is_untouched(output.path)):
             earlier.put_back(output.path)
             warnings.append(
                 f"spin.toml: {output.key}: the build did not write {output.path}, so the file that was there before "

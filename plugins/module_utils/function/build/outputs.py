@@ -17,13 +17,14 @@ import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
 import typing as t
 from pathlib import Path
 
 from ...errors import PlatformError
 from ..manifest.model import Component, LocalSource, Manifest
-from ..source_digest import output_directory
+
+OUTPUT_DIRECTORIES = frozenset({"build", "dist", "out", "target"})
+"""Directories in which a dependency may be what a build writes, or a given file."""
 
 _IMMOVABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -53,7 +54,7 @@ def built_outputs(manifest: Manifest) -> dict[Path, Output]:
             outputs.setdefault(path, Output(path, component, f"component.{component.id}.source", True))
     for component in built:
         for name, dependency in component.dependencies.items():
-            if "path" in dependency and output_directory(dependency["path"]):
+            if "path" in dependency and OUTPUT_DIRECTORIES.intersection(Path(dependency["path"]).parts[:-1]):
                 path = absolute(manifest, dependency["path"])
                 outputs.setdefault(
                     path, Output(path, component, f'component.{component.id}.dependencies."{name}".path', False)
@@ -148,18 +149,6 @@ class EarlierOutputs:
             if error.errno not in _IMMOVABLE:
                 raise
             self._untouched[output] = _signature(output)  # such as a link's target in the stores of Nix and Bazel
-
-
-def is_in_version_control(path: Path) -> bool:
-    """Whether git keeps this file, existing or not: then it may be a given file beside a build of something else."""
-    try:
-        command = ["git", "-C", str(path.parent), "ls-files", "--error-unmatch", "--", path.name]
-        return (
-            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=30).returncode
-            == 0
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
 
 
 def _key(output: Path) -> str:

@@ -439,3 +439,181 @@ def test_artifact_stays_whole_while_another_run_builds_the_same_project(
 
     monkeypatch.setattr(ImageLayoutStore, "push", push)
     assert deploy().digest
+
+
+# What a build leaves in the project
+
+
+def rebuilt_by(directory: Path, command: str) -> None:
+    """Have the project built by another command; the builds are counted still."""
+    manifest = directory / "spin.toml"
+    lines = [
+        f"command = {json.dumps(f'cp prepared.wasm app.wasm && echo built >> ../builds && {command}')}"
+        if line.startswith("command = ")
+        else line
+        for line in manifest.read_text().splitlines()
+    ]
+    manifest.write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize("lock_file", ["package-lock.json", "Cargo.lock", "web/yarn.lock"])
+def test_lock_file_that_the_first_build_writes_is_no_change_for_the_second_run(
+    deploy: Deploy, directory: Path, tmp_path: Path, target: TargetStub, lock_file: str
+) -> None:
+    (directory / "web").mkdir()
+    rebuilt_by(directory, f"echo chosen > {lock_file}")
+    first = deploy()
+    second = deploy()
+    assert (first.changed, second.changed, second.warnings, builds(tmp_path)) == (True, False, [], 1)
+    (directory / lock_file).unlink()
+    assert not deploy().changed, "a clean clone without it finds the artifact of the same sources"
+    assert builds(tmp_path) == 1
+    (directory / lock_file).write_text("edited")
+    assert not deploy().changed, "what was built is the same"
+    assert builds(tmp_path) == 2
+
+
+def test_source_that_changes_during_the_build_is_built_by_the_next_run(
+    deploy: Deploy, directory: Path, tmp_path: Path
+) -> None:
+    """Nobody knows whether the build read it before."""
+    rebuilt_by(directory, "[ -e ../edited ] || echo 2 > app.py; touch ../edited; echo chosen > Cargo.lock")
+    first = deploy()
+    assert "changed during the build (app.py), so" in first.warnings[0]
+    assert "Cargo.lock" not in first.warnings[0]
+    assert not deploy().changed
+    assert builds(tmp_path) == 2
+    assert not deploy().changed
+    assert builds(tmp_path) == 2
+
+
+OUTPUT = "mkdir -p web/public/js && cp app.py web/public/js/index.js && date +%N > web/public/built"
+
+
+def test_directory_that_a_build_made_is_no_source_while_it_is_as_the_build_left_it(
+    deploy: Deploy, directory: Path, tmp_path: Path
+) -> None:
+    (directory / "web").mkdir()
+    rebuilt_by(directory, OUTPUT)
+    digests = [deploy().source_digest, deploy().source_digest]
+    assert (digests[0], builds(tmp_path)) == (digests[1], 1)
+    (directory / "app.py").write_text("2")
+    assert deploy().warnings == []
+    digests.append(deploy().source_digest)
+    assert builds(tmp_path) == 2
+
+    (directory / "web" / "public" / "js" / "index.js").write_text("edited by hand")
+    deploy()
+    assert builds(tmp_path) == 3, "the build writes it anew"
+    assert deploy().source_digest == digests[-1]
+    (directory / "web" / "public" / "js" / "mine.js").write_text("put there by hand")
+    deploy()
+    deploy()
+    assert builds(tmp_path) == 4
+    (directory / "web" / "public" / "js" / "mine.js").write_text("edited")
+    deploy()
+    assert builds(tmp_path) == 5
+
+
+def test_directory_that_was_there_before_the_build_is_a_source(deploy: Deploy, directory: Path, tmp_path: Path) -> None:
+    (directory / "build").mkdir()
+    (directory / "build" / "helper.py").write_text("1")
+    rebuilt_by(directory, "cp app.py build/generated.py")
+    assert "changed during the build (build/generated.py), so" in deploy().warnings[0]
+    deploy()
+    deploy()
+    assert builds(tmp_path) == 2
+    (directory / "build" / "helper.py").write_text("2")
+    deploy()
+    assert builds(tmp_path) == 3
+
+
+@pytest.mark.parametrize("place", [".output/public", "_site", "dist"])
+def test_mounted_output_in_an_ignored_directory_is_no_change(
+    deploy: Deploy, directory: Path, tmp_path: Path, place: str
+) -> None:
+    (directory / ".gitignore").write_text(f"/{place.partition('/')[0]}\nkept\n")
+    (directory / "kept").mkdir()
+    (directory / "kept" / "given.json").write_text("1")
+    manifest = directory / "spin.toml"
+    files = f'files = [{{ source = "{place}", destination = "/" }}, "kept/given.json"]'
+    manifest.write_text(manifest.read_text().replace("[component.hello]\n", f"[component.hello]\n{files}\n"))
+    rebuilt_by(directory, f"mkdir -p {place} && date +%N > {place}/built")
+    first = deploy()
+    assert [deploy().changed, deploy().source_digest, builds(tmp_path)] == [False, first.source_digest, 1]
+    assert first.warnings == []
+    (directory / place / "built").unlink()
+    assert deploy(check_mode=True).source_digest == first.source_digest
+    (directory / "kept" / "given.json").write_text("2")
+    assert deploy().digest != first.digest, "no build made this one"
+
+
+def test_directory_that_a_failed_build_made_is_no_source_of_the_next(
+    deploy: Deploy, directory: Path, tmp_path: Path
+) -> None:
+    rebuilt_by(directory, "mkdir -p made && echo half > made/a && [ -e ../works ]")
+    with pytest.raises(PlatformError, match="exit code 1"):
+        deploy()
+    (tmp_path / "works").touch()
+    deploy()
+    (directory / "made" / "a").unlink()
+    assert not deploy().changed
+    assert builds(tmp_path) == 2
+
+
+def test_damaged_record_of_what_builds_made_costs_a_build_at_most(
+    deploy: Deploy, directory: Path, tmp_path: Path
+) -> None:
+    rebuilt_by(directory, "mkdir -p made && echo a > made/a")
+    deploy()
+    [record] = (tmp_path / "outputs").glob("*.made.json")
+    for content in ("", "{", "[]", "null", '{"files": {"a": 1}, "directories": 3}', '{"files": [], "directories": []}'):
+        record.write_text(content)
+        assert not deploy().changed
+
+
+def test_odd_names_of_made_files_are_remembered(deploy: Deploy, directory: Path, tmp_path: Path) -> None:
+    rebuilt_by(directory, "mkdir -p made && touch \"$(printf 'made/caf\\351')\" \"$(printf 'made/a\\nb')\"")
+    deploy()
+    assert len(list((directory / "made").iterdir())) == 2
+    assert not deploy().changed
+    assert builds(tmp_path) == 1
+
+
+# The same artifact of other sources
+
+
+def test_other_sources_of_the_same_artifact_are_no_change(
+    deploy: Deploy, directory: Path, target: TargetStub, tmp_path: Path
+) -> None:
+    first = deploy()
+    target.calls.clear()
+    (directory / "README.md").write_text("edited")
+    for count in (2, 2):
+        again = deploy()
+        assert (again.changed, again.digest, again.before, again.after) == (False, first.digest, {}, {})
+        assert again.source_digest != first.source_digest
+        assert target.calls.pop() == "ensure_answers"
+        assert target.calls == []
+        assert builds(tmp_path) == count
+    check = deploy(check_mode=True)
+    assert (check.changed, target.calls) == (False, [])
+    changed = deploy(variables={"greeting": "hello"})
+    assert (changed.changed, changed.digest, builds(tmp_path)) == (True, first.digest, 2)
+    assert target.desired is not None and target.desired.source_digest == changed.source_digest
+
+
+def test_pushing_the_same_artifact_of_other_sources_is_no_change(deploy: Deploy, directory: Path) -> None:
+    first = deploy(state="pushed")
+    (directory / "README.md").write_text("edited")
+    again = deploy(state="pushed")
+    assert (first.changed, again.changed, again.image, again.after) == (True, False, first.image, {})
+
+
+def test_function_that_somebody_else_deployed_with_the_same_artifact_is_taken_over(
+    deploy: Deploy, target: TargetStub
+) -> None:
+    deploy()
+    assert target.function is not None
+    target.function = dataclasses.replace(target.function, source_digest="")
+    assert deploy().changed
