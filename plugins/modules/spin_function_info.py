@@ -62,7 +62,8 @@ functions:
       type: str
       returned: always
     status:
-      description: One of C(ready), C(progressing), C(failed) and C(stopped).
+      description: One of C(ready), C(progressing), C(failed), C(stopped), and C(sleeping) for a function without a
+        replica that a request wakes.
       type: str
       returned: always
     url:

@@ -241,10 +241,10 @@ def test_a_canary_gets_its_share_and_promotion_loses_no_request(path: RequestPat
     assert set(digests_of(path, stable, 200)) == {canary["digest"]}
 
 
-def test_a_canary_that_is_undone_gets_nothing(path: RequestPath, hello: Hello) -> None:
+def test_a_canary_that_comes_and_is_undone_loses_no_request(path: RequestPath, hello: Hello) -> None:
     stable = path.deployment.deploy(hello.project)
-    path.deployment.deploy(hello.version("2"), canary=50)
     with Load(path.gateway.url, host_of(stable)) as load:
+        path.deployment.deploy(hello.version("2"), canary=50)
         change_version(path, stable, "undone")
         wait_until_one_pod(path, stable)
     assert load.outcomes == {"200": load.total}, load.failures[:5]

@@ -21,7 +21,8 @@ class LiveFunction:
         source_digest: of the project it was built from; empty where somebody else deployed it.
         image: full reference with digest, as in `registry.example/functions/hello@sha256:…`.
         url: empty for a function without an http trigger.
-        status: `ready`, `progressing`, `failed` or `stopped`.
+        status: `ready`, `progressing`, `failed`, `sleeping` (a scaler took the last replica, and a request wakes it)
+            or `stopped`.
         details: what only one target knows (replicas, process id, log file, …).
     """
 

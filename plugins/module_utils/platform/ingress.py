@@ -44,6 +44,9 @@ def problems(variables: Variables) -> t.Iterator[Problem]:
         [*variables["ingress_proxy_protocol_networks"], *variables["ingress_trusted_networks"]],
         "10.0.0.0/16",
     )
+    for name in ("ingress_connect_timeout", "ingress_drain_seconds"):
+        if whole(variables[name]) < 1:
+            yield Problem(name, "must be 1 or more", "leave it out to have the default")
     share = variables["ingress_traces_share"]
     if not 0 <= float(share) <= 1:
         yield Problem("ingress_traces_share", f"{share} is no share", "give 0.0 to 1.0")

@@ -8,10 +8,21 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ..function.time_limit import MAXIMUM_SECONDS
 from ..problems import Problem
 from .checks import Variables, namespace_problems, resources_problems, whole
 
 PODS = ("operator", "metrics_server", "webhooks", "http_operator", "http_scaler", "interceptor")
+
+LIMITS = {
+    "keda_interceptor_pending_requests": (1, 1_000_000),
+    "keda_cold_start_timeout": (1, MAXIMUM_SECONDS),
+    "keda_response_timeout": (1, MAXIMUM_SECONDS),
+    "keda_connect_timeout": (1, 60_000),
+    "keda_stream_interval": (10, 60_000),
+    "keda_queue_interval": (10, 60_000),
+}
+"""The least and the most of each number, in its own unit. The interceptor takes 0 s for no limit at all."""
 
 
 def problems(variables: Variables) -> t.Iterator[Problem]:
@@ -24,8 +35,12 @@ def problems(variables: Variables) -> t.Iterator[Problem]:
             "give min and max, 1 <= min <= max: all requests to functions that scale by requests go through "
             "these pods, so there is always one",
         )
-    for name in ("keda_cold_start_timeout", "keda_connect_timeout"):
-        if whole(variables[name]) < 1:
-            yield Problem(name, "must be 1 or more", "leave it out to have the default")
+    for name, (least, most) in LIMITS.items():
+        if not least <= whole(variables[name]) <= most:
+            yield Problem(
+                name,
+                f"{variables[name]} is out of range",
+                f"give {least} to {most}, or leave it out to have the default",
+            )
     yield from namespace_problems("keda_route_namespaces", variables["keda_route_namespaces"])
     yield from resources_problems("keda", variables["keda_resources"], PODS)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from ..errors import PlatformError
 from ..function.probe import HEALTH_PATH, probe
 from .cluster_function import ClusterFunction
-from .kinds import HTTP_ROUTE
+from .kinds import DEPLOYMENT, HTTP_ROUTE
 from .objects import URL, FunctionObjects
+from .rollout import asleep_advice, is_asleep, pod_problem
 from .route_status import advice, is_observed, refusal
 
 _LONGEST_PROBE_SECONDS = 60
@@ -27,10 +28,17 @@ def probe_function(function: ClusterFunction, objects: FunctionObjects, *, timeo
     )
 
 
-def ensure_function_answers(function: ClusterFunction, objects: FunctionObjects) -> None:
-    """Wait until the function's URL answers; raises PlatformError, which says what the Gateway's controller reports."""
+def ensure_function_answers(
+    function: ClusterFunction, objects: FunctionObjects, *, timeout_seconds: float = _LONGEST_PROBE_SECONDS
+) -> None:
+    """Wait until the function's URL answers.
+
+    Raises:
+        PlatformError: it did not within `timeout_seconds`, or the function's `wait_timeout` where that is less; says
+            what the Gateway's controller reports, what keeps its pods from running, or that it has none.
+    """
     try:
-        probe_function(function, objects, timeout_seconds=min(function.settings.wait_timeout, _LONGEST_PROBE_SECONDS))
+        probe_function(function, objects, timeout_seconds=min(function.settings.wait_timeout, timeout_seconds))
     except PlatformError as error:
         route = function.get(HTTP_ROUTE) or {"metadata": {}}
         if not is_observed(route):
@@ -46,4 +54,10 @@ def ensure_function_answers(function: ClusterFunction, objects: FunctionObjects)
         if refused := refusal(route):
             cause = f"{error.cause.rstrip('.')}; the Gateway does not take the route: {refused}."
             raise PlatformError(cause, next_step=advice(refused), facts=error.facts) from error
+        if problem := pod_problem(function.api, objects.app):
+            raise problem from error
+        if is_asleep(function.get(DEPLOYMENT)):
+            cause = f"{error.cause.rstrip('.')}; the function sleeps, and this request did not wake it."
+            step = asleep_advice(function.namespace, function.name)
+            raise PlatformError(cause, next_step=step, facts=error.facts) from error
         raise

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from .answers import ensure_function_answers
-from .canary import with_canary
+from .canary import with_canary, with_idle_canary
 from .cluster_function import ClusterFunction
 from .kinds import BY_NAME, HORIZONTAL_POD_AUTOSCALER, HTTP_ROUTE, SECRET, SPIN_APP, Object
 from .lock import DeploymentLock
 from .objects import FunctionObjects
 from .removal import lead_away_from_canary, leads_to_canary, prune, remove_canary
 from .rollout import wait_for_rollout
+from .route_status import wait_until_requests_follow
 from .undo import undone_on_error
 from .version_record import Version, VersionRecord
 
@@ -59,6 +60,9 @@ class CanaryChange:
             with function.stages("rollout"):
                 wait_for_rollout(function.api, self._objects.app, timeout_seconds=function.settings.wait_timeout)
             with function.stages("apply"):
+                if not leads_to_canary(function):
+                    function.api.apply(HTTP_ROUTE, with_idle_canary(self._route))
+                    wait_until_requests_follow(function)
                 self._lead(self._weight)
             with function.stages("probe"):
                 ensure_function_answers(function, self._promoted)

@@ -12,6 +12,11 @@ from .kinds import HORIZONTAL_POD_AUTOSCALER, HTTP_ROUTE, INTERCEPTOR_ROUTE, SCA
 from .objects import SOURCE_DIGEST, URL, FunctionObjects, labels
 from .settings import EXTERNAL_SCALER, INTERCEPTOR_SERVICE, ClusterSettings
 
+FIRST_SLEEP_SECONDS = 120
+"""How long a new function without a request is left awake at least: long enough for a node that compiles it first.
+`cooldownPeriod` counts only from the first request that KEDA has seen (KEDA v2.20.2:
+pkg/scaling/executor/scale_scaledobjects.go, scaleToZeroOrIdle)."""
+
 
 def function_objects(
     desired: DesiredFunction, settings: ClusterSettings, url: str, secret_name: str | None, listener: str | None = None
@@ -147,6 +152,8 @@ def _scaling_objects(metadata: Object, name: str, settings: ClusterSettings, url
         "minReplicaCount": scale.min,
         "maxReplicaCount": scale.max,
         "cooldownPeriod": scale.cooldown_seconds,
+        # Without it KEDA takes the first replica of a new function away at once.
+        **({} if scale.min else {"initialCooldownPeriod": max(scale.cooldown_seconds, FIRST_SLEEP_SECONDS)}),
         "triggers": [trigger],
     }
     return _object(INTERCEPTOR_ROUTE, metadata, route), _object(SCALED_OBJECT, metadata, scaled)

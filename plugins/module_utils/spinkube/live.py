@@ -11,7 +11,7 @@ from ..function.model import LiveFunction
 from .api import KubernetesApi
 from .canary import canary_name, function_of
 from .kinds import DEPLOYMENT, SPIN_APP, Object
-from .objects import MANAGED_BY, SOURCE_DIGEST, URL
+from .objects import MANAGED_BY, SOURCE_DIGEST, URL, settings_digest
 from .version_record import VersionRecord
 
 
@@ -42,7 +42,7 @@ def live_function(
     """Give what a SpinApp and its Deployment, and those of its canary, say of the function."""
     metadata, spec = app["metadata"], app["spec"]
     annotations = metadata.get("annotations") or {}
-    status, replicas = _status(deployment)
+    status, replicas = _status(app, deployment)
     of_canary: dict[str, t.Any] = {}
     if canary is not None:
         of_canary["canary"] = {"weight": VersionRecord.of(canary).weight, **_canary_state(canary, canary_deployment)}
@@ -69,7 +69,7 @@ def live_function(
 
 def _canary_state(app: Object, deployment: Object | None) -> dict[str, t.Any]:
     image = str(app["spec"]["image"])
-    status, replicas = _status(deployment)
+    status, replicas = _status(app, deployment)
     return {
         "image": image,
         "digest": image.partition("@")[2],
@@ -83,13 +83,18 @@ def _ready(deployment: Object | None) -> int:
     return int(((deployment or {}).get("status") or {}).get("readyReplicas", 0))
 
 
-def _status(deployment: Object | None) -> tuple[str, int]:
+def _is_finished(app: Object) -> bool:
+    """Whether the last deployment of a function came to its end; one of somebody else is taken for finished."""
+    return VersionRecord.of(app).settings_digest == settings_digest(app)
+
+
+def _status(app: Object, deployment: Object | None) -> tuple[str, int]:
     if deployment is None:
         return "progressing", 0
     desired = deployment["spec"].get("replicas", 1)
     status = deployment.get("status") or {}
     if desired == 0:
-        return "stopped", 0
+        return ("sleeping" if _is_finished(app) and app["spec"].get("enableAutoscaling") else "stopped"), 0
     if (
         status.get("availableReplicas", 0) >= desired
         and status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]

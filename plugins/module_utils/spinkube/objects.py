@@ -11,7 +11,7 @@ import json
 import typing as t
 
 from ..function.model import DesiredFunction
-from .kinds import HTTP_ROUTE, SECRET, SPIN_APP, Object
+from .kinds import HTTP_ROUTE, SCALED_OBJECT, SECRET, SPIN_APP, Object
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "wasmfaas"}
 SOURCE_DIGEST = "wasmfaas.dev/source-digest"
@@ -58,6 +58,11 @@ class FunctionObjects:
         yield from self.scaling
         if self.route is not None:
             yield self.route
+
+    @property
+    def scale_by_requests(self) -> bool:
+        """Whether KEDA gives the function its replicas by its requests."""
+        return any(item["kind"] == SCALED_OBJECT.kind for item in self.scaling)
 
     @property
     def settings_digest(self) -> str:

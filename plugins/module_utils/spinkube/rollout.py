@@ -36,19 +36,28 @@ REFUSED_SECONDS = 10.0
 """How long pods may be refused without any progress: in a larger rollout old pods free quota meanwhile, but the
 condition stays set for a while."""
 
+_ASLEEP = "it sleeps, and no request has woken it"
 _FIRST_POLL_SECONDS = 0.1
 _LONGEST_POLL_SECONDS = 1.0
 
 
-def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float) -> Object:
+class AsleepError(PlatformError):
+    """No scaler gave the function a replica, so nobody knows whether it runs."""
+
+
+def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float, must_run: bool = False) -> Object:
     """Wait until all pods of the SpinApp `app` are available and those of earlier revisions are gone.
 
     Looks at the Deployment, since a SpinApp's status does not say which generation it is about.
+
+    Args:
+        must_run: whether 0 replicas are not enough, since 0 of 0 pods prove nothing of a version.
 
     Returns:
         The Deployment.
 
     Raises:
+        AsleepError: `must_run`, and no scaler gave it a replica.
         PlatformError: a pod cannot start, or it takes longer than `timeout_seconds`; the facts hold the pods' events
             and log.
     """
@@ -65,7 +74,7 @@ def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float)
         """The Deployment, and why its rollout is not finished ("" once it is)."""
         nonlocal seen, seen_at
         deployment = api.get(DEPLOYMENT, namespace, name)
-        reason = _unfinished(deployment, revision, replicas)
+        reason = _unfinished(deployment, revision, replicas, must_run=must_run)
         if reason and deployment is not None:
             for pod in _pods(api, namespace, name, revision):
                 if problem := _problem(pod, only_lasting=True):
@@ -80,6 +89,11 @@ def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float)
 
     def too_late(state: t.Any) -> t.NoReturn:
         _deployment, reason = state.outcome.result()
+        if reason == _ASLEEP:
+            raise AsleepError(
+                f"The function does not come up: {reason} after {timeout_seconds:g} s.",
+                next_step=asleep_advice(namespace, name),
+            )
         raise _failure(api, namespace, name, revision, f"{reason} after {timeout_seconds:g} s")
 
     deployment, _reason = tenacity.Retrying(
@@ -93,7 +107,30 @@ def wait_for_rollout(api: KubernetesApi, app: Object, *, timeout_seconds: float)
     return deployment
 
 
-def _unfinished(deployment: Object | None, revision: str, replicas: int | None) -> str:
+def pod_problem(api: KubernetesApi, app: Object) -> PlatformError | None:
+    """Why a pod of the SpinApp `app` does not run, with the advice of `wait_for_rollout`; None where all run."""
+    namespace, name = app["metadata"]["namespace"], app["metadata"]["name"]
+    revision = (app["spec"].get("podAnnotations") or {}).get(REVISION, "")
+    for pod in _pods(api, namespace, name, revision):
+        if problem := _problem(pod):
+            return _failure(api, namespace, name, revision, problem)
+    return None
+
+
+def is_asleep(deployment: Object | None) -> bool:
+    """Whether a scaler has taken the last replica."""
+    return deployment is not None and deployment["spec"].get("replicas", 1) == 0
+
+
+def asleep_advice(namespace: str, name: str) -> str:
+    """The next step where requests give a function no replica."""
+    return (
+        f"See what KEDA says of it: `kubectl describe scaledobject {name} -n {namespace}`, and that KEDA and its HTTP "
+        "add-on run: `kubectl get pods -n keda`."
+    )
+
+
+def _unfinished(deployment: Object | None, revision: str, replicas: int | None, *, must_run: bool) -> str:
     """What the Deployment lacks to be rolled out, and to follow the SpinApp; `replicas` is None where a scaler decides
     on them."""
     if deployment is None:
@@ -103,6 +140,8 @@ def _unfinished(deployment: Object | None, revision: str, replicas: int | None) 
         deployment["spec"].get("replicas", 1),
     ):
         return "the SpinKube operator has not updated the Deployment"
+    if must_run and is_asleep(deployment):
+        return _ASLEEP
     return unfinished({**deployment, "kind": "Deployment"})
 
 

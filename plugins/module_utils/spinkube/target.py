@@ -64,7 +64,7 @@ class ClusterTarget:
         live = function.live()
         if function.app is None or live is None:
             raise AssertionError("only called where a function is deployed")
-        if live.status == "ready" or not function.settings.wait:
+        if live.status in ("ready", "sleeping") or not function.settings.wait:
             return live
         deployment = wait_for_rollout(function.api, function.app, timeout_seconds=function.settings.wait_timeout)
         return live_function(function.app, deployment)

@@ -12,13 +12,14 @@ from .answers import ensure_function_answers
 from .canary import with_canary
 from .checks import check_objects
 from .cluster_function import ClusterFunction
-from .kinds import BY_NAME, HORIZONTAL_POD_AUTOSCALER, HTTP_ROUTE, SCALED_OBJECT, SECRET, SPIN_APP, Object
+from .kinds import BY_NAME, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, HTTP_ROUTE, SCALED_OBJECT, SECRET, SPIN_APP, Object
 from .live import live_function
 from .lock import DeploymentLock
 from .objects import SETTINGS_DIGEST, FunctionObjects
 from .removal import prune, remove_function
-from .rollout import wait_for_rollout
+from .rollout import AsleepError, is_asleep, wait_for_rollout
 from .undo import undone_on_error
+from .wake import kept_awake, wake
 
 _SCALER_TIMEOUT_SECONDS = 20.0
 _SCALED_ALREADY = "is already managed by the hpa"
@@ -42,6 +43,7 @@ class VersionChange:
         """Do it; raises PlatformError where the function does not come up, after the last good version is back."""
         function = self._function
         check_objects(function, self._objects)
+        self._wake_for_another_scaler()
         with undone_on_error(lock, self._undo, failed="putting the previous version back did not succeed"):
             with function.stages("apply"):
                 if self._secret is not None:
@@ -53,6 +55,15 @@ class VersionChange:
             lock.ensure_held()
             self._remember()
         return live
+
+    def _wake_for_another_scaler(self) -> None:
+        """Wake a function that sleeps if a HorizontalPodAutoscaler is to have it, which scales nothing that is at 0
+        replicas (Kubernetes v1.36: pkg/controller/podautoscaler/horizontal.go, ScalingDisabled)."""
+        function, good = self._function, self._record.good
+        takes_over = bool(self._objects.scaling) and not self._objects.scale_by_requests
+        if takes_over and good is not None and good.objects.scale_by_requests and is_asleep(function.get(DEPLOYMENT)):
+            with function.stages("apply"):
+                wake(function, good.objects)
 
     def _apply(self, objects: FunctionObjects) -> None:
         function = self._function
@@ -90,10 +101,19 @@ class VersionChange:
         function = self._function
         if not function.settings.wait:
             return live_function(function.deployed_app(), None)
-        with function.stages("rollout"):
-            deployment = wait_for_rollout(
-                function.api, self._objects.app, timeout_seconds=function.settings.wait_timeout
-            )
+        with kept_awake(function, self._objects):
+            try:
+                with function.stages("rollout"):
+                    deployment = wait_for_rollout(
+                        function.api,
+                        self._objects.app,
+                        timeout_seconds=function.settings.wait_timeout,
+                        must_run=self._objects.scale_by_requests,
+                    )
+            except AsleepError:
+                with function.stages("probe"):  # says what keeps requests from it, where it is the way there
+                    ensure_function_answers(function, self._objects, timeout_seconds=0)
+                raise
         if self._objects.route is not None:
             with function.stages("probe"):
                 ensure_function_answers(function, self._objects)

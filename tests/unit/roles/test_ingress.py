@@ -161,6 +161,13 @@ def test_access_log_is_json_without_credentials_and_with_trace_ids_where_there_i
     assert "tracing" not in ingress(platform_components=["ingress"]).template("values_traefik.yml.j2")
 
 
+def test_connections_to_pods_have_a_time_limit() -> None:
+    """The chart 41.3.0 hands static configuration of Traefik (pkg/config/static/static_config.go) on as arguments."""
+    assert ingress().template("values_traefik.yml.j2")["additionalArguments"] == [
+        "--serversTransport.forwardingTimeouts.dialTimeout=2s"
+    ]
+
+
 def test_image_is_not_from_docker_hub() -> None:
     assert ingress().template("values_traefik.yml.j2")["image"] == {
         "registry": "mirror.gcr.io",

@@ -84,6 +84,12 @@ def test_a_request_waits_as_long_as_the_platform_says() -> None:
     assert values["interceptor"]["tcpConnectTimeout"] == "500ms"
 
 
+def test_waiting_requests_are_counted_often() -> None:
+    """The chart 0.15.0 has no value for the interval (KEDA HTTP add-on v0.15.0: scaler/config.go)."""
+    scaler = RenderedRole("keda").template("values_keda-add-ons-http.yml.j2")["scaler"]
+    assert (scaler["streamInterval"], scaler["extraEnvs"]) == (200, {"KEDA_HTTP_QUEUE_TICK_DURATION": "100ms"})
+
+
 def test_interceptors_trace_only_where_there_is_a_collector() -> None:
     traced = RenderedRole("keda").template("values_keda-add-ons-http.yml.j2")["interceptor"]["extraEnvs"]
     assert traced["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://opentelemetry-collector.observability:4318"

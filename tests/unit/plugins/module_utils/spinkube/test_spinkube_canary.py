@@ -13,7 +13,12 @@ import typing as t
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.stages import Stages
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import answers, removal, route_status
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import (
+    answers,
+    canary_change,
+    removal,
+    route_status,
+)
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.canary import CANARY_OF
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.canary_target import CanaryTarget
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.cluster_function import ClusterFunction
@@ -81,6 +86,7 @@ def test_canary_runs_beside_the_function_and_gets_its_share(api: t.Any, desired:
     assert api.get(SPIN_APP, "user1", "hello") == stable, "the function itself is not touched"
     assert [call[1:] for call in api.calls] == [
         ("SpinApp", "hello-canary"),
+        ("HTTPRoute", "hello"),  # no request yet
         ("HTTPRoute", "hello"),
         ("SpinApp", "hello-canary"),
     ]
@@ -398,6 +404,20 @@ def test_canary_is_undone(api: t.Any, desired: t.Any) -> None:
     assert live.image == desired().image
     assert all_but_locks(api) == before
     assert versions(api).plan("undone", None).unchanged == "it has no canary"
+
+
+def test_backend_of_a_canary_gets_requests_only_once_the_route_has_it(
+    api: t.Any, desired: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that learns of the route before the backend that it names would answer 503."""
+    target(api).deploy(desired())
+    waited: list[list[tuple[str, int | None]]] = []
+    monkeypatch.setattr(canary_change, "wait_until_requests_follow", lambda _function: waited.append(backends(api)))
+    canary(api).deploy(desired(**NEW))
+    assert waited == [[("hello", 100), ("hello-canary", 0)]]
+    assert backends(api) == [("hello", 90), ("hello-canary", 10)]
+    canary(api, 50).deploy(desired(**NEW))
+    assert len(waited) == 1, "it is in the route already"
 
 
 @pytest.mark.parametrize("state", ["undone", "promoted"])

@@ -176,6 +176,7 @@ def test_scaling_by_concurrency(desired: t.Any) -> None:
         "minReplicaCount": 0,
         "maxReplicaCount": 5,
         "cooldownPeriod": 60,
+        "initialCooldownPeriod": 120,
         "triggers": [
             {
                 "type": "external-push",
@@ -188,6 +189,20 @@ def test_scaling_by_concurrency(desired: t.Any) -> None:
     }
     backend = objects["HTTPRoute"]["spec"]["rules"][0]["backendRefs"]
     assert backend == [{"name": "keda-add-ons-http-interceptor-proxy", "namespace": "keda", "port": 8080}]
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected"),
+    [
+        (Autoscale(0, 5, target_concurrency=1, cooldown_seconds=1), 120),
+        (Autoscale(0, 5, target_concurrency=1, cooldown_seconds=300), 300),
+        (Autoscale(1, 5, target_concurrency=1), None),
+    ],
+)
+def test_a_new_function_is_not_put_to_sleep_while_it_starts(desired: t.Any, scale: Autoscale, expected: int) -> None:
+    """KEDA v2.20.2 asks for `cooldownPeriod` only once it has seen a request (scale_scaledobjects.go)."""
+    objects = by_kind(function_objects(desired(), ClusterSettings(autoscale=scale), HELLO, None))
+    assert objects["ScaledObject"]["spec"].get("initialCooldownPeriod") == expected
 
 
 def test_the_time_limit_is_kept_by_whoever_knows_when_the_function_got_the_request(desired: t.Any) -> None:

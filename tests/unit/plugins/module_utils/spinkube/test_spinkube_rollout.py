@@ -94,13 +94,21 @@ def pod(
     ],
 )
 def test_rules_of_a_finished_rollout(found: dict[str, t.Any] | None, reason: str) -> None:
-    assert _unfinished(found, "r1", None) == reason
+    assert _unfinished(found, "r1", None, must_run=False) == reason
 
 
 def test_a_changed_number_of_replicas_is_waited_for() -> None:
     """It changes no pod, so the revision stays; the operator may not have taken it up yet."""
-    assert _unfinished(deployment(DONE, replicas=2), "r1", 3) == "the SpinKube operator has not updated the Deployment"
-    assert _unfinished(deployment(DONE, replicas=2), "r1", 2) == ""
+    found = deployment(DONE, replicas=2)
+    assert _unfinished(found, "r1", 3, must_run=False) == "the SpinKube operator has not updated the Deployment"
+    assert _unfinished(found, "r1", 2, must_run=False) == ""
+
+
+def test_no_pod_at_all_proves_nothing_of_a_version_that_must_run() -> None:
+    assert "no request has woken it" in _unfinished(
+        deployment({"observedGeneration": 2}, replicas=0), "r1", None, must_run=True
+    )
+    assert _unfinished(deployment(DONE, replicas=2), "r1", None, must_run=True) == ""
 
 
 def wait(api: t.Any, seconds: float = 0.3) -> t.Any:
