@@ -31,6 +31,7 @@ SECTIONS = {
     "functions": Section(("cluster", "digest", "push", "local"), "<!-- table written by make bench -->"),
     "platform": Section(("platform",), "<!-- platform: table written by make bench -->"),
     "path": Section(("request_path",), "<!-- path: table written by make bench -->"),
+    "cold_start": Section(("cold_start",), "<!-- cold start: table written by make bench -->"),
     "files": Section(("files",), "<!-- files: table written by make bench -->"),
     "autoscaled": Section(("autoscaled_join",), "<!-- autoscaled: table written by make bench -->"),
     "machines": Section(("terraform_plan",), "<!-- machines: table written by make bench -->"),

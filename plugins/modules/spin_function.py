@@ -119,7 +119,10 @@ options:
         description: Requests per second for one replica. Needs KEDA with its HTTP add-on.
         type: int
       target_cpu_percent:
-        description: Percent of the CPU request in O(resources) for one replica. Needs no KEDA.
+        description:
+          - Percent of the CPU request in O(resources) for one replica. Needs no KEDA.
+          - Hardly ever adds a replica, which a deployment warns of. Kubernetes sees no processor time of a function's
+            pod on nodes with cgroup v1, and by the source of the shim's library a thousandth of it with cgroup v2.
         type: int
       cooldown_seconds:
         description: Seconds without a request until the last replica is removed. The default is 300.

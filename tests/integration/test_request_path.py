@@ -47,7 +47,15 @@ from .support.function_project import FunctionProject
 from .support.gateway import TLS_PORT
 from .support.playbooks import Playbooks, extra
 from .support.real_parts import SPIN_OPERATOR, PartMissingError
-from .support.request_path import Load, RequestPath, host_of, let_pods_drain, request_path, why_not
+from .support.request_path import (
+    Load,
+    RequestPath,
+    host_of,
+    let_pods_be_probed_at_once,
+    let_pods_drain,
+    request_path,
+    why_not,
+)
 from .support.servers import REPOSITORY, wait_until
 from .support.workbench import built_workbench
 
@@ -66,6 +74,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[R
         pytest.skip(str(error))
     with request_path(tmp_path_factory.mktemp("request_path")) as running:
         let_pods_drain(running.control_plane, DRAIN_SECONDS)
+        let_pods_be_probed_at_once(running.control_plane)
         yield running  # the functions end with the cluster
 
 
@@ -79,7 +88,8 @@ class Hello:
         self.project = FunctionProject.existing(folder, name)
         self.version("1")
 
-    def version(self, version: str) -> FunctionProject:
+    def version(self, version: str, *, behaviour: str = "") -> FunctionProject:
+        """`behaviour`: of the played shim (tests/servers/README.md)."""
         (self.project.folder / "spin.toml").write_text(f"""
 spin_manifest_version = 2
 
@@ -93,6 +103,7 @@ component = "hello"
 
 [component.hello]
 source = "app.wasm"
+environment = {{ STAND_IN_BEHAVIOUR = "{behaviour}" }}
 
 [component.hello.build]
 command = "cp base.bin app.wasm"
@@ -223,6 +234,14 @@ def test_a_pod_outlives_its_place_among_the_endpoints(path: RequestPath, hello: 
     assert pod["spec"]["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}}
     made = path.control_plane.client().get(KubernetesDeployment, deployed["name"], namespace="default").to_dict()
     assert "lifecycle" not in made["spec"]["template"]["spec"]["containers"][0]
+
+
+def test_a_pod_is_probed_right_after_its_start(path: RequestPath, hello: Hello) -> None:
+    deployed = path.deployment.deploy(hello.project)
+    (pod,) = (pod.to_dict() for pod in pods_of(path, deployed))
+    assert "initialDelaySeconds" not in pod["spec"]["containers"][0]["readinessProbe"]
+    made = path.control_plane.client().get(KubernetesDeployment, deployed["name"], namespace="default").to_dict()
+    assert made["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["initialDelaySeconds"] == 1
 
 
 # ---- versions
@@ -467,30 +486,23 @@ def scaling(path: RequestPath) -> RequestPath:
     """The same with the ReferenceGrant of role keda."""
     if reason := keda.why_not():
         pytest.skip(reason)
-    path.control_plane.apply(
-        {
-            "apiVersion": "gateway.networking.k8s.io/v1beta1",
-            "kind": "ReferenceGrant",
-            "metadata": {"name": "functions-default", "namespace": "keda"},
-            "spec": {
-                "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "default"}],
-                "to": [{"group": "", "kind": "Service", "name": "keda-add-ons-http-interceptor-proxy"}],
-            },
-        }
-    )
+    path.control_plane.apply(keda.reference_grant())
     return path
 
 
-SLEEPY = {"min": 0, "max": 2, "cooldown_seconds": 1}
+SLEEPY = {"min": 0, "max": 2, "cooldown_seconds": 10}
+
+
+def wait_until_asleep(path: RequestPath, result: Result) -> None:
+    wait_until(lambda: not pods_of(path, result), seconds=180, what=f"no pod of {result['name']} is left")
 
 
 def test_a_request_wakes_a_function_that_sleeps(scaling: RequestPath, hello: Hello, api: KubernetesApi) -> None:
     deployed = scaling.deployment.deploy(hello.project, autoscale=SLEEPY)
-    # KEDA looks every 30 s whether there is something to do.
-    wait_until(lambda: not pods_of(scaling, deployed), seconds=120, what="no pod is left")
+    wait_until_asleep(scaling, deployed)
     for check_mode in (True, False):
         again = scaling.deployment.deploy(hello.project, check_mode=check_mode, autoscale=SLEEPY)
-        assert again["changed"] is False, again
+        assert (again["changed"], again["details"]["status"]) == (False, "sleeping"), again
     assert not pods_of(scaling, deployed), "a run that changes nothing wakes nobody"
     answer = scaling.deployment.call(deployed)
     assert (answer.status_code, answer.json()) == (200, MESSAGE)
@@ -516,11 +528,27 @@ def test_a_new_version_of_a_function_that_sleeps_is_seen_to_answer(
         )
 
     scaler = wait_until(scaler_of_keda, seconds=60, what="KEDA has made its own scaler")
-    wait_until(lambda: not pods_of(scaling, deployed), seconds=120, what="no pod is left")
+    wait_until_asleep(scaling, deployed)
+    with pytest.raises(PlatformError, match="CrashLoopBackOff") as raised:
+        scaling.deployment.deploy(hello.version("broken", behaviour="crash"), autoscale=SLEEPY)
+    assert (raised.value.stage, raised.value.facts["undone"]) == ("rollout", "the previous version was put back")
+    assert digest_at(scaling, deployed) == deployed["digest"]
+    wait_until_asleep(scaling, deployed)
     again = scaling.deployment.deploy(hello.version("2"), autoscale=SLEEPY)
     assert (again["changed"], again["image"] != deployed["image"]) == (True, True)
+    assert again["details"]["ready_replicas"] >= 1, "its pods were seen to run"
     assert scaling.deployment.call(again).status_code == 200
     assert scaler_of_keda() == scaler, "a deployment does not delete it"
+
+
+def test_a_new_function_that_may_sleep_and_crashes_is_named(
+    scaling: RequestPath, hello: Hello, api: KubernetesApi
+) -> None:
+    with pytest.raises(PlatformError, match="CrashLoopBackOff") as raised:
+        scaling.deployment.deploy(hello.version("broken", behaviour="crash"), autoscale=SLEEPY)
+    assert raised.value.stage == "rollout"
+    for kind in (SPIN_APP, SCALED_OBJECT, INTERCEPTOR_ROUTE, HTTP_ROUTE):
+        wait_gone(api, kind, hello.project.name)
 
 
 @pytest.fixture

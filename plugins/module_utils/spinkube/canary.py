@@ -142,7 +142,7 @@ def check_shared_route(name: str, live_route: Object | None, desired_route: Obje
             raise PlatformError(
                 f"canary: the function {name} scales by requests, and KEDA's interceptor, which all its requests pass, "
                 "knows no weights.",
-                next_step=f"Use `replicas`, or autoscale with target_cpu_percent; or {end}",
+                next_step=f"Use `replicas`; or {end}",
             )
     if live_route is not None and _place(live_route) != _place(desired_route):
         raise PlatformError(

@@ -34,7 +34,7 @@ def function_objects(
     if settings.autoscale and settings.autoscale.by_requests and not url:
         raise PlatformError(
             f"autoscale: the function {desired.name} has no http trigger, so there are no requests to scale it by.",
-            next_step="Use `replicas`, or autoscale with target_cpu_percent.",
+            next_step="Use `replicas`.",
         )
     metadata = {"name": desired.name, "namespace": desired.namespace, "labels": labels(desired.name)}
     spec = _spin_app_spec(desired, settings, secret_name)
@@ -152,6 +152,8 @@ def _scaling_objects(metadata: Object, name: str, settings: ClusterSettings, url
         "minReplicaCount": scale.min,
         "maxReplicaCount": scale.max,
         "cooldownPeriod": scale.cooldown_seconds,
+        # KEDA removes the last replica when it looks; replicas for waiting requests do not wait for that.
+        "pollingInterval": min(30, max(5, scale.cooldown_seconds // 10)),
         # Without it KEDA takes the first replica of a new function away at once.
         **({} if scale.min else {"initialCooldownPeriod": max(scale.cooldown_seconds, FIRST_SLEEP_SECONDS)}),
         "triggers": [trigger],

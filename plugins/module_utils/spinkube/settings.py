@@ -24,7 +24,8 @@ class Autoscale:
     """Between how many replicas a function scales, and by what.
 
     Exactly one of the three targets is set. `target_concurrency` and `target_requests_per_second` need KEDA with its
-    HTTP add-on and may go down to 0 replicas; `target_cpu_percent` needs only Kubernetes and keeps at least 1.
+    HTTP add-on and may go down to 0 replicas; `target_cpu_percent` needs only Kubernetes and keeps at least 1
+    (`scaling_warnings` says why it hardly works).
     """
 
     min: int
@@ -136,6 +137,26 @@ def _check_cpu_target(scale: Autoscale, resources: dict[str, t.Any] | None) -> N
             "autoscale.target_cpu_percent: needs `cpu` (or `resources.requests.cpu`), since it is a percentage of it.",
             next_step="Add `-e cpu=100m`.",
         )
+
+
+def scaling_warnings(scale: Autoscale | None) -> list[str]:
+    """What one should know of a way to scale before one relies on it.
+
+    The processor time of a function's pod was 0 on cgroup v1 (seen with containerd-shim-spin 0.24.0 on containerd 2.2.9
+    and kubelet 1.34.1). On v2 containerd-shim 0.8.0 (src/cgroup.rs) puts microseconds into a field of nanoseconds; that
+    was not measured.
+    """
+    if scale is None or scale.by_requests:
+        return []
+    stays = "1 replica" if scale.min == 1 else f"{scale.min} replicas"
+    return [
+        (
+            "autoscale.target_cpu_percent: Kubernetes sees no processor time of a function's pod on nodes with cgroup "
+            f"v1, and probably a thousandth of it on others, so the function is likely to stay at {stays}. Next: Scale "
+            f"by requests, as in `autoscale: {{min: {scale.min}, max: {scale.max}, target_concurrency: 10}}`, which "
+            "needs KEDA, or use `replicas`."
+        )
+    ]
 
 
 def resources(given: dict[str, t.Any] | None, memory: str | None, cpu: str | None) -> dict[str, t.Any] | None:

@@ -121,6 +121,7 @@ class Keda:
                 KEDA_HTTP_SCALER_TARGET_ADMIN_DEPLOYMENT="keda-add-ons-http-interceptor",
                 KEDA_HTTP_SCALER_TARGET_ADMIN_PORT=str(ports["admin"]),
                 KEDA_HTTP_SCALER_PORT=str(ports["scaler"]),
+                KEDA_HTTP_QUEUE_TICK_DURATION="100ms",  # as role keda
                 OTEL_PROM_EXPORTER_ENABLED="false",
             )
             scaler.wait_ready(lambda: _listens(ports["scaler"]), seconds=60)
@@ -208,6 +209,19 @@ class Keda:
 def rules_of(file: Path) -> list[dict[str, t.Any]]:
     """The rules of all roles in a manifest."""
     return [rule for role in filter(None, yaml.safe_load_all(file.read_text())) for rule in role["rules"]]
+
+
+def reference_grant() -> dict[str, t.Any]:
+    """The role keda's object that lets routes of the namespace `default` lead to the interceptor."""
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1beta1",
+        "kind": "ReferenceGrant",
+        "metadata": {"name": "functions-default", "namespace": "keda"},
+        "spec": {
+            "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "default"}],
+            "to": [{"group": "", "kind": "Service", "name": "keda-add-ons-http-interceptor-proxy"}],
+        },
+    }
 
 
 def lead_to(plane: ControlPlane, service: str, address: str, port: int) -> None:

@@ -127,10 +127,12 @@ def request_path(folder: Path) -> collections.abc.Iterator[RequestPath]:
 def drain_policy(seconds: int) -> list[dict[str, t.Any]]:
     """The role spin_operator's objects that make the kubelet wait between the removal of a pod's route and its end, in
     the version that this API server has."""
-    template = (REPOSITORY / "roles/spin_operator/templates/drain_policy.yml.j2").read_text(encoding="utf-8")
-    rendered = jinja2.Template(template).render(
-        spin_operator_runtime_class=RUNTIME_CLASS, spin_operator_drain_seconds=seconds
-    )
+    return _policy("drain_policy.yml.j2", spin_operator_drain_seconds=seconds)
+
+
+def _policy(name: str, **variables: t.Any) -> list[dict[str, t.Any]]:
+    template = (REPOSITORY / "roles/spin_operator/templates" / name).read_text(encoding="utf-8")
+    rendered = jinja2.Template(template).render(spin_operator_runtime_class=RUNTIME_CLASS, **variables)
     objects: list[dict[str, t.Any]] = yaml.safe_load(rendered)
     return [{**entry, "apiVersion": "/".join(_ADMISSION)} for entry in objects]
 
@@ -138,16 +140,33 @@ def drain_policy(seconds: int) -> list[dict[str, t.Any]]:
 def let_pods_drain(plane: ControlPlane, seconds: int) -> None:
     """Apply `drain_policy`, and wait until it has an effect, because the API server reads a policy a moment later."""
     plane.apply(*drain_policy(seconds))
-    spec = {"runtimeClassName": RUNTIME_CLASS, "containers": [{"name": "function", "image": "example.com/function"}]}
+    wait_until(lambda: _admitted(plane).get("lifecycle") is not None, seconds=30, what="the policy gives pods a pause")
+
+
+def let_pods_be_probed_at_once(plane: ControlPlane) -> None:
+    """Apply the role spin_operator's objects that make the kubelet probe functions' pods right after their start, and
+    wait until they have an effect."""
+    plane.apply(*_policy("probe_policy.yml.j2"))
+    probe = {"httpGet": {"path": "/", "port": 80}, "initialDelaySeconds": 1}
+    wait_until(
+        lambda: not _admitted(plane, readinessProbe=probe)["readinessProbe"].get("initialDelaySeconds"),
+        seconds=30,
+        what="the policy takes the delay from readiness probes",
+    )
+
+
+def _admitted(plane: ControlPlane, **container: t.Any) -> dict[str, t.Any]:
+    """The container of a function's pod as the API server would store it."""
+    spec = {
+        "runtimeClassName": RUNTIME_CLASS,
+        "containers": [{"name": "function", "image": "example.com/function", **container}],
+    }
     pod = Pod.from_dict(
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "dry-run", "namespace": "default"}, "spec": spec}
     )
     client: t.Any = plane.client()
-
-    def has_pause() -> bool:
-        return client.apply(pod, dry_run=True).spec.containers[0].lifecycle is not None
-
-    wait_until(has_pause, seconds=30, what="the policy gives pods a pause")
+    (found,) = client.apply(pod, dry_run=True).to_dict()["spec"]["containers"]
+    return t.cast("dict[str, t.Any]", found)
 
 
 class Load:

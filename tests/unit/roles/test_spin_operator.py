@@ -129,7 +129,26 @@ def test_pods_pause_before_their_end_where_the_cluster_can_make_them(version: st
     )
     role = RenderedRole("spin_operator", k3s_version=version, k3s_plan={})
     assert int(role.value("spin_operator_drain_seconds")) == seconds
-    policies = [entry for entry in role.value("__spin_operator_component.objects_after") if "Mutating" in entry["kind"]]
-    assert len(policies) == (2 if seconds else 0)
-    switched_off = role.value("__spin_operator_component.objects_absent")
-    assert len(switched_off) == (0 if seconds else 2)
+    names = {"wasmfaas-drain-spin-pods", "wasmfaas-probe-spin-pods"}
+    assert policies_of(role, "objects_after") == (names if seconds else set())
+    assert policies_of(role, "objects_absent") == (set() if seconds else names)
+
+
+def policies_of(role: RenderedRole, key: str) -> set[str]:
+    """Names of the policies that change pods at admission, each of which has a binding of the same name."""
+    entries = [entry for entry in role.value(f"__spin_operator_component.{key}") if "Mutating" in entry["kind"]]
+    names = {entry["metadata"]["name"] for entry in entries}
+    assert len(entries) == 2 * len(names)
+    return names
+
+
+def test_each_policy_can_be_switched_off() -> None:
+    role = RenderedRole(
+        "spin_operator",
+        k3s_version="v1.36.4+k3s1",
+        k3s_plan={},
+        spin_operator_drain_seconds=0,
+        spin_operator_probe_at_once=True,
+    )
+    assert policies_of(role, "objects_after") == {"wasmfaas-probe-spin-pods"}
+    assert policies_of(role, "objects_absent") == {"wasmfaas-drain-spin-pods"}

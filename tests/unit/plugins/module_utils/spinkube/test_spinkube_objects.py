@@ -176,6 +176,7 @@ def test_scaling_by_concurrency(desired: t.Any) -> None:
         "minReplicaCount": 0,
         "maxReplicaCount": 5,
         "cooldownPeriod": 60,
+        "pollingInterval": 6,
         "initialCooldownPeriod": 120,
         "triggers": [
             {

@@ -15,6 +15,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.setting
     autoscale,
     cluster_settings,
     resources,
+    scaling_warnings,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,6 +108,13 @@ def test_cpu_target_needs_a_cpu_request_and_a_replica() -> None:
     for missing in (None, {}, {"requests": None}, {"requests": {"memory": "1Mi"}}, {"limits": {"cpu": "1"}}):
         with pytest.raises(PlatformError, match=r"needs `cpu` \(or `resources\.requests\.cpu`\)"):
             scale({"target_cpu_percent": 60}, resources=missing)
+
+
+def test_scaling_by_processor_time_that_nobody_sees_is_warned_about() -> None:
+    (warning,) = scaling_warnings(Autoscale(min=2, max=10, target_cpu_percent=60))
+    assert "cgroup v1" in warning and "stay at 2 replicas. Next: Scale by requests" in warning
+    for other in (None, Autoscale(min=0, max=1, target_concurrency=1)):
+        assert scaling_warnings(other) == []
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 86401])
