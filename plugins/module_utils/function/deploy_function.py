@@ -13,7 +13,9 @@ import tempfile
 import typing as t
 from pathlib import Path
 
+from .. import progress
 from ..errors import PlatformError
+from .deployed_from import another_directory, note_directory
 from .made_files import MadeFiles
 from .manifest.model import Manifest, RemoteSource
 from .manifest.parse import read_manifest
@@ -166,6 +168,11 @@ def deploy_function(
         if not desired.image and (same := _as_deployed(target, live, dataclasses.replace(desired, image=image))):
             return _filled(result, live if live and request.check_mode else target.ensure_answers(same))
     result.changed = True
+    origins = request.outputs_directory / "origins" / request.namespace / f"{name}.json"
+    other = another_directory(origins, manifest, live.digest) if live and not request.name else None
+    if other:
+        progress.tell(f"Warning: {other}")
+        result.warnings.append(other)
     with stages("registry"):
         artifact = registry.stored(name, image) if image and target.needs_artifact else None
         desired = dataclasses.replace(
@@ -176,16 +183,26 @@ def deploy_function(
     if not result.after:
         result.before, result.after = {"source_digest": live.source_digest if live else None}, {"source_digest": digest}
     if desired.image:
-        return _filled(result, target.deploy(desired))
+        return _filled(result, _deployed(target, desired, origins))
     with tempfile.TemporaryDirectory(prefix="wasmfaas-") as work_directory:
         artifact = _build_and_pack(request, result, project, target.shim_version(), Path(work_directory), stages)
+        if target.needs_artifact:
+            with stages("compatibility"):
+                target.check(dataclasses.replace(desired, artifact=artifact))
         image = _push(registry, result, digest, artifact, stages)
         desired = dataclasses.replace(desired, source_digest=result.source_digest, image=image, artifact=artifact)
         with stages("live_state"):
             if same := _as_deployed(target, live, desired):
                 result.changed, result.before, result.after = False, {}, {}
+                result.warnings = [warning for warning in result.warnings if warning != other]
                 return _filled(result, target.ensure_answers(same))
-        return _filled(result, target.deploy(desired))
+        return _filled(result, _deployed(target, desired, origins))
+
+
+def _deployed(target: Target, desired: DesiredFunction, origins: Path) -> LiveFunction:
+    live = target.deploy(desired)
+    note_directory(origins, desired.manifest, desired.digest)
+    return live
 
 
 @dataclasses.dataclass(frozen=True)

@@ -94,7 +94,8 @@ class Target(t.Protocol):
         """The oldest containerd-shim-spin that may run the function."""
 
     def check(self, desired: DesiredFunction) -> None:
-        """Refuse what `deploy` would refuse, before anything is built; writes nothing."""
+        """Refuse what `deploy` would refuse, before anything is built; where `needs_artifact`, again with the artifact
+        before it is pushed. Writes nothing."""
 
     def difference(self, desired: DesiredFunction) -> Difference:
         """What `deploy` would change; writes nothing."""

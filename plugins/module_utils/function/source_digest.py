@@ -132,7 +132,7 @@ def _inputs(manifest: Manifest) -> tuple[list[str], frozenset[str], frozenset[st
         for component in manifest.components.values()
         if component.build and isinstance(component.source, LocalSource)
     }
-    walk = _Walk(manifest.directory, outputs)
+    walk = SourceWalk(manifest.directory, outputs)
     found = set(walk.files())
     tracked = {
         path
@@ -167,7 +167,7 @@ def _named(manifest: Manifest) -> set[str]:
     return named
 
 
-class _Walk:
+class SourceWalk:
     """Searches a project for files that may be sources; `directories` are those that it searched."""
 
     def __init__(self, root: Path, outputs: set[str]) -> None:

@@ -65,23 +65,38 @@ def check(application: dict[str, t.Any], runtime: str, variables: dict[str, str]
                 f"Component {component['id']} has dependencies that are not composed into it.",
                 next_step="Install spin or wac, so that the deployment composes the component.",
             )
-    served = [trigger for trigger in application["triggers"] if trigger["trigger_type"] == "http"]
+    check_triggers(
+        [
+            (trigger["id"], trigger["trigger_type"], trigger["trigger_config"].get("executor"))
+            for trigger in application["triggers"]
+        ],
+        runtime,
+    )
+
+
+def check_triggers(triggers: t.Sequence[tuple[str, str, dict[str, t.Any] | None]], runtime: str) -> None:
+    """Refuse triggers that `runtime` cannot run.
+
+    Args:
+        triggers: id, type and executor of each.
+
+    Raises:
+        PlatformError: names the trigger.
+    """
     if runtime != "spin":
-        for trigger in application["triggers"]:
-            if trigger["trigger_type"] != "http":
+        for identifier, kind, executor in triggers:
+            if kind != "http":
                 raise PlatformError(
-                    f"Trigger {trigger['id']} is of the type {trigger['trigger_type']}; without Spin the local "
-                    "target runs HTTP triggers only.",
+                    f"Trigger {identifier} is of the type {kind}; without Spin the local target runs HTTP triggers "
+                    "only.",
                     next_step=INSTALL_SPIN,
                 )
-        for trigger in served:
-            executor = (trigger["trigger_config"].get("executor") or {}).get("type", "http")
-            if executor not in ("http", "spin"):
+            name = (executor or {}).get("type", "http")
+            if name not in ("http", "spin"):
                 raise PlatformError(
-                    f"Trigger {trigger['id']} uses the executor {executor}, which only Spin has.",
-                    next_step=INSTALL_SPIN,
+                    f"Trigger {identifier} uses the executor {name}, which only Spin has.", next_step=INSTALL_SPIN
                 )
-    if not served:
+    if not any(kind == "http" for _identifier, kind, _executor in triggers):
         raise PlatformError(
             "The application has no HTTP trigger, so it has no URL to answer at.",
             next_step="Add a [[trigger.http]] to spin.toml.",

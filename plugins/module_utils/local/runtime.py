@@ -101,6 +101,11 @@ def spin_in_path() -> Path | None:
     return Path(found).resolve() if found else None
 
 
+def runtime_name(spin_executable: Path | None) -> str:
+    """What runs a function: `spin`, or `jco` without the Spin CLI."""
+    return "spin" if spin_executable else "jco"
+
+
 def start(request: StartRequest) -> LocalFunction:
     """Start a function or replace it between two requests; starts it again where it is dead. Holds the function's lock.
 
@@ -109,7 +114,7 @@ def start(request: StartRequest) -> LocalFunction:
     """
     directory = function_directory(request.state_directory, request.namespace, request.name)
     installation = read_installation(request.runtime_directory)
-    runtime = "spin" if request.spin_executable else "jco"
+    runtime = runtime_name(request.spin_executable)
     release.check(request.locked_application, runtime, request.variables)
     with lock(request.state_directory, request.namespace, request.name, LOCK_TIMEOUT_SECONDS):
         new = not directory.exists()

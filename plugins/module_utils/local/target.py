@@ -17,7 +17,7 @@ from ..function.model import DesiredFunction, Difference, LiveFunction
 from ..function.probe import HEALTH_PATH, probe
 from ..function.stages import Stages
 from ..function.time_limit import checked_seconds
-from . import runtime, state
+from . import release, runtime, state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,14 @@ class LocalTarget:
         return self._settings.shim_version
 
     def check(self, desired: DesiredFunction) -> None:
-        """Nothing here can be refused before the build."""
+        runtime_name = runtime.runtime_name(runtime.spin_in_path())
+        if desired.artifact is None:
+            release.check_triggers(
+                [(trigger.id, trigger.type, trigger.settings.get("executor")) for trigger in desired.manifest.triggers],
+                runtime_name,
+            )
+        else:
+            release.check(desired.artifact.locked_application, runtime_name, desired.variables.all())
 
     def difference(self, desired: DesiredFunction) -> Difference:
         function = self._read()

@@ -10,6 +10,7 @@ import codecs
 import collections
 import contextlib
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -28,6 +29,9 @@ _LONGEST_LINE = (
     4096  # characters; of a longer one the end is handed back, as progress bars and minified code have no line ends
 )
 _POLL_SECONDS = 0.5
+_BACKTRACE = re.compile(r"\W*(stack )?backtrace\b", re.IGNORECASE)
+_FRAME = re.compile(r"\s*\d+: +\S|\s+at \S|\W*\d+ frames? hidden\W*$")
+"""Lines of a backtrace as Rust's std, anyhow and color-eyre print it."""
 
 
 def announce(command: str, log: t.TextIO) -> None:
@@ -48,7 +52,7 @@ def run_command(
     Raises:
         OSError, ValueError: it cannot be started, or the log cannot be written.
     """
-    last_lines: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
+    last_lines = _LastLines()
     with _held_interrupts() as deliver_interrupts:
         process = subprocess.Popen(
             command,
@@ -66,7 +70,7 @@ def run_command(
             deliver_interrupts()
             for line in _lines(process, process.stdout.fileno(), log, deadline):
                 progress.tell(line)
-                last_lines.append(line)
+                last_lines.add(line)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=max(0.1, deadline - time.monotonic()))
                 ended = True
@@ -76,7 +80,34 @@ def run_command(
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
             process.stdout.close()
-    return (process.returncode if ended else None), "\n".join(last_lines)
+    return (process.returncode if ended else None), last_lines.text
+
+
+class _LastLines:
+    """The last lines of an output without the frames of backtraces, before which the cause stands."""
+
+    def __init__(self) -> None:
+        self._lines: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
+        self._left_out: int | None = None  # None: outside of a backtrace
+
+    def add(self, line: str) -> None:
+        if self._left_out is not None and _FRAME.match(line):
+            self._left_out += 1
+            return
+        self._end_backtrace()
+        self._lines.append(line)
+        if _BACKTRACE.match(line):
+            self._left_out = 0
+
+    def _end_backtrace(self) -> None:
+        if self._left_out:
+            self._lines.append(f"  ({self._left_out} lines, see the log)")
+        self._left_out = None
+
+    @property
+    def text(self) -> str:
+        self._end_backtrace()
+        return "\n".join(self._lines)
 
 
 @contextlib.contextmanager

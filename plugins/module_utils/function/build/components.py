@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
+import re
 import time
 import typing as t
 from pathlib import Path
@@ -19,7 +21,20 @@ from ..version_control import is_tracked
 from .command import announce, run_command
 from .order import build_order
 from .outputs import EarlierOutputs, Output, absolute, built_outputs
-from .python_environment import python_environment
+from .python_environment import nearest, python_environment
+
+_NOT_FOUND = re.compile(r"([\w@./+-]+): (?:command )?not found")
+_NO_PACKAGE = re.compile(r"Cannot find (?:package|module) '[^'./]|ERR_MODULE_NOT_FOUND")
+_NODE_PROGRAMS = frozenset({"node", "npm", "npx", "yarn", "pnpm", "bun", "corepack"})
+_INSTALLS = {
+    "package-lock.json": "npm ci",
+    "npm-shrinkwrap.json": "npm ci",
+    "yarn.lock": "yarn install",
+    "pnpm-lock.yaml": "pnpm install",
+    "bun.lock": "bun install",
+    "bun.lockb": "bun install",
+}
+"""The command that installs what a lock file names."""
 
 _NO_SPACE = ("No space left on device", "ENOSPC")
 
@@ -111,11 +126,12 @@ def _build(
 def _build_component(manifest: Manifest, component: Component, options: BuildOptions, log: t.TextIO) -> _LastCommand:
     if component.build is None:
         raise AssertionError(f"component {component.id} has no build")
-    directory = (manifest.directory / component.build.workdir).resolve()
+    project = manifest.directory.resolve()
+    directory = (project / component.build.workdir).resolve()
     key = f"spin.toml: component.{component.id}.build"
     if not directory.is_dir():
         raise PlatformError(f"{key}.workdir: {directory} is not a directory.", next_step="Correct `workdir`.")
-    environment = _environment(python_environment(directory, options.cache_directory, log))
+    environment = _environment(python_environment(directory, project, options.cache_directory, log))
     deadline = time.monotonic() + options.timeout_seconds
     command = output = ""
     for command in component.build.commands:
@@ -130,7 +146,9 @@ def _build_component(manifest: Manifest, component: Component, options: BuildOpt
         if exit_code != 0:
             raise PlatformError(
                 f"{key}: `{command}` failed with exit code {exit_code}. Its last lines:\n{output}",
-                next_step=_advice(exit_code, output, directory, command, options.log_file),
+                next_step=_advice(
+                    exit_code, output, directory, project, component.build.commands, command, options.log_file
+                ),
                 facts={"command": command, "exit_code": exit_code, "output": output, **_whole_output(options)},
             )
     return _LastCommand(command, output)
@@ -187,9 +205,28 @@ def _environment(virtual_environment: Path | None) -> dict[str, str]:
     return environment
 
 
-def _advice(exit_code: int, output: str, directory: Path, command: str, log_file: Path) -> str:
+def _advice(
+    exit_code: int,
+    output: str,
+    directory: Path,
+    project: Path,
+    commands: tuple[str, ...],
+    command: str,
+    log_file: Path,
+) -> str:
     if any(sign in output for sign in _NO_SPACE):
         return f"The disk is full: free some space (`df -h {directory}`), then deploy again."
+    missing = match[1] if (match := _NOT_FOUND.search(output)) else ""
+    package = nearest(directory, project, ("package.json",))
+    if package and missing not in _NODE_PROGRAMS and (missing or exit_code == 127 or _NO_PACKAGE.search(output)):
+        lock_file = nearest(package.parent, project, tuple(_INSTALLS))
+        install = _INSTALLS[lock_file.name] if lock_file else "npm install"
+        place = lock_file.parent if lock_file else package.parent
+        steps = json.dumps([install, *commands])
+        return (
+            f"A package that {package} names is not installed: run `cd {place} && {install}`, or have the build do it "
+            f"with `build.command = {steps}`."
+        )
     if exit_code == 127:
         return (
             f"A program of the command is not installed: install it, or name it in {directory}/requirements.txt if "

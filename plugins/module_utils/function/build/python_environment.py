@@ -25,12 +25,13 @@ _FULL_BYTES = 1 << 20  # a disk with less room than pip's largest files need is 
 _MADE_BY_TOOLS = frozenset({"__pycache__", "build", "dist", ".git", ".venv", "venv"})
 
 
-def python_environment(directory: Path, cache_directory: Path, log: t.TextIO) -> Path | None:
-    """The virtual environment with the packages of `directory/requirements.txt`, made where it is missing; None where
+def python_environment(directory: Path, project: Path, cache_directory: Path, log: t.TextIO) -> Path | None:
+    """The virtual environment with the packages of the nearest requirements.txt, made where it is missing; None where
     there is no such file.
 
     Args:
         directory: the component's build directory.
+        project: the project directory, the last one on the way up where the file may be.
         cache_directory: where environments are kept, one for each content of a requirements file (with the files and
             directories that it names) and Python version.
         log: gets pip's output.
@@ -38,8 +39,8 @@ def python_environment(directory: Path, cache_directory: Path, log: t.TextIO) ->
     Raises:
         PlatformError: a package cannot be installed.
     """
-    requirements = directory / "requirements.txt"
-    if not requirements.is_file():
+    requirements = nearest(directory, project, ("requirements.txt",))
+    if requirements is None:
         return None
     key = _key(requirements)
     environment = cache_directory / "python-environments" / key
@@ -51,6 +52,18 @@ def python_environment(directory: Path, cache_directory: Path, log: t.TextIO) ->
         if not (environment / _COMPLETE).exists():
             _make(environment, requirements, log)
     return environment
+
+
+def nearest(directory: Path, project: Path, names: t.Sequence[str]) -> Path | None:
+    """The first file with one of `names` on the way from `directory` up to `project`; None where there is none."""
+    upwards = (directory, *directory.parents) if directory.is_relative_to(project) else (directory,)
+    for place in upwards:
+        for name in names:
+            if (place / name).is_file():
+                return place / name
+        if place == project:
+            break
+    return None
 
 
 def _key(requirements: Path) -> str:

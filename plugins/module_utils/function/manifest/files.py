@@ -149,11 +149,18 @@ def _search(root: str, pattern: str, literal: str, exclude_files: tuple[str, ...
     start = os.path.normpath(literal) if literal else ""
     base = "" if start == "." else start
     below = pattern[len(literal) :].lstrip("/") if literal else pattern
-    for path in find_files(
-        os.path.join(root, base),
-        below,
-        skip_directory=lambda directory: is_excluded_directory(f"{base}/{directory}" if base else directory),
-    ):
+
+    def found_files() -> Iterator[str]:
+        try:
+            yield from find_files(
+                os.path.join(root, base),
+                below,
+                skip_directory=lambda directory: is_excluded_directory(f"{base}/{directory}" if base else directory),
+            )
+        except SymbolicLinkLoop as loop:  # its path is relative to where the search began
+            raise SymbolicLinkLoop(f"{base}/{loop}" if base else str(loop)) from loop
+
+    for path in found_files():
         found = f"{base}/{path}" if base else path
         if any(exclude.fullmatch(found) for exclude in excludes):
             continue

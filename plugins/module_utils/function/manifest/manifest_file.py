@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import tomllib
 import typing as t
@@ -15,6 +17,9 @@ from ...errors import PlatformError
 MANIFEST_NAME = "spin.toml"
 LARGEST_MANIFEST = 1 << 20
 """Bytes; a larger file is not a manifest."""
+
+_SHOWN_PROJECTS = 5
+_SEARCHED_FILES = 20_000
 
 # A file that a project without a manifest probably has → the Spin template to start from.
 _TEMPLATES = {
@@ -50,7 +55,8 @@ def read_text(source: Path) -> tuple[Path, str]:
         elif not path.exists():
             raise PlatformError(
                 f"{source}: no such directory or file.",
-                next_step="Give the path of a project directory that holds a spin.toml, or of the spin.toml itself.",
+                next_step=_quoted(path)
+                or "Give the path of a project directory that holds a spin.toml, or of the spin.toml itself.",
             )
         if not path.is_file():
             raise PlatformError(f"{path}: is no regular file.", next_step="Put the manifest there as a file.")
@@ -82,17 +88,42 @@ def _no_manifest(directory: Path) -> PlatformError:
     for name in names:
         if name.lower() == MANIFEST_NAME:
             return PlatformError(cause, next_step=f'Rename "{name}" to "{MANIFEST_NAME}".')
-    below = [name for name in names if os.path.isfile(directory / name / MANIFEST_NAME)]
-    if below:
+    if quoted := _quoted(directory):
+        return PlatformError(cause, next_step=quoted)
+    if below := _projects_below(directory):
+        more = f", … ({len(below)} in all)" if len(below) > _SHOWN_PROJECTS else ""
         return PlatformError(
             cause,
-            next_step=f"Give one of the projects in it: {', '.join(str(directory / name) for name in below[:5])}.",
+            next_step=f"Give one of the projects in it: {', '.join(below[:_SHOWN_PROJECTS])}{more}.",
         )
     template = next((template for name, template in _TEMPLATES.items() if name in names), None)
     new = f"`spin new -t {template or 'http-py'} --init` makes one in the directory"
     return PlatformError(
         cause, next_step=f"Add a {MANIFEST_NAME}: {new}, or copy one of the collection's examples/functions."
     )
+
+
+def _projects_below(directory: Path) -> list[str]:
+    """The directories below that hold a manifest, those near the top first; not those inside of packages, caches and
+    build output."""
+    from ..source_digest import SourceWalk
+
+    found: list[str] = []
+    files = itertools.islice(SourceWalk(directory, set()).files(), _SEARCHED_FILES)
+    with contextlib.suppress(OSError):  # what can be read tells enough
+        found.extend(os.path.dirname(path) for path in files if os.path.basename(path) == MANIFEST_NAME)
+    return [str(directory / path) for path in sorted(found, key=lambda path: (path.count("/"), path))]
+
+
+def _quoted(path: Path) -> str:
+    """What to do where a path was cut at its first space, as Ansible does without quotes; empty where it was not."""
+    try:
+        longer = sorted(entry for entry in os.listdir(path.parent) if entry.startswith(f"{path.name} "))
+    except OSError:
+        return ""
+    if not longer:
+        return ""
+    return f"""Quote the path, since it holds a space: `-e 'src="{path.parent / longer[0]}"'`."""
 
 
 def parse_toml(path: Path, text: str) -> dict[str, t.Any]:

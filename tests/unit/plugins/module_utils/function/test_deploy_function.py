@@ -8,10 +8,12 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import json
+import shutil
 import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils import progress
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.deploy_function import (
     DeployRequest,
@@ -617,3 +619,71 @@ def test_function_that_somebody_else_deployed_with_the_same_artifact_is_taken_ov
     assert target.function is not None
     target.function = dataclasses.replace(target.function, source_digest="")
     assert deploy().changed
+
+
+# Another project with the same application name
+
+
+def test_another_directory_with_the_same_name_is_warned_of_before_it_replaces_the_first(
+    deploy: Deploy, directory: Path, target: TargetStub, tmp_path: Path, wasm: t.Any
+) -> None:
+    deploy()
+    other = tmp_path / "other"
+    shutil.copytree(directory, other)
+    assert deploy(source=other).warnings == [], "the same, so it replaces nothing"
+    (other / "app.py").write_text("2")
+    assert deploy(source=other).warnings == [], "the same artifact"
+    (other / "prepared.wasm").write_bytes(wasm.component(padding=300))
+    told: list[str] = []
+
+    class Told:
+        def stage(self, name: str) -> None:
+            """Not looked at."""
+
+        def line(self, text: str) -> None:
+            told.append(text)
+
+    assert len(deploy(source=other, check_mode=True).warnings) == 1
+    target.calls.clear()
+    with progress.listening(Told()):
+        [warning] = deploy(source=other).warnings
+    assert warning.startswith(f"user1/hello was deployed from {directory / 'spin.toml'}, and is replaced by {other}")
+    assert "-e name=NAME" in warning
+    assert told.index(f"Warning: {warning}") < next(index for index, line in enumerate(told) if line.startswith("$ cp"))
+    (other / "prepared.wasm").write_bytes(wasm.component(padding=500))
+    assert deploy(source=other).warnings == [], "it is the function's project now"
+    assert len(deploy().warnings) == 1, "and the first one another"
+
+
+@pytest.mark.parametrize("reason", ["named", "moved", "damaged"])
+def test_another_directory_is_no_warning_where_it_is_meant(
+    deploy: Deploy, directory: Path, tmp_path: Path, wasm: t.Any, reason: str
+) -> None:
+    deploy()
+    other = tmp_path / "other"
+    shutil.copytree(directory, other)
+    (other / "prepared.wasm").write_bytes(wasm.component(padding=300))
+    if reason == "moved":
+        directory.rename(tmp_path / "gone")
+    if reason == "damaged":
+        [file] = (tmp_path / "outputs").glob("origins/*/*.json")
+        file.write_text("[")
+    assert deploy(source=other, name="hello" if reason == "named" else None).warnings == []
+
+
+# What a target refuses
+
+
+def test_target_that_runs_the_artifact_itself_refuses_it_before_it_is_pushed(
+    deploy: Deploy, target: TargetStub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(desired: DesiredFunction) -> None:
+        if desired.artifact is not None:
+            raise PlatformError("does not run here.", next_step="Do not.")
+
+    monkeypatch.setattr(target, "check", check)
+    target.needs_artifact = True
+    with pytest.raises(PlatformError, match="does not run here"):
+        deploy()
+    assert builds(tmp_path) == 1
+    assert not (tmp_path / "registry").exists()

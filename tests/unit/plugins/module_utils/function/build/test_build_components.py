@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import collections.abc
+import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -274,6 +276,81 @@ def test_missing_program_is_told_as_that(run: Run) -> None:
     with pytest.raises(PlatformError, match="exit code 127") as caught:
         run("componentize-nothing app")
     assert "not installed" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("lock_file", "install"),
+    [
+        (None, "npm install"),
+        ("package-lock.json", "npm ci"),
+        ("yarn.lock", "yarn install"),
+        ("pnpm-lock.yaml", "pnpm install"),
+    ],
+)
+@pytest.mark.parametrize("workdir", [".", "docs/site"])
+def test_missing_package_of_a_javascript_project_is_told_as_that(
+    run: Run, tmp_path: Path, lock_file: str | None, install: str, workdir: str
+) -> None:
+    project = tmp_path / "project"
+    (project / workdir).mkdir(parents=True)
+    (project / "package.json").write_text("{}")
+    if lock_file:
+        (project / lock_file).touch()
+    with pytest.raises(PlatformError, match="exit code 127") as caught:
+        run("vitepress build", workdir=workdir)
+    assert f"`cd {project} && {install}`" in caught.value.next_step
+    assert f'`build.command = ["{install}", "vitepress build"]`' in caught.value.next_step
+    assert "requirements.txt" not in caught.value.next_step
+
+
+def test_missing_package_is_told_by_npm_and_node_too(run: Run, tmp_path: Path) -> None:
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    project = tmp_path / "project"
+    project.mkdir()
+    scripts = {"build": "some-bundler", "load": "node build.mjs"}
+    (project / "package.json").write_text(json.dumps({"name": "a", "version": "1.0.0", "scripts": scripts}))
+    (project / "build.mjs").write_text("import 'some-package';\n")
+    for command in ("npm run build", "npm run load"):
+        with pytest.raises(PlatformError) as caught:
+            run(command)
+        assert f"`cd {project} && npm install`" in caught.value.next_step
+    (project / "build.mjs").write_text("import './nothing-here.mjs'; some error;\n")
+    with pytest.raises(PlatformError) as caught:
+        run("npm run load")
+    assert "Run it by hand" in caught.value.next_step
+
+
+def test_missing_npm_is_a_missing_program(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "package.json").write_text("{}")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "sh").symlink_to(shutil.which("sh") or "/bin/sh")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(PlatformError) as caught:
+        run("npm run build")
+    assert caught.value.next_step.startswith("A program of the command is not installed")
+
+
+def test_cause_before_a_long_backtrace_is_among_the_last_lines(run: Run) -> None:
+    """As std (Rust 1.95), anyhow and color-eyre print it."""
+    frames = "for n in $(seq 90); do printf '  %d: some::function\\n             at /src/lib.rs:%d:5\\n' $n $n; done"
+    full = "for n in $(seq 90); do printf '  %d:     0x55d1a4c05b1a - some::function\\n' $n; done"
+    hidden = "echo '   ⋮ 5 frames hidden ⋮'"
+    for backtrace in (
+        f"echo 'stack backtrace:'; {frames}",
+        f"echo 'Stack backtrace:'; {full}",
+        f"echo ' ━━ BACKTRACE ━━'; {hidden}; {frames}",
+    ):
+        with pytest.raises(PlatformError) as caught:
+            run(f"echo 'the cause'; {backtrace}; echo 'note: the end'; seq 3; exit 101")
+        lines = caught.value.facts["output"].splitlines()
+        assert lines[0] == "the cause"
+        assert lines[2].endswith("lines, see the log)")
+        assert lines[3:] == ["note: the end", "1", "2", "3"]
+    with pytest.raises(PlatformError) as caught:
+        run("echo '  12: no frame'; exit 1")
+    assert caught.value.facts["output"] == "  12: no frame"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import threading
 import zipfile
@@ -60,7 +61,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_directory_without_requirements_needs_none(tmp_path: Path) -> None:
-    assert python_environment(tmp_path, tmp_path / "cache", io.StringIO()) is None
+    assert python_environment(tmp_path, tmp_path, tmp_path / "cache", io.StringIO()) is None
     assert not (tmp_path / "cache").exists()
 
 
@@ -86,6 +87,30 @@ def test_build_finds_the_packages_first_in_its_path_and_the_environment_is_kept(
     assert "pip install" not in (tmp_path / "log").read_text()
 
 
+def test_requirements_above_the_workdir_count_up_to_the_project(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+    monkeypatch.setattr(module, "_make", lambda environment, requirements, _log: made.append(requirements))
+    deep = project / "components" / "one"
+    deep.mkdir(parents=True)
+
+    def used(directory: Path, top: Path) -> Path | None:
+        made.clear()
+        shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+        found = python_environment(directory, top, tmp_path / "cache", io.StringIO())
+        assert (found is None) == (not made)
+        return made[0] if made else None
+
+    assert used(deep, project) == project / "requirements.txt"
+    (deep.parent / "requirements.txt").write_text("")
+    assert used(deep, project) == deep.parent / "requirements.txt", "the nearest one"
+    assert used(project / "wheels", project / "wheels") is None, "not above the project"
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "requirements.txt").write_text("")
+    assert used(tmp_path / "beside", project) is None, "outside of the project, the directory itself only"
+
+
 def test_environment_that_was_cut_off_is_made_again_once_by_two_builds(project: Path, tmp_path: Path) -> None:
     environment = tmp_path / "cache" / "python-environments" / module._key(project / "requirements.txt")
     (environment / "bin").mkdir(parents=True)
@@ -94,7 +119,9 @@ def test_environment_that_was_cut_off_is_made_again_once_by_two_builds(project: 
     found: list[Path | None] = []
     logs = [io.StringIO(), io.StringIO()]
     threads = [
-        threading.Thread(target=lambda log=log: found.append(python_environment(project, tmp_path / "cache", log)))
+        threading.Thread(
+            target=lambda log=log: found.append(python_environment(project, project, tmp_path / "cache", log))
+        )
         for log in logs
     ]
     for thread in threads:
@@ -111,7 +138,7 @@ def test_package_that_cannot_be_had_is_named_and_its_environment_is_not_taken_fo
 ) -> None:
     (project / "requirements.txt").write_text("--no-index\nno-such-package==1\n")
     with pytest.raises(PlatformError, match="no-such-package") as caught:
-        python_environment(project, tmp_path / "cache", io.StringIO())
+        python_environment(project, project, tmp_path / "cache", io.StringIO())
     assert caught.value.facts["exit_code"] == 1
     assert "package index" in caught.value.next_step
     assert not list(tmp_path.glob("cache/python-environments/*/.complete"))
@@ -120,7 +147,7 @@ def test_package_that_cannot_be_had_is_named_and_its_environment_is_not_taken_fo
 def test_installation_that_hangs_is_stopped(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "INSTALL_TIMEOUT_SECONDS", 0.2)
     with pytest.raises(PlatformError, match=r"did not end within 0\.2 s"):
-        python_environment(project, tmp_path / "cache", io.StringIO())
+        python_environment(project, project, tmp_path / "cache", io.StringIO())
 
 
 # Which environment belongs to which requirements

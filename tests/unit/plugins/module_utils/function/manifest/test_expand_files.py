@@ -189,6 +189,17 @@ def test_links_that_leave_the_directory_may_be_excluded(project: Path) -> None:
     assert expand(project, "other/**/*", exclude=("other/link/*",)) == same("other/a.png")
 
 
+def test_link_loop_is_named_by_its_whole_path_so_that_the_next_step_works(project: Path) -> None:
+    (project / "assets" / "deep" / "old").symlink_to("..")
+    for mount in (FilesMount("assets/deep", "/"), "assets/deep", "assets/deep/**/*", "assets/**/*"):
+        with pytest.raises(PlatformError) as caught:
+            expand(project, mount)
+        error = caught.value
+        assert '"assets/deep/old" is a symbolic link' in error.cause
+        assert 'add "assets/deep/old/*" to exclude_files' in error.next_step
+        assert "assets/deep/d.txt" in expand(project, mount, exclude=("assets/deep/old/*",)).values()
+
+
 def test_link_loop(project: Path) -> None:
     (project / "other" / "loop").symlink_to(".")
     error = refuse(project, "other/**/*")

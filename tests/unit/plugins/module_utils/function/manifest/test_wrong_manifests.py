@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -819,6 +820,38 @@ def test_directory_above_the_project(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "spin.toml").touch()
     assert str(tmp_path / "shop") in refuse(tmp_path).next_step
+
+
+def test_directory_far_above_the_projects_names_them(tmp_path: Path) -> None:
+    """Not those of packages and of build output, nor in what git ignores."""
+    (tmp_path / "Cargo.toml").touch()
+    (tmp_path / ".gitignore").write_text("/generated\n")
+    for project in ("samples/one", "apps/two/web", "node_modules/x", "target/package/x", "generated/x"):
+        (tmp_path / project).mkdir(parents=True)
+        (tmp_path / project / "spin.toml").touch()
+    (tmp_path / "target" / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
+    next_step = refuse(tmp_path).next_step
+    assert next_step == f"Give one of the projects in it: {tmp_path}/samples/one, {tmp_path}/apps/two/web."
+    for number in range(7):
+        (tmp_path / f"more{number}").mkdir()
+        (tmp_path / f"more{number}" / "spin.toml").touch()
+    assert refuse(tmp_path).next_step.endswith(f"{tmp_path}/more4, … (9 in all).")
+
+
+def test_path_that_ansible_cut_at_a_space_is_told_with_its_quotes(tmp_path: Path) -> None:
+    from ansible.parsing.splitter import parse_kv
+
+    project = tmp_path / "My first project"
+    project.mkdir()
+    (project / "spin.toml").write_text(GOOD)
+    cut = Path(parse_kv(f"src={project}")["src"])
+    assert cut == tmp_path / "My"
+    error = refuse(cut)
+    assert error.next_step == f"""Quote the path, since it holds a space: `-e 'src="{project}"'`."""
+    [quoted] = re.findall("-e '(.*)'", error.next_step)
+    assert parse_kv(quoted)["src"] == str(project)
+    cut.mkdir()
+    assert refuse(cut).next_step == error.next_step
 
 
 def test_manifest_that_is_no_file(tmp_path: Path) -> None:
