@@ -21,6 +21,13 @@ other arguments to the system log, and into the error of a wrong argument, befor
 values are secret is found out only then."""
 
 
+SHORTEST_SEARCHED = 3
+"""The length of the shortest secret that is looked for inside of texts."""
+
+HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+"""What Ansible writes in place of a secret value."""
+
+
 def run_module(module: t.Any, run: Run) -> None:
     """Call `run` and hand its result, or the PlatformError it raises, to Ansible. Leaves through the module's exit.
 
@@ -32,14 +39,35 @@ def run_module(module: t.Any, run: Run) -> None:
     try:
         result = run(module.params, module.check_mode, hidden)
     except PlatformError as error:
-        module.no_log_values = (module.no_log_values - judged) | hidden
+        _hide(module, (module.no_log_values - judged) | hidden)
         module.fail_json(**failure(error))
-    module.no_log_values = (module.no_log_values - judged) | hidden
+    _hide(module, (module.no_log_values - judged) | hidden)
     if not module._diff:
         result.pop("diff", None)
     for warning in result.pop("warnings", []):  # exit_json takes them too, with a deprecation for each
         module.warn(warning)
     module.exit_json(**result)
+
+
+def _hide(module: t.Any, secrets: set[str]) -> None:
+    module.no_log_values = searched(secrets)
+    module.params = without_short(module.params, secrets)  # the result repeats them as `invocation`
+
+
+def searched(secrets: set[str]) -> set[str]:
+    """The secrets to black out wherever they stand in a text: a shorter one would take every such letter or digit out
+    of a message, and standing there gives nothing away."""
+    return {secret for secret in secrets if len(secret) >= SHORTEST_SEARCHED}
+
+
+def without_short(parameters: t.Any, secrets: set[str]) -> t.Any:
+    """The parameters of a module without the values that are secret and not among `searched`."""
+    if isinstance(parameters, dict):
+        return {key: without_short(value, secrets) for key, value in parameters.items()}
+    if isinstance(parameters, (list, tuple)):
+        return [without_short(value, secrets) for value in parameters]
+    is_short = texts(parameters) & (secrets - searched(secrets))
+    return HIDDEN if is_short else parameters
 
 
 def failure(error: PlatformError) -> dict[str, t.Any]:

@@ -96,6 +96,8 @@ options:
     description:
       - Values of the application's variables by name.
       - Those that C(spin.toml) marks as secret are kept in a Kubernetes Secret, or in memory for O(target=local).
+      - With O(target=cluster), names that stand in the environment of a pod are refused, as V(path), V(home) and
+        V(redis_port), since the shim would replace their values.
     type: dict
     default: {}
   replicas:
@@ -205,8 +207,10 @@ options:
     description: Limits of one invocation, such as V(128Mi) for C(memory). Needs containerd-shim-spin 0.20 or later.
     type: dict
   runtime_config:
-    description: Spin's runtime configuration (key-value stores, SQLite databases), as in C(spec.runtimeConfig) of a
-      SpinApp.
+    description:
+      - Spin's runtime configuration (key-value stores, SQLite databases), as in C(spec.runtimeConfig) of a SpinApp.
+      - Needed for each store that the components name, but for V(default). Without it, that one lies in the pod, and
+        its data is lost with the pod.
     type: dict
   components:
     description: Components of the application to run. An empty list runs all.

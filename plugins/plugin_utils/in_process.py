@@ -25,7 +25,7 @@ from ansible.plugins.action.normal import ActionModule as OrdinaryAction
 
 from ..module_utils import progress
 from ..module_utils.errors import PlatformError
-from ..module_utils.module_run import JUDGED_OPTIONS, failure, kubeconfig_secrets, texts
+from ..module_utils.module_run import JUDGED_OPTIONS, failure, kubeconfig_secrets, searched, texts, without_short
 from ..module_utils.problems import sentence
 from .failure_text import CONTROL_CHARACTERS
 
@@ -64,7 +64,7 @@ class InProcessAction(OrdinaryAction):  # type: ignore[misc]  # Ansible has no t
         arguments = json.loads(json.dumps(self._task.args, default=str))  # plain, as a module gets them
         validation = ArgumentSpecValidator(self.argument_spec(), **self.rules).validate(arguments)
         if validation.error_messages:
-            message = remove_values(validation.errors.msg, secrets)
+            message = remove_values(validation.errors.msg, searched(secrets))
             return {**result, "failed": True, "changed": False, **failure(self._argument_error(message))}
         return {**result, **self._outcome(validation.validated_parameters)}
 
@@ -100,7 +100,7 @@ class InProcessAction(OrdinaryAction):  # type: ignore[misc]  # Ansible has no t
         with contextlib.ExitStack() as stack:
             stack.enter_context(_interrupts())
             if not self._task.no_log:
-                listener = Screen(self._display, lambda: certain | hidden)
+                listener = Screen(self._display, lambda: searched(certain | hidden))
                 stack.enter_context(progress.listening(stack.enter_context(listener)))
             try:
                 result = self.work(parameters, bool(self._task.check_mode), hidden)
@@ -108,8 +108,9 @@ class InProcessAction(OrdinaryAction):  # type: ignore[misc]  # Ansible has no t
                 result = {"failed": True, "changed": False, **failure(error)}
         if not self._task.diff:
             result.pop("diff", None)
-        result["invocation"] = {"module_args": parameters}  # as of a module; shown with -vvv
-        cleaned: dict[str, t.Any] = remove_values(result, certain | hidden)
+        secrets = certain | hidden
+        result["invocation"] = {"module_args": without_short(parameters, secrets)}  # as of a module; shown with -vvv
+        cleaned: dict[str, t.Any] = remove_values(result, searched(secrets))
         return cleaned
 
 

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import base64
+import tomllib
 import typing as t
 import uuid
 
 import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
     DEPLOYMENT,
@@ -125,6 +128,39 @@ def test_what_the_pods_get_is_what_was_asked_for(
         volume["secret"]["secretName"] for volume in pod["volumes"] if volume["name"] == "spin-runtime-config"
     )
     assert "runtime-config.toml" in found(api.get(SECRET, "default", configuration))["data"]
+
+
+def test_stores_reach_spin_as_they_are_declared(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi
+) -> None:
+    """What the operator makes of the example in docs/functions.md; the tables and types are those that Spin reads."""
+    url = {"name": f"{project.name}-redis", "namespace": "default"}
+    api.apply(SECRET, {"apiVersion": "v1", "kind": "Secret", "metadata": url, "stringData": {"url": "redis://:s@r/1"}})
+    project.manifest(component_variables='key_value_stores = ["default", "other"]\nsqlite_databases = ["orders"]')
+    with pytest.raises(PlatformError, match="'other': this key-value store is configured nowhere"):
+        deployment.deploy(project)
+    assert api.get(SPIN_APP, "default", project.name) is None, "before anything is written"
+    reference = {"secretKeyRef": {"name": url["name"], "key": "url"}}
+    result = deployment.deploy(
+        project,
+        runtime_config={
+            "keyValueStores": [
+                {"name": "default", "type": "redis", "options": [{"name": "url", "valueFrom": reference}]},
+                {"name": "other", "type": "spin", "options": [{"name": "path", "value": "other.db"}]},
+            ],
+            "sqliteDatabases": [{"name": "orders", "type": "spin", "options": [{"name": "path", "value": "o.db"}]}],
+        },
+    )
+    assert ["'other'" in warning for warning in result["warnings"]] == [True, False], result["warnings"]
+    pod = found(api.get(DEPLOYMENT, "default", project.name))["spec"]["template"]["spec"]
+    (name,) = [entry["secret"]["secretName"] for entry in pod["volumes"] if entry["name"] == "spin-runtime-config"]
+    written = found(api.get(SECRET, "default", name))["data"]["runtime-config.toml"]
+    configuration = tomllib.loads(base64.b64decode(written).decode())
+    assert configuration["key_value_store"] == {
+        "default": {"type": "redis", "url": "redis://:s@r/1"},
+        "other": {"type": "spin", "path": "other.db"},
+    }
+    assert configuration["sqlite_database"] == {"orders": {"type": "spin", "path": "o.db"}}
 
 
 @pytest.mark.usefixtures("operator")

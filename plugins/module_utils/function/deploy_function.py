@@ -161,7 +161,7 @@ def deploy_function(
             if not difference:
                 return _filled(result, live if request.check_mode else target.ensure_answers(desired))
             result.before, result.after = difference.before, difference.after
-        target.check(desired)
+        result.warnings.extend(target.check(desired))
     with stages("registry"):
         image = desired.image or _pushed_earlier(registry, name, digest, target.shim_version)
     with stages("live_state"):

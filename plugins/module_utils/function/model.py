@@ -93,9 +93,9 @@ class Target(t.Protocol):
     def shim_version(self) -> str:
         """The oldest containerd-shim-spin that may run the function."""
 
-    def check(self, desired: DesiredFunction) -> None:
+    def check(self, desired: DesiredFunction) -> list[str]:
         """Refuse what `deploy` would refuse, before anything is built; where `needs_artifact`, again with the artifact
-        before it is pushed. Writes nothing."""
+        before it is pushed. Gives warnings; writes nothing."""
 
     def difference(self, desired: DesiredFunction) -> Difference:
         """What `deploy` would change; writes nothing."""

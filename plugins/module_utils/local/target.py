@@ -16,6 +16,7 @@ from ..function.compatibility.spin_versions import DEFAULT_SHIM_VERSION
 from ..function.model import DesiredFunction, Difference, LiveFunction
 from ..function.probe import HEALTH_PATH, probe
 from ..function.stages import Stages
+from ..function.stores import DEFAULT_STORE, KINDS, used_stores
 from ..function.time_limit import checked_seconds
 from . import release, runtime, state
 
@@ -97,7 +98,8 @@ class LocalTarget:
         # collection installs.
         return self._settings.shim_version
 
-    def check(self, desired: DesiredFunction) -> None:
+    def check(self, desired: DesiredFunction) -> list[str]:
+        """Refuse what this runtime cannot run. Warns about stores that a cluster does not have."""
         runtime_name = runtime.runtime_name(runtime.spin_in_path())
         if desired.artifact is None:
             release.check_triggers(
@@ -106,6 +108,14 @@ class LocalTarget:
             )
         else:
             release.check(desired.artifact.locked_application, runtime_name, desired.variables.all())
+        return [
+            f"{desired.manifest.path.name}: component.{component}.{kind.key}: {label!r}: on a cluster this "
+            f"{kind.title} must be configured, else the function does not start. Next: Give `runtime_config` when you "
+            "deploy it there (docs/functions.md, Stores)."
+            for kind in KINDS
+            for label, component in used_stores(desired.manifest.components.values(), kind).items()
+            if label != DEFAULT_STORE
+        ]
 
     def difference(self, desired: DesiredFunction) -> Difference:
         function = self._read()

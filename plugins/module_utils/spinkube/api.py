@@ -102,7 +102,10 @@ class KubernetesApi:
         return existed  # noqa: RET504 (the context swallows a 404)
 
     def events_of(self, namespace: str, names: t.Collection[str]) -> Lines:
-        """The events about the objects called `names`, oldest first, one line each."""
+        """The events about the objects called `names`, oldest first, one line each.
+
+        Their times are whole seconds; within one, the order is that in which they were written.
+        """
         found = []
         for event in self.list(EVENT, namespace):
             about = event.get("involvedObject") or {}
@@ -111,13 +114,14 @@ class KubernetesApi:
                 found.append(
                     (
                         last,
+                        int(event["metadata"].get("resourceVersion") or 0),
                         (
                             f"{event.get('type')} {event.get('reason')} {about.get('kind')}/{about.get('name')}: "
                             f"{event.get('message')}"
                         ),
                     )
                 )
-        return [line for _time, line in sorted(found)]
+        return [line for _time, _version, line in sorted(found)]
 
     def pod_log(self, namespace: str, name: str, *, lines: int = 40) -> str:
         """The last lines of a pod's log; empty where there is none yet."""

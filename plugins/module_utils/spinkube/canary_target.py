@@ -11,7 +11,7 @@ from ..errors import PlatformError
 from ..function.model import DesiredFunction, Difference, LiveFunction
 from .canary import canary_objects, check_canary, check_shared_route, function_of, with_canary
 from .canary_change import CanaryChange
-from .checks import check_objects, desired_objects
+from .checks import check_manifest, check_objects, desired_objects
 from .cluster_function import ClusterFunction
 from .difference import Comparison
 from .function_secret import chosen_secret, planned_secret
@@ -67,9 +67,12 @@ class CanaryTarget:
             details={**found.details, "canary_weight": VersionRecord.of(canary).weight},
         )
 
-    def check(self, desired: DesiredFunction) -> None:
+    def check(self, desired: DesiredFunction) -> list[str]:
         secret_name, _is_new = planned_secret(self._function, desired)
-        self._check(desired_objects(self._function, desired, secret_name))
+        objects = desired_objects(self._function, desired, secret_name)
+        warnings = check_manifest(self._function, desired)
+        self._check(objects)
+        return warnings
 
     def _check(self, promoted: FunctionObjects) -> None:
         """Check that the function could become these objects, and that both versions can share its route."""

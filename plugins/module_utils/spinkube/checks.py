@@ -17,7 +17,9 @@ from .function_objects import function_objects
 from .hosts import check_host_is_free
 from .kinds import BY_NAME, HTTP_ROUTE
 from .objects import FunctionObjects, labels
+from .stores import check_stores
 from .url import FunctionAddress
+from .variable_names import check_variable_names
 
 
 def desired_objects(function: ClusterFunction, desired: DesiredFunction, secret_name: str | None) -> FunctionObjects:
@@ -35,6 +37,20 @@ def desired_objects(function: ClusterFunction, desired: DesiredFunction, secret_
         )
     address = function.address if desired.has_http_trigger else FunctionAddress("")
     return function_objects(desired, settings, address.url, secret_name, address.listener)
+
+
+def check_manifest(function: ClusterFunction, desired: DesiredFunction) -> list[str]:
+    """Check what the manifest asks for that only a cluster cannot give.
+
+    Returns:
+        Warnings.
+
+    Raises:
+        PlatformError: a variable would lose its value in the pod, or a store is not configured.
+    """
+    settings, manifest = function.settings, desired.manifest
+    check_variable_names(manifest)
+    return check_stores(function.api, function.namespace, manifest, settings.components, settings.runtime_config)
 
 
 def check_name(function: ClusterFunction) -> None:

@@ -186,11 +186,12 @@ def _failure(api: KubernetesApi, namespace: str, name: str, revision: str, probl
 
 
 def _telling(events: list[str]) -> str:
-    """The last event that says why: a warning if there is one, preferably not that of a failed probe, which only says
-    that the function is not ready."""
+    """The last event that says why: a warning if there is one, preferably about a pod, and not that of a failed probe,
+    which only says that the function is not ready."""
     warnings = [event for event in events if event.startswith("Warning ")]
     causes = [event for event in warnings if not event.startswith("Warning Unhealthy ")]
-    return next((found[-1] for found in (causes, warnings, events) if found), "")
+    of_pods = [event for event in causes if event.split(" ", 3)[2].startswith("Pod/")]
+    return next((found[-1] for found in (of_pods, causes, warnings, events) if found), "")
 
 
 def _memory_limit(pods: list[Object]) -> int | None:
@@ -245,7 +246,7 @@ def _advice(problem: str, events: list[str], name: str, namespace: str, memory_l
             "See that the nodes reach the registry and may read from it (`-e image_pull_secrets=[NAME]`, "
             "registries.yaml on the nodes)."
         )
-    if "no runtime for" in text:
+    if "no runtime for" in text or "binary not installed" in text:
         return (
             "Install the shim on the nodes (`ansible-playbook wasmfaas.platform.site`), or let the RuntimeClass choose "
             "the nodes that have it."

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ..function.model import DesiredFunction, Difference, LiveFunction
-from .checks import check_name, check_objects, desired_objects
+from .checks import check_manifest, check_name, check_objects, desired_objects
 from .cluster_function import OPTIONAL_KINDS, ClusterFunction
 from .difference import compared
 from .function_secret import chosen_secret, planned_secret
@@ -41,9 +41,12 @@ class ClusterTarget:
     def shim_version(self) -> str:
         return self._function.settings.shim_version or shim_version_of_nodes(self._function.api)
 
-    def check(self, desired: DesiredFunction) -> None:
+    def check(self, desired: DesiredFunction) -> list[str]:
         secret_name, _is_new = planned_secret(self._function, desired)
-        check_objects(self._function, desired_objects(self._function, desired, secret_name))
+        objects = desired_objects(self._function, desired, secret_name)
+        warnings = check_manifest(self._function, desired)
+        check_objects(self._function, objects)
+        return warnings
 
     def difference(self, desired: DesiredFunction) -> Difference:
         secret_name, is_new = planned_secret(self._function, desired)

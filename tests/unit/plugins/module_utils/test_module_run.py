@@ -10,7 +10,14 @@ import typing as t
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import kubeconfig_secrets, run_module
+from ansible_collections.wasmfaas.platform.plugins.module_utils.module_run import (
+    HIDDEN,
+    kubeconfig_secrets,
+    run_module,
+    searched,
+    texts,
+    without_short,
+)
 
 
 class Ended(Exception):
@@ -21,7 +28,8 @@ class ModuleStub:
     """The few things of AnsibleModule that are used; keeps what it was ended with."""
 
     def __init__(self, *, diff: bool = False, check_mode: bool = False, **params: t.Any) -> None:
-        self.params, self._diff, self.check_mode, self.no_log_values = params, diff, check_mode, {"old"}
+        self.params: t.Any = params
+        self._diff, self.check_mode, self.no_log_values = diff, check_mode, {"old"}
         self.failed: dict[str, t.Any] | None = None
         self.result: dict[str, t.Any] | None = None
         self.warnings: list[str] = []
@@ -126,3 +134,26 @@ def test_credentials_of_a_kubeconfig_are_hidden() -> None:
 @pytest.mark.parametrize("kubeconfig", [None, "/path/config", {}, {"users": None}])
 def test_kubeconfig_without_credentials_hides_nothing(kubeconfig: t.Any) -> None:
     assert kubeconfig_secrets(kubeconfig) == set()
+
+
+def test_a_secret_of_one_or_two_letters_does_not_black_out_the_message() -> None:
+    """Ansible takes each secret out of all texts, so `a` would leave nothing to read. It is hidden as a value only."""
+
+    def run(parameters: dict[str, t.Any], _check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
+        hidden |= texts(parameters["variables"])
+        raise PlatformError("It broke.", next_step="Mend it.")
+
+    parameters: dict[str, t.Any] = {"name": "ab", "variables": {"a": "k", "b": "ke", "c": "key", "pin": 7}, "on": True}
+    module = end(ModuleStub(**parameters), run)
+    assert module.failed is not None and module.failed["hidden"] == {"old", "key"}
+    hidden = dict.fromkeys(("a", "b", "pin"), "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER")
+    assert module.params == {"name": "ab", "variables": {**hidden, "c": "key"}, "on": True}, "the invocation"
+
+
+def test_parameters_keep_their_shape_where_short_secrets_go() -> None:
+    parameters = {"list": ["x", {"deep": "x"}, "xx"], "no": None, "empty": "", "number": 1.5}
+    assert without_short(parameters, {"x", "long enough"}) == {
+        **parameters,
+        "list": [HIDDEN, {"deep": HIDDEN}, "xx"],
+    }
+    assert searched({"x", "xy", "xyz"}) == {"xyz"}

@@ -112,8 +112,9 @@ class TargetStub:
     def shim_version(self) -> str:
         return self.shim
 
-    def check(self, desired: DesiredFunction) -> None:
+    def check(self, desired: DesiredFunction) -> list[str]:
         self.checked = True
+        return ["a warning"]
 
     def difference(self, desired: DesiredFunction) -> Difference:
         now = self.desired
@@ -194,6 +195,11 @@ def test_first_deployment_builds_pushes_and_deploys_by_digest(
     assert list(stages.seconds)[:2] == ["manifest", "source_digest"]
     assert {"live_state", "registry", "build", "compatibility", "artifact"} <= set(stages.seconds)
     assert (tmp_path / "logs" / "user1" / "hello.build.log").read_text().startswith("$ cp prepared.wasm")
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_warnings_of_the_target_are_part_of_the_result(deploy: Deploy, check_mode: bool) -> None:
+    assert "a warning" in deploy(check_mode=check_mode).warnings
 
 
 def test_second_deployment_changes_nothing(deploy: Deploy, target: TargetStub, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.pods import CRASH_REASONS
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import rollout
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import DEPLOYMENT, POD
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.objects import REVISION
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.rollout import (
@@ -245,10 +246,31 @@ def test_event_that_tells_why_is_shown_before_a_later_one(fake_api: t.Any) -> No
         "Normal Created Pod/h: 4",
     ]
     assert "last event: Warning FailedMount Pod/h: 2" in failure(api).cause
+    api.events.append("Warning FailedCreate ReplicaSet/h: 5")
+    assert "last event: Warning FailedMount Pod/h: 2" in failure(api).cause, "about a pod"
+    api.events = ["Warning FailedCreate ReplicaSet/h: 1", "Warning Unhealthy Pod/h: 2", "Normal Created Pod/h: 3"]
+    assert "last event: Warning FailedCreate ReplicaSet/h: 1" in failure(api).cause
     api.events = ["Normal Pulled Pod/h: 1", "Warning Unhealthy Pod/h: 3", "Normal Created Pod/h: 4"]
     assert "last event: Warning Unhealthy Pod/h: 3" in failure(api).cause
     api.events = ["Normal Pulled Pod/h: 1", "Normal Created Pod/h: 4"]
     assert "last event: Normal Created Pod/h: 4" in failure(api).cause
+
+
+def test_events_of_one_second_come_in_the_order_in_which_they_were_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    def event(reason: str, version: str, at: str) -> dict[str, t.Any]:
+        about = {"kind": "Pod", "name": "hello-1"}
+        metadata = {"resourceVersion": version}
+        return {"metadata": metadata, "type": "Normal", "reason": reason, "involvedObject": about, "lastTimestamp": at}
+
+    found = [
+        event("Started", "1002", "2026-11-29T10:00:01Z"),
+        event("Created", "1001", "2026-11-29T10:00:01Z"),
+        event("Pulled", "999", "2026-11-29T10:00:01Z"),
+        event("Scheduled", "2000", "2026-11-29T10:00:00Z"),
+    ]
+    monkeypatch.setattr(KubernetesApi, "list", lambda *_arguments: found)
+    lines = KubernetesApi.__new__(KubernetesApi).events_of("user1", {"hello-1"})
+    assert [line.split()[1] for line in lines] == ["Scheduled", "Pulled", "Created", "Started"]
 
 
 @pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing", "ErrImagePull"])
@@ -295,6 +317,11 @@ ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
             f"can log in to {ECR} (`registries_ecr_login: true`",
         ),
         ("", 'FailedCreatePodSandBox: no runtime for "spin" is configured', "Install the shim"),
+        (
+            "",
+            'FailedCreatePodSandBox: runtime "io.containerd.spin.v2" binary not installed "containerd-shim-spin-v2"',
+            "Install the shim",
+        ),
         ("", "FailedScheduling: 0/3 nodes are available: 3 Insufficient cpu", "add a worker_wasm host"),
         ("", "something else", "kubectl describe pods -n user1 -l core.spinkube.dev/app-name=hello"),
     ],

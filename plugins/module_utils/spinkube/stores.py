@@ -1,0 +1,138 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compares the stores that a function's components use with Spin's runtime configuration on the cluster."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import tomllib
+import typing as t
+
+from ..errors import PlatformError
+from ..function.manifest.model import Manifest
+from ..function.stores import DEFAULT_STORE, KINDS, StoreKind, used_stores
+from .api import Forbidden, KubernetesApi
+from .kinds import SECRET, Object
+
+_CONFIGURATION_KEY = "runtime-config.toml"
+"""The key of a Secret of `loadFromSecret` (spin-operator v0.6.1, internal/controller/deployment.go)."""
+
+
+_OF_THE_POD = "spin"
+"""The type whose data lies in the pod."""
+
+
+def check_stores(
+    api: KubernetesApi,
+    namespace: str,
+    manifest: Manifest,
+    components: tuple[str, ...],
+    runtime_config: dict[str, t.Any] | None,
+) -> list[str]:
+    """Check that each store which a function uses is configured.
+
+    Args:
+        components: those that run; empty for all.
+        runtime_config: `spec.runtimeConfig` of the SpinApp.
+
+    Returns:
+        Warnings about stores whose data is lost with their pod.
+
+    Raises:
+        PlatformError: the function would end at its start, since Spin knows no such store or cannot open it.
+    """
+    running = [manifest.components[name] for name in components or manifest.components]
+    warnings: list[str] = []
+    for kind in KINDS:
+        used = used_stores(running, kind)
+        configured = _configured(api, namespace, runtime_config or {}, kind)
+        if configured is None:
+            continue
+        for label, component in used.items():
+            where = f"{manifest.path.name}: component.{component}.{kind.key}: {label!r}"
+            if label not in configured and label != DEFAULT_STORE:
+                raise PlatformError(
+                    f"{where}: this {kind.title} is configured nowhere, and Spin would refuse to start the function.",
+                    next_step=f"Configure it with `runtime_config: {{{kind.option}: [{{name: {label}, …}}]}}`, or use "
+                    f"the store `{DEFAULT_STORE}`, which needs no configuration (docs/functions.md, Stores).",
+                )
+            if configured.get(label, _OF_THE_POD) == _OF_THE_POD:
+                warnings.append(
+                    f"{where}: this {kind.title} lies in the pod: each replica has its own, and its data is lost "
+                    f"with the pod, so with every deployment. Next: Give it a backend outside with `runtime_config: "
+                    f"{{{kind.option}: [{{name: {label}, type: {list(kind.types)[1]}, …}}]}}` (docs/functions.md, "
+                    "Stores)."
+                )
+    return warnings
+
+
+def _configured(
+    api: KubernetesApi, namespace: str, runtime_config: dict[str, t.Any], kind: StoreKind
+) -> dict[str, str] | None:
+    """The types of the configured stores by label; None if the configuration cannot be seen."""
+    secret_name = runtime_config.get("loadFromSecret")
+    if secret_name:
+        return _in_secret(api, namespace, str(secret_name), kind)
+    types: dict[str, str] = {}
+    stores = runtime_config.get(kind.option) or []
+    if not isinstance(stores, list) or not all(isinstance(store, dict) for store in stores):
+        raise PlatformError(
+            f"runtime_config.{kind.option}: must be a list of dictionaries.",
+            next_step="Write each as `{name: …, type: …, options: [{name: …, value: …}]}`.",
+        )
+    for store in stores:
+        name, of_type = str(store.get("name") or ""), str(store.get("type") or "")
+        where = f"runtime_config.{kind.option}: {name!r}"
+        if of_type not in kind.types:
+            raise PlatformError(
+                f"{where}: Spin has no {kind.title} of type {of_type!r}.",
+                next_step=f"Use one of {', '.join(kind.types)}.",
+            )
+        if name in types:
+            raise PlatformError(f"{where}: it is configured twice.", next_step="Keep one of them.")
+        options = store.get("options")
+        given = (
+            {option.get("name") for option in options if isinstance(option, dict)} if isinstance(options, list) else ()
+        )
+        if missing := [option for option in kind.types[of_type] if option not in given]:
+            raise PlatformError(
+                f"{where}: a {kind.title} of type {of_type} needs {' and '.join(missing)}.",
+                next_step=f"Add `{{name: {missing[0]}, value: …}}` to its `options`.",
+            )
+        types[name] = of_type
+    return types
+
+
+def _in_secret(api: KubernetesApi, namespace: str, name: str, kind: StoreKind) -> dict[str, str] | None:
+    """The types of the stores in a configuration file of Spin that a Secret holds; None without the permission to
+    read it."""
+    try:
+        secret = api.get(SECRET, namespace, name)
+    except Forbidden:
+        return None
+    where = f"runtime_config.loadFromSecret: the Secret {namespace}/{name}"
+    if secret is None:
+        # The operator mounts it as optional, so the function would start without it.
+        raise PlatformError(f"{where} does not exist.", next_step="Make it, or correct the name.")
+    return {
+        label: str(store.get("type", "")) if isinstance(store, dict) else ""
+        for label, store in (_parsed(secret, where).get(kind.table) or {}).items()
+    }
+
+
+def _parsed(secret: Object, where: str) -> dict[str, t.Any]:
+    encoded = (secret.get("data") or {}).get(_CONFIGURATION_KEY)
+    if encoded is None:
+        raise PlatformError(
+            f"{where} has no key {_CONFIGURATION_KEY}.", next_step="Put Spin's runtime configuration under this key."
+        )
+    try:
+        return tomllib.loads(base64.b64decode(encoded).decode())
+    except (binascii.Error, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        # The error names a line and a column, and nothing of the content.
+        raise PlatformError(
+            f"{where}: its {_CONFIGURATION_KEY} is no TOML: {error}.",
+            next_step="Correct it; the function would not start.",
+        ) from error
