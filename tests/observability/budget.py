@@ -16,9 +16,12 @@ import re
 import typing as t
 from pathlib import Path
 
+import yaml
+
 from ..integration.support import platform_parts
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "budget.md"
+ROLES_DIRECTORY = Path(__file__).resolve().parents[2] / "roles"
 GROUP = "wasmfaas.dev/group"
 LIMIT = 0.85
 
@@ -28,6 +31,15 @@ FLEET = {
     "control-plane": (3, "t4g.medium", 2000, round(4096 * 0.95)),
     "observability": (2, "t4g.large", 2000, round(8192 * 0.95)),
 }
+
+WASM_NODE = round(16384 * 0.95)
+"""Memory in MiB of a node of the group worker-wasm, a t4g.xlarge."""
+
+MAXIMUM_PODS = 110
+"""The kubelet's default."""
+
+FUNCTION_SIZES = (64, 128, 256)
+"""Memory requests of functions, in MiB."""
 
 # The role of each component, and the variant of platform_parts whose variables it is rendered with.
 ROLES = {
@@ -296,7 +308,8 @@ more than {LIMIT:.0%} of the CPU or memory of a node would be requested.
     lines.append("""
 Fullest node: each pod goes to the emptiest node, the largest pods first. All on one node: the other nodes of the group
 are down. The memory of a node is 95 % of the machine's; we assume that the kernel keeps the rest. Pods that any node
-may run count in full in both groups. Functions, builds and their nodes are not included.
+may run count in full in both groups. Builds, functions and their nodes are not included; [what a function
+takes](#what-a-function-takes-from-its-node) is below.
 
 | chart | container | pods | where | CPU | memory | CPU limit | memory limit |
 |---|---|---|---|---|---|---|---|""")
@@ -310,8 +323,39 @@ may run count in full in both groups. Functions, builds and their nodes are not 
 Sources for k3s: docs.k3s.io/reference/resource-profiling for its process (95th percentile of a measurement on x86-64
 with k3s 1.26), and k3s's manifests for its pods. The process is not a pod, so the scheduler does not count it; this is
 why the limit here is 85 % and not 100 %.
+
+## What a function takes from its node
+
+The shim of each pod runs outside of the pod's memory limit, in containerd's control group. The RuntimeClass adds it to
+what the pod requests (`wasm_shims_overhead`), so that the scheduler and ResourceQuotas count it. A node without this
+reserve runs out of memory while its pods stay below their limits.
+
+| | memory |
+|---|---|
+| shim of a pod whose function was compiled on this node before | 75 MB |
+| shim of a pod that compiled its function at its start: while it compiles | 500 to 540 MB |
+| the same shim afterwards, until the pod ends | 370 to 398 MB |
+| Python function in the pod: in use, peak | 47 to 57 MB, 91 MB |
+| JavaScript function in the pod: peak | 105 MB |
+
+Measured with containerd-shim-spin 0.24.0 (Spin 3.6.3, a debug build) on containerd 2.2.9 and kubelet 1.34.1. The first
+start of an artifact on a node compiles, and so does every one of several replicas that start there at the same moment.
+
+| memory of a replica | overhead | replicas on a node of worker-wasm |
+|---|---|---|""")
+    lines += [_functions_row(size) for size in FUNCTION_SIZES]
+    lines.append("""
+The node is a t4g.xlarge, of which 85 % are given to pods; a node takes 110 pods at most. Where most functions have
+several replicas for each node, a smaller overhead is enough.
 """)
     return "\n".join(lines)
+
+
+def _functions_row(size: int) -> str:
+    defaults = yaml.safe_load((ROLES_DIRECTORY / "wasm_shims/defaults/main.yml").read_text(encoding="utf-8"))
+    overhead = memory(defaults["wasm_shims_overhead"]["spin"]["memory"])
+    replicas = min(MAXIMUM_PODS, int(WASM_NODE * LIMIT // (size + overhead)))
+    return f"| {size} MiB | {overhead:g} MiB | {replicas} |"
 
 
 def _row(entry: Request) -> str:

@@ -162,8 +162,9 @@ def scaling_warnings(scale: Autoscale | None) -> list[str]:
 def resources(given: dict[str, t.Any] | None, memory: str | None, cpu: str | None) -> dict[str, t.Any] | None:
     """The pods' resources, with `memory` and `cpu` filled in.
 
-    Memory gets the same request and limit, so that a node never runs out of it. The processor is only requested: a
-    function that needs more uses what is idle.
+    Memory gets the same request and limit, so that a pod cannot take more of a node than was counted; the shim's own
+    memory is counted by the RuntimeClass. The processor is only requested: a function that needs more uses what is
+    idle.
 
     Raises:
         PlatformError: two options set the same value.
