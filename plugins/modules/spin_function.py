@@ -204,7 +204,10 @@ options:
       replica may use more while its node is idle.
     type: str
   invocation_limits:
-    description: Limits of one invocation, such as V(128Mi) for C(memory). Needs containerd-shim-spin 0.20 or later.
+    description:
+      - Limits of one invocation, such as V(128Mi) for C(memory). Needs containerd-shim-spin 0.20 or later.
+      - With a limit of C(memory) and without O(probe_path), the deployment also calls the first route, and is undone if
+        that ends with a status of 500 or above.
     type: dict
   runtime_config:
     description:

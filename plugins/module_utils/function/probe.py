@@ -48,9 +48,15 @@ def address_in_name(host: str) -> str | None:
 
 
 def probe(
-    url: str, *, path: str = HEALTH_PATH, timeout_seconds: float, address: str | None = None, ca_file: str | None = None
+    url: str,
+    *,
+    path: str = HEALTH_PATH,
+    timeout_seconds: float,
+    address: str | None = None,
+    ca_file: str | None = None,
+    failing_status: int = 400,
 ) -> ProbeResult:
-    """GET `url` + `path` until it answers with a status below 400.
+    """GET `url` + `path` until it answers with a status below `failing_status`.
 
     Args:
         address: `host` or `host:port` to connect to instead of the URL's, as long as DNS does not know the name yet;
@@ -92,7 +98,7 @@ def probe(
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(httpx2.TransportError)
-            | tenacity.retry_if_result(lambda result: result[0].status_code >= 400),
+            | tenacity.retry_if_result(lambda result: result[0].status_code >= failing_status),
             wait=tenacity.wait_exponential(multiplier=0.02, max=1),
             stop=tenacity.stop_after_delay(timeout_seconds),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
@@ -105,7 +111,7 @@ def probe(
                 next_step=_unreachable_advice(host, connect_to, str(error)),
                 facts={"url": url + path},
             ) from error
-    if response.status_code >= 400:
+    if response.status_code >= failing_status:
         raise PlatformError(
             f"{url}{path} answers {response.status_code} {response.reason_phrase}.",
             next_step="Look at the function's log; if its health is elsewhere, name it with `-e probe_path=/…`.",

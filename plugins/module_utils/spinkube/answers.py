@@ -8,12 +8,14 @@ from __future__ import annotations
 from ..errors import PlatformError
 from ..function.probe import HEALTH_PATH, probe
 from .cluster_function import ClusterFunction
-from .kinds import DEPLOYMENT, HTTP_ROUTE
-from .objects import URL, FunctionObjects
+from .kinds import DEPLOYMENT, HTTP_ROUTE, Object
+from .objects import CALLED_PATH, URL, FunctionObjects
 from .rollout import asleep_advice, is_asleep, pod_problem
 from .route_status import advice, is_observed, refusal
 
 _LONGEST_PROBE_SECONDS = 60
+_INVOCATION_SECONDS = 10
+"""How long an invocation may fail: the function answers by now, and the cause of a failure does not pass by itself."""
 
 
 def probe_function(function: ClusterFunction, objects: FunctionObjects, *, timeout_seconds: float) -> None:
@@ -21,11 +23,16 @@ def probe_function(function: ClusterFunction, objects: FunctionObjects, *, timeo
     app, settings = objects.app, function.settings
     probe(
         app["metadata"]["annotations"][URL],
-        path=((app["spec"].get("checks") or {}).get("readiness") or {}).get("httpGet", {}).get("path", HEALTH_PATH),
+        path=_readiness_path(app),
         timeout_seconds=timeout_seconds,
         address=settings.probe_address,
         ca_file=settings.probe_ca_file,
     )
+
+
+def _readiness_path(app: Object) -> str:
+    readiness = (app["spec"].get("checks") or {}).get("readiness") or {}
+    return str(readiness.get("httpGet", {}).get("path", HEALTH_PATH))
 
 
 def ensure_function_answers(
@@ -61,3 +68,35 @@ def ensure_function_answers(
             step = asleep_advice(function.namespace, function.name)
             raise PlatformError(cause, next_step=step, facts=error.facts) from error
         raise
+    _ensure_an_invocation_fits(function, objects)
+
+
+def _ensure_an_invocation_fits(function: ClusterFunction, objects: FunctionObjects) -> None:
+    """Call a component of the function where its invocations have a memory limit.
+
+    Raises:
+        PlatformError: it fails, as Spin lets each invocation fail that needs more memory than the limit.
+    """
+    app, settings = objects.app, function.settings
+    annotations = app["metadata"]["annotations"]
+    path = annotations.get(CALLED_PATH)
+    if path is None or _readiness_path(app) != HEALTH_PATH:  # a path of the function itself was called already
+        return
+    try:
+        probe(
+            annotations[URL],
+            path=path,
+            timeout_seconds=min(settings.wait_timeout, _INVOCATION_SECONDS),
+            address=settings.probe_address,
+            ca_file=settings.probe_ca_file,
+            failing_status=500,
+        )
+    except PlatformError as error:
+        limit = app["spec"]["invocationLimits"]["memory"]
+        raise PlatformError(
+            f"{error.cause.rstrip('.')}, and its invocations have no more than {limit} of memory "
+            "(invocation_limits.memory), which may be too little.",
+            next_step='Raise it, as in `-e \'{"invocation_limits": {"memory": "128Mi"}}\'`, or leave it out. If the '
+            "function fails at this path for another reason, name one that works with `-e probe_path=/…`.",
+            facts=error.facts,
+        ) from error

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from ..errors import PlatformError
+from ..function.manifest.model import Manifest
+from ..function.manifest.routes import path_of
 from ..function.model import DesiredFunction
 from ..function.probe import HEALTH_PATH
 from .kinds import HORIZONTAL_POD_AUTOSCALER, HTTP_ROUTE, INTERCEPTOR_ROUTE, SCALED_OBJECT, SPIN_APP, Kind, Object
-from .objects import SOURCE_DIGEST, URL, FunctionObjects, labels
+from .objects import CALLED_PATH, SOURCE_DIGEST, URL, FunctionObjects, labels
 from .settings import EXTERNAL_SCALER, INTERCEPTOR_SERVICE, ClusterSettings
 
 FIRST_SLEEP_SECONDS = 120
@@ -38,9 +40,22 @@ def function_objects(
         )
     metadata = {"name": desired.name, "namespace": desired.namespace, "labels": labels(desired.name)}
     spec = _spin_app_spec(desired, settings, secret_name)
-    app = _object(SPIN_APP, {**metadata, "annotations": {SOURCE_DIGEST: desired.source_digest, URL: url}}, spec)
+    annotations = {SOURCE_DIGEST: desired.source_digest, URL: url}
+    if (settings.invocation_limits or {}).get("memory") and (path := _called_path(desired.manifest, settings)):
+        annotations[CALLED_PATH] = path
+    app = _object(SPIN_APP, {**metadata, "annotations": annotations}, spec)
     route = _object(HTTP_ROUTE, metadata, _route_spec(desired, settings, url, listener)) if url else None
     return FunctionObjects(app, _scaling_objects(metadata, desired.name, settings, url), route).sealed()
+
+
+def _called_path(manifest: Manifest, settings: ClusterSettings) -> str:
+    """A path that leads to a component; empty where none is public."""
+    for trigger in manifest.triggers:
+        route = trigger.settings.get("route")
+        runs = trigger.component and trigger.component in (settings.components or manifest.components)
+        if trigger.type == "http" and runs and isinstance(route, str):
+            return path_of(route)
+    return ""
 
 
 def _object(kind: Kind, metadata: Object, spec: Object) -> Object:

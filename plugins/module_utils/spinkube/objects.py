@@ -17,6 +17,10 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "wasmfaas"}
 SOURCE_DIGEST = "wasmfaas.dev/source-digest"
 SETTINGS_DIGEST = "wasmfaas.dev/settings-digest"
 URL = "wasmfaas.dev/url"
+CALLED_PATH = "wasmfaas.dev/called-path"
+"""On the SpinApp of a function whose invocations have a memory limit: a path that leads to a component. Spin's health
+path enters none, so it answers even where the limit is too small for any invocation."""
+
 LAST_GOOD = "wasmfaas.dev/last-good"
 """On the SpinApp, written after the function answered: what to put back when a later deployment does not come up, and
 what ran before (version_record.py)."""

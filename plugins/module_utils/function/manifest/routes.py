@@ -47,6 +47,14 @@ def route_error(route: str) -> tuple[str, str]:
     return "", ""
 
 
+def path_of(route: str) -> str:
+    """A path that a route matches."""
+    segments = [
+        "x" if segment.startswith(":") else segment for segment in route.split("/") if segment not in ("", "...")
+    ]
+    return "/" + "/".join(segments)
+
+
 def route_key(route: str) -> str:
     """Reduce a route to the part that tells it from others for Spin: without slashes at the ends and names of
     parameters."""
