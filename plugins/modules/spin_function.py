@@ -231,7 +231,8 @@ options:
       - If the function scales by requests, KEDA's interceptor keeps this limit, until the head of the answer. Otherwise
         the O(gateway) does, until the end of the answer, if its controller supports C(timeouts) of HTTPRoutes. Traefik
         3.7, the platform's own, ignores them.
-      - With O(target=local) it has no effect yet.
+      - With O(target=local) the limit holds until the end of the answer, and a process that goes on after it is
+        replaced.
     type: int
     default: 30
   shim_version:

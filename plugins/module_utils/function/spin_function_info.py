@@ -18,6 +18,7 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
     found = _local(parameters) if parameters["target"] == "local" else _cluster(parameters)
     wanted = [function for function in found if parameters["name"] in (None, function.name)]
     table = _table(wanted) + (_versions(wanted) if parameters["name"] else [])
+    table += [text for function in wanted if (damage := function.details.get("damage")) for text in ("", damage)]
     return {
         "changed": False,
         "functions": [{**dataclasses.asdict(function), "digest": function.digest} for function in wanted],

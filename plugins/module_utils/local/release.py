@@ -13,10 +13,12 @@ import os
 import shutil
 import subprocess
 import typing as t
+import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..errors import PlatformError
+from . import archives
 
 OpenBlob = t.Callable[[str], t.BinaryIO]
 
@@ -60,6 +62,12 @@ def check(application: dict[str, t.Any], runtime: str, variables: dict[str, str]
             next_step=f'Give it with -e \'{{"variables": {{"{missing[0]}": "…"}}}}\', or a default in spin.toml.',
         )
     for component in application["components"]:
+        identifier = component["id"]
+        if not identifier or identifier in (".", "..") or "/" in identifier or "\0" in identifier:
+            raise PlatformError(
+                f"The component id {identifier!r} cannot name a directory.",
+                next_step="Give it another id in spin.toml.",
+            )
         if component.get("dependencies"):
             raise PlatformError(
                 f"Component {component['id']} has dependencies that are not composed into it.",
@@ -115,13 +123,18 @@ def prepare(
     application: dict[str, t.Any],
     open_blob: OpenBlob,
     *,
+    archive_layers: t.Sequence[str] = (),
     node: Path,
     runtime_directory: Path,
 ) -> Release:
     """Lay a release out in `releases`, unless it is complete there; an incomplete one is made again.
 
+    Args:
+        archive_layers: digests of the layers that hold files which have no layer of their own.
+
     Raises:
-        PlatformError: a blob is missing or not what its digest says, or a component is of a kind that only Spin runs.
+        PlatformError: the disk is full, a blob is missing or not what its digest says, or a component is of a kind that
+            only Spin runs.
     """
     answering = {trigger["trigger_config"].get("component") for trigger in application["triggers"]} - {None}
     components = [component for component in application["components"] if component["id"] in answering]
@@ -133,8 +146,10 @@ def prepare(
     partial = release.directory.with_name(f"{release.directory.name}.partial")
     for leftover in (partial, release.directory):
         shutil.rmtree(leftover, ignore_errors=True)
-    partial.mkdir(parents=True, mode=0o700)
     try:
+        partial.mkdir(parents=True, mode=0o700)
+        used = application["components"] if runtime == "spin" else components
+        open_blob = _with_archives(partial / "archives", archive_layers, used, open_blob)
         if runtime == "spin":
             for component in application["components"]:
                 _unpack_files(partial, component, open_blob)
@@ -153,12 +168,34 @@ def prepare(
                     pool.submit(_transpile, partial, component, node, runtime_directory) for component in components
                 ]:
                     done.result()
+        shutil.rmtree(partial / "archives", ignore_errors=True)
         (partial / "release.json").write_text(json.dumps({"digest": digest, "runtime": runtime}), encoding="utf-8")
         partial.rename(release.directory)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise PlatformError(
+            f"The artifact cannot be unpacked to {release.directory}: {error.strerror or error}.",
+            next_step="See that the disk has room (`df -h`) and the directory is yours, then deploy again.",
+        ) from error
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return release
+
+
+def _with_archives(
+    directory: Path, layers: t.Sequence[str], components: list[dict[str, t.Any]], open_blob: OpenBlob
+) -> OpenBlob:
+    """Find in archive layers, unpacked in `directory`, what has no layer of its own."""
+    if not layers:
+        return open_blob
+    wanted = {file["digest"] for component in components for file in component.get("files", []) if "inline" not in file}
+    directory.mkdir()
+    unpacked: dict[str, Path] = {}
+    for layer in layers:
+        with open_blob(layer) as stream:
+            unpacked |= archives.unpack(layer, stream, wanted - set(unpacked), directory)
+    return lambda digest: unpacked[digest].open("rb") if digest in unpacked else open_blob(digest)
 
 
 def _component_directory(partial: Path, component: dict[str, t.Any]) -> Path:
@@ -173,12 +210,13 @@ def _unpack_files(partial: Path, component: dict[str, t.Any], open_blob: OpenBlo
     files = _component_directory(partial, component) / "files"
     files.mkdir(parents=True)
     for file in component.get("files", []):
-        destination = files / file["path"]
-        if not Path(os.path.normpath(destination)).is_relative_to(files):
+        path = PurePosixPath(file["path"])
+        if path.is_absolute() or not path.parts or ".." in path.parts or "\0" in file["path"]:
             raise PlatformError(
                 f"Component {component['id']}: the file path {file['path']!r} leaves its directory.",
                 next_step="Build and push the artifact anew.",
             )
+        destination = files / path
         destination.parent.mkdir(parents=True, exist_ok=True)
         _write_content(file, destination, open_blob)
 
@@ -191,7 +229,14 @@ def _write_content(reference: dict[str, t.Any], destination: Path, open_blob: Op
         return
     digest = reference["digest"]
     found = hashlib.sha256()
-    with open_blob(digest) as source, destination.open("wb") as target:
+    try:
+        opened = open_blob(digest)
+    except KeyError as error:
+        raise PlatformError(
+            f"The artifact has no layer {digest}, which its application names.",
+            next_step="Delete it from the registry or image layout and push again.",
+        ) from error
+    with opened as source, destination.open("wb") as target:
         while chunk := source.read(1 << 20):
             found.update(chunk)
             target.write(chunk)
@@ -316,7 +361,10 @@ def runtime_config(application: dict[str, t.Any], data: Path) -> str:
                 stores[label] = {"type": "spin", "path": str(data / "sqlite_key_value.db")}
         for label in own.get("databases", []):
             if label != "default":
-                databases[label] = {"type": "spin", "path": str(data / f"sqlite_{label}.db")}
+                databases[label] = {
+                    "type": "spin",
+                    "path": str(data / f"sqlite_{urllib.parse.quote(label, safe='')}.db"),
+                }
     return _toml(
         {**({"key_value_store": stores} if stores else {}), **({"sqlite_database": databases} if databases else {})}
     )

@@ -16,6 +16,7 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
+from ..function.time_limit import DEFAULT_TIMEOUT
 from . import control, release
 from .installation import Installation, read_installation
 from .state import (
@@ -71,10 +72,12 @@ class StartRequest:
         settings_digest: kept in the state file.
         image: kept in the state file.
         locked_application: Spin's locked application, with contents inline or by digest.
-        open_blob: gives the bytes of a digest.
+        open_blob: gives the bytes of a layer by its digest; KeyError where there is none.
+        archive_layers: digests of the layers that hold files which have no layer of their own.
         variables: values of application variables, secrets among them; they reach the processes by sockets and are
             never written to disk.
         port: port on 127.0.0.1; None: the one it has, else a free one.
+        timeout_seconds: how long a request may take.
         ready_timeout_seconds: how long the new release may take until it answers, without preparing it.
         spin_executable: the Spin CLI that runs it; None: jco does, which the collection brings.
     """
@@ -89,8 +92,10 @@ class StartRequest:
     image: str
     locked_application: dict[str, t.Any]
     open_blob: t.Callable[[str], t.BinaryIO]
+    archive_layers: tuple[str, ...] = ()
     variables: dict[str, str] = dataclasses.field(default_factory=dict, repr=False)
     port: int | None = None
+    timeout_seconds: float = DEFAULT_TIMEOUT
     ready_timeout_seconds: float = 60
     spin_executable: Path | None = None
 
@@ -161,6 +166,7 @@ def _start(request: StartRequest, directory: Path, installation: Installation, r
         runtime,
         request.locked_application,
         request.open_blob,
+        archive_layers=request.archive_layers,
         node=installation.node,
         runtime_directory=installation.runtime_directory,
     )
@@ -178,6 +184,7 @@ def _start(request: StartRequest, directory: Path, installation: Installation, r
         "locked_application": request.locked_application,
         "variables": request.variables,
         "port": request.port,
+        "timeout_seconds": request.timeout_seconds,
         "ready_timeout_seconds": request.ready_timeout_seconds,
         "drain_seconds": DRAIN_SECONDS,
         "growth_bytes": GROWTH_BYTES,

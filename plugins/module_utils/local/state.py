@@ -23,6 +23,7 @@ from ..errors import PlatformError
 
 HEALTH_TIMEOUT_SECONDS = 1.0
 HEALTH_PATH = "/.well-known/spin/health"
+STATE_FILE = "state.json"
 
 _held: dict[tuple[Path, int], int] = {}
 
@@ -32,6 +33,8 @@ class LocalFunction:
     """What the state file of a function says, and whether the function is alive.
 
     `process_id` is the front's, which answers at `url`; `runtime` is "spin" or "jco"; `started_at` is RFC 3339 in UTC.
+    `damage` says what is wrong with the state file and what to do, where it says nothing; the other fields are empty
+    then.
     """
 
     name: str
@@ -48,6 +51,25 @@ class LocalFunction:
     alive: bool
     state_directory: Path
     log_file: Path
+    damage: str = ""
+
+
+_FIELDS: dict[str, type] = {
+    "digest": str,
+    "source_digest": str,
+    "settings_digest": str,
+    "image": str,
+    "url": str,
+    "port": int,
+    "process_id": int,
+    "process_started": int,
+    "boot_id": str,
+    "runtime": str,
+    "started_at": str,
+    "release": str,
+}
+_NOT_SHOWN = ("process_started", "boot_id", "release")
+"""Fields of the state file that only this package reads."""
 
 
 def function_directory(state_directory: Path, namespace: str, name: str) -> Path:
@@ -72,46 +94,48 @@ def read(state_directory: Path, namespace: str, name: str) -> LocalFunction | No
     """
     directory = function_directory(state_directory, namespace, name)
     state = read_state(directory)
-    if state is None:
+    about: dict[str, t.Any] = {
+        "name": name,
+        "namespace": namespace,
+        "state_directory": directory,
+        "log_file": directory / "log",
+    }
+    if state is not None:
+        fields: dict[str, t.Any] = {field: state[field] for field in _FIELDS if field not in _NOT_SHOWN}
+        return LocalFunction(**about, **fields, alive=front_runs(state) and _healthy(int(state["port"])))
+    if not os.path.lexists(directory / STATE_FILE):
         return None
-    alive = front_runs(state) and _healthy(int(state["port"]))
-    fields = (
-        "digest",
-        "source_digest",
-        "settings_digest",
-        "image",
-        "url",
-        "port",
-        "process_id",
-        "runtime",
-        "started_at",
+    empty: dict[str, t.Any] = {field: kind() for field, kind in _FIELDS.items() if field not in _NOT_SHOWN}
+    damage = (
+        f"{directory / STATE_FILE} is damaged. Next: Deploy {namespace}/{name} again, or delete it with "
+        f"`ansible-playbook wasmfaas.platform.delete_function -e target=local -e namespace={namespace} -e name={name}`."
     )
-    return LocalFunction(
-        name=name,
-        namespace=namespace,
-        alive=alive,
-        state_directory=directory,
-        log_file=directory / "log",
-        **{field: state[field] for field in fields},
-    )
+    return LocalFunction(**about, **empty, alive=False, damage=damage)
 
 
 def list_functions(state_directory: Path, namespace: str | None) -> list[LocalFunction]:
     """Read all functions, of one namespace or (None) of all, sorted by namespace and name."""
     root = Path(os.path.abspath(state_directory))
-    pattern = f"{namespace}/*/state.json" if namespace else "*/*/state.json"
-    found = [read(root, path.parent.parent.name, path.parent.name) for path in sorted(root.glob(pattern))]
+    pattern = f"{namespace or '*'}/*/{STATE_FILE}"
+    paths = [path.parent for path in sorted(root.glob(pattern))]
+    found = [read(root, path.parent.name, path.name) for path in paths if not _hidden(path)]
     return [function for function in found if function is not None]
 
 
+def _hidden(path: Path) -> bool:
+    """Whether it cannot be a function's directory (see `function_directory`)."""
+    return path.name.startswith(".") or path.parent.name.startswith(".")
+
+
 def read_state(directory: Path) -> dict[str, t.Any] | None:
-    """The state file of the function in `directory`; None where there is none that can be read (it is written by
-    rename, so only by hand broken)."""
+    """The state file of the function in `directory`; None where there is none, or none that says all that it should
+    (it is written by rename, so it is damaged by hand or with the disk)."""
     try:
-        state = json.loads((directory / "state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        state = json.loads((directory / STATE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
-    return state if isinstance(state, dict) and "process_id" in state else None
+    whole = isinstance(state, dict) and all(type(state.get(field)) is kind for field, kind in _FIELDS.items())
+    return state if whole else None
 
 
 def front_runs(state: dict[str, t.Any]) -> bool:

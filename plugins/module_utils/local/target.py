@@ -12,12 +12,13 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
+from ..function.artifact.pack import ARCHIVE_MEDIA_TYPE
 from ..function.compatibility.spin_versions import DEFAULT_SHIM_VERSION
 from ..function.model import DesiredFunction, Difference, LiveFunction
 from ..function.probe import HEALTH_PATH, probe
 from ..function.stages import Stages
 from ..function.stores import DEFAULT_STORE, KINDS, used_stores
-from ..function.time_limit import checked_seconds
+from ..function.time_limit import DEFAULT_TIMEOUT, checked_seconds
 from . import release, runtime, state
 
 
@@ -30,6 +31,7 @@ class LocalSettings:
     port: int | None
     probe_path: str
     wait_timeout: float
+    timeout: int = DEFAULT_TIMEOUT
     shim_version: str = DEFAULT_SHIM_VERSION
 
 
@@ -60,7 +62,6 @@ def local_settings(parameters: dict[str, t.Any], state_directory: Path) -> Local
             f"{', '.join(given)}: has no effect with target=local.",
             next_step="Leave it out, or deploy to a cluster with `-e target=cluster`.",
         )
-    checked_seconds("timeout", parameters["timeout"])
     directory = parameters["runtime_directory"]
     return LocalSettings(
         state_directory / "functions",
@@ -68,6 +69,7 @@ def local_settings(parameters: dict[str, t.Any], state_directory: Path) -> Local
         parameters["port"],
         parameters["probe_path"],
         parameters["wait_timeout"],
+        checked_seconds("timeout", parameters["timeout"]),
         parameters["shim_version"] or DEFAULT_SHIM_VERSION,
     )
 
@@ -87,7 +89,8 @@ class LocalTarget:
         return state.read(self._settings.state_directory, self._namespace, self._name)
 
     def exists(self) -> bool:
-        return self._read() is not None
+        # Also what an interrupted deployment or a damaged state file left.
+        return state.function_directory(self._settings.state_directory, self._namespace, self._name).exists()
 
     def live(self) -> LiveFunction | None:
         function = self._read()
@@ -120,7 +123,7 @@ class LocalTarget:
     def difference(self, desired: DesiredFunction) -> Difference:
         function = self._read()
         before: dict[str, t.Any] = {}
-        if function is not None:
+        if function is not None and not function.damage:
             before = {
                 "image": function.image,
                 "settings": function.settings_digest[:19],
@@ -130,13 +133,13 @@ class LocalTarget:
         after = {
             "image": desired.image or "<known after the build>",
             "settings": self._settings_digest(desired)[:19],
-            "port": self._settings.port or (function.port if function else "<a free one>"),
+            "port": self._settings.port or (function.port if function and function.port else "<a free one>"),
             "running": True,
         }
         return Difference(before, after)
 
     def _settings_digest(self, desired: DesiredFunction) -> str:
-        settings = {"variables": desired.variables.all()}
+        settings = {"variables": desired.variables.all(), "timeout": self._settings.timeout}
         return "sha256:" + hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
     def deploy(self, desired: DesiredFunction) -> LiveFunction:
@@ -169,8 +172,12 @@ class LocalTarget:
             image=desired.image,
             locked_application=desired.artifact.locked_application,
             open_blob=lambda digest: blobs[digest].open(),
+            archive_layers=tuple(
+                blob.digest for blob in desired.artifact.layers if blob.media_type == ARCHIVE_MEDIA_TYPE
+            ),
             variables=desired.variables.all(),
             port=self._settings.port,
+            timeout_seconds=self._settings.timeout,
             ready_timeout_seconds=self._settings.wait_timeout,
             spin_executable=runtime.spin_in_path(),
         )
@@ -201,12 +208,13 @@ def live_function(function: state.LocalFunction) -> LiveFunction:
         source_digest=function.source_digest,
         image=function.image,
         url=function.url,
-        status="ready" if function.alive else "stopped",
+        status="failed" if function.damage else "ready" if function.alive else "stopped",
         created=function.started_at,
         details={
             "process_id": function.process_id,
             "port": function.port,
             "runtime": function.runtime,
             "log_file": str(function.log_file),
+            **({"damage": function.damage} if function.damage else {}),
         },
     )

@@ -6,7 +6,8 @@
  * One component of one release, answering HTTP on a port of its own. Started by front.mjs, which sends the settings over the
  * IPC channel (never argv or environment: they hold secrets) and ends with it.
  *
- * Requests are served one after the other, each by an instance of its own, as Spin does; some are made in advance. Only a component
+ * Requests are served one after the other, each by an instance of its own, as Spin does; some are made in advance. The front is told
+ * when the component is entered and left ("begun", "finished"). Only a component
  * made by componentize-py keeps one instance for all requests, as making one takes about 0.4 s: its global variables last until a
  * trap or a new process.
  */
@@ -20,7 +21,7 @@ import { WASIShim } from "@bytecodealliance/preview2-shim/instantiation";
 import { HTTPServer } from "@bytecodealliance/preview2-shim/http";
 import { cli, filesystem, sockets } from "@bytecodealliance/preview2-shim";
 import { denied, unknownInterface } from "./interfaces/denied.mjs";
-import { answer, answered, outgoingHandler } from "./interfaces/http.mjs";
+import { answer, answered, outgoingHandler, restoreHeaders } from "./interfaces/http.mjs";
 import { keyValueInterfaces } from "./interfaces/key_value.mjs";
 import { sqliteInterfaces } from "./interfaces/sqlite.mjs";
 import { variablesInterfaces } from "./interfaces/variables.mjs";
@@ -30,7 +31,7 @@ const log = (message) => console.error(`[wasmfaas] ${message}`);
 process.on("disconnect", () => process.exit(0)); // the front is gone
 
 const settings = await new Promise((resolve) => process.once("message", resolve));
-const { component, directory, dataDirectory, values, environment, keyValueStores, databases, allowedHosts, front, warmUpPath } = settings;
+const { component, directory, dataDirectory, values, environment, keyValueStores, databases, allowedHosts, answering, front, warmUpPath } = settings;
 mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
 
 /** Turns writing of component files into the error that Spin gives. */
@@ -81,7 +82,7 @@ function imports(rehearsal) {
     ...sqliteInterfaces(dataDirectory, rehearsal ? [] : databases),
     "wasi:cli/environment": { ...shim["wasi:cli/environment"], initialCwd: () => "/" },
     "wasi:cli/exit": { exit: trap, exitWithCode: trap },
-    "wasi:http/outgoing-handler": outgoingHandler(rehearsal ? [] : allowedHosts, front, rehearsal ? () => {} : log),
+    "wasi:http/outgoing-handler": outgoingHandler(rehearsal ? [] : allowedHosts, front, answering, rehearsal ? () => {} : log),
   };
   if (rehearsal) {
     known["wasi:cli/stdout"] = { ...cli.stdout, getStdout: () => nullStream };
@@ -112,6 +113,15 @@ async function prepare() {
   preparing = false;
 }
 
+/** Tells the front; at once, also when the component then never returns. */
+const tell = (type, more = {}) => process.connected && process.send({ type, ...more });
+
+function receive(incoming, parameter) {
+  if (!rehearsing) tell("begun");
+  restoreHeaders(incoming.headers());
+  handle(incoming, parameter);
+}
+
 function handle(incoming, parameter) {
   const instance = reusable ? prepared[0] : prepared.shift();
   if (!instance) {
@@ -127,18 +137,18 @@ function handle(incoming, parameter) {
     if (reusable) prepared.length = 0; // a trapped instance must not be entered again
     if (!answered.has(parameter)) answer(parameter, 500, "");
   }
+  if (!rehearsing) tell("finished");
   if (prepared.length < PREPARED_INSTANCES) setImmediate(prepare);
 }
 
-const server = new HTTPServer({ handle });
+const server = new HTTPServer({ handle: receive });
 server.listen(0, "127.0.0.1");
 const { port } = server.address();
-process.send({ type: "loaded" });
+tell("loaded");
 
 if (warmUpPath !== null) {
   // V8 compiles each function of a core module at its first call: a rehearsal by throw-away instances pays that before users come.
   rehearsing = true;
-  const started = performance.now();
   try {
     for (let round = 0; round < 3; round++) {
       if (prepared.length === 0) prepared.push(await create(true));
@@ -152,15 +162,15 @@ if (warmUpPath !== null) {
   }
   prepared.length = 0;
   rehearsing = false;
-  process.send({ type: "rehearsed", milliseconds: Math.round(performance.now() - started) });
+  tell("rehearsed");
 }
 await prepare();
-process.send({ type: "ready", port });
+tell("ready", { port });
 
 // The shim and long-lived instances keep some kilobytes of each request: a process that has grown is replaced by the front.
 const limit = process.memoryUsage.rss() + settings.growthBytes;
 const watch = setInterval(() => {
   if (process.memoryUsage.rss() < limit) return;
   clearInterval(watch);
-  process.send({ type: "grown" });
+  tell("grown");
 }, 1000);

@@ -16,6 +16,7 @@
  * Writes FUNCTION_DIRECTORY/state.json at the moment of change-over, so that the file says what answers.
  */
 
+import { isUtf8 } from "node:buffer";
 import { fork, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -24,22 +25,26 @@ import { createServer as createTcpServer } from "node:net";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { createProxyServer } from "httpxy";
-import { parseAllowedHost } from "./interfaces/allowed_hosts.mjs";
-import { REPEATED_HEADERS } from "./interfaces/names.mjs";
+import { forward } from "./forward.mjs";
+import { expandChaining, parseAllowedHost } from "./interfaces/allowed_hosts.mjs";
 import { expand, resolver } from "./interfaces/variables.mjs";
+import { Masked } from "./masked.mjs";
 import { buildRouter, chainedMatch, spinHeaders, WELL_KNOWN_PREFIX } from "./router.mjs";
+import { kill, Workers } from "./workers.mjs";
 
 const IDLE_SECONDS = 120; // without any release: whoever started this process is gone
 const REHEARSAL_SECONDS = 15;
-const RESTARTS_PER_MINUTE = 5;
+const HEADERS_SECONDS = 10; // for the headers of a request
+const MOST_PROCESSES = 4; // of one component, while its requests wait
 const CHAIN_PREFIX = "/.well-known/wasmfaas-chain/";
+const CHAINED_CLIENT_ADDRESS = "0.0.0.0:0"; // spinframework/spin v4.0.2, crates/trigger-http/src/outbound_http.rs
 
 const [functionDirectory, wantedPort] = process.argv.slice(2);
 process.chdir(functionDirectory); // a Unix socket's path is short: 108 bytes
 const runtimeDirectory = dirname(fileURLToPath(import.meta.url));
 const chainToken = randomUUID();
-const log = (message) => console.error(`${new Date().toISOString()} [wasmfaas] ${message}`);
+const masked = new Masked();
+const log = (message) => console.error(masked.text(`${new Date().toISOString()} [wasmfaas] ${message}`));
 
 /** Start of a process in clock ticks since boot: with it a process id is unique. */
 const processStarted = (id) => Number(readFileSync(`/proc/${id}/stat`, "utf8").split(") ").at(-1).split(" ")[19]);
@@ -55,17 +60,6 @@ const releases = new Set();
 
 function childEnvironment(extra = {}) {
   return { ...process.env, ...extra };
-}
-
-/** Kills a child and, where it leads a process group of its own, the group. */
-function kill(child, signal = "SIGTERM") {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  try {
-    if (child.leadsGroup) process.kill(-child.pid, signal);
-    else child.kill(signal);
-  } catch {
-    // it ended meanwhile
-  }
 }
 
 async function freePort() {
@@ -84,7 +78,8 @@ function componentSettings(release, component) {
   const rawRoute = trigger?.trigger_config.route ?? "/...";
   const warmUpPath = `/${rawRoute.replace(/^\//, "")}`.replace(/\/\.\.\.$/, "/").replace(/:([a-z0-9_]+)/gi, "$1") || "/";
   const metadata = component.metadata ?? {};
-  const allowedHosts = (metadata.allowed_outbound_hosts ?? []).map((item) => expand(item, resolve)).filter((item) => item.trim() !== "");
+  const named = (metadata.allowed_outbound_hosts ?? []).map((item) => expand(item, resolve)).filter((item) => item.trim() !== "");
+  const allowedHosts = expandChaining(named, application.components.map(({ id }) => id));
   allowedHosts.forEach(parseAllowedHost); // throws here rather than in the backend
   return {
     component: component.id,
@@ -96,10 +91,25 @@ function componentSettings(release, component) {
     databases: metadata.databases ?? [],
     allowedHosts,
     front: { port: publicPort(), token: chainToken },
+    answering: release.request.components,
     growthBytes: release.request.growth_bytes,
     warmUpPath,
     warmUpHeaders: spinHeaders({ rawRoute, basedRoute: rawRoute, trailing: "", named: {} }, { host: "localhost", url: warmUpPath, clientAddress: "127.0.0.1:0" }),
   };
+}
+
+/** Has what a child writes in the function's log. */
+function follow(child) {
+  for (const stream of [child.stdout, child.stderr]) masked.follow(stream, (text) => process.stderr.write(text));
+}
+
+/** Calls back when a child has ended and what it wrote is in the log. */
+function onceEnded(child, callback) {
+  child.once("exit", async (code, signal) => {
+    // A child of its own may keep the pipes open.
+    await Promise.race([new Promise((resolve) => child.once("close", resolve)), sleep(500)]);
+    callback(code, signal);
+  });
 }
 
 /** Starts one component; resolves to {child, port}. Rejects when it ends before it is ready. */
@@ -110,8 +120,9 @@ function startComponent(release, settings) {
     const child = fork(join(runtimeDirectory, "backend.mjs"), [functionDirectory, `${namespace}/${name}`, settings.component], {
       execArgv: ["--disable-warning=ExperimentalWarning"],
       env: childEnvironment(),
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
     });
+    follow(child);
     release.children.add(child);
     let rehearsal;
     child.on("message", (message) => {
@@ -126,7 +137,7 @@ function startComponent(release, settings) {
       } else if (message.type === "rehearsed") clearTimeout(rehearsal);
       else if (message.type === "ready") resolve({ child, port: message.port });
     });
-    child.once("exit", (code, signal) => {
+    onceEnded(child, (code, signal) => {
       clearTimeout(rehearsal);
       release.children.delete(child);
       reject(new Error(`component "${settings.component}" ended while it started (${signal ?? `exit code ${code}`})`));
@@ -142,12 +153,13 @@ async function startSpin(release) {
   const names = Object.fromEntries(Object.entries(variables).map(([name, value]) => [`SPIN_VARIABLE_${name.toUpperCase()}`, value]));
   const flags = ["up", "-f", join(directory, "spin.toml"), "--listen", `127.0.0.1:${port}`, "--state-dir", dataDirectory, "--quiet"];
   if (runtimeConfig) flags.push("--runtime-config-file", runtimeConfig);
-  const child = spawn(spin, flags, { cwd: directory, env: childEnvironment(names), stdio: ["ignore", "inherit", "inherit"], detached: true });
+  const child = spawn(spin, flags, { cwd: directory, env: childEnvironment(names), stdio: ["ignore", "pipe", "pipe"], detached: true });
+  follow(child);
   child.leadsGroup = true;
   release.children.add(child);
   const ended = new Promise((_resolve, reject) => {
     child.once("error", reject);
-    child.once("exit", (code, signal) => {
+    onceEnded(child, (code, signal) => {
       release.children.delete(child);
       reject(new Error(`"spin up" ended while it started (${signal ?? `exit code ${code}`})`));
     });
@@ -167,54 +179,11 @@ async function startSpin(release) {
   return Promise.race([ended, healthy()]);
 }
 
-/**
- * A backend that is started again when it dies, and replaced when it has grown; `current` is a promise for {child, port, requests}.
- */
-function supervise(release, key, start) {
-  const backend = { current: null, up: false };
-  const deaths = [];
-  const watch = (running) => {
-    const { child } = running;
-    running.requests = 0;
-    backend.up = true;
-    child.removeAllListeners("exit");
-    child.once("exit", (code, signal) => {
-      release.children.delete(child);
-      if (release.stopped || running.retired) return;
-      backend.up = false;
-      log(`${key} ended (${signal ?? `exit code ${code}`})`);
-      deaths.push(Date.now());
-      if (deaths.filter((time) => time > Date.now() - 60_000).length > RESTARTS_PER_MINUTE) {
-        log(`${key} ended more than ${RESTARTS_PER_MINUTE} times in a minute; it stays down until the next deploy`);
-        backend.current = Promise.reject(new Error("down"));
-        backend.current.catch(() => {});
-      } else run();
-    });
-    child.on("message", ({ type }) => {
-      if (type === "grown") renew(running);
-    });
-    return running;
-  };
-  const run = () => {
-    backend.current = start().then(watch);
-    backend.current.catch((error) => log(`${key}: ${error.message}`));
-  };
-  const renew = async (grown) => {
-    log(`${key} has grown; another process replaces it`);
-    try {
-      const next = await start();
-      if (release.stopped || grown.child.exitCode !== null) return kill(next.child);
-      grown.retired = true;
-      backend.current = Promise.resolve(watch(next));
-      const end = Date.now() + release.request.drain_seconds * 1000;
-      while (grown.requests > 0 && Date.now() < end) await sleep(20);
-      kill(grown.child);
-    } catch (error) {
-      log(`${key} could not be replaced: ${error.message}`);
-    }
-  };
-  run();
-  return backend;
+/** The processes of one component, or (key "spin") the one of all. */
+function workersOf(release, key, start) {
+  const serial = release.request.runtime !== "spin";
+  const { drain_seconds: drainSeconds } = release.request;
+  return new Workers({ key, start, most: serial ? MOST_PROCESSES : 1, serial, log, drainSeconds, stopped: () => release.stopped });
 }
 
 function stopRelease(release) {
@@ -236,43 +205,54 @@ async function drain(release, seconds) {
 
 // ---- requests ------------------------------------------------------------------------------------------------------------
 
-// A new connection per request: a kept one may be closed by the backend just as it is used.
-const proxy = createProxyServer({ agent: false, xfwd: false });
-proxy.on("proxyRes", (incoming) => {
-  const packed = incoming.headers[REPEATED_HEADERS];
-  if (packed === undefined) return;
-  delete incoming.headers[REPEATED_HEADERS];
-  for (const [name, values] of JSON.parse(decodeURIComponent(packed))) incoming.headers[name] = name === "set-cookie" ? values : values.join(", ");
-});
-
 function reply(response, status, body = "", headers = {}) {
   if (response.headersSent) return response.destroy();
   response.writeHead(status, { "content-length": Buffer.byteLength(body), ...headers });
   response.end(body);
 }
 
-function backendOf(release, component) {
-  return release.request.runtime === "spin" ? release.backends.get("spin") : release.backends.get(component);
-}
-
-async function forward(release, component, request, response, headers) {
+/**
+ * Has a backend answer. The function has `timeout_seconds` for it, the wait for a free process included; then the caller gets
+ * status 504, and a process that is still at it is replaced.
+ */
+function answerBy(release, key, request, response, options) {
+  const backend = release.backends.get(key);
+  const { timeout_seconds: seconds } = release.request;
   release.requests++;
-  response.once("close", () => release.requests--);
-  let backend;
-  try {
-    backend = await backendOf(release, component).current;
-  } catch {
-    return reply(response, 503, "the function is down; its log says why\n", { "content-type": "text/plain" });
-  }
-  if (response.destroyed) return; // nobody waits any more
-  backend.requests++;
-  response.once("close", () => backend.requests--);
-  proxy
-    .web(request, response, { target: `http://127.0.0.1:${backend.port}`, headers })
-    .catch((error) => {
-      if (!request.destroyed || !response.writableEnded) log(`${request.method} ${request.url}: ${error.message}`);
-      reply(response, 502, "");
-    });
+  let answered = false;
+  let settled = false;
+  const timer = setTimeout(() => {
+    log(`${request.method} ${request.url.split("?", 1)[0]}: no answer within ${seconds} s`);
+    backend.expire(exchange);
+    reply(response, 504, `the function did not answer within ${seconds} s\n`, { "content-type": "text/plain", connection: "close" });
+  }, seconds * 1000);
+  const done = () => {
+    // A function that goes on after its caller went away is still held to the limit.
+    if (answered && settled) clearTimeout(timer);
+  };
+  const failed = (error) => {
+    if (response.destroyed || response.writableEnded) return;
+    log(`${request.method} ${request.url.split("?", 1)[0]}: ${error.message}`);
+    reply(response, 502);
+  };
+  const exchange = {
+    run: (port) => forward(request, response, { ...options, port, failed }),
+    refuse: () => {
+      exchange.settled();
+      reply(response, 503, "the function is down; its log says why\n", { "content-type": "text/plain" });
+    },
+    settled: () => {
+      settled = true;
+      done();
+    },
+  };
+  response.once("close", () => {
+    release.requests--;
+    answered = true;
+    backend.closed(exchange);
+    done();
+  });
+  backend.give(exchange);
 }
 
 function handle(request, response) {
@@ -283,7 +263,7 @@ function handle(request, response) {
     return reply(response, healthy ? 200 : 503, healthy ? "OK" : "not ready");
   }
   if (release === null) return reply(response, 503, "no release yet\n");
-  if (release.request.runtime === "spin") return forward(release, "spin", request, response, {});
+  if (release.request.runtime === "spin") return answerBy(release, "spin", request, response, { headers: {} });
   if (path.startsWith(WELL_KNOWN_PREFIX)) {
     if (path !== `${WELL_KNOWN_PREFIX}info`) return reply(response, 404);
     const { name, version } = release.request.locked_application.metadata ?? {};
@@ -296,17 +276,24 @@ function handle(request, response) {
     if (token !== chainToken || !release.backends.has(component)) return reply(response, 404);
     request.url = `/${rest.join("/")}`;
     const match = chainedMatch(request.url.split("?", 1)[0]);
-    return forward(release, component, request, response, spinHeaders(match, { host: `${component}.spin.internal`, url: request.url, clientAddress }));
+    const headers = spinHeaders(match, { host: undefined, url: request.url, clientAddress: CHAINED_CLIENT_ADDRESS });
+    return answerBy(release, component, request, response, { host: `${component}.spin.internal`, headers });
   }
   const match = release.route(path);
   if (match === null) return reply(response, 404);
+  if (!request.rawHeaders.every((text) => isUtf8(Buffer.from(text, "latin1")))) {
+    // As Spin, which hands headers on as text (spinframework/spin v4.0.2, crates/trigger-http/src/headers.rs).
+    log(`${request.method} ${path}: a header is not UTF-8`);
+    return reply(response, 500);
+  }
   const { component, static_response: fixed } = match.trigger.trigger_config;
   if (fixed) return reply(response, fixed.status_code ?? 200, fixed.body ?? "", fixed.headers ?? {});
-  return forward(release, component, request, response, spinHeaders(match, { host: request.headers.host, url: request.url, clientAddress }));
+  return answerBy(release, component, request, response, { headers: spinHeaders(match, { host: request.headers.host, url: request.url, clientAddress }) });
 }
 
 function newServer() {
-  const server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 0 }, handle);
+  // A request without an end to its headers is answered with status 408; from then on the function's own limit counts.
+  const server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 0, headersTimeout: HEADERS_SECONDS * 1000, connectionsCheckingInterval: 1000 }, handle);
   // On SIGTERM and on a change of port, idle connections are told to close instead of being cut.
   server.on("request", (_request, response) => {
     if (server.closing) response.setHeader("connection", "close");
@@ -329,9 +316,10 @@ function closeServer(server) {
 const publicPort = () => publicServer?.address().port ?? promisedPort;
 
 /** Asks the predecessor for its listening socket; from then on both answer, until that one ends. */
-const takeSocket = () =>
+const takeSocket = (release) =>
   new Promise((resolve, reject) => {
     process.once("message", (_message, socket) => {
+      active = release;
       const server = newServer();
       // At once: a received socket accepts connections whether or not anything handles them.
       socket.on("connection", (connection) => server.emit("connection", connection));
@@ -342,44 +330,10 @@ const takeSocket = () =>
 
 // ---- deploying -----------------------------------------------------------------------------------------------------------
 
-function writeState(state) {
-  writeFileSync("state.json.new", JSON.stringify(state, null, 1), { mode: 0o600 });
-  renameSync("state.json.new", "state.json");
-}
-
-async function deploy(request) {
-  const release = { request, children: new Set(), backends: new Map(), requests: 0, stopped: false };
-  releases.add(release);
-  let nextServer = null;
-  try {
-    if (request.port && request.port !== publicPort()) nextServer = await listen(newServer(), request.port, "127.0.0.1");
-    release.route = buildRouter(request.locked_application.triggers);
-    if (request.runtime === "spin") release.backends.set("spin", supervise(release, "spin", () => startSpin(release)));
-    else
-      for (const component of request.locked_application.components) {
-        if (!request.components.includes(component.id)) continue;
-        const settings = componentSettings(release, component);
-        if (nextServer) settings.front.port = request.port;
-        release.backends.set(component.id, supervise(release, component.id, () => startComponent(release, settings)));
-      }
-    const ready = Promise.all([...release.backends.values()].map((backend) => backend.current));
-    const late = sleep(request.ready_timeout_seconds * 1000, null, { ref: false }).then(() => {
-      throw new Error(`it was not ready within ${request.ready_timeout_seconds} s`);
-    });
-    late.catch(() => {});
-    await Promise.race([ready, late]);
-  } catch (error) {
-    nextServer?.close();
-    stopRelease(release);
-    throw error;
-  }
-  const previous = active;
-  const previousServer = publicServer;
-  active = release;
-  if (nextServer) publicServer = nextServer;
-  else if (promisedPort) publicServer = await takeSocket();
-  const port = publicServer.address().port;
-  writeState({
+/** Writes the state file, whole and on disk, beside the one that counts. */
+function prepareState(release, port) {
+  const { request } = release;
+  const state = {
     ...request.state,
     url: `http://127.0.0.1:${port}`,
     port,
@@ -390,7 +344,55 @@ async function deploy(request) {
     started_at: new Date().toISOString(),
     release: request.directory,
     runtime_directory: runtimeDirectory,
-  });
+  };
+  writeFileSync("state.json.new", JSON.stringify(state, null, 1), { mode: 0o600, flush: true });
+  return state;
+}
+
+function secretValues({ locked_application: application, variables }) {
+  const secret = Object.entries(application.variables ?? {}).filter(([, variable]) => variable.secret);
+  return secret.flatMap(([name, variable]) => [variables[name], variable.default]).filter((value) => value !== undefined);
+}
+
+async function deploy(request) {
+  masked.add(secretValues(request));
+  const release = { request, children: new Set(), backends: new Map(), requests: 0, stopped: false };
+  releases.add(release);
+  const previous = active;
+  const previousServer = publicServer;
+  let nextServer = null;
+  let state;
+  try {
+    if (request.port && request.port !== publicPort()) nextServer = await listen(newServer(), request.port, "127.0.0.1");
+    release.route = buildRouter(request.locked_application.triggers);
+    if (request.runtime === "spin") release.backends.set("spin", workersOf(release, "spin", () => startSpin(release)));
+    else
+      for (const component of request.locked_application.components) {
+        if (!request.components.includes(component.id)) continue;
+        const settings = componentSettings(release, component);
+        if (nextServer) settings.front.port = request.port;
+        release.backends.set(component.id, workersOf(release, component.id, (urgent) => startComponent(release, urgent ? { ...settings, warmUpPath: null } : settings)));
+      }
+    const ready = Promise.all([...release.backends.values()].map((backend) => backend.begin()));
+    const late = sleep(request.ready_timeout_seconds * 1000, null, { ref: false }).then(() => {
+      throw new Error(`it was not ready within ${request.ready_timeout_seconds} s`);
+    });
+    late.catch(() => {});
+    await Promise.race([ready, late]);
+    // First all that can fail, such as on a full disk; then the change-over and its state file at once.
+    state = prepareState(release, nextServer ? request.port : publicPort());
+    if (promisedPort && !nextServer) publicServer = await takeSocket(release);
+    renameSync("state.json.new", "state.json");
+  } catch (error) {
+    nextServer?.close();
+    if (publicServer !== previousServer) publicServer.close(); // the predecessor's, which keeps it
+    publicServer = previousServer;
+    active = previous;
+    stopRelease(release);
+    throw error;
+  }
+  active = release;
+  if (nextServer) publicServer = nextServer;
   if (promisedPort) {
     promisedPort = null;
     process.send({ type: "took over" });
@@ -398,8 +400,8 @@ async function deploy(request) {
   }
   if (nextServer && previousServer) closeServer(previousServer);
   if (previous) drain(previous, request.drain_seconds);
-  log(`release ${request.state.digest} of ${request.state.namespace}/${request.state.name} answers at port ${port}`);
-  return JSON.parse(readFileSync("state.json", "utf8"));
+  log(`release ${request.state.digest} of ${request.state.namespace}/${request.state.name} answers at port ${state.port}`);
+  return state;
 }
 
 async function stop(seconds) {

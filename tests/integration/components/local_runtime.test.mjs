@@ -6,10 +6,13 @@
 // crates/trigger-http/src/headers.rs and crates/outbound-networking-config/src/allowed_hosts.rs.
 
 import assert from "node:assert/strict";
+import { PassThrough } from "node:stream";
+import { finished } from "node:stream/promises";
 import { test } from "node:test";
-import { parseAllowedHost } from "../../../roles/local_runtime/files/interfaces/allowed_hosts.mjs";
+import { expandChaining, parseAllowedHost } from "../../../roles/local_runtime/files/interfaces/allowed_hosts.mjs";
 import { numberParameters } from "../../../roles/local_runtime/files/interfaces/sqlite.mjs";
 import { expand, resolver, variablesInterfaces } from "../../../roles/local_runtime/files/interfaces/variables.mjs";
+import { Masked } from "../../../roles/local_runtime/files/masked.mjs";
 import { buildRouter, spinHeaders } from "../../../roles/local_runtime/files/router.mjs";
 
 const router = (routes) => buildRouter(routes.map((route, index) => ({ trigger_config: { component: String(index), route } })));
@@ -77,6 +80,27 @@ test("allowed hosts", () => {
   ])
     assert.equal(parseAllowedHost(item)(scheme, host, port), expected, `${item} ${scheme}://${host}:${port}`);
   assert.throws(() => parseAllowedHost("example.com"), /has no scheme/);
+});
+
+test("a wildcard for chaining stands for the application's components", () =>
+  assert.deepEqual(expandChaining(["http://*.spin.internal", "http://*.example.com"], ["a", "b"]), [
+    "http://a.spin.internal",
+    "http://b.spin.internal",
+    "http://*.example.com",
+  ])); // Spin
+
+test("secret values are blacked out, also in pieces and line by line", () => {
+  const masked = new Masked();
+  masked.add(["s3cret", "x", "-----BEGIN KEY-----\nabcdefgh\n-----END KEY-----"]);
+  masked.add(["s3cret-and-more"]);
+  assert.equal(masked.text("s3cret s3cret-and-more x"), "******** ******** x");
+  assert.equal(masked.text("key:\n  abcdefgh\n"), "key:\n  ********\n");
+  let written = "";
+  const stream = new PassThrough();
+  masked.follow(stream, (text) => (written += text));
+  for (const piece of ["one s3c", "ret\ntwo\nlast s3cr", "et"]) stream.write(piece);
+  stream.end();
+  return finished(stream).then(() => assert.equal(written, "one ********\ntwo\nlast ********"));
 });
 
 test("parameters of SQL count as in SQLite", () => {

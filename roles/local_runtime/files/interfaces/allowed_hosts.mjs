@@ -35,3 +35,11 @@ export function parseAllowedHost(item) {
   return (askedScheme, askedHost, askedPort) =>
     (scheme === "*" || scheme === askedScheme) && hostAllowed(askedHost) && (askedHost === "self" || portAllowed(askedPort));
 }
+
+/** "*.spin.internal" stands for the application's own components (expand_wildcard_service_chaining). */
+export function expandChaining(items, componentIds) {
+  return items.flatMap((item) => {
+    const [, scheme, rest] = /^\s*([^:]*:\/\/)\*(\.spin\.internal.*)$/.exec(item) ?? [];
+    return scheme === undefined ? [item] : componentIds.map((id) => `${scheme}${id}${rest}`);
+  });
+}

@@ -3,49 +3,96 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /**
- * What the component's own HTTP requests may reach, and three repairs of preview2-shim's server.
+ * What the component's own HTTP requests may reach, and repairs of preview2-shim's server.
  */
 
 import { http } from "@bytecodealliance/preview2-shim";
+import { _forbiddenHeaders } from "@bytecodealliance/preview2-shim/http";
+import { callExtension } from "@bytecodealliance/preview2-shim/io-worker";
 import { parseAllowedHost, WELL_KNOWN_PORTS } from "./allowed_hosts.mjs";
-import { REPEATED_HEADERS } from "./names.mjs";
+import { CONNECTION_HEADERS, PACKED_HEADERS, packHeaders } from "./names.mjs";
 
 const CHAINING = /^([^.]+)\.spin\.internal$/;
 
 /**
+ * Rules of spinframework/spin v4.0.2, crates/factor-outbound-http/src/wasi.rs (prepare_request) and
+ * crates/trigger-http/src/outbound_http.rs.
+ *
  * @param {string[]} allowedHosts items of allowed_outbound_hosts, expanded, none empty
  * @param {{port: number, token: string}} front where requests to the function itself and to its other components go
+ * @param {string[]} components ids of the function's components that answer requests; a call to another one is a trap
  * @param {(message: string) => void} log
  */
-export function outgoingHandler(allowedHosts, front, log) {
+export function outgoingHandler(allowedHosts, front, components, log) {
   const rules = allowedHosts.map(parseAllowedHost);
   const allowed = (scheme, host, port) => rules.some((rule) => rule(scheme, host, port));
   return {
     handle(request, options) {
       const scheme = (request.scheme()?.val ?? request.scheme()?.tag ?? "HTTPS").toLowerCase();
-      const authority = (request.authority() ?? "").toLowerCase();
+      const authority = request.authority() ?? "";
       const [, host, port] = /^(.*?)(?::(\d+))?$/.exec(authority);
       const asked = port ? Number(port) : WELL_KNOWN_PORTS[scheme];
-      const relative = authority === "" || host === "self.alt";
+      const itself = host === "" || host === "self.alt";
       const chained = CHAINING.exec(host)?.[1];
-      if (!allowed(scheme, relative ? "self" : host, asked)) {
-        log(`A component tried to make a request to ${scheme}://${authority || "self"}: add it to allowed_outbound_hosts of the component in spin.toml.`);
+      const permitted = itself ? allowed("http", "self") || allowed("https", "self") : allowed(scheme, host.toLowerCase(), asked);
+      if (!permitted) {
+        log(`A component tried to make a request to ${scheme}://${itself ? "self" : authority}: add it to allowed_outbound_hosts of the component in spin.toml.`);
         throw { tag: "HTTP-request-denied" };
       }
-      if (relative || chained) {
+      if (chained && !components.includes(chained)) throw new Error(`unknown routing destination '${chained}'`);
+      const path = request.pathWithQuery() ?? "/";
+      if (itself || chained) {
         request.setScheme({ tag: "HTTP" });
         request.setAuthority(`127.0.0.1:${front.port}`);
-        if (chained) request.setPathWithQuery(`/.well-known/wasmfaas-chain/${front.token}/${chained}${request.pathWithQuery() ?? "/"}`);
+        request.setPathWithQuery(chained ? `/.well-known/wasmfaas-chain/${front.token}/${chained}${path}` : path);
       }
+      for (const entry of request.headers().entries()) entry[1] = textOfBytes(entry[1]);
       return http.outgoingHandler.handle(request, options);
     },
   };
 }
 
 const encode = (text) => new TextEncoder().encode(text);
-const decode = (bytes) => new TextDecoder().decode(bytes);
 // The classes themselves are changed, not derived from: preview2-shim and jco check for them by instanceof.
-const { Fields, OutgoingBody, OutgoingResponse, ResponseOutparam } = http.types;
+const { Fields, FutureIncomingResponse, OutgoingBody, OutgoingRequest, OutgoingResponse, ResponseOutparam } = http.types;
+CONNECTION_HEADERS.forEach((name) => _forbiddenHeaders.add(name));
+
+callExtension(new URL("./header_bytes.mjs", import.meta.url), "load", []);
+// preview2-shim takes header values for text; components give and get bytes, which need not be any.
+const bytesOfText = (bytes) => Buffer.from(new TextDecoder().decode(bytes), "latin1"); // the text has a character for each byte
+const textOfBytes = (bytes) => encode(Buffer.from(bytes).toString("latin1"));
+
+/** Turns the values of headers that preview2-shim received into what was sent. */
+export function restoreHeaders(fields) {
+  for (const entry of fields.entries()) entry[1] = new Uint8Array(bytesOfText(entry[1]));
+}
+
+/** As HeaderValue::from_bytes of the crate http 1.3.1: all but control characters, a tab excepted. */
+const isValue = (bytes) => bytes.every((byte) => (byte >= 32 && byte !== 127) || byte === 9);
+
+const originalAppend = Fields.prototype.append;
+Fields.prototype.append = function (name, value) {
+  if (!isValue(value)) throw { tag: "invalid-syntax" };
+  originalAppend.call(this, name, new Uint8Array());
+  this.entries().at(-1)[1] = value;
+};
+const originalSetFields = Fields.prototype.set;
+Fields.prototype.set = function (name, values) {
+  if (!values.every(isValue)) throw { tag: "invalid-syntax" };
+  originalSetFields.call(this, name, values.map(() => new Uint8Array()));
+  values.forEach((value, index) => (this.entries().at(index - values.length)[1] = value));
+};
+const originalSetAuthority = OutgoingRequest.prototype.setAuthority;
+OutgoingRequest.prototype.setAuthority = function (authority) {
+  // Spin's SDK for Python writes ":443" for a relative request, which preview2-shim refuses.
+  originalSetAuthority.call(this, /^:\d*$/.test(authority ?? "") ? undefined : authority);
+};
+const originalGet = FutureIncomingResponse.prototype.get;
+FutureIncomingResponse.prototype.get = function () {
+  const result = originalGet.call(this);
+  if (result?.tag === "ok" && result.val.tag === "ok") restoreHeaders(result.val.val.headers());
+  return result;
+};
 
 const bodyAsked = new WeakSet();
 const originalBody = OutgoingResponse.prototype.body;
@@ -66,13 +113,11 @@ ResponseOutparam.set = (parameter, result) => {
   }
   answered.add(parameter);
   const response = result.val;
-  const headers = response.headers();
-  const count = new Map();
-  for (const [name] of headers.entries()) count.set(name.toLowerCase(), (count.get(name.toLowerCase()) ?? 0) + 1);
-  const repeated = [...count].filter(([, times]) => times > 1).map(([name]) => [name, headers.get(name).map(decode)]);
-  if (repeated.length) headers.entries().push([REPEATED_HEADERS, encode(encodeURIComponent(JSON.stringify(repeated)))]);
+  const headers = response.headers().entries();
+  const packed = packHeaders(headers);
   // A response whose body was never asked for: the server wants one to end the answer.
   const body = bodyAsked.has(response) ? null : response.body();
+  headers.splice(0, headers.length, [PACKED_HEADERS, encode(packed)]);
   originalSet(parameter, result);
   if (body) OutgoingBody.finish(body);
 };

@@ -61,6 +61,13 @@ class IncomingHandler(http.IncomingHandler):
         time.sleep(float(query["seconds"]))
         return reply({"environment": dict(os.environ)})
 
+    def do_loop(self, request, query):
+        while True:
+            pass
+
+    def do_headers(self, request, query):
+        return Response(int(query.get("status", "200")), json.loads(query["headers"]), query.get("body", "").encode())
+
     def do_variable(self, request, query):
         return reply({"value": variables.get(query["name"])})
 
@@ -120,8 +127,10 @@ class IncomingHandler(http.IncomingHandler):
         os._exit(7)
 
     def do_fetch(self, request, query):
-        answer = http.send(Request("GET", query["url"], {}, None))
-        return Response(answer.status, {"content-type": "text/plain"}, answer.body)
+        headers = json.loads(query.get("headers", "{}"))
+        answer = http.send(Request(query.get("method", "GET"), query["url"], headers, None))
+        told = {name: value for name, value in answer.headers.items() if name.startswith("x-")}
+        return Response(answer.status, {"content-type": "text/plain", **told}, answer.body)
 
     def do_redis(self, request, query):
         with redis.open("redis://127.0.0.1:6379") as connection:

@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import io
 import json
 import os
+import tarfile
 import typing as t
 from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.local import control, release, runtime, state
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function import spin_function
+from ansible_collections.wasmfaas.platform.plugins.module_utils.local import archives, control, release, runtime, state
+from ansible_collections.wasmfaas.platform.plugins.modules.spin_function import argument_spec
 
 
 def application(**trigger: t.Any) -> dict[str, t.Any]:
@@ -57,6 +63,114 @@ def test_spin_needs_an_http_trigger_too() -> None:
         release.check(application(trigger_type="redis"), "spin", {"needed": "1"})
 
 
+@pytest.mark.parametrize("identifier", ["", ".", "..", "../../../stolen", "/etc", "a/b", "a\0b"])
+def test_a_component_id_that_leads_elsewhere_is_refused(identifier: str) -> None:
+    application_of_it = application()
+    application_of_it["components"][0]["id"] = identifier
+    with pytest.raises(PlatformError, match="cannot name a directory"):
+        release.check(application_of_it, "spin", {"needed": "1"})
+
+
+# ---- files in archive layers
+
+
+def digest_of(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def archive_of(*entries: tuple[str, bytes] | tarfile.TarInfo) -> bytes:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w:gz") as tar:
+        for entry in entries:
+            if isinstance(entry, tarfile.TarInfo):
+                tar.addfile(entry)
+                continue
+            information = tarfile.TarInfo(entry[0])
+            information.size = len(entry[1])
+            tar.addfile(information, io.BytesIO(entry[1]))
+    return written.getvalue()
+
+
+def prepared(tmp_path: Path, archive: bytes, files: list[dict[str, str]]) -> release.Release:
+    wasm = b"wasm" * 100
+    blobs = {digest_of(content): content for content in (wasm, archive)}
+    of_files = application()
+    of_files["components"][0] |= {"source": {"digest": digest_of(wasm)}, "files": files}
+    return release.prepare(
+        tmp_path / "releases",
+        digest_of(archive),
+        "spin",
+        of_files,
+        lambda digest: io.BytesIO(blobs[digest]),
+        archive_layers=[digest_of(archive)],
+        node=tmp_path,
+        runtime_directory=tmp_path,
+    )
+
+
+def test_more_files_than_a_registry_takes_layers(tmp_path: Path) -> None:
+    contents = {f"assets/{number}.txt": f"content {number}\n".encode() * 20 for number in range(600)}
+    files = [{"path": path, "digest": digest_of(content)} for path, content in contents.items()]
+    files.append({"path": "again.txt", "digest": digest_of(contents["assets/7.txt"])})
+    done = prepared(tmp_path, archive_of(*contents.items()), files)
+    unpacked = done.directory / "components" / "c" / "files"
+    found = {str(path.relative_to(unpacked)): path.read_bytes() for path in unpacked.rglob("*") if path.is_file()}
+    assert found == {**contents, "again.txt": contents["assets/7.txt"]}
+    assert sorted(path.name for path in done.directory.iterdir()) == [
+        "components",
+        "release.json",
+        "runtime-config.toml",
+        "spin.toml",
+    ]
+
+
+def test_names_and_links_in_an_archive_lead_nowhere(tmp_path: Path) -> None:
+    link = tarfile.TarInfo("assets")
+    link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
+    content = b"x" * 200
+    archive = archive_of(link, ("assets/stolen", content), ("../../../stolen", content), ("/stolen", content))
+    done = prepared(tmp_path, archive, [{"path": "a", "digest": digest_of(content)}])
+    assert (done.directory / "components" / "c" / "files" / "a").read_bytes() == content
+    assert list(tmp_path.rglob("stolen")) == []
+
+
+@pytest.mark.parametrize("path", ["/etc/x", "../x", "a/../../x", "", "a\0b"])
+def test_a_file_path_that_leads_elsewhere_is_refused(tmp_path: Path, path: str) -> None:
+    content = b"x" * 200
+    with pytest.raises(PlatformError, match="leaves its directory"):
+        prepared(tmp_path, archive_of(("a", content)), [{"path": path, "digest": digest_of(content)}])
+    assert list((tmp_path / "releases").iterdir()) == []
+
+
+def test_a_file_that_no_layer_holds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PlatformError, match=r"The artifact has no layer sha256:.*\. Next: "):
+        prepared(tmp_path, archive_of(("a", b"a")), [{"path": "a", "digest": digest_of(b"b")}])
+
+
+@pytest.mark.parametrize("damage", ["no gzip", "cut", "no tar"])
+def test_a_damaged_archive_is_refused(tmp_path: Path, damage: str) -> None:
+    whole = archive_of(("a", os.urandom(100_000)))
+    archive = {"no gzip": b"no gzip" * 100, "cut": whole[:50_000], "no tar": gzip.compress(os.urandom(10_000))}[damage]
+    with pytest.raises(PlatformError, match=r"cannot be unpacked .*\. Next: Delete the artifact"):
+        prepared(tmp_path, archive, [{"path": "a", "digest": digest_of(b"a")}])
+    assert list((tmp_path / "releases").iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", ["MAXIMUM_BYTES", "MAXIMUM_ENTRIES"])
+def test_an_archive_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(archives, limit, 2)
+    with pytest.raises(PlatformError, match="unpacks to more than"):
+        prepared(tmp_path, archive_of(*((str(number), b"x") for number in range(3))), [])
+
+
+def test_a_disk_that_is_full_is_told(tmp_path: Path) -> None:
+    (tmp_path / "releases").write_text("a file where a directory should be")
+    with pytest.raises(PlatformError, match=r"cannot be unpacked to .*\. Next: See that the disk has room"):
+        prepared(tmp_path, archive_of(("a", b"a")), [])
+
+
 def test_release_names_differ_by_what_made_them() -> None:
     digest = "sha256:" + "ab" * 32
     names = {
@@ -72,25 +186,43 @@ def test_release_names_differ_by_what_made_them() -> None:
     }
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '"text"'])
-def test_a_state_file_that_says_nothing_is_none(tmp_path: Path, content: str) -> None:
-    (tmp_path / "default" / "hello").mkdir(parents=True)
-    (tmp_path / "default" / "hello" / "state.json").write_text(content)
-    assert state.read(tmp_path, "default", "hello") is None
-    assert state.list_functions(tmp_path, None) == []
-
-
-def test_a_state_file_of_before_the_reboot_is_not_alive(tmp_path: Path) -> None:
-    directory = tmp_path / "default" / "hello"
+def write_state(directory: Path) -> None:
+    """A whole state file, whose process ran before the last boot."""
     directory.mkdir(parents=True)
-    fields = dict.fromkeys(("digest", "source_digest", "settings_digest", "image", "url", "runtime", "started_at"), "x")
+    texts = ("digest", "source_digest", "settings_digest", "url", "runtime", "started_at", "release")
     process = {
         "process_id": os.getpid(),
         "process_started": state.process_started(os.getpid()),
         "boot_id": "before",
         "port": 1,
     }
-    (directory / "state.json").write_text(json.dumps({**fields, **process}))
+    (directory / "state.json").write_text(json.dumps({**dict.fromkeys(texts, "x"), **process, "image": "oci:test"}))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '"text"', '{"process_id": 1, "port": "x"}', "\0" * 300])
+def test_a_damaged_state_file_concerns_its_function_only(tmp_path: Path, content: str) -> None:
+    (tmp_path / "default" / "hello").mkdir(parents=True)
+    (tmp_path / "default" / "hello" / "state.json").write_text(content)
+    write_state(tmp_path / "default" / "other")
+    function, other = state.list_functions(tmp_path, None)
+    assert function == state.read(tmp_path, "default", "hello")
+    assert (function.name, function.alive, function.port, function.image) == ("hello", False, 0, "")
+    assert "state.json is damaged. Next: Deploy default/hello again, or delete it with" in function.damage
+    assert (other.name, other.damage, other.image) == ("other", "", "oci:test")
+
+
+def test_a_function_with_a_damaged_state_file_can_be_deleted(tmp_path: Path) -> None:
+    directory = tmp_path / "functions" / "default" / "hello"
+    (directory / "data").mkdir(parents=True)
+    (directory / "state.json").touch()
+    defaults = {name: option.get("default") for name, option in argument_spec().items()}
+    parameters = {**defaults, "name": "hello", "target": "local", "state": "absent", "state_directory": str(tmp_path)}
+    assert spin_function.run(parameters, False, set())["changed"] and not directory.exists()
+    assert not spin_function.run(parameters, False, set())["changed"]
+
+
+def test_a_state_file_of_before_the_reboot_is_not_alive(tmp_path: Path) -> None:
+    write_state(tmp_path / "default" / "hello")
     function = state.read(tmp_path, "default", "hello")
     assert function is not None and not function.alive
 
