@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The example functions: their own tests, and the way of hello-python and hello-js through the product with their own
-build commands."""
+"""The example functions: their own tests, and the way of hello-python, hello-js and hello-go through the product with
+their own build commands."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import sys
 import typing as t
 from pathlib import Path
 
+import httpx2
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.compatibility.check import check
@@ -24,6 +25,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.compati
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.parse import read_manifest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.source_digest import source_digest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.local import installation
 from ansible_collections.wasmfaas.platform.plugins.modules.spin_function import argument_spec
 
 from .support.deployment import Deployment
@@ -34,7 +36,7 @@ EXAMPLES = REPOSITORY / "examples" / "functions"
 USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wasmfaas"
 SHIM_VERSION = "0.25.1"
 MADE_BY_BUILDS = shutil.ignore_patterns(
-    "app.wasm", "dist", "build", "target", "node_modules", "__pycache__", ".pytest_cache"
+    "app.wasm", "main.wasm", "dist", "build", "target", "node_modules", "__pycache__", ".pytest_cache"
 )
 HANDLER = re.compile(r"wasi:http/incoming-handler@0\.2\.\d+")
 
@@ -45,11 +47,28 @@ def copy_of(name: str, folder: Path) -> Path:
     return folder / name
 
 
-def push(folder: Path, layout: Path, state: Path) -> dict[str, t.Any]:
-    """Build it and put it into an OCI image layout; the packages of a build are shared by all tests of this user."""
+def spin_function(state_directory: Path, **given: t.Any) -> dict[str, t.Any]:
+    """Run the module; the packages of a build are shared by all tests of this user."""
     defaults = {name: option.get("default") for name, option in argument_spec().items()}
+    return run(
+        {**defaults, **given, "cache_directory": str(USER_CACHE), "state_directory": str(state_directory)}, False, set()
+    )
+
+
+def push(folder: Path, layout: Path, state: Path) -> dict[str, t.Any]:
+    """Build it and put it into an OCI image layout."""
     given = {"source": str(folder), "state": "pushed", "registry": f"oci:{layout}", "shim_version": SHIM_VERSION}
-    return run({**defaults, **given, "cache_directory": str(USER_CACHE), "state_directory": str(state)}, False, set())
+    return spin_function(state, **given)
+
+
+def skip_without_its_tools(name: str) -> None:
+    """A build needs its tools, and hello-go's its Go modules as well."""
+    tools = {"hello-js": ["npm"], "hello-go": ["npm", "go"]}.get(name, [])
+    for tool in tools:
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool}, which {name} is built with, is not installed")
+    if "go" in tools and not _reaches("proxy.golang.org"):
+        pytest.skip(f"proxy.golang.org, where {name} gets its packages, cannot be reached")
 
 
 @functools.cache
@@ -63,10 +82,9 @@ def _reaches(host: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", ["hello-python", "hello-js"])
+@pytest.mark.parametrize("name", ["hello-python", "hello-js", "hello-go"])
 def test_an_example_is_built_and_runs_on_the_pinned_shim(name: str, tmp_path: Path) -> None:
-    if name == "hello-js" and shutil.which("npm") is None:
-        pytest.skip("npm, which hello-js is built with, is not installed")
+    skip_without_its_tools(name)
     folder = copy_of(name, tmp_path)
     first = push(folder, tmp_path / "images", tmp_path / "state")
     assert first["changed"] is True and first["stages"]["build"] > 0
@@ -96,11 +114,46 @@ def test_an_example_is_built_and_runs_on_the_pinned_shim(name: str, tmp_path: Pa
     }
 
 
+def test_hello_go_answers_as_net_http_does(tmp_path: Path) -> None:
+    """Its module is small, and its bytes do not depend on where it is built; with the local runtime."""
+    skip_without_its_tools("hello-go")
+    folders = [copy_of("hello-go", tmp_path / place) for place in ("one", "two")]
+    directory = installation.install(REPOSITORY / "roles" / "local_runtime" / "files").runtime_directory
+    state = tmp_path / "state"
+    given = {"target": "local", "runtime_directory": str(directory)}
+    first = spin_function(state, source=str(folders[0]), **given)
+    try:
+        assert first["changed"] is True
+        with httpx2.Client(base_url=first["url"], trust_env=False, timeout=120) as client:
+            answer = client.get("/hello/Zo%C3%AB?x=1")
+            assert (answer.status_code, answer.text) == (200, "Hello, Zoë!\n")
+            assert answer.headers["content-length"] == str(len(answer.content)), "a short answer has its length"
+            assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+            answer = client.post("/hello", json={"name": "Ada"})
+            assert (answer.status_code, answer.json()) == (200, {"message": "Hello, Ada!"})
+            pieces = iter([b'{"name":', b' "Bob"}'])
+            assert client.post("/hello", content=pieces).json() == {"message": "Hello, Bob!"}
+            assert client.post("/hello", content=b" " * 1_000_000).status_code == 400, "it is not read to its end"
+            answer = client.get("/count/10000")
+            assert answer.text.split() == [str(number) for number in range(1, 10001)]
+            assert "content-length" not in answer.headers, "it is sent while it is made"
+            assert client.head("/").status_code == 200 and not client.head("/").content
+            assert client.get("/elsewhere").status_code == 404
+            answer = client.put("/hello/Ada")
+            assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+        second = spin_function(state, source=str(folders[0]), **given)
+        assert (second["changed"], second["digest"]) == (False, first["digest"])
+        assert not (folders[1] / "dist").exists()
+        other = push(folders[1], tmp_path / "images", tmp_path / "other_state")
+        assert other["digest"] == first["digest"], "a build in another directory gives the same bytes"
+    finally:
+        assert spin_function(state, state="absent", name="hello-go", **given)["changed"] is True
+
+
 def test_j2w_that_fails_with_exit_code_0_pushes_nothing_of_its_last_build(tmp_path: Path) -> None:
     """bytecodealliance/ComponentizeJS#113, with a project as users have it: nothing but the product looks after the old
     output."""
-    if shutil.which("npm") is None:
-        pytest.skip("npm, which hello-js is built with, is not installed")
+    skip_without_its_tools("hello-js")
     folder = copy_of("hello-js", tmp_path)
     plain = "j2w --input build/bundle.js --output dist/hello-js.wasm"
     (folder / "package.json").write_text((folder / "package.json").read_text().replace("node build.mjs && j2w", "j2w"))
@@ -188,8 +241,9 @@ def test_the_javascript_examples_tests(tmp_path: Path) -> None:
     [
         ("hello-rust", ["cargo", "test", "--locked"], "index.crates.io"),
         ("hello-go", ["go", "test", "./greeting"], "proxy.golang.org"),
+        ("hello-tinygo", ["go", "test", "./greeting"], "proxy.golang.org"),
     ],
-    ids=["hello-rust", "hello-go"],
+    ids=["hello-rust", "hello-go", "hello-tinygo"],
 )
 def test_the_compiled_examples_tests(name: str, command: list[str], packages_from: str, tmp_path: Path) -> None:
     if shutil.which(command[0]) is None:

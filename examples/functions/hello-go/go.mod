@@ -1,8 +1,9 @@
 module hello-go
 
-go 1.22
+go 1.25
 
-// v2 speaks fermyon:spin/inbound-http, which old and new shims run; v3 makes WASI p3 components.
-require github.com/spinframework/spin-go-sdk/v2 v2.2.1
+require wasmfaas.example/wasihttp v0.0.0
 
-require github.com/julienschmidt/httprouter v1.3.0 // indirect
+require go.bytecodealliance.org/pkg v0.2.1 // indirect
+
+replace wasmfaas.example/wasihttp => ./wasihttp

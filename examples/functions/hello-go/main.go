@@ -2,17 +2,19 @@
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// The component's entry point: hands Spin's requests to package greeting.
+//go:build wasip1
+
+// The component's entry point: hands the requests to package greeting.
 package main
 
 import (
-	spinhttp "github.com/spinframework/spin-go-sdk/v2/http"
-
 	"hello-go/greeting"
+
+	"wasmfaas.example/wasihttp"
 )
 
 func init() {
-	spinhttp.Handle(greeting.Handle)
+	wasihttp.Handle(greeting.Handler())
 }
 
 // main is needed by the compiler and never called.

@@ -341,6 +341,7 @@ def _advice(minimum: str, spin: str) -> str:
     `Compatibility.minimum_spin_version`)."""
     older = "spin-sdk 3.4.1 with componentize-py 0.17.2 makes a WASI p2 component, for shims from 0.21 on"
     older += "; 4.0.0 with 0.23.0 one for shims from 0.25 on" if _numbers(spin) >= (4, 0, 0) else ""
+    older += ". Go: spin-go-sdk v2 with TinyGo, or `net/http` as in examples/functions/hello-go"
     shim = next((shim for shim, has in reversed(SPIN_OF_SHIM.items()) if _order(has) >= _order(minimum)), None)
     if shim:
         return (

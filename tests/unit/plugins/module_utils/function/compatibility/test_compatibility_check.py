@@ -520,6 +520,23 @@ def check_file(path: Path, shim: str) -> Compatibility:
     )
 
 
+@pytest.mark.parametrize("draft", ["0.3.0-rc-2026-03-15", "0.3.0"])
+def test_component_of_go_sdk_3_is_refused_by_older_shims(checked: Check, draft: str) -> None:
+    """What spin-go-sdk v3 exports (http/http.go: package wasi_http_service), with componentize-go's p1 adapter beneath
+    it; its first versions have the draft."""
+    imports = ["wasi:cli/environment@0.2.6", "wasi:io/streams@0.2.6", f"wasi:http/types@{draft}"]
+    with pytest.raises(
+        PlatformError, match=r"containerd-shim-spin 0\.24\.0 \(Spin 3\.6\.3\) cannot run this"
+    ) as caught:
+        checked("0.24.0", imports=imports, exports=[f"wasi:http/handler@{draft}"])
+    since = "4.1.0" if draft == "0.3.0" else "4.0.0"
+    assert caught.value.facts["problems"] == [
+        f"component c imports wasi:http/types@{draft}, which Spin has from {since} on",
+        f"component c exports wasi:http/handler@{draft}, which Spin has from {since} on",
+    ]
+    assert "Go: spin-go-sdk v2 with TinyGo, or `net/http` as in examples/functions/hello-go" in caught.value.next_step
+
+
 @pytest.mark.parametrize("shim", ["0.25.1", "0.24.0"])
 def test_component_of_the_newest_python_sdk_is_refused_by_shims_that_lack_its_interfaces(
     checked: Check, shim: str
