@@ -225,16 +225,29 @@ def _as_deployed(target: Target, live: LiveFunction | None, desired: DesiredFunc
 
 def function_name(name: str, manifest: Manifest) -> str:
     """Check that `name` can be the name of Kubernetes objects; raises PlatformError."""
+    return checked_name(
+        name,
+        f"The function's name {name!r} (application.name in {manifest.path.name})",
+        another="Rename the application, or give another name",
+    )
+
+
+def checked_name(name: str, what: str, *, another: str = "Give another") -> str:
+    """Check that `name` can be the name of Kubernetes objects; raises PlatformError.
+
+    Args:
+        what: begins the error, as in `The function's name 'x'`.
+        another: begins what to do about it.
+    """
     if len(name) > MAXIMUM_NAME_LENGTH:
         raise PlatformError(
-            f"The function's name {name!r} has {len(name)} characters, and only {MAXIMUM_NAME_LENGTH} fit.",
+            f"{what} has {len(name)} characters, and only {MAXIMUM_NAME_LENGTH} fit.",
             next_step="Give a shorter one with `-e name=NAME`.",
         )
     if not _KUBERNETES_NAME.fullmatch(name):
         raise PlatformError(
-            f"The function's name {name!r} (application.name in {manifest.path.name}) must consist of a-z, 0-9 and "
-            "-, begin with a letter and not end with -.",
-            next_step="Rename the application, or give another name with `-e name=NAME`.",
+            f"{what} must consist of a-z, 0-9 and -, begin with a letter and not end with -.",
+            next_step=f"{another} with `-e name=NAME`.",
         )
     return name
 

@@ -33,7 +33,7 @@ def run(parameters: Parameters, check_mode: bool, hidden: set[str]) -> dict[str,
     hidden |= secret_values(parameters)
     stages = Stages()
     if parameters["result_file"]:
-        _remove_result(Path(parameters["result_file"]))
+        remove_result(Path(parameters["result_file"]))
     result = (
         _remove(parameters, check_mode, stages)
         if parameters["state"] == "absent"
@@ -64,10 +64,6 @@ def secret_values(parameters: Parameters) -> set[str]:
 
 def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[str, t.Any]:
     state = state_directory(parameters["state_directory"])
-    location = parse_registry(_registry(parameters, state))
-    credentials = CredentialOptions(parameters["registry_username"], parameters["registry_password"])
-    aws = AwsOptions(endpoint_url=parameters["aws_endpoint_url"])
-    ca_file = Path(parameters["registry_ca_file"]) if parameters["registry_ca_file"] else None
     request = DeployRequest(
         source=Path(parameters["source"]),
         namespace=parameters["namespace"],
@@ -82,15 +78,7 @@ def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[st
         build_timeout_seconds=parameters["build_timeout"],
         check_mode=check_mode,
     )
-    store = functools.partial(
-        open_store,
-        location,
-        credentials=credentials,
-        ca_file=ca_file,
-        plain_http=parameters["registry_plain_http"],
-        aws=aws,
-    )
-    with contextlib.closing(Registry(location, store)) as registry:
+    with contextlib.closing(registry_of(parameters, state)) as registry:
         result = deploy_function(request, registry, _target_factory(parameters, state, stages), stages)
     share = (
         f" as canary with {parameters['canary']} % of the requests"
@@ -100,10 +88,24 @@ def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[st
     return _result(result, parameters["state"], check_mode, share)
 
 
+def registry_of(parameters: Parameters, state: Path) -> Registry:
+    """The registry that the parameters name, or the one below `state`; raises PlatformError where there is none."""
+    location = parse_registry(_registry(parameters, state))
+    store = functools.partial(
+        open_store,
+        location,
+        credentials=CredentialOptions(parameters["registry_username"], parameters["registry_password"]),
+        ca_file=Path(parameters["registry_ca_file"]) if parameters["registry_ca_file"] else None,
+        plain_http=parameters["registry_plain_http"],
+        aws=AwsOptions(endpoint_url=parameters["aws_endpoint_url"]),
+    )
+    return Registry(location, store)
+
+
 def _registry(parameters: Parameters, state: Path) -> str:
     if parameters["registry"]:
         return str(parameters["registry"])
-    if parameters["target"] == "local" and parameters["state"] == "present":
+    if parameters.get("target") == "local" and parameters["state"] == "present":
         return f"oci:{state / 'registry'}"
     raise PlatformError(
         "registry: a cluster pulls the artifact from a registry, and none is given.",
@@ -145,15 +147,21 @@ def _remove(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[st
     if exists and not check_mode:
         with stages("delete"):
             target.delete()
-    before = {"function": f"{namespace}/{name}"} if exists else {}
-    verb = ("would be removed" if check_mode else "removed") if exists else "unchanged: there is no such function"
+    return removal_of("function", namespace, name, stages, exists=exists, check_mode=check_mode)
+
+
+def removal_of(
+    what: str, namespace: str, name: str, stages: Stages, *, exists: bool, check_mode: bool
+) -> dict[str, t.Any]:
+    """What a module returns of a removal; `what` is a function or a program, and `exists` tells of before."""
+    verb = ("would be removed" if check_mode else "removed") if exists else f"unchanged: there is no such {what}"
     return {
         "changed": exists,
         "name": name,
         "namespace": namespace,
         "stages": stages.seconds,
         "summary": f"{namespace}/{name} {verb} ({times(stages.seconds)})",
-        "diff": {"before": before, "after": {}},
+        "diff": {"before": {what: f"{namespace}/{name}"} if exists else {}, "after": {}},
     }
 
 
@@ -188,7 +196,7 @@ def times(stages: dict[str, float]) -> str:
     return ": ".join([f"{sum(stages.values()):.2f} s", *([", ".join(noticed)] if noticed else [])])
 
 
-def _remove_result(path: Path) -> None:
+def remove_result(path: Path) -> None:
     """A run that fails must not leave the result of an earlier one; raises PlatformError."""
     try:
         path.unlink(missing_ok=True)

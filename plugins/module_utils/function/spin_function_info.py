@@ -27,7 +27,7 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
 
 
 def _table(functions: list[LiveFunction]) -> list[str]:
-    """The functions as lines of text; a list, since Ansible shows each item of one as a line."""
+    """The functions as lines of text."""
     if not functions:
         return ["no functions"]
     rows = [
@@ -39,24 +39,25 @@ def _table(functions: list[LiveFunction]) -> list[str]:
             _canary(f.details.get("canary")),
             f.url or "-",
             f.digest[7:19] or f.image,
-            _age(f.created),
+            age(f.created),
         )
         for f in functions
     ]
-    return _lines(rows, ("NAMESPACE", "NAME", "STATUS", "REPLICAS", "CANARY", "URL", "DIGEST", "AGE"))
+    return table_lines(rows, ("NAMESPACE", "NAME", "STATUS", "REPLICAS", "CANARY", "URL", "DIGEST", "AGE"))
 
 
 def _versions(functions: list[LiveFunction]) -> list[str]:
     """The versions that rollback_function.yml may go back to, below the table; nothing where there are none."""
     rows = [
-        (entry["digest"][7:19], _age(entry["deployed"]), entry["image"])
+        (entry["digest"][7:19], age(entry["deployed"]), entry["image"])
         for function in functions
         for entry in function.details.get("earlier") or []
     ]
-    return ["", *_lines(rows, ("EARLIER", "AGE", "IMAGE"))] if rows else []
+    return ["", *table_lines(rows, ("EARLIER", "AGE", "IMAGE"))] if rows else []
 
 
-def _lines(rows: t.Sequence[tuple[str, ...]], headers: tuple[str, ...]) -> list[str]:
+def table_lines(rows: t.Sequence[tuple[str, ...]], headers: tuple[str, ...]) -> list[str]:
+    """Rows below their headers as lines of text; a list, since Ansible shows each item of one as a line."""
     import tabulate
 
     return str(tabulate.tabulate(rows, headers=headers, tablefmt="plain", disable_numparse=True)).splitlines()
@@ -82,7 +83,7 @@ def _canary(canary: dict[str, t.Any] | None) -> str:
     )
 
 
-def _age(since: str) -> str:
+def age(since: str) -> str:
     """How long ago an RFC 3339 time was, in its largest unit, as kubectl shows it."""
     if not since:
         return "-"

@@ -25,12 +25,13 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
     check_namespace(parameters["namespace"])
     if parameters["lines"] < 1:
         raise PlatformError("lines: must be 1 or more.", next_step="Give `-e lines=100`.")
-    since = _seconds(parameters["since"])
+    since = seconds_of(parameters["since"])
     logs = _local(parameters, since) if parameters["target"] == "local" else _cluster(parameters, since, hidden)
-    return {"changed": False, "logs": [dataclasses.asdict(log) for log in logs], "text": _text(logs)}
+    return {"changed": False, "logs": [dataclasses.asdict(log) for log in logs], "text": text_of(logs)}
 
 
-def _seconds(since: str | None) -> int | None:
+def seconds_of(since: str | None) -> int | None:
+    """The seconds of a span such as `15m`; raises PlatformError."""
     if since is None:
         return None
     found = re.fullmatch(r"([1-9][0-9]*)([smhd]?)", since.strip())
@@ -73,7 +74,7 @@ def _local(parameters: dict[str, t.Any], since: int | None) -> list[ContainerLog
     return [ContainerLog(parameters["name"], "", live.status, 0, lines[-parameters["lines"] :])]
 
 
-def _text(logs: list[ContainerLog]) -> list[str]:
+def text_of(logs: list[ContainerLog]) -> list[str]:
     """All logs as lines of text, each log below a line that says whose it is."""
     if not logs:
         return ["no replicas"]

@@ -44,7 +44,7 @@ def function_objects(
     if (settings.invocation_limits or {}).get("memory") and (path := _called_path(desired.manifest, settings)):
         annotations[CALLED_PATH] = path
     app = _object(SPIN_APP, {**metadata, "annotations": annotations}, spec)
-    route = _object(HTTP_ROUTE, metadata, _route_spec(desired, settings, url, listener)) if url else None
+    route = _object(HTTP_ROUTE, metadata, route_spec(desired.name, settings, url, listener)) if url else None
     return FunctionObjects(app, _scaling_objects(metadata, desired.name, settings, url), route).sealed()
 
 
@@ -101,8 +101,9 @@ def _spin_app_spec(desired: DesiredFunction, settings: ClusterSettings, secret_n
     return {**pods, **scale}
 
 
-def _route_spec(desired: DesiredFunction, settings: ClusterSettings, url: str, listener: str | None) -> Object:
-    backend: Object = {"name": desired.name, "port": 80}
+def route_spec(name: str, settings: ClusterSettings, url: str, listener: str | None) -> Object:
+    """The spec of an HTTPRoute from the host of `url` to the Service `name`; see `function_objects`."""
+    backend: Object = {"name": name, "port": 80}
     timeout = f"{settings.timeout}s"
     if settings.autoscale and settings.autoscale.by_requests:
         # KEDA's interceptor holds a request until a replica runs; a ReferenceGrant in its namespace allows the way

@@ -51,7 +51,7 @@ def function_logs(
     found: list[ContainerLog] = []
     for app in _apps(api, namespace, name):
         for pod in api.list(POD, namespace, labels={"core.spinkube.dev/app-name": app["metadata"]["name"]}):
-            found += _pod_logs(api, pod, lines, since_seconds)
+            found += pod_logs(api, pod, lines, since_seconds)
     return sorted(found, key=lambda log: (log.pod, not log.previous))
 
 
@@ -61,22 +61,26 @@ def secret_values(api: KubernetesApi, namespace: str, name: str) -> set[str]:
     Raises:
         PlatformError: the user may not read them, so they could not be blacked out.
     """
+    names = [secret for app in _apps(api, namespace, name) for secret in secret_names(app)]
+    return values_of_secrets(api, namespace, dict.fromkeys(names))
+
+
+def values_of_secrets(api: KubernetesApi, namespace: str, names: t.Iterable[str]) -> set[str]:
+    """The texts by which output would show a value of these Secrets; see `secret_values`."""
     values: set[str] = set()
-    for app in _apps(api, namespace, name):
-        for secret_name in dict.fromkeys(secret_names(app)):
-            try:
-                secret = api.get(SECRET, namespace, secret_name)
-            except PlatformError as error:
-                raise PlatformError(
-                    "The log may hold values of secret variables, and these cannot be read to leave them out: "
-                    f"{error.cause}",
-                    next_step=f"Ask for the permission to get Secrets in namespace {namespace}, or read the log with "
-                    "kubectl, which shows all of it.",
-                ) from error
-            values |= {
-                base64.b64decode(value).decode(errors="replace")
-                for value in ((secret or {}).get("data") or {}).values()
-            }
+    for name in names:
+        try:
+            secret = api.get(SECRET, namespace, name)
+        except PlatformError as error:
+            raise PlatformError(
+                "The log may hold values of secret variables, and these cannot be read to leave them out: "
+                f"{error.cause}",
+                next_step=f"Ask for the permission to get Secrets in namespace {namespace}, or read the log with "
+                "kubectl, which shows all of it.",
+            ) from error
+        values |= {
+            base64.b64decode(value).decode(errors="replace") for value in ((secret or {}).get("data") or {}).values()
+        }
     # The lines of a value may be written one by one; short ones, such as a bracket, give nothing away.
     return {
         text
@@ -98,7 +102,8 @@ def _apps(api: KubernetesApi, namespace: str, name: str) -> list[Object]:
     return [app, *([canary] if canary is not None and function_of(canary) == name else [])]
 
 
-def _pod_logs(api: KubernetesApi, pod: Object, lines: int, since_seconds: int | None) -> t.Iterator[ContainerLog]:
+def pod_logs(api: KubernetesApi, pod: Object, lines: int, since_seconds: int | None) -> t.Iterator[ContainerLog]:
+    """The logs of a pod's containers; see `function_logs`."""
     metadata, status = pod["metadata"], pod.get("status") or {}
     about = {"pod": metadata["name"], "node": (pod.get("spec") or {}).get("nodeName", "")}
     for container in status.get("containerStatuses") or []:

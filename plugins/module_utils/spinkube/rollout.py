@@ -174,18 +174,18 @@ def _failure(api: KubernetesApi, namespace: str, name: str, revision: str, probl
     log = api.pod_log(namespace, shown[0]["metadata"]["name"]) if shown else ""
     if troubled and not any(text in problem for _pod, text in troubled):
         problem += f"; {troubled[0][1]}"
-    event = _telling(events)
+    event = telling(events)
     detail = f"; last event: {event}" if event else ""
     if log.strip():
         detail += f"; last line of its log: {log.strip().splitlines()[-1]}"
     return PlatformError(
         f"The function does not come up: {problem}{detail}.",
-        next_step=_advice(problem, events, name, namespace, _memory_limit(shown[:1])),
+        next_step=advice(problem, events, f"core.spinkube.dev/app-name={name}", namespace, memory_limit_of(shown[:1])),
         facts={"events": events[-20:], "pod_log": log, "pods": [pod["metadata"]["name"] for pod in pods]},
     )
 
 
-def _telling(events: list[str]) -> str:
+def telling(events: list[str]) -> str:
     """The last event that says why: a warning if there is one, preferably about a pod, and not that of a failed probe,
     which only says that the function is not ready."""
     warnings = [event for event in events if event.startswith("Warning ")]
@@ -194,7 +194,7 @@ def _telling(events: list[str]) -> str:
     return next((found[-1] for found in (of_pods, causes, warnings, events) if found), "")
 
 
-def _memory_limit(pods: list[Object]) -> int | None:
+def memory_limit_of(pods: list[Object]) -> int | None:
     """The memory limit in bytes of the container of the first of these pods; None without one."""
     for pod in pods:
         for container in (pod.get("spec") or {}).get("containers") or []:
@@ -221,7 +221,8 @@ def _crash_advice(problem: str, memory_limit: int | None) -> str:
     )
 
 
-def _advice(problem: str, events: list[str], name: str, namespace: str, memory_limit: int | None) -> str:
+def advice(problem: str, events: list[str], selector: str, namespace: str, memory_limit: int | None) -> str:
+    """What to do about pods that do not run; `selector` finds them by their labels, `memory_limit` is in bytes."""
     text = " ".join((problem, *events))
     if "exceeded quota" in problem or "failed quota" in problem:
         return _quota_advice(problem, namespace)
@@ -260,7 +261,7 @@ def _advice(problem: str, events: list[str], name: str, namespace: str, memory_l
         return _crash_advice(problem, memory_limit)
     if "FailedScheduling" in text or "Insufficient" in text:
         return "No node has room for the pods: add a worker_wasm host, or lower `resources.requests`."
-    return f"`kubectl describe pods -n {namespace} -l core.spinkube.dev/app-name={name}` shows more."
+    return f"`kubectl describe pods -n {namespace} -l {selector}` shows more."
 
 
 def _quota_advice(problem: str, namespace: str) -> str:

@@ -131,7 +131,7 @@ def _build_component(manifest: Manifest, component: Component, options: BuildOpt
     key = f"spin.toml: component.{component.id}.build"
     if not directory.is_dir():
         raise PlatformError(f"{key}.workdir: {directory} is not a directory.", next_step="Correct `workdir`.")
-    environment = _environment(python_environment(directory, project, options.cache_directory, log))
+    environment = build_environment(python_environment(directory, project, options.cache_directory, log))
     deadline = time.monotonic() + options.timeout_seconds
     command = output = ""
     for command in component.build.commands:
@@ -194,7 +194,7 @@ def _whole_output(options: BuildOptions) -> dict[str, t.Any]:
     return {"log_file": str(options.log_file), **({"shown": True} if progress.is_shown() else {})}
 
 
-def _environment(virtual_environment: Path | None) -> dict[str, str]:
+def build_environment(virtual_environment: Path | None) -> dict[str, str]:
     """The build's environment: ours, without what Ansible's Python set, with the virtual environment first in PATH."""
     environment = {
         key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")

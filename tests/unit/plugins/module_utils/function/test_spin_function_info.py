@@ -99,7 +99,7 @@ def test_age_is_that_of_kubectl(monkeypatch: pytest.MonkeyPatch, seconds: int, a
             datetime=types.SimpleNamespace(now=lambda _zone: now, fromisoformat=datetime.datetime.fromisoformat),
         ),
     )
-    assert module._age((now - datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")) == age
+    assert module.age((now - datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")) == age
 
 
 def test_local_functions_are_read_from_the_state_directory(tmp_path: Path) -> None:

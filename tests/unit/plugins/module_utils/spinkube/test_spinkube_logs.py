@@ -124,7 +124,7 @@ def test_run_before_a_crash_comes_first(api: t.Any) -> None:
         ("hello-b", False, None, ["hello-b now"]),
         ("hello-c", False, None, ["hello-c now"]),
     ], "of one that waits for its next start there is one log, and of one that is well again the present one"
-    assert module._text(logs) == [
+    assert module.text_of(logs) == [
         (
             "==> hello-a (waiting: CrashLoopBackOff, restarted 3 times, on worker-1, its run before, which ended with "
             "exit code 137) <=="
@@ -140,8 +140,8 @@ def test_run_before_a_crash_comes_first(api: t.Any) -> None:
 
 
 def test_text_without_replicas_and_without_lines() -> None:
-    assert module._text([]) == ["no replicas"]
-    assert module._text([ContainerLog("p", "", "pending", 0, [])]) == ["==> p (pending) <==", "(nothing)"]
+    assert module.text_of([]) == ["no replicas"]
+    assert module.text_of([ContainerLog("p", "", "pending", 0, [])]) == ["==> p (pending) <==", "(nothing)"]
 
 
 def test_function_that_is_not_there_is_told(api: t.Any) -> None:
@@ -192,13 +192,13 @@ def test_who_may_not_read_secrets_gets_no_log(api: t.Any, monkeypatch: pytest.Mo
     ("since", "seconds"), [(None, None), ("90", 90), ("90s", 90), ("15m", 900), ("2h", 7200), ("1d", 86400)]
 )
 def test_span_of_time(since: str | None, seconds: int | None) -> None:
-    assert module._seconds(since) == seconds
+    assert module.seconds_of(since) == seconds
 
 
 @pytest.mark.parametrize("since", ["", "0s", "-1m", "yesterday", "1.5h", "2w"])
 def test_what_is_no_span_of_time_is_told(since: str) -> None:
     with pytest.raises(PlatformError, match="is no span of time"):
-        module._seconds(since)
+        module.seconds_of(since)
 
 
 def parameters(**changes: t.Any) -> dict[str, t.Any]:

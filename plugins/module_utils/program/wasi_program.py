@@ -1,0 +1,121 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The work of the module wasi_program: from its parameters to a program that runs, or is pushed or removed."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+from pathlib import Path
+
+from ..directories import state_directory
+from ..errors import PlatformError
+from ..function.deploy_function import DeployResult, check_namespace
+from ..function.spin_function import Parameters, registry_of, removal_of, remove_result, result_of, write_result
+from ..function.stages import Stages
+from ..registry.reference import LayoutLocation
+from .deploy_program import ProgramRequest, deploy_program
+from .model import ProgramTarget
+
+_VERBS = {
+    "pushed": ("pushed", "would be pushed"),
+    "Job": ("ran", "would be run"),
+    "": ("deployed", "would be deployed"),
+}
+
+
+def run(parameters: Parameters, check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
+    """Do what the parameters of wasi_program ask for; raises PlatformError."""
+    stages = Stages()
+    if parameters["result_file"]:
+        remove_result(Path(parameters["result_file"]))
+    result = (
+        _remove(parameters, check_mode, stages)
+        if parameters["state"] == "absent"
+        else _deploy(parameters, check_mode, stages, hidden)
+    )
+    if parameters["result_file"]:
+        write_result(Path(parameters["result_file"]), result)
+    return result
+
+
+def _deploy(parameters: Parameters, check_mode: bool, stages: Stages, hidden: set[str]) -> dict[str, t.Any]:
+    state = state_directory(parameters["state_directory"])
+    if parameters["env_secrets"] and parameters["state"] == "present":
+        hidden |= _secret_values(parameters)
+    request = ProgramRequest(
+        source=Path(parameters["source"]),
+        namespace=parameters["namespace"],
+        outputs_directory=state / "outputs",
+        log_directory=state / "logs",
+        name=parameters["name"],
+        build=parameters["build"],
+        wasm=parameters["wasm"],
+        state=parameters["state"],
+        build_timeout_seconds=parameters["build_timeout"],
+        check_mode=check_mode,
+    )
+    with contextlib.closing(registry_of(parameters, state)) as registry:
+        if isinstance(registry.location, LayoutLocation) and parameters["state"] == "present":
+            raise PlatformError(
+                f"registry: {registry.location} is a directory, from which no cluster pulls.",
+                next_step="Add `-e registry=HOST/PATH`, or only push with `-e state=pushed`.",
+            )
+        result = deploy_program(request, registry, _target_factory(parameters, stages), stages)
+    return {**result_of(result, _verb(result, parameters["state"], check_mode)), "output": _output(result)}
+
+
+def _target_factory(parameters: Parameters, stages: Stages) -> t.Callable[[str], ProgramTarget]:
+    """Gives a program's target; its options are checked now, before anything is read or built."""
+    from ..spinkube.api import KubernetesApi
+    from ..spinkube.arguments import connection_options
+    from .cluster import ClusterProgram
+    from .settings import program_settings
+
+    namespace, settings = parameters["namespace"], program_settings(parameters)
+    api = KubernetesApi(connection_options(parameters))
+    return lambda name: ClusterProgram(api, namespace, name, settings, stages)
+
+
+def _secret_values(parameters: Parameters) -> set[str]:
+    """What the program may write of the Secrets in its environment; raises PlatformError where one does not exist."""
+    from ..spinkube.api import KubernetesApi
+    from ..spinkube.arguments import connection_options
+    from ..spinkube.kinds import SECRET
+    from ..spinkube.logs import values_of_secrets
+
+    api = KubernetesApi(connection_options(parameters))
+    namespace, names = parameters["namespace"], parameters["env_secrets"]
+    values = values_of_secrets(api, namespace, names)
+    for name in names:
+        if api.get(SECRET, namespace, name) is None:
+            raise PlatformError(
+                f"env_secrets: there is no Secret {namespace}/{name}.",
+                next_step=f"Make it: `kubectl create secret generic {name} -n {namespace} --from-literal=NAME=VALUE`.",
+            )
+    return values
+
+
+def _remove(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[str, t.Any]:
+    name, namespace = parameters["name"], parameters["namespace"]
+    check_namespace(namespace)
+    target = _target_factory(parameters, stages)(name)
+    with stages("live_state"):
+        exists = target.exists()
+    if exists and not check_mode:
+        with stages("delete"):
+            target.delete()
+    return removal_of("program", namespace, name, stages, exists=exists, check_mode=check_mode)
+
+
+def _verb(result: DeployResult, state: str, check_mode: bool) -> str:
+    if not result.changed:
+        return "unchanged"
+    workload = result.details.get("workload", "") or ("Job" if "Job" in result.after else "")
+    return _VERBS["pushed" if state == "pushed" else "Job" if workload == "Job" else ""][check_mode]
+
+
+def _output(result: DeployResult) -> list[str]:
+    """What a program that runs once wrote last."""
+    return list(result.details.get("output") or [])

@@ -1,0 +1,66 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The work of the module wasi_program_logs: reads what a program wrote."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..errors import PlatformError
+from ..function.deploy_function import check_namespace
+from ..function.spin_function_logs import seconds_of, text_of
+
+if t.TYPE_CHECKING:
+    from ..spinkube.api import KubernetesApi
+    from ..spinkube.kinds import Object
+
+
+def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
+    """Read the log that the parameters of wasi_program_logs name; raises PlatformError."""
+    from ..spinkube.api import KubernetesApi
+    from ..spinkube.arguments import connection_options
+    from ..spinkube.kinds import POD
+    from ..spinkube.logs import pod_logs
+    from .objects import PROGRAM
+
+    namespace, name, lines = parameters["namespace"], parameters["name"], parameters["lines"]
+    check_namespace(namespace)
+    if lines < 1:
+        raise PlatformError("lines: must be 1 or more.", next_step="Give `-e lines=100`.")
+    since = seconds_of(parameters["since"])
+    api = KubernetesApi(connection_options(parameters))
+    pods = api.list(POD, namespace, labels={PROGRAM: name})
+    if not pods and not _workloads(api, namespace, name):
+        raise PlatformError(
+            f"There is no program {namespace}/{name}.",
+            next_step="See `ansible-playbook wasmfaas.platform.list_programs` for those there are, or give `-e "
+            "namespace=NAMESPACE`.",
+        )
+    hidden |= _secret_values(api, namespace, pods)
+    logs = [log for pod in pods for log in pod_logs(api, pod, lines, since)]
+    logs.sort(key=lambda log: (log.pod, not log.previous))
+    return {"changed": False, "logs": [dataclasses.asdict(log) for log in logs], "text": text_of(logs)}
+
+
+def _workloads(api: KubernetesApi, namespace: str, name: str) -> list[Object]:
+    from .kinds import WORKLOADS
+    from .objects import PROGRAM
+
+    return [found for kind in WORKLOADS for found in api.list(kind, namespace, labels={PROGRAM: name})]
+
+
+def _secret_values(api: KubernetesApi, namespace: str, pods: list[Object]) -> set[str]:
+    """What the program may have written of the Secrets in its environment; raises PlatformError where they cannot be
+    read to black them out."""
+    from ..spinkube.logs import values_of_secrets
+
+    names = {
+        source["secretRef"]["name"]
+        for pod in pods
+        for container in pod["spec"]["containers"]
+        for source in container.get("envFrom") or []
+        if "secretRef" in source
+    }
+    return values_of_secrets(api, namespace, sorted(names))
