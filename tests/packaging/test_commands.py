@@ -240,9 +240,19 @@ def _playbook(text: str) -> Playbook | None:
         if found[1] == "-i":
             inventory = value
         elif found[1] == "-e":
-            variables += re.findall(r'^(\w+)=|"(\w+)":', value)
+            variables += _names_of(value)
         rest = rest[found.end() :]
-    return Playbook(begun[1], inventory.rstrip(",.;:)"), tuple(one or other for one, other in variables))
+    return Playbook(begun[1], inventory.rstrip(",.;:)"), tuple(variables))
+
+
+def _names_of(extra_variables: str) -> list[str]:
+    """The names of the variables in one `-e`: of the outermost object where it is JSON, shortened by … or not."""
+    if not extra_variables.startswith("{"):
+        return re.findall(r"^(\w+)=", extra_variables)
+    inner = re.sub(r"^\{|\}$", "", extra_variables)
+    while (flat := re.sub(r"\{[^{}]*\}|\[[^\[\]]*\]", "", inner)) != inner:
+        inner = flat
+    return re.findall(r'"(\w+)":', inner)
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifes
     Component,
     LocalSource,
     Manifest,
+    Trigger,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.model import DesiredFunction
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.stages import Stages
@@ -19,7 +20,8 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.local.target imp
 
 
 def warnings(tmp_path: Path, component: Component) -> list[str]:
-    manifest = Manifest(Path("/p/spin.toml"), "hello", (), {component.id: component})
+    trigger = Trigger("main", "http", component.id, {"route": "/..."})
+    manifest = Manifest(Path("/p/spin.toml"), "hello", (trigger,), {component.id: component})
     desired = DesiredFunction("hello", "default", "sha256:0", "", manifest, VariableValues({}, {}))
     target = LocalTarget("default", "hello", LocalSettings(tmp_path, None, None, "", 1), Stages())
     return target.check(desired)
