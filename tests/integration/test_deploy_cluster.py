@@ -259,9 +259,10 @@ def test_scaling_by_requests_makes_kedas_objects_and_goes_back_to_a_fixed_number
 def test_scaling_by_cpu_needs_kubernetes_alone(
     deployment: Deployment, project: FunctionProject, api: KubernetesApi
 ) -> None:
-    deployment.deploy(
+    deployed = deployment.deploy(
         project, autoscale={"min": 1, "max": 3, "target_cpu_percent": 70}, resources={"requests": {"cpu": "100m"}}
     )
+    assert any("Kubernetes sees no processor time" in warning for warning in deployed["warnings"])
     scaler = api.get(HORIZONTAL_POD_AUTOSCALER, "default", project.name)
     assert scaler is not None and scaler["spec"]["maxReplicas"] == 3
 

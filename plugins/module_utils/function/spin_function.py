@@ -80,6 +80,8 @@ def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[st
     )
     with contextlib.closing(registry_of(parameters, state)) as registry:
         result = deploy_function(request, registry, _target_factory(parameters, state, stages), stages)
+    if result.changed and parameters["state"] == "present":
+        result.warnings.extend(_scaling_warnings(parameters))
     share = (
         f" as canary with {parameters['canary']} % of the requests"
         if parameters["canary"] is not None and parameters["state"] == "present"
@@ -136,6 +138,14 @@ def _target_factory(parameters: Parameters, state: Path, stages: Stages) -> t.Ca
     from ..spinkube.target import ClusterTarget
 
     return lambda name: ClusterTarget(ClusterFunction(api, namespace, name, settings, stages))
+
+
+def _scaling_warnings(parameters: Parameters) -> list[str]:
+    if parameters["target"] == "local":
+        return []
+    from ..spinkube.settings import cluster_settings, scaling_warnings
+
+    return scaling_warnings(cluster_settings(parameters).autoscale)
 
 
 def _remove(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[str, t.Any]:

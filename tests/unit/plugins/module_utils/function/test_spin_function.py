@@ -265,6 +265,32 @@ def test_every_parameter_of_the_module_is_documented_and_taken(parameters: dict[
     assert documented == set(spin_function.argument_spec())
 
 
+@pytest.mark.parametrize(
+    ("changed", "autoscale", "warned"),
+    [
+        (True, {"min": 1, "target_cpu_percent": 70}, True),
+        (False, {"min": 1, "target_cpu_percent": 70}, False),
+        (True, {"min": 1, "target_concurrency": 5}, False),
+        (True, None, False),
+    ],
+)
+def test_a_deployment_warns_of_scaling_by_what_nobody_sees(
+    parameters: dict[str, t.Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: bool,
+    autoscale: dict[str, t.Any] | None,
+    warned: bool,
+) -> None:
+    monkeypatch.setattr(module, "deploy_function", lambda *_arguments: deployed(changed=changed))
+    monkeypatch.setattr(module, "_target_factory", lambda *_arguments: None)
+    given = {"target": "cluster", "registry": "registry.example/f", "source": str(tmp_path), "cpu": "100m"}
+    warnings = run({**parameters, **given, "autoscale": autoscale}, False, set()).get("warnings", [])
+    assert [("target_cpu_percent" in warning and "Next: Scale by requests" in warning) for warning in warnings] == (
+        [True] if warned else []
+    )
+
+
 def test_summary_of_a_canary_names_its_share() -> None:
     assert module._result(deployed(), "present", False, " as canary with 10 % of the requests")["summary"].startswith(
         "deployed as canary with 10 % of the requests "
