@@ -152,6 +152,7 @@ def deploy_function(
         variables = variable_values(manifest, request.variables)
 
     target = target_for(name)
+    shim_version = functools.cache(target.shim_version)  # asks the nodes
     desired = DesiredFunction(name, request.namespace, digest, "", manifest, variables)
     with stages("live_state"):
         live = target.live()
@@ -162,8 +163,10 @@ def deploy_function(
                 return _filled(result, live if request.check_mode else target.ensure_answers(desired))
             result.before, result.after = difference.before, difference.after
         result.warnings.extend(target.check(desired))
+    with stages("compatibility"):
+        _check_manifest(manifest, variables.all(), shim_version)
     with stages("registry"):
-        image = desired.image or _pushed_earlier(registry, name, digest, target.shim_version)
+        image = desired.image or _pushed_earlier(registry, name, digest, shim_version)
     with stages("live_state"):
         if not desired.image and (same := _as_deployed(target, live, dataclasses.replace(desired, image=image))):
             return _filled(result, live if live and request.check_mode else target.ensure_answers(same))
@@ -185,7 +188,7 @@ def deploy_function(
     if desired.image:
         return _filled(result, _deployed(target, desired, origins))
     with tempfile.TemporaryDirectory(prefix="wasmfaas-") as work_directory:
-        artifact = _build_and_pack(request, result, project, target.shim_version(), Path(work_directory), stages)
+        artifact = _build_and_pack(request, result, project, shim_version(), Path(work_directory), stages)
         if target.needs_artifact:
             with stages("compatibility"):
                 target.check(dataclasses.replace(desired, artifact=artifact))
@@ -272,6 +275,8 @@ def _push_only(
     request: DeployRequest, registry: Registry, project: _Project, stages: Stages, result: DeployResult
 ) -> DeployResult:
     digest = result.source_digest
+    with stages("compatibility"):
+        _check_manifest(project.manifest, {}, lambda: request.shim_version)
     with stages("registry"):
         result.image = _pushed_earlier(registry, result.name, digest, lambda: request.shim_version)
     if not result.image:
@@ -287,6 +292,13 @@ def _push_only(
                 result.before, result.after = {}, {}
     result.digest = result.image.partition("@")[2]
     return result
+
+
+def _check_manifest(manifest: Manifest, values: dict[str, str], shim_version: t.Callable[[], str]) -> None:
+    """Refuse what the Spin of the shim refuses in this manifest; raises PlatformError."""
+    from .compatibility.manifest_rules import check_manifest
+
+    check_manifest(manifest, values, shim_version=shim_version())
 
 
 def _pushed_earlier(registry: Registry, name: str, digest: str, shim_version: t.Callable[[], str]) -> str:

@@ -59,7 +59,7 @@ def spin_version_of_shim(shim_version: str) -> str:
     newest one in it.
     """
     wanted = _shim_numbers(shim_version)
-    known = {_numbers(shim): spin for shim, spin in SPIN_OF_SHIM.items()}
+    known = {version_numbers(shim): spin for shim, spin in SPIN_OF_SHIM.items()}
     if wanted > max(known):
         return known[max(known)]
     if wanted not in known:
@@ -72,7 +72,7 @@ def spin_version_of_shim(shim_version: str) -> str:
 
 def is_newer_than_known(shim_version: str) -> bool:
     """Whether the table lacks this shim; raises PlatformError where the text is no version."""
-    return _shim_numbers(shim_version) > max(map(_numbers, SPIN_OF_SHIM))
+    return _shim_numbers(shim_version) > max(map(version_numbers, SPIN_OF_SHIM))
 
 
 def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) -> Compatibility:
@@ -88,16 +88,8 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
     Raises:
         PlatformError: names the first problems with both versions; its facts hold all.
     """
-    spin = spin_version_of_shim(shim_version)
-    known = ", ".join(sorted(TRIGGERS_OF_SHIM))
-    findings = _Findings(spin)
-    for trigger in manifest.triggers:
-        if trigger.type not in TRIGGERS_OF_SHIM:
-            findings.problems.append(
-                f"trigger {trigger.id}: containerd-shim-spin has no trigger type {trigger.type!r}, only {known}"
-            )
-        for what, since, until in _versioned_settings(trigger):
-            findings.look_at(f"trigger {trigger.id} {what}", since, until)
+    findings = _Findings(spin_version_of_shim(shim_version))
+    _look_at_triggers(manifest, findings)
     for identifier, path in sources.items():
         binary = read_binary(path, key=f"component.{identifier}.source")
         component = _Component(identifier, binary.imports, binary.exports)
@@ -108,22 +100,32 @@ def check(manifest: Manifest, sources: dict[str, Path], *, shim_version: str) ->
             if wrapped.problems:
                 continue
         _look_at_component(manifest, component, findings)
-    problems, later = findings.problems, findings.later
-    minimum = max(findings.needed, key=_order, default=OLDEST_SPIN)
+    _refuse(findings, shim_version)
+    warning = (
+        f"containerd-shim-spin {shim_version} is newer than this collection knows, so it was not checked "
+        f"whether it runs this: {_shortened(findings.later)}."
+    )
+    return Compatibility(findings.minimum, (warning,) if findings.later else ())
+
+
+def check_triggers(manifest: Manifest, *, shim_version: str) -> None:
+    """Refuse what `check` refuses already for the triggers' sake, before anything is built; raises PlatformError."""
+    findings = _Findings(spin_version_of_shim(shim_version))
+    _look_at_triggers(manifest, findings)
+    _refuse(findings, shim_version)
+
+
+def _refuse(findings: _Findings, shim_version: str) -> None:
     newer = is_newer_than_known(shim_version)
-    refused = problems if newer else problems + later
+    refused = findings.problems if newer else findings.problems + findings.later
     if refused:
+        spin = findings.spin
         raise PlatformError(
             f"containerd-shim-spin {shim_version} (Spin {spin}{' or later' if newer else ''}) cannot run this "
             f"application: {_shortened(refused)}.",
-            next_step=_advice(minimum, spin) if later and not newer else _WITH_ANOTHER_SDK,
+            next_step=_advice(findings.minimum, spin) if findings.later and not newer else _WITH_ANOTHER_SDK,
             facts={"shim_version": shim_version, "spin_version": spin, "problems": refused},
         )
-    warning = (
-        f"containerd-shim-spin {shim_version} is newer than this collection knows, so it was not checked "
-        f"whether it runs this: {_shortened(later)}."
-    )
-    return Compatibility(minimum, (warning,) if later else ())
 
 
 def check_pushed(minimum_spin_version: str, *, shim_version: str) -> None:
@@ -155,13 +157,29 @@ class _Findings:
         self.later: list[str] = []
         self.needed: list[str] = []
 
+    @property
+    def minimum(self) -> str:
+        """As `Compatibility.minimum_spin_version`."""
+        return max(self.needed, key=_order, default=OLDEST_SPIN)
+
     def look_at(self, what: str, since: str, until: str | None) -> None:
         """Compare with the first Spin version that has it, and the first that has it no more."""
         self.needed.append(since)
-        if _numbers(self.spin) < _numbers(since):
+        if version_numbers(self.spin) < version_numbers(since):
             self.later.append(f"{what}, which Spin has from {since} on")
-        elif until is not None and _numbers(self.spin) >= _numbers(until):
+        elif until is not None and version_numbers(self.spin) >= version_numbers(until):
             self.problems.append(f"{what}, which Spin had from {since} to before {until}")
+
+
+def _look_at_triggers(manifest: Manifest, findings: _Findings) -> None:
+    known = ", ".join(sorted(TRIGGERS_OF_SHIM))
+    for trigger in manifest.triggers:
+        if trigger.type not in TRIGGERS_OF_SHIM:
+            findings.problems.append(
+                f"trigger {trigger.id}: containerd-shim-spin has no trigger type {trigger.type!r}, only {known}"
+            )
+        for what, since, until in _versioned_settings(trigger):
+            findings.look_at(f"trigger {trigger.id} {what}", since, until)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,7 +227,7 @@ def _look_at_handlers(component: _Component, kind: str, executors: set[str], fin
         name = next(iter(known.values()))
         _look_at_interface(f"{component} exports {name}", name, findings)
         since, until = WASIP3_UNSTABLE
-        if kind == "http" and _numbers(since) <= _numbers(findings.spin) < _numbers(until):
+        if kind == "http" and version_numbers(since) <= version_numbers(findings.spin) < version_numbers(until):
             _look_at_executors(component, name, executors, findings)
 
 
@@ -269,7 +287,9 @@ def _missing_export(component: _Component, trigger: str, needed: str) -> str:
 def _is_in(name: str, spin: str) -> bool:
     since, until = _host_versions(name)
     return (
-        since is not None and _numbers(since) <= _numbers(spin) and (until is None or _numbers(spin) < _numbers(until))
+        since is not None
+        and version_numbers(since) <= version_numbers(spin)
+        and (until is None or version_numbers(spin) < version_numbers(until))
     )
 
 
@@ -302,7 +322,8 @@ def _newest_known(name: str) -> str:
     if not rows:
         return f"none has {package}"
     version, since = max(
-        ((pattern.partition("@")[2], since) for pattern, since in rows), key=lambda row: (_numbers(row[1]), row[0])
+        ((pattern.partition("@")[2], since) for pattern, since in rows),
+        key=lambda row: (version_numbers(row[1]), row[0]),
     )
     return (
         f"the newest is {package}@{version} in Spin {since}"
@@ -319,12 +340,13 @@ def _shim_numbers(shim_version: str) -> tuple[int, ...]:
     return (int(match[1]), int(match[2]))
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def version_numbers(version: str) -> tuple[int, ...]:
+    """`4.0.1` as (4, 0, 1), to compare versions."""
     return tuple(int(part) for part in version.split("."))
 
 
 def _order(minimum_spin_version: str) -> tuple[tuple[int, ...], bool]:
-    return _numbers(minimum_spin_version.removesuffix(LATER)), minimum_spin_version.endswith(LATER)
+    return version_numbers(minimum_spin_version.removesuffix(LATER)), minimum_spin_version.endswith(LATER)
 
 
 def _shortened(problems: list[str]) -> str:
@@ -332,7 +354,7 @@ def _shortened(problems: list[str]) -> str:
     return "; ".join(problems[:_SHOWN_PROBLEMS]) + more
 
 
-_NEWEST_SPIN = max((since for since, _until in INTERFACES.values()), key=_numbers)
+_NEWEST_SPIN = max((since for since, _until in INTERFACES.values()), key=version_numbers)
 _WITH_ANOTHER_SDK = "Mend what is named, or build the component with an SDK for the Spin version of the nodes."
 
 
@@ -340,7 +362,7 @@ def _advice(minimum: str, spin: str) -> str:
     """What to do where the nodes have Spin `spin`, and `minimum` is needed (as
     `Compatibility.minimum_spin_version`)."""
     older = "spin-sdk 3.4.1 with componentize-py 0.17.2 makes a WASI p2 component, for shims from 0.21 on"
-    older += "; 4.0.0 with 0.23.0 one for shims from 0.25 on" if _numbers(spin) >= (4, 0, 0) else ""
+    older += "; 4.0.0 with 0.23.0 one for shims from 0.25 on" if version_numbers(spin) >= (4, 0, 0) else ""
     older += ". Go: spin-go-sdk v2 with TinyGo, or `net/http` as in examples/functions/hello-go"
     shim = next((shim for shim, has in reversed(SPIN_OF_SHIM.items()) if _order(has) >= _order(minimum)), None)
     if shim:

@@ -195,11 +195,19 @@ def check_dependencies(dependencies: Dependencies, path: KeyPath, problems: Prob
                 "an export cannot satisfy a whole package",
                 f'Name the interface: "{name}/<interface>", or remove "export".',
             )
-    packages = [(name, *_split_name(name)) for name in dependencies if ":" in name]
-    for position, (name, package, interface, version) in enumerate(packages):
-        for other, other_package, other_interface, other_version in packages[position + 1 :]:
-            if package != other_package:
-                continue
+    packages: dict[str, list[tuple[str, str, str]]] = {}
+    for name in dependencies:
+        if ":" in name:
+            package, interface, version = _split_name(name)
+            packages.setdefault(package, []).append((name, interface, version))
+    for same_package in packages.values():
+        _check_conflicts(same_package, path, problems)
+
+
+def _check_conflicts(names: list[tuple[str, str, str]], path: KeyPath, problems: Problems) -> None:
+    """Note which dependencies on one package, given as (name, interface, version), can satisfy the same import."""
+    for position, (name, interface, version) in enumerate(names):
+        for other, other_interface, other_version in names[position + 1 :]:
             if version and other_version and compatible_version(version) != compatible_version(other_version):
                 continue
             if interface and other_interface and interface != other_interface:

@@ -78,11 +78,7 @@ def expand_files(manifest: Manifest, component: Component) -> list[GuestFile]:
 
 
 def _error(manifest: Manifest, path: KeyPath, value: str | None, message: str, next_step: str) -> PlatformError:
-    try:
-        text = manifest.path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError):
-        text = ""
-    problems = Problems(manifest.path.name, text)
+    problems = Problems.of(manifest)
     problems.add(path, message, next_step, value)
     return problems.error()
 

@@ -38,17 +38,19 @@ def pattern_error(pattern: str) -> str | None:
 
 @functools.lru_cache(maxsize=256)
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Translate a pattern into a regular expression for `fullmatch`.
+    """Translate a pattern into a regular expression for `fullmatch`, which takes time in proportion to the lengths of
+    pattern and path: many `*` could otherwise be tried in every combination.
 
     Raises:
         ValueError: the pattern is malformed.
     """
-    expression = []
+    stars = [""]  # what comes before each part: nothing, or a `*` or `**`
+    parts = [""]
     position = 0
     while position < len(pattern):
         character = pattern[position]
         if character == "?":
-            expression.append(".")
+            parts[-1] += "."
             position += 1
         elif character == "*":
             end = position
@@ -57,15 +59,16 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
             if end - position > 2:
                 raise ValueError('more than two "*" in a row')
             if end - position == 1:
-                expression.append(".*")
+                stars.append(".*")
             elif (position > 0 and pattern[position - 1] != "/") or (end < len(pattern) and pattern[end] != "/"):
                 raise ValueError('"**" must be a whole path component')
             elif end + 1 < len(pattern):
-                expression.append("(?:.*/)?")
+                stars.append("(?:.*/)?")
                 end += 1
             else:  # at the end of a pattern, with a slash or without, it matches everything
-                expression.append(".*")
+                stars.append(".*")
                 end = len(pattern)
+            parts.append("")
             position = end
         elif character == "[":
             first = position + 2 if pattern[position + 1 : position + 2] == "!" else position + 1
@@ -73,12 +76,25 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
             end = pattern.find("]", first + 1)
             if end < 0:
                 raise ValueError('a "[" is not closed')
-            expression.append(_character_class(pattern[first:end], negated=first == position + 2))
+            parts[-1] += _character_class(pattern[first:end], negated=first == position + 2)
             position = end + 1
         else:
-            expression.append(re.escape(character))
+            parts[-1] += re.escape(character)
             position += 1
-    return re.compile("".join(expression), re.DOTALL)
+    return re.compile(_expression(stars, parts), re.DOTALL)
+
+
+def _expression(stars: list[str], parts: list[str]) -> str:
+    # What a pattern has between its `*` and `**` has one length. So the first place where it fits is as good as any
+    # later one, and is never left again (an atomic group); only the last part must reach to the end.
+    first, *middle = parts
+    if not middle:
+        return first
+    groups = (f"(?>{_SHORTEST[star]}{part})" for star, part in zip(stars[1:-1], middle[:-1], strict=True))
+    return "".join((first, *groups, stars[-1], middle[-1]))
+
+
+_SHORTEST = {".*": ".*?", "(?:.*/)?": "(?:.*?/)??"}
 
 
 def _character_class(content: str, *, negated: bool) -> str:
@@ -124,55 +140,70 @@ def find_files(
     parts = pattern.split("/")
     if parts[-1] == "":
         return  # a trailing slash asks for directories
-    yield from _search(root, "", parts, skip_directory)
+    yield from _Search(root, skip_directory).search("", tuple(parts))
 
 
-def _search(root: str, directory: str, parts: list[str], skip_directory: Callable[[str], bool]) -> Iterator[str]:
-    part, rest = parts[0], parts[1:]
-    if not any(character in "?*[" for character in part):
-        # "a//b" and "a/./b" are "a/b"; ".." is kept, as it is seen by `exclude_files`.
-        found = directory if part in ("", ".") else _join(directory, part)
-        if not rest:
-            if part not in ("", ".", "..") and os.path.isfile(os.path.join(root, found)):
-                yield found
-        elif os.path.isdir(os.path.join(root, found)):
-            yield from _search(root, found, rest, skip_directory)
-    elif part == _RECURSIVE:
-        while rest and rest[0] == _RECURSIVE:
-            rest = rest[1:]
-        if rest:
-            yield from _descend(root, directory, rest, skip_directory)
-    else:
-        if rest and part.startswith(".") and compile_pattern(part).fullmatch("."):
-            yield from _search(root, directory, rest, skip_directory)
-        for entry in _entries(root, directory):
-            yield from _match(root, directory, entry, [part, *rest], skip_directory)
+class _Search:
+    """One search. Several `**` lead to a directory in many ways; it is searched once for each rest of the pattern."""
 
+    def __init__(self, root: str, skip_directory: Callable[[str], bool]) -> None:
+        self._root = root
+        self._skip_directory = skip_directory
+        self._begun: set[tuple[str, str, int]] = set()
 
-def _descend(root: str, directory: str, parts: list[str], skip_directory: Callable[[str], bool]) -> Iterator[str]:
-    """Match `parts` against everything below `directory`, at any depth."""
-    for entry in _entries(root, directory):
+    def _is_new(self, step: str, directory: str, parts: tuple[str, ...]) -> bool:
+        key = (step, directory, len(parts))
+        is_new = key not in self._begun
+        self._begun.add(key)
+        return is_new
+
+    def search(self, directory: str, parts: tuple[str, ...]) -> Iterator[str]:
+        """Match `parts`, which are not empty, against what is in `directory`."""
+        if not self._is_new("search", directory, parts):
+            return
+        part, rest = parts[0], parts[1:]
+        if not any(character in "?*[" for character in part):
+            # "a//b" and "a/./b" are "a/b"; ".." is kept, as it is seen by `exclude_files`.
+            found = directory if part in ("", ".") else _join(directory, part)
+            if not rest:
+                if part not in ("", ".", "..") and os.path.isfile(os.path.join(self._root, found)):
+                    yield found
+            elif os.path.isdir(os.path.join(self._root, found)):
+                yield from self.search(found, rest)
+        elif part == _RECURSIVE:
+            while rest and rest[0] == _RECURSIVE:
+                rest = rest[1:]
+            if rest:
+                yield from self._descend(directory, rest)
+        else:
+            if rest and part.startswith(".") and compile_pattern(part).fullmatch("."):
+                yield from self.search(directory, rest)
+            for entry in _entries(self._root, directory):
+                yield from self._match(directory, entry, (part, *rest))
+
+    def _descend(self, directory: str, parts: tuple[str, ...]) -> Iterator[str]:
+        """Match `parts` against everything below `directory`, at any depth."""
+        if not self._is_new("descend", directory, parts):
+            return
+        for entry in _entries(self._root, directory):
+            found = _join(directory, entry.name)
+            if entry.is_dir() and not self._skip_directory(found):
+                if entry.is_symlink() and (os.path.realpath(os.path.join(self._root, directory)) + "/").startswith(
+                    os.path.realpath(entry.path).rstrip("/") + "/"
+                ):
+                    raise SymbolicLinkLoop(found)
+                yield from self._descend(found, parts)
+            yield from self._match(directory, entry, parts)
+
+    def _match(self, directory: str, entry: os.DirEntry[str], parts: tuple[str, ...]) -> Iterator[str]:
+        if not compile_pattern(parts[0]).fullmatch(entry.name):
+            return
         found = _join(directory, entry.name)
-        if entry.is_dir() and not skip_directory(found):
-            if entry.is_symlink() and (os.path.realpath(os.path.join(root, directory)) + "/").startswith(
-                os.path.realpath(entry.path).rstrip("/") + "/"
-            ):
-                raise SymbolicLinkLoop(found)
-            yield from _descend(root, found, parts, skip_directory)
-        yield from _match(root, directory, entry, parts, skip_directory)
-
-
-def _match(
-    root: str, directory: str, entry: os.DirEntry[str], parts: list[str], skip_directory: Callable[[str], bool]
-) -> Iterator[str]:
-    if not compile_pattern(parts[0]).fullmatch(entry.name):
-        return
-    found = _join(directory, entry.name)
-    if len(parts) == 1:
-        if entry.is_file():
-            yield found
-    elif entry.is_dir() and not skip_directory(found):
-        yield from _search(root, found, parts[1:], skip_directory)
+        if len(parts) == 1:
+            if entry.is_file():
+                yield found
+        elif entry.is_dir() and not self._skip_directory(found):
+            yield from self.search(found, parts[1:])
 
 
 def _entries(root: str, directory: str) -> list[os.DirEntry[str]]:

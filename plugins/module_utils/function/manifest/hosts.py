@@ -4,7 +4,8 @@
 """The hosts a component may reach: `allowed_outbound_hosts`, and the older `allowed_http_hosts`.
 
 Follows Spin's crates/outbound-networking-config/src/allowed_hosts.rs and
-crates/manifest/src/compat/allowed_http_hosts.rs.
+crates/manifest/src/compat/allowed_http_hosts.rs, as of 4.1 (main at 94a8fc8): what older versions refuse beyond that is
+in `older_host_error`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _HTTP_URL = re.compile(
 
 
 def host_error(template: str, defaults: Mapping[str, str | None]) -> str | None:
-    """Say why `template` is no entry of `allowed_outbound_hosts`, or return None.
+    """Say why `template` is no entry of `allowed_outbound_hosts` in any version of Spin, or return None.
 
     Args:
         template: the entry, maybe with `{{ variable }}`.
@@ -33,25 +34,75 @@ def host_error(template: str, defaults: Mapping[str, str | None]) -> str | None:
             checked in part.
     """
     try:
-        parts = split_template(template)
-        if not any(is_expression for is_expression, _text in parts):
-            _check_host(template)
-            return None
-        resolved = ""
-        for is_expression, text in parts:
-            value = defaults.get(text) if is_expression else text
-            if value is None:
-                return None
-            resolved += value
-        # An empty variable means "no such endpoint" to Spin (parse_or_skip).
-        if resolved not in ("", "http://", "https://"):
-            try:
-                _check_host(resolved)
-            except ValueError as error:
-                return f'with the default values it becomes "{resolved}": {error}'
+        resolved = resolved_host(template, defaults)
+    except ValueError as error:
+        return str(error)
+    if resolved is None:
+        return None
+    if resolved != template:
+        wrong = resolved_host_error(resolved)
+        return f'with the default values it becomes "{resolved}": {wrong}' if wrong else None
+    try:
+        _check_host(template)
     except ValueError as error:
         return str(error)
     return None
+
+
+_NO_ENDPOINT = ("", "http://", "https://")
+
+
+def resolved_host_error(resolved: str) -> str | None:
+    """Say why what an entry became with the values of its variables is no allowed host, or return None; Spin 4.1 passes
+    over an empty one, as "no such endpoint" (`parse_or_skip`)."""
+    if resolved in _NO_ENDPOINT:
+        return None
+    try:
+        _check_host(resolved)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def resolved_host(template: str, values: Mapping[str, str | None]) -> str | None:
+    """An entry with its variables filled in; None where the value of one is not known.
+
+    Raises:
+        ValueError: a `{{` has no `}}`.
+    """
+    resolved = ""
+    for is_expression, text in split_template(template):
+        value = values.get(text) if is_expression else text
+        if value is None:
+            return None
+        resolved += value
+    return resolved
+
+
+def older_host_error(resolved: str) -> str | None:
+    """Say why Spin before 4.1 refuses an entry that 4.1 takes, or return None.
+
+    It splits host and port at the last colon, whatever is before it (4.0.2, `AllowedHostConfig::parse`), takes an empty
+    entry for a wrong one, and compares the suffix of `*.` letter by letter.
+    """
+    if resolved in _NO_ENDPOINT:
+        return "it is empty, and Spin passes over an empty entry only from 4.1 on"
+    rest = resolved.strip().partition("://")[2]
+    host, colon, port = rest.rpartition(":")
+    if colon and (":" in host or "[" in host) and not _is_older_port(port):
+        return "an IPv6 host needs a port: Spin guesses it only from 4.1 on"
+    if (host if colon else rest).strip().startswith("*.") and rest != rest.lower():
+        return "before Spin 4.1 capital letters after *. match no host"
+    return None
+
+
+def _is_older_port(port: str) -> bool:
+    number, _slash, path = port.partition("/")
+    try:
+        _check_port(number, "http")
+    except ValueError:
+        return False
+    return not path
 
 
 def convert_http_hosts(hosts: Iterable[str], *, with_databases: bool) -> tuple[list[str], list[tuple[int, str]]]:

@@ -9,6 +9,7 @@ follow, it names the line of the nearest table above.
 
 from __future__ import annotations
 
+import functools
 import re
 
 KeyPath = tuple["str | int", ...]
@@ -63,6 +64,7 @@ def find_line(text: str, path: KeyPath, value: str | None = None) -> int | None:
     return first
 
 
+@functools.lru_cache(maxsize=1)
 def _index(text: str) -> dict[KeyPath, int]:
     """Map each key path that stands at the start of a line to its first line."""
     found: dict[KeyPath, int] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import tomllib
 import typing as t
 from pathlib import Path
@@ -15,8 +16,22 @@ from pathlib import Path
 from ...errors import PlatformError
 
 MANIFEST_NAME = "spin.toml"
-LARGEST_MANIFEST = 1 << 20
+LARGEST_MANIFEST = 1 << 18
 """Bytes; a larger file is not a manifest."""
+
+LARGEST_DEPTH = 80
+"""Keys inside each other; Spin's parser takes no more (toml_edit 0.22, `RecursionCheck`)."""
+
+# Strings and comments; one that is not closed reaches to the end, so that nothing is read twice.
+_STRING_OR_COMMENT = re.compile(
+    r'"""(?:[^\\]|\\.)*?(?:"""|\Z)'
+    r"|'''.*?(?:'''|\Z)"
+    r'|"(?:[^"\\\n]|\\.)*(?:"|$)'
+    r"|'[^'\n]*(?:'|$)"
+    r"|#[^\n]*",
+    re.DOTALL | re.MULTILINE,
+)
+_DEEP_KEY = re.compile(rf"(?:[\w-]+[ \t]*\.[ \t]*){{{LARGEST_DEPTH}}}")
 
 _SHOWN_PROJECTS = 5
 _SEARCHED_FILES = 20_000
@@ -128,8 +143,12 @@ def _quoted(path: Path) -> str:
 
 def parse_toml(path: Path, text: str) -> dict[str, t.Any]:
     """The manifest's tables; raises PlatformError with line and column of what is not TOML."""
-    import re
-
+    if deep := _DEEP_KEY.search(_without_strings(text)):
+        line = deep.string.count("\n", 0, deep.start()) + 1
+        raise PlatformError(
+            f"{path.name}:{line}: a key has more than {LARGEST_DEPTH} parts.",
+            next_step="Write fewer tables inside each other.",
+        )
     try:
         return tomllib.loads(text)
     except RecursionError as error:
@@ -145,3 +164,12 @@ def parse_toml(path: Path, text: str) -> dict[str, t.Any]:
             message, place = message[: match.start()] + " at the end of the file", f"{len(text.splitlines()) or 1}: "
         next_step = "Correct the TOML there; https://toml.io/en/v1.0.0 describes it."
         raise PlatformError(f"{path.name}:{place or ' '}broken TOML: {message}.", next_step=next_step) from error
+
+
+def _without_strings(text: str) -> str:
+    """The text with a letter for each string and nothing for each comment; lines stay where they are."""
+
+    def letter(match: re.Match[str]) -> str:
+        return ("" if match[0].startswith("#") else "_") + "\n" * match[0].count("\n")
+
+    return _STRING_OR_COMMENT.sub(letter, text)

@@ -10,6 +10,7 @@ checks while loading.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import typing as t
 from pathlib import Path
 
@@ -133,6 +134,7 @@ class _Reader:
         self.version = version
         self.profiles: set[str] = set()
         self.component_paths: dict[str, KeyPath] = {}
+        self.inline_numbers = itertools.count(1)
 
     def manifest(self, root: Table) -> Manifest:
         root.refuse_unknown(_ROOT_KEYS, _ROOT_HINTS)
@@ -475,13 +477,18 @@ class _Reader:
                     "Give each trigger an id of its own, or none.",
                 )
         named = []
+        counts: dict[str, t.Iterator[int]] = {}
         for (table, kind), given_id in zip(entries, given, strict=True):
             trigger_id = given_id
             if not trigger_id:
                 component = table.data.get("component")
                 candidates = (f"{component}-{kind}-trigger",) if isinstance(component, str) else ()
-                counted = (f"{kind}-trigger{number}" for number in range(1, len(entries) * 2 + 2))
-                trigger_id = next(candidate for candidate in (*candidates, *counted) if candidate not in taken)
+                # What was taken stays taken, so the count goes on where it was
+                numbers = counts.setdefault(kind, itertools.count(1))
+                counted = (f"{kind}-trigger{number}" for number in numbers)
+                trigger_id = next(
+                    candidate for candidate in itertools.chain(candidates, counted) if candidate not in taken
+                )
                 taken.add(trigger_id)
             named.append(trigger_id)
         return named
@@ -523,14 +530,11 @@ class _Reader:
             id=trigger_id, type=kind, component=component if isinstance(component, str) else "", settings=settings
         )
 
-    @staticmethod
-    def inline_id(trigger_id: str, components: dict[str, Component]) -> str:
+    def inline_id(self, trigger_id: str, components: dict[str, Component]) -> str:
         """Name an inline component as normalize_inline_components does."""
         natural = f"{trigger_id}-component"
         if identifier_error(natural, "-") is None and natural not in components:
             return natural
         return next(
-            name
-            for name in (f"inline-component{number}" for number in range(1, len(components) + 2))
-            if name not in components
+            name for name in (f"inline-component{number}" for number in self.inline_numbers) if name not in components
         )

@@ -8,6 +8,9 @@ from __future__ import annotations
 from ...errors import PlatformError
 from ...problems import Problem, error_of
 from .location import KeyPath, find_line, format_path
+from .model import Manifest
+
+_ENOUGH = 100
 
 
 class Problems:
@@ -25,14 +28,28 @@ class Problems:
         """Key path of version 2 → the key path that the user wrote in version 1."""
         self._found: dict[tuple[KeyPath, str, str, str | None], None] = {}
 
+    @classmethod
+    def of(cls, manifest: Manifest) -> Problems:
+        """For what is found after the manifest was read; without line numbers where the file is gone."""
+        try:
+            text = manifest.path.read_text(encoding="utf-8-sig")
+        except (OSError, ValueError):
+            text = ""
+        return cls(manifest.path.name, text)
+
     def add(self, path: KeyPath, what: str, next_step: str, value: str | None = None) -> None:
         """Note a problem; the same one twice counts once.
 
         Args:
             path: key that it concerns.
             value: string to look for if the key alone does not tell the line.
+
+        Raises:
+            PlatformError: it is one of very many, of which nobody would read more.
         """
         self._found[path, what, next_step, value] = None
+        if len(self._found) >= _ENOUGH:
+            raise self.error()
 
     def raise_if_any(self) -> None:
         """Refuse the manifest.

@@ -696,3 +696,33 @@ def test_target_that_runs_the_artifact_itself_refuses_it_before_it_is_pushed(
         deploy()
     assert builds(tmp_path) == 1
     assert not (tmp_path / "registry").exists()
+
+
+# Rules of the shim's Spin
+
+
+@pytest.mark.parametrize("state", ["present", "pushed"])
+def test_manifest_that_the_shims_spin_refuses_is_refused_before_the_build(
+    deploy: Deploy, directory: Path, target: TargetStub, tmp_path: Path, state: str
+) -> None:
+    manifest = directory / "spin.toml"
+    hosts = 'source = "app.wasm"\nallowed_outbound_hosts = ["https://{{ greeting }}"]'
+    manifest.write_text(manifest.read_text().replace('source = "app.wasm"', hosts).replace('"hi"', '""'))
+    with pytest.raises(PlatformError, match=r"only from 4\.1 on") as caught:
+        deploy(state=state)
+    assert caught.value.stage == "compatibility"
+    assert builds(tmp_path) == 0 and not target.calls
+    target.shim = "0.26.0"
+    assert deploy(state=state, shim_version="0.26.0").changed
+
+
+def test_value_of_a_variable_that_makes_a_wrong_host_is_refused_before_the_build(
+    deploy: Deploy, directory: Path, tmp_path: Path
+) -> None:
+    manifest = directory / "spin.toml"
+    hosts = 'source = "app.wasm"\nallowed_outbound_hosts = ["https://{{ greeting }}"]'
+    manifest.write_text(manifest.read_text().replace('source = "app.wasm"', hosts))
+    with pytest.raises(PlatformError, match="with the values of its variables it becomes"):
+        deploy(variables={"greeting": "two words"})
+    assert builds(tmp_path) == 0
+    assert deploy(variables={"greeting": "example.com"}).changed
