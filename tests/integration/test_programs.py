@@ -9,6 +9,9 @@ from __future__ import annotations
 import collections.abc
 import itertools
 import json
+import re
+import shutil
+import subprocess
 import typing as t
 from pathlib import Path
 
@@ -27,6 +30,7 @@ from .support.marks import needs_skopeo
 from .support.playbooks import Playbooks, extra
 from .support.program_node import BROKEN_IMAGE, EXIT_CODE, ProgramNode
 from .support.registries import Registry, skopeo
+from .support.servers import REPOSITORY
 
 NAMESPACE = "user1"
 RUN = "wasi:cli/run@0.2.0"
@@ -340,3 +344,39 @@ def test_the_plays(programs: Programs, tmp_path: Path) -> None:
     assert f"==> {programs.name}-" in playbooks.run("wasmfaas.platform.program_logs", *where).output
     assert playbooks.run("wasmfaas.platform.delete_program", *where).changed == 1
     assert playbooks.run("wasmfaas.platform.delete_program", *where).changed == 0
+
+
+# ---- the example
+
+
+def example(folder: Path) -> Path:
+    source = REPOSITORY / "examples" / "programs" / "hello-wasi"
+    return Path(shutil.copytree(source, folder / "hello-wasi", ignore=shutil.ignore_patterns("target")))
+
+
+def test_the_examples_own_tests(tmp_path: Path) -> None:
+    if shutil.which("cargo") is None:
+        pytest.skip("cargo, which the tests of hello-wasi need, is not installed")
+    command = ["cargo", "test", "--locked", "--offline"]
+    result = subprocess.run(command, cwd=example(tmp_path), capture_output=True, text=True, check=False, timeout=600)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"test result: ok\. [1-9]", result.stdout), result.stdout
+
+
+def test_the_example_is_built_and_packed(tmp_path: Path) -> None:
+    targets = ["rustc", "--print", "target-libdir", "--target", "wasm32-wasip1"]
+    found = subprocess.run(targets, capture_output=True, text=True, check=False) if shutil.which("rustc") else None
+    if found is None or not Path(found.stdout.strip() or "/nowhere").is_dir():
+        pytest.skip("Rust's target wasm32-wasip1 is not installed: rustup target add wasm32-wasip1")
+    defaults = {name: option.get("default") for name, option in argument_spec().items()}
+    given = {
+        "source": str(example(tmp_path)),
+        "wasm": "target/wasm32-wasip1/release/hello-wasi.wasm",
+        "build": "cargo build --target wasm32-wasip1 --release --locked",
+        "state": "pushed",
+        "registry": f"oci:{tmp_path / 'images'}",
+        "state_directory": str(tmp_path / "state"),
+    }
+    first = run({**defaults, **given}, False, set())
+    assert first["changed"] is True and first["name"] == "hello-wasi"
+    assert run({**defaults, **given}, False, set())["changed"] is False
