@@ -5,7 +5,19 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
+
+_NOT_TEXT = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])"  # a terminal's commands
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"  # controls, bidirectional ones too
+)
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would obey, and with `?` for what is no Unicode: programs and servers may have
+    said it."""
+    return _NOT_TEXT.sub("", text).encode("utf-8", "replace").decode("utf-8")
 
 
 class PlatformError(Exception):
@@ -19,9 +31,9 @@ class PlatformError(Exception):
     """
 
     def __init__(self, cause: str, *, next_step: str, stage: str = "", facts: dict[str, t.Any] | None = None) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.next_step = next_step
+        self.cause = printable(cause)
+        self.next_step = printable(next_step)
+        super().__init__(self.cause)
         self.stage = stage
         self.facts = facts or {}
 

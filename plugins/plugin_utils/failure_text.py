@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ..module_utils.errors import printable
 from ..module_utils.problems import instruction, sentence
 
 _LABELS = ("Stage", "Where", "Problem", "Next step", "Log file", "Last lines")
@@ -19,9 +20,6 @@ _INDENT = 2
 _WIDTH = max(map(len, _LABELS)) + 3  # with the colon and two blanks
 _SHOWN_LINES = 20
 _LAST_LINES = re.compile(r"\.? Its last lines:\n.*", re.DOTALL)
-CONTROL_CHARACTERS = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-"""A regular expression of what no line for a terminal may hold; tabs and ends of lines may stay."""
-_NOT_TEXT = re.compile(CONTROL_CHARACTERS)
 
 
 def is_explained(result: t.Mapping[str, t.Any], action: str) -> bool:
@@ -86,6 +84,6 @@ def _row(label: str, text: t.Any) -> list[str]:
     """A label with its text, whose further lines stand below its first; nothing where there is no text."""
     if not text:
         return []
-    first, *rest = (_NOT_TEXT.sub("", line) for line in str(text).rstrip().split("\n"))
+    first, *rest = (printable(line) for line in str(text).rstrip().split("\n"))
     blank = " " * (_INDENT + _WIDTH)
     return [f"{' ' * _INDENT}{label + ':':{_WIDTH}}{first}", *(f"{blank}{line}".rstrip() for line in rest)]

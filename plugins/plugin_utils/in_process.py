@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
 import sys
 import threading
@@ -24,14 +23,12 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as OrdinaryAction
 
 from ..module_utils import progress
-from ..module_utils.errors import PlatformError
+from ..module_utils.errors import PlatformError, printable
 from ..module_utils.module_run import JUDGED_OPTIONS, failure, kubeconfig_secrets, searched, texts, without_short
 from ..module_utils.problems import sentence
-from .failure_text import CONTROL_CHARACTERS
 
 QUIET_SECONDS = 10.0
 """After how long without a line a stage that goes on is named."""
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])|" + CONTROL_CHARACTERS)
 
 
 class InProcessAction(OrdinaryAction):  # type: ignore[misc]  # Ansible has no type information
@@ -154,7 +151,7 @@ class Screen:
         """See `progress.Listener`. Of a line that a program wrote over and over, the last state is shown."""
         with self._changed:
             self._last = time.monotonic()
-            written = _ESCAPES.sub("", text.rstrip("\r\n").rpartition("\r")[2]).rstrip()
+            written = printable(text.rstrip("\r\n").rpartition("\r")[2]).rstrip()
             if written:
                 self._show(written)
 

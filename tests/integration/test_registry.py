@@ -185,6 +185,36 @@ def test_a_second_push_only_looks(faulty_proxy: FaultyProxy) -> None:
 
 
 @needs_skopeo
+@pytest.mark.parametrize("kind", ["registry", "registry_with_token_auth"])
+def test_a_blob_of_another_function_is_not_sent_again(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    """Distribution mounts it, also where tokens are for one repository each; where its own source is gone, it is
+    sent."""
+    server: Registry = request.getfixturevalue(kind)
+    credentials = CredentialOptions(server.username or None, server.password or None)
+    proxy = FaultyProxy(server.url)
+    artifact = _artifact(f"a file server for all, {tmp_path}".encode() * 1000)
+    options: dict[str, t.Any] = {"plain_http": True, "credentials": credentials, "pushed_file": tmp_path / "pushed"}
+    try:
+        with _opened(proxy.host, **options) as store:
+            assert store.push("first", artifact, tag="v1").uploaded_blobs == 3
+        proxy.reset()
+        with _opened(proxy.host, **options) as store:
+            second = store.push("second", artifact, tag="v1")
+            assert (second.changed, second.uploaded_blobs, second.uploaded_bytes) == (True, 0, 0)
+            assert proxy.count("PUT", ".*/blobs/.*") == 0
+            assert store.has("second", artifact.digest)
+            layer = artifact.layers[0]
+            assert t.cast(DistributionStore, store).blob("second", layer.digest) == layer.data
+        text = (tmp_path / "pushed").read_text()
+        (tmp_path / "pushed").write_text(text.replace("team/second", "team/never"))
+        with _opened(proxy.host, **options) as store:
+            assert store.push("third", artifact, tag="v1").uploaded_blobs == 3
+    finally:
+        proxy.stop()
+
+
 def test_layout_and_registry_are_exchangeable_byskopeo(registry: Registry, tmp_path: Path) -> None:
     artifact, other = _artifact(os.urandom(100_000)), _artifact(b"other")
     layout = open_store(parse_registry(f"oci:{tmp_path}/images"))

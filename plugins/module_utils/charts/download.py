@@ -24,8 +24,9 @@ from ..download import custom_resource_definitions
 from ..download.binaries import provide
 from ..download.fetch import fetch_file, fetch_text, unwritable
 from ..errors import PlatformError
+from ..registry.answers import json_object
 from ..registry.distribution import DistributionStore
-from ..registry.reference import parse_registry
+from ..registry.reference import check_digest, parse_registry
 from ..registry.store import open_store
 
 ARCHIVE_TYPE = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
@@ -221,9 +222,10 @@ def _from_registry(name: str, repository: str, version: str) -> bytes:
                 next_step=f"Correct repository or version in {VARIABLE}.{name}.",
             )
         try:
-            (layer,) = [layer for layer in json.loads(manifest)["layers"] if layer["mediaType"] == ARCHIVE_TYPE]
+            layers = (json_object(manifest) or {})["layers"]
+            (digest,) = [check_digest(layer["digest"]) for layer in layers if layer["mediaType"] == ARCHIVE_TYPE]
         except (ValueError, KeyError, TypeError):
             raise PlatformError(
                 f"{repository}:{tag} is not a chart.", next_step=f"Correct the repository in {VARIABLE}.{name}."
             ) from None
-        return store.blob(chart, str(layer["digest"]))
+        return store.blob(chart, digest)

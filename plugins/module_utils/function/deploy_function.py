@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import re
 import tempfile
 import typing as t
@@ -305,14 +304,22 @@ def _pushed_earlier(registry: Registry, name: str, digest: str, shim_version: t.
     """The reference of what an earlier run pushed for the same source; empty where there is none."""
     import hashlib
 
+    from ..registry.answers import json_object
     from .artifact.pack import MINIMUM_SPIN_VERSION
     from .compatibility.check import check_pushed
 
     manifest = registry.store.manifest(name, source_tag(digest))
     if manifest is None:
         return ""
-    annotations = json.loads(manifest).get("annotations") or {}
-    check_pushed(annotations.get(MINIMUM_SPIN_VERSION, ""), shim_version=shim_version())
+    content = json_object(manifest)
+    if content is None:
+        raise PlatformError(
+            f"{registry.location}: what it has of {name} under the tag {source_tag(digest)} is no manifest.",
+            next_step="Check that `registry` is right, and that no proxy in between changes answers.",
+        )
+    annotations = content.get("annotations")
+    minimum = annotations.get(MINIMUM_SPIN_VERSION) if isinstance(annotations, dict) else None
+    check_pushed(minimum if isinstance(minimum, str) else "", shim_version=shim_version())
     return registry.location.digest_reference(name, f"sha256:{hashlib.sha256(manifest).hexdigest()}")
 
 

@@ -100,6 +100,7 @@ def registry_of(parameters: Parameters, state: Path) -> Registry:
         ca_file=Path(parameters["registry_ca_file"]) if parameters["registry_ca_file"] else None,
         plain_http=parameters["registry_plain_http"],
         aws=AwsOptions(endpoint_url=parameters["aws_endpoint_url"]),
+        pushed_file=cache_directory(parameters.get("cache_directory")) / "pushed_blobs.json",
     )
     return Registry(location, store)
 

@@ -10,20 +10,27 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import math
+import re
 import threading
 import time
 import typing as t
 import urllib.parse
 import urllib.request
 
-from ..errors import PlatformError
+from ..errors import PlatformError, printable
+from .answers import Deadline, json_object, receive
 from .credentials import Credentials
-from .transport import Peer, temporary
+from .model import Timeouts
+from .transport import Peer, TemporaryFailure, connection_error, is_temporary, temporary
 
 if t.TYPE_CHECKING:
     import httpx2
 
 _SHORTEST_LIFE = 60.0  # seconds; what a token lives if its server doesn't say (spec/auth/token)
+_LONGEST_LIFE = 24 * 3600.0  # seconds; whatever its server says
+_TOKEN = re.compile(r"[!-~]+")  # what fits into a header
+_HOST = re.compile(r"[\w.:-]+", re.ASCII)
 _CLIENT_ID = "wasmfaas.platform"
 NO_SPACE = "no space left on device"
 
@@ -40,6 +47,7 @@ class Challenge:
 class _Token:
     value: str = dataclasses.field(repr=False)
     renew_at: float  # time.monotonic()
+    ends_at: float
 
 
 def parse_challenges(values: t.Iterable[str]) -> list[Challenge]:
@@ -66,31 +74,43 @@ class Authenticator:
     """The Authorization header for one registry; safe for many threads, which share each token."""
 
     def __init__(
-        self, client: t.Callable[[], httpx2.Client], peer: Peer, credentials_for: t.Callable[[str], Credentials | None]
+        self,
+        client: t.Callable[[], httpx2.Client],
+        peer: Peer,
+        credentials_for: t.Callable[[str], Credentials | None],
+        timeouts: Timeouts | None = None,
     ) -> None:
         self._client = client
         self._peer = peer
+        self._timeouts = timeouts or Timeouts()
         self._credentials_for = credentials_for
         self._lock = threading.Lock()
         self._challenges: dict[str, Challenge] = {}  # by scope
         self._tokens: dict[str, _Token] = {}  # by scope
         self._credentials: dict[str, Credentials | None] = {}  # by repository
 
-    def header(self, repository: str, actions: str) -> str | None:
-        """What to send, or None if the registry has not asked for anything yet."""
-        scope = f"repository:{repository}:{actions}"
+    def header(self, repository: str, actions: str, source: str = "") -> str | None:
+        """What to send, or None if the registry has not asked for anything yet.
+
+        Args:
+            source: another repository that is read from.
+        """
+        scope = _scope(repository, actions, source)
         with self._lock:
             challenge = self._challenges.get(scope)
             if challenge is None:
                 return None
             return self._answer(challenge, repository, scope)
 
-    def answer(self, response: httpx2.Response, repository: str, actions: str, used: str | None) -> str:
-        """The header for a second try of a request that was answered with 401; `used` is what it had sent.
+    def answer(
+        self, response: httpx2.Response, repository: str, actions: str, used: str | None, source: str = ""
+    ) -> tuple[str, bool]:
+        """The header for another try of a request that was answered with 401, and whether it was made for this one
+        rather than by another thread meanwhile; `used` is what it had sent.
 
         Errors: PlatformError if there are no credentials, or they were refused.
         """
-        scope = f"repository:{repository}:{actions}"
+        scope = _scope(repository, actions, source)
         with self._lock:
             challenge = self._choose(response)
             before = self._challenges.get(scope)
@@ -98,12 +118,19 @@ class Authenticator:
             if before is not None and used is not None:
                 now = self._answer(before, repository, scope)
                 if now != used:  # another thread was faster
-                    return now
+                    return now, False
             self._tokens.pop(scope, None)
             header = self._answer(challenge, repository, scope)
             if header == used:
                 raise self.refused(repository, registry_error(response))
-            return header
+            return header, True
+
+    def is_over(self, header: str | None, repository: str, actions: str, source: str = "") -> bool:
+        """Whether this is a token that has ended by its server's own account, so that a 401 says nothing of its
+        rights."""
+        with self._lock:
+            token = self._tokens.get(_scope(repository, actions, source))
+        return token is None or header != f"Bearer {token.value}" or time.monotonic() >= token.ends_at
 
     def refused(self, repository: str, message: str) -> PlatformError:
         """For a 401 in spite of an answer."""
@@ -149,57 +176,73 @@ class Authenticator:
         return f"Bearer {token.value}"
 
     def _fetch(self, challenge: Challenge, credentials: Credentials | None, scope: str) -> _Token:
+        import httpx2
+
         realm, server = self._realm(challenge, credentials)
         # Both the asked-for scope and ours: a registry may want more than one, such as a mount's source.
-        scopes = list(dict.fromkeys([scope, *challenge.parameters.get("scope", "").split()]))
+        scopes = list(dict.fromkeys([*scope.split(), *challenge.parameters.get("scope", "").split()]))
         service = challenge.parameters.get("service")
         asked = time.monotonic()
-        response = self._client().send(self._token_request(realm, service, scopes, credentials))
+        limits = self._timeouts
+        peer, did = Peer(server, "token server", realm.lower().startswith("http:")), f"asking for {scope}"
+        request = self._token_request(realm, service, scopes, credentials)
+        try:
+            deadline = Deadline(limits.transfer + limits.answer)
+            response = receive(self._client(), request, did=did, peer=peer, deadline=deadline)
+        except httpx2.TransportError as error:
+            failed = connection_error(error, did=did, peer=peer, timeouts=limits)
+            raise TemporaryFailure(failed) if is_temporary(error, limits) else failed from error
         if response.status_code != 200:
             message = registry_error(response)
-            did = f"The token server {server} of the {self._peer.kind} {self._peer.address}"
+            named = f"The token server {server} of the {self._peer.kind} {self._peer.address}"
             if response.status_code in (400, 401, 403):
                 who = (
                     f"refuses the credentials from {credentials.source}" if credentials else "refuses anonymous access"
                 )
                 raise PlatformError(
-                    f"{did} {who} for {scope} (HTTP {response.status_code}{': ' + message if message else ''}).",
+                    f"{named} {who} for {scope} (HTTP {response.status_code}{': ' + message if message else ''}).",
                     next_step=_login(self._peer.address),
                 )
             raise temporary(
                 response,
                 PlatformError(
-                    f"{did} answered HTTP {response.status_code}{': ' + message if message else ''}.",
+                    f"{named} answered HTTP {response.status_code}{': ' + message if message else ''}.",
                     next_step="Run again; if it stays so, see the log of that server.",
                 ),
             )
-        try:
-            answer = response.json()
-            value = str(answer.get("token") or answer["access_token"])
-            life = max(float(answer.get("expires_in") or _SHORTEST_LIFE), 1.0)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        answer = json_object(response.content) or {}
+        value = answer.get("token") or answer.get("access_token")
+        if not isinstance(value, str) or not _TOKEN.fullmatch(value):
             raise PlatformError(
                 f"The token server {server} gave an answer without a token.",
                 next_step=f"Check that {self._peer.address} is the right registry.",
-            ) from None
+            )
+        life = _life(answer.get("expires_in"))
         # Renewed early, so that a token is not refused for its age at the end of a long upload's start.
-        return _Token(value, asked + life - min(10.0, life / 4))
+        return _Token(value, asked + life - min(10.0, life / 4), asked + life)
 
     def _realm(self, challenge: Challenge, credentials: Credentials | None) -> tuple[str, str]:
+        import httpx2
+
         realm = challenge.parameters["realm"]
-        parts = urllib.parse.urlsplit(realm)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
+        try:
+            url = httpx2.URL(realm)
+            server = url.netloc.decode("ascii")
+        except (httpx2.InvalidURL, ValueError):
+            url, server = httpx2.URL(""), ""
+        if url.scheme not in ("http", "https") or not _HOST.fullmatch(url.raw_host.decode("ascii")):
             raise PlatformError(
-                f"The {self._peer.kind} {self._peer.address} names no valid token server: {realm!r}.",
+                f"The {self._peer.kind} {self._peer.address} names no valid token server: {printable(realm)[:200]!r}.",
                 next_step="Repair `auth.token.realm` of the registry.",
             )
-        if parts.scheme == "http" and not self._peer.plain_http and credentials is not None:
+        # Who asked for plain HTTP trusts the network to the registry, not the one to other hosts.
+        trusted = self._peer.plain_http and url.host == httpx2.URL(f"http://{self._peer.address}").host
+        if url.scheme == "http" and not trusted and credentials is not None:
             raise PlatformError(
-                f"The {self._peer.kind} {self._peer.address} wants the password sent to {parts.netloc} without "
-                "encryption.",
+                f"The {self._peer.kind} {self._peer.address} wants the password sent to {server} without encryption.",
                 next_step="Repair `auth.token.realm` of the registry to https://.",
             )
-        return realm, parts.netloc
+        return realm, server
 
     def _token_request(
         self, realm: str, service: str | None, scopes: list[str], credentials: Credentials | None
@@ -220,24 +263,43 @@ class Authenticator:
         return client.build_request("GET", f"{realm}{'&' if '?' in realm else '?'}{query}", headers=headers)
 
 
-def registry_error(response: httpx2.Response) -> str:
-    """The registry's own words, `CODE: message; …` (distribution-spec, Error Codes), else the start of a text
-    answer."""
+def _scope(repository: str, actions: str, source: str) -> str:
+    also = f" repository:{source}:pull" if source else ""
+    return f"repository:{repository}:{actions}{also}"
+
+
+def _life(stated: t.Any) -> float:
+    """The seconds that a token lives; servers write the number as text too."""
     try:
-        content = response.json()
-        errors = content.get("errors") or [content]
-        parts = []
-        for error in errors:
-            code, message = (
-                error.get("code") or error.get("error") or "",
-                error.get("message") or error.get("error_description") or error.get("details") or "",
-            )
-            parts.append(": ".join(str(part) for part in (code, message, _full_disk(error.get("detail"))) if part))
-        return "; ".join(part for part in parts if part)[:500]
-    except (ValueError, AttributeError, TypeError):
-        pass
-    kind = response.headers.get("Content-Type", "text/plain")
-    return " ".join(response.text.split())[:200] if kind.startswith("text/plain") else ""
+        seconds = float(stated or _SHORTEST_LIFE)
+    except (ValueError, TypeError, OverflowError):
+        seconds = _SHORTEST_LIFE
+    return _SHORTEST_LIFE if math.isnan(seconds) else min(max(seconds, 1.0), _LONGEST_LIFE)
+
+
+def registry_error(response: httpx2.Response) -> str:
+    """The registry's own words, `CODE: message; …` (distribution-spec, Error Codes), else the start of a text answer;
+    on one line, and nothing that a terminal obeys."""
+    content = json_object(response.content)
+    if content is None:
+        is_text = response.headers.get("Content-Type", "text/plain").startswith("text/plain")
+        return _line(response.content.decode("utf-8", "replace"), 200) if is_text else ""
+    errors = content.get("errors")
+    parts = []
+    for error in errors if isinstance(errors, list) and errors else [content]:
+        if not isinstance(error, dict):
+            continue
+        words = (
+            error.get("code") or error.get("error"),
+            error.get("message") or error.get("error_description") or error.get("details"),
+            _full_disk(error.get("detail")),
+        )
+        parts.append(": ".join(str(word) for word in words if word and isinstance(word, (str, int, float))))
+    return _line("; ".join(part for part in parts if part), 500)
+
+
+def _line(text: str, length: int) -> str:
+    return printable(" ".join(text.split()))[:length]
 
 
 def _full_disk(detail: t.Any) -> str:

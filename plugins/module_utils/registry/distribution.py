@@ -11,16 +11,19 @@ from __future__ import annotations
 import hashlib
 import threading
 import typing as t
+import urllib.parse
 from pathlib import Path
 
 from ..errors import PlatformError
 from ..progress import BytesSent
+from .answers import BLOB_BYTES, MANIFEST_BYTES
 from .credentials import Credentials
 from .model import PushResult, Timeouts
 from .parallel import in_parallel
+from .pushed_blobs import PushedBlobs
 from .reference import DistributionLocation, check_digest, check_tag
 from .registry_requests import CONNECTIONS, RegistryRequests
-from .transport import CHUNK, Cancelled, with_retries
+from .transport import CHUNK, Cancelled, TemporaryFailure, with_retries
 
 if t.TYPE_CHECKING:
     import httpx2
@@ -53,15 +56,18 @@ class DistributionStore:
         ca_file: Path | None = None,
         plain_http: bool = False,
         timeouts: Timeouts | None = None,
+        pushed: PushedBlobs | None = None,
     ) -> None:
         """
         Args:
             credentials_for: from a repository to its credentials; called at the first challenge only.
             create_repository: makes a repository that the registry says is missing; for registries that don't make them
                 by themselves.
+            pushed: where other functions' blobs are, to take them from there.
         """
         self._location = location
         self._create_repository = create_repository
+        self._pushed = pushed
         self._lock = threading.Lock()
         self._requests = RegistryRequests(
             location.endpoint,
@@ -87,7 +93,14 @@ class DistributionStore:
         url = f"{self._requests.base}/v2/{repository}/manifests/{checked}"
         did = f"reading {repository}{'@' if by_digest else ':'}{reference}"
         response = self._requests.send(
-            "GET", url, repository, _PULL, did=did, headers={"Accept": _ACCEPT}, allowed=(404,)
+            "GET",
+            url,
+            repository,
+            _PULL,
+            did=did,
+            headers={"Accept": _ACCEPT},
+            allowed=(404,),
+            most=MANIFEST_BYTES,
         )
         if response.status_code == 404:
             return None
@@ -104,7 +117,13 @@ class DistributionStore:
         repository = self._location.repository(name)
         did = f"reading blob {digest} of {repository}"
         content = self._requests.send(
-            "GET", f"{self._requests.base}/v2/{repository}/blobs/{check_digest(digest)}", repository, _PULL, did=did
+            "GET",
+            f"{self._requests.base}/v2/{repository}/blobs/{check_digest(digest)}",
+            repository,
+            _PULL,
+            did=did,
+            read_timeout=self._requests.timeouts.commit,
+            most=BLOB_BYTES,
         ).content
         if _sha256(content) != digest:
             raise PlatformError(
@@ -134,6 +153,8 @@ class DistributionStore:
                 if was_sent
             ]
             self._put_manifest(repository, artifact.manifest, artifact.digest)
+            if self._pushed is not None:
+                self._pushed.add(repository, (blob.digest for blob in blobs))
         self._put_manifest(repository, artifact.manifest, tag)
         return PushResult(True, len(uploaded), sum(blob.size for blob in uploaded), image)
 
@@ -162,6 +183,7 @@ class DistributionStore:
             did=f"reading {repository}:{tag}",
             headers={"Accept": _ACCEPT},
             allowed=(404,),
+            most=MANIFEST_BYTES,
         )
         return _sha256(response.content) if response.status_code == 200 else None
 
@@ -232,12 +254,34 @@ class DistributionStore:
                 found = self._requests.exchange("HEAD", url, repository, _PUSH, did=did, allowed=(404,))
                 if _is_whole(found, blob):
                     return True
+                mounted, location = False, ""
+            else:
+                mounted, location = self._mount(repository, blob, cancelled)
             again = True
-            self._send(self._start_upload(repository, did), repository, blob, did, cancelled, sent)
-            return True
+            if not mounted:
+                self._send(location or self._start_upload(repository, did), repository, blob, did, cancelled, sent)
+            return not mounted
 
         peer, timeouts = self._requests.peer, self._requests.timeouts
         return with_retries(attempt, did=did, peer=peer, timeouts=timeouts, cancelled=cancelled)
+
+    def _mount(self, repository: str, blob: Blob, cancelled: threading.Event) -> tuple[bool, str]:
+        """Whether the registry took the blob from another function's repository; if it began an upload instead
+        (distribution-spec 1.1, Mounting a blob from another repository), its URL."""
+        source = self._pushed.repository_of(blob.digest, other_than=repository) if self._pushed else ""
+        if not source:
+            return False, ""
+        query = urllib.parse.urlencode({"mount": blob.digest, "from": source})
+        url = f"{self._requests.base}/v2/{repository}/blobs/uploads/?{query}"
+        did = f"taking blob {blob.digest} from {source}"
+        try:
+            response = self._requests.exchange("POST", url, repository, _PUSH, did=did, content=b"", source=source)
+        except (PlatformError, TemporaryFailure):  # there is no such repository or no right to it: the upload will tell
+            return False, ""
+        location = response.headers.get("Location")
+        if response.status_code == 202 and location:
+            return False, self._upload_url(location)
+        return self._has_blob(repository, blob, cancelled), ""
 
     def _start_upload(self, repository: str, did: str) -> str:
         """The URL of a fresh upload; a cut one is never continued, as registries differ in what they kept of it."""

@@ -32,6 +32,8 @@ class Timeouts:
     transfer: float = 60.0  # the longest silence while sending or receiving
     # The longest wait for the answer to a whole blob, which a registry may copy to object storage first.
     commit: float = 300.0
+    # The longest wait for an answer that comes drop by drop, after the longest silence that is allowed for it.
+    answer: float = 120.0
     attempts: int = 5
     first_wait: float = 0.5  # before the second attempt; doubles each time
     total: float = 120.0  # no new attempt at the same thing begins after this

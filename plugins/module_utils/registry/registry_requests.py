@@ -9,6 +9,8 @@ import threading
 import typing as t
 from pathlib import Path
 
+from ..errors import PlatformError
+from .answers import ERROR_BYTES, Deadline, moving, receive
 from .authentication import NO_SPACE, Authenticator, registry_error
 from .credentials import Credentials
 from .model import Timeouts
@@ -19,6 +21,8 @@ if t.TYPE_CHECKING:
     import httpx2
 
 CONNECTIONS = 4
+_TOKENS = 5
+"""How many are tried for one request."""
 
 
 class RegistryRequests:
@@ -43,7 +47,7 @@ class RegistryRequests:
         self._ca_file = ca_file
         self._lock = threading.Lock()
         self._shared_client: httpx2.Client | None = None
-        self._authenticator = Authenticator(self._client, self.peer, credentials_for)
+        self._authenticator = Authenticator(self._client, self.peer, credentials_for, self.timeouts)
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -95,57 +99,72 @@ class RegistryRequests:
         content: bytes | t.Callable[[], t.Iterator[bytes]] | None = None,
         allowed: tuple[int, ...] = (),
         read_timeout: float | None = None,
+        most: int = ERROR_BYTES,
+        source: str = "",
     ) -> httpx2.Response:
-        """One request, sent a second time if the registry asks who we are.
+        """One request, sent again if the registry asks who we are.
+
+        Args:
+            most: bytes of a body that are taken.
+            source: another repository that is read from.
 
         Errors: TemporaryFailure, PlatformError, httpx2.TransportError.
         """
         import httpx2
 
         client = self._client()
-        base, target = httpx2.URL(self.base), httpx2.URL(url)
-        # Nobody else gets our token.
-        is_ours = (target.scheme, target.host, target.port) == (base.scheme, base.host, base.port)
-        timeout = httpx2.Timeout(
-            self.timeouts.transfer,
-            connect=self.timeouts.connect,
-            read=read_timeout or self.timeouts.transfer,
-            pool=None,
-        )
+        silence = read_timeout or self.timeouts.transfer
+        timeout = httpx2.Timeout(self.timeouts.transfer, connect=self.timeouts.connect, read=silence, pool=None)
 
         def send(authorization: str | None) -> httpx2.Response:
-            body = content() if callable(content) else content
+            deadline = Deadline(silence + self.timeouts.answer)
+            body = moving(content(), deadline) if callable(content) else content
             with_authorization = {**(headers or {}), **({"Authorization": authorization} if authorization else {})}
             request = client.build_request(method, url, headers=with_authorization, content=body, timeout=timeout)
             # Blobs may be served from elsewhere; httpx2 keeps the token from another host.
-            return client.send(request, follow_redirects=method in ("GET", "HEAD"))
+            following = method in ("GET", "HEAD")
+            return receive(
+                client, request, did=did, peer=self.peer, deadline=deadline, most=most, follow_redirects=following
+            )
 
-        authorization = self._authenticator.header(repository, actions) if is_ours else None
+        # Nobody else gets our token, or may say where our password is to be sent.
+        authorization = self._authenticator.header(repository, actions, source) if self._is_ours(url) else None
         response = send(authorization)
-        if response.status_code == 401 and is_ours:
-            authorization = self._authenticator.answer(response, repository, actions, authorization)
+        is_new = False
+        # A token that another thread fetched may end before this one can use it, and so may one for this request.
+        for _again in range(_TOKENS):
+            if response.status_code != 401 or not self._is_ours(str(response.url)):
+                break
+            if is_new and not self._authenticator.is_over(authorization, repository, actions, source):
+                break
+            authorization, is_new = self._authenticator.answer(response, repository, actions, authorization, source)
             response = send(authorization)
         if response.is_success or response.status_code in allowed:
             return response
         message = registry_error(response)
         if method == "HEAD" and not message:  # an answer to HEAD has no body, the same error to GET does
-            message = self._explanation(url, headers or {}, authorization)
-        if response.status_code == 401:
+            message = self._explanation(url, headers or {}, authorization, did)
+        if response.status_code == 401 and self._is_ours(str(response.url)):
             raise self._authenticator.refused(repository, message)
         refused = refusal(response, self.peer, repository, message, did)
         # A disk does not empty itself between two attempts.
         raise refused if NO_SPACE in message.lower() else temporary(response, refused)
 
-    def _explanation(self, url: str, headers: dict[str, str], authorization: str | None) -> str:
+    def _is_ours(self, url: str) -> bool:
         import httpx2
 
+        base, target = httpx2.URL(self.base), httpx2.URL(url)
+        return (target.scheme, target.host, target.port) == (base.scheme, base.host, base.port)
+
+    def _explanation(self, url: str, headers: dict[str, str], authorization: str | None, did: str) -> str:
+        import httpx2
+
+        client = self._client()
+        given = {**headers, **({"Authorization": authorization} if authorization else {})}
+        deadline = Deadline(self.timeouts.transfer)
         try:
-            with self._client().stream(
-                "GET", url, headers={**headers, **({"Authorization": authorization} if authorization else {})}
-            ) as response:
-                if response.is_success or int(response.headers.get("Content-Length") or 0) > 64 * 1024:
-                    return ""
-                response.read()
-                return registry_error(response)
-        except (httpx2.HTTPError, ValueError):
+            request = client.build_request("GET", url, headers=given)
+            response = receive(client, request, did=did, peer=self.peer, deadline=deadline, most=0)
+            return "" if response.is_success else registry_error(response)
+        except (httpx2.HTTPError, PlatformError):
             return ""

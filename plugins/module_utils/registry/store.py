@@ -20,6 +20,7 @@ def open_store(
     plain_http: bool = False,
     timeouts: Timeouts | None = None,
     aws: AwsOptions | None = None,
+    pushed_file: Path | None = None,
 ) -> Store:
     """The store at `location`; nothing is contacted yet. Use it with `contextlib.closing`.
 
@@ -28,6 +29,7 @@ def open_store(
         ca_file: PEM file with certificate authorities to trust besides the system's.
         plain_http: speak HTTP instead of HTTPS; never chosen by itself.
         aws: used only if the host is an Amazon ECR registry.
+        pushed_file: remembers where blobs are, so that none is sent for two functions; see `pushed_blobs`.
     """
     if isinstance(location, LayoutLocation):
         from .image_layout import ImageLayoutStore
@@ -36,6 +38,7 @@ def open_store(
     from .credentials import find_credentials
     from .distribution import DistributionStore
     from .ecr import ElasticContainerRegistry, parse_host
+    from .pushed_blobs import PushedBlobs
 
     options = credentials or CredentialOptions()
     ecr_host = parse_host(location.host)
@@ -53,4 +56,5 @@ def open_store(
         ca_file=ca_file,
         plain_http=plain_http,
         timeouts=timeouts or Timeouts(),
+        pushed=PushedBlobs(pushed_file, location.endpoint) if pushed_file else None,
     )

@@ -117,7 +117,7 @@ def with_retries(
         return backoff(state)
 
     def retry(error: BaseException) -> bool:
-        return not stop.is_set() and _is_temporary(error, timeouts)
+        return not stop.is_set() and is_temporary(error, timeouts)
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(retry),
@@ -213,7 +213,7 @@ def _look(peer: Peer) -> str:
 
 
 def _trust(peer: Peer) -> str:
-    if peer.kind == "registry":
+    if peer.kind != "server":
         return "Set `registry_ca_file` to the PEM file of the authority that signed it."
     return (
         "Add the authority that signed it to the system's (`update-ca-certificates`), or name its PEM file in "
@@ -221,7 +221,8 @@ def _trust(peer: Peer) -> str:
     )
 
 
-def _is_temporary(error: BaseException, timeouts: Timeouts) -> bool:
+def is_temporary(error: BaseException, timeouts: Timeouts) -> bool:
+    """Whether a later attempt may not fail so."""
     import httpx2
 
     if isinstance(error, TemporaryFailure):
@@ -256,11 +257,11 @@ def _retry_after(value: str | None) -> float | None:
     """Seconds or a date, RFC 9110 §10.2.3; None if there is none or it makes no sense."""
     if not value:
         return None
-    if value.strip().isdigit():
+    if value.strip().isdecimal():
         return float(value)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

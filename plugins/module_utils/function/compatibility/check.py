@@ -132,7 +132,9 @@ def check_pushed(minimum_spin_version: str, *, shim_version: str) -> None:
     """Refuse an artifact that was pushed earlier, from what `check` had found in it; raises PlatformError."""
     spin = spin_version_of_shim(shim_version)
     # The annotation comes from a registry, so it may hold anything.
-    if not re.fullmatch(r"\d+(\.\d+)*\+?", minimum_spin_version, re.ASCII) or is_newer_than_known(shim_version):
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,9}){0,9}\+?", minimum_spin_version, re.ASCII) or is_newer_than_known(
+        shim_version
+    ):
         return
     if _order(spin) < _order(minimum_spin_version):
         minimum = minimum_spin_version.removesuffix(LATER)
