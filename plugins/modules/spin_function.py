@@ -62,7 +62,8 @@ options:
     description:
       - V(present) makes the function answer at its URL.
       - V(pushed) builds the artifact and pushes it, for a build pipeline.
-      - V(absent) removes the function and all that belongs to it. Artifacts stay in the registry.
+      - V(absent) removes the function and all that belongs to it, the key-value stores and databases of a local
+        function included (see O(keep_data)). Artifacts stay in the registry.
     type: str
     choices: [present, absent, pushed]
     default: present
@@ -260,6 +261,11 @@ options:
     description: Where the role P(wasmfaas.platform.local_runtime#role) installed the runtime. Required for
       O(target=local).
     type: path
+  keep_data:
+    description: Whether the key-value stores and databases of a local function stay when it is removed. The next
+      deployment with its name and namespace finds them again.
+    type: bool
+    default: false
   port:
     description: Port of a local function on 127.0.0.1. The default is the port that it has, or a free one.
     type: int
@@ -459,6 +465,7 @@ def argument_spec() -> dict[str, t.Any]:
         cache_directory=dict(type="path"),
         state_directory=dict(type="path"),
         runtime_directory=dict(type="path"),
+        keep_data=dict(type="bool", default=False),
         port=dict(type="int"),
         result_file=dict(type="path"),
         **kubernetes_auth_arguments(),

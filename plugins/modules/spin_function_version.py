@@ -59,6 +59,14 @@ options:
         this artifact the newest is restored.
       - The version's own settings are restored as well, but its secret variables get their current values.
     type: str
+  target:
+    description:
+      - Where the function runs.
+      - V(cluster) is Kubernetes with SpinKube.
+      - V(local) is refused, since functions on this machine have no earlier versions and no canaries.
+    type: str
+    choices: [cluster, local]
+    default: cluster
 seealso:
   - module: wasmfaas.platform.spin_function
   - module: wasmfaas.platform.spin_function_info
@@ -170,6 +178,7 @@ def main() -> None:
             namespace=dict(type="str", default="default"),
             state=dict(type="str", choices=["promoted", "undone", "rolled_back"], required=True),
             to=dict(type="str"),
+            target=dict(type="str", choices=["cluster", "local"], default="cluster"),
             probe_address=dict(type="str"),
             probe_ca_file=dict(type="path"),
             wait_timeout=dict(type="int", default=120),

@@ -124,6 +124,11 @@ def _target_factory(parameters: Parameters, state: Path, stages: Stages) -> t.Ca
 
         local = local_settings(parameters, state)
         return lambda name: LocalTarget(namespace, name, local, stages)
+    if parameters["keep_data"]:
+        raise PlatformError(
+            "keep_data: has no effect with target=cluster.",
+            next_step="Leave it out; what a function on a cluster keeps beyond its pods belongs to another service.",
+        )
     from ..spinkube.api import KubernetesApi
     from ..spinkube.arguments import connection_options
     from ..spinkube.cluster_function import ClusterFunction
@@ -158,7 +163,11 @@ def _remove(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[st
     if exists and not check_mode:
         with stages("delete"):
             target.delete()
-    return removal_of("function", namespace, name, stages, exists=exists, check_mode=check_mode)
+    result = removal_of("function", namespace, name, stages, exists=exists, check_mode=check_mode)
+    if exists and parameters["target"] == "local":
+        data = "its stores and databases"
+        result["summary"] += f"; {data} stay for the next deployment" if parameters["keep_data"] else f", with {data}"
+    return result
 
 
 def removal_of(

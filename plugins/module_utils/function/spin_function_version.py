@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..errors import PlatformError
 from .deploy_function import DeployResult, check_namespace
 from .probe import trusted
 from .spin_function import result_of
@@ -29,6 +30,13 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
 
     name, namespace, state = parameters["name"], parameters["namespace"], parameters["state"]
     check_namespace(namespace)
+    if parameters["target"] == "local":
+        what = "earlier versions" if state == "rolled_back" else "canaries"
+        raise PlatformError(
+            f"{namespace}/{name}: local functions have no {what}.",
+            next_step="Deploy the source that you want, such as an earlier commit, with `-e target=local`, or give "
+            "`-e target=cluster` for the function on a cluster.",
+        )
     if parameters["probe_ca_file"]:
         trusted(parameters["probe_ca_file"])
     settings = ClusterSettings(

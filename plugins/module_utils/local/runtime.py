@@ -38,6 +38,9 @@ DRAIN_SECONDS = 30
 GROWTH_BYTES = 256 << 20
 """A backend process whose memory grew by so much since it was ready is replaced by a new one, without a gap."""
 
+DATA = "data"
+"""Directory of a function's key-value stores and databases."""
+
 LOG_LINES = 20
 LOG_LIMIT_BYTES = 10_000_000
 
@@ -140,8 +143,9 @@ def start(request: StartRequest) -> LocalFunction:
     return function
 
 
-def stop(state_directory: Path, namespace: str, name: str) -> bool:
-    """Stop a function and remove all of it, its key-value stores and databases too. True if there was something."""
+def stop(state_directory: Path, namespace: str, name: str, *, keep_data: bool = False) -> bool:
+    """Stop a function and remove all of it, its key-value stores and databases too unless `keep_data`. True if there
+    was something."""
     directory = function_directory(state_directory, namespace, name)
     if not directory.exists():
         return False
@@ -149,6 +153,8 @@ def stop(state_directory: Path, namespace: str, name: str) -> bool:
         existed = directory.exists()
         _stop_processes(directory)
         for entry in list(directory.iterdir()) if existed else []:
+            if keep_data and entry.name == DATA:
+                continue
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:
@@ -170,7 +176,7 @@ def _start(request: StartRequest, directory: Path, installation: Installation, r
         node=installation.node,
         runtime_directory=installation.runtime_directory,
     )
-    (directory / "data").mkdir(exist_ok=True, mode=0o700)
+    (directory / DATA).mkdir(exist_ok=True, mode=0o700)
     log_start = log.stat().st_size if log.exists() else 0
     _ensure_front(request, directory, installation)
     runtime_config = prepared.directory / "runtime-config.toml"
@@ -179,7 +185,7 @@ def _start(request: StartRequest, directory: Path, installation: Installation, r
         "spin": str(request.spin_executable) if request.spin_executable else None,
         "directory": str(prepared.directory),
         "components": prepared.components,
-        "data_directory": str(directory / "data"),
+        "data_directory": str(directory / DATA),
         "runtime_config": str(runtime_config) if runtime_config.is_file() and runtime_config.stat().st_size else None,
         "locked_application": request.locked_application,
         "variables": request.variables,

@@ -32,6 +32,7 @@ class LocalSettings:
     probe_path: str
     wait_timeout: float
     timeout: int = DEFAULT_TIMEOUT
+    keep_data: bool = False
     shim_version: str = DEFAULT_SHIM_VERSION
 
 
@@ -70,7 +71,8 @@ def local_settings(parameters: dict[str, t.Any], state_directory: Path) -> Local
         parameters["probe_path"],
         parameters["wait_timeout"],
         checked_seconds("timeout", parameters["timeout"]),
-        parameters["shim_version"] or DEFAULT_SHIM_VERSION,
+        shim_version=parameters["shim_version"] or DEFAULT_SHIM_VERSION,
+        keep_data=parameters["keep_data"],
     )
 
 
@@ -90,7 +92,9 @@ class LocalTarget:
 
     def exists(self) -> bool:
         # Also what an interrupted deployment or a damaged state file left.
-        return state.function_directory(self._settings.state_directory, self._namespace, self._name).exists()
+        directory = state.function_directory(self._settings.state_directory, self._namespace, self._name)
+        kept = {runtime.DATA} if self._settings.keep_data else set()
+        return directory.exists() and ({path.name for path in directory.iterdir()} - kept != set() or not kept)
 
     def live(self) -> LiveFunction | None:
         function = self._read()
@@ -191,7 +195,7 @@ class LocalTarget:
         return live_function(function)
 
     def delete(self) -> None:
-        runtime.stop(self._settings.state_directory, self._namespace, self._name)
+        runtime.stop(self._settings.state_directory, self._namespace, self._name, keep_data=self._settings.keep_data)
 
 
 def list_functions(state_directory: Path, namespace: str | None) -> list[LiveFunction]:

@@ -60,11 +60,21 @@ def parameters(**changes: t.Any) -> dict[str, t.Any]:
         "namespace": "user1",
         "state": "rolled_back",
         "to": None,
+        "target": "cluster",
         "probe_address": None,
         "probe_ca_file": None,
         "wait_timeout": 7,
     }
     return {**dict.fromkeys(kubernetes_auth_arguments()), **ours, **changes}
+
+
+@pytest.mark.parametrize(
+    ("state", "what"), [("rolled_back", "earlier versions"), ("promoted", "canaries"), ("undone", "canaries")]
+)
+def test_local_functions_have_no_versions(target: type[TargetStub], state: str, what: str) -> None:
+    with pytest.raises(PlatformError, match=rf"user1/shop: local functions have no {what}\. Next: Deploy the source"):
+        run(parameters(state=state, target="local"), False, set())
+    assert target.moved == []
 
 
 @pytest.mark.parametrize(

@@ -221,6 +221,24 @@ def test_a_function_with_a_damaged_state_file_can_be_deleted(tmp_path: Path) -> 
     assert not spin_function.run(parameters, False, set())["changed"]
 
 
+def test_data_goes_with_the_function_or_stays(tmp_path: Path) -> None:
+    directory = tmp_path / "functions" / "default" / "hello"
+    write_state(directory)
+    (directory / "data").mkdir()
+    (directory / "data" / "sqlite_db.db").write_bytes(b"rows")
+    defaults = {name: option.get("default") for name, option in argument_spec().items()}
+    parameters = {**defaults, "name": "hello", "target": "local", "state": "absent", "state_directory": str(tmp_path)}
+    kept = spin_function.run({**parameters, "keep_data": True}, False, set())
+    assert kept["changed"] and "its stores and databases stay for the next deployment" in kept["summary"]
+    assert [str(path.relative_to(directory)) for path in sorted(directory.rglob("*"))] == ["data", "data/sqlite_db.db"]
+    assert not spin_function.run({**parameters, "keep_data": True}, False, set())["changed"]
+    gone = spin_function.run(parameters, False, set())
+    assert gone["changed"] and "with its stores and databases" in gone["summary"]
+    assert not directory.exists()
+    with pytest.raises(PlatformError, match="keep_data: has no effect with target=cluster"):
+        spin_function.run({**parameters, "target": "cluster", "keep_data": True}, False, set())
+
+
 def test_a_state_file_of_before_the_reboot_is_not_alive(tmp_path: Path) -> None:
     write_state(tmp_path / "default" / "hello")
     function = state.read(tmp_path, "default", "hello")
