@@ -81,7 +81,7 @@ def with_idle_canary(route: Object) -> Object:
     """The same with a canary that gets no request: the step after which its backend gets some, and before it leaves.
 
     A proxy that learns of routes and of backends one after the other answers 503 to a request for a backend that it
-    knows not yet, or no more, as Envoy 1.38.3 with Contour 1.33.8 does ("NC" in its access log).
+    does not know. Envoy 1.38.3 with Contour 1.33.8 did so while a backend left ("NC" in its access log).
     """
     return _with_backends(route, 0)
 

@@ -4,7 +4,7 @@
 """What Spin makes of a core module: it wraps it into a component before it runs it.
 
 Source of every rule: spinframework/spin v4.0.2, crates/componentize/src/lib.rs, module_info.rs and bugs.rs, and the
-exports of the adapters beside them. Spin 3.0.0 and later have the same.
+exports of the adapters beside them.
 """
 
 from __future__ import annotations
