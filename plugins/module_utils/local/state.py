@@ -134,7 +134,9 @@ def read_state(directory: Path) -> dict[str, t.Any] | None:
         state = json.loads((directory / STATE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    whole = isinstance(state, dict) and all(type(state.get(field)) is kind for field, kind in _FIELDS.items())
+    whole = isinstance(state, dict) and all(
+        isinstance(state.get(field), kind) and not isinstance(state[field], bool) for field, kind in _FIELDS.items()
+    )
     return state if whole else None
 
 

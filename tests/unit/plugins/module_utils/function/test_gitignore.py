@@ -134,8 +134,8 @@ def test_random_patterns_mean_what_they_mean_to_git(tmp_path: Path, seed: int) -
     """150 files of patterns for each seed, on a tree with the same odd names; a second file lies deeper."""
     choose = random.Random(seed)
     git(tmp_path, "init", "-q")
-    for _ in range(120):
-        path = tmp_path.joinpath(*(choose.choice(_NAMES) for _ in range(choose.randint(1, 4))))
+    for _index in range(120):
+        path = tmp_path.joinpath(*(choose.choice(_NAMES) for _index in range(choose.randint(1, 4))))
         if not any(parent.is_file() for parent in path.parents) and not path.exists():
             make(path.parent, path.name + ("/" if choose.random() < 0.4 else ""))
     deeper = [path for path in sorted(tmp_path.rglob("*")) if path.is_dir() and ".git" not in path.parts]
@@ -143,7 +143,7 @@ def test_random_patterns_mean_what_they_mean_to_git(tmp_path: Path, seed: int) -
     for number in range(150):
         nearer = choose.choice(deeper) / ".gitignore"
         for file in (tmp_path / ".gitignore", nearer) if number % 3 == 0 else (tmp_path / ".gitignore",):
-            lines = ["".join(choose.choices(_PIECES, k=choose.randint(1, 5))) for _ in range(choose.randint(1, 4))]
+            lines = ["".join(choose.choices(_PIECES, k=choose.randint(1, 5))) for _index in range(choose.randint(1, 4))]
             end = choose.choice(["\n", "\n", "\r\n"])
             text = choose.choice(["", "", "\ufeff"]) + end.join(lines) + choose.choice(["", end])
             file.write_bytes(text.encode())

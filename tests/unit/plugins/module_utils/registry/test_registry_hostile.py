@@ -29,7 +29,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.pushed_
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import DistributionLocation
 
 MakeArtifact = collections.abc.Callable[..., Artifact]
-Answer = tuple[int, dict[str, str], bytes | collections.abc.Iterator[bytes]]
+Answer = tuple[int, dict[str, str], "bytes | collections.abc.Iterator[bytes]"]
 
 DIGEST = "sha256:" + "0" * 64
 TIMEOUTS = Timeouts(attempts=2, first_wait=0.01, total=60)
