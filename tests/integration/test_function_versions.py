@@ -60,6 +60,7 @@ def change_version(
         "name": name,
         "namespace": "default",
         "state": state,
+        "target": "cluster",
         "to": None,
         "probe_ca_file": None,
         "wait_timeout": 60,

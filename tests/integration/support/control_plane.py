@@ -90,7 +90,7 @@ class ControlPlane:
         self.server.wait_ready(answered, seconds=90)
         client = self.client()
         # The controller manager, which starts last, makes this account. Without it, no pod can be created.
-        self.server.wait_ready(lambda: _exists(client, ServiceAccount, "default", "default"), seconds=60)
+        self.server.wait_ready(lambda: _exists(client, ServiceAccount, "default", "default"), seconds=300)
 
     def client(self, kubeconfig: Path | None = None) -> Client:
         """A lightkube client, by default the administrator's."""

@@ -111,7 +111,7 @@ class Keda:
                 KEDA_HTTP_DRAIN_TIMEOUT="1s",
                 OTEL_PROM_EXPORTER_ENABLED="false",
             )
-            interceptor.wait_ready(lambda: answers(f"http://127.0.0.1:{ports['admin']}/readyz"), seconds=60)
+            interceptor.wait_ready(lambda: answers(f"http://127.0.0.1:{ports['admin']}/readyz"), seconds=300)
             scaler = self._start(
                 "keda-scaler",
                 add_on / "scaler",
@@ -124,14 +124,14 @@ class Keda:
                 KEDA_HTTP_QUEUE_TICK_DURATION="100ms",  # as role keda
                 OTEL_PROM_EXPORTER_ENABLED="false",
             )
-            scaler.wait_ready(lambda: _listens(ports["scaler"]), seconds=60)
+            scaler.wait_ready(lambda: _listens(ports["scaler"]), seconds=300)
             url = f"https://127.0.0.1:{ports['webhooks']}"
             control_plane.apply(
                 *webhook_configurations(
                     keda / "webhooks.yaml", url=url, authority=authority.certificate_file, prefix="keda"
                 )
             )
-            wait_until(self._is_asked, seconds=60, what="the API server asks KEDA's webhooks")
+            wait_until(self._is_asked, seconds=300, what="the API server asks KEDA's webhooks")
             self._stack = self._stack.pop_all()
 
     def _keys(self, authority: CertificateAuthority) -> Path:
@@ -153,7 +153,7 @@ class Keda:
             *arguments,
             **environment,
         )
-        server.wait_ready(lambda: answers(f"http://{health}/readyz"), seconds=60)
+        server.wait_ready(lambda: answers(f"http://{health}/readyz"), seconds=300)
 
     def _start(self, name: str, program: Path, role: Path, *arguments: str, **environment: str) -> Server:
         """Start a process that resolves names of Services, as in a pod, and ends with this process."""

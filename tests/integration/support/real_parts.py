@@ -159,7 +159,7 @@ class SpinOperator:
             ],
             log=directory / "spin_operator.log",
         )
-        self.server.wait_ready(lambda: answers(f"http://{health}/readyz"), seconds=60)
+        self.server.wait_ready(lambda: answers(f"http://{health}/readyz"), seconds=300)
         self._webhooks = webhook_configurations(
             programs / "webhooks.yaml",
             url=f"https://127.0.0.1:{port}",
@@ -170,12 +170,12 @@ class SpinOperator:
         # The API server watches the configurations, so it calls the webhooks only a moment later.
         wait_until(
             lambda: "Required value" not in self._refusal({}),
-            seconds=60,
+            seconds=300,
             what="the API server asks the operator's mutating webhook",
         )
         wait_until(
             lambda: "does not exist" in self._refusal({"executor": "none"}),
-            seconds=60,
+            seconds=300,
             what="the API server asks the operator's validating webhook",
         )
 

@@ -31,12 +31,13 @@ class ObservedBuild:
         self._earlier = earlier
         self._directory = directory
         self._is_built = any(component.build for component in manifest.components.values())
+        self._is_asked = False
 
     def __enter__(self) -> ObservedBuild:
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        if error is not None:
+        if error is not None and not self._is_asked:
             with contextlib.suppress(PlatformError):  # the error of the build is the one to tell
                 self.settled()
 
@@ -49,6 +50,7 @@ class ObservedBuild:
         Raises:
             PlatformError: a file cannot be read, or the record not written.
         """
+        self._is_asked = True  # an interrupt does not start it again: large files take long to read
         if not self._is_built:
             return self._before.digest, []
         after = read_sources(self._manifest, self._earlier)

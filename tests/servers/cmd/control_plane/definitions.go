@@ -36,7 +36,7 @@ func applyDefinitions(kubeconfig string, paths []string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
 	defer cancel()
 	resource := clients.ApiextensionsV1().CustomResourceDefinitions()
 	var names []string

@@ -178,12 +178,15 @@ func controllerManagerCommand(keys *keySet, kubeconfig string) *cobra.Command {
 	return command
 }
 
-// waitReady returns when the URL answers 200, when a part has failed, or after a minute.
+// readyWithin is long, since a busy machine takes minutes for what a quiet one does in seconds.
+const readyWithin = 5 * time.Minute
+
+// waitReady returns when the URL answers 200, when a part has failed, or after readyWithin.
 func waitReady(keys *keySet, url string, failed <-chan error) error {
 	pool := x509.NewCertPool()
 	pool.AddCert(keys.authority.certificate)
 	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
 	defer cancel()
 	for {
 		if response, err := client.Get(url); err == nil {
@@ -196,7 +199,7 @@ func waitReady(keys *keySet, url string, failed <-chan error) error {
 		case err := <-failed:
 			return err
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready after a minute", url)
+			return fmt.Errorf("%s is not ready after %s", url, readyWithin)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -65,6 +65,9 @@ type runningPod struct {
 
 const spinHandler = "spin"
 
+// programLabel is on pods of plain WASI programs, which the tests' program_node.py plays.
+const programLabel = "wasmfaas.dev/program"
+
 func (k *kubelet) setup(manager ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(manager).Named("kubelet").For(&corev1.Pod{}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 8}).Complete(k)
@@ -126,6 +129,9 @@ func (k *kubelet) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Res
 		return k.terminate(ctx, pod)
 	}
 	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return ctrl.Result{}, nil
+	}
+	if _, isProgram := pod.Labels[programLabel]; isProgram {
 		return ctrl.Result{}, nil
 	}
 	if pod.Spec.NodeName == "" {
