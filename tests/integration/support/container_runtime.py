@@ -115,6 +115,7 @@ class Pods:
             "locked_application": application,
             "variables": variables,
             "port": None,
+            "timeout_seconds": 3600,  # a pod has no limit of its own: the route has one, and the interceptor
             "ready_timeout_seconds": START_SECONDS,
             "drain_seconds": 5,
             "growth_bytes": runtime.GROWTH_BYTES,
