@@ -96,7 +96,7 @@ class Moments:
         def loop() -> None:
             while not self._stop.is_set():
                 look()
-                time.sleep(POLL_SECONDS)
+                time.sleep(POLL_SECONDS)  # how exact a moment is
 
         self._threads.append(threading.Thread(target=loop, daemon=True))
 
@@ -123,7 +123,7 @@ def _round(path: RequestPath, result: dict[str, t.Any]) -> dict[str, float]:
     while pods():
         if time.monotonic() > end:
             raise NotMeasuredError(f"the function did not sleep after {ASLEEP_SECONDS} s")
-        time.sleep(0.5)
+        time.sleep(0.5)  # between two looks, before anything is measured
     moments = Moments()
 
     def look_at_deployment() -> None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options that several modules for functions have."""
+"""Options that several modules for functions and programs have."""
 
 from __future__ import annotations
 
@@ -45,4 +45,52 @@ options:
       - Seconds to wait for the function, and for another deployment of it to end.
     type: int
     default: 120
+"""
+
+    # Of modules that push an artifact and run it on a cluster.
+    DEPLOYMENT = r"""
+options:
+  registry_username:
+    description: User at the registry. The default comes from Docker's and Podman's configuration and credential
+      helpers.
+    type: str
+  registry_password:
+    description: Password of O(registry_username).
+    type: str
+  registry_ca_file:
+    description: Path of certificate authorities to trust for the registry, in addition to the system's.
+    type: path
+  registry_plain_http:
+    description: Whether to speak HTTP to the registry instead of HTTPS.
+    type: bool
+    default: false
+  aws_endpoint_url:
+    description: URL of the AWS API for Amazon ECR. The default is the public one.
+    type: str
+  domain:
+    description:
+      - Domain of the URL C(http://<name>.<namespace>.<domain>).
+      - The default is C(<ip>.nip.io) with the address of the O(gateway).
+    type: str
+  hostname:
+    description: The whole host name of the URL, instead of one made from name, namespace and domain.
+    type: str
+  gateway:
+    description: The shared Gateway, as C(namespace/name).
+    type: str
+    default: wasmfaas-system/wasmfaas
+  image_pull_secrets:
+    description: Names of Secrets that let the nodes pull from the registry.
+    type: list
+    elements: str
+    default: []
+  resources:
+    description: The pods' C(requests) and C(limits), as in Kubernetes.
+    type: dict
+  memory:
+    description: Memory of one replica, such as V(128Mi). Sets C(requests.memory) and C(limits.memory) of O(resources).
+    type: str
+  result_file:
+    description: Path of a file to write the result to, as JSON. Writing it does not count as a change.
+    type: path
 """

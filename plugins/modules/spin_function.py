@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - wasmfaas.platform.attributes.action_group
   - wasmfaas.platform.function
   - wasmfaas.platform.function.rollout
+  - wasmfaas.platform.function.deployment
   - wasmfaas.platform.kubernetes_auth
 attributes:
   check_mode:
@@ -72,23 +73,6 @@ options:
       - Where to keep artifacts, as C(host[:port]/path), C(docker://host/path), or C(oci:DIR) for an OCI image layout on
         disk. Each function gets the repository C(path/<name>) there.
       - Required for O(target=cluster). The default for O(target=local) is an image layout in O(state_directory).
-    type: str
-  registry_username:
-    description: User at the registry. The default comes from Docker's and Podman's configuration and credential
-      helpers.
-    type: str
-  registry_password:
-    description: Password of O(registry_username).
-    type: str
-  registry_ca_file:
-    description: Path of certificate authorities to trust for the registry, in addition to the system's.
-    type: path
-  registry_plain_http:
-    description: Whether to speak HTTP to the registry instead of HTTPS.
-    type: bool
-    default: false
-  aws_endpoint_url:
-    description: URL of the AWS API for Amazon ECR. The default is the public one.
     type: str
   profile:
     description: Spin's build profile, as in C(spin build --profile).
@@ -164,18 +148,6 @@ options:
         canary keeps its weight.
       - A function that scales by requests cannot have a canary, since KEDA's interceptor knows no weights.
     type: int
-  domain:
-    description:
-      - Domain of the URL C(http://<name>.<namespace>.<domain>).
-      - The default is C(<ip>.nip.io) with the address of the O(gateway).
-    type: str
-  hostname:
-    description: The whole host name of the URL, instead of one made from name, namespace and domain.
-    type: str
-  gateway:
-    description: The shared Gateway, as C(namespace/name).
-    type: str
-    default: wasmfaas-system/wasmfaas
   tls:
     description:
       - Whether the function answers only at C(https://), at the HTTPS listener of the O(gateway) that fits its host
@@ -186,19 +158,8 @@ options:
     description: Name of the SpinAppExecutor in the namespace.
     type: str
     default: containerd-shim-spin
-  image_pull_secrets:
-    description: Names of Secrets that let the nodes pull from the registry.
-    type: list
-    elements: str
-    default: []
   service_account:
     description: Name of the pods' service account.
-    type: str
-  resources:
-    description: The pods' C(requests) and C(limits), as in Kubernetes.
-    type: dict
-  memory:
-    description: Memory of one replica, such as V(128Mi). Sets C(requests.memory) and C(limits.memory) of O(resources).
     type: str
   cpu:
     description: Processor time reserved for one replica, such as V(250m). Sets C(requests.cpu) of O(resources). The
@@ -269,9 +230,6 @@ options:
   port:
     description: Port of a local function on 127.0.0.1. The default is the port that it has, or a free one.
     type: int
-  result_file:
-    description: Path of a file to write the result to, as JSON. Writing it does not count as a change.
-    type: path
 seealso:
   - module: wasmfaas.platform.spin_function_info
   - module: wasmfaas.platform.spin_function_version
@@ -401,7 +359,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.function.spin_function import run
 from ..module_utils.function.time_limit import DEFAULT_TIMEOUT
 from ..module_utils.module_run import run_module
-from ..module_utils.spinkube.arguments import kubernetes_auth_arguments
+from ..module_utils.spinkube.arguments import deployment_arguments, kubernetes_auth_arguments
 
 
 def argument_spec() -> dict[str, t.Any]:
@@ -412,11 +370,6 @@ def argument_spec() -> dict[str, t.Any]:
         state=dict(type="str", choices=["present", "absent", "pushed"], default="present"),
         target=dict(type="str", choices=["cluster", "local"], default="cluster"),
         registry=dict(type="str"),
-        registry_username=dict(type="str"),
-        registry_password=dict(type="str", no_log=True),
-        registry_ca_file=dict(type="path"),
-        registry_plain_http=dict(type="bool", default=False),
-        aws_endpoint_url=dict(type="str"),
         profile=dict(type="str"),
         variables=dict(type="dict", default={}, no_log=True),
         replicas=dict(type="int"),
@@ -441,15 +394,9 @@ def argument_spec() -> dict[str, t.Any]:
             ),
         ),
         canary=dict(type="int"),
-        domain=dict(type="str"),
-        hostname=dict(type="str"),
-        gateway=dict(type="str", default="wasmfaas-system/wasmfaas"),
         tls=dict(type="bool"),
         executor=dict(type="str", default="containerd-shim-spin"),
-        image_pull_secrets=dict(type="list", elements="str", default=[], no_log=False),
         service_account=dict(type="str"),
-        resources=dict(type="dict"),
-        memory=dict(type="str"),
         cpu=dict(type="str"),
         invocation_limits=dict(type="dict"),
         runtime_config=dict(type="dict"),
@@ -467,7 +414,7 @@ def argument_spec() -> dict[str, t.Any]:
         runtime_directory=dict(type="path"),
         keep_data=dict(type="bool", default=False),
         port=dict(type="int"),
-        result_file=dict(type="path"),
+        **deployment_arguments(),
         **kubernetes_auth_arguments(),
     )
 

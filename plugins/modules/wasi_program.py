@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - wasmfaas.platform.attributes
   - wasmfaas.platform.attributes.action_group
   - wasmfaas.platform.function.rollout
+  - wasmfaas.platform.function.deployment
   - wasmfaas.platform.kubernetes_auth
 attributes:
   check_mode:
@@ -112,35 +113,6 @@ options:
         C(path/<name>) there. With O(state=pushed) also C(oci:DIR) for an OCI image layout on disk.
       - Required for O(state=present) and O(state=pushed).
     type: str
-  registry_username:
-    description: User at the registry. The default comes from Docker's and Podman's configuration and credential
-      helpers.
-    type: str
-  registry_password:
-    description: Password of O(registry_username).
-    type: str
-  registry_ca_file:
-    description: Path of certificate authorities to trust for the registry, in addition to the system's.
-    type: path
-  registry_plain_http:
-    description: Whether to speak HTTP to the registry instead of HTTPS.
-    type: bool
-    default: false
-  aws_endpoint_url:
-    description: URL of the AWS API for Amazon ECR. The default is the public one.
-    type: str
-  domain:
-    description:
-      - Domain of the URL C(http://<name>.<namespace>.<domain>).
-      - The default is C(<ip>.nip.io) with the address of the O(gateway).
-    type: str
-  hostname:
-    description: The whole host name of the URL, instead of one made from name, namespace and domain.
-    type: str
-  gateway:
-    description: The shared Gateway, as C(namespace/name).
-    type: str
-    default: wasmfaas-system/wasmfaas
   tls:
     description: Whether the program answers only at C(https://). See M(wasmfaas.platform.spin_function).
     type: bool
@@ -157,21 +129,10 @@ options:
     description: RuntimeClass that gives the pods the shim.
     type: str
     default: wasmtime-wasi
-  image_pull_secrets:
-    description: Names of Secrets that let the nodes pull from the registry.
-    type: list
-    elements: str
-    default: []
   service_account:
     description:
       - Name of the pods' service account.
       - Its token lies in the program's file system. Without this option there is none.
-    type: str
-  resources:
-    description: The pods' C(requests) and C(limits), as in Kubernetes.
-    type: dict
-  memory:
-    description: Memory of one replica, such as V(128Mi). Sets C(requests.memory) and C(limits.memory) of O(resources).
     type: str
   cpu:
     description: Processor time reserved for one replica, such as V(250m). Sets C(requests.cpu) of O(resources).
@@ -188,9 +149,6 @@ options:
     description:
       - Directory with build logs, and earlier build output while a build runs.
       - The default is C(${XDG_STATE_HOME:-~/.local/state}/wasmfaas).
-    type: path
-  result_file:
-    description: Path of a file to write the result to, as JSON. Writing it does not count as a change.
     type: path
 seealso:
   - module: wasmfaas.platform.wasi_program_info
@@ -307,7 +265,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.function.time_limit import DEFAULT_TIMEOUT
 from ..module_utils.module_run import run_module
 from ..module_utils.program.wasi_program import run
-from ..module_utils.spinkube.arguments import kubernetes_auth_arguments
+from ..module_utils.spinkube.arguments import deployment_arguments, kubernetes_auth_arguments
 
 
 def argument_spec() -> dict[str, t.Any]:
@@ -326,30 +284,19 @@ def argument_spec() -> dict[str, t.Any]:
         replicas=dict(type="int"),
         retries=dict(type="int", default=2),
         registry=dict(type="str"),
-        registry_username=dict(type="str"),
-        registry_password=dict(type="str", no_log=True),
-        registry_ca_file=dict(type="path"),
-        registry_plain_http=dict(type="bool", default=False),
-        aws_endpoint_url=dict(type="str"),
-        domain=dict(type="str"),
-        hostname=dict(type="str"),
-        gateway=dict(type="str", default="wasmfaas-system/wasmfaas"),
         tls=dict(type="bool"),
         timeout=dict(type="int", default=DEFAULT_TIMEOUT),
         probe_path=dict(type="str", default=""),
         probe_address=dict(type="str"),
         probe_ca_file=dict(type="path"),
         runtime_class=dict(type="str", default="wasmtime-wasi"),
-        image_pull_secrets=dict(type="list", elements="str", default=[], no_log=False),
         service_account=dict(type="str"),
-        resources=dict(type="dict"),
-        memory=dict(type="str"),
         cpu=dict(type="str"),
         wait=dict(type="bool", default=True),
         wait_timeout=dict(type="int", default=120),
         build_timeout=dict(type="int", default=1800),
         state_directory=dict(type="path"),
-        result_file=dict(type="path"),
+        **deployment_arguments(),
         **kubernetes_auth_arguments(),
     )
 

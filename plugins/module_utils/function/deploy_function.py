@@ -302,15 +302,36 @@ def _check_manifest(manifest: Manifest, values: dict[str, str], shim_version: t.
 
 def _pushed_earlier(registry: Registry, name: str, digest: str, shim_version: t.Callable[[], str]) -> str:
     """The reference of what an earlier run pushed for the same source; empty where there is none."""
-    import hashlib
-
-    from ..registry.answers import json_object
     from .artifact.pack import MINIMUM_SPIN_VERSION
     from .compatibility.check import check_pushed
 
+    pushed = pushed_earlier(registry, name, digest)
+    if pushed is None:
+        return ""
+    minimum = pushed.annotations.get(MINIMUM_SPIN_VERSION)
+    check_pushed(minimum if isinstance(minimum, str) else "", shim_version=shim_version())
+    return pushed.image
+
+
+@dataclasses.dataclass(frozen=True)
+class Pushed:
+    """What the registry has under a tag: its reference by digest, and the annotations of its manifest, which may hold
+    anything."""
+
+    image: str
+    annotations: dict[str, t.Any]
+
+
+def pushed_earlier(registry: Registry, name: str, digest: str) -> Pushed | None:
+    """What an earlier run pushed for the same source; None where there is nothing. Raises PlatformError where it is no
+    manifest."""
+    import hashlib
+
+    from ..registry.answers import json_object
+
     manifest = registry.store.manifest(name, source_tag(digest))
     if manifest is None:
-        return ""
+        return None
     content = json_object(manifest)
     if content is None:
         raise PlatformError(
@@ -318,9 +339,8 @@ def _pushed_earlier(registry: Registry, name: str, digest: str, shim_version: t.
             next_step="Check that `registry` is right, and that no proxy in between changes answers.",
         )
     annotations = content.get("annotations")
-    minimum = annotations.get(MINIMUM_SPIN_VERSION) if isinstance(annotations, dict) else None
-    check_pushed(minimum if isinstance(minimum, str) else "", shim_version=shim_version())
-    return registry.location.digest_reference(name, f"sha256:{hashlib.sha256(manifest).hexdigest()}")
+    image = registry.location.digest_reference(name, f"sha256:{hashlib.sha256(manifest).hexdigest()}")
+    return Pushed(image, annotations if isinstance(annotations, dict) else {})
 
 
 def _build_and_pack(

@@ -32,15 +32,21 @@ def run(parameters: Parameters, check_mode: bool, hidden: set[str]) -> dict[str,
     """Do what the parameters of spin_function ask for; raises PlatformError."""
     hidden |= secret_values(parameters)
     stages = Stages()
-    if parameters["result_file"]:
-        remove_result(Path(parameters["result_file"]))
-    result = (
-        _remove(parameters, check_mode, stages)
-        if parameters["state"] == "absent"
-        else _deploy(parameters, check_mode, stages)
-    )
-    if parameters["result_file"]:
-        write_result(Path(parameters["result_file"]), result)
+    work = _remove if parameters["state"] == "absent" else _deploy
+    return with_result_file(parameters["result_file"], lambda: work(parameters, check_mode, stages))
+
+
+def with_result_file(file: str | None, work: t.Callable[[], dict[str, t.Any]]) -> dict[str, t.Any]:
+    """The result of `work`, which is also written to `file` where one is given. One of an earlier run is removed first.
+
+    Raises:
+        PlatformError: of `work`, or the file cannot be written.
+    """
+    if file:
+        _remove_result(Path(file))
+    result = work()
+    if file:
+        write_result(Path(file), result)
     return result
 
 
@@ -216,7 +222,7 @@ def times(stages: dict[str, float]) -> str:
     return ": ".join([f"{sum(stages.values()):.2f} s", *([", ".join(noticed)] if noticed else [])])
 
 
-def remove_result(path: Path) -> None:
+def _remove_result(path: Path) -> None:
     """A run that fails must not leave the result of an earlier one; raises PlatformError."""
     try:
         path.unlink(missing_ok=True)

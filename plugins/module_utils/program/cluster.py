@@ -19,6 +19,7 @@ from ..spinkube.difference import projected
 from ..spinkube.hosts import check_host_is_free
 from ..spinkube.kinds import HTTP_ROUTE, SPIN_APP, Kind, Object
 from ..spinkube.lock import DeploymentLock, deployment_lock
+from ..spinkube.removal import delete_and_wait
 from ..spinkube.route_status import advice, refusal
 from ..spinkube.undo import undone_on_error
 from ..spinkube.url import FunctionAddress, function_address
@@ -31,7 +32,6 @@ from .settings import ProgramSettings, check_kind
 
 _UNKNOWN_IMAGE = "<known after the build>"
 _LONGEST_PROBE_SECONDS = 60
-_DELETE_TIMEOUT_SECONDS = 60
 
 
 class ClusterProgram:
@@ -276,23 +276,7 @@ class ClusterProgram:
 
     def _delete(self, kind: Kind) -> None:
         """Delete an object of the program and its pods, and wait until it is gone."""
-        import tenacity
-
-        self._api.delete(kind, self._namespace, self._name, owned_first=kind in WORKLOADS)
-
-        def give_up(_state: t.Any) -> t.NoReturn:
-            raise PlatformError(
-                f"The {kind.kind} {self._namespace}/{self._name} is still there after {_DELETE_TIMEOUT_SECONDS} s.",
-                next_step=f"See what holds it: `kubectl get {kind.plural} -n {self._namespace} {self._name} -o yaml` "
-                "(finalizers).",
-            )
-
-        tenacity.Retrying(
-            retry=tenacity.retry_if_result(lambda found: found is not None),
-            wait=tenacity.wait_exponential(multiplier=0.05, max=1),
-            stop=tenacity.stop_after_delay(_DELETE_TIMEOUT_SECONDS),
-            retry_error_callback=give_up,
-        )(lambda: self._api.get(kind, self._namespace, self._name))
+        delete_and_wait(self._api, kind, self._namespace, self._name, owned_first=kind in WORKLOADS)
         self._objects[kind] = None
 
 

@@ -12,7 +12,7 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
-from ..function.deploy_function import DeployResult, Registry, check_namespace, checked_name, source_tag
+from ..function.deploy_function import DeployResult, Registry, check_namespace, checked_name, pushed_earlier, source_tag
 from ..function.model import LiveFunction
 from ..function.stages import Stages
 from .artifact import PROGRAM_KIND, pack_program
@@ -112,14 +112,11 @@ def _push_only(
 
 def _pushed_earlier(registry: Registry, name: str, digest: str) -> tuple[str, Kind | None]:
     """The reference of what an earlier run pushed for the same source, and its kind; empty where there is none."""
-    import hashlib
-
-    manifest = registry.store.manifest(name, source_tag(digest))
-    # The registry may hold anything under the tag.
-    kind = (json.loads(manifest).get("annotations") or {}).get(PROGRAM_KIND) if manifest is not None else None
-    if manifest is None or kind not in ("command", "server"):
+    pushed = pushed_earlier(registry, name, digest)
+    kind = pushed.annotations.get(PROGRAM_KIND) if pushed is not None else None
+    if pushed is None or kind not in ("command", "server"):
         return "", None
-    return registry.location.digest_reference(name, f"sha256:{hashlib.sha256(manifest).hexdigest()}"), kind
+    return pushed.image, kind
 
 
 def _build_and_pack(

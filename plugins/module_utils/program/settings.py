@@ -12,7 +12,7 @@ import typing as t
 from ..errors import PlatformError
 from ..function.probe import trusted
 from ..function.time_limit import checked_seconds
-from ..spinkube.settings import ClusterSettings, resources
+from ..spinkube.settings import ClusterSettings, gateway_of, resources
 from .model import Kind
 
 RUNTIME_CLASS = "wasmtime-wasi"
@@ -54,12 +54,7 @@ class ProgramSettings:
 
 def program_settings(parameters: dict[str, t.Any]) -> ProgramSettings:
     """Check the parameters of wasi_program; raises PlatformError."""
-    namespace, _separator, gateway = parameters["gateway"].partition("/")
-    if not namespace or not gateway:
-        raise PlatformError(
-            f"gateway: {parameters['gateway']!r} is not of the form namespace/name.",
-            next_step="Write it as in wasmfaas-system/wasmfaas.",
-        )
+    namespace, gateway = gateway_of(parameters["gateway"])
     if parameters["probe_ca_file"]:
         trusted(parameters["probe_ca_file"])
     for name, least in (("port", 1), ("replicas", 1), ("retries", 0)):

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..directories import state_directory
 from ..errors import PlatformError
 from ..function.deploy_function import DeployResult, check_namespace
-from ..function.spin_function import Parameters, registry_of, removal_of, remove_result, result_of, write_result
+from ..function.spin_function import Parameters, registry_of, removal_of, result_of, with_result_file
 from ..function.stages import Stages
 from ..registry.reference import LayoutLocation
 from .deploy_program import ProgramRequest, deploy_program
@@ -28,16 +28,9 @@ _VERBS = {
 def run(parameters: Parameters, check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     """Do what the parameters of wasi_program ask for; raises PlatformError."""
     stages = Stages()
-    if parameters["result_file"]:
-        remove_result(Path(parameters["result_file"]))
-    result = (
-        _remove(parameters, check_mode, stages)
-        if parameters["state"] == "absent"
-        else _deploy(parameters, check_mode, stages, hidden)
-    )
-    if parameters["result_file"]:
-        write_result(Path(parameters["result_file"]), result)
-    return result
+    if parameters["state"] == "absent":
+        return with_result_file(parameters["result_file"], lambda: _remove(parameters, check_mode, stages))
+    return with_result_file(parameters["result_file"], lambda: _deploy(parameters, check_mode, stages, hidden))
 
 
 def _deploy(parameters: Parameters, check_mode: bool, stages: Stages, hidden: set[str]) -> dict[str, t.Any]:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module arguments of the documentation fragment kubernetes_auth."""
+"""The module arguments of the documentation fragments kubernetes_auth and function.deployment."""
 
 from __future__ import annotations
 
@@ -46,3 +46,21 @@ def connection_options(parameters: dict[str, t.Any]) -> ConnectionOptions:
     given = {name: parameters[name] for name in names if parameters[name] is not None}
     given["impersonate_groups"] = tuple(given.get("impersonate_groups", ()))
     return ConnectionOptions(**given)
+
+
+def deployment_arguments() -> dict[str, t.Any]:
+    """The options of doc fragment function.deployment, as part of an argument_spec."""
+    return dict(
+        registry_username=dict(type="str"),
+        registry_password=dict(type="str", no_log=True),
+        registry_ca_file=dict(type="path"),
+        registry_plain_http=dict(type="bool", default=False),
+        aws_endpoint_url=dict(type="str"),
+        domain=dict(type="str"),
+        hostname=dict(type="str"),
+        gateway=dict(type="str", default="wasmfaas-system/wasmfaas"),
+        image_pull_secrets=dict(type="list", elements="str", default=[], no_log=False),
+        resources=dict(type="dict"),
+        memory=dict(type="str"),
+        result_file=dict(type="path"),
+    )

@@ -8,9 +8,10 @@ from __future__ import annotations
 import typing as t
 
 from ..errors import PlatformError
+from .api import KubernetesApi
 from .canary import with_idle_canary
 from .cluster_function import OPTIONAL_KINDS, ClusterFunction
-from .kinds import HORIZONTAL_POD_AUTOSCALER, HTTP_ROUTE, SECRET, SPIN_APP, Object
+from .kinds import HORIZONTAL_POD_AUTOSCALER, HTTP_ROUTE, SECRET, SPIN_APP, Kind, Object
 from .objects import FunctionObjects, secret_names
 from .route_status import wait_until_requests_follow
 
@@ -82,19 +83,32 @@ def end_canary(function: ClusterFunction, route: Object) -> None:
 def _remove_app(function: ClusterFunction, name: str) -> None:
     """Delete a SpinApp and wait until it and its Deployment are gone: a new one of this name must not find the old
     Deployment."""
+    delete_and_wait(function.api, SPIN_APP, function.namespace, name, owned_first=True)
+
+
+def delete_and_wait(api: KubernetesApi, kind: Kind, namespace: str, name: str, *, owned_first: bool) -> None:
+    """Delete an object, and wait until it is gone.
+
+    Args:
+        owned_first: what it owns goes before it, such as pods.
+
+    Raises:
+        PlatformError: it is still there after a minute.
+    """
     import tenacity
 
-    function.api.delete(SPIN_APP, function.namespace, name, owned_first=True)
+    api.delete(kind, namespace, name, owned_first=owned_first)
 
     def give_up(_state: t.Any) -> t.NoReturn:
         raise PlatformError(
-            f"The SpinApp {function.namespace}/{name} is still there after {_DELETE_TIMEOUT_SECONDS} s.",
-            next_step=f"See what holds it: `kubectl get spinapp -n {function.namespace} {name} -o yaml` (finalizers).",
+            f"The {kind.kind} {namespace}/{name} is still there after {_DELETE_TIMEOUT_SECONDS} s.",
+            next_step=f"See what holds it: `kubectl get {kind.kind.lower()} -n {namespace} {name} -o yaml` "
+            "(finalizers).",
         )
 
     tenacity.Retrying(
-        retry=tenacity.retry_if_result(lambda app: app is not None),
+        retry=tenacity.retry_if_result(lambda found: found is not None),
         wait=tenacity.wait_exponential(multiplier=0.05, max=1),
         stop=tenacity.stop_after_delay(_DELETE_TIMEOUT_SECONDS),
         retry_error_callback=give_up,
-    )(lambda: function.api.get(SPIN_APP, function.namespace, name))
+    )(lambda: api.get(kind, namespace, name))

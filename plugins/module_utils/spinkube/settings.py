@@ -180,18 +180,24 @@ def resources(given: dict[str, t.Any] | None, memory: str | None, cpu: str | Non
     return made or None
 
 
+def gateway_of(given: str) -> tuple[str, str]:
+    """Namespace and name of a Gateway that is given as `namespace/name`; raises PlatformError."""
+    namespace, _separator, name = given.partition("/")
+    if not namespace or not name:
+        raise PlatformError(
+            f"gateway: {given!r} is not of the form namespace/name.",
+            next_step="Write it as in wasmfaas-system/wasmfaas.",
+        )
+    return namespace, name
+
+
 def cluster_settings(parameters: dict[str, t.Any]) -> ClusterSettings:
     """Check the parameters of spin_function that only apply to a cluster; raises PlatformError."""
     if parameters["replicas"] is not None and parameters["replicas"] < 1:
         raise PlatformError(
             "replicas: must be 1 or more.", next_step="Use `autoscale: {min: 0}` to let the function sleep."
         )
-    namespace, _separator, gateway = parameters["gateway"].partition("/")
-    if not namespace or not gateway:
-        raise PlatformError(
-            f"gateway: {parameters['gateway']!r} is not of the form namespace/name.",
-            next_step="Write it as in wasmfaas-system/wasmfaas.",
-        )
+    namespace, gateway = gateway_of(parameters["gateway"])
     if parameters["probe_ca_file"]:
         trusted(parameters["probe_ca_file"])  # an error now is better than one once the function is up
     needs = resources(parameters["resources"], parameters["memory"], parameters["cpu"])

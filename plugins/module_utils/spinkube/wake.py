@@ -61,4 +61,4 @@ def wake(function: ClusterFunction, objects: FunctionObjects) -> None:
                     "The function sleeps, and no request has woken it.",
                     next_step=asleep_advice(function.namespace, function.name),
                 )
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(_PAUSE_SECONDS)  # between two looks at the Deployment

@@ -74,7 +74,7 @@ def _handler(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
                         self.wfile.write(piece)
                         server.sent += len(piece)
 
-        do_GET = do_HEAD = do_POST = do_PUT = _serve  # noqa: N815
+        do_GET = do_HEAD = do_POST = do_PUT = _serve  # noqa: N815 (the names that http.server calls)
 
         def log_message(self, *_: object) -> None:
             """Log nothing."""
@@ -130,7 +130,7 @@ def test_answer_that_is_compressed_unasked_is_not_unpacked(server: Server) -> No
 def _drops() -> collections.abc.Iterator[bytes]:
     while True:
         yield b" "
-        time.sleep(0.05)
+        time.sleep(0.05)  # well below each limit of silence
 
 
 @pytest.mark.parametrize("status", [200, 403])
@@ -151,7 +151,7 @@ def test_headers_that_come_drop_by_drop_end() -> None:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
                 while True:
                     connection.sendall(b"x")
-                    time.sleep(0.05)
+                    time.sleep(0.05)  # well below each limit of silence
 
         threading.Thread(target=serve, daemon=True).start()
         limits = Timeouts(attempts=2, transfer=0.5, answer=0.5)
@@ -163,7 +163,7 @@ def test_upload_may_take_longer_than_an_answer(server: Server, make_artifact: Ma
     """The limit counts from the last piece that was sent."""
     deadline = answers.Deadline(5)
     end = deadline._end
-    time.sleep(0.01)
+    time.sleep(0.01)  # so that the clock is another
     assert list(answers.moving(iter([b"a", b"b"]), deadline)) == [b"a", b"b"] and deadline._end > end
 
 
@@ -419,7 +419,7 @@ def test_token_that_another_thread_renewed_and_that_ended_since_is_no_refusal(se
             return f"Bearer t{tokens.issued}", False
         return result
 
-    authenticator.answer = slow  # type: ignore[method-assign]
+    authenticator.answer = slow  # type: ignore[method-assign] # the second thread comes in at this moment only
     assert store.manifest("hello", "v1") == b"{}"
 
 

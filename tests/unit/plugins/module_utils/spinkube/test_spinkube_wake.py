@@ -80,7 +80,7 @@ def image(api: t.Any) -> str:
 def test_first_version_and_update_are_woken_and_seen_to_run(api: t.Any, desired: t.Any, keda: Keda) -> None:
     assert target(api).deploy(desired()).status == "ready"
     keda.sleep()
-    assert target(api).live().status == "sleeping"  # type: ignore[union-attr]
+    assert target(api).live().status == "sleeping"  # type: ignore[union-attr] # it is deployed
     assert target(api).deploy(desired(image=OTHER_IMAGE)).status == "ready"
     keda.sleep()
     requests = keda.requests
