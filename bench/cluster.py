@@ -45,44 +45,44 @@ pathlib.Path("app.wasm").write_bytes(pathlib.Path("base.bin").read_bytes() + b"\
 
 
 @contextlib.contextmanager
-def cluster(folder: Path) -> t.Iterator[tuple[Deployment, SpinOperator]]:
+def cluster(directory: Path) -> t.Iterator[tuple[Deployment, SpinOperator]]:
     programs = build()
     with contextlib.ExitStack() as stack:
-        authority = CertificateAuthority(folder / "authority")
-        plane = ControlPlane(programs, folder / "control_plane")
+        authority = CertificateAuthority(directory / "authority")
+        plane = ControlPlane(programs, directory / "control_plane")
         stack.callback(plane.stop)
         plane.prepare()
-        operator = SpinOperator(SPIN_OPERATOR.build(), plane, folder, authority)
+        operator = SpinOperator(SPIN_OPERATOR.build(), plane, directory, authority)
         stack.callback(operator.stop)
-        stand_in = SpinkubeStandIn(programs, plane, folder, authorities=[authority.certificate_file])
+        stand_in = SpinkubeStandIn(programs, plane, directory, authorities=[authority.certificate_file])
         stack.callback(stand_in.stop)
-        registry = Registry(programs, folder / "registry")
+        registry = Registry(programs, directory / "registry")
         stack.callback(registry.stop)
-        yield Deployment(plane, stand_in, registry, folder / "home"), operator
+        yield Deployment(plane, stand_in, registry, directory / "home"), operator
 
 
 def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as temporary, cluster(Path(temporary)) as (deployment, operator):
-        folder = Path(temporary)
-        project = FunctionProject(folder / "project", "measured")
+        directory = Path(temporary)
+        project = FunctionProject(directory / "project", "measured")
         for index in range(PROJECT_FILES):
-            (project.folder / f"module_{index}.py").write_text(f"VALUE = {index}\n" * 100)
+            (project.directory / f"module_{index}.py").write_text(f"VALUE = {index}\n" * 100)
         deployment.deploy(project)
-        rows = no_op(deployment, project, folder)
-        rows += changed(deployment, folder)
-        rows += among_many(deployment, operator, project, folder)
+        rows = no_op(deployment, project, directory)
+        rows += changed(deployment, directory)
+        rows += among_many(deployment, operator, project, directory)
         return rows
 
 
-def _module(deployment: Deployment, project: FunctionProject, folder: Path) -> list[str]:
-    return module_command("spin_function", deployment.parameters(project), folder)
+def _module(deployment: Deployment, project: FunctionProject, directory: Path) -> list[str]:
+    return module_command("spin_function", deployment.parameters(project), directory)
 
 
-def no_op(deployment: Deployment, project: FunctionProject, folder: Path) -> list[Row]:
-    (module,) = hyperfine(_module(deployment, project, folder))
-    empty = folder / "empty.yml"
+def no_op(deployment: Deployment, project: FunctionProject, directory: Path) -> list[Row]:
+    (module,) = hyperfine(_module(deployment, project, directory))
+    empty = directory / "empty.yml"
     empty.write_text("- hosts: localhost\n  gather_facts: false\n  tasks: []\n")
-    variables = folder / "variables.json"
+    variables = directory / "variables.json"
     names = (
         "registry",
         "registry_plain_http",
@@ -93,7 +93,7 @@ def no_op(deployment: Deployment, project: FunctionProject, folder: Path) -> lis
         "state_directory",
     )
     variables.write_text(
-        json.dumps({"src": str(project.folder), **{name: deployment.parameters(project)[name] for name in names}})
+        json.dumps({"src": str(project.directory), **{name: deployment.parameters(project)[name] for name in names}})
     )
     inventory = ["-i", "inventories/single"]
     deploy = [ANSIBLE_PLAYBOOK, *inventory, "deploy-function.yml", "-e", f"@{variables}"]
@@ -114,12 +114,12 @@ def no_op(deployment: Deployment, project: FunctionProject, folder: Path) -> lis
     ]
 
 
-def changed(deployment: Deployment, folder: Path) -> list[Row]:
+def changed(deployment: Deployment, directory: Path) -> list[Row]:
     """Our deployment without its build against `skopeo copy` of the same artifact and `kubectl apply` of the same
     objects, by turns."""
     skopeo, kubectl = program("skopeo", "skopeo"), program("kubectl", "kubernetes-client")
-    project = FunctionProject(folder / "changed", "changed")
-    (project.folder / "build.py").write_text(_BUILD % WASM_BYTES)
+    project = FunctionProject(directory / "changed", "changed")
+    (project.directory / "build.py").write_text(_BUILD % WASM_BYTES)
     ours: list[float] = []
     theirs: list[float] = []
     for round_ in range(5):
@@ -127,7 +127,7 @@ def changed(deployment: Deployment, folder: Path) -> list[Row]:
         started = time.monotonic()
         result = deployment.deploy(project)
         ours.append(time.monotonic() - started - result["stages"]["build"])
-        theirs.append(_by_hand(deployment, project, result, folder / f"round-{round_}", skopeo, kubectl))
+        theirs.append(_by_hand(deployment, project, result, directory / f"round-{round_}", skopeo, kubectl))
     our, their = sorted(ours)[2], sorted(theirs)[2]
     return [
         Row(
@@ -140,12 +140,17 @@ def changed(deployment: Deployment, folder: Path) -> list[Row]:
 
 
 def _by_hand(
-    deployment: Deployment, project: FunctionProject, result: dict[str, t.Any], folder: Path, skopeo: str, kubectl: str
+    deployment: Deployment,
+    project: FunctionProject,
+    result: dict[str, t.Any],
+    directory: Path,
+    skopeo: str,
+    kubectl: str,
 ) -> float:
     """The same blobs to an empty repository, the same objects under another name; waits for nothing."""
-    folder.mkdir()
+    directory.mkdir()
     copy = ["--src-tls-verify=false", "--dest-tls-verify=false", "--quiet"]
-    subprocess.run([skopeo, "copy", *copy, f"docker://{result['image']}", f"oci:{folder}/layout:x"], check=True)
+    subprocess.run([skopeo, "copy", *copy, f"docker://{result['image']}", f"oci:{directory}/layout:x"], check=True)
     kubeconfig = ["--kubeconfig", str(deployment.control_plane.kubeconfig)]
     listed = subprocess.run(
         [kubectl, *kubeconfig, "get", "spinapp,httproute", project.name, "-o", "json"],
@@ -157,12 +162,12 @@ def _by_hand(
     for item in items:
         metadata = item["metadata"]
         item["metadata"] = {
-            "name": f"by-hand-{folder.name}",
+            "name": f"by-hand-{directory.name}",
             "namespace": metadata["namespace"],
             "labels": metadata["labels"],
         }
         item.pop("status", None)
-    objects = folder / "objects.json"
+    objects = directory / "objects.json"
     objects.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     started = time.monotonic()
     subprocess.run(
@@ -170,8 +175,8 @@ def _by_hand(
             skopeo,
             "copy",
             *copy,
-            f"oci:{folder}/layout:x",
-            f"docker://{deployment.registry.host}/by-hand/{folder.name}:x",
+            f"oci:{directory}/layout:x",
+            f"docker://{deployment.registry.host}/by-hand/{directory.name}:x",
         ],
         check=True,
     )
@@ -183,8 +188,8 @@ def _by_hand(
     return time.monotonic() - started
 
 
-def among_many(deployment: Deployment, operator: SpinOperator, project: FunctionProject, folder: Path) -> list[Row]:
-    command = _module(deployment, project, folder)
+def among_many(deployment: Deployment, operator: SpinOperator, project: FunctionProject, directory: Path) -> list[Row]:
+    command = _module(deployment, project, directory)
     (alone,) = hyperfine(command)
     operator.stop()  # the functions to be added need no pods to be read
     deployment.stand_in.stop()
@@ -207,7 +212,8 @@ def among_many(deployment: Deployment, operator: SpinOperator, project: Function
             )
     (among,) = hyperfine(command)
     (info,) = hyperfine(
-        module_command("spin_function_info", {"kubeconfig": str(deployment.control_plane.kubeconfig)}, folder), runs=5
+        module_command("spin_function_info", {"kubeconfig": str(deployment.control_plane.kubeconfig)}, directory),
+        runs=5,
     )
     return [
         Row(f"`spin_function_info` with {FUNCTIONS} functions", f"{info:.2f} s", "≤ 2 s", info <= 2),

@@ -47,14 +47,14 @@ def measure() -> list[Entry]:
     with tempfile.TemporaryDirectory() as temporary, request_path(Path(temporary)) as path:
         let_pods_be_probed_at_once(path.control_plane)
         path.control_plane.apply(keda.reference_grant())
-        folder = Path(temporary) / "hello-python"
+        directory = Path(temporary) / "hello-python"
         shutil.copytree(
             REPOSITORY / "examples" / "functions" / "hello-python",
-            folder,
+            directory,
             ignore=shutil.ignore_patterns("__pycache__", "*.wasm"),
         )
         autoscale = {"min": 0, "max": 1, "cooldown_seconds": 1}
-        result = path.deployment.deploy(FunctionProject.existing(folder, "hello-python"), autoscale=autoscale)
+        result = path.deployment.deploy(FunctionProject.existing(directory, "hello-python"), autoscale=autoscale)
         rounds = [_round(path, result) for _round_number in range(ROUNDS)]
     return _entries(rounds)
 

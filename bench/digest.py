@@ -30,22 +30,22 @@ source = "file-0.bin"
 
 def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        (folder / "spin.toml").write_text(_MANIFEST)
+        directory = Path(temporary)
+        (directory / "spin.toml").write_text(_MANIFEST)
         for index in range(FILES):
-            (folder / f"file-{index}.bin").write_bytes(os.urandom(FILE_BYTES))
+            (directory / f"file-{index}.bin").write_bytes(os.urandom(FILE_BYTES))
         ours, theirs = [], []
         for _round in range(4):  # by turns; the first, which may read from the disk, does not count
             started = time.monotonic()
             subprocess.run(
                 ["sh", "-c", "find . -type f -print0 | xargs -0 sha256sum"],
-                cwd=folder,
+                cwd=directory,
                 check=True,
                 stdout=subprocess.DEVNULL,
             )
             theirs.append(time.monotonic() - started)
             started = time.monotonic()
-            source_digest(read_manifest(folder))
+            source_digest(read_manifest(directory))
             ours.append(time.monotonic() - started)
         our, their = min(ours[1:]), min(theirs[1:])
     result = f"{their / our:.2f} × ({1 / our:.2f} GB/s to {1 / their:.2f} GB/s)"

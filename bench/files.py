@@ -43,21 +43,21 @@ def measure() -> list[Entry]:
     names = [f"host{number}" for number in range(1, HOSTS + 1)]
     before = load()
     with booted(names) as hosts, tempfile.TemporaryDirectory(prefix="wasmfaas-bench-", dir="/var/tmp") as temporary:
-        folder = Path(temporary)
-        inventory = write_hosts(hosts, folder, {"all_hosts": names}, {})
-        binaries = _binaries(folder)
+        directory = Path(temporary)
+        inventory = write_hosts(hosts, directory, {"all_hosts": names}, {})
+        binaries = _binaries(directory)
         placed = _by_turns(
-            folder,
+            directory,
             inventory,
-            {"managed_files": ("all_hosts", _managed(folder, binaries)), "stock": ("all_hosts", _copied(binaries))},
+            {"managed_files": ("all_hosts", _managed(directory, binaries)), "stock": ("all_hosts", _copied(binaries))},
         )
-        with _served(folder / "served") as url:
+        with _served(directory / "served") as url:
             downloaded = _by_turns(
-                folder,
+                directory,
                 inventory,
                 {
-                    "binary_download": ("localhost", _provided(folder, binaries, url)),
-                    "stock_download": ("localhost", _fetched(folder, binaries, url)),
+                    "binary_download": ("localhost", _provided(directory, binaries, url)),
+                    "stock_download": ("localhost", _fetched(directory, binaries, url)),
                 },
             )
     note = (
@@ -75,25 +75,25 @@ def measure() -> list[Entry]:
     ]
 
 
-def _binaries(folder: Path) -> dict[str, Path]:
+def _binaries(directory: Path) -> dict[str, Path]:
     """Files of random bytes as k3s and a shim, and what a server of releases would have of them."""
-    served = folder / "served"
+    served = directory / "served"
     served.mkdir()
-    binaries = {"k3s": served / "k3s", "shim": folder / "shim"}
+    binaries = {"k3s": served / "k3s", "shim": directory / "shim"}
     for path, size in zip(binaries.values(), (K3S_BYTES, SHIM_BYTES), strict=True):
         path.write_bytes(os.urandom(size))
     with tarfile.open(served / "shim.tar.gz", "w:gz", compresslevel=1) as archive:
         archive.add(binaries["shim"], "shim")
     for path in TEXTS:
-        (folder / f"{Path(path).name}.j2").write_text(
+        (directory / f"{Path(path).name}.j2").write_text(
             "# {{ inventory_hostname }}\n" + "".join(f"key{number}: value\n" for number in range(20))
         )
     return binaries
 
 
-def _managed(folder: Path, binaries: dict[str, Path]) -> Tasks:
+def _managed(directory: Path, binaries: dict[str, Path]) -> Tasks:
     def text(path: str) -> dict[str, str]:
-        template = folder / f"{Path(path).name}.j2"
+        template = directory / f"{Path(path).name}.j2"
         content = f"{{{{ lookup('ansible.builtin.template', '{template}') }}}}"
         return {"path": path, "content": content, "mode": TEXTS[path]}
 
@@ -104,12 +104,12 @@ def _managed(folder: Path, binaries: dict[str, Path]) -> Tasks:
     registries = "/etc/rancher/k3s/registries.yaml"
     agent = [binary("k3s"), *(text(path) for path in TEXTS if path != registries)]
     absent = {"path": "/etc/rancher/k3s/config.yaml.d/old.yaml", "state": "absent"}
-    directory = {"path": "/etc/rancher/k3s/config.yaml.d", "mode": "0700"}
+    entry = {"path": "/etc/rancher/k3s/config.yaml.d", "mode": "0700"}
     module = "wasmfaas.platform.managed_files"
     return [
         {module: {"files": [text(registries)]}},
         {module: {"files": [binary("shim")]}},
-        {module: {"files": [*agent, absent], "directories": [directory]}},
+        {module: {"files": [*agent, absent], "directories": [entry]}},
     ]
 
 
@@ -132,30 +132,30 @@ def _copied(binaries: dict[str, Path]) -> Tasks:
     ]
 
 
-def _provided(folder: Path, binaries: dict[str, Path], url: str) -> Tasks:
+def _provided(directory: Path, binaries: dict[str, Path], url: str) -> Tasks:
     entries = [
         {
             "name": name,
             "version": VERSION,
             "url": f"{url}/{asset}",
-            "checksums": {"amd64": _sha256(str(folder / "served" / asset))},
+            "checksums": {"amd64": _sha256(str(directory / "served" / asset))},
         }
         for name, asset in zip(binaries, ("k3s", "shim.tar.gz"), strict=True)
     ]
-    arguments = {"binaries": entries, "architectures": ["amd64"], "cache_directory": str(folder / "cache")}
+    arguments = {"binaries": entries, "architectures": ["amd64"], "cache_directory": str(directory / "cache")}
     return [{"wasmfaas.platform.binary_download": arguments}]
 
 
-def _fetched(folder: Path, binaries: dict[str, Path], url: str) -> Tasks:
-    directory = str(folder / "stock")
+def _fetched(directory: Path, binaries: dict[str, Path], url: str) -> Tasks:
+    unpacked = str(directory / "stock")
     return [
-        {"ansible.builtin.file": {"path": directory, "state": "directory", "mode": "0755"}},
+        {"ansible.builtin.file": {"path": unpacked, "state": "directory", "mode": "0755"}},
         *(
             {
                 "ansible.builtin.get_url": {
                     "url": f"{url}/{asset}",
-                    "dest": f"{directory}/{asset}",
-                    "checksum": f"sha256:{_sha256(str(folder / 'served' / asset))}",
+                    "dest": f"{unpacked}/{asset}",
+                    "checksum": f"sha256:{_sha256(str(directory / 'served' / asset))}",
                     "mode": "0755",
                 }
             }
@@ -163,8 +163,8 @@ def _fetched(folder: Path, binaries: dict[str, Path], url: str) -> Tasks:
         ),
         {
             "ansible.builtin.unarchive": {
-                "src": f"{directory}/shim.tar.gz",
-                "dest": directory,
+                "src": f"{unpacked}/shim.tar.gz",
+                "dest": unpacked,
                 "remote_src": True,
                 "include": [binaries["shim"].name],
             }
@@ -172,9 +172,9 @@ def _fetched(folder: Path, binaries: dict[str, Path], url: str) -> Tasks:
     ]
 
 
-def _by_turns(folder: Path, inventory: Path, plays: dict[str, tuple[str, Tasks]]) -> str:
+def _by_turns(directory: Path, inventory: Path, plays: dict[str, tuple[str, Tasks]]) -> str:
     """The ratio of the first play's second run to that of the second play, with the seconds of both."""
-    sites = [_site(folder, inventory, name, hosts, tasks) for name, (hosts, tasks) in plays.items()]
+    sites = [_site(directory, inventory, name, hosts, tasks) for name, (hosts, tasks) in plays.items()]
     for playbook in sites:
         playbook.run()
     seconds: list[list[float]] = [[], []]
@@ -189,14 +189,14 @@ def _by_turns(folder: Path, inventory: Path, plays: dict[str, tuple[str, Tasks]]
     return f"{ours / theirs:.2f} × ({ours:.1f} s, {spans[0]}, to {theirs:.1f} s, {spans[1]})"
 
 
-def _site(folder: Path, inventory: Path, name: str, hosts: str, tasks: Tasks) -> Site:
+def _site(directory: Path, inventory: Path, name: str, hosts: str, tasks: Tasks) -> Site:
     play = {"hosts": hosts, "gather_facts": False, "tasks": tasks}
     if hosts == "localhost":
         play |= {"connection": "local", "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}}
-    path = folder / f"{name}.yml"
+    path = directory / f"{name}.yml"
     path.write_text(json.dumps([play]))
     command = [ANSIBLE_PLAYBOOK, str(path), "-i", str(inventory), "--forks", str(FORKS)]
-    variables = {**environment(), **connections(folder), "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")}
+    variables = {**environment(), **connections(directory), "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")}
     return Site(name, command, REPOSITORY, variables)
 
 

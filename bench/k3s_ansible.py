@@ -58,14 +58,14 @@ def measure() -> list[Entry]:
     results: dict[str, list[Pair]] = {"ours": [], "theirs": []}
     with booted([*SERVERS, *AGENTS]) as hosts:
         sites = {
-            "ours": lambda folder: site(hosts, folder, SERVERS, AGENTS),
-            "theirs": lambda folder: _their_site(hosts, folder, checkout, install_script, k3s.binary, libraries),
+            "ours": lambda directory: site(hosts, directory, SERVERS, AGENTS),
+            "theirs": lambda directory: _their_site(hosts, directory, checkout, install_script, k3s.binary, libraries),
         }
         for round_, name in itertools.product(range(ROUNDS), sites):
-            folder = hosts.directory.parent / f"{name}{round_}"
-            folder.mkdir()
+            directory = hosts.directory.parent / f"{name}{round_}"
+            directory.mkdir()
             _make_blank(hosts, packages)
-            playbook = sites[name](folder)
+            playbook = sites[name](directory)
             pair = Pair(playbook.run(), playbook.run())
             results[name].append(pair)
             print(
@@ -110,7 +110,7 @@ def _named(variable: str, within: str = "") -> Path:
 
 
 def _libraries() -> Path:
-    """A folder for PYTHONPATH with what k3s-ansible needs beside ansible-core, which it gets from here: the same for
+    """A directory for PYTHONPATH with what k3s-ansible needs beside ansible-core, which it gets from here: the same for
     both."""
     cache = cache_directory("bench")
     libraries = cache / "-".join(PYTHON_PACKAGES).replace("==", "-")
@@ -135,16 +135,18 @@ def _libraries() -> Path:
 
 
 def _packages() -> Path:
-    """A folder with the Debian packages for the hosts."""
-    folder = cache_directory("bench/packages")
-    with locked(folder):
-        if not list(folder.glob("*.deb")):
-            _prepare([program("apt-get", "apt"), "download", *HOST_PACKAGES], folder)
-    return folder
+    """A directory with the Debian packages for the hosts."""
+    directory = cache_directory("bench/packages")
+    with locked(directory):
+        if not list(directory.glob("*.deb")):
+            _prepare([program("apt-get", "apt"), "download", *HOST_PACKAGES], directory)
+    return directory
 
 
-def _prepare(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+def _prepare(command: list[str], directory: Path) -> None:
+    done = subprocess.run(
+        command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     if done.returncode:
         raise NotMeasuredError(f"{' '.join(command[:4])} … ended with {done.returncode}: {done.stdout.strip()[-300:]}")
 
@@ -169,9 +171,9 @@ def _make_blank(hosts: Environment, packages: Path) -> None:
 
 
 def _their_site(
-    hosts: Environment, folder: Path, checkout: Path, install_script: Path, binary: Path, libraries: Path
+    hosts: Environment, directory: Path, checkout: Path, install_script: Path, binary: Path, libraries: Path
 ) -> Site:
-    airgap = folder / "airgap"
+    airgap = directory / "airgap"
     airgap.mkdir()
     (airgap / "k3s").symlink_to(binary)
     (airgap / "k3s-install.sh").symlink_to(install_script)
@@ -180,9 +182,9 @@ def _their_site(
         "token": secrets.token_hex(16),
         "api_endpoint": hosts.host(SERVERS[0]).address,
         "airgap_dir": str(airgap),
-        "kubeconfig": str(folder / "kubeconfig.yml"),  # else it would write to ~/.kube/config of who measures
+        "kubeconfig": str(directory / "kubeconfig.yml"),  # else it would write to ~/.kube/config of who measures
     }
-    hosts_file = write_hosts(hosts, folder, {"k3s_cluster/server": SERVERS, "k3s_cluster/agent": AGENTS}, variables)
+    hosts_file = write_hosts(hosts, directory, {"k3s_cluster/server": SERVERS, "k3s_cluster/agent": AGENTS}, variables)
     command = [
         str(Path(sys.executable).parent / "ansible-playbook"),
         "playbooks/site.yml",
@@ -192,7 +194,7 @@ def _their_site(
         str(FORKS),
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    environment |= {**connections(folder), "ANSIBLE_HOME": str(folder / "ansible"), "PYTHONPATH": str(libraries)}
+    environment |= {**connections(directory), "ANSIBLE_HOME": str(directory / "ansible"), "PYTHONPATH": str(libraries)}
     return Site("k3s-ansible", command, checkout, environment)
 
 

@@ -101,10 +101,10 @@ def _quoted(command: list[str]) -> str:
     return shlex.join(command)
 
 
-def module_command(name: str, parameters: dict[str, t.Any], folder: Path) -> list[str]:
+def module_command(name: str, parameters: dict[str, t.Any], directory: Path) -> list[str]:
     """How to run a module as a program of its own, as Ansible does on the machine, but for the packing into one
     file."""
-    arguments = folder / f"{name}-{len(list(folder.iterdir()))}.json"
+    arguments = directory / f"{name}-{len(list(directory.iterdir()))}.json"
     arguments.write_text(
         json.dumps({"ANSIBLE_MODULE_ARGS": {key: value for key, value in parameters.items() if value is not None}})
     )

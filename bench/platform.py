@@ -33,15 +33,17 @@ def measure() -> list[Entry]:
     if shutil.which("kubectl") is None:
         raise NotMeasuredError("kubectl, which stands for `k3s kubectl`, is not installed")
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        definition = write_json(folder / "helm_chart.yaml", platform_stand_in.helm_chart_definition())
-        plane = ControlPlane(build(), folder / "plane", definitions=[definition], audit=True)
+        directory = Path(temporary)
+        definition = write_json(directory / "helm_chart.yaml", platform_stand_in.helm_chart_definition())
+        plane = ControlPlane(build(), directory / "plane", definitions=[definition], audit=True)
         try:
             played = HelmControllerStandIn(
-                plane.directory / "data" / "controller-manager.kubeconfig", folder / "helm", platform_stand_in.charts()
+                plane.directory / "data" / "controller-manager.kubeconfig",
+                directory / "helm",
+                platform_stand_in.charts(),
             )
             try:
-                return _second_runs(plane, Playbooks(folder / "home"))
+                return _second_runs(plane, Playbooks(directory / "home"))
             finally:
                 played.stop()
         finally:

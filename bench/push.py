@@ -45,12 +45,12 @@ print((peak() - idle) / 1000)
 
 def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        layer = folder / "layer.wasm"
+        directory = Path(temporary)
+        layer = directory / "layer.wasm"
         with layer.open("wb") as stream:
             for _block in range(LAYER_BYTES // 10_000_000):
                 stream.write(os.urandom(10_000_000))
-        registry = Registry(build(), folder / "registry")
+        registry = Registry(build(), directory / "registry")
         try:
             command = [sys.executable, "-c", _PUSH, f"{registry.host}/bench", str(layer)]
             output = subprocess.run(command, env=environment(), check=True, capture_output=True, text=True).stdout

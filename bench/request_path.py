@@ -45,18 +45,18 @@ def measure() -> list[Entry]:
     if reason := why_not():
         raise NotMeasuredError(reason)
     with tempfile.TemporaryDirectory() as temporary, request_path(Path(temporary)) as path:
-        folder = Path(temporary) / "hello-python"
+        directory = Path(temporary) / "hello-python"
         shutil.copytree(
             REPOSITORY / "examples" / "functions" / "hello-python",
-            folder,
+            directory,
             ignore=shutil.ignore_patterns("__pycache__", "*.wasm"),
         )
-        project = FunctionProject.existing(folder, "hello-python")
+        project = FunctionProject.existing(directory, "hello-python")
         result = path.deployment.deploy(project)
         rows: list[Entry] = added_by_ingress(path, result)
-        rows += updates(path, folder)
-        rows += first_requests(path, folder)
-        rows += among_many(path, folder)
+        rows += updates(path, directory)
+        rows += first_requests(path, directory)
+        rows += among_many(path, directory)
         return rows
 
 
@@ -103,12 +103,12 @@ def added_by_ingress(path: RequestPath, result: dict[str, t.Any]) -> list[Entry]
     ]
 
 
-def _version(folder: Path, component: Path, name: str, version: str) -> FunctionProject:
+def _version(directory: Path, component: Path, name: str, version: str) -> FunctionProject:
     """A project of the built component; another version is another artifact."""
-    folder.mkdir(exist_ok=True)
-    if not (folder / "base.bin").exists():
-        (folder / "base.bin").hardlink_to(component)
-    (folder / "spin.toml").write_text(f"""
+    directory.mkdir(exist_ok=True)
+    if not (directory / "base.bin").exists():
+        (directory / "base.bin").hardlink_to(component)
+    (directory / "spin.toml").write_text(f"""
 spin_manifest_version = 2
 [application]
 name = "{name}"
@@ -121,7 +121,7 @@ source = "app.wasm"
 [component.hello.build]
 command = "cp base.bin app.wasm"
 """)
-    return FunctionProject.existing(folder, name)
+    return FunctionProject.existing(directory, name)
 
 
 def updates(path: RequestPath, built: Path) -> list[Entry]:

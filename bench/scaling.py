@@ -20,11 +20,11 @@ def measure() -> list[Entry]:
     before = load()
     seconds: dict[int, float] = {}
     with booted(names) as hosts:
-        folder = hosts.directory.parent / "inventory"
-        folder.mkdir()
+        directory = hosts.directory.parent / "inventory"
+        directory.mkdir()
         for size in SIZES:  # the cluster grows as its inventory does
             servers = names[: _servers(size)]
-            playbook = site(hosts, folder, servers, names[len(servers) : size])
+            playbook = site(hosts, directory, servers, names[len(servers) : size])
             playbook.run()
             (seconds[size],) = hyperfine(playbook.command, runs=RUNS, warmup=1, variables=playbook.environment)
             print(f"{size} hosts: {seconds[size]:.1f} s", file=sys.stderr)

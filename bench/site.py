@@ -52,7 +52,7 @@ class Site:
 
     name: str
     command: list[str]
-    folder: Path
+    directory: Path
     environment: dict[str, str]
 
     def run(self) -> Run:
@@ -64,7 +64,7 @@ class Site:
         started = time.monotonic()
         done = subprocess.run(
             self.command,
-            cwd=self.folder,
+            cwd=self.directory,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -106,31 +106,35 @@ def booted(names: collections.abc.Sequence[str]) -> t.Iterator[Environment]:
 
 
 def site(
-    hosts: Environment, folder: Path, servers: collections.abc.Sequence[str], agents: collections.abc.Sequence[str]
+    hosts: Environment, directory: Path, servers: collections.abc.Sequence[str], agents: collections.abc.Sequence[str]
 ) -> Site:
-    """This project's site.yml. `folder` is for its inventory and its connections: a new one where hosts are new."""
+    """This project's site.yml. `directory` is for its inventory and its connections: a new one where hosts are new."""
     variables = {
-        **k3s_binary.inventory(folder, k3s_binary.selected())["all"]["vars"],
+        **k3s_binary.inventory(directory, k3s_binary.selected())["all"]["vars"],
         "k3s_cgroup_v1_allowed": True,  # the build machines have nothing newer
         "k3s_minimum_disk_gib": 1,
-        "k3s_kubeconfig": str(folder / "kubeconfig.yml"),
+        "k3s_kubeconfig": str(directory / "kubeconfig.yml"),
         "platform_components": [],  # charts need images
     }
     hosts_file = write_hosts(
-        hosts, folder, {"k3s_server/control_plane": servers, "k3s_agent/worker_wasm": agents}, variables
+        hosts, directory, {"k3s_server/control_plane": servers, "k3s_agent/worker_wasm": agents}, variables
     )
     command = [ANSIBLE_PLAYBOOK, "site.yml", "-i", str(hosts_file), "--forks", str(FORKS)]
-    variables_of_process = {**environment(), **connections(folder), "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")}
+    variables_of_process = {
+        **environment(),
+        **connections(directory),
+        "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
+    }
     return Site("site.yml", command, REPOSITORY, variables_of_process)
 
 
 def write_hosts(
     hosts: Environment,
-    folder: Path,
+    directory: Path,
     groups: collections.abc.Mapping[str, collections.abc.Sequence[str]],
     variables: collections.abc.Mapping[str, t.Any],
 ) -> Path:
-    """An inventory in `folder`."""
+    """An inventory in `directory`."""
     content = inventory(hosts, groups)
     content["all"]["vars"].update(variables)
     # The first value of an option counts: no host is killed here, and a busy machine may be silent for longer than the
@@ -138,14 +142,14 @@ def write_hosts(
     content["all"]["vars"]["ansible_ssh_common_args"] = (
         f"-o ServerAliveInterval=30 {content['all']['vars']['ansible_ssh_common_args']}"
     )
-    path = folder / "hosts.json"
+    path = directory / "hosts.json"
     path.write_text(json.dumps(content))
     return path
 
 
-def connections(folder: Path) -> dict[str, str]:
+def connections(directory: Path) -> dict[str, str]:
     """What keeps one round's open SSH connections from the next one's hosts, which have the same addresses."""
-    return {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"), "ANSIBLE_NOCOLOR": "1"}
+    return {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(directory / "cp"), "ANSIBLE_NOCOLOR": "1"}
 
 
 def load() -> str:

@@ -43,29 +43,29 @@ class Took:
 
 def measure() -> list[Entry]:
     with tempfile.TemporaryDirectory(prefix="bench-terraform-") as temporary:
-        folder = Path(temporary)
+        directory = Path(temporary)
         try:
-            return _measure(folder)
+            return _measure(directory)
         except pytest.skip.Exception as missing:
             raise NotMeasuredError(str(missing)) from None
 
 
-def _measure(folder: Path) -> list[Entry]:
+def _measure(directory: Path) -> list[Entry]:
     before = load()
-    terraform = _as_users_have_it(find_terraform(folder))
-    with moto_server(folder / "moto.log") as moto:
-        fleet = new_fleet(terraform, moto, folder)
+    terraform = _as_users_have_it(find_terraform(directory))
+    with moto_server(directory / "moto.log") as moto:
+        fleet = new_fleet(terraform, moto, directory)
         first = _median(lambda: _planned(fleet, 100))
         fleet.apply()
         second = _median(lambda: _planned(fleet, 0))
-        least = folder / "least"
+        least = directory / "least"
         least.mkdir()
         for name in ("versions.tf", "provider_override.tf"):
             (least / name).write_text((fleet.directory / name).read_text(encoding="utf-8"), encoding="utf-8")
         (least / "main.tf").write_text(f'provider "aws" {{\n  region = "us-east-1"\n}}\n{LEAST}', encoding="utf-8")
         terraform.initialize(least)
         floor = _median(lambda: _ran(fleet.terraform, least))
-        with many_machines(moto, folder, MACHINES) as source:
+        with many_machines(moto, directory, MACHINES) as source:
             listed = _median(lambda: _listed(fleet, source))
     return [
         Row("`terraform plan`, default fleet, nothing there yet", str(first), "≤ 10 s", first.wall <= 10),

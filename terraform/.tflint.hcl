@@ -1,4 +1,4 @@
-# `tflint --init && tflint --recursive`, in this folder. The rules for Terraform come with tflint itself.
+# `tflint --init && tflint --recursive`, in this directory. The rules for Terraform come with tflint itself.
 config {
   call_module_type = "local"
 }

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of other projects that tests judge the collection's output by. Each comes from the folder `shared` beside the
-repository where there is one, else from a pinned URL, whose answer is kept in ~/.cache/wasmfaas."""
+"""Files of other projects that tests judge the collection's output by. Each comes from the directory `shared` beside
+the repository where there is one, else from a pinned URL, whose answer is kept in ~/.cache/wasmfaas."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SOURCES = {
         "a706e998936b0ba41ff890673be57578f6280b0b3308e9b86b67b745d7b3480b",
     ),
 }
-"""Folder of a tag, and SHA-256, by the file's name."""
+"""Directory of a tag, and SHA-256, by the file's name."""
 
 
 class DataMissingError(Exception):
@@ -48,14 +48,14 @@ def custom_resource_definition(name: str) -> Path:
     beside = BESIDE / "crds" / name
     if beside.is_file():
         return beside
-    folder, sha256 = _SOURCES[name]
+    directory, sha256 = _SOURCES[name]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wasmfaas" / "reference-data"
     kept = cache / f"{sha256[:16]}-{name}"
     if not kept.is_file():
-        content = _download(folder + name)
+        content = _download(directory + name)
         found = hashlib.sha256(content).hexdigest()
         if found != sha256:
-            raise DataMissingError(f"{folder}{name} has the SHA-256 {found}, not {sha256}")
+            raise DataMissingError(f"{directory}{name} has the SHA-256 {found}, not {sha256}")
         cache.mkdir(parents=True, exist_ok=True)
         partial = kept.with_name(f"{kept.name}.{os.getpid()}")
         partial.write_bytes(content)

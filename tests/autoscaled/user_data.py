@@ -41,13 +41,13 @@ def render(configuration: Configuration) -> str:
     return re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], template)
 
 
-def render_by_terraform(configuration: Configuration, terraform: str, folder: Path) -> str:
-    """The module's own expression, without its resources and so without a provider. `terraform`: the program; `folder`:
-    an empty one."""
+def render_by_terraform(configuration: Configuration, terraform: str, directory: Path) -> str:
+    """The module's own expression, without its resources and so without a provider. `terraform`: the program;
+    `directory`: an empty one."""
     (found,) = re.findall(r"^locals \{.*?^\}", (MODULE / "main.tf").read_text(), re.MULTILINE | re.DOTALL)
-    (folder / "locals.tf").write_text(found + "\n")
-    shutil.copy(MODULE / "variables.tf", folder)
-    shutil.copytree(MODULE / "files", folder / "files")
+    (directory / "locals.tf").write_text(found + "\n")
+    shutil.copy(MODULE / "variables.tf", directory)
+    shutil.copytree(MODULE / "files", directory / "files")
     parts = [re.fullmatch(r"(.+)=(.*):(\w+)", taint) for taint in configuration.taints]
     variables = {
         "name": configuration.cluster,
@@ -74,15 +74,15 @@ def render_by_terraform(configuration: Configuration, terraform: str, folder: Pa
         "target_group_arns": [],
         "tags": {},
     }
-    (folder / "terraform.tfvars.json").write_text(json.dumps(variables))
+    (directory / "terraform.tfvars.json").write_text(json.dumps(variables))
     done = subprocess.run(
-        [terraform, f"-chdir={folder}", "console"],
+        [terraform, f"-chdir={directory}", "console"],
         input="jsonencode(local.user_data)\n",
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"},
+        env={"PATH": "/usr/bin:/bin", "HOME": str(directory), "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"},
     )
     if done.returncode:
         raise AssertionError(f"terraform console ended with {done.returncode}:\n{done.stderr}")

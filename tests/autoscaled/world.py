@@ -80,17 +80,17 @@ class World:
     def __enter__(self) -> World:
         with contextlib.ExitStack() as stack:
             # Overlays need a disk, which /tmp may not be
-            self.folder = Path(tempfile.mkdtemp(prefix="wasmfaas-autoscaled-", dir="/var/tmp"))
-            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-            self.hosts = Environment.create(self.folder / "hosts", [SERVER, MACHINE])
+            self.directory = Path(tempfile.mkdtemp(prefix="wasmfaas-autoscaled-", dir="/var/tmp"))
+            stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
+            self.hosts = Environment.create(self.directory / "hosts", [SERVER, MACHINE])
             stack.callback(self.hosts.destroy)
-            self.moto: Moto = stack.enter_context(moto_server(self.folder / "moto.log"))
+            self.moto: Moto = stack.enter_context(moto_server(self.directory / "moto.log"))
             self.s3, self.ssm = (
                 Gateway(self.hosts.network.gateway, target_of(self.moto.url)) for _service in ("s3", "ssm")
             )
             for gateway in (self.s3, self.ssm):
                 stack.callback(gateway.close)
-            self._metadata = self.folder / "metadata.json"
+            self._metadata = self.directory / "metadata.json"
             self._metadata.write_text("{}")
             stack.callback(_end, self._start_metadata_service())
             self._made_by_terraform()
@@ -149,13 +149,13 @@ class World:
             GROUP: {**group, **autoscaled},
         }
         # Placed and run by nobody here: no image comes from a registry.
-        credential_provider = self.folder / "ecr-credential-provider"
+        credential_provider = self.directory / "ecr-credential-provider"
         credential_provider.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
         variables = {
-            **k3s_binary.inventory(self.folder / "programs", k3s_binary.selected())["all"]["vars"],
+            **k3s_binary.inventory(self.directory / "programs", k3s_binary.selected())["all"]["vars"],
             "k3s_cgroup_v1_allowed": True,  # the machines that run the tests have nothing newer
             "k3s_minimum_disk_gib": 1,
-            "k3s_kubeconfig": str(self.folder / "kubeconfig.yml"),
+            "k3s_kubeconfig": str(self.directory / "kubeconfig.yml"),
             "platform_components": [],  # what runs on the cluster is another matter
             # As in inventories/aws.
             "aws_cluster": {
@@ -181,14 +181,16 @@ class World:
             },
             "node_bundle_aws_endpoint": self.moto.url,
         }
-        return Cluster(t.cast("t.Any", self.hosts), self.folder, {"k3s_server/control_plane": [SERVER]}, variables)
+        return Cluster(t.cast("t.Any", self.hosts), self.directory, {"k3s_server/control_plane": [SERVER]}, variables)
 
     # --- the cluster
 
     def site(self, *arguments: str, playbook: str = "site.yml") -> t.Any:
         """site.yml for the one server; publishes for the group worker-wasm."""
         return self.cluster.play(
-            playbook, *arguments, environment={**CREDENTIALS, "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "cp")}
+            playbook,
+            *arguments,
+            environment={**CREDENTIALS, "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / "cp")},
         )
 
     def node(self, name: str) -> dict[str, t.Any] | None:

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Charts for an air gap: from an HTTP repository and from the real Distribution registry, into the folder, and out of
-it on the other side."""
+"""Charts for an air gap: from an HTTP repository and from the real Distribution registry, into the directory, and out
+of it on the other side."""
 
 from __future__ import annotations
 
@@ -145,19 +145,19 @@ def test_check_mode_fetches_nothing(repository: Repository, tmp_path: Path) -> N
     assert not (tmp_path / "bundle").exists()
 
 
-def test_folder_is_complete_for_the_other_side(repository: Repository, tmp_path: Path) -> None:
+def test_directory_is_complete_for_the_other_side(repository: Repository, tmp_path: Path) -> None:
     own = tmp_path / "own.tgz"
     own.write_bytes(archive("traefik", "41.3.0"))
     sources: dict[str, dict[str, str]] = {
         "keda": {"repository": repository.url, "version": "2.20.2"},
         "traefik": {"content": str(own), "version": "41.3.0"},
     }
-    folder = tmp_path / "bundle"
-    collected = collect(folder, sources)
-    result = air_gap_bundle.complete(folder, collected.places, collected.versions, [])
+    directory = tmp_path / "bundle"
+    collected = collect(directory, sources)
+    result = air_gap_bundle.complete(directory, collected.places, collected.versions, [])
     assert [file["name"] for file in result["files"]] == ["chart-keda", "chart-traefik"]
-    assert not air_gap_bundle.complete(folder, collected.places, collected.versions, [])["changed"]
-    carried = folder.rename(tmp_path / "carried")
+    assert not air_gap_bundle.complete(directory, collected.places, collected.versions, [])["changed"]
+    carried = directory.rename(tmp_path / "carried")
     own.unlink()
     for name, version in (("keda", "2.20.2"), ("traefik", "41.3.0")):
         with tarfile.open(charts.chart_from_bundle(name, sources[name], carried)) as opened:

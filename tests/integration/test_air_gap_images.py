@@ -98,9 +98,9 @@ def listed(archive: Path, helm: str, *, check_mode: bool = False, **changes: t.A
 
 
 def test_where_images_are_from_and_what_nodes_ask_for(archive: Path, helm: str) -> None:
-    folder = archive.parent / "bundle"
+    directory = archive.parent / "bundle"
     assert listed(archive, helm, check_mode=True)["changed"] is True
-    assert not folder.exists()
+    assert not directory.exists()
     found = listed(archive, helm)
     assert [(image["source"], image["name"]) for image in found["platform_images"]] == [
         ("docker.io/library/busybox:latest", "docker.io/library/busybox:latest"),
@@ -111,11 +111,11 @@ def test_where_images_are_from_and_what_nodes_ask_for(archive: Path, helm: str) 
     ]
     assert found["without_mirror"] == ["docker.io", "quay.io", "registry.k8s.io"]
     lines = [
-        line for line in (folder / images.FILE).read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+        line for line in (directory / images.FILE).read_text(encoding="utf-8").splitlines() if not line.startswith("#")
     ]
     assert lines == [f"{image['source']} {image['name']}" for image in found["platform_images"]]
     names = [image["name"] for image in found["platform_images"]]
-    assert (folder / air_gap_bundle.IMAGES).read_text(encoding="utf-8").split() == names
+    assert (directory / air_gap_bundle.IMAGES).read_text(encoding="utf-8").split() == names
     assert listed(archive, helm)["changed"] is False
     assert listed(archive, helm, check_mode=True)["changed"] is False
 
@@ -130,13 +130,13 @@ def test_the_chart_is_rendered_for_the_cluster_s_version(archive: Path, helm: st
 def test_the_real_chart_of_cert_manager_with_the_role_s_values(helm: str) -> None:
     """The solver of challenges is an argument: cert-manager starts it later, by that name."""
     try:
-        folder = CERT_MANAGER.folder("deploy", "charts", "cert-manager")
+        directory = CERT_MANAGER.directory("deploy", "charts", "cert-manager")
     except ModuleMissingError as error:
         pytest.skip(str(error))
     registries = {"quay.io": "mirror.example.com/quay"}
     (call,) = platform_parts.calls("cert_manager", "defaults", platform_image_registries=registries)
     (chart,) = images.read_charts(call.charts, {}, 0, state="absent")
-    found = images.images_of(images.render(chart, str(folder), helm, "v1.36.4+k3s1"))
+    found = images.images_of(images.render(chart, str(directory), helm, "v1.36.4+k3s1"))
     assert {name.rpartition(":")[0] for name in found} >= {
         f"mirror.example.com/quay/jetstack/cert-manager-{part}"
         for part in ("controller", "webhook", "cainjector", "acmesolver")

@@ -181,7 +181,7 @@ def plane(
     server_programs: Programs, tmp_path_factory: pytest.TempPathFactory
 ) -> collections.abc.Iterator[ControlPlane]:
     try:
-        definition = HELM_CONTROLLER.folder(*HELM_CHART_DEFINITION)
+        definition = HELM_CONTROLLER.directory(*HELM_CHART_DEFINITION)
     except ModuleMissingError as error:
         pytest.skip(str(error))
     made = ControlPlane(
@@ -613,10 +613,10 @@ def test_what_breaks_later_is_noticed_by_the_next_run(cluster: Cluster, pods: st
 def test_what_an_operator_makes_of_a_chart_s_objects_is_waited_for(cluster: Cluster) -> None:
     """A Prometheus object among the chart's, of which the prometheus-operator (played here) makes a StatefulSet."""
     try:
-        folder = PROMETHEUS_OPERATOR.folder("example", "prometheus-operator-crd")
+        directory = PROMETHEUS_OPERATOR.directory("example", "prometheus-operator-crd")
     except ModuleMissingError as error:
         pytest.skip(str(error))
-    definition = yaml.safe_load((folder / "monitoring.coreos.com_prometheuses.yaml").read_text(encoding="utf-8"))
+    definition = yaml.safe_load((directory / "monitoring.coreos.com_prometheuses.yaml").read_text(encoding="utf-8"))
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": cluster.namespace}}
     cluster.run(objects=[definition, namespace], charts=[], objects_after=[])
     annotations = {"meta.helm.sh/release-name": cluster.chart, "meta.helm.sh/release-namespace": cluster.namespace}

@@ -72,15 +72,15 @@ def inventory(tmp_path: Path) -> Path:
         "provider_id": "aws:///a/i-1",
     }
     hosts = {"server-1": {"group": "control_plane", "role": "server", "variables": variables}}
-    folder = tmp_path / "inventory"
-    folder.mkdir()
+    directory = tmp_path / "inventory"
+    directory.mkdir()
     made = terraform_inventory.inventory({"inventory": {"value": {"hosts": hosts}}, "cluster": {"value": CLUSTER}})
-    (folder / "hosts.yml").write_text(yaml.safe_dump(made), encoding="utf-8")
-    (folder / "kubeconfig.yml").write_text("of a cluster that is gone", encoding="utf-8")
-    group_vars = folder / "group_vars/all"
+    (directory / "hosts.yml").write_text(yaml.safe_dump(made), encoding="utf-8")
+    (directory / "kubeconfig.yml").write_text("of a cluster that is gone", encoding="utf-8")
+    group_vars = directory / "group_vars/all"
     group_vars.mkdir(parents=True)
     (group_vars / "aws.yml").symlink_to(REPOSITORY / "inventories/aws/group_vars/all.yml")
-    return folder
+    return directory
 
 
 @pytest.fixture

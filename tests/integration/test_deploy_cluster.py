@@ -89,7 +89,7 @@ def test_check_mode_touches_nothing_and_tells_what_would_be_done(
     assert planned["diff"]["after"]["build"] == ["python3 build.py"]
     assert planned["diff"]["after"]["SpinApp"]["spec"]["replicas"] == 1
     assert api.get(SPIN_APP, "default", project.name) is None
-    assert not (project.folder / "app.wasm").exists()
+    assert not (project.directory / "app.wasm").exists()
     assert httpx2.get(f"http://{deployment.registry.host}/v2/functions/{project.name}/tags/list").status_code == 404
 
     deployment.deploy(project)
@@ -347,7 +347,7 @@ def test_an_image_that_the_nodes_cannot_pull_is_told(
 def test_a_component_for_a_newer_spin_is_refused_before_anything_is_pushed(
     deployment: Deployment, project: FunctionProject, api: KubernetesApi
 ) -> None:
-    (project.folder / "base.bin").write_bytes(component("wasi:http/handler@0.3.0-rc-2026-03-15"))
+    (project.directory / "base.bin").write_bytes(component("wasi:http/handler@0.3.0-rc-2026-03-15"))
     with pytest.raises(PlatformError) as raised:
         deployment.deploy(project, shim_version="0.24.0")
     assert raised.value.stage == "compatibility"
@@ -371,7 +371,7 @@ def nodes_with_a_later_shim(deployment: Deployment, api: KubernetesApi) -> t.Ite
 def test_a_component_for_a_spin_that_no_known_shim_has_is_refused(
     deployment: Deployment, project: FunctionProject, api: KubernetesApi
 ) -> None:
-    (project.folder / "base.bin").write_bytes(component("wasi:http/handler@0.3.0"))
+    (project.directory / "base.bin").write_bytes(component("wasi:http/handler@0.3.0"))
     with pytest.raises(
         PlatformError, match=r"exports wasi:http/handler@0\.3\.0, which Spin has from 4\.1\.0 on"
     ) as raised:
@@ -384,7 +384,7 @@ def test_a_component_for_a_spin_that_no_known_shim_has_is_refused(
 def test_a_component_for_a_spin_that_no_known_shim_has_runs_on_a_later_one(
     deployment: Deployment, project: FunctionProject
 ) -> None:
-    (project.folder / "base.bin").write_bytes(component("wasi:http/handler@0.3.0"))
+    (project.directory / "base.bin").write_bytes(component("wasi:http/handler@0.3.0"))
     result = deployment.deploy(project)
     assert result["changed"] is True and "was not checked" in str(result["warnings"])
     assert deployment.deploy(project)["changed"] is False
@@ -399,7 +399,7 @@ def test_the_shim_version_of_the_nodes_is_found_out(
     assert [node["metadata"]["labels"].get("wasmfaas.dev/containerd-shim-spin") for node in api.list_nodes(NODE)] == [
         "0.25.1"
     ]
-    (project.folder / "base.bin").write_bytes(component("wasi:http/handler@0.3.0-rc-2026-03-15"))
+    (project.directory / "base.bin").write_bytes(component("wasi:http/handler@0.3.0-rc-2026-03-15"))
     assert deployment.deploy(project)["changed"] is True
 
 
@@ -612,7 +612,7 @@ def test_a_build_that_rewrites_its_own_sources_is_warned_of(deployment: Deployme
 def test_a_spinapp_that_somebody_else_deployed_is_put_back(
     deployment: Deployment, project: FunctionProject, api: KubernetesApi
 ) -> None:
-    foreign = FunctionProject(project.folder.parent / "foreign", project.name)
+    foreign = FunctionProject(project.directory.parent / "foreign", project.name)
     image = deployment.deploy(foreign, state="pushed")["image"]
     metadata = {"name": project.name, "namespace": "default"}
     spec = {"image": image, "executor": "containerd-shim-spin", "replicas": 1}

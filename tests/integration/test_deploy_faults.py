@@ -91,10 +91,10 @@ def deployed(
 ) -> Deployed:
     """See `Deployed`; the second version has a new layer of 300 kB, and the proxy has counted nothing yet."""
     project.manifest(more='files = ["picture.bin"]')
-    (project.folder / "picture.bin").write_bytes(os.urandom(1000))
+    (project.directory / "picture.bin").write_bytes(os.urandom(1000))
     first = deployment.deploy(project, **through_proxy)
     project.write("second")
-    (project.folder / "picture.bin").write_bytes(os.urandom(300_000))
+    (project.directory / "picture.bin").write_bytes(os.urandom(300_000))
     faulty_proxy.reset()
     return Deployed(deployment, project, through_proxy, first)
 
@@ -115,7 +115,7 @@ def test_what_is_sent_to_the_registry(deployed: Deployed, faulty_proxy: FaultyPr
     assert deployed.deployment.deploy(deployed.project, state="pushed", **deployed.options)["changed"] is False
     assert faulty_proxy.count(WRITES) == 0
 
-    (deployed.project.folder / "README.md").write_text("No part of the artifact, but of the source.\n")
+    (deployed.project.directory / "README.md").write_text("No part of the artifact, but of the source.\n")
     faulty_proxy.reset()
     assert deployed.deployment.deploy(deployed.project, state="pushed", **deployed.options)["changed"] is False
     assert [path.partition("/manifests/")[2][:7] for _method, path in faulty_proxy.seen(WRITES)] == ["source-"], (
@@ -212,12 +212,12 @@ def _long_name(project: FunctionProject) -> None:
 
 BAD_PROJECTS: dict[str, tuple[t.Callable[[FunctionProject], object], str, str]] = {
     "broken TOML": (
-        lambda project: (project.folder / "spin.toml").write_text("[application\n"),
+        lambda project: (project.directory / "spin.toml").write_text("[application\n"),
         r"spin\.toml:1: .*broken TOML",
         "Correct the TOML",
     ),
     "no spin.toml": (
-        lambda project: (project.folder / "spin.toml").unlink(),
+        lambda project: (project.directory / "spin.toml").unlink(),
         r"no spin\.toml|spin\.toml.*(not|no such)",
         "spin.toml",
     ),
@@ -264,7 +264,7 @@ def test_a_build_that_fails(deployed: Deployed, faulty_proxy: FaultyProxy) -> No
     error = deployed.fails()
     assert error.stage == "build"
     assert "`echo the reason; exit 3` failed with exit code 3. Its last lines:\nthe reason" in error.cause
-    assert f"cd {deployed.project.folder}" in error.next_step
+    assert f"cd {deployed.project.directory}" in error.next_step
     assert (error.facts["exit_code"], error.facts["output"]) == (3, "the reason")
     assert Path(error.facts["log_file"]).read_text().splitlines()[-1] == "the reason"
     assert faulty_proxy.count(WRITES) == 0
@@ -284,7 +284,7 @@ def test_a_build_that_hangs(deployed: Deployed, tmp_path: Path) -> None:
 
 
 def test_a_build_that_writes_nothing(deployed: Deployed) -> None:
-    (deployed.project.folder / "app.wasm").unlink()
+    (deployed.project.directory / "app.wasm").unlink()
     deployed.project.manifest(command="true")
     error = deployed.fails()
     assert error.stage == "build" and "wrote no app.wasm" in error.cause and "component.main.source" in error.next_step
@@ -314,32 +314,35 @@ def test_a_result_file_that_cannot_be_written(deployment: Deployment, project: F
 class SmallDisk:
     """A file system of 512 KiB."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
 
     def fill(self) -> None:
-        with contextlib.suppress(OSError), (self.folder / "filler").open("wb", buffering=0) as stream:
+        with contextlib.suppress(OSError), (self.directory / "filler").open("wb", buffering=0) as stream:
             while True:
                 stream.write(bytes(4096))
 
     def make_room(self) -> None:
-        (self.folder / "filler").unlink()
-        subprocess.run(["mount", "-o", "remount,size=256m", str(self.folder)], check=True)
+        (self.directory / "filler").unlink()
+        subprocess.run(["mount", "-o", "remount,size=256m", str(self.directory)], check=True)
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> collections.abc.Iterator[SmallDisk]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
+    directory = tmp_path / "disk"
+    directory.mkdir()
     if os.geteuid() != 0:
         pytest.skip("a small disk can be mounted by root only")
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(directory)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if mounted.returncode != 0:
         pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-    yield SmallDisk(folder)
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    yield SmallDisk(directory)
+    subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
 def _fails_and_converges_with_room(deployed: Deployed, disk: SmallDisk, **options: t.Any) -> PlatformError:
@@ -356,28 +359,28 @@ def _fails_and_converges_with_room(deployed: Deployed, disk: SmallDisk, **option
 def test_the_disk_of_the_project_is_full(
     deployment: Deployment, small_disk: SmallDisk, through_proxy: dict[str, t.Any]
 ) -> None:
-    project = FunctionProject(small_disk.folder / "project", "function-on-a-small-disk")
+    project = FunctionProject(small_disk.directory / "project", "function-on-a-small-disk")
     first = deployment.deploy(project, **through_proxy)
-    (project.folder / "app.wasm").unlink()
+    (project.directory / "app.wasm").unlink()
     project.write("second")
     error = _fails_and_converges_with_room(Deployed(deployment, project, through_proxy, first), small_disk)
     assert error.stage == "build" and "The disk is full" in error.next_step
 
 
 def test_the_disk_of_the_state_is_full(deployed: Deployed, small_disk: SmallDisk) -> None:
-    error = _fails_and_converges_with_room(deployed, small_disk, state_directory=str(small_disk.folder / "state"))
+    error = _fails_and_converges_with_room(deployed, small_disk, state_directory=str(small_disk.directory / "state"))
     assert error.stage == "build"
 
 
 def test_the_disk_of_the_cache_is_full(deployed: Deployed, small_disk: SmallDisk) -> None:
-    (deployed.project.folder / "requirements.txt").write_text("# nothing\n")
-    error = _fails_and_converges_with_room(deployed, small_disk, cache_directory=str(small_disk.folder / "cache"))
+    (deployed.project.directory / "requirements.txt").write_text("# nothing\n")
+    error = _fails_and_converges_with_room(deployed, small_disk, cache_directory=str(small_disk.directory / "cache"))
     assert error.stage == "build"
 
 
 def test_the_disk_of_an_image_layout_is_full(deployed: Deployed, small_disk: SmallDisk) -> None:
     small_disk.fill()
-    options: dict[str, t.Any] = {"registry": f"oci:{small_disk.folder / 'images'}", "state": "pushed"}
+    options: dict[str, t.Any] = {"registry": f"oci:{small_disk.directory / 'images'}", "state": "pushed"}
     error = deployed.fails(**options)
     assert error.stage == "registry" and "is full" in error.cause and "df -h" in error.next_step
     small_disk.make_room()
@@ -411,15 +414,15 @@ class Holds:
     there."""
 
     def __init__(
-        self, deployed: Deployed, registry: FaultyProxy, api: FaultyProxy, front: FaultyProxy, folder: Path
+        self, deployed: Deployed, registry: FaultyProxy, api: FaultyProxy, front: FaultyProxy, directory: Path
     ) -> None:
         self.project, self.name = deployed.project, deployed.project.name
         self.registry, self.api, self.front = registry, api, front
-        self.large = folder / "large"  # read by the build, outside of the project
+        self.large = directory / "large"  # read by the build, outside of the project
 
     def release(self) -> None:
         self.large.unlink(missing_ok=True)
-        (self.project.folder / "dump.bin").unlink(missing_ok=True)
+        (self.project.directory / "dump.bin").unlink(missing_ok=True)
         for proxy in (self.registry, self.api, self.front):
             proxy.reset()
 
@@ -428,7 +431,7 @@ class Holds:
         return lambda _process: fault.count == 0
 
     def source_digest(self) -> Reached:
-        file = self.project.folder / "dump.bin"
+        file = self.project.directory / "dump.bin"
         self.project.manifest()
         with file.open("wb") as stream:
             stream.truncate(3_000_000_000)  # takes no room, but time to read
@@ -453,7 +456,7 @@ class Holds:
             command=f"mkdir -p dist && truncate -s {size} dist/dump.bin && python3 build.py",
             more='files = ["dist/dump.bin"]',
         )
-        return lambda process: _has_open(process, self.project.folder / "dist" / "dump.bin")
+        return lambda process: _has_open(process, self.project.directory / "dist" / "dump.bin")
 
     def registry_upload(self) -> Reached:
         return self._request(self.registry, "PUT", BLOB_UPLOAD)

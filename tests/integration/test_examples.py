@@ -41,10 +41,10 @@ MADE_BY_BUILDS = shutil.ignore_patterns(
 HANDLER = re.compile(r"wasi:http/incoming-handler@0\.2\.\d+")
 
 
-def copy_of(name: str, folder: Path) -> Path:
+def copy_of(name: str, directory: Path) -> Path:
     """A copy of an example as it is in the repository: without what builds and tests have left there."""
-    shutil.copytree(EXAMPLES / name, folder / name, ignore=MADE_BY_BUILDS)
-    return folder / name
+    shutil.copytree(EXAMPLES / name, directory / name, ignore=MADE_BY_BUILDS)
+    return directory / name
 
 
 def spin_function(state_directory: Path, **given: t.Any) -> dict[str, t.Any]:
@@ -55,9 +55,9 @@ def spin_function(state_directory: Path, **given: t.Any) -> dict[str, t.Any]:
     )
 
 
-def push(folder: Path, layout: Path, state: Path) -> dict[str, t.Any]:
+def push(directory: Path, layout: Path, state: Path) -> dict[str, t.Any]:
     """Build it and put it into an OCI image layout."""
-    given = {"source": str(folder), "state": "pushed", "registry": f"oci:{layout}", "shim_version": SHIM_VERSION}
+    given = {"source": str(directory), "state": "pushed", "registry": f"oci:{layout}", "shim_version": SHIM_VERSION}
     return spin_function(state, **given)
 
 
@@ -85,12 +85,12 @@ def _reaches(host: str) -> bool:
 @pytest.mark.parametrize("name", ["hello-python", "hello-js", "hello-go"])
 def test_an_example_is_built_and_runs_on_the_pinned_shim(name: str, tmp_path: Path) -> None:
     skip_without_its_tools(name)
-    folder = copy_of(name, tmp_path)
-    first = push(folder, tmp_path / "images", tmp_path / "state")
+    directory = copy_of(name, tmp_path)
+    first = push(directory, tmp_path / "images", tmp_path / "state")
     assert first["changed"] is True and first["stages"]["build"] > 0
     assert first["image"].endswith(f"@{first['digest']}")
 
-    manifest = read_manifest(folder)
+    manifest = read_manifest(directory)
     sources = {
         component.id: manifest.directory / t.cast("t.Any", component.source).path
         for component in manifest.components.values()
@@ -105,7 +105,7 @@ def test_an_example_is_built_and_runs_on_the_pinned_shim(name: str, tmp_path: Pa
     blob = json.loads((tmp_path / "images" / "blobs" / "sha256" / first["digest"].removeprefix("sha256:")).read_text())
     assert blob["annotations"]["org.opencontainers.image.title"] == name
 
-    second = push(folder, tmp_path / "images", tmp_path / "state")
+    second = push(directory, tmp_path / "images", tmp_path / "state")
     assert second["changed"] is False and "build" not in second["stages"], (
         "what a build writes is no change of the source"
     )
@@ -117,11 +117,11 @@ def test_an_example_is_built_and_runs_on_the_pinned_shim(name: str, tmp_path: Pa
 def test_hello_go_answers_as_net_http_does(tmp_path: Path) -> None:
     """Its module is small, and its bytes do not depend on where it is built; with the local runtime."""
     skip_without_its_tools("hello-go")
-    folders = [copy_of("hello-go", tmp_path / place) for place in ("one", "two")]
+    directories = [copy_of("hello-go", tmp_path / place) for place in ("one", "two")]
     directory = installation.install(REPOSITORY / "roles" / "local_runtime" / "files").runtime_directory
     state = tmp_path / "state"
     given = {"target": "local", "runtime_directory": str(directory)}
-    first = spin_function(state, source=str(folders[0]), **given)
+    first = spin_function(state, source=str(directories[0]), **given)
     try:
         assert first["changed"] is True
         with httpx2.Client(base_url=first["url"], trust_env=False, timeout=120) as client:
@@ -141,10 +141,10 @@ def test_hello_go_answers_as_net_http_does(tmp_path: Path) -> None:
             assert client.get("/elsewhere").status_code == 404
             answer = client.put("/hello/Ada")
             assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
-        second = spin_function(state, source=str(folders[0]), **given)
+        second = spin_function(state, source=str(directories[0]), **given)
         assert (second["changed"], second["digest"]) == (False, first["digest"])
-        assert not (folders[1] / "dist").exists()
-        other = push(folders[1], tmp_path / "images", tmp_path / "other_state")
+        assert not (directories[1] / "dist").exists()
+        other = push(directories[1], tmp_path / "images", tmp_path / "other_state")
         assert other["digest"] == first["digest"], "a build in another directory gives the same bytes"
     finally:
         assert spin_function(state, state="absent", name="hello-go", **given)["changed"] is True
@@ -154,29 +154,31 @@ def test_j2w_that_fails_with_exit_code_0_pushes_nothing_of_its_last_build(tmp_pa
     """bytecodealliance/ComponentizeJS#113, with a project as users have it: nothing but the product looks after the old
     output."""
     skip_without_its_tools("hello-js")
-    folder = copy_of("hello-js", tmp_path)
+    directory = copy_of("hello-js", tmp_path)
     plain = "j2w --input build/bundle.js --output dist/hello-js.wasm"
-    (folder / "package.json").write_text((folder / "package.json").read_text().replace("node build.mjs && j2w", "j2w"))
-    assert f'"build": "{plain}"' in (folder / "package.json").read_text()
+    (directory / "package.json").write_text(
+        (directory / "package.json").read_text().replace("node build.mjs && j2w", "j2w")
+    )
+    assert f'"build": "{plain}"' in (directory / "package.json").read_text()
     for name in ("build", "dist"):  # j2w makes no directory
-        (folder / name).mkdir()
-    (folder / ".gitignore").unlink()
+        (directory / name).mkdir()
+    (directory / ".gitignore").unlink()
     handler = 'addEventListener("fetch", (event) => event.respondWith(new Response("hi")));\n'
-    (folder / "build" / "bundle.js").write_text(handler)
-    first = push(folder, tmp_path / "images", tmp_path / "state")
-    output = (folder / "dist" / "hello-js.wasm").read_bytes()
+    (directory / "build" / "bundle.js").write_text(handler)
+    first = push(directory, tmp_path / "images", tmp_path / "state")
+    output = (directory / "dist" / "hello-js.wasm").read_bytes()
 
-    (folder / "build" / "bundle.js").write_text(f"{handler}(\n")
+    (directory / "build" / "bundle.js").write_text(f"{handler}(\n")
     with pytest.raises(
         PlatformError, match=r"npm run build` ended with exit code 0 but wrote no dist/hello-js\.wasm"
     ) as raised:
-        push(folder, tmp_path / "images", tmp_path / "state")
+        push(directory, tmp_path / "images", tmp_path / "state")
     assert raised.value.stage == "build"
     assert "SyntaxError" in raised.value.cause
-    assert (folder / "dist" / "hello-js.wasm").read_bytes() == output
+    assert (directory / "dist" / "hello-js.wasm").read_bytes() == output
 
-    (folder / "build" / "bundle.js").write_text(f"{handler}// corrected\n")
-    again = push(folder, tmp_path / "images", tmp_path / "state")
+    (directory / "build" / "bundle.js").write_text(f"{handler}// corrected\n")
+    again = push(directory, tmp_path / "images", tmp_path / "state")
     assert again["changed"] is True and again["source_digest"] != first["source_digest"]
 
 
@@ -217,11 +219,21 @@ def test_page_counter_wants_its_secret(deployment: Deployment, tmp_path: Path) -
 
 @pytest.mark.parametrize("name", sorted({path.parent.name for path in EXAMPLES.glob("*/test_*.py")}))
 def test_the_examples_python_tests(name: str, tmp_path: Path) -> None:
-    folder = copy_of(name, tmp_path)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)]
+    directory = copy_of(name, tmp_path)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(directory),
+        str(directory),
+    ]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     result = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert re.search(r"[1-9]\d* passed", result.stdout) and "failed" not in result.stdout
@@ -230,8 +242,8 @@ def test_the_examples_python_tests(name: str, tmp_path: Path) -> None:
 def test_the_javascript_examples_tests(tmp_path: Path) -> None:
     if shutil.which("node") is None:
         pytest.skip("Node.js, which the tests of hello-js need, is not installed")
-    folder = copy_of("hello-js", tmp_path)
-    result = subprocess.run(["node", "--test"], cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    directory = copy_of("hello-js", tmp_path)
+    result = subprocess.run(["node", "--test"], cwd=directory, capture_output=True, text=True, check=False, timeout=120)
     assert result.returncode == 0, result.stdout + result.stderr
     assert re.search(r"# pass [1-9]", result.stdout) or re.search(r"ℹ pass [1-9]", result.stdout), result.stdout
 
@@ -250,7 +262,7 @@ def test_the_compiled_examples_tests(name: str, command: list[str], packages_fro
         pytest.skip(f"{command[0]}, which the tests of {name} need, is not installed")
     if not _reaches(packages_from):
         pytest.skip(f"{packages_from}, where {command[0]} gets its packages, cannot be reached")
-    folder = copy_of(name, tmp_path)
+    directory = copy_of(name, tmp_path)
     # One place for the packages and what is compiled of them, kept between runs.
     environment = {
         **os.environ,
@@ -259,7 +271,7 @@ def test_the_compiled_examples_tests(name: str, command: list[str], packages_fro
         "GOTOOLCHAIN": "local",
     }
     result = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600
+        command, cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=600
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert re.search(r"^ok\s|test result: ok\. [1-9]", result.stdout, re.MULTILINE), result.stdout

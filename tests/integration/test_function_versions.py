@@ -302,13 +302,13 @@ def test_a_host_of_another_namespace_is_refused_before_anything_changes(
     deployment: Deployment, project: FunctionProject, api: KubernetesApi
 ) -> None:
     taken = deployment.deploy(project, namespace="user1", hostname="shop.127.0.0.1.nip.io")
-    other = FunctionProject(project.folder.parent / "other", f"{project.name}-other")
+    other = FunctionProject(project.directory.parent / "other", f"{project.name}-other")
     with pytest.raises(
         PlatformError, match=rf"The host shop\.127\.0\.0\.1\.nip\.io is taken by the HTTPRoute user1/{project.name}"
     ) as raised:
         deployment.deploy(other, hostname="shop.127.0.0.1.nip.io")
     assert raised.value.stage == "live_state", "before the build"
-    assert not (other.folder / "app.wasm").exists()
+    assert not (other.directory / "app.wasm").exists()
     assert versions_of_objects(api, other.name) == {}
     assert deployment.call(taken).json()["namespace"] == "user1"
     deployment.deploy(other, hostname="free.127.0.0.1.nip.io")
@@ -320,7 +320,7 @@ def test_a_tenant_who_sees_only_his_own_routes_is_refused_as_well(
     deployment: Deployment, project: FunctionProject, api: KubernetesApi, tenant_kubeconfig: str
 ) -> None:
     deployment.deploy(project, namespace="user1", hostname="shop2.127.0.0.1.nip.io")
-    other = FunctionProject(project.folder.parent / "other", f"{project.name}-other")
+    other = FunctionProject(project.directory.parent / "other", f"{project.name}-other")
     with pytest.raises(PlatformError, match="it answers already, and no HTTPRoute of this namespace has it"):
         deployment.deploy(other, hostname="shop2.127.0.0.1.nip.io", kubeconfig=tenant_kubeconfig)
     assert versions_of_objects(api, other.name) == {}
@@ -571,7 +571,7 @@ def test_the_versions_of_a_function_by_playbook(
         variables={"token": secret},
     )
     named = [*extra(name=project.name), *cluster]
-    deploy = ["deploy-function.yml", *extra(src=project.folder), *registry, *cluster]
+    deploy = ["deploy-function.yml", *extra(src=project.directory), *registry, *cluster]
     deployment.remember(project.name)
 
     first = playbooks.run(*deploy)

@@ -42,13 +42,13 @@ def run_task(
     ]
     play = tmp_path / "play.yml"
     play.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    run = playbooks.run(str(play), *arguments, inventory="local", folder=tmp_path)
+    run = playbooks.run(str(play), *arguments, inventory="local", directory=tmp_path)
     return run, json.loads(file.read_text()) if file.exists() else {}
 
 
 def pushed(project: FunctionProject, tmp_path: Path, **options: t.Any) -> dict[str, t.Any]:
     registry = f"oci:{tmp_path}/layout"
-    return {"source": str(project.folder), "state": "pushed", "registry": registry, **options}
+    return {"source": str(project.directory), "state": "pushed", "registry": registry, **options}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_where_the_work_is_done(
 def test_check_mode_and_diff(playbooks: Playbooks, project: FunctionProject, tmp_path: Path) -> None:
     run, result = run_task(playbooks, tmp_path, pushed(project, tmp_path), "--check", "--diff")
     assert result["changed"] and result["diff"]["after"] and "python3 build.py" in run.output
-    assert not (project.folder / "app.wasm").exists() and not (tmp_path / "layout").exists()
+    assert not (project.directory / "app.wasm").exists() and not (tmp_path / "layout").exists()
     assert "diff" not in run_task(playbooks, tmp_path, pushed(project, tmp_path))[1]
     only_this = run_task(playbooks, tmp_path, pushed(project, tmp_path, name="other"), check_mode=True)[1]
     assert only_this["changed"] and "other" not in str(list((tmp_path / "layout").rglob("*")))
@@ -130,8 +130,8 @@ def test_neither_reserved_names_nor_deprecations(
 ) -> None:
     """The build changes a source file, of which a warning tells."""
     project.manifest(command="date +%N >> source.txt; python3 build.py")
-    (project.folder / "source.txt").write_text("")
-    deploy = ["deploy-function.yml", *extra(src=project.folder, state="pushed", registry=f"oci:{tmp_path}/layout")]
+    (project.directory / "source.txt").write_text("")
+    deploy = ["deploy-function.yml", *extra(src=project.directory, state="pushed", registry=f"oci:{tmp_path}/layout")]
     deploy += extra(name="front", namespace="user1")
     for more in ([], extra(ansible_python_interpreter=ANOTHER_PYTHON_NAME)):
         run = playbooks.run(*deploy, *more, inventory="local")
@@ -147,7 +147,7 @@ def test_neither_reserved_names_nor_deprecations(
 
 def test_an_error_is_one_block(playbooks: Playbooks, project: FunctionProject, tmp_path: Path) -> None:
     project.manifest(command="echo 'the reason' >&2; exit 3")
-    deploy = ["deploy-function.yml", *extra(src=project.folder, state="pushed", registry=f"oci:{tmp_path}/layout")]
+    deploy = ["deploy-function.yml", *extra(src=project.directory, state="pushed", registry=f"oci:{tmp_path}/layout")]
     log = str(playbooks.home)
     run = playbooks.run(*deploy, inventory="local")
     block = run.output.partition("fatal: [localhost]: FAILED!\n")[2].partition("\n\nPLAY RECAP")[0].splitlines()

@@ -80,8 +80,8 @@ class Host:
         file.write_text(yaml.safe_dump({name.replace("_", "-"): value for name, value in keys.items()}))
 
     def command(self, *arguments: str) -> list[str]:
-        for folder in ("etc", "work", "lib", "bin"):
-            (self.directory / folder).mkdir(parents=True, exist_ok=True)
+        for directory in ("etc", "work", "lib", "bin"):
+            (self.directory / directory).mkdir(parents=True, exist_ok=True)
         own = self.directory
         # The kernel takes some time to let go of that of a process that was killed
         work = tempfile.mkdtemp(dir=own / "work")
@@ -251,22 +251,22 @@ def refused(k3s: Path, tmp_path: Path, role: str, content: str) -> subprocess.Co
     return finished
 
 
-def start_with_credential_provider(k3s: Path, folder: Path, configuration: str) -> str:
+def start_with_credential_provider(k3s: Path, directory: Path, configuration: str) -> str:
     """What an agent says that is stopped right after the kubelet's checks, by the address of its server."""
-    programs = folder / "bin"
+    programs = directory / "bin"
     programs.mkdir()
     (programs / "ecr-credential-provider").write_text("#!/bin/sh\nexit 1\n")
     (programs / "ecr-credential-provider").chmod(0o755)
-    (folder / "credentials.yaml").write_text(configuration)
+    (directory / "credentials.yaml").write_text(configuration)
     keys = {
         "server": "nowhere",
         "token": TOKEN,
         "image-credential-provider-bin-dir": str(programs),
-        "image-credential-provider-config": f"{folder}/credentials.yaml",
+        "image-credential-provider-config": f"{directory}/credentials.yaml",
     }
-    (folder / "config.yaml").write_text(yaml.safe_dump(keys))
+    (directory / "config.yaml").write_text(yaml.safe_dump(keys))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("K3S_")}
-    command = [str(k3s), "agent", "--config", f"{folder}/config.yaml", "--data-dir", f"{folder}/data"]
+    command = [str(k3s), "agent", "--config", f"{directory}/config.yaml", "--data-dir", f"{directory}/data"]
     finished = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)
     assert finished.returncode == 1
     return finished.stderr

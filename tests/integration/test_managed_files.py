@@ -31,7 +31,7 @@ PARTIAL = ".wasmfaas-partial"
 
 
 class Host:
-    """This machine as the only host, with all its managed files under one folder."""
+    """This machine as the only host, with all its managed files under one directory."""
 
     def __init__(self, directory: Path) -> None:
         self.root = directory / "host"
@@ -69,7 +69,7 @@ class Host:
         return [str(Path(path).relative_to(self.root)) for path in result["changed_files"]]
 
     def tree(self) -> dict[str, tuple[int, bytes | None]]:
-        """Mode and content of all that is there; None for folders."""
+        """Mode and content of all that is there; None for directories."""
         return {
             str(path.relative_to(self.root)): (
                 stat.S_IMODE(path.lstat().st_mode),
@@ -201,7 +201,7 @@ def test_source_may_be_missing_in_check_mode(host: Host) -> None:
         ({"path": "{root}/new", "source": "{big}", "sha256": "0" * 64}, "has the checksum"),
         ({"path": "{root}/new", "content": "a", "sha256": "0" * 64}, "has the checksum"),
         ({"path": "{root}/new", "source": "/nowhere/at/all"}, "cannot be read on the controller"),
-        ({"path": "{root}/folder", "content": "a"}, "is a directory, but must be a file"),
+        ({"path": "{root}/directory", "content": "a"}, "is a directory, but must be a file"),
         ({"path": "{root}/file/below", "content": "a"}, "not a directory"),
         ({"path": "{root}/new", "content": "a", "source": "{big}"}, "both content and source"),
         ({"path": "{root}/new"}, "neither content nor source"),
@@ -218,7 +218,7 @@ def test_source_may_be_missing_in_check_mode(host: Host) -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_refused_before_anything_is_touched(host: Host, big: Path, entry: dict[str, t.Any], said: str) -> None:
-    (host.root / "folder").mkdir()
+    (host.root / "directory").mkdir()
     (host.root / "file").write_text("kept", encoding="utf-8")
     before = host.tree()
     filled = {
@@ -255,15 +255,15 @@ def test_too_little_space_is_refused_before_anything_is_touched(host: Host, smal
 @pytest.fixture
 def small_file_system(tmp_path: Path) -> collections.abc.Iterator[Path]:
     """A file system of 32 MiB of its own."""
-    folder = tmp_path / "small"
-    folder.mkdir()
+    directory = tmp_path / "small"
+    directory.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(directory)], capture_output=True, text=True, check=False
     )
     if mounted.returncode != 0:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    yield directory
+    subprocess.run(["umount", str(directory)], check=True)
 
 
 def test_leftover_of_a_cut_run_goes(host: Host, big: Path) -> None:

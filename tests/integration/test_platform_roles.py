@@ -113,7 +113,7 @@ def definition_file(url: str) -> Path:
     owner, _repository, tag = parts[:3]
     if owner == "kubernetes-sigs":
         assert tag == GATEWAY_API.version
-        return GATEWAY_API.folder(*parts[3:])
+        return GATEWAY_API.directory(*parts[3:])
     assert (owner, tag) == ("spinframework", "v0.6.1")
     return next(file for file in definition_files() if file.name.endswith(parts[-1]))
 
@@ -131,9 +131,9 @@ def definitions(call: platform_parts.Call) -> list[Object]:
 def platform(server_programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[Platform]:
     try:
         files = [
-            HELM_CONTROLLER.folder(*HELM_CHART_DEFINITION),
-            CERT_MANAGER.folder("deploy", "crds"),
-            PROMETHEUS_OPERATOR.folder("example", "prometheus-operator-crd"),
+            HELM_CONTROLLER.directory(*HELM_CHART_DEFINITION),
+            CERT_MANAGER.directory("deploy", "crds"),
+            PROMETHEUS_OPERATOR.directory("example", "prometheus-operator-crd"),
         ]
         definition_files()
     except (ModuleMissingError, DefinitionsMissingError) as error:
@@ -239,7 +239,7 @@ def test_checksums_of_definitions_are_those_of_the_tags() -> None:
         gateway = {entry["url"].rpartition("/")[2] for entry in known["gateway-api"]}
         assert gateway == {
             file.name
-            for file in GATEWAY_API.folder("config", "crd", "standard").glob("gateway.networking.k8s.io_*.yaml")
+            for file in GATEWAY_API.directory("config", "crd", "standard").glob("gateway.networking.k8s.io_*.yaml")
             if "_vap_" not in file.name
         }
     except (ModuleMissingError, DefinitionsMissingError) as error:

@@ -79,7 +79,7 @@ def test_the_life_of_a_function(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "results" / "deploy.json"
-    deploy = ["deploy-function.yml", *extra(src=project.folder, result_file=file), *cluster]
+    deploy = ["deploy-function.yml", *extra(src=project.directory, result_file=file), *cluster]
     named = extra(name=project.name, namespace=NAMESPACE)
 
     planned = playbooks.run(*deploy, "--check", "--diff")
@@ -92,7 +92,7 @@ def test_the_life_of_a_function(
     ):
         assert re.search(f"^{line}$", planned.output, re.MULTILINE), line
     assert planned.result_line.startswith("would be deployed ")
-    assert api.get(SPIN_APP, NAMESPACE, project.name) is None and not (project.folder / "app.wasm").exists()
+    assert api.get(SPIN_APP, NAMESPACE, project.name) is None and not (project.directory / "app.wasm").exists()
     assert httpx2.get(f"{deployment.registry.url}/v2/functions/{project.name}/tags/list").status_code == 404
 
     first = playbooks.run(*deploy)
@@ -147,7 +147,7 @@ def test_what_was_pushed_is_read_byskopeo(
 ) -> None:
     file = tmp_path / "pushed.json"
     pushes = [
-        playbooks.run("deploy-function.yml", *extra(src=project.folder, state="pushed", result_file=file), *cluster)
+        playbooks.run("deploy-function.yml", *extra(src=project.directory, state="pushed", result_file=file), *cluster)
         for _time in range(2)
     ]
     assert [(push.exit_code, push.changed) for push in pushes] == [(0, 1), (0, 0)], pushes[0].output
@@ -172,11 +172,11 @@ def test_paths_are_the_users(playbooks: Playbooks, tmp_path: Path) -> None:
         "deploy-function.yml",
         *extra(src="the shop", result_file="result of it.json"),
         *pushed,
-        folder=project.folder.parent,
+        directory=project.directory.parent,
     )
     assert (relative.exit_code, relative.changed) == (0, 1), relative.output
-    assert set(json.loads((project.folder.parent / "result of it.json").read_text())) == RESULT_KEYS
-    here = playbooks.run("deploy-function.yml", "-e", "src=.", *pushed, folder=project.folder)
+    assert set(json.loads((project.directory.parent / "result of it.json").read_text())) == RESULT_KEYS
+    here = playbooks.run("deploy-function.yml", "-e", "src=.", *pushed, directory=project.directory)
     assert (here.exit_code, here.changed) == (0, 0), here.output
     of_home = playbooks.run(
         "deploy-function.yml", *extra(src="~/my functions/the shop", result_file="~/result.json"), *pushed
@@ -200,10 +200,10 @@ def test_paths_are_the_users(playbooks: Playbooks, tmp_path: Path) -> None:
             lambda project: project.manifest(command="echo the reason >&2; exit 3"),
             r"  build     the reason\n.*Stage:\s+build\s+Problem: .* failed with exit code 3 \(see above\)",
         ),
-        (lambda project: shutil.rmtree(project.folder), r"Stage:\s+manifest\s+Problem: .*\n.*spin\.toml"),
+        (lambda project: shutil.rmtree(project.directory), r"Stage:\s+manifest\s+Problem: .*\n.*spin\.toml"),
         (lambda project: project.manifest(behaviour="crash"), r"Stage:\s+rollout\s+Problem: .*CrashLoopBackOff"),
     ],
-    ids=["unknown key", "failing build", "no folder", "crashing function"],
+    ids=["unknown key", "failing build", "no directory", "crashing function"],
 )
 def test_errors_are_readable(
     playbooks: Playbooks,
@@ -213,7 +213,7 @@ def test_errors_are_readable(
     expected: str,
 ) -> None:
     spoil(project)
-    run = playbooks.run("deploy-function.yml", *extra(src=project.folder), *cluster)
+    run = playbooks.run("deploy-function.yml", *extra(src=project.directory), *cluster)
     assert run.exit_code == 2 and "failed=1" in run.output
     assert re.search(expected, run.output, re.DOTALL), run.output
     assert len(re.findall(r"^  Next step:   \S", run.output, re.MULTILINE)) == 1
@@ -230,7 +230,7 @@ def test_an_interrupt_from_the_keyboard(
     playbooks: Playbooks, cluster: list[str], deployment: Deployment, project: FunctionProject, tmp_path: Path
 ) -> None:
     hold, file = tmp_path / "hold", tmp_path / "result.json"
-    deploy = ["deploy-function.yml", *extra(src=project.folder, result_file=file), *cluster]
+    deploy = ["deploy-function.yml", *extra(src=project.directory, result_file=file), *cluster]
     assert playbooks.run(*deploy).exit_code == 0
     first = json.loads(file.read_text())
     hold.touch()
@@ -337,9 +337,9 @@ def system_log() -> collections.abc.Iterator[t.Callable[[], str]]:
             device.unlink()
 
 
-def _too_open(folder: Path, secret: str, *, given: Path) -> list[str]:
-    """Files below `folder` that hold the secret and that others may read; `given` is where the user wrote it."""
-    files = [file for file in folder.rglob("*") if file.is_file() and not file.is_symlink() and file != given]
+def _too_open(directory: Path, secret: str, *, given: Path) -> list[str]:
+    """Files below `directory` that hold the secret and that others may read; `given` is where the user wrote it."""
+    files = [file for file in directory.rglob("*") if file.is_file() and not file.is_symlink() and file != given]
     return [
         f"{file} {file.stat().st_mode:o}"
         for file in files
@@ -365,7 +365,7 @@ def test_a_secret_variable_is_shown_nowhere(
     )
     deploy = [
         "deploy-function.yml",
-        *extra(src=project.folder, result_file=file),
+        *extra(src=project.directory, result_file=file),
         *cluster,
         "-e",
         f"@{given}",
@@ -415,7 +415,7 @@ def test_the_password_of_a_registry_is_shown_nowhere(
         playbooks.home / "registry.yml",
         json.dumps({"registry_username": registry_with_token_auth.username, "registry_password": password}),
     )
-    pushed = ["deploy-function.yml", *extra(src=project.folder, state="pushed"), "-e", f"@{given}", "-vvv"]
+    pushed = ["deploy-function.yml", *extra(src=project.directory, state="pushed"), "-e", f"@{given}", "-vvv"]
     by_token = extra(registry=f"{registry_with_token_auth.host}/team", registry_plain_http=True)
     by_authority = extra(registry=f"{registry_with_tls.host}/team", registry_ca_file=registry_with_tls.authority_file)
     with SeenArguments() as arguments:
@@ -437,13 +437,13 @@ def test_the_password_of_a_registry_is_shown_nowhere(
 
 def test_a_function_on_this_machine(playbooks: Playbooks, tmp_path: Path) -> None:
     """The example hello-python: its real build, the real runtime."""
-    folder = tmp_path / "hello"
+    directory = tmp_path / "hello"
     shutil.copytree(
         REPOSITORY / "examples" / "functions" / "hello-python",
-        folder,
+        directory,
         ignore=shutil.ignore_patterns("app.wasm", "__pycache__"),
     )
-    (folder / "greeting.py").write_text((folder / "greeting.py").read_text().replace("Hello", "Good day"))
+    (directory / "greeting.py").write_text((directory / "greeting.py").read_text().replace("Hello", "Good day"))
     state, file = tmp_path / "state", tmp_path / "result.json"
     where = extra(state_directory=state)
     environment = {"XDG_CACHE_HOME": str(USER_CACHE)}  # the npm packages and componentize-py, once for all tests
@@ -459,14 +459,14 @@ def test_a_function_on_this_machine(playbooks: Playbooks, tmp_path: Path) -> Non
         ]
 
     try:
-        first = run("deploy-function.yml", src=folder, name="hello", result_file=file)
+        first = run("deploy-function.yml", src=directory, name="hello", result_file=file)
         assert first.exit_code == 0, first.output
         result = json.loads(file.read_text())
         assert set(result) == RESULT_KEYS and result["changed"] is True
         answer = httpx2.get(f"{result['url']}/", timeout=10, trust_env=False)
         assert answer.status_code == 200 and "Good day" in answer.text
         assert processes()
-        second = run("deploy-function.yml", src=folder, name="hello", result_file=file)
+        second = run("deploy-function.yml", src=directory, name="hello", result_file=file)
         assert (second.exit_code, second.changed) == (0, 0), second.output
         assert result["url"] in run("wasmfaas.platform.list_functions").output
     finally:

@@ -221,13 +221,13 @@ def test_a_command_can_be_kept_running_and_made_a_job_again(programs: Programs, 
 
 
 def test_a_built_program_is_not_built_again(programs: Programs, tmp_path: Path) -> None:
-    folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "app.bin").write_bytes(component(RUN))
-    source = {"source": str(folder), "build": "cp app.bin out.wasm", "wasm": "out.wasm"}
+    directory = tmp_path / "project"
+    directory.mkdir()
+    (directory / "app.bin").write_bytes(component(RUN))
+    source = {"source": str(directory), "build": "cp app.bin out.wasm", "wasm": "out.wasm"}
     planned = programs.deploy(check_mode=True, **source)
     assert planned["diff"]["after"]["build"] == ["cp app.bin out.wasm"] and planned["image"] == ""
-    assert not (folder / "out.wasm").exists()
+    assert not (directory / "out.wasm").exists()
     first = programs.deploy(**source)
     assert first["changed"] is True and "build" in first["stages"]
     assert programs.deploy(**source)["changed"] is False
@@ -349,9 +349,9 @@ def test_the_plays(programs: Programs, tmp_path: Path) -> None:
 # ---- the example
 
 
-def example(folder: Path) -> Path:
+def example(directory: Path) -> Path:
     source = REPOSITORY / "examples" / "programs" / "hello-wasi"
-    return Path(shutil.copytree(source, folder / "hello-wasi", ignore=shutil.ignore_patterns("target")))
+    return Path(shutil.copytree(source, directory / "hello-wasi", ignore=shutil.ignore_patterns("target")))
 
 
 def test_the_examples_own_tests(tmp_path: Path) -> None:

@@ -235,9 +235,9 @@ def test_layout_and_registry_are_exchangeable_byskopeo(registry: Registry, tmp_p
 # ---- who may
 
 
-def _docker_config(folder: Path, content: dict[str, t.Any]) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(content))
+def _docker_config(directory: Path, content: dict[str, t.Any]) -> None:
+    directory.mkdir(exist_ok=True)
+    (directory / "config.json").write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize("kind", ["registry_with_basic_auth", "registry_with_token_auth"])

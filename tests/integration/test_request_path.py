@@ -82,15 +82,15 @@ class Hello:
     """A function that was built once from examples/functions/hello-python; another `version` of its manifest is another
     artifact of the same component."""
 
-    def __init__(self, folder: Path, component: Path, name: str) -> None:
-        folder.mkdir(parents=True)
-        shutil.copyfile(component, folder / "base.bin")
-        self.project = FunctionProject.existing(folder, name)
+    def __init__(self, directory: Path, component: Path, name: str) -> None:
+        directory.mkdir(parents=True)
+        shutil.copyfile(component, directory / "base.bin")
+        self.project = FunctionProject.existing(directory, name)
         self.version("1")
 
     def version(self, version: str, *, behaviour: str = "") -> FunctionProject:
         """`behaviour`: of the played shim (tests/servers/README.md)."""
-        (self.project.folder / "spin.toml").write_text(f"""
+        (self.project.directory / "spin.toml").write_text(f"""
 spin_manifest_version = 2
 
 [application]
@@ -114,26 +114,26 @@ command = "cp base.bin app.wasm"
 @pytest.fixture(scope="module")
 def example(path: RequestPath, tmp_path_factory: pytest.TempPathFactory) -> dict[str, t.Any]:
     """hello-python as README deploys it: with the real playbook, which builds it."""
-    folder = tmp_path_factory.mktemp("example") / "hello-python"
+    directory = tmp_path_factory.mktemp("example") / "hello-python"
     shutil.copytree(
         REPOSITORY / "examples" / "functions" / "hello-python",
-        folder,
+        directory,
         ignore=shutil.ignore_patterns("__pycache__", "*.wasm"),
     )
-    result_file = folder.parent / "result.json"
+    result_file = directory.parent / "result.json"
     parameters = path.deployment.parameters()
     where = {
         name: parameters[name]
         for name in ("registry", "registry_plain_http", "kubeconfig", "probe_address", "cache_directory")
     }
-    arguments = ["deploy-function.yml", *extra(src=folder, result_file=result_file, **where)]
-    playbooks = Playbooks(folder.parent / "home")
+    arguments = ["deploy-function.yml", *extra(src=directory, result_file=result_file, **where)]
+    playbooks = Playbooks(directory.parent / "home")
     first = playbooks.run(*arguments)
     assert first.exit_code == 0, first.output
     result = json.loads(result_file.read_text())
     second = playbooks.run(*arguments)
     path.deployment.remember("hello-python")
-    return {"first": first, "second": second, "result": result, "component": folder / "app.wasm"}
+    return {"first": first, "second": second, "result": result, "component": directory / "app.wasm"}
 
 
 @pytest.fixture

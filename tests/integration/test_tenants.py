@@ -79,7 +79,7 @@ def run(control_plane: ControlPlane, tmp_path: Path) -> collections.abc.Iterator
             "tenant_api_url": control_plane.url,
         }
         return playbooks.run(
-            str(playbook), "-e", json.dumps({**given, **variables}), *arguments, folder=tmp_path, inventory="local"
+            str(playbook), "-e", json.dumps({**given, **variables}), *arguments, directory=tmp_path, inventory="local"
         )
 
     yield start

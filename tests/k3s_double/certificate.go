@@ -104,8 +104,8 @@ func rotateCertificates(place places, services []string) error {
 
 func checkCertificates(place places) error {
 	var files []string
-	for _, folder := range []string{place.server("tls"), place.agent()} {
-		err := filepath.WalkDir(folder, func(file string, entry fs.DirEntry, err error) error {
+	for _, directory := range []string{place.server("tls"), place.agent()} {
+		err := filepath.WalkDir(directory, func(file string, entry fs.DirEntry, err error) error {
 			if err == nil && !entry.IsDir() && strings.HasSuffix(file, ".crt") {
 				files = append(files, file)
 			}

@@ -39,13 +39,13 @@ const manifestInterval = 5 * time.Second // k3s: 15 s
 // at each start, unless `disable` or a .skip file is against it; deleting a file deletes no objects.
 func applyManifests(ctx context.Context, all *settings) {
 	place := all.places()
-	folder := place.server("manifests")
+	directory := place.server("manifests")
 	packaged := map[string][]byte{"rolebindings": roleBindingsManifest}
 	if !slices.Contains(all.disabled(), "runtimes") {
 		packaged["runtimes"] = runtimesManifest
 	}
 	for name, content := range packaged {
-		if err := writeFile(filepath.Join(folder, name+".yaml"), content, 0o600); err != nil {
+		if err := writeFile(filepath.Join(directory, name+".yaml"), content, 0o600); err != nil {
 			logError("%s", err)
 		}
 	}
@@ -60,7 +60,7 @@ func applyManifests(ctx context.Context, all *settings) {
 	}
 	applied := map[string][32]byte{}
 	for {
-		files, _ := filepath.Glob(filepath.Join(folder, "*.yaml"))
+		files, _ := filepath.Glob(filepath.Join(directory, "*.yaml"))
 		for _, file := range files {
 			content, err := os.ReadFile(file)
 			sum := sha256.Sum256(content)

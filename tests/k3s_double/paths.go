@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// places are k3s' folders below data-dir.
+// places are k3s' directories below data-dir.
 type places struct{ data string }
 
 func (all *settings) places() places { return places{all.text("data-dir")} }

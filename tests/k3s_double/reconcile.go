@@ -40,19 +40,19 @@ func (own *server) reconcile(ctx context.Context) error {
 		logWarning("Unable to reconcile with remote datastore: %s", err)
 	}
 	logInfo("Starting temporary etcd to reconcile with datastore")
-	folder := own.place.server("db/etcd-tmp")
-	if err := os.RemoveAll(folder); err != nil {
+	directory := own.place.server("db/etcd-tmp")
+	if err := os.RemoveAll(directory); err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
-	if err := os.CopyFS(folder, os.DirFS(own.place.etcd())); err != nil {
+	defer os.RemoveAll(directory)
+	if err := os.CopyFS(directory, os.DirFS(own.place.etcd())); err != nil {
 		return err
 	}
 	name, err := memberName(own.place, own.host.nodeName)
 	if err != nil {
 		return err
 	}
-	stored, err := forceNewCluster(ctx, folder, name, own.secret.password)
+	stored, err := forceNewCluster(ctx, directory, name, own.secret.password)
 	if errors.Is(err, errNoBootstrap) {
 		return nil // a first start that ended before it stored them
 	}
@@ -75,8 +75,8 @@ func (own *server) askServer(ctx context.Context) (bootstrapData, error) {
 // reconcileFiles takes over what is newer in the data or missing on disk, and refuses to start where a file on disk is newer
 // (k3s v1.36.3: pkg/cluster/bootstrap.go, ReconcileBootstrapData and isNewerFile).
 func reconcileFiles(place places, data bootstrapData) error {
-	for _, folder := range []string{place.server("cred"), place.tls(), place.tls("etcd")} {
-		if entries, err := os.ReadDir(folder); err != nil || len(entries) == 0 {
+	for _, directory := range []string{place.server("cred"), place.tls(), place.tls("etcd")} {
+		if entries, err := os.ReadDir(directory); err != nil || len(entries) == 0 {
 			return data.write(place)
 		}
 	}

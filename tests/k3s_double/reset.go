@@ -48,22 +48,22 @@ func resetCluster(all *settings, host *host) error {
 	if err != nil {
 		return err
 	}
-	folder := place.etcd()
+	directory := place.etcd()
 	source := all.text("cluster-reset-restore-path")
 	if source != "" {
-		if folder, err = restoreSnapshot(ctx, all, host, name, source); err != nil {
+		if directory, err = restoreSnapshot(ctx, all, host, name, source); err != nil {
 			return err
 		}
 	} else if !place.hasData() {
 		return errors.New("cluster-reset without cluster-reset-restore-path needs etcd's data, and there are none here")
 	}
-	data, err := forceNewCluster(ctx, folder, name, secret.password)
+	data, err := forceNewCluster(ctx, directory, name, secret.password)
 	if err == nil {
 		err = secret.checkAuthority(data["ServerCA"].Content)
 	}
 	if err != nil {
 		if source != "" {
-			_ = os.RemoveAll(folder) // the old data stay as they were
+			_ = os.RemoveAll(directory) // the old data stay as they were
 		}
 		return fmt.Errorf("starting kubernetes: preparing server: %w", err)
 	}
@@ -71,7 +71,7 @@ func resetCluster(all *settings, host *host) error {
 		return err
 	}
 	if source != "" {
-		if err := swapData(place, folder, name); err != nil {
+		if err := swapData(place, directory, name); err != nil {
 			return err
 		}
 	}
@@ -95,7 +95,7 @@ func restoreSnapshot(ctx context.Context, all *settings, host *host, name, sourc
 		if err != nil {
 			return "", err
 		}
-		local := filepath.Join(snapshotFolder(all), filepath.Base(source))
+		local := filepath.Join(snapshotDirectory(all), filepath.Base(source))
 		if err := bucket.download(ctx, source, local); err != nil {
 			return "", fmt.Errorf("S3: %s: %w", source, err)
 		}
@@ -104,33 +104,33 @@ func restoreSnapshot(ctx context.Context, all *settings, host *host, name, sourc
 	if !exists(source) {
 		return "", fmt.Errorf("etcd: snapshot path does not exist: %s", source)
 	}
-	folder := all.places().server("db/etcd-restored")
-	if err := os.RemoveAll(folder); err != nil {
+	directory := all.places().server("db/etcd-restored")
+	if err := os.RemoveAll(directory); err != nil {
 		return "", err
 	}
 	logInfo("Snapshot %s: restoring", source)
-	return folder, snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
-		SnapshotPath: source, Name: name, OutputDataDir: folder, PeerURLs: []string{peerURL(host)}, InitialCluster: name + "=" + peerURL(host), InitialClusterToken: randomText(8),
+	return directory, snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
+		SnapshotPath: source, Name: name, OutputDataDir: directory, PeerURLs: []string{peerURL(host)}, InitialCluster: name + "=" + peerURL(host), InitialClusterToken: randomText(8),
 	})
 }
 
 // swapData puts the restored data into place; the old ones stay beside them (k3s: pkg/etcd/etcd.go).
-func swapData(place places, folder, name string) error {
+func swapData(place places, directory, name string) error {
 	if exists(place.etcd()) {
 		if err := os.Rename(place.etcd(), place.server("db", fmt.Sprintf("etcd-old-%d", time.Now().Unix()))); err != nil {
 			return err
 		}
 	}
-	if err := os.Rename(folder, place.etcd()); err != nil {
+	if err := os.Rename(directory, place.etcd()); err != nil {
 		return err
 	}
 	return writeFile(place.etcd("name"), []byte(name), 0o600)
 }
 
 // forceNewCluster starts etcd on the data by itself, which makes it the only member, and reads the bootstrap data with the token.
-func forceNewCluster(ctx context.Context, folder, name, password string) (bootstrapData, error) {
+func forceNewCluster(ctx context.Context, directory, name, password string) (bootstrapData, error) {
 	configuration := embed.NewConfig()
-	configuration.Name, configuration.Dir, configuration.LogLevel, configuration.ForceNewCluster = name, folder, "error", true
+	configuration.Name, configuration.Dir, configuration.LogLevel, configuration.ForceNewCluster = name, directory, "error", true
 	local, peer := urlOf("http://127.0.0.1:2399"), urlOf("http://127.0.0.1:2398")
 	configuration.ListenClientUrls, configuration.AdvertiseClientUrls = []url.URL{local}, []url.URL{local}
 	configuration.ListenPeerUrls, configuration.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}

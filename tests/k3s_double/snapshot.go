@@ -74,7 +74,7 @@ func snapshotFlags(arguments []string) []string {
 	return long
 }
 
-func snapshotFolder(all *settings) string {
+func snapshotDirectory(all *settings) string {
 	return firstOf(all.text("etcd-snapshot-dir"), all.places().server("db/snapshots"))
 }
 
@@ -95,12 +95,12 @@ func saveSnapshot(ctx context.Context, all *settings, name string) error {
 	if err != nil {
 		return err
 	}
-	folder := snapshotFolder(all)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	directory := snapshotDirectory(all)
+	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return err
 	}
 	// k3s: pkg/etcd/snapshot.go: the name carries the node's, since all servers share one S3 folder.
-	file := filepath.Join(folder, fmt.Sprintf("%s-%s-%d", name, host.nodeName, time.Now().Unix()))
+	file := filepath.Join(directory, fmt.Sprintf("%s-%s-%d", name, host.nodeName, time.Now().Unix()))
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	if _, err := snapshot.SaveWithVersion(ctx, zap.NewNop(), clientv3.Config{Endpoints: []string{"https://127.0.0.1:2379"}, TLS: secured, DialTimeout: 5 * time.Second, Logger: zap.NewNop()}, file); err != nil {
@@ -122,8 +122,8 @@ func saveSnapshot(ctx context.Context, all *settings, name string) error {
 // findSnapshots lists the newest last, those in the bucket too if S3 is on.
 func findSnapshots(ctx context.Context, all *settings) ([]snapshotFile, error) {
 	var found []snapshotFile
-	folder := snapshotFolder(all)
-	entries, err := os.ReadDir(folder)
+	directory := snapshotDirectory(all)
+	entries, err := os.ReadDir(directory)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func findSnapshots(ctx context.Context, all *settings) ([]snapshotFile, error) {
 		if err != nil || entry.IsDir() || strings.HasSuffix(entry.Name(), ".part") {
 			continue
 		}
-		found = append(found, snapshotFile{entry.Name(), "file://" + filepath.Join(folder, entry.Name()), information.Size(), information.ModTime(), false})
+		found = append(found, snapshotFile{entry.Name(), "file://" + filepath.Join(directory, entry.Name()), information.Size(), information.ModTime(), false})
 	}
 	if all.flag("etcd-s3") {
 		bucket, err := newBucket(all)

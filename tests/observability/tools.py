@@ -53,14 +53,14 @@ def promtool() -> Path:
         if not (cache / "promtool").exists():
             if not shutil.which("apt-get"):
                 raise ToolError("promtool is not in PATH, and there is no apt-get to download it.")
-            with tempfile.TemporaryDirectory(dir=cache) as folder:
-                _unpack(Path(folder), cache / "promtool")
+            with tempfile.TemporaryDirectory(dir=cache) as directory:
+                _unpack(Path(directory), cache / "promtool")
     return cache / "promtool"
 
 
-def _unpack(folder: Path, target: Path) -> None:
+def _unpack(directory: Path, target: Path) -> None:
     for command in (["apt-get", "download", "prometheus"], ["sh", "-c", "dpkg-deb -x prometheus_*.deb ."]):
-        finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+        finished = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False, timeout=300)
         if finished.returncode != 0:
             raise ToolError(f"promtool is not in PATH, and {' '.join(command)} failed: {finished.stderr[-500:]}")
-    (folder / "usr/bin/promtool").rename(target)
+    (directory / "usr/bin/promtool").rename(target)

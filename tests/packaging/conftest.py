@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection as its users get it: built, installed from the tarball into an empty folder, and run from there."""
+"""The collection as its users get it: built, installed from the tarball into an empty directory, and run from there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @dataclasses.dataclass(frozen=True)
 class Installed:
-    """The tarball, where it is installed, and an empty folder to work in, in which no file of the project is found."""
+    """The tarball, where it is installed, and an empty directory to work in, without any file of the project."""
 
     tarball: Path
     collection: Path

@@ -122,7 +122,9 @@ def test_ansible_is_told_modules_by_their_full_names() -> None:
 def test_terraform_is_started_where_it_is() -> None:
     told = [(source, found[1]) for source, text in _texts() for found in re.finditer(r"-chdir=([a-z][\w./-]*)", text)]
     assert told
-    assert [(source, folder) for source, folder in told if not (PROJECT / folder / "versions.tf").is_file()] == []
+    assert [
+        (source, directory) for source, directory in told if not (PROJECT / directory / "versions.tf").is_file()
+    ] == []
 
 
 def test_nothing_cites_a_file_outside_of_the_repository() -> None:

@@ -85,15 +85,15 @@ class Fleet:
         return done.stdout
 
 
-def apply_fleet(terraform: Terraform, moto: Moto, folder: Path) -> Fleet:
-    fleet = new_fleet(terraform, moto, folder)
+def apply_fleet(terraform: Terraform, moto: Moto, directory: Path) -> Fleet:
+    fleet = new_fleet(terraform, moto, directory)
     fleet.apply()
     return fleet
 
 
-def new_fleet(terraform: Terraform, moto: Moto, folder: Path) -> Fleet:
+def new_fleet(terraform: Terraform, moto: Moto, parent: Path) -> Fleet:
     """A fleet that is not applied yet."""
-    directory = copy_configuration(folder / "terraform")
+    directory = copy_configuration(parent / "terraform")
     moto.override(directory)
     (directory / "test.auto.tfvars.json").write_text(json.dumps(VARIABLES), encoding="utf-8")
     terraform.initialize(directory)
@@ -101,7 +101,7 @@ def new_fleet(terraform: Terraform, moto: Moto, folder: Path) -> Fleet:
 
 
 @contextlib.contextmanager
-def many_machines(moto: Moto, folder: Path, count: int = 200) -> collections.abc.Iterator[Path]:
+def many_machines(moto: Moto, directory: Path, count: int = 200) -> collections.abc.Iterator[Path]:
     """Start `count` machines of an autoscaled group of a cluster `large`, and yield the inventory that lists them: a
     copy of inventories/aws_autoscaled with that name."""
     ec2 = moto.client("ec2")
@@ -120,7 +120,7 @@ def many_machines(moto: Moto, folder: Path, count: int = 200) -> collections.abc
         ImageId=image, InstanceType="t4g.xlarge", MinCount=count, MaxCount=count, TagSpecifications=specification
     )["Instances"]
     try:
-        source = folder / "autoscaled.aws_ec2.yml"
+        source = directory / "autoscaled.aws_ec2.yml"
         text = (PROJECT / "inventories/aws_autoscaled/autoscaled.aws_ec2.yml").read_text(encoding="utf-8")
         source.write_text(text.replace("[wasmfaas]", "[large]"), encoding="utf-8")
         yield source

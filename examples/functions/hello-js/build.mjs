@@ -7,9 +7,9 @@ import { SpinEsbuildPlugin } from "@spinframework/build-tools/plugins/esbuild/in
 import { build } from "esbuild";
 
 // j2w exits with 0 even when it fails. Without an old output, nobody takes a failed build for a good one.
-for (const folder of ["build", "dist"]) {
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder);
+for (const directory of ["build", "dist"]) {
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory);
 }
 
 await build({

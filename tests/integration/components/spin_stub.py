@@ -57,7 +57,7 @@ def main() -> None:
             sys.exit(f"source of {identifier} is no WebAssembly")
         for mount in component.get("files", []):
             if not (given.manifest.parent / mount["source"]).is_dir():
-                sys.exit(f"no such folder: {mount['source']}")
+                sys.exit(f"no such directory: {mount['source']}")
     variables = {
         name.removeprefix("SPIN_VARIABLE_").lower(): value
         for name, value in os.environ.items()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .module_files import KEDA, KEDA_HTTP_ADD_ON, SPIN_OPERATOR, ModuleMissingError
 
-_FOLDER = ("config", "crd", "bases")
+_DIRECTORY = ("config", "crd", "bases")
 _FILES = {
     SPIN_OPERATOR: ("core.spinkube.dev_spinapps.yaml", "core.spinkube.dev_spinappexecutors.yaml"),
     KEDA: (
@@ -37,6 +37,6 @@ def definition_files() -> list[Path]:
         DefinitionsMissingError: a module is not available; the message is a reason to skip a test.
     """
     try:
-        return [module.folder(*_FOLDER) / name for module, names in _FILES.items() for name in names]
+        return [module.directory(*_DIRECTORY) / name for module, names in _FILES.items() for name in names]
     except ModuleMissingError as error:
         raise DefinitionsMissingError(str(error)) from error

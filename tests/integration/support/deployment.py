@@ -50,7 +50,7 @@ class Deployment:
     def parameters(self, project: FunctionProject | None = None, **options: t.Any) -> dict[str, t.Any]:
         """All parameters of the module. Without `options`, they name the test cluster and registry."""
         given = {
-            "source": str(project.folder) if project else None,
+            "source": str(project.directory) if project else None,
             "registry": f"{self.registry.host}/functions",
             "registry_plain_http": True,
             "domain": "127.0.0.1.nip.io",

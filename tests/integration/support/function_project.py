@@ -31,20 +31,20 @@ def component(export: str = HANDLER) -> bytes:
 class FunctionProject:
     """The directory of a project. `write` changes the source, so that a build makes another component."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path, name: str) -> None:
+        self.directory = directory
         self.name = name
-        folder.mkdir(parents=True)
-        (folder / "base.bin").write_bytes(component())
-        (folder / "build.py").write_text(_BUILD)
+        directory.mkdir(parents=True)
+        (directory / "base.bin").write_bytes(component())
+        (directory / "build.py").write_text(_BUILD)
         self.manifest()
         self.write("first")
 
     @classmethod
-    def existing(cls, folder: Path, name: str) -> FunctionProject:
+    def existing(cls, directory: Path, name: str) -> FunctionProject:
         """A project that was not made by this class; `write` and `manifest` do not work for it."""
         project = cls.__new__(cls)
-        project.folder, project.name = folder, name
+        project.directory, project.name = directory, name
         return project
 
     def manifest(
@@ -58,7 +58,7 @@ class FunctionProject:
     ) -> None:
         """Write spin.toml. `behaviour` tells the stand-in for the shim what the pods do."""
         environment = f'environment = {{ STAND_IN_BEHAVIOUR = "{behaviour}" }}' if behaviour else ""
-        (self.folder / "spin.toml").write_text(f'''
+        (self.directory / "spin.toml").write_text(f'''
 spin_manifest_version = 2
 
 [application]
@@ -82,4 +82,4 @@ command = {json.dumps(command)}
 ''')
 
     def write(self, message: str) -> None:
-        (self.folder / "message.txt").write_text(message)
+        (self.directory / "message.txt").write_text(message)

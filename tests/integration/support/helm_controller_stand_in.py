@@ -82,8 +82,8 @@ class Api:
     def __init__(self, kubeconfig: Path) -> None:
         config = KubeConfig.from_file(str(kubeconfig)).get()
         assert config is not None and config.user is not None
-        folder = kubeconfig.parent / f"{kubeconfig.stem}-stand-in"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        directory = kubeconfig.parent / f"{kubeconfig.stem}-stand-in"
+        directory.mkdir(mode=0o700, exist_ok=True)
         files = {}
         contents = (
             ("ca", config.cluster.certificate_auth_data),
@@ -91,7 +91,7 @@ class Api:
             ("key", config.user.client_key_data),
         )
         for name, data in contents:
-            files[name] = folder / name
+            files[name] = directory / name
             files[name].write_bytes(base64.b64decode(data or ""))
         context = ssl.create_default_context(cafile=files["ca"])
         context.load_cert_chain(files["cert"], files["key"])

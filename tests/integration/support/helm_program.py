@@ -28,7 +28,7 @@ def build() -> Path:
         ModuleMissingError: the module is not available.
         go_build.BuildError: the build failed.
     """
-    HELM.folder()
+    HELM.directory()
     return go_build.filled_once("helm", HELM.version, _install_into, kept=1) / "helm"
 
 

@@ -28,7 +28,7 @@ class Module:
     version: str
     checksum: str
 
-    def folder(self, *parts: str) -> Path:
+    def directory(self, *parts: str) -> Path:
         """A directory in the module.
 
         Raises:
@@ -39,11 +39,11 @@ class Module:
         except go_build.BuildError as error:
             raise ModuleMissingError(f"{self.path}@{self.version} is not available: {error}") from error
         # Runs outside any go.mod, so that Go downloads only this module and not its requirements.
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as directory:
             command = [go, "mod", "download", "-json", f"{self.path}@{self.version}"]
             finished = subprocess.run(
                 command,
-                cwd=folder,
+                cwd=directory,
                 env={**os.environ, **go_build.ENVIRONMENT},
                 check=False,
                 capture_output=True,

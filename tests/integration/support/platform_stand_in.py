@@ -45,7 +45,7 @@ def documents(path: Path) -> list[Object]:
 
 
 def helm_chart_definition() -> Object:
-    return documents(HELM_CONTROLLER.folder(*HELM_CHART_DEFINITION))[0]
+    return documents(HELM_CONTROLLER.directory(*HELM_CHART_DEFINITION))[0]
 
 
 @functools.cache
@@ -53,8 +53,8 @@ def definitions_of(chart: str) -> list[Object]:
     """The CustomResourceDefinitions that a chart installs, in the chart's version."""
     shared = {file.name.split("-")[-1]: file for file in definition_files()}
     places = {
-        "cert-manager": [CERT_MANAGER.folder("deploy", "crds")],
-        "kube-prometheus-stack": [PROMETHEUS_OPERATOR.folder("example", "prometheus-operator-crd")],
+        "cert-manager": [CERT_MANAGER.directory("deploy", "crds")],
+        "kube-prometheus-stack": [PROMETHEUS_OPERATOR.directory("example", "prometheus-operator-crd")],
         "keda": [shared["keda.sh_scaledobjects.yaml"]],
         "keda-add-ons-http": [shared["http.keda.sh_interceptorroutes.yaml"]],
     }
@@ -124,7 +124,7 @@ def variables() -> dict[str, t.Any]:
 def _as_file(entry: dict[str, str]) -> dict[str, str]:
     parts = urlsplit(entry["url"]).path.strip("/").split("/")
     if parts[0] == "kubernetes-sigs":
-        return {"path": str(GATEWAY_API.folder(*parts[3:])), "sha256": entry["sha256"]}
+        return {"path": str(GATEWAY_API.directory(*parts[3:])), "sha256": entry["sha256"]}
     return {
         "path": str(next(file for file in definition_files() if file.name.endswith(parts[-1]))),
         "sha256": entry["sha256"],
@@ -138,8 +138,8 @@ def run(directory: Path) -> None:
         if not directory.exists():
             return
         pause.wait(0.5)
-    with tempfile.TemporaryDirectory() as folder:
-        own = Path(folder) / "kubeconfig.yml"
+    with tempfile.TemporaryDirectory() as temporary:
+        own = Path(temporary) / "kubeconfig.yml"
         own.write_bytes(kubeconfig.read_bytes())
         definition = helm_chart_definition()
         while directory.exists():
@@ -151,7 +151,7 @@ def run(directory: Path) -> None:
                 )
                 break
             pause.wait(1)
-        played = HelmControllerStandIn(own, Path(folder) / "stand-in", charts(), node=False)
+        played = HelmControllerStandIn(own, Path(temporary) / "stand-in", charts(), node=False)
         while directory.exists() and played.running:
             pause.wait(1)
         played.stop()

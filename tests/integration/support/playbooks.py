@@ -54,11 +54,11 @@ class Playbooks:
         self,
         playbook: str,
         *arguments: str,
-        folder: Path = REPOSITORY,
+        directory: Path = REPOSITORY,
         inventory: str = "single",
         environment: dict[str, str] | None = None,
     ) -> subprocess.Popen[str]:
-        """Start `ansible-playbook PLAYBOOK -i inventories/INVENTORY ARGUMENTS…` in `folder`, in a new process group.
+        """Start `ansible-playbook PLAYBOOK -i inventories/INVENTORY ARGUMENTS…` in `directory`, in a new process group.
 
         Args:
             playbook: one of the collection (`wasmfaas.platform.doctor`), or a file in the root (`site.yml`).
@@ -83,7 +83,7 @@ class Playbooks:
         ]
         return subprocess.Popen(
             [*command, *arguments],
-            cwd=folder,
+            cwd=directory,
             env={**inherited, **ours, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -105,13 +105,13 @@ class Playbooks:
         self,
         playbook: str,
         *arguments: str,
-        folder: Path = REPOSITORY,
+        directory: Path = REPOSITORY,
         inventory: str = "single",
         environment: dict[str, str] | None = None,
     ) -> PlaybookRun:
         """Like `start`, but wait for the end."""
         return self.finish(
-            self.start(playbook, *arguments, folder=folder, inventory=inventory, environment=environment)
+            self.start(playbook, *arguments, directory=directory, inventory=inventory, environment=environment)
         )
 
 

@@ -91,28 +91,28 @@ class RequestPath:
 
 
 @contextlib.contextmanager
-def request_path(folder: Path) -> collections.abc.Iterator[RequestPath]:
-    """Start all programs with their data in `folder`, and stop them. KEDA starts only if `keda.why_not` is empty.
+def request_path(directory: Path) -> collections.abc.Iterator[RequestPath]:
+    """Start all programs with their data in `directory`, and stop them. KEDA starts only if `keda.why_not` is empty.
     Start-up: about 20 s when everything is built."""
     programs, program = build(), GatewayProgram()
     installation = install(REPOSITORY / "roles" / "local_runtime" / "files")
     with contextlib.ExitStack() as stack:
-        plane = ControlPlane(programs, folder / "control_plane", definitions=[program.definitions])
+        plane = ControlPlane(programs, directory / "control_plane", definitions=[program.definitions])
         stack.callback(plane.stop)
         plane.prepare(gateway_class=gateway.CLASS, gateway_controller=gateway.CONTROLLER)
         network = PodNetwork()
         stack.callback(network.remove)
-        runtime = ContainerRuntime(network, folder / "node", installation.runtime_directory)
+        runtime = ContainerRuntime(network, directory / "node", installation.runtime_directory)
         stack.callback(runtime.stop)
-        registry = Registry(programs, folder / "registry")
+        registry = Registry(programs, directory / "registry")
         stack.callback(registry.stop)
-        authority = CertificateAuthority(folder / "authority")
-        stack.callback(SpinOperator(SPIN_OPERATOR.build(), plane, folder, authority).stop)
-        stand_in = SpinkubeStandIn(programs, plane, folder, container_runtime=runtime.socket)
+        authority = CertificateAuthority(directory / "authority")
+        stack.callback(SpinOperator(SPIN_OPERATOR.build(), plane, directory, authority).stop)
+        stand_in = SpinkubeStandIn(programs, plane, directory, container_runtime=runtime.socket)
         stack.callback(stand_in.stop)
         if not keda.why_not():
-            stack.callback(keda.Keda(plane, folder, authority, network).stop)
-        entrance = ContourGateway(program, plane, folder / "gateway", network.gateway)
+            stack.callback(keda.Keda(plane, directory, authority, network).stop)
+        entrance = ContourGateway(program, plane, directory / "gateway", network.gateway)
         stack.callback(entrance.stop)
         yield RequestPath(
             plane,
@@ -120,7 +120,7 @@ def request_path(folder: Path) -> collections.abc.Iterator[RequestPath]:
             registry,
             entrance,
             network,
-            GatewayDeployment(plane, stand_in, registry, folder / "home", entrance),
+            GatewayDeployment(plane, stand_in, registry, directory / "home", entrance),
         )
 
 

@@ -25,10 +25,10 @@ TASK_FILES = sorted(
 )
 INVENTORIES = sorted(
     path
-    for folder in ("inventories", "molecule", "examples", "tests")
-    for path in (PROJECT / folder).rglob("*.y*ml")
+    for directory in ("inventories", "molecule", "examples", "tests")
+    for path in (PROJECT / directory).rglob("*.y*ml")
     if path.is_file()
-    and (folder in ("inventories", "examples") or "inventory" in path.parts or "group_vars" in path.parts)
+    and (directory in ("inventories", "examples") or "inventory" in path.parts or "group_vars" in path.parts)
 )
 ON_THE_CONTROLLER = ("localhost", "127.0.0.1", "::1")
 HOSTS = ("k3s_server", "k3s_agent", "k3s_restore", "k3s_removal")
@@ -166,15 +166,15 @@ def test_no_inventory_makes_this_machine_become_root(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "folder",
+    "directory",
     sorted(path for path in (PROJECT / "inventories").iterdir() if path.name != "aws_offline"),
     ids=lambda path: path.name,
 )
-def test_inventories_name_this_machine_where_they_speak_of_their_folder(folder: Path) -> None:
+def test_inventories_name_this_machine_where_they_speak_of_their_directory(directory: Path) -> None:
     """A localhost that Ansible makes up has no `inventory_dir`: variables with it are undefined there, and fall back to
     what may be another cluster's."""
-    texts = {path: path.read_text(encoding="utf-8") for path in folder.rglob("*.yml")}
-    inventories = [yaml.safe_load(text) for path, text in texts.items() if path.parent == folder]
+    texts = {path: path.read_text(encoding="utf-8") for path in directory.rglob("*.yml")}
+    inventories = [yaml.safe_load(text) for path, text in texts.items() if path.parent == directory]
     named = any("localhost" in ((content.get("all") or {}).get("hosts") or {}) for content in inventories)
     assert named or not any("inventory_dir" in text for text in texts.values())
 

@@ -28,12 +28,12 @@ def uses_of(role: str) -> set[str]:
 
     A name in a variable is no use: role platform calls the components that its caller lists, and knows none of them.
     """
-    folder = PROJECT / "roles" / role
-    meta = yaml.safe_load((folder / "meta/main.yml").read_text(encoding="utf-8"))
+    directory = PROJECT / "roles" / role
+    meta = yaml.safe_load((directory / "meta/main.yml").read_text(encoding="utf-8"))
     used = {str(entry["role"]) for entry in meta["dependencies"]}
-    for file in folder.glob("tasks/**/*.yml"):
+    for file in directory.glob("tasks/**/*.yml"):
         used |= {name for name, _entry_point in calls_of(yaml.safe_load(file.read_text(encoding="utf-8")))}
-    for file in folder.rglob("*"):
+    for file in directory.rglob("*"):
         if file.is_file() and file.suffix in (".yml", ".j2"):
             used |= {COLLECTION + name for name in OTHER_ROLE.findall(file.read_text(encoding="utf-8"))}
     return {name.removeprefix(COLLECTION) for name in used if "{{" not in name}

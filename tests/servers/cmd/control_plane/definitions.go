@@ -25,7 +25,7 @@ import (
 )
 
 // applyDefinitions applies all CustomResourceDefinitions in the given files, or in the *.yaml and *.yml files of the
-// given folders, and waits until the API server serves them.
+// given directories, and waits until the API server serves them.
 func applyDefinitions(kubeconfig string, paths []string) error {
 	configuration, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {

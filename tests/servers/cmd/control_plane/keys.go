@@ -24,7 +24,7 @@ import (
 	"k8s.io/client-go/util/keyutil"
 )
 
-// keySet is a folder of PEM files: one certificate authority for servers and clients, and what it signed.
+// keySet is a directory of PEM files: one certificate authority for servers and clients, and what it signed.
 type keySet struct {
 	directory string
 	authority struct {

@@ -50,7 +50,7 @@ func main() {
 	kubeconfig := flag.String("kubeconfig", "", "file to write an administrator's kubeconfig to, mode 0600")
 	auditLog := flag.String("audit-log", "", "file for one line of JSON for each finished request, without its body; none by default")
 	var definitions stringList
-	flag.Var(&definitions, "custom-resource-definitions", "file or folder of CRDs, applied before the controllers start; may be repeated")
+	flag.Var(&definitions, "custom-resource-definitions", "file or directory of CRDs, applied before the controllers start; may be repeated")
 	flag.Parse()
 	if *dataDirectory == "" || *kubeconfig == "" || flag.NArg() > 0 {
 		flag.Usage()

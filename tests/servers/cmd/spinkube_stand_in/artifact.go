@@ -44,7 +44,7 @@ type layer struct {
 	shimMinor int // the first shim 0.x that runs the component's HTTP handler; 0: any
 }
 
-// layerKey tells layers apart as the shim's caches do: Wasm and data files lie in different folders.
+// layerKey tells layers apart as the shim's caches do: Wasm and data files lie in different directories.
 func layerKey(mediaType, digest string) string {
 	return mediaType + " " + digest
 }

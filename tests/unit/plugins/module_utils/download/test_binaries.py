@@ -315,15 +315,15 @@ def test_binary_of_this_machine_comes_out_of_an_air_gap_bundle(releases: Release
     own.write_bytes(BINARY)
     pinned = shim(releases, archive(**{"containerd-shim-spin-v2": b"the one of the release"}))
     given = run(tmp_path, {**pinned, "paths": {"arm64": str(own)}})
-    folder = tmp_path / "bundle"
-    air_gap_bundle.complete(folder, given["binaries"], {pinned["name"]: pinned["version"]}, [])
-    place = folder / "containerd-shim-spin-v2/0.25.1/arm64/containerd-shim-spin-v2"
-    assert run(tmp_path, pinned, bundle=folder)["binaries"] == {
+    directory = tmp_path / "bundle"
+    air_gap_bundle.complete(directory, given["binaries"], {pinned["name"]: pinned["version"]}, [])
+    place = directory / "containerd-shim-spin-v2/0.25.1/arm64/containerd-shim-spin-v2"
+    assert run(tmp_path, pinned, bundle=directory)["binaries"] == {
         "containerd-shim-spin-v2": {"arm64": {"path": str(place), "sha256": DIGEST}}
     }
     place.write_bytes(b"damaged on the way")
     with pytest.raises(PlatformError, match="is not what it should be"):
-        run(tmp_path, pinned, bundle=folder)
+        run(tmp_path, pinned, bundle=directory)
 
 
 def test_release_in_an_air_gap_bundle_is_the_pinned_one(releases: Releases, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Definitions of kinds: downloaded once, verified, from the folder of an air gap, and what is none."""
+"""Definitions of kinds: downloaded once, verified, from the directory of an air gap, and what is none."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ DIGEST = hashlib.sha256(TEXT.encode()).hexdigest()
 @pytest.fixture
 def site(tmp_path: Path) -> collections.abc.Iterator[str]:
     """Serves `definitions.yaml` on the loopback address."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    (folder / "definitions.yaml").write_text(TEXT, encoding="utf-8")
+    directory = tmp_path / "site"
+    directory.mkdir()
+    (directory / "definitions.yaml").write_text(TEXT, encoding="utf-8")
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_arguments: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(directory)))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -62,7 +62,7 @@ def test_downloaded_once_and_then_from_the_cache(site: str, tmp_path: Path) -> N
     (tmp_path / "site" / "definitions.yaml").unlink()
     assert read(entry, tmp_path) == (["a", "b"], [])
     assert read(entry, tmp_path, check_mode=True) == (["a", "b"], [])
-    # The folder of an air gap is such a cache.
+    # The directory of an air gap is such a cache.
     assert read({**entry, "url": "http://127.0.0.1:1/definitions.yaml"}, tmp_path, bundle=str(tmp_path / "cache")) == (
         ["a", "b"],
         [],

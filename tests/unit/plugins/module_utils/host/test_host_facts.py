@@ -184,7 +184,7 @@ def test_this_machine_is_read() -> None:
     assert facts.default_address() != "127.0.0.1"
 
 
-def test_space_of_a_folder_that_is_not_there_yet_is_that_of_its_parent(
+def test_space_of_a_directory_that_is_not_there_yet_is_that_of_its_parent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []

@@ -90,21 +90,21 @@ def test_with_become_the_login_user_may_write_to_the_partial_file_only(
     monkeypatch.setenv("SUDO_UID", "12345")
     monkeypatch.setattr(files, "STAGING_DIRECTORY", str(tmp_path / "staging"))
     (tmp_path / "staging").mkdir()
-    monkeypatch.setattr(files, "_anybody_may_enter", lambda folder: not folder.endswith("closed"))
-    for folder, where in (("open", tmp_path / "open"), ("closed", tmp_path / "staging")):
-        entry = sent(tmp_path / folder / "program")
+    monkeypatch.setattr(files, "_anybody_may_enter", lambda directory: not directory.endswith("closed"))
+    for directory, where in (("open", tmp_path / "open"), ("closed", tmp_path / "staging")):
+        entry = sent(tmp_path / directory / "program")
         (transfer,) = compare(entry)["transfers"]
         staged = Path(transfer["staged"])
         assert staged.parent == where
         assert (staged.stat().st_uid, staged.stat().st_mode & 0o777) == (12345, 0o600)
         staged.write_bytes(CONTENT)
         finish(entry, str(staged))
-        assert (tmp_path / folder / "program").stat().st_uid == 0
-        assert [path.name for path in (tmp_path / folder).iterdir()] == ["program"]
+        assert (tmp_path / directory / "program").stat().st_uid == 0
+        assert [path.name for path in (tmp_path / directory).iterdir()] == ["program"]
     assert list((tmp_path / "staging").iterdir()) == []
 
 
-def test_folder_is_entered_by_anybody_or_not(tmp_path: Path) -> None:
+def test_directory_is_entered_by_anybody_or_not(tmp_path: Path) -> None:
     assert files._anybody_may_enter("/usr/local/bin") is True
     (tmp_path / "closed").mkdir(mode=0o700)
     assert files._anybody_may_enter(str(tmp_path / "closed")) is False
@@ -181,7 +181,7 @@ def test_secret_is_hidden_and_never_shown(tmp_path: Path) -> None:
     assert (tmp_path / "token").stat().st_mode & 0o777 == 0o600
 
 
-def test_folders_and_links(tmp_path: Path) -> None:
+def test_directories_and_links(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "data").symlink_to(tmp_path / "disk")
     directories = [
@@ -219,4 +219,4 @@ def test_digests_are_remembered_by_the_files_times(tmp_path: Path, monkeypatch: 
     assert Digests(str(memory)).of(str(path)) == hashlib.sha256(path.read_bytes()).hexdigest()
     memory.write_text("{broken", encoding="utf-8")
     assert Digests(str(memory)).of(str(path)) == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert Digests("/proc/no/such/folder/file").of(str(path)) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert Digests("/proc/no/such/directory/file").of(str(path)) == hashlib.sha256(path.read_bytes()).hexdigest()

@@ -24,7 +24,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def loader(root: Path, calls: list[list[str]]) -> t.Callable[[t.Sequence[str]], Completed]:
-    """A modprobe that makes the folder that the kernel would make, and fails for `absent`."""
+    """A modprobe that makes the directory that the kernel would make, and fails for `absent`."""
 
     def run(command: t.Sequence[str]) -> Completed:
         calls.append(list(command))

@@ -25,10 +25,10 @@ def read(path: Path, command: str | None = None, wasm: str | None = None) -> Sou
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "main.txt").write_text("first")
-    return folder
+    directory = tmp_path / "project"
+    directory.mkdir()
+    (directory / "main.txt").write_text("first")
+    return directory
 
 
 def build(source: Source, tmp_path: Path, seconds: float = 60) -> bytes:

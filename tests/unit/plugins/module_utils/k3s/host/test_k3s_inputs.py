@@ -19,7 +19,7 @@ UNIT = "k3s"
 
 
 class Root:
-    """A host's files under one folder."""
+    """A host's files under one directory."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

@@ -63,7 +63,7 @@ NODE: dict[str, t.Any] = {
 
 
 class Host:
-    """A made-up host below a folder, with programs that answer what they are told."""
+    """A made-up host below a directory, with programs that answer what they are told."""
 
     def __init__(self, root: Path, units: str = "") -> None:
         self.root = root

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""uninstall.py: what is found and removed, on a host that is a folder."""
+"""uninstall.py: what is found and removed, on a host that is a directory."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def process(root: Path, number: int, parent: int, *arguments: str, state: str = "S") -> None:
-    folder = root / "proc" / str(number)
-    folder.mkdir()
-    (folder / "cmdline").write_bytes("\0".join(arguments).encode())
-    (folder / "stat").write_text(f"{number} (a name) with (brackets) {state} {parent} 0", encoding="utf-8")
+    directory = root / "proc" / str(number)
+    directory.mkdir()
+    (directory / "cmdline").write_bytes("\0".join(arguments).encode())
+    (directory / "stat").write_text(f"{number} (a name) with (brackets) {state} {parent} 0", encoding="utf-8")
 
 
 def test_everything_of_k3s_goes_and_nothing_else(root: Path) -> None:

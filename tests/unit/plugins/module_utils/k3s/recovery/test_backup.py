@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""backup.py: the controller's folders of backups."""
+"""backup.py: the controller's directories of backups."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def metadata(**changes: t.Any) -> dict[str, t.Any]:
 
 
 def make(directory: Path, *, seconds: float = NOW, fetch: bool = True, **changes: t.Any) -> backup.Backup:
-    folder = Path(backup.begin(str(directory), seconds=seconds))
+    begun = Path(backup.begin(str(directory), seconds=seconds))
     if fetch:
-        (folder / backup.SNAPSHOT).write_bytes(SNAPSHOT)
-    (folder / backup.SERVER_TOKEN).write_text("K10…::server:secret\n", encoding="utf-8")
-    return backup.finish(str(folder), metadata(**changes), seconds=seconds)
+        (begun / backup.SNAPSHOT).write_bytes(SNAPSHOT)
+    (begun / backup.SERVER_TOKEN).write_text("K10…::server:secret\n", encoding="utf-8")
+    return backup.finish(str(begun), metadata(**changes), seconds=seconds)
 
 
 def test_a_backup_is_complete_dated_and_for_its_owner_only(tmp_path: Path) -> None:
     made = make(tmp_path / "backups")
-    folder = Path(made.path)
-    assert folder.name == "20261122T071512Z-server-1"
-    assert stat.S_IMODE(folder.stat().st_mode) == stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
-    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
-    assert (folder.parent / ".gitignore").read_text(encoding="utf-8") == "*\n"
+    directory = Path(made.path)
+    assert directory.name == "20261122T071512Z-server-1"
+    assert stat.S_IMODE(directory.stat().st_mode) == stat.S_IMODE(directory.parent.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()} == {0o600}
+    assert (directory.parent / ".gitignore").read_text(encoding="utf-8") == "*\n"
     assert backup.read(made.path) == made and made.nodes == ["a", "b"]
     backup.verify(made)
 
@@ -66,10 +66,10 @@ def test_a_snapshot_that_arrives_damaged_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_the_token_it_is_no_backup(tmp_path: Path) -> None:
-    folder = Path(backup.begin(str(tmp_path), seconds=NOW))
-    (folder / backup.SNAPSHOT).write_bytes(SNAPSHOT)
+    directory = Path(backup.begin(str(tmp_path), seconds=NOW))
+    (directory / backup.SNAPSHOT).write_bytes(SNAPSHOT)
     with pytest.raises(PlatformError, match="token could not be fetched"):
-        backup.finish(str(folder), metadata(), seconds=NOW)
+        backup.finish(str(directory), metadata(), seconds=NOW)
 
 
 def test_without_the_snapshot_it_must_be_in_a_bucket(tmp_path: Path) -> None:
@@ -103,12 +103,12 @@ def test_another_format_is_not_guessed_at(tmp_path: Path) -> None:
         backup.read(str(tmp_path))
 
 
-def test_a_folder_without_metadata_is_no_backup(tmp_path: Path) -> None:
+def test_a_directory_without_metadata_is_no_backup(tmp_path: Path) -> None:
     with pytest.raises(PlatformError, match="is no backup"):
         backup.read(str(tmp_path))
 
 
-def test_find_by_folder_by_name_and_latest(tmp_path: Path) -> None:
+def test_find_by_directory_by_name_and_latest(tmp_path: Path) -> None:
     old, new = make(tmp_path), make(tmp_path, seconds=NOW + 60)
     assert backup.find(old.path, "/elsewhere") == old
     assert backup.find(Path(old.path).name, str(tmp_path)) == old

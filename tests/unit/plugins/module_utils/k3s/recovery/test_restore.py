@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""restore.py: one host's part in a restore, in a folder, with a k3s that only says that it did it."""
+"""restore.py: one host's part in a restore, in a directory, with a k3s that only says that it did it."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ PASSWORD = "0123456789abcdef"
 
 
 class FakeK3s:
-    """`k3s etcd-snapshot save` and `prune` on a folder; each save is one second later."""
+    """`k3s etcd-snapshot save` and `prune` on a directory; each save is one second later."""
 
     def __init__(self, directory: Path, *, seconds: int = 1795331700) -> None:
         self.directory, self.seconds = directory, seconds
@@ -54,7 +54,7 @@ def test_save_twice_within_a_second_finds_the_file_that_replaced_the_first(tmp_p
     assert first.name == second.name and first.modified != second.modified
 
 
-def test_save_passes_no_folder_where_none_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_save_passes_no_directory_where_none_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "DIRECTORY", str(tmp_path))
     program = FakeK3s(tmp_path)
     snapshot.save("wasmfaas", seconds=10, run=program, program="k3s")
@@ -125,13 +125,14 @@ def test_staged_copies_belong_to_one_user_alone_and_go_away(tmp_path: Path) -> N
     source.write_text("secret", encoding="utf-8")
     staging = tmp_path / "staging"
     staging.mkdir()
-    folder = Path(snapshot.stage({"server-token": str(source)}, getpass.getuser(), parent=str(staging)))
-    assert (folder / "server-token").read_text(encoding="utf-8") == "secret"
+    directory = Path(snapshot.stage({"server-token": str(source)}, getpass.getuser(), parent=str(staging)))
+    assert (directory / "server-token").read_text(encoding="utf-8") == "secret"
     assert (
-        stat.S_IMODE(folder.stat().st_mode) == 0o700 and stat.S_IMODE((folder / "server-token").stat().st_mode) == 0o600
+        stat.S_IMODE(directory.stat().st_mode) == 0o700
+        and stat.S_IMODE((directory / "server-token").stat().st_mode) == 0o600
     )
     snapshot.remove_staged(parent=str(staging))
-    assert not folder.exists()
+    assert not directory.exists()
 
 
 def test_staging_for_an_unknown_user_is_refused(tmp_path: Path) -> None:

@@ -32,12 +32,12 @@ esac
 class Host:
     """A process that stands for k3s, and the program that does faults to it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.state = folder, folder / "state.json"
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.state = directory, directory / "state.json"
         self.k3s = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
-        (folder / "process").write_text(str(self.k3s.pid))
-        (folder / "calls").touch()
-        systemctl = folder / "bin/systemctl"
+        (directory / "process").write_text(str(self.k3s.pid))
+        (directory / "calls").touch()
+        systemctl = directory / "bin/systemctl"
         systemctl.parent.mkdir()
         systemctl.write_text(SYSTEMCTL)
         systemctl.chmod(0o755)
@@ -45,14 +45,21 @@ class Host:
 
     def environment(self, active: str = "active") -> dict[str, str]:
         return {
-            "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
-            "CALLS": str(self.folder / "calls"),
-            "PROCESS": str(self.folder / "process"),
+            "PATH": f"{self.directory}/bin:{os.environ['PATH']}",
+            "CALLS": str(self.directory / "calls"),
+            "PROCESS": str(self.directory / "process"),
             "ACTIVE": active,
         }
 
     def hold(self, name: str, seconds: float = 60) -> None:
-        content = {"fault": name, "seconds": seconds, "unit": "k3s", "ports": [], "peers": [], "path": str(self.folder)}
+        content = {
+            "fault": name,
+            "seconds": seconds,
+            "unit": "k3s",
+            "ports": [],
+            "peers": [],
+            "path": str(self.directory),
+        }
         self.state.write_text(json.dumps(content))
         self.holder = subprocess.Popen(
             [sys.executable, fault_program.__file__, "hold", str(self.state)], env=self.environment()
@@ -70,7 +77,7 @@ class Host:
         return bool(json.loads(self.state.read_text()).get("applied"))
 
     def calls(self) -> list[str]:
-        return (self.folder / "calls").read_text().splitlines()
+        return (self.directory / "calls").read_text().splitlines()
 
     def end(self) -> None:
         for process in (self.holder, self.k3s):
@@ -121,7 +128,7 @@ def test_another_process_of_that_number_is_left_alone(host: Host) -> None:
 
 
 def test_what_can_not_be_done_says_why(host: Host) -> None:
-    (host.folder / "process").write_text("0")
+    (host.directory / "process").write_text("0")
     host.hold("pause")
     assert host.holder is not None and host.holder.wait(timeout=60) == 1
     assert json.loads(host.state.read_text())["error"] == "k3s does not run"
@@ -143,7 +150,7 @@ def test_nothing_to_undo(tmp_path: Path) -> None:
 def test_kill_keeps_systemd_from_restarting(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in host.environment().items():
         monkeypatch.setenv(name, value)
-    drop_in = host.folder / "k3s.service.d/drop-in.conf"
+    drop_in = host.directory / "k3s.service.d/drop-in.conf"
     monkeypatch.setattr(fault_program, "DROP_IN", str(drop_in))
     monkeypatch.setattr(fault_program, "DEATH_SECONDS", 0.1)
     fault_program.kill({"unit": "k3s"}, "")

@@ -99,11 +99,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def certificate(
     tmp_path_factory: pytest.TempPathFactory, self_signed: collections.abc.Callable[[str], tuple[bytes, bytes]]
 ) -> Path:
-    folder = tmp_path_factory.mktemp("certificate")
+    directory = tmp_path_factory.mktemp("certificate")
     certificate, key = self_signed("k3s-server-ca")
-    (folder / "key.pem").write_bytes(key)
-    (folder / "certificate.pem").write_bytes(certificate)
-    return folder
+    (directory / "key.pem").write_bytes(key)
+    (directory / "certificate.pem").write_bytes(certificate)
+    return directory
 
 
 @dataclasses.dataclass
