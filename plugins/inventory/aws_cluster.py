@@ -29,7 +29,9 @@ options:
   region:
     description: Terraform's variable O(region).
     type: str
-    required: true
+    default: us-east-1
+    env:
+      - name: AWS_REGION
   cluster_name:
     description: Terraform's variable O(cluster_name).
     type: str
@@ -39,7 +41,7 @@ options:
 EXAMPLES = r"""
 # cluster.aws_cluster.yml
 plugin: wasmfaas.platform.aws_cluster
-region: us-east-1
+region: eu-central-1
 cluster_name: wasmfaas
 """
 
@@ -83,9 +85,8 @@ def _read(region: str, cluster_name: str) -> dict[str, t.Any]:
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, ValueError) as error:
         if getattr(error, "response", {}).get("Error", {}).get("Code") == "ParameterNotFound":
             raise AnsibleParserError(
-                f"There is no parameter {name} in {region}. Next: Run `terraform apply`, or name the region and "
-                "cluster_name of that run here; "
-                "AWS_PROFILE chooses the account."
+                f"There is no parameter {name} in {region}. Next: Run `terraform apply`, or name its region in "
+                "AWS_REGION and its cluster_name here; AWS_PROFILE chooses the account."
             ) from error
         raise AnsibleParserError(
             f"The parameter {name} cannot be read in {region}: {error}. Next: Check `aws sts get-caller-identity`."

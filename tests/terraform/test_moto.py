@@ -229,6 +229,15 @@ def test_error_names_a_cluster_that_does_not_exist(fleet: Fleet, tmp_path: Path,
     assert said in message and "Next: Run `terraform apply`" in message
 
 
+def test_all_aws_inventories_follow_aws_region(fleet: Fleet) -> None:
+    elsewhere = {"AWS_REGION": "eu-north-1", "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
+    for source in (INVENTORY / "machines.aws_ec2.yml", AUTOSCALED_INVENTORY / "autoscaled.aws_ec2.yml"):
+        listed = json.loads(fleet.ansible("ansible-inventory", (source,), "--list", environment=elsewhere))
+        assert not listed["_meta"]["hostvars"], source
+    with pytest.raises(AssertionError, match=r"in\s+eu-north-1"):
+        fleet.ansible("ansible-inventory", (INVENTORY / "cluster.aws_cluster.yml",), "--list", environment=elsewhere)
+
+
 def test_offline_inventory_refuses_other_json() -> None:
     done = subprocess.run(
         [sys.executable, str(PROJECT / "scripts/terraform_inventory.py")],
