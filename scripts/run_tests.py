@@ -12,6 +12,7 @@ import concurrent.futures
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,8 @@ FULL = os.environ.get("WASMFAAS_TESTS") == "full"
 BESIDE_EACH_OTHER = ("programs", "sanity", "lint", *(["units"] if FULL else []))
 TESTS = "pytest"
 LONGEST = 10
+# What does not end by itself is interrupted then, so that pytest still says what failed and what was running.
+LIMIT_SECONDS = None if FULL else 80 * 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +45,7 @@ def main() -> int:
     begun = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         ended = list(pool.map(run_quietly, BESIDE_EACH_OTHER))
-    ended.append(run(TESTS))
+    ended.append(run_tests(None if LIMIT_SECONDS is None else begun + LIMIT_SECONDS))
     print("\n".join(summary(ended, record(), time.monotonic() - begun)), flush=True)
     return int(any(step.exit_code for step in ended))
 
@@ -56,18 +59,25 @@ def run_quietly(name: str) -> Ended:
     return ended
 
 
-def run(name: str, output: t.BinaryIO | None = None) -> Ended:
+def run(name: str, output: t.BinaryIO) -> Ended:
     begun = time.monotonic()
-    environment = {**os.environ, "WASMFAAS_TEST_RECORD": str(RECORD)} if name == TESTS else None
-    step = subprocess.run(
-        ["make", name],
-        cwd=PROJECT,
-        env=environment,
-        stdout=output,
-        stderr=subprocess.STDOUT if output else None,
-        check=False,
-    )
+    step = subprocess.run(["make", name], cwd=PROJECT, stdout=output, stderr=subprocess.STDOUT, check=False)
     return Ended(name, step.returncode, time.monotonic() - begun)
+
+
+def run_tests(end: float | None) -> Ended:
+    """`make pytest`, interrupted at `end` (time.monotonic()) as Ctrl-C would."""
+    begun = time.monotonic()
+    environment = {**os.environ, "WASMFAAS_TEST_RECORD": str(RECORD)}
+    with subprocess.Popen(["make", TESTS], cwd=PROJECT, env=environment, start_new_session=True) as step:
+        try:
+            step.wait(None if end is None else max(end - begun, 0))
+        except (subprocess.TimeoutExpired, KeyboardInterrupt) as stop:
+            if isinstance(stop, subprocess.TimeoutExpired):
+                print(f"\n--- make {TESTS} has not ended in time and is interrupted", flush=True)
+            os.killpg(step.pid, signal.SIGINT)
+            step.wait()
+    return Ended(TESTS, step.returncode, time.monotonic() - begun)
 
 
 def record() -> dict[str, t.Any]:

@@ -13,6 +13,7 @@ import collections
 import json
 import os
 import signal
+import time
 import typing as t
 from pathlib import Path
 
@@ -68,8 +69,15 @@ class Record:
         self.file = file
         self.seconds: collections.Counter[str] = collections.Counter()
         self.failures = file.with_name("failures.log")
+        self.running: dict[str, float] = {}
         file.parent.mkdir(parents=True, exist_ok=True)
         self.failures.unlink(missing_ok=True)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.running[nodeid] = time.monotonic()
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self.running.pop(nodeid, None)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.seconds[part_of(report.nodeid)] += report.duration
@@ -82,6 +90,8 @@ class Record:
             name: len(terminalreporter.stats.get(name, [])) for name in ("passed", "failed", "error", "skipped")
         }
         self.file.write_text(json.dumps({"seconds": self.seconds, "outcomes": outcomes}, indent=1), encoding="utf-8")
+        for test, since in self.running.items():  # none, unless the run was interrupted
+            terminalreporter.write_line(f"Did not end within {time.monotonic() - since:.0f} s: {test}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
