@@ -12,6 +12,7 @@ from ..module_utils.platform.ingress import host_addresses
 from ..module_utils.platform.registries import Own, registries
 from ..module_utils.platform.spin_operator import executor_spec
 from ..module_utils.platform.tenant import docker_configuration, route_rule
+from ..module_utils.platform.tenant_policies import Limits, policies
 
 
 def node_registries(
@@ -39,6 +40,13 @@ def tenant_route_rule(name: str, domains: list[str], hosts: list[str]) -> dict[s
     return route_rule(name, domains, hosts)
 
 
+def tenant_policies(
+    runtime_class: str, image_prefixes: list[str], secret_bytes: int, empty_dir_size: str
+) -> list[dict[str, t.Any]]:
+    """What the API server takes in the namespaces of tenants; see tenant_policies.yml."""
+    return policies(Limits(tuple(image_prefixes), runtime_class, int(secret_bytes), empty_dir_size))
+
+
 def zot_configuration(storage: str, bucket: dict[str, t.Any], keep_images: int, keep_days: int) -> dict[str, t.Any]:
     """The configuration of the registry zot; see zot_configuration.yml."""
     return configuration(storage, bucket, keep_images=keep_images, keep_days=keep_days)
@@ -53,6 +61,7 @@ class FilterModule:
             "host_addresses": host_addresses,
             "node_registries": node_registries,
             "spin_executor_spec": spin_executor_spec,
+            "tenant_policies": tenant_policies,
             "tenant_route_rule": tenant_route_rule,
             "zot_configuration": zot_configuration,
         }

@@ -209,17 +209,17 @@ def test_two_tenants_reach_neither_each_others_objects_nor_hosts(
         ["*.example.com"],
         ["tenant-a.example.com"],
         [],
-        ["x.tenant-a.example.com", "b.example.com"],
+        ["x.tenant-a.127.0.0.1.nip.io", "b.example.com"],
     )
     for names in hosts:
         spec = {"parentRefs": [{"name": "wasmfaas", "namespace": "wasmfaas-system"}], "hostnames": names}
-        assert "a route of tenant tenant-a must name hosts, each as in <function>.tenant-a.<domain>" in refused(
+        assert "a route of tenant tenant-a must name hosts of its own" in refused(
             {"metadata": own, "spec": spec}, HTTP_ROUTE
         )
     interceptor = Kind("http.keda.sh", "v1beta1", "InterceptorRoute", "interceptorroutes")
     for rules in (
         [{"hosts": ["b.example.com"]}],
-        [{"hosts": ["x.tenant-a.example.com"]}, {"paths": [{"value": "/"}]}],
+        [{"hosts": ["x.tenant-a.127.0.0.1.nip.io"]}, {"paths": [{"value": "/"}]}],
         [],
     ):
         spec = {
@@ -227,7 +227,7 @@ def test_two_tenants_reach_neither_each_others_objects_nor_hosts(
             "rules": rules,
             "scalingMetric": {"concurrency": {"targetValue": 1}},
         }
-        assert "must name hosts" in refused({"metadata": own, "spec": spec}, interceptor)
+        assert "must name hosts of its own" in refused({"metadata": own, "spec": spec}, interceptor)
 
     options = {"namespace": "tenant-a", "kubeconfig": str(tmp_path / "tenants/tenant-a.kubeconfig")}
     with pytest.raises(PlatformError, match=r"a route of tenant tenant-a must name hosts"):
@@ -272,8 +272,8 @@ def test_pods_of_a_tenant_get_limits_and_no_rights_of_the_node(control_plane: Co
 
     (answer,) = create({}).json()["spec"]["containers"]
     assert answer["resources"] == {
-        "limits": {"cpu": "1", "memory": "256Mi"},
-        "requests": {"cpu": "20m", "memory": "64Mi"},
+        "limits": {"cpu": "1", "memory": "256Mi", "ephemeral-storage": "256Mi"},
+        "requests": {"cpu": "20m", "memory": "64Mi", "ephemeral-storage": "16Mi"},
     }
     for spec in (
         {"hostNetwork": True},

@@ -19,6 +19,9 @@ NAME = re.compile("[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 HOST = re.compile("([*][.])?([a-z0-9]([-a-z0-9]*[a-z0-9])?[.])+[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?([munkKMGTPE]|[KMGTPE]i)?")
 """A quantity of Kubernetes, without exponents."""
+NIP_IO = "nip.io"
+ADDRESS = "[0-9]{1,3}([.-][0-9]{1,3}){3}"
+"""An IPv4 address as nip.io reads it at the end of a host, with dots or dashes."""
 API_URL = re.compile("https://[^:/]+(:[0-9]+)?")
 LOGIN = ("server", "username", "password")
 NETWORKS = ("tenant_blocked_networks", "tenant_cluster_networks", "tenant_egress_networks")
@@ -31,7 +34,8 @@ def problems(variables: Variables) -> t.Iterator[Problem]:
     listed = variables.get("tenants") or []
     others = [*tenants, *(entry for entry in listed if isinstance(entry, dict) and "name" in entry)]
     for tenant in tenants:
-        yield from _tenant_problems(tenant, others)
+        yield from _host_problems(tenant, others, variables["tenant_domains"])
+        yield from _tenant_problems(tenant)
     networks = [network for name in NETWORKS for network in variables[name]]
     yield from network_problems(", ".join(NETWORKS), networks, "10.1.2.0/24")
     yield from _login_problems(variables)
@@ -63,15 +67,32 @@ def _name_problems(names: list[str], reserved: list[str]) -> t.Iterator[Problem]
             yield Problem(f"tenant {name}", "is listed twice", "keep one of them")
 
 
-def _tenant_problems(tenant: Tenant, others: t.Sequence[Tenant]) -> t.Iterator[Problem]:
-    name, hosts = tenant.get("name", ""), tenant.get("hosts") or []
-    for host in hosts:
-        if not HOST.fullmatch(str(host)):
+def _host_problems(tenant: Tenant, others: t.Sequence[Tenant], domains: t.Sequence[str]) -> t.Iterator[Problem]:
+    """What is wrong with the hosts that are listed for a tenant: they hold beside those of its own form."""
+    name = tenant.get("name", "")
+    rest = [other for other in others if other["name"] != name]
+    taken = [host for other in rest for host in _listed_hosts(other)]
+    for host in map(str, tenant.get("hosts") or []):
+        if not HOST.fullmatch(host):
             yield Problem(f"tenant {name}", f"{host} is no host", "write it as in shop.example.com, without a scheme")
-    taken = [host for other in others if other["name"] != name for host in _listed_hosts(other)]
-    for host in hosts:
-        if host in taken:
+        elif host in taken:
             yield Problem(f"tenant {name}", f"the host {host} is another tenant's as well", "leave it to one of them")
+        elif owners := [other["name"] for other in rest if re.match(host_pattern(str(other["name"]), domains), host)]:
+            yield Problem(
+                f"tenant {name}", f"the host {host} is of the form of tenant {owners[0]}'s functions", "take another"
+            )
+        elif host.startswith("*.") and (
+            covered := [domain for domain in domains if f".{domain}".endswith(host.removeprefix("*"))]
+        ):
+            yield Problem(
+                f"tenant {name}",
+                f"the host {host} covers all tenants' hosts below {covered[0]}",
+                "name single hosts, or another domain",
+            )
+
+
+def _tenant_problems(tenant: Tenant) -> t.Iterator[Problem]:
+    name = tenant.get("name", "")
     for quantity in (tenant.get("quota") or {}).values():
         if quantity is not None and not QUANTITY.fullmatch(str(quantity)):
             yield Problem(f"tenant {name}", f"quota: {quantity} is no quantity", "write it as in 500m, 2 or 4Gi")
@@ -121,11 +142,14 @@ def host_pattern(name: str, domains: t.Sequence[str]) -> str:
     """Regular expression (RE2) of the hosts that a tenant's functions have of themselves.
 
     Args:
-        domains: <function>.<tenant>.<domain> with one of these; any domain where there is none.
+        domains: <function>.<tenant>.<domain> with one of these, of which `nip.io` stands for <IPv4 address>.nip.io.
     """
-    literal = [re.escape(domain).replace("\\.", "[.]").replace("\\-", "-") for domain in domains]
-    one_of = f"({'|'.join(literal)})" if literal else ".+"
-    return f"^[*a-z0-9][-a-z0-9]*[.]{name}[.]{one_of}$"
+    return f"^[*a-z0-9][-a-z0-9]*[.]{name}[.]({'|'.join(_domain_pattern(domain) for domain in domains)})$"
+
+
+def _domain_pattern(domain: str) -> str:
+    literal = re.escape(domain).replace("\\.", "[.]").replace("\\-", "-")
+    return f"{ADDRESS}[.]{literal}" if domain == NIP_IO else literal
 
 
 def route_rule(name: str, domains: t.Sequence[str], hosts: t.Sequence[str]) -> dict[str, str]:
@@ -136,13 +160,13 @@ def route_rule(name: str, domains: t.Sequence[str], hosts: t.Sequence[str]) -> d
         domains: those of `tenant_domains`.
         hosts: hosts of another form that are the tenant's too.
     """
-    own = host_pattern(name, domains)
-    forms = " or ".join(f"<function>.{name}.{domain}" for domain in domains or ["<domain>"])
-    listed = f" or one of {', '.join(hosts)}" if hosts else ""
+    shown = [f"<address>.{NIP_IO}" if domain == NIP_IO else domain for domain in domains]
+    forms = [f"as in <function>.{name}.{domain}" for domain in shown] + list(hosts)
+    matches = f" || host.matches('{host_pattern(name, domains)}')" if domains else ""
     return {
         "expression": "size(variables.given) > 0 && variables.given.all(hosts, size(hosts) > 0 && hosts.all(host, "
-        f"host in {json.dumps(list(hosts))} || host.matches('{own}')))",
-        "message": f"a route of tenant {name} must name hosts, each as in {forms}{listed}, since others belong to "
-        "others",
+        f"host in {json.dumps(list(hosts))}{matches}))",
+        "message": f"a route of tenant {name} must name hosts of its own: {' or '.join(forms) or 'it has none'}. More "
+        "are listed in `tenant_domains`, for all tenants, and `hosts` of the tenant",
         "reason": "Invalid",
     }

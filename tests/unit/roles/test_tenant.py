@@ -164,7 +164,7 @@ def test_quota_and_limits_of_one_tenant_go_over_the_defaults() -> None:
     hard = found["ResourceQuota", "tenant"]["spec"]["hard"]
     assert hard["pods"] == "5" and hard["requests.cpu"] == "2" and "count/secrets" not in hard
     (limits,) = found["LimitRange", "tenant"]["spec"]["limits"]
-    assert limits["max"] == {"cpu": "2", "memory": "4Gi"} and limits["default"]["memory"] == "256Mi"
+    assert limits["max"]["memory"] == "4Gi" and limits["max"]["cpu"] == "2" and limits["default"]["memory"] == "256Mi"
 
 
 def test_registry_credentials_are_used_by_all_pods() -> None:
@@ -238,6 +238,17 @@ def test_playbook_keeps_one_tenant_as_the_inventory_describes_it(
             {},
             "x.example.com is another tenant's as well",
         ),
+        (
+            [{"name": "a", "hosts": ["x.b.example.com"]}, {"name": "b"}],
+            {"tenant_domains": ["example.com"]},
+            "x.b.example.com is of the form of tenant b's functions",
+        ),
+        (
+            [{"name": "a", "hosts": ["*.example.com"]}],
+            {"tenant_domains": ["fn.example.com"]},
+            "*.example.com covers all tenants' hosts below fn.example.com",
+        ),
+        ([{"name": "a", "hosts": ["*.nip.io"]}], {}, "*.nip.io covers all tenants' hosts below nip.io"),
         (
             [{"name": "a", "hosts": "a.example.com"}],
             {},

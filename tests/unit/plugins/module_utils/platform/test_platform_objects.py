@@ -96,19 +96,30 @@ def test_functions_have_hosts_of_their_tenant_below_the_named_domains(host: str,
     assert bool(re.search(host_pattern("user1", ["example.com", "a-b.example.org"]), host)) is own
 
 
-def test_any_domain_is_a_tenant_s_where_none_is_named() -> None:
-    assert re.search(host_pattern("user1", []), "shop.user1.any.org")
-    assert not re.search(host_pattern("user1", []), "shop.user2.any.org")
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [
+        ("shop.user1.192.0.2.1.nip.io", True),
+        ("shop.user1.192-0-2-1.nip.io", True),
+        ("shop.user1.nip.io", False),
+        ("shop.user1.user2.192.0.2.1.nip.io", False),
+        ("shop.user1.any.org", False),
+    ],
+)
+def test_nip_io_stands_for_the_addresses_below_it(host: str, own: bool) -> None:
+    assert bool(re.search(host_pattern("user1", ["nip.io"]), host)) is own
 
 
 def test_a_refused_route_is_told_which_hosts_it_may_have() -> None:
     rule = route_rule("user1", ["example.com"], ["shop.example.org"])
     assert rule["message"] == (
-        "a route of tenant user1 must name hosts, each as in <function>.user1.example.com or one of shop.example.org, "
-        "since others belong to others"
+        "a route of tenant user1 must name hosts of its own: as in <function>.user1.example.com or shop.example.org. "
+        "More are listed in `tenant_domains`, for all tenants, and `hosts` of the tenant"
     )
     assert 'host in ["shop.example.org"] || host.matches(' in rule["expression"]
-    assert "<function>.user1.<domain>" in route_rule("user1", [], [])["message"]
+    assert "<function>.user1.<address>.nip.io" in route_rule("user1", ["nip.io"], [])["message"]
+    none = route_rule("user1", [], [])
+    assert "it has none" in none["message"] and "matches" not in none["expression"]
 
 
 def test_the_registry_keeps_tags_on_disk_by_number_and_age_and_all_in_a_bucket() -> None:

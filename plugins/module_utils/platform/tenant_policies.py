@@ -1,0 +1,270 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the API server takes in the namespaces of tenants: a ValidatingAdmissionPolicy for each kind that a tenant may
+write. The quota bounds their number, these their content. tests/isolation tries each rule with a tenant's kubeconfig.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..spinkube.settings import EXTERNAL_SCALER
+
+Object = dict[str, t.Any]
+
+PREFIX = "wasmfaas-tenants-"
+LABELS = {"app.kubernetes.io/managed-by": "wasmfaas"}
+API_VERSION = "admissionregistration.k8s.io/v1"
+SECRET_TYPES = ("Opaque", "kubernetes.io/dockerconfigjson")
+MOST_HOSTS = MOST_RULES = 16
+MOST_MATCHES = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What differs between platforms.
+
+    Attributes:
+        image_prefixes: an image begins with one of these and a slash; in them `{tenant}` stands for the namespace. Any
+            image where there is none.
+        runtime_class: the RuntimeClass of Spin functions. Those whose names begin with `wasmtime-` are allowed too.
+        secret_bytes: most bytes of the values of a Secret, and of a SpinApp's variables.
+        empty_dir_size: most that an emptyDir may ask for, as a quantity of Kubernetes.
+    """
+
+    image_prefixes: tuple[str, ...]
+    runtime_class: str
+    secret_bytes: int
+    empty_dir_size: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Policy:
+    """`resources`: (API group, plural); `validations`: (expression of CEL, message)."""
+
+    name: str
+    resources: tuple[tuple[str, str], ...]
+    validations: tuple[tuple[str, str], ...]
+    variables: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    conditions: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def policies(limits: Limits) -> list[Object]:
+    """The policies and their bindings to all namespaces with the label of a tenant."""
+    wanted = (_secrets(limits), _spin_apps(limits), _scalers(), _routes(), _workloads(limits))
+    return [item for policy in wanted for item in (_object(policy), _binding(policy))]
+
+
+def _secrets(limits: Limits) -> _Policy:
+    return _Policy(
+        "secrets",
+        (("", "secrets"),),
+        (
+            (
+                f"object.type in {list(SECRET_TYPES)}",
+                (
+                    f"a Secret of a tenant has the type {' or '.join(SECRET_TYPES)}: others hold accounts' tokens, or "
+                    "are of no use to functions"
+                ),
+            ),
+            (
+                f"!has(object.data) || object.data.map(key, size(object.data[key])).sum() <= {limits.secret_bytes}",
+                f"a Secret of a tenant holds at most {limits.secret_bytes} bytes",
+            ),
+        ),
+    )
+
+
+def _spin_apps(limits: Limits) -> _Policy:
+    return _Policy(
+        "spinapps",
+        (("core.spinkube.dev", "spinapps"),),
+        (
+            (_image("object.spec.image", limits), _image_message(limits)),
+            _volumes("object.spec.?volumes", limits),
+            (
+                (
+                    "object.spec.?variables.orValue([]).map(entry, size(entry.?value.orValue(''))).sum() <= "
+                    f"{limits.secret_bytes}"
+                ),
+                f"the values of the variables have at most {limits.secret_bytes} bytes together",
+            ),
+        ),
+    )
+
+
+def _scalers() -> _Policy:
+    """KEDA's operator calls what a trigger names with its own rights and from its own network (KEDA v2.20.2:
+    pkg/scalers), so only the one that `spin_function` makes is left."""
+    ours = f"trigger.metadata.?scalerAddress.orValue('') == '{EXTERNAL_SCALER}'"
+    keys = "trigger.metadata.all(key, key in ['scalerAddress', 'interceptorRoute'])"
+    return _Policy(
+        "scalers",
+        (("keda.sh", "scaledobjects"), ("autoscaling", "horizontalpodautoscalers")),
+        (
+            (
+                (
+                    "object.spec.scaleTargetRef.kind == 'Deployment' && "
+                    "object.spec.scaleTargetRef.?apiVersion.orValue('apps/v1') == 'apps/v1'"
+                ),
+                "a scaler of a tenant scales a Deployment",
+            ),
+            (
+                "object.spec.?metrics.orValue([]).all(metric, metric.type in ['Resource', 'ContainerResource'])",
+                "a HorizontalPodAutoscaler of a tenant scales by cpu or memory",
+            ),
+            (
+                (
+                    "object.spec.?triggers.orValue([]).all(trigger, !has(trigger.authenticationRef) && "
+                    f"(trigger.type in ['cpu', 'memory'] || trigger.type == 'external-push' && {keys} && {ours}))"
+                ),
+                (
+                    "a ScaledObject of a tenant has triggers of the types cpu, memory and external-push, this one "
+                    f"with the scaler {EXTERNAL_SCALER}: others call addresses with the rights of KEDA"
+                ),
+            ),
+            ("!has(object.spec.advanced)", "a ScaledObject of a tenant has no `advanced` settings"),
+        ),
+    )
+
+
+def _routes() -> _Policy:
+    rules = "object.spec.?rules.orValue([])"
+    return _Policy(
+        "routes",
+        (("gateway.networking.k8s.io", "httproutes"), ("http.keda.sh", "interceptorroutes")),
+        (
+            (
+                (
+                    f"size(object.spec.?hostnames.orValue([])) <= {MOST_HOSTS} && size({rules}) <= {MOST_RULES} && "
+                    f"{rules}.all(rule, size(rule.?matches.orValue([])) <= {MOST_MATCHES} && "
+                    f"size(rule.?hosts.orValue([])) <= {MOST_HOSTS} && size(rule.?paths.orValue([])) <= {MOST_MATCHES})"
+                ),
+                (
+                    f"a route of a tenant has at most {MOST_HOSTS} hosts and {MOST_RULES} rules with "
+                    f"{MOST_MATCHES} matches each, since all share one proxy"
+                ),
+            ),
+            (
+                f"{rules}.all(rule, rule.?filters.orValue([]).all(filter, filter.type != 'ExtensionRef'))",
+                "a route of a tenant refers to no extension",
+            ),
+            (
+                "!has(object.spec.coldStart) && !has(object.spec.staticRoutes)",
+                (
+                    "an InterceptorRoute of a tenant has no coldStart and no staticRoutes: they reach names outside of "
+                    "its namespace"
+                ),
+            ),
+            (
+                (
+                    "object.kind != 'InterceptorRoute' || "
+                    "object.spec.target.service.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')"
+                ),
+                "an InterceptorRoute of a tenant leads to a Service of its namespace, named without dots",
+            ),
+        ),
+    )
+
+
+def _workloads(limits: Limits) -> _Policy:
+    """Spin's shim starts a container without Wasm layers natively (runwasi: crates/containerd-shim-wasm,
+    sandbox/oci.rs, `is_wasm`); a command of a pod is the plainest way to that."""
+    probes = "[container.?livenessProbe, container.?readinessProbe, container.?startupProbe]"
+    return _Policy(
+        "workloads",
+        (("apps", "deployments"), ("batch", "jobs")),
+        (
+            (
+                (
+                    f"variables.pod.?runtimeClassName.orValue('') == '{limits.runtime_class}' || "
+                    "variables.pod.?runtimeClassName.orValue('').startsWith('wasmtime-')"
+                ),
+                "pods in the namespace of a tenant run WebAssembly: name one of its RuntimeClasses",
+            ),
+            (f"variables.containers.all(c, {_image('c.image', limits)})", _image_message(limits)),
+            (
+                (
+                    "variables.containers.all(container, !has(container.command) && "
+                    f"{probes}.all(probe, !probe.hasValue() || !has(probe.value().exec)) && "
+                    "!container.?lifecycle.?postStart.?exec.hasValue() && "
+                    "!container.?lifecycle.?preStop.?exec.hasValue())"
+                ),
+                "containers of a tenant have no command, and no exec in probes or lifecycle: it would run without Wasm",
+            ),
+            _volumes("variables.pod.?volumes", limits),
+        ),
+        variables={
+            "pod": "object.spec.template.spec",
+            "containers": "object.spec.template.spec.containers + "
+            "object.spec.template.spec.?initContainers.orValue([])",
+        },
+        # An administrator may run a database beside the functions.
+        conditions={"not-an-administrator": "!('system:masters' in request.userInfo.groups)"},
+    )
+
+
+def _image(image: str, limits: Limits) -> str:
+    by_digest = f"{image}.matches('@sha256:[a-f0-9]{{64}}$')"
+    prefixes = [f"{prefix}/".replace("{tenant}", "' + request.namespace + '") for prefix in limits.image_prefixes]
+    begins = " || ".join(f"{image}.startsWith('{prefix}')" for prefix in prefixes)
+    return f"{by_digest} && ({begins})" if begins else by_digest
+
+
+def _image_message(limits: Limits) -> str:
+    begins = f", and begins with {'/ or '.join(limits.image_prefixes)}/" if limits.image_prefixes else ""
+    return f"an image of a tenant is named by its digest, as in shop@sha256:…{begins}"
+
+
+def _volumes(volumes: str, limits: Limits) -> tuple[str, str]:
+    size = "quantity(string(volume.emptyDir.sizeLimit))"
+    return (
+        (
+            f"{volumes}.orValue([]).all(volume, volume.all(key, key in ['name', 'secret', 'configMap', 'emptyDir']) && "
+            "(!has(volume.emptyDir) || has(volume.emptyDir.sizeLimit) && "
+            f"{size}.compareTo(quantity('{limits.empty_dir_size}')) <= 0))"
+        ),
+        (
+            "a volume of a tenant is a secret, a configMap, or an emptyDir with a sizeLimit of at most "
+            f"{limits.empty_dir_size}"
+        ),
+    )
+
+
+def _object(policy: _Policy) -> Object:
+    rules = [
+        {"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": [resource]}
+        for group, resource in policy.resources
+    ]
+    spec: Object = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": rules},
+        "matchConditions": [{"name": name, "expression": text} for name, text in policy.conditions.items()],
+        "variables": [{"name": name, "expression": text} for name, text in policy.variables.items()],
+        "validations": [
+            {"expression": expression, "message": message, "reason": "Invalid"}
+            for expression, message in policy.validations
+        ],
+    }
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": PREFIX + policy.name, "labels": LABELS},
+        "spec": {key: value for key, value in spec.items() if value},
+    }
+
+
+def _binding(policy: _Policy) -> Object:
+    selector = {"matchExpressions": [{"key": "wasmfaas.dev/tenant", "operator": "Exists"}]}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": PREFIX + policy.name, "labels": LABELS},
+        "spec": {
+            "policyName": PREFIX + policy.name,
+            "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": selector},
+        },
+    }
