@@ -4,7 +4,8 @@
 # ruff: noqa: E402 (the collection is found only after its directory is in the path)
 """Checks every spin.toml below a directory as a deployment would, without building anything.
 
-python scripts/check_manifests.py DIR, after `make setup`.
+python scripts/check_manifests.py DIR, after `make setup`. With --source-root ROOT, the manifests may name what lies in
+ROOT, as with the option source_root of a deployment; without it, what lies in the git repository of each.
 
 Prints for each manifest that it is accepted, or its problems, and a summary. Exit code 0: all are accepted; 1: some are
 refused; 2: there is none.
@@ -41,11 +42,13 @@ def main() -> int:
     """Check the manifests; returns the exit code."""
     parser = argparse.ArgumentParser(description="Check every spin.toml below a directory.")
     parser.add_argument("directory", type=Path)
-    directory: Path = parser.parse_args().directory
+    parser.add_argument("--source-root", type=Path, help="directory that no path of a manifest may leave")
+    arguments = parser.parse_args()
+    directory: Path = arguments.directory
     accepted = refused = 0
     for path in manifests(directory):
         try:
-            read_manifest(path)
+            read_manifest(path, source_root=arguments.source_root)
         except PlatformError as error:
             refused += 1
             print(f"{path}: refused\n  " + str(error).replace("\n", "\n  "))

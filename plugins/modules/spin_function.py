@@ -43,13 +43,25 @@ options:
   source:
     description:
       - The project directory with a C(spin.toml), or the path of a manifest file.
-      - Some manifests are refused that Spin loads. Two triggers with the same route, of which Spin would call only one;
-        an application without a trigger or without a component; an undeclared variable, also where nothing uses it
-        yet; an absolute path; a route that joins C(...) with other text; a trigger of any type without a component,
-        except one with a C(static_response); a C(redis) trigger without channel or address.
+      - Some manifests are refused that Spin loads. Two triggers with the same route, of which Spin would call
+        only one; an application without a trigger or without a component; an undeclared variable, also where
+        nothing uses it yet; an absolute path, or one that leaves O(source_root); a pattern in C(files) that
+        leaves the project directory, since the function would not see its files; a route that joins C(...) with
+        other text; a trigger of any type without a component, except one with a C(static_response); a C(redis)
+        trigger without channel or address.
       - Required for O(state=present) and O(state=pushed).
     type: path
     aliases: [src]
+  source_root:
+    description:
+      - A directory that holds the project directory and all that C(spin.toml) names outside of it, as a Cargo or npm
+        workspace (C(source = "../../target/…"), C(workdir = "..")). No path may leave it, not even through a symbolic
+        link.
+      - The default is the top directory of the git repository that the project lies in, or else the project directory.
+      - If this option is given, or if a path in C(spin.toml) leaves the project directory, every file of this directory
+        counts as a source, by the same rules as those of the project (C(.gitignore), caches, build output). The
+        artifact holds only what C(spin.toml) names.
+    type: path
   name:
     description:
       - Name of the function, at most 52 of the characters a-z, 0-9 and C(-).
@@ -365,6 +377,7 @@ from ..module_utils.spinkube.arguments import deployment_arguments, kubernetes_a
 def argument_spec() -> dict[str, t.Any]:
     return dict(
         source=dict(type="path", aliases=["src"]),
+        source_root=dict(type="path"),
         name=dict(type="str"),
         namespace=dict(type="str", default="default"),
         state=dict(type="str", choices=["present", "absent", "pushed"], default="present"),

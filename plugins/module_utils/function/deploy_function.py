@@ -45,6 +45,7 @@ class DeployRequest:
 
     Attributes:
         source: the project directory, or its manifest file.
+        source_root: the directory that no path of the manifest leaves; None finds it (read_manifest).
         name: of the function; None takes the application's name from spin.toml.
         state: `present`, or `pushed` to stop after the registry.
         profile: Spin's build profile.
@@ -63,6 +64,7 @@ class DeployRequest:
     outputs_directory: Path
     log_directory: Path
     shim_version: str
+    source_root: Path | None = None
     name: str | None = None
     state: str = "present"
     profile: str | None = None
@@ -138,10 +140,10 @@ def deploy_function(
     """
     with stages("manifest"):
         check_namespace(request.namespace)
-        manifest = read_manifest(request.source, profile=request.profile)
+        manifest = read_manifest(request.source, profile=request.profile, source_root=request.source_root)
         name = function_name(request.name or manifest.name, manifest)
     with stages("source_digest"):
-        earlier = MadeFiles.read(request.outputs_directory, manifest.directory)
+        earlier = MadeFiles.read(request.outputs_directory, manifest.sources)
         project = _Project(manifest, read_sources(manifest, earlier), earlier)
         digest = project.sources.digest
     result = DeployResult(False, name, request.namespace, digest, stages=stages.seconds)

@@ -108,7 +108,7 @@ def ignores_above(directory: Path) -> tuple[str, Ignores]:
         OSError: a file cannot be read.
     """
     real = Path(os.path.realpath(directory))
-    root = next((place for place in (real, *real.parents) if is_repository(place)), None)
+    root = repository_of(real)
     if root is None:
         return "", Ignores()
     ignores = Ignores()
@@ -123,6 +123,11 @@ def ignores_above(directory: Path) -> tuple[str, Ignores]:
 def is_repository(directory: Path) -> bool:
     """Whether a directory is the root of a repository, of a worktree, or of a submodule (there `.git` is a file)."""
     return os.path.lexists(directory / GIT)
+
+
+def repository_of(real_directory: Path) -> Path | None:
+    """The root of the repository that a directory, named without symbolic links, lies in; None where it is in none."""
+    return next((place for place in (real_directory, *real_directory.parents) if is_repository(place)), None)
 
 
 def _with(base: str, path: Path, files: _Files) -> _Files:

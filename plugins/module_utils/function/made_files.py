@@ -48,7 +48,8 @@ class MadeFile:
 
 @dataclasses.dataclass(frozen=True)
 class MadeFiles:
-    """What our builds made in a project; paths are relative to its directory."""
+    """What our builds made in a project; paths are relative to the directory whose files count as its sources, which
+    several functions may share."""
 
     files: dict[str, MadeFile] = dataclasses.field(default_factory=dict)
     directories: frozenset[str] = frozenset()

@@ -4,11 +4,12 @@
 """The source digest: one value over all that a deployment's result depends on, known before anything is built.
 
 It covers each file of the project (path, bytes, execute bit, link target), and so the manifest, the build commands and
-every lock file, and the build profile. It leaves out what is no source: version control, caches, virtual environments,
-what git ignores, the Wasm files that the components' builds write, and the files in directories that an earlier build
-made, while they are as that build left them (made_files.py). It always covers what git tracks, and what the manifest
-asks for (`files`, a `source` that nobody builds, a dependency), even where `.gitignore` names it, unless a build wrote
-it.
+every lock file, and the build profile. Where the manifest names something outside of the project directory, the project
+is all of the source root (Manifest.sources): members, lock files and settings of a workspace lie anywhere in it.
+It leaves out what is no source: version control, caches, virtual environments, what git ignores, the Wasm files that
+the components' builds write, and the files in directories that an earlier build made, while they are as that build left
+them (made_files.py). It always covers what git tracks, and what the manifest asks for (`files`, a `source` that nobody
+builds, a dependency), even where `.gitignore` names it, unless a build wrote it.
 Times and owners do not count.
 """
 
@@ -25,7 +26,7 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
-from .gitignore import GIT, GITIGNORE, ignores_above
+from .gitignore import GIT, GITIGNORE, ignores_above, repository_of
 from .made_files import MadeFile, MadeFiles, Stamp
 from .manifest.files import expand_files
 from .manifest.model import LocalSource, Manifest
@@ -63,8 +64,9 @@ class Sources:
 
     Attributes:
         heading: what counts beside the files.
-        lines: for each file that counts, by its path relative to the project directory, a line about its content.
-        made: the files that an earlier build made and that are as it left them.
+        lines: for each file that counts, by its path relative to `Manifest.sources`, a line about its content.
+        made: the files that an earlier build made and that are as it left them; those of another function with the
+            same source root too.
         named: files that count only because the manifest names them: git or we would leave them out.
         stamps: of all these files.
         directories: those that were searched.
@@ -104,58 +106,118 @@ def read_sources(manifest: Manifest, earlier: MadeFiles) -> Sources:
     Raises:
         PlatformError: a file cannot be read.
     """
-    root = manifest.directory
+    root = manifest.sources
     try:
         paths, named, directories = _inputs(manifest)
-        stamps = {path: Stamp.of(root / path) for path in paths}
-        made = {path: file for path, file in earlier.files.items() if stamps.get(path) == file.stamp}
-        read = [path for path in paths if path not in made]
+        # Another run may build a function of the same workspace just now, and so move its output away.
+        stamps = {path: stamp for path in paths if (stamp := _stamp(root / path)) is not None}
+        made = {
+            path: file
+            for path, file in earlier.files.items()
+            if (stamps[path] if path in stamps else _stamp(root / path)) == file.stamp
+        }
+        read = [path for path in stamps if path not in made]
         lines = dict(zip(read, _hash_files(root, read, [stamps[path].size for path in read]), strict=True))
     except OSError as error:
         raise PlatformError(
             f"{error.filename}: {error.strerror}.",
-            next_step="Make the file readable, or name it in .gitignore if nothing needs it.",
+            next_step="Make the file readable, or name it in .gitignore if nothing needs it"
+            + (", or set source_root to a smaller directory." if manifest.covers_source_root else "."),
         ) from error
     for path in read:
         # Written again, or copied, but with the same content.
         if path in earlier.files and earlier.files[path].line == lines[path]:
             made[path] = MadeFile(stamps[path], lines.pop(path))
-    heading = f"wasmfaas source digest {VERSION}\nmanifest {manifest.path.name}\nprofile {manifest.profile or ''}\n"
+    path = _below(_place(manifest), manifest.path.name)
+    heading = f"wasmfaas source digest {VERSION}\nmanifest {path}\nprofile {manifest.profile or ''}\n"
     return Sources(heading.encode(), lines, made, named, stamps, directories)
 
 
 def _inputs(manifest: Manifest) -> tuple[list[str], frozenset[str], frozenset[str]]:
-    """The paths of all input files relative to the project directory, sorted; those of them that only the manifest
-    names; and the directories that were searched."""
-    outputs = {
-        os.path.normpath(component.source.path)
-        for component in manifest.components.values()
-        if component.build and isinstance(component.source, LocalSource)
-    }
-    walk = SourceWalk(manifest.directory, outputs)
+    """The paths of all input files relative to `manifest.sources`, sorted; those of them that only the manifest names;
+    and the directories that were searched."""
+    root, place = manifest.sources, _place(manifest)
+    outputs = _outputs(manifest)
+    found, directories = _search(root, outputs)
+    # The files above a project do not see it if git ignores it, or if it is in a repository of its own.
+    real_directory = Path(os.path.realpath(manifest.directory))
+    if place and (place not in directories or repository_of(real_directory) != repository_of(root)):
+        files, searched = _search(
+            real_directory, {os.path.relpath(output, place) for output in outputs if _is_below(place, output)}
+        )
+        found |= {_below(place, path) for path in files}
+        directories |= {_below(place, path) if path else place for path in searched}
+    named = {path for path in _named(manifest) - outputs - found if os.path.lexists(root / path)}
+    return sorted(found | named), frozenset(named), frozenset(directories)
+
+
+def _search(root: Path, outputs: set[str]) -> tuple[set[str], set[str]]:
+    """The files below `root` that may be sources, without `outputs`, and the directories that were searched; all
+    relative to it."""
+    walk = SourceWalk(root, outputs)
     found = set(walk.files())
     tracked = {
         path
-        for path in tracked_files(manifest.directory)
+        for path in tracked_files(root)
         if path not in found and path not in outputs and not _is_skipped_file(os.path.basename(path))
     }
-    found |= {path for path in tracked if _is_file(manifest.directory / path)}
-    named = {path for path in _named(manifest) - outputs - found if os.path.lexists(manifest.directory / path)}
-    return sorted(found | named), frozenset(named), frozenset(walk.directories)
+    return found | {path for path in tracked if _is_file(root / path)}, walk.directories
+
+
+def made_outputs(manifest: Manifest) -> dict[str, MadeFile]:
+    """The Wasm files that the components' builds wrote, as another function with the same source root sees them.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    root = manifest.sources
+    return {
+        path: MadeFile(Stamp.of(root / path), _line(root, path, threading.Event()))
+        for path in sorted(_outputs(manifest))
+        if os.path.isfile(root / path)
+    }
+
+
+def _outputs(manifest: Manifest) -> set[str]:
+    """The paths of the Wasm files that the components' builds write."""
+    return {
+        _relative(manifest, component.source.path)
+        for component in manifest.components.values()
+        if component.build and isinstance(component.source, LocalSource)
+    }
+
+
+def _relative(manifest: Manifest, path: str) -> str:
+    """A path of the manifest relative to `manifest.sources`."""
+    return os.path.relpath(manifest.absolute(path), os.path.realpath(manifest.sources))
+
+
+def _place(manifest: Manifest) -> str:
+    """The path of the project directory relative to `manifest.sources`; empty where they are the same."""
+    place = os.path.relpath(os.path.realpath(manifest.directory), os.path.realpath(manifest.sources))
+    return "" if place == "." else place
+
+
+def _below(place: str, path: str) -> str:
+    return f"{place}/{path}" if place else path
+
+
+def _is_below(place: str, path: str) -> bool:
+    return path.startswith(f"{place}/")
 
 
 def _named(manifest: Manifest) -> set[str]:
     """The paths that the manifest names as inputs."""
     # `expand_files` gives real paths, and the digest must not depend on how the directory was named
-    real_directory = os.path.realpath(manifest.directory)
+    real_sources = os.path.realpath(manifest.sources)
     is_built = any(component.build for component in manifest.components.values())
-    named = {manifest.path.name}
+    named = {_below(_place(manifest), manifest.path.name)}
     for component in manifest.components.values():
         if isinstance(component.source, LocalSource) and not component.build:
-            named.add(os.path.normpath(component.source.path))
+            named.add(_relative(manifest, component.source.path))
         for dependency in component.dependencies.values():
             if "path" in dependency:
-                named.add(os.path.normpath(dependency["path"]))
+                named.add(_relative(manifest, dependency["path"]))
         for mount in component.files:
             try:
                 files = expand_files(manifest, dataclasses.replace(component, files=(mount,)))
@@ -163,7 +225,7 @@ def _named(manifest: Manifest) -> set[str]:
                 if not is_built:
                     raise
                 continue  # a build may write it; packing finds out
-            named.update(os.path.relpath(file.source, real_directory) for file in files)
+            named.update(os.path.relpath(file.source, real_sources) for file in files)
     return named
 
 
@@ -214,6 +276,14 @@ class SourceWalk:
             return False
         with open(tag, "rb") as stream:
             return stream.read(len(_CACHE_SIGNATURE)) == _CACHE_SIGNATURE
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """None where there is no such file; raises OSError where it cannot be seen."""
+    try:
+        return Stamp.of(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _is_skipped_file(name: str) -> bool:

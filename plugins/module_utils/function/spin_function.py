@@ -56,7 +56,9 @@ def secret_values(parameters: Parameters) -> set[str]:
     if not variables or not parameters["source"]:
         return texts(variables)
     try:
-        manifest = read_manifest(Path(parameters["source"]), profile=parameters["profile"])
+        manifest = read_manifest(
+            Path(parameters["source"]), profile=parameters["profile"], source_root=_source_root(parameters)
+        )
     except PlatformError:
         return texts(variables)
     return texts(
@@ -77,6 +79,7 @@ def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[st
         outputs_directory=state / "outputs",
         log_directory=state / "logs",
         shim_version=parameters["shim_version"] or DEFAULT_SHIM_VERSION,
+        source_root=_source_root(parameters),
         name=parameters["name"],
         state=parameters["state"],
         profile=parameters["profile"],
@@ -94,6 +97,10 @@ def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[st
         else ""
     )
     return _result(result, parameters["state"], check_mode, share)
+
+
+def _source_root(parameters: Parameters) -> Path | None:
+    return Path(parameters["source_root"]) if parameters["source_root"] else None
 
 
 def registry_of(parameters: Parameters, state: Path) -> Registry:

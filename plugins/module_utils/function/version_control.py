@@ -9,7 +9,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from .gitignore import is_repository
+from .gitignore import repository_of
 
 _TIMEOUT_SECONDS = 30
 
@@ -20,7 +20,7 @@ def tracked_files(directory: Path) -> list[str]:
     A submodule is one path, of a directory.
     """
     real = Path(os.path.realpath(directory))
-    if not any(is_repository(place) for place in (real, *real.parents)):
+    if repository_of(real) is None:
         return []
     return [os.fsdecode(path) for path in _git(real, "ls-files", "-z", "--cached").split(b"\0") if path]
 

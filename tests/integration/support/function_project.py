@@ -51,7 +51,9 @@ class FunctionProject:
         self,
         *,
         behaviour: str = "",
+        source: str = "app.wasm",
         command: str = "python3 build.py",
+        workdir: str = ".",
         variables: str = "",
         component_variables: str = "",
         more: str = "",
@@ -72,13 +74,14 @@ route = "/..."
 component = "main"
 
 [component.main]
-source = "app.wasm"
+source = "{source}"
 {environment}
 {component_variables}
 {more}
 
 [component.main.build]
 command = {json.dumps(command)}
+workdir = "{workdir}"
 ''')
 
     def write(self, message: str) -> None:

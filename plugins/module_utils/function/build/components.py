@@ -20,7 +20,7 @@ from ..manifest.model import Component, LocalSource, Manifest
 from ..version_control import is_tracked
 from .command import announce, run_command
 from .order import build_order
-from .outputs import EarlierOutputs, Output, absolute, built_outputs
+from .outputs import EarlierOutputs, Output, built_outputs
 from .python_environment import nearest, python_environment
 
 _NOT_FOUND = re.compile(r"([\w@./+-]+): (?:command )?not found")
@@ -108,7 +108,7 @@ def _build(
     with open(options.log_file, "w", encoding="utf-8", errors="replace") as log:
         for component in build_order(manifest):
             needed = {
-                absolute(manifest, dependency["path"])
+                manifest.absolute(dependency["path"])
                 for dependency in component.dependencies.values()
                 if "path" in dependency
             }
@@ -126,8 +126,8 @@ def _build(
 def _build_component(manifest: Manifest, component: Component, options: BuildOptions, log: t.TextIO) -> _LastCommand:
     if component.build is None:
         raise AssertionError(f"component {component.id} has no build")
-    project = manifest.directory.resolve()
-    directory = (project / component.build.workdir).resolve()
+    project = manifest.sources.resolve()
+    directory = (manifest.directory.resolve() / component.build.workdir).resolve()
     key = f"spin.toml: component.{component.id}.build"
     if not directory.is_dir():
         raise PlatformError(f"{key}.workdir: {directory} is not a directory.", next_step="Correct `workdir`.")

@@ -13,7 +13,7 @@ from pathlib import Path
 from ...errors import PlatformError
 from ..made_files import MadeFile, MadeFiles, is_lock_file
 from ..manifest.model import Manifest
-from ..source_digest import Sources, read_sources
+from ..source_digest import Sources, made_outputs, read_sources
 
 
 class ObservedBuild:
@@ -54,16 +54,18 @@ class ObservedBuild:
         if not self._is_built:
             return self._before.digest, []
         after = read_sources(self._manifest, self._earlier)
-        made = made_by_build(self._before, after, self._earlier)
-        if made != self._earlier:
-            try:
-                made.write(self._directory, self._manifest.directory)
-            except OSError as error:
-                raise PlatformError(
-                    f"What the build made cannot be noted in {self._directory}: {error.strerror}.",
-                    next_step=f"See that there is room and the right to write (`df -h {self._directory}`), then deploy "
-                    "again.",
-                ) from error
+        try:
+            made = made_by_build(self._before, after, self._earlier)
+            if self._manifest.covers_source_root:
+                made = dataclasses.replace(made, files={**made.files, **made_outputs(self._manifest)})
+            if made != self._earlier:
+                made.write(self._directory, self._manifest.sources)
+        except OSError as error:
+            raise PlatformError(
+                f"What the build made cannot be noted in {self._directory}: {error.strerror}.",
+                next_step=f"See that there is room and the right to write (`df -h {self._directory}`), then deploy "
+                "again.",
+            ) from error
         kept = {path: line for path, line in self._before.lines.items() if path not in made.files}
         counted = {path: line for path, line in after.lines.items() if path not in made.files}
         lines = {
@@ -76,7 +78,7 @@ class ObservedBuild:
     def _warning(self, changed: list[str]) -> str:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         return (
-            f"Files of {self._manifest.directory} that count as its source changed during the build "
+            f"Files of {self._manifest.sources} that count as its source changed during the build "
             f"({', '.join(changed[:3])}{more}), so the next run builds again. If the build writes them, name them in "
             ".gitignore, or keep them in version control as the build leaves them."
         )

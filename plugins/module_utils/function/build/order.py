@@ -7,7 +7,6 @@ as written)."""
 from __future__ import annotations
 
 import graphlib
-import os
 
 from ...errors import PlatformError
 from ..manifest.model import Component, LocalSource, Manifest
@@ -20,7 +19,7 @@ def build_order(manifest: Manifest) -> list[Component]:
         PlatformError: the components depend on each other in a circle.
     """
     producers = {
-        os.path.normpath(component.source.path): component.id
+        manifest.absolute(component.source.path): component.id
         for component in manifest.components.values()
         if component.build and isinstance(component.source, LocalSource)
     }
@@ -29,7 +28,7 @@ def build_order(manifest: Manifest) -> list[Component]:
             producer
             for dependency in component.dependencies.values()
             if "path" in dependency
-            and (producer := producers.get(os.path.normpath(dependency["path"]))) not in (None, component.id)
+            and (producer := producers.get(manifest.absolute(dependency["path"]))) not in (None, component.id)
         ]
         for component in manifest.components.values()
     }

@@ -50,22 +50,16 @@ def built_outputs(manifest: Manifest) -> dict[Path, Output]:
     built = [component for component in manifest.components.values() if component.build]
     for component in built:
         if isinstance(component.source, LocalSource):
-            path = absolute(manifest, component.source.path)
+            path = manifest.absolute(component.source.path)
             outputs.setdefault(path, Output(path, component, f"component.{component.id}.source", True))
     for component in built:
         for name, dependency in component.dependencies.items():
             if "path" in dependency and OUTPUT_DIRECTORIES.intersection(Path(dependency["path"]).parts[:-1]):
-                path = absolute(manifest, dependency["path"])
+                path = manifest.absolute(dependency["path"])
                 outputs.setdefault(
                     path, Output(path, component, f'component.{component.id}.dependencies."{name}".path', False)
                 )
     return outputs
-
-
-def absolute(manifest: Manifest, path: str) -> Path:
-    """A path of the manifest, so that two ways to write it are one, through links of directories too."""
-    written = manifest.directory / path
-    return written.parent.resolve() / written.name
 
 
 class EarlierOutputs:
@@ -76,7 +70,7 @@ class EarlierOutputs:
     After a run that was killed it is still in our directory, and the next run takes it from there.
 
     Args:
-        outputs: the files that the build writes, as of `absolute`.
+        outputs: the files that the build writes, as of `Manifest.absolute`.
         directory: keeps them meanwhile; best on the same file system.
 
     Raises:

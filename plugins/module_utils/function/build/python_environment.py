@@ -31,7 +31,7 @@ def python_environment(directory: Path, project: Path, cache_directory: Path, lo
 
     Args:
         directory: the component's build directory.
-        project: the project directory, the last one on the way up where the file may be.
+        project: the directory whose files count as sources, the last one on the way up where the file may be.
         cache_directory: where environments are kept, one for each content of a requirements file (with the files and
             directories that it names) and Python version.
         log: gets pip's output.

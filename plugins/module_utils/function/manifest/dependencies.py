@@ -9,12 +9,11 @@ Follows ComponentDependency and ComponentDependencies of Spin's crates/manifest/
 from __future__ import annotations
 
 import typing as t
-from pathlib import Path
 
 from .location import KeyPath
 from .model import Component, LocalSource
 from .names import compatible_version, dependency_name_error, identifier_error, is_version_requirement, nearest
-from .paths import path_error
+from .paths import Bounds
 from .problems import Problems
 from .tables import Table, type_name
 
@@ -30,7 +29,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
 _FORMS = '"<version>", { version = … }, { path = … }, { url = …, digest = … } or { component = … }'
 
 
-def read_dependencies(table: Table, directory: Path) -> Dependencies:
+def read_dependencies(table: Table, bounds: Bounds) -> Dependencies:
     """Read a `dependencies` table; a bare version becomes {"version": …}."""
     read: Dependencies = {}
     for name, value in table.data.items():
@@ -48,7 +47,7 @@ def read_dependencies(table: Table, directory: Path) -> Dependencies:
         else:
             table.problems.add(path, f"must be a string or a table, but is {type_name(value)}", f"Write {_FORMS}.")
             continue
-        _check_values(read[name], path, directory, table.problems)
+        _check_values(read[name], path, bounds, table.problems)
     return read
 
 
@@ -74,13 +73,13 @@ def _read_table(table: Table) -> dict[str, t.Any]:
     return read
 
 
-def _check_values(dependency: dict[str, t.Any], path: KeyPath, directory: Path, problems: Problems) -> None:
+def _check_values(dependency: dict[str, t.Any], path: KeyPath, bounds: Bounds, problems: Problems) -> None:
     if (version := dependency.get("version")) is not None and not is_version_requirement(version):
         problems.add(path, f'"{version}" is no version requirement', 'Write one such as "1.2.3", ">=0.1.0" or "^2".')
-    if (file := dependency.get("path")) is not None and (error := path_error(directory, file)):
-        problems.add(
-            (*path, "path"), error, "Copy the file into the directory and write its path relative to the manifest."
-        )
+    if (file := dependency.get("path")) is not None and (
+        refusal := bounds.refusal(file, "copy the file into the directory of the manifest")
+    ):
+        problems.add((*path, "path"), *refusal)
     if "url" in dependency:
         check_download(dependency["url"], dependency.get("digest"), path, problems)
     if (component := dependency.get("component")) is not None and (error := identifier_error(component, "-")):

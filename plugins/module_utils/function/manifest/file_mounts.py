@@ -10,23 +10,21 @@ import os
 from .globs import pattern_error
 from .location import KeyPath
 from .model import Component, FilesMount, Manifest
-from .paths import is_outside, path_error
+from .paths import is_outside
 from .problems import Problems
+
+MOVE_FILES = "move the files into the directory of the manifest"
+"""What to do about a path that may not be used."""
 
 
 def check_files(manifest: Manifest, component: Component, path: KeyPath, problems: Problems) -> None:
     """Note what is wrong with the files of a component."""
-    directory = manifest.directory
+    directory, bounds = manifest.directory, manifest.bounds
     for index, mount in enumerate(component.files):
         key: KeyPath = (*path, "files", index)
         if isinstance(mount, FilesMount):
-            if error := path_error(directory, mount.source):
-                problems.add(
-                    key,
-                    f"source {error}",
-                    "Move the files into the directory of the manifest and write their path relative to it.",
-                    mount.source,
-                )
+            if refusal := bounds.refusal(mount.source, MOVE_FILES):
+                problems.add(key, f"source {refusal.message}", refusal.next_step, mount.source)
             if "\0" in mount.destination or is_outside(_normal(mount.destination)):
                 problems.add(
                     key,
@@ -48,11 +46,15 @@ def check_files(manifest: Manifest, component: Component, path: KeyPath, problem
             what = "the current directory" if last == "." else "the parent directory"
             next_step = 'Write { source = ".", destination = "/" }, or a pattern that ends in "**/*".'
             problems.add(key, f'the pattern "{mount}" ends in {what} ({last})', next_step, mount)
-        elif error := path_error(directory, mount):
+        elif refusal := bounds.refusal(mount, MOVE_FILES):
+            problems.add(key, *refusal, mount)
+        elif is_outside(os.path.normpath(mount)):
+            # Spin puts each file at the path that it has from the directory of the manifest (crates/loader/src/local.rs
+            # of 4.0.2, copy_glob_or_path), which here is beside what the guest sees.
             problems.add(
                 key,
-                error,
-                "Move the files into the directory of the manifest and write their path relative to it.",
+                f'the pattern "{mount}" leaves the directory of the manifest, so the function would not see its files',
+                'Write a directory outside as { source = "../web", destination = "/web" }.',
                 mount,
             )
         elif not os.path.exists(directory / mount) and (error := pattern_error(mount)):

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Expands a component's `files` into the list of files that the guest sees.
 
-Follows copy_file_mounts of Spin's crates/loader/src/local.rs, with three differences: a path that leaves the project
-directory is refused even if only a symbolic link leads out of it, special characters in the path of the project
-directory itself have no meaning, and of two mounts with the same guest path the later one wins (Spin copies them at the
-same time).
+Follows copy_file_mounts of Spin's crates/loader/src/local.rs, with three differences: a path that leaves the source
+root is refused even if only a symbolic link leads out of it, special characters in the path of the project directory
+itself have no meaning, and of two mounts with the same guest path the later one wins (Spin copies them at the same
+time).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import PlatformError
+from .file_mounts import MOVE_FILES
 from .globs import SymbolicLinkLoop, compile_pattern, find_files, looks_like_pattern, matches_everything_below
 from .location import KeyPath
 from .model import Component, FilesMount, Manifest
-from .paths import is_outside, is_within, path_error
+from .paths import Bounds, is_outside, is_within
 from .problems import Problems
 
 
@@ -46,16 +47,16 @@ def expand_files(manifest: Manifest, component: Component) -> list[GuestFile]:
     """List the files that `component` may read, sorted by guest path.
 
     Raises:
-        PlatformError: a mount names nothing, leaves the project directory, cannot be read, or collides with another.
+        PlatformError: a mount names nothing, leaves the source root, cannot be read, or collides with another.
     """
     guest: dict[str, Path] = {}
     origin: dict[str, KeyPath] = {}
-    root = os.path.realpath(manifest.directory)
+    bounds = manifest.bounds
     for index, mount in enumerate(component.files):
         path: KeyPath = ("component", component.id, "files", index)
         value = mount.source if isinstance(mount, FilesMount) else mount
         try:
-            for guest_path, source in _expand(root, mount, component.exclude_files):
+            for guest_path, source in _expand(bounds, mount, component.exclude_files):
                 guest[guest_path] = Path(source)
                 origin[guest_path] = path
         except _Refused as refused:
@@ -83,24 +84,25 @@ def _error(manifest: Manifest, path: KeyPath, value: str | None, message: str, n
     return problems.error()
 
 
-def _expand(root: str, mount: str | FilesMount, exclude_files: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _expand(bounds: Bounds, mount: str | FilesMount, exclude_files: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     if isinstance(mount, FilesMount):
-        yield from _expand_placement(root, mount, exclude_files)
+        yield from _expand_placement(bounds, mount, exclude_files)
         return
-    _refuse_outside(root, mount)
+    _refuse_outside(bounds, mount)
+    root = bounds.directory
     found = os.path.join(root, mount)
     if os.path.isdir(found):
         # Spin puts the files below the directory's path twice: copy_glob_or_path joins the destination with the
         # directory's path, and copy_glob joins that with each file's path relative to the project directory, which
         # begins with the directory's path again.
         prefix = os.path.normpath(mount)
-        for path in _search(root, f"{mount}/**/*", mount, exclude_files):
+        for path in _search(bounds, f"{mount}/**/*", mount, exclude_files):
             yield _guest_path(f"{prefix}/{path}"), os.path.join(root, path)
     elif os.path.exists(found):
         _refuse_special(found, mount)
         yield _guest_path(mount), found
     elif looks_like_pattern(mount):
-        for path in _search(root, mount, "", exclude_files):
+        for path in _search(bounds, mount, "", exclude_files):
             yield _guest_path(path), os.path.join(root, path)
     else:
         raise _Refused(
@@ -109,13 +111,14 @@ def _expand(root: str, mount: str | FilesMount, exclude_files: tuple[str, ...]) 
         )
 
 
-def _expand_placement(root: str, mount: FilesMount, exclude_files: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    _refuse_outside(root, mount.source)
+def _expand_placement(bounds: Bounds, mount: FilesMount, exclude_files: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    _refuse_outside(bounds, mount.source)
+    root = bounds.directory
     found = os.path.join(root, mount.source)
     destination = mount.destination.lstrip("/")
     if os.path.isdir(found):
         source = os.path.normpath(mount.source)
-        for path in _search(root, f"{mount.source}/**/*", mount.source, exclude_files):
+        for path in _search(bounds, f"{mount.source}/**/*", mount.source, exclude_files):
             below = os.path.relpath(path, source)
             yield _guest_path(f"{destination}/{below}" if destination else below), os.path.join(root, path)
     elif os.path.exists(found):
@@ -134,8 +137,9 @@ def _expand_placement(root: str, mount: FilesMount, exclude_files: tuple[str, ..
         )
 
 
-def _search(root: str, pattern: str, literal: str, exclude_files: tuple[str, ...]) -> Iterator[str]:
+def _search(bounds: Bounds, pattern: str, literal: str, exclude_files: tuple[str, ...]) -> Iterator[str]:
     """Find the files of a pattern that are not excluded; its beginning `literal` has no special characters."""
+    root = bounds.directory
     excludes = [compile_pattern(exclude) for exclude in exclude_files]
     directories: dict[str, bool] = {}
 
@@ -163,16 +167,17 @@ def _search(root: str, pattern: str, literal: str, exclude_files: tuple[str, ...
         full = os.path.join(root, found)
         directory = os.path.dirname(full)
         if directory not in directories:
-            directories[directory] = is_within(os.path.realpath(directory), root)
-        if not directories[directory] or (os.path.islink(full) and not is_within(os.path.realpath(full), root)):
-            next_step = f'Copy the file into the directory, or add "{found}" to exclude_files.'
-            raise _Refused(f'"{found}" leaves the directory of the manifest through a symbolic link', next_step)
+            directories[directory] = is_within(os.path.realpath(directory), bounds.source_root)
+        if not directories[directory] or os.path.islink(full):
+            refusal = bounds.refusal_to_leave(found, f'copy the file there, or add "{found}" to exclude_files')
+            if refusal is not None:
+                raise _Refused(*refusal)
         yield found
 
 
-def _refuse_outside(root: str, path: str) -> None:
-    if error := path_error(Path(root), path):
-        raise _Refused(error, "Move the files into the directory of the manifest and write their path relative to it.")
+def _refuse_outside(bounds: Bounds, path: str) -> None:
+    if refusal := bounds.refusal(path, MOVE_FILES):
+        raise _Refused(*refusal)
 
 
 def _refuse_special(found: str, path: str) -> None:

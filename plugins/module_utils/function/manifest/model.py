@@ -9,8 +9,11 @@ Names and meaning follow Spin's crates/manifest/src/schema/v2.rs (v4.0.2).
 from __future__ import annotations
 
 import dataclasses
+import os
 import typing as t
 from pathlib import Path
+
+from .paths import Bounds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +106,27 @@ class Manifest:
     # [application.trigger.<type>]
     trigger_settings: dict[str, dict[str, t.Any]] = dataclasses.field(default_factory=dict)
     profile: str | None = None
+    # The directory that no path of the manifest leaves (absolute, without symbolic links); None: `directory`
+    source_root: Path | None = None
+    # Whether all files of `source_root` count as sources: the user named it, or a path leaves `directory`
+    covers_source_root: bool = False
 
     @property
     def directory(self) -> Path:
         return self.path.parent
+
+    @property
+    def sources(self) -> Path:
+        """The directory whose files count as the function's sources: that of the manifest, or the source root."""
+        return self.source_root if self.source_root and self.covers_source_root else self.directory
+
+    @property
+    def bounds(self) -> Bounds:
+        """How far the manifest's paths may lead."""
+        directory = os.path.realpath(self.directory)
+        return Bounds(directory, str(self.source_root or directory))
+
+    def absolute(self, path: str) -> Path:
+        """A path of the manifest, so that two ways to write it are one, through links of directories too."""
+        written = self.directory / path
+        return written.parent.resolve() / written.name

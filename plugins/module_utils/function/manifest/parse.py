@@ -20,10 +20,10 @@ from .location import KeyPath
 from .manifest_file import parse_toml, read_text
 from .model import Build, Component, FilesMount, LocalSource, Manifest, RemoteSource, Trigger, Variable
 from .names import fixed_identifier, identifier_error
-from .paths import path_error
+from .paths import Bounds, find_bounds
 from .problems import Problems
 from .tables import Table, refuse_unwritable, type_name
-from .validate import normalise_dependencies, validate
+from .validate import normalise_dependencies, reaches_out, validate
 
 _ROOT_KEYS = ("spin_manifest_version", "application", "variables", "trigger", "component")
 _APPLICATION_KEYS = ("name", "version", "description", "authors", "targets", "trigger", "tool")
@@ -69,18 +69,22 @@ _COMPONENT_HINTS = {
 _SOURCE_FORMS = 'Write source = "<path of the .wasm file>" or source = { url = "https://…", digest = "sha256:…" }.'
 
 
-def read_manifest(source: Path, *, profile: str | None = None) -> Manifest:
+def read_manifest(source: Path, *, profile: str | None = None, source_root: Path | None = None) -> Manifest:
     """Read and check a manifest.
 
     Args:
         source: the project directory, or the manifest file itself.
         profile: the build profile whose overrides apply.
+        source_root: the directory that no path of the manifest leaves, all files of which then count as sources. None
+            takes the top directory of the git repository around the project, or else the project directory; its files
+            count if a path leaves the project directory.
 
     Raises:
         PlatformError: the directory or file cannot be read, or the manifest is wrong; the cause names file, line and
             key of each problem.
     """
     path, text = read_text(source)
+    bounds = find_bounds(path.parent, source_root)
     raw = parse_toml(path, text)
     problems = Problems(path.name, text)
     version = _version(raw, problems)
@@ -88,13 +92,13 @@ def read_manifest(source: Path, *, profile: str | None = None) -> Manifest:
         from . import version_1  # rare, and the import would cost every other run
 
         raw = version_1.upgrade(raw, problems)
-    reader = _Reader(path, problems, profile, version)
+    reader = _Reader(path, bounds, problems, profile, version)
     manifest = reader.manifest(Table(raw, (), problems))
     problems.raise_if_any()
     manifest = normalise_dependencies(manifest, reader.component_paths, problems)
     validate(manifest, reader.component_paths, problems)
     problems.raise_if_any()
-    return manifest
+    return dataclasses.replace(manifest, covers_source_root=source_root is not None or reaches_out(manifest))
 
 
 def _version(raw: dict[str, t.Any], problems: Problems) -> int:
@@ -126,9 +130,9 @@ class _Reader:
         version: of the manifest as it was written; version 1 has no rule on labels (Spin: schema/v1.rs).
     """
 
-    def __init__(self, path: Path, problems: Problems, profile: str | None, version: int) -> None:
+    def __init__(self, path: Path, bounds: Bounds, problems: Problems, profile: str | None, version: int) -> None:
         self.path = path
-        self.directory = path.parent
+        self.bounds = bounds
         self.problems = problems
         self.profile = profile
         self.version = version
@@ -175,6 +179,7 @@ class _Reader:
             components=components,
             trigger_settings={kind: dict(table) for kind, table in settings.items()},
             profile=self.profile,
+            source_root=Path(self.bounds.source_root),
         )
 
     def variable(self, name: str, table: Table) -> Variable:
@@ -215,7 +220,7 @@ class _Reader:
         source = self.source(table, required=True)
         environment = table.text_map("environment")
         build = self.build(table)
-        dependencies = read_dependencies(table.table("dependencies"), self.directory)
+        dependencies = read_dependencies(table.table("dependencies"), self.bounds)
         for profile, overrides in table.tables("profile").items():
             self.profiles.add(profile)
             overridden = self.overrides(overrides)
@@ -266,7 +271,7 @@ class _Reader:
         return (
             self.source(table, required=False),
             table.text_map("environment"),
-            read_dependencies(table.table("dependencies"), self.directory),
+            read_dependencies(table.table("dependencies"), self.bounds),
             self.build_command(build) if "build" in table.data else None,
         )
 
@@ -278,12 +283,8 @@ class _Reader:
                 self.problems.add(table.path, '"source" is missing', _SOURCE_FORMS)
             return None
         if isinstance(value, str):
-            if error := path_error(self.directory, value):
-                next_step = (
-                    "Let the build write the file into the directory and name it relative to the manifest; a "
-                    "whole Cargo workspace can be the project directory."
-                )
-                self.problems.add(path, error, next_step)
+            if refusal := self.bounds.refusal(value, "let the build write the file into the directory of the manifest"):
+                self.problems.add(path, *refusal)
             return LocalSource(value)
         if not isinstance(value, dict):
             self.problems.add(path, f"must be a string or a table, but is {type_name(value)}", _SOURCE_FORMS)
@@ -320,10 +321,17 @@ class _Reader:
         build = table.table("build")
         build.refuse_unknown(_BUILD_KEYS)
         workdir = build.text("workdir")
-        if workdir is not None and (error := path_error(self.directory, workdir)):
-            self.problems.add((*build.path, "workdir"), error, "Write a directory below that of the manifest.")
+        if workdir is not None and (
+            refusal := self.bounds.refusal(workdir, "write a directory below that of the manifest")
+        ):
+            self.problems.add((*build.path, "workdir"), *refusal)
+        watch = build.texts("watch")
+        for index, pattern in enumerate(watch):
+            # What it names would not count as a source. Spin itself reads `watch` only for `spin watch`.
+            if refusal := self.bounds.refusal_to_leave(pattern, "remove the entry"):
+                self.problems.add((*build.path, "watch", index), *refusal, pattern)
         read = self.build_command(build)
-        return dataclasses.replace(read, workdir=workdir or ".", watch=build.texts("watch"))
+        return dataclasses.replace(read, workdir=workdir or ".", watch=watch)
 
     def build_of_array(self, table: Table) -> Table:
         """The same with the build as a table: Spin reads an array as the values of `_BUILD_KEYS` in their order."""

@@ -590,6 +590,97 @@ def test_odd_names_of_made_files_are_remembered(deploy: Deploy, directory: Path,
     assert builds(tmp_path) == 1
 
 
+# Two functions of one workspace, whose builds write outside of their project directories
+
+
+@pytest.fixture
+def workspace(make_project: t.Any, wasm: t.Any, tmp_path: Path) -> Path:
+    """Each build works at the top and writes its component, its files and a lock file there; git ignores only some."""
+    top = tmp_path / "workspace"
+    for name in ("one", "two"):
+        command = (
+            f"mkdir -p dist generated/{name} && cat shared/base.wasm > dist/{name}.wasm && "
+            f"date +%N > generated/{name}/built && echo chosen > Cargo.lock && echo built >> ../builds"
+        )
+        files = f'files = [{{ source = "../../generated/{name}", destination = "/" }}]\n'
+        build = f'[component.{name}.build]\nworkdir = "../.."\ncommand = {json.dumps(command)}\n'
+        manifest = make_project(None, directory=top / "apps" / name).path
+        text = manifest.read_text().replace("hello", name).replace("app.wasm", f"../../dist/{name}.wasm")
+        manifest.write_text(text + files + build)
+    (top / ".git").mkdir()
+    (top / ".gitignore").write_text("/generated/\n/notes/\n")
+    (top / "shared").mkdir()
+    (top / "shared" / "base.wasm").write_bytes(wasm.component())
+    (top / "shared" / "secret").write_text("a secret of the workspace")
+    return top
+
+
+def push_both(deploy: Deploy, workspace: Path, **changes: t.Any) -> list[DeployResult]:
+    return [deploy(source=workspace / "apps" / name, state="pushed", **changes) for name in ("one", "two")]
+
+
+def test_functions_of_one_workspace_are_built_once_and_then_unchanged(
+    deploy: Deploy, workspace: Path, tmp_path: Path
+) -> None:
+    first = push_both(deploy, workspace)
+    assert [(result.name, result.changed, result.warnings) for result in first] == [
+        ("one", True, []),
+        ("two", True, []),
+    ]
+    for _run in range(2):
+        again = push_both(deploy, workspace)
+        assert [(result.changed, result.digest) for result in again] == [(False, result.digest) for result in first]
+    assert builds(tmp_path) == 2, "neither takes for a source what the build of the other wrote"
+    (workspace / "notes").mkdir()
+    (workspace / "notes" / "today").touch()
+    assert [result.changed for result in push_both(deploy, workspace)] == [False, False]
+    assert builds(tmp_path) == 2
+
+
+def test_edit_beside_the_project_deploys_each_function_anew(
+    deploy: Deploy, workspace: Path, tmp_path: Path, wasm: t.Any
+) -> None:
+    first = push_both(deploy, workspace)
+    (workspace / "shared" / "base.wasm").write_bytes(wasm.component(padding=300))
+    second = push_both(deploy, workspace)
+    assert all(result.changed and not result.warnings for result in second)
+    assert not {result.digest for result in first} & {result.digest for result in second}
+    assert not any(result.changed for result in push_both(deploy, workspace))
+    assert builds(tmp_path) == 4
+    (workspace / "dist" / "one.wasm").write_bytes(wasm.component(padding=1))
+    push_both(deploy, workspace)
+    assert builds(tmp_path) == 5, "what somebody put there by hand counts for the other function"
+
+
+def test_nothing_outside_of_the_project_but_what_is_named_is_in_the_artifact(
+    deploy: Deploy, workspace: Path, tmp_path: Path
+) -> None:
+    push_both(deploy, workspace)
+    blobs = [path.read_bytes() for path in (tmp_path / "registry").rglob("*") if path.is_file()]
+    assert any((workspace / "dist" / "one.wasm").read_bytes() == blob for blob in blobs)
+    assert not any(b"a secret of the workspace" in blob for blob in blobs)
+
+
+def test_build_outside_that_writes_nothing_is_an_error_and_the_earlier_output_stays(
+    deploy: Deploy, workspace: Path
+) -> None:
+    push_both(deploy, workspace)
+    manifest = workspace / "apps" / "one" / "spin.toml"
+    manifest.write_text(manifest.read_text().replace("mkdir -p", "true || mkdir -p").replace("&&", "||"))
+    with pytest.raises(PlatformError, match=r"wrote no \.\./\.\./dist/one\.wasm"):
+        push_both(deploy, workspace)
+    assert (workspace / "dist" / "one.wasm").exists()
+
+
+def test_source_root_without_a_repository_is_the_one_that_is_given(deploy: Deploy, workspace: Path) -> None:
+    (workspace / ".git").rmdir()
+    with pytest.raises(PlatformError, match="leaves the directory of the manifest") as caught:
+        push_both(deploy, workspace)
+    assert f"-e source_root={workspace}" in str(caught.value)
+    assert [result.changed for result in push_both(deploy, workspace, source_root=workspace)] == [True, True]
+    assert [result.changed for result in push_both(deploy, workspace, source_root=workspace)] == [False, False]
+
+
 # The same artifact of other sources
 
 

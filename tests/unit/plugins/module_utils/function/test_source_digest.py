@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function import source_digest as module
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.model import (
     Build,
     Component,
@@ -415,6 +416,140 @@ def test_mounted_directory_of_a_component_without_a_build_is_a_source(make_proje
 def test_mount_that_is_missing_is_an_error_where_nothing_builds_it(make_project: t.Callable[..., Manifest]) -> None:
     with pytest.raises(PlatformError, match='"data" does not exist'):
         source_digest(make_project(None, {"app.wasm": "x"}, extra='files = [{ source = "data", destination = "/" }]'))
+
+
+# A project whose manifest names what lies outside of it
+
+
+MEMBERS: dict[str, bytes | str] = {
+    "Cargo.toml": "[workspace]",
+    "Cargo.lock": "1",
+    "shared/lib.rs": "1",
+    "apps/one/src/lib.rs": "1",
+    "apps/two/src/lib.rs": "1",
+    ".gitignore": "/target/\n/notes/\n",
+}
+
+
+@pytest.fixture
+def workspace(make_project: t.Callable[..., Manifest], tmp_path: Path) -> Path:
+    """A git repository with a project whose build writes into a directory at its top."""
+    for path, content in MEMBERS.items():
+        (tmp_path / "workspace" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "workspace" / path).write_text(str(content))
+    git(tmp_path / "workspace", "init", "-q")
+    project = make_project(None, extra=BUILT, directory=tmp_path / "workspace" / "apps" / "one")
+    project.path.write_text(project.path.read_text().replace('"app.wasm"', '"../../target/app.wasm"'))
+    return tmp_path / "workspace"
+
+
+def workspace_digest(workspace: Path, source_root: Path | None = None) -> str:
+    return source_digest(read_manifest(workspace / "apps" / "one", source_root=source_root))
+
+
+def test_each_file_of_the_workspace_counts_but_what_git_ignores_does_not(workspace: Path) -> None:
+    seen = {workspace_digest(workspace)}
+    for path in [*MEMBERS, "apps/one/spin.toml", "new"]:
+        before = (workspace / path).read_text() if (workspace / path).exists() else ""
+        (workspace / path).write_text(f"{before}\n")
+        seen.add(workspace_digest(workspace))
+    assert len(seen) == len(MEMBERS) + 3
+    for path in ("target/app.wasm", "target/debug/x", "notes/today", "shared/node_modules/x/y.js"):
+        (workspace / path).parent.mkdir(parents=True, exist_ok=True)
+        (workspace / path).touch()
+    assert workspace_digest(workspace) in seen
+    assert inputs(workspace / "apps" / "one") == sorted([*MEMBERS, "apps/one/spin.toml", "new"])
+
+
+def test_workspace_counts_only_if_a_path_leads_there_or_the_user_says_so(workspace: Path) -> None:
+    manifest = workspace / "apps" / "one" / "spin.toml"
+    manifest.write_text(manifest.read_text().replace("../../target/app.wasm", "app.wasm"))
+    alone, named = workspace_digest(workspace), workspace_digest(workspace, workspace)
+    (workspace / "shared" / "lib.rs").write_text("2")
+    assert workspace_digest(workspace) == alone
+    assert workspace_digest(workspace, workspace) != named
+
+
+def test_place_of_the_workspace_and_the_way_to_it_are_no_matter(workspace: Path, tmp_path: Path) -> None:
+    before = workspace_digest(workspace)
+    shutil.copytree(workspace, tmp_path / "elsewhere" / "clone")
+    assert workspace_digest(tmp_path / "elsewhere" / "clone") == before
+    (tmp_path / "link").symlink_to(workspace / "apps")
+    assert source_digest(read_manifest(tmp_path / "link" / "one")) == before
+    assert workspace_digest(workspace, workspace) == before
+    shutil.rmtree(workspace / ".git")
+    assert workspace_digest(workspace, workspace) == before
+
+
+def test_functions_of_one_workspace_have_digests_of_their_own(workspace: Path) -> None:
+    shutil.copy(workspace / "apps" / "one" / "spin.toml", workspace / "apps" / "two" / "spin.toml")
+    assert source_digest(read_manifest(workspace / "apps" / "two")) != workspace_digest(workspace)
+
+
+@pytest.mark.parametrize("own_repository", [True, False])
+def test_project_that_the_repository_ignores_counts_still(workspace: Path, own_repository: bool) -> None:
+    (workspace / ".gitignore").write_text("/target/\n/apps/\n")
+    project = workspace / "apps" / "one"
+    (project / "kept.log").touch()
+    if own_repository:
+        git(project, "init", "-q")
+        git(project, "add", "kept.log")
+    (project / ".gitignore").write_text("*.log\n")
+    before = workspace_digest(workspace, workspace)
+    for path, counts in (("src/lib.rs", True), ("kept.log", own_repository), ("../two/src/lib.rs", False)):
+        (project / path).write_text("2")
+        now = workspace_digest(workspace, workspace)
+        assert (now != before) is counts, path
+        before = now
+
+
+def test_file_that_another_run_moves_away_meanwhile_is_no_error(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = workspace_digest(workspace)
+
+    def seen_before(manifest: Manifest) -> tuple[list[str], frozenset[str], frozenset[str]]:
+        paths, named, directories = _inputs(manifest)
+        return [*paths, "dist/two.wasm", "shared/lib.rs/two.wasm"], named, directories
+
+    monkeypatch.setattr(module, "_inputs", seen_before)
+    assert workspace_digest(workspace) == before
+
+
+def test_wasm_outside_that_nobody_builds_is_a_source_even_where_it_is_ignored(workspace: Path) -> None:
+    manifest = workspace / "apps" / "one" / "spin.toml"
+    manifest.write_text(manifest.read_text().replace(BUILT, ""))
+    (workspace / "target").mkdir()
+    seen = set()
+    for content in ("1", "2"):
+        (workspace / "target" / "app.wasm").write_text(content)
+        seen.add(workspace_digest(workspace))
+    assert len(seen) == 2
+    assert "target/app.wasm" in inputs(workspace / "apps" / "one")
+
+
+def test_mounted_files_outside_count_even_where_they_are_ignored(workspace: Path) -> None:
+    manifest = workspace / "apps" / "one" / "spin.toml"
+    mount = 'files = [{ source = "../../notes", destination = "/" }]\n'
+    manifest.write_text(manifest.read_text().replace("[component.hello]\n", f"[component.hello]\n{mount}"))
+    (workspace / "notes").mkdir()
+    (workspace / "notes" / "today").write_text("1")
+    before = workspace_digest(workspace)
+    (workspace / "notes" / "today").write_text("2")
+    assert workspace_digest(workspace) != before
+
+
+def test_file_that_may_not_be_read_advises_a_smaller_source_root(
+    without_privileges: t.Any, workspace: Path, tmp_path: Path
+) -> None:
+    with tempfile.TemporaryDirectory() as outside:
+        os.chmod(outside, 0o755)
+        copy = Path(outside) / "workspace"
+        shutil.copytree(workspace, copy)
+        (copy / "shared" / "lib.rs").chmod(0)
+        with without_privileges(), pytest.raises(PlatformError, match=r"lib\.rs: Permission denied") as caught:
+            workspace_digest(copy)
+        assert "source_root" in caught.value.next_step
 
 
 # Odd files

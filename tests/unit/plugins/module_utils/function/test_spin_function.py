@@ -102,18 +102,23 @@ def test_secret_values_are_those_that_the_manifest_calls_so(make_project: t.Any)
         None, extra='[variables]\ntoken = { required = true, secret = true }\ngreeting = { default = "hi" }\n'
     ).directory
     variables = {"token": "hunter2", "greeting": "hello", "unknown": "x"}
-    assert secret_values({"variables": variables, "source": str(directory), "profile": None}) == {"hunter2", "x"}
+    assert secret_values({"variables": variables, "source": str(directory), "profile": None, "source_root": None}) == {
+        "hunter2",
+        "x",
+    }
 
 
 @pytest.mark.parametrize("source", [None, "/nowhere"])
 def test_without_a_manifest_every_value_is_secret(source: str | None) -> None:
-    assert secret_values({"variables": {"a": "one", "b": 22}, "source": source, "profile": None}) == {"one", "22"}
+    assert secret_values(
+        {"variables": {"a": "one", "b": 22}, "source": source, "profile": None, "source_root": None}
+    ) == {"one", "22"}
 
 
 def test_values_that_would_black_out_everything_are_not_hidden() -> None:
     """Ansible replaces each occurrence; that of an empty text is between all letters."""
     variables = {"a": "", "b": None, "c": True, "d": {"deep": ["hunter2", ""]}}
-    assert secret_values({"variables": variables, "source": None, "profile": None}) == {"hunter2"}
+    assert secret_values({"variables": variables, "source": None, "profile": None, "source_root": None}) == {"hunter2"}
 
 
 def test_secrets_are_hidden_also_where_the_run_fails(parameters: dict[str, t.Any], tmp_path: Path) -> None:

@@ -111,6 +111,19 @@ def test_requirements_above_the_workdir_count_up_to_the_project(
     assert used(tmp_path / "beside", project) is None, "outside of the project, the directory itself only"
 
 
+def test_requirements_of_a_workspace_count_where_all_of_it_is_source(project: Path, tmp_path: Path) -> None:
+    """Above the project directory, up to the source root."""
+    for name, covers in (("alone", False), ("member", True)):
+        (project / name).mkdir()
+        component = Component("c", LocalSource("app.wasm"), build=Build(("greet > app.wasm || echo none > app.wasm",)))
+        manifest = Manifest(
+            project / name / "spin.toml", "a", (), {"c": component}, source_root=project, covers_source_root=covers
+        )
+        build_all(manifest, BuildOptions(tmp_path / "cache", tmp_path / "outputs", tmp_path / "log"))
+    assert (project / "alone" / "app.wasm").read_text() == "none\n"
+    assert (project / "member" / "app.wasm").read_text() == "42\n"
+
+
 def test_environment_that_was_cut_off_is_made_again_once_by_two_builds(project: Path, tmp_path: Path) -> None:
     environment = tmp_path / "cache" / "python-environments" / module._key(project / "requirements.txt")
     (environment / "bin").mkdir(parents=True)

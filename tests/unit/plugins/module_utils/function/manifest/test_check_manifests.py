@@ -14,8 +14,8 @@ from ansible_collections.wasmfaas.platform.scripts import check_manifests
 from .minimal import MINIMAL
 
 
-def run(directory: Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(sys, "argv", ["check_manifests.py", str(directory)])
+def run(directory: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["check_manifests.py", str(directory), *arguments])
     return check_manifests.main()
 
 
@@ -34,6 +34,17 @@ def test_every_manifest_is_told_and_one_refused_decides_the_exit_code(
     assert any("component.a.sorce: unknown key" in line for line in printed)
     assert printed[-1] == "1 accepted, 1 refused"
     assert run(tmp_path / "good", monkeypatch) == 0
+
+
+def test_manifests_may_name_what_lies_in_the_source_root_or_their_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "apps" / "one").mkdir(parents=True)
+    (tmp_path / "apps" / "one" / "spin.toml").write_text(MINIMAL.replace("a.wasm", "../../target/a.wasm"))
+    assert run(tmp_path / "apps", monkeypatch) == 1
+    assert run(tmp_path / "apps", monkeypatch, "--source-root", str(tmp_path)) == 0
+    (tmp_path / ".git").mkdir()
+    assert run(tmp_path / "apps", monkeypatch) == 0
 
 
 def test_directory_without_manifests_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,6 +189,44 @@ def test_links_that_leave_the_directory_may_be_excluded(project: Path) -> None:
     assert expand(project, "other/**/*", exclude=("other/link/*",)) == same("other/a.png")
 
 
+@pytest.fixture
+def workspace(project: Path) -> Path:
+    """The directory above the project, with files outside of the project."""
+    for name in ("web/index.html", "web/js/app.js", "web/js/app.js.map", "notes.txt"):
+        (project.parent / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.parent / name).write_text(name)
+    return project.parent
+
+
+def expand_in(workspace: Path, *files: str | FilesMount, exclude: tuple[str, ...] = ()) -> dict[str, str]:
+    """Map guest paths to source paths relative to the workspace."""
+    component = Component("a", LocalSource("a.wasm"), files=files, exclude_files=exclude)
+    manifest = Manifest(workspace / "project" / "spin.toml", "a", (), {"a": component}, source_root=workspace)
+    return {file.path: str(file.source.resolve().relative_to(workspace)) for file in expand_files(manifest, component)}
+
+
+def test_only_what_is_named_comes_from_outside_of_the_project(workspace: Path) -> None:
+    """Exclusions see the path from the project directory, as in Spin (crates/loader/src/local.rs, copy_glob)."""
+    assert expand_in(workspace, FilesMount("../web", "/site"), exclude=("**/*.map",)) == {
+        "site/index.html": "web/index.html",
+        "site/js/app.js": "web/js/app.js",
+    }
+    assert expand_in(workspace, FilesMount("../web/js/app.js", "/app.js")) == {"app.js": "web/js/app.js"}
+    assert "js/app.js" not in expand_in(workspace, FilesMount("../web", "/"), exclude=("../web/js/*",))
+
+
+def test_link_may_lead_to_the_source_root_but_not_out_of_it(
+    workspace: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (workspace / "project" / "other" / "link").symlink_to("../../web")
+    assert expand_in(workspace, "other/link/*.html") == {"other/link/index.html": "web/index.html"}
+    secret = tmp_path_factory.mktemp("elsewhere") / "secret"
+    secret.touch()
+    (workspace / "web" / "secret").symlink_to(secret)
+    with pytest.raises(PlatformError, match=f'"../web/secret" leaves the source root {workspace} through a symbolic'):
+        expand_in(workspace, FilesMount("../web", "/"))
+
+
 def test_link_loop_is_named_by_its_whole_path_so_that_the_next_step_works(project: Path) -> None:
     (project / "assets" / "deep" / "old").symlink_to("..")
     for mount in (FilesMount("assets/deep", "/"), "assets/deep", "assets/deep/**/*", "assets/**/*"):

@@ -201,17 +201,17 @@ WRONG = {
     "source outside": (
         GOOD.replace("a.wasm", "../a.wasm"),
         'spin.toml:8: component.a.source: "../a.wasm" leaves the directory',
-        "workspace",
+        "-e source_root=",
     ),
     "source outside by a detour": (
         GOOD.replace("a.wasm", "x/../../a.wasm"),
         "spin.toml:8: component.a.source:",
-        "workspace",
+        "-e source_root=",
     ),
     "source through a link": (
         GOOD.replace("a.wasm", "link/a.wasm"),
         'spin.toml:8: component.a.source: "link/a.wasm" leaves the directory of the manifest through a symbolic link',
-        "workspace",
+        "-e source_root=",
     ),
     "empty source": (GOOD.replace("a.wasm", ""), "spin.toml:8: component.a.source: is empty", ""),
     "NUL in the source": (

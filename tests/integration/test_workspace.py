@@ -1,0 +1,116 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two functions of one workspace, as Cargo and npm have it: they are built from its top, share a directory, and their
+Wasm files lie in a `target` directory beside the projects."""
+
+from __future__ import annotations
+
+import collections.abc
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .support.function_project import FunctionProject
+from .support.playbooks import PlaybookRun, Playbooks, extra
+
+NAMES = ("one", "two")
+BUILD = """
+import pathlib, sys
+
+project, target = pathlib.Path("apps", sys.argv[1]), pathlib.Path("target")
+message = pathlib.Path("shared/message.txt").read_bytes() + (project / "message.txt").read_bytes()
+section = bytes([4]) + b"text" + message  # a custom section
+assert len(section) < 128
+target.mkdir(exist_ok=True)
+(target / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55")
+(target / f"{project.name}.wasm").write_bytes((project / "base.bin").read_bytes() + bytes([0, len(section)]) + section)
+with open("../builds", "a") as builds:
+    builds.write(f"{project.name} ")
+"""
+
+Push = collections.abc.Callable[..., PlaybookRun]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A git repository, whose `.gitignore` names a directory of notes, but not `target`."""
+    top = tmp_path / "workspace"
+    for name in NAMES:
+        project = FunctionProject(top / "apps" / name, name)
+        project.manifest(
+            source=f"../../target/{name}.wasm",
+            command=f"python3 shared/build.py {name}",
+            workdir="../..",
+            more='files = [{ source = "../../web", destination = "/" }]',
+        )
+        project.write(name)
+    for path, content in {
+        "shared/build.py": BUILD,
+        "shared/message.txt": "first",
+        "shared/key.pem": "a secret of the workspace",
+        "web/index.html": "the page of both functions" * 10,
+        ".gitignore": "/notes/\n",
+    }.items():
+        (top / path).parent.mkdir(exist_ok=True)
+        (top / path).write_text(content)
+    subprocess.run(["git", "init", "-q", str(top)], check=True)
+    return top
+
+
+@pytest.fixture
+def push(workspace: Path, tmp_path: Path) -> Push:
+    """Runs deploy-function.yml as far as an OCI image layout."""
+    playbooks = Playbooks(tmp_path / "home")
+
+    def run(name: str, **variables: object) -> PlaybookRun:
+        given = {"src": workspace / "apps" / name, "state": "pushed", "registry": f"oci:{tmp_path / 'images'}"}
+        return playbooks.run("deploy-function.yml", *extra(**given, **variables))
+
+    return run
+
+
+def changes(runs: list[PlaybookRun]) -> list[int]:
+    assert [run.exit_code for run in runs] == [0] * len(runs), runs[-1].output
+    return [run.changed for run in runs]
+
+
+def test_functions_of_one_workspace(push: Push, workspace: Path, tmp_path: Path) -> None:
+    builds = tmp_path / "builds"
+    assert changes([push(name) for name in NAMES]) == [1, 1]
+    assert changes([push(name) for name in NAMES]) == [0, 0]
+    (workspace / "notes").mkdir()
+    (workspace / "notes" / "today").write_text("nothing that a build reads")
+    assert changes([push(name) for name in NAMES]) == [0, 0]
+    assert builds.read_text() == "one two "
+
+    (workspace / "shared" / "message.txt").write_text("second")
+    assert changes([push(name) for name in NAMES]) == [1, 1]
+    assert changes([push(name) for name in NAMES]) == [0, 0]
+    assert builds.read_text() == "one two one two "
+
+    blobs = {path.read_bytes() for path in (tmp_path / "images").rglob("*") if path.is_file()}
+    assert {
+        (workspace / path).read_bytes() for path in ("target/one.wasm", "target/two.wasm", "web/index.html")
+    } <= blobs
+    assert not any(b"a secret of the workspace" in blob for blob in blobs)
+
+
+def test_source_root_outside_of_a_repository(push: Push, workspace: Path) -> None:
+    shutil.rmtree(workspace / ".git")
+    refused = push("one")
+    assert refused.exit_code != 0
+    shown = " ".join(refused.output.split())
+    assert "component.main.source" in shown
+    assert '"../../target/one.wasm" leaves the directory of the manifest' in shown
+    assert f"-e source_root={workspace}" in shown
+    assert changes([push("one", source_root=workspace), push("one", source_root=workspace)]) == [1, 0]
+    manifest = workspace / "apps" / "one" / "spin.toml"
+    manifest.write_text(manifest.read_text().replace("../../web", "../../link"))
+    (workspace / "link").symlink_to("/etc")
+    linked = push("one", source_root=workspace)
+    assert linked.exit_code != 0
+    assert "through a symbolic link" in " ".join(linked.output.split()), json.dumps(linked.output)
