@@ -41,7 +41,7 @@ from lightkube.types import PatchType
 
 from .support import keda
 from .support.certificates import CertificateAuthority
-from .support.control_plane import GATEWAY_NAME, GATEWAY_NAMESPACE, Gateway, HTTPRoute, SpinApp
+from .support.control_plane import GATEWAY_NAME, GATEWAY_NAMESPACE, RUNTIME_CLASS, Gateway, HTTPRoute, SpinApp
 from .support.deployment import Result
 from .support.function_project import FunctionProject
 from .support.gateway import TLS_PORT
@@ -51,6 +51,7 @@ from .support.request_path import (
     Load,
     RequestPath,
     host_of,
+    let_pods_be_hardened,
     let_pods_be_probed_at_once,
     let_pods_drain,
     request_path,
@@ -75,6 +76,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[R
     with request_path(tmp_path_factory.mktemp("request_path")) as running:
         let_pods_drain(running.control_plane, DRAIN_SECONDS)
         let_pods_be_probed_at_once(running.control_plane)
+        let_pods_be_hardened(running.control_plane, RUNTIME_CLASS)
         yield running  # the functions end with the cluster
 
 
@@ -242,6 +244,7 @@ def test_a_pod_is_probed_right_after_its_start(path: RequestPath, hello: Hello) 
     assert "initialDelaySeconds" not in pod["spec"]["containers"][0]["readinessProbe"]
     made = path.control_plane.client().get(KubernetesDeployment, deployed["name"], namespace="default").to_dict()
     assert made["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["initialDelaySeconds"] == 1
+    assert pod["spec"]["securityContext"] == {"seccompProfile": {"type": "RuntimeDefault"}}, "the third policy as well"
 
 
 # ---- versions

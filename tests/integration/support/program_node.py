@@ -32,20 +32,24 @@ _Pod = create_namespaced_resource("", "v1", "Pod", "pods")
 _PodStatus = _Pod.Status
 
 
+def make_runtime_class(control_plane: ControlPlane) -> None:
+    """Make the RuntimeClass of programs' pods. Only the node of `ProgramNode` takes such pods."""
+    control_plane.apply(
+        {
+            "apiVersion": "node.k8s.io/v1",
+            "kind": "RuntimeClass",
+            "metadata": {"name": RUNTIME_CLASS},
+            "handler": "wasmtime",
+            "scheduling": {"nodeSelector": {"wasmfaas.dev/runtime-wasmtime": "true"}},
+        }
+    )
+
+
 class ProgramNode:
     """Running beside a control plane until it is stopped; `address` is where the programs' URLs are answered."""
 
     def __init__(self, control_plane: ControlPlane) -> None:
-        control_plane.apply(
-            {
-                "apiVersion": "node.k8s.io/v1",
-                "kind": "RuntimeClass",
-                "metadata": {"name": RUNTIME_CLASS},
-                "handler": "wasmtime",
-                # No other stand-in's node has it, so these pods are left to this one.
-                "scheduling": {"nodeSelector": {"wasmfaas.dev/runtime-wasmtime": "true"}},
-            }
-        )
+        make_runtime_class(control_plane)
         self._client: Client = control_plane.client()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)

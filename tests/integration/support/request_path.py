@@ -155,17 +155,34 @@ def let_pods_be_probed_at_once(plane: ControlPlane) -> None:
     )
 
 
-def _admitted(plane: ControlPlane, **container: t.Any) -> dict[str, t.Any]:
-    """The container of a function's pod as the API server would store it."""
-    spec = {
-        "runtimeClassName": RUNTIME_CLASS,
-        "containers": [{"name": "function", "image": "example.com/function", **container}],
-    }
+def let_pods_be_hardened(plane: ControlPlane, *runtime_classes: str) -> list[dict[str, t.Any]]:
+    """Apply the role spin_operator's objects that take from the pods of RuntimeClasses what Wasm does not need, wait
+    until they have an effect, and give them."""
+    objects = _policy("hardening_policy.yml.j2", spin_operator_hardened_runtime_classes=list(runtime_classes))
+    plane.apply(*objects)
+    for name in runtime_classes:
+        wait_until(
+            lambda name=name: "seccompProfile" in admitted_pod(plane, runtimeClassName=name)["securityContext"],
+            seconds=30,
+            what=f"the policy changes pods of {name}",
+        )
+    return objects
+
+
+def admitted_pod(plane: ControlPlane, **spec: t.Any) -> dict[str, t.Any]:
+    """The spec of a pod as the API server would store it; `containers` has one if it is not given."""
+    given = {"containers": [{"name": "function", "image": "example.com/function"}], **spec}
     pod = Pod.from_dict(
-        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "dry-run", "namespace": "default"}, "spec": spec}
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "dry-run", "namespace": "default"}, "spec": given}
     )
     client: t.Any = plane.client()
-    (found,) = client.apply(pod, dry_run=True).to_dict()["spec"]["containers"]
+    return t.cast("dict[str, t.Any]", client.apply(pod, dry_run=True).to_dict()["spec"])
+
+
+def _admitted(plane: ControlPlane, **container: t.Any) -> dict[str, t.Any]:
+    """The container of a function's pod as the API server would store it."""
+    containers = [{"name": "function", "image": "example.com/function", **container}]
+    (found,) = admitted_pod(plane, runtimeClassName=RUNTIME_CLASS, containers=containers)["containers"]
     return t.cast("dict[str, t.Any]", found)
 
 

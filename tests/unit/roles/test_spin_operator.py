@@ -129,7 +129,7 @@ def test_pods_pause_before_their_end_where_the_cluster_can_make_them(version: st
     )
     role = RenderedRole("spin_operator", k3s_version=version, k3s_plan={})
     assert int(role.value("spin_operator_drain_seconds")) == seconds
-    names = {"wasmfaas-drain-spin-pods", "wasmfaas-probe-spin-pods"}
+    names = {"wasmfaas-drain-spin-pods", "wasmfaas-probe-spin-pods", "wasmfaas-harden-wasm-pods"}
     assert policies_of(role, "objects_after") == (names if seconds else set())
     assert policies_of(role, "objects_absent") == (set() if seconds else names)
 
@@ -149,6 +149,23 @@ def test_each_policy_can_be_switched_off() -> None:
         k3s_plan={},
         spin_operator_drain_seconds=0,
         spin_operator_probe_at_once=True,
+        spin_operator_hardened_runtime_classes=[],
     )
     assert policies_of(role, "objects_after") == {"wasmfaas-probe-spin-pods"}
-    assert policies_of(role, "objects_absent") == {"wasmfaas-drain-spin-pods"}
+    assert policies_of(role, "objects_absent") == {"wasmfaas-drain-spin-pods", "wasmfaas-harden-wasm-pods"}
+
+
+def test_all_policies_go_with_the_role() -> None:
+    assert policies_of(RenderedRole("spin_operator"), "objects_absent") == {
+        entry["metadata"]["name"]
+        for entry in RenderedRole("spin_operator").value("__spin_operator_removed.objects_absent")
+    }
+
+
+def test_pods_are_hardened_that_a_shim_of_role_wasm_shims_runs() -> None:
+    """tests/integration/test_hardened_pods.py applies the policy to a real API server."""
+    role = RenderedRole("spin_operator", k3s_version="v1.36.4+k3s1", k3s_plan={}, spin_operator_runtime_class="other")
+    catalogue = RenderedRole("wasm_shims").value("wasm_shims_catalogue")
+    assert role.value("spin_operator_hardened_runtime_classes") == [
+        "other" if name == "spin" else shim["runtime_class"] for name, shim in catalogue.items()
+    ]
