@@ -218,6 +218,22 @@ options:
       - This collection knows the interfaces of shims up to 0.25. With a later version, interfaces that it does not know
         only cause a warning.
     type: str
+  warm:
+    description:
+      - On which nodes the function is started once before a request needs it there. The first start of an artifact on a
+        node pulls and compiles it, which takes seconds and, for that time, about 500 MB more of the node's memory.
+      - V(all) does so on every node that takes Wasm pods and has not run the artifact, after the function answers. A
+        short pod of its own, which gets no requests, starts there and is removed, on three nodes at a time. It is
+        the default where O(autoscale.min) is 0.
+      - Nodes that join later, and those that get another version of the shim, are cold until the next run with the same
+        options, which starts the function there and reports a change. A node where that fails is a warning.
+      - V(running) starts nothing, and only counts the nodes where replicas run at the deployment.
+      - V(none) does neither, and is the default otherwise.
+      - V(all) is refused without the permission to create pods, which a tenant's kubeconfig lacks, and for a function
+        with a trigger other than C(http), which would work on its messages on every node. As the default it does
+        nothing there.
+    type: str
+    choices: [all, running, none]
   wait:
     description: Whether to wait until the function answers, and to undo the deployment if it does not.
     type: bool
@@ -334,10 +350,11 @@ stages:
   sample: {manifest: 0.004, source_digest: 0.012, live_state: 0.021}
 details:
   description: What the target says of the function, such as C(status) and C(replicas), or C(process_id) and
-    C(log_file).
+    C(log_file). C(warm) has the number of C(nodes) on which the function is warm, C(of) how many (none where the user
+    may not see that), and C(failed), why others are not.
   returned: state is present
   type: dict
-  sample: {status: ready, replicas: 2, ready_replicas: 2}
+  sample: {status: ready, replicas: 2, ready_replicas: 2, warm: {nodes: 3, of: 3}}
 summary:
   description: The result as one line.
   returned: always
@@ -419,6 +436,7 @@ def argument_spec() -> dict[str, t.Any]:
         probe_ca_file=dict(type="path"),
         timeout=dict(type="int", default=DEFAULT_TIMEOUT),
         shim_version=dict(type="str"),
+        warm=dict(type="str", choices=["all", "running", "none"]),
         wait=dict(type="bool", default=True),
         wait_timeout=dict(type="int", default=120),
         build_timeout=dict(type="int", default=1800),
@@ -438,7 +456,7 @@ RULES: dict[str, t.Any] = {
         ("state", "pushed", ("source", "registry")),
         ("state", "absent", ("name",)),
     ],
-    "mutually_exclusive": [("replicas", "autoscale"), ("replicas", "load")],
+    "mutually_exclusive": [("replicas", "autoscale"), ("replicas", "load"), ("canary", "warm")],
 }
 
 

@@ -93,6 +93,9 @@ functions:
         - What depends on the target. A local function has C(process_id), C(port) and C(log_file).
         - A function on a cluster has C(replicas), C(ready_replicas), the C(earlier) versions that it can be rolled back
           to, and C(canary) where it has one, with its C(weight) in percent.
+        - A function that was deployed with O(wasmfaas.platform.spin_function#module:warm) has C(warm), with the number
+          of C(nodes) that have compiled the artifact, and of all nodes that can run it now (C(of)). Without the
+          permission to see those, C(of) is none.
       type: dict
       returned: always
   sample:

@@ -41,6 +41,7 @@ __all__ = [
     "deployment",
     "faulty_proxy",
     "project",
+    "reference_grant",
     "registry",
     "registry_with_basic_auth",
     "registry_with_tls",
@@ -78,3 +79,19 @@ def deployment(
 def api(control_plane: ControlPlane) -> KubernetesApi:
     """The API of the test cluster, as modules ask it."""
     return KubernetesApi(ConnectionOptions(kubeconfig=str(control_plane.kubeconfig)))
+
+
+@pytest.fixture
+def reference_grant(control_plane: ControlPlane) -> None:
+    """What the role keda will make: the way from the namespace `default` to KEDA's interceptor."""
+    control_plane.apply(
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1beta1",
+            "kind": "ReferenceGrant",
+            "metadata": {"name": "functions", "namespace": "keda"},
+            "spec": {
+                "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "default"}],
+                "to": [{"group": "", "kind": "Service"}],
+            },
+        }
+    )

@@ -35,7 +35,6 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds i
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.lock import deployment_lock
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.objects import LAST_GOOD, labels
 
-from .support.control_plane import ControlPlane
 from .support.deployment import Deployment
 from .support.function_project import FunctionProject, component
 from .support.servers import wait_until
@@ -215,22 +214,6 @@ def test_scaling_by_requests_needs_a_reference_grant_and_says_so(
         deployment.deploy(project, namespace="without-grant", autoscale={"min": 1}, wait_timeout=5)
     assert "ReferenceGrant" in raised.value.next_step
     assert api.get(SPIN_APP, "without-grant", project.name) is None
-
-
-@pytest.fixture
-def reference_grant(control_plane: ControlPlane) -> None:
-    """What the role keda will make: the way from the namespace `default` to KEDA's interceptor."""
-    control_plane.apply(
-        {
-            "apiVersion": "gateway.networking.k8s.io/v1beta1",
-            "kind": "ReferenceGrant",
-            "metadata": {"name": "functions", "namespace": "keda"},
-            "spec": {
-                "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "default"}],
-                "to": [{"group": "", "kind": "Service"}],
-            },
-        }
-    )
 
 
 @pytest.mark.usefixtures("reference_grant")

@@ -23,6 +23,7 @@ from .compatibility.spin_versions import DEFAULT_SHIM_VERSION
 from .deploy_function import DeployRequest, DeployResult, Registry, check_namespace, deploy_function
 from .manifest.parse import read_manifest
 from .model import Target
+from .spin_function_info import warm_nodes
 from .stages import Stages
 
 Parameters = dict[str, t.Any]
@@ -90,7 +91,7 @@ def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[st
     with contextlib.closing(registry_of(parameters, state)) as registry:
         result = deploy_function(request, registry, _target_factory(parameters, state, stages), stages)
     if result.changed and parameters["state"] == "present":
-        result.warnings.extend(_scaling_warnings(parameters))
+        result.warnings.extend(_cluster_warnings(parameters, result.details))
     share = (
         f" as canary with {parameters['canary']} % of the requests"
         if parameters["canary"] is not None and parameters["state"] == "present"
@@ -159,12 +160,13 @@ def _target_factory(parameters: Parameters, state: Path, stages: Stages) -> t.Ca
     return lambda name: ClusterTarget(ClusterFunction(api, namespace, name, settings, stages))
 
 
-def _scaling_warnings(parameters: Parameters) -> list[str]:
+def _cluster_warnings(parameters: Parameters, details: dict[str, t.Any]) -> list[str]:
     if parameters["target"] == "local":
         return []
     from ..spinkube.settings import cluster_settings, scaling_warnings
+    from ..spinkube.warmth import failures
 
-    return scaling_warnings(cluster_settings(parameters).autoscale)
+    return scaling_warnings(cluster_settings(parameters).autoscale) + failures(details)
 
 
 def _remove(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[str, t.Any]:
@@ -200,7 +202,10 @@ def removal_of(
 
 def _result(result: DeployResult, state: str, check_mode: bool, share: str = "") -> dict[str, t.Any]:
     verbs = {"present": ("deployed", "would be deployed"), "pushed": ("pushed", "would be pushed")}
-    return result_of(result, verbs[state][check_mode] + share if result.changed else "unchanged")
+    returned = result_of(result, verbs[state][check_mode] + share if result.changed else "unchanged")
+    if warm := result.details.get("warm"):
+        returned["summary"] += f", warm on {warm_nodes(warm)} nodes"
+    return returned
 
 
 def result_of(result: DeployResult, verb: str) -> dict[str, t.Any]:

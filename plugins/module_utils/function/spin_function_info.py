@@ -37,13 +37,14 @@ def _table(functions: list[LiveFunction]) -> list[str]:
             f.status,
             _replicas(f),
             _canary(f.details.get("canary")),
+            warm_nodes(f.details.get("warm")),
             f.url or "-",
             f.digest[7:19] or f.image,
             age(f.created),
         )
         for f in functions
     ]
-    return table_lines(rows, ("NAMESPACE", "NAME", "STATUS", "REPLICAS", "CANARY", "URL", "DIGEST", "AGE"))
+    return table_lines(rows, ("NAMESPACE", "NAME", "STATUS", "REPLICAS", "CANARY", "WARM", "URL", "DIGEST", "AGE"))
 
 
 def _versions(functions: list[LiveFunction]) -> list[str]:
@@ -81,6 +82,13 @@ def _canary(canary: dict[str, t.Any] | None) -> str:
         if canary
         else "-"
     )
+
+
+def warm_nodes(warm: dict[str, t.Any] | None) -> str:
+    """The number of nodes on which a function is warm, and of all, as in `2/3`; `-` where there is no such number."""
+    if not warm:
+        return "-"
+    return f"{warm['nodes']}/{'?' if warm['of'] is None else warm['of']}"
 
 
 def age(since: str) -> str:

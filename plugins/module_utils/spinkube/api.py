@@ -21,6 +21,8 @@ FIELD_MANAGER = "wasmfaas"
 """Field manager of what we write by server-side apply; fields that others own stay theirs."""
 
 # Named here, since inside the class `list` is its method.
+_ACCESS_REVIEW = Kind("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews")
+
 Objects = list[Object]
 Lines = list[str]
 
@@ -64,6 +66,30 @@ class KubernetesApi:
         with self._translated("list", kind, None, None):
             return list(self._client.list(_resource(kind, namespaced=False)))
 
+    def get_outside(self, kind: Kind, name: str) -> Object | None:
+        """One object of a kind that lives outside of namespaces, or None where there is none."""
+        found: Object | None = None
+        with self._translated("get", kind, None, name, missing_is_none=True):
+            found = self._client.get(_resource(kind, namespaced=False), name)
+        return found  # noqa: RET504 (the context swallows a 404)
+
+    def may(self, verb: str, kind: Kind, namespace: str) -> bool:
+        """Whether the user has a permission in a namespace; asks the API server without trying it."""
+        attributes = {"namespace": namespace, "verb": verb, "group": kind.group, "resource": kind.plural}
+        with self._translated("ask about", _ACCESS_REVIEW, None, None):
+            review = self._client.create(
+                _resource(_ACCESS_REVIEW, namespaced=False)({"spec": {"resourceAttributes": attributes}})
+            )
+        return bool(review["status"].get("allowed"))
+
+    def annotate(self, kind: Kind, namespace: str, name: str, annotations: dict[str, str]) -> None:
+        """Set annotations of an object that exists. `apply` keeps them as long as it does not name them."""
+        from lightkube.types import PatchType
+
+        change = {"metadata": {"annotations": annotations}}
+        with self._translated("annotate", kind, namespace, name):
+            self._client.patch(_resource(kind), name, change, namespace=namespace, patch_type=PatchType.MERGE)
+
     def apply(self, kind: Kind, desired: Object, *, dry_run: bool = False) -> Object:
         """Server-side apply: our fields become exactly `desired`; returns the whole object."""
         metadata = desired["metadata"]
@@ -85,9 +111,11 @@ class KubernetesApi:
         with self._translated("update", kind, metadata["namespace"], metadata["name"]):
             return t.cast(Object, self._client.replace(_resource(kind)(desired), field_manager=FIELD_MANAGER))
 
-    def delete(self, kind: Kind, namespace: str, name: str, *, owned_first: bool = False) -> bool:
+    def delete(
+        self, kind: Kind, namespace: str, name: str, *, owned_first: bool = False, grace_seconds: int | None = None
+    ) -> bool:
         """Delete an object and what it owns; False where there was none. With `owned_first` what it owns is deleted
-        before it."""
+        before it. `grace_seconds` is for a pod: how long it may take to end; None for as long as it says itself."""
         from lightkube.types import CascadeType
 
         existed = False
@@ -96,6 +124,7 @@ class KubernetesApi:
                 _resource(kind),
                 name,
                 namespace=namespace,
+                grace_period=grace_seconds,
                 cascade=CascadeType.FOREGROUND if owned_first else CascadeType.BACKGROUND,
             )
             existed = True

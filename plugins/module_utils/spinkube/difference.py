@@ -35,6 +35,11 @@ class Comparison:
         """Show that a Secret with these variables is made, without their values."""
         self._after["Secret"] = dict.fromkeys(variables, "<hidden>")
 
+    def add_warm_nodes(self, before: list[str], after: list[str]) -> None:
+        """Show the names of the nodes on which the function starts faster."""
+        if before != after:
+            self._before["warm_nodes"], self._after["warm_nodes"] = before, after
+
     def difference(self, *, finished: bool) -> Difference:
         """Give what differs.
 

@@ -28,6 +28,9 @@ class Kind:
 
 
 SPIN_APP = Kind("core.spinkube.dev", "v1alpha1", "SpinApp", "spinapps", "the SpinKube operator")
+SPIN_APP_EXECUTOR = Kind(
+    "core.spinkube.dev", "v1alpha1", "SpinAppExecutor", "spinappexecutors", "the SpinKube operator"
+)
 HTTP_ROUTE = Kind(
     "gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes", "the Gateway API with a controller such as Traefik"
 )
@@ -42,6 +45,7 @@ HORIZONTAL_POD_AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler",
 SECRET = Kind("", "v1", "Secret", "secrets")
 POD = Kind("", "v1", "Pod", "pods")
 NODE = Kind("", "v1", "Node", "nodes")
+RUNTIME_CLASS = Kind("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses")
 EVENT = Kind("", "v1", "Event", "events")
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")

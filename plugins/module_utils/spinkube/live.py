@@ -5,20 +5,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import typing as t
 
+from ..errors import PlatformError
 from ..function.model import LiveFunction
 from .api import KubernetesApi
 from .canary import canary_name, function_of
 from .kinds import DEPLOYMENT, SPIN_APP, Object
 from .objects import MANAGED_BY, SOURCE_DIGEST, URL, settings_digest
 from .version_record import VersionRecord
+from .warm_record import Marks, WarmRecord, counted, wasm_nodes
 
 
 def list_functions(api: KubernetesApi, namespace: str | None) -> list[LiveFunction]:
     """Read all functions of a namespace (None: of all) with two calls.
 
-    Those that somebody else deployed are among them; a canary is part of its function.
+    Those that somebody else deployed are among them; a canary is part of its function. For functions with warm nodes
+    the nodes are read as well.
     """
     deployments = {
         (item["metadata"]["namespace"], item["metadata"]["name"]): item
@@ -26,14 +31,32 @@ def list_functions(api: KubernetesApi, namespace: str | None) -> list[LiveFuncti
         if "core.spinkube.dev/app-name" in (item["metadata"].get("labels") or {})
     }
     apps = {(app["metadata"]["namespace"], app["metadata"]["name"]): app for app in api.list(SPIN_APP, namespace)}
+
+    @functools.cache
+    def nodes_of(runtime_class: str) -> Marks | None:
+        try:
+            return wasm_nodes(api, runtime_class)
+        except PlatformError:
+            return None  # tenants do not see RuntimeClasses
+
     found = []
     for (where, name), app in sorted(apps.items()):
         if (where, function_of(app)) in apps:
             continue
         key = (where, canary_name(name))
         canary = apps.get(key) if function_of(apps.get(key)) == name else None
-        found.append(live_function(app, deployments.get((where, name)), canary, deployments.get(key)))
+        function = live_function(app, deployments.get((where, name)), canary, deployments.get(key))
+        found.append(_with_warm_nodes(function, WarmRecord.of(app), nodes_of))
     return found
+
+
+def _with_warm_nodes(
+    function: LiveFunction, record: WarmRecord, nodes_of: t.Callable[[str], Marks | None]
+) -> LiveFunction:
+    if function.digest not in record.artifacts:
+        return function
+    state = counted(record, function.digest, nodes_of(record.runtime_class))
+    return dataclasses.replace(function, details={**function.details, "warm": state})
 
 
 def live_function(

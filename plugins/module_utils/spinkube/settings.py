@@ -66,6 +66,8 @@ class ClusterSettings:
     shim_version: str | None = None
     wait: bool = True
     wait_timeout: float = 120.0
+    warm: str = "none"
+    warm_is_given: bool = False
 
 
 def autoscale(
@@ -180,6 +182,23 @@ def resources(given: dict[str, t.Any] | None, memory: str | None, cpu: str | Non
     return made or None
 
 
+def warm_mode(given: str | None, scale: Autoscale | None, *, wait: bool) -> str:
+    """Which nodes start the function once before requests need them there, `all`, `running` or `none`; by default all
+    where it sleeps, since each request that wakes it may come to another node.
+
+    Raises:
+        PlatformError: `given` needs what is switched off.
+    """
+    if given is None:
+        return "all" if scale is not None and scale.min == 0 and wait else "none"
+    if given != "none" and not wait:
+        raise PlatformError(
+            "warm: comes after the function was seen to run, which `wait: false` does not wait for.",
+            next_step="Leave one of them out.",
+        )
+    return given
+
+
 def gateway_of(given: str) -> tuple[str, str]:
     """Namespace and name of a Gateway that is given as `namespace/name`; raises PlatformError."""
     namespace, _separator, name = given.partition("/")
@@ -201,9 +220,12 @@ def cluster_settings(parameters: dict[str, t.Any]) -> ClusterSettings:
     if parameters["probe_ca_file"]:
         trusted(parameters["probe_ca_file"])  # an error now is better than one once the function is up
     needs = resources(parameters["resources"], parameters["memory"], parameters["cpu"])
+    scale = autoscale(parameters["autoscale"], parameters["load"], parameters["replicas"], needs)
     return ClusterSettings(
         replicas=parameters["replicas"],
-        autoscale=autoscale(parameters["autoscale"], parameters["load"], parameters["replicas"], needs),
+        autoscale=scale,
+        warm=warm_mode(parameters["warm"], scale, wait=parameters["wait"]),
+        warm_is_given=parameters["warm"] is not None,
         resources=needs,
         tls=bool(parameters["tls"]),
         timeout=checked_seconds("timeout", parameters["timeout"]),

@@ -12,10 +12,12 @@ from .difference import compared
 from .function_secret import chosen_secret, planned_secret
 from .kinds import SECRET
 from .live import live_function
+from .objects import FunctionObjects
 from .removal import remove_function
 from .rollout import wait_for_rollout
 from .shim_version import shim_version_of_nodes
 from .version_change import VersionChange
+from .warmth import Warmth
 
 
 class ClusterTarget:
@@ -25,6 +27,7 @@ class ClusterTarget:
 
     def __init__(self, function: ClusterFunction) -> None:
         self._function = function
+        self._warmth = Warmth(function)
 
     def exists(self) -> bool:
         """Also true for what a deletion that was cut off left behind."""
@@ -36,7 +39,8 @@ class ClusterTarget:
         )
 
     def live(self) -> LiveFunction | None:
-        return self._function.live()
+        live = self._function.live()
+        return self._warmth.described(live) if live else None
 
     def shim_version(self) -> str:
         return self._function.settings.shim_version or shim_version_of_nodes(self._function.api)
@@ -46,6 +50,7 @@ class ClusterTarget:
         objects = desired_objects(self._function, desired, secret_name)
         warnings = check_manifest(self._function, desired)
         check_objects(self._function, objects)
+        self._warmth.check(desired)
         return warnings
 
     def difference(self, desired: DesiredFunction) -> Difference:
@@ -54,23 +59,36 @@ class ClusterTarget:
         comparison = compared(self._function, objects)
         if is_new:
             comparison.add_new_secret(desired.variables.secret)
+        comparison.add_warm_nodes(*self._warmth.compared(desired))
         return comparison.difference(finished=self._function.record.settings_digest == objects.settings_digest)
 
     def deploy(self, desired: DesiredFunction) -> LiveFunction:
         with self._function.locked() as lock:
             secret = chosen_secret(self._function, desired)
             objects = desired_objects(self._function, desired, secret.name)
-            return VersionChange(self._function, objects, secret.new).roll_out(lock)
+            live = self._only_to_warm(desired, objects) if secret.new is None else None
+            live = live or VersionChange(self._function, objects, secret.new).roll_out(lock)
+            return self._warmth.after(desired, live)
+
+    def _only_to_warm(self, desired: DesiredFunction, objects: FunctionObjects) -> LiveFunction | None:
+        """The live function where only nodes are to be made warm for it, which leaves it asleep if it is."""
+        function = self._function
+        before, after = self._warmth.compared(desired)
+        finished = function.record.settings_digest == objects.settings_digest
+        if before == after or compared(function, objects).difference(finished=finished):
+            return None
+        live = function.live()
+        return live if live and live.status in ("ready", "sleeping") else None
 
     def ensure_answers(self, desired: DesiredFunction) -> LiveFunction:
         function = self._function
         live = function.live()
         if function.app is None or live is None:
             raise AssertionError("only called where a function is deployed")
-        if live.status in ("ready", "sleeping") or not function.settings.wait:
-            return live
-        deployment = wait_for_rollout(function.api, function.app, timeout_seconds=function.settings.wait_timeout)
-        return live_function(function.app, deployment)
+        if live.status not in ("ready", "sleeping") and function.settings.wait:
+            deployment = wait_for_rollout(function.api, function.app, timeout_seconds=function.settings.wait_timeout)
+            live = live_function(function.app, deployment)
+        return self._warmth.described(live)
 
     def delete(self) -> None:
         with self._function.locked():

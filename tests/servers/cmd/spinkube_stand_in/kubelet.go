@@ -36,7 +36,7 @@ type kubelet struct {
 
 	lock        sync.Mutex
 	pods        map[types.UID]*runningPod
-	firstStarts map[string]firstStart // by the digest of the image's config
+	firstStarts map[string]firstStart // by the node and the digest of the image's config
 	nextAddr    int
 }
 
@@ -137,7 +137,7 @@ func (k *kubelet) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Res
 	if pod.Spec.NodeName == "" {
 		return ctrl.Result{}, ignoreConflict(k.schedule(ctx, pod))
 	}
-	if pod.Spec.NodeName != k.settings.nodeName {
+	if pod.Spec.NodeName != k.settings.nodeName && pinnedNode(pod) == "" {
 		return ctrl.Result{}, nil
 	}
 	after, err := k.advance(ctx, pod)
@@ -175,10 +175,30 @@ func (k *kubelet) terminate(ctx context.Context, pod *corev1.Pod) (ctrl.Result, 
 	return ctrl.Result{}, client.IgnoreNotFound(k.client.Delete(ctx, pod, client.GracePeriodSeconds(0), client.Preconditions{UID: &pod.UID}))
 }
 
-// schedule binds the pod to the one node, if that has the labels that the RuntimeClass's scheduling asks for (kubernetes.io: RuntimeClass).
+// pinnedNode is the node that a pod's affinity names, as that of a DaemonSet's pod does; empty where it names none. Such pods are played on each node.
+func pinnedNode(pod *corev1.Pod) string {
+	if pod.Spec.Affinity == nil || pod.Spec.Affinity.NodeAffinity == nil || pod.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
+		return ""
+	}
+	for _, term := range pod.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms {
+		for _, field := range term.MatchFields {
+			if field.Key == metav1.ObjectNameField && field.Operator == corev1.NodeSelectorOpIn && len(field.Values) == 1 {
+				return field.Values[0]
+			}
+		}
+	}
+	return ""
+}
+
+// schedule binds the pod to the one node, or to the one that its affinity names, if that has the labels that the RuntimeClass's scheduling asks for
+// (kubernetes.io: RuntimeClass).
 func (k *kubelet) schedule(ctx context.Context, pod *corev1.Pod) error {
+	name := pinnedNode(pod)
+	if name == "" {
+		name = k.settings.nodeName
+	}
 	var node corev1.Node
-	if err := k.client.Get(ctx, types.NamespacedName{Name: k.settings.nodeName}, &node); err != nil {
+	if err := k.client.Get(ctx, types.NamespacedName{Name: name}, &node); err != nil {
 		return err
 	}
 	if !labels.SelectorFromSet(pod.Spec.NodeSelector).Matches(labels.Set(node.Labels)) || node.Spec.Unschedulable {
@@ -193,11 +213,11 @@ func (k *kubelet) schedule(ctx context.Context, pod *corev1.Pod) error {
 		}
 		return nil
 	}
-	binding := &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID}, Target: corev1.ObjectReference{Kind: "Node", Name: k.settings.nodeName}}
+	binding := &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID}, Target: corev1.ObjectReference{Kind: "Node", Name: name}}
 	if err := k.client.SubResource("binding").Create(ctx, pod, binding); err != nil {
 		return err
 	}
-	k.recorder.Eventf(pod, corev1.EventTypeNormal, "Scheduled", "Successfully assigned %s/%s to %s", pod.Namespace, pod.Name, k.settings.nodeName)
+	k.recorder.Eventf(pod, corev1.EventTypeNormal, "Scheduled", "Successfully assigned %s/%s to %s", pod.Namespace, pod.Name, name)
 	return nil
 }
 
@@ -367,7 +387,7 @@ func (k *kubelet) pullImage(ctx context.Context, pod *corev1.Pod, running *runni
 func (k *kubelet) start(ctx context.Context, pod *corev1.Pod, running *runningPod) (time.Duration, error) {
 	container := pod.Spec.Containers[0]
 	var node corev1.Node
-	if err := k.client.Get(ctx, types.NamespacedName{Name: k.settings.nodeName}, &node); err != nil {
+	if err := k.client.Get(ctx, types.NamespacedName{Name: pod.Spec.NodeName}, &node); err != nil {
 		return 0, err
 	}
 	var retained []string
@@ -383,7 +403,7 @@ func (k *kubelet) start(ctx context.Context, pod *corev1.Pod, running *runningPo
 		}
 	}
 	if err == nil {
-		err = k.collision(running)
+		err = k.collision(running, pod.Spec.NodeName)
 	}
 	if err == nil && k.runtime != nil {
 		err = k.startContainer(ctx, pod, running)
@@ -404,6 +424,10 @@ func (k *kubelet) start(ctx context.Context, pod *corev1.Pod, running *runningPo
 		running.log = fmt.Sprintf("Error: %s\n", err)
 		if running.restarts == 0 {
 			running.previousLog = running.log
+		}
+		if pod.Spec.RestartPolicy == corev1.RestartPolicyNever {
+			ended := &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error", StartedAt: metav1.NewTime(running.startedAt), FinishedAt: metav1.NewTime(running.startedAt)}
+			return 0, k.update(ctx, pod, running, corev1.PodFailed, false, corev1.ContainerState{Terminated: ended})
 		}
 		if !again { // the first restart is made at once (kubelet v1.34.1: pkg/kubelet/kuberuntime/kuberuntime_manager.go, doBackOff)
 			ended := &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error", StartedAt: metav1.NewTime(running.startedAt), FinishedAt: metav1.NewTime(running.startedAt)}
@@ -426,15 +450,16 @@ func (k *kubelet) start(ctx context.Context, pod *corev1.Pod, running *runningPo
 // collision plays what happens to pods of a fresh artifact that start on one node while the first of them does: runwasi finds no label of the compiled
 // content yet and stores it again, and all but the first end with exit code 137; a later try works (seen with containerd-shim-spin 0.24.0,
 // containerd-shim-wasm 1.0.0 and containerd 2.2.9, with 8 replicas). Here the first restart, which is made at once, fails as well.
-func (k *kubelet) collision(running *runningPod) error {
+func (k *kubelet) collision(running *runningPod, node string) error {
 	k.lock.Lock()
 	defer k.lock.Unlock()
-	first, isStarted := k.firstStarts[running.image.configDigest]
+	key := node + "/" + running.image.configDigest
+	first, isStarted := k.firstStarts[key]
 	if !isStarted {
 		if k.firstStarts == nil {
 			k.firstStarts = map[string]firstStart{}
 		}
-		k.firstStarts[running.image.configDigest] = firstStart{pod: running.uid, at: time.Now()}
+		k.firstStarts[key] = firstStart{pod: running.uid, at: time.Now()}
 		return nil
 	}
 	if first.pod == running.uid || time.Since(first.at) >= k.settings.collision {

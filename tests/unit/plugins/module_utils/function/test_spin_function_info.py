@@ -27,6 +27,7 @@ FUNCTIONS = [
         {
             "replicas": 2,
             "ready_replicas": 1,
+            "warm": {"nodes": 2, "of": 3},
             "canary": {"weight": 10, "digest": "sha256:" + "2" * 64, "replicas": 1, "ready_replicas": 1},
             "earlier": [{"digest": "sha256:" + "3" * 64, "image": "r/a@sha256:" + "3" * 64, "deployed": SOME_TIME_AGO}],
         },
@@ -61,10 +62,26 @@ def test_one_function_by_its_name() -> None:
 
 def test_table_has_a_line_for_each() -> None:
     head, first, second = info()["table"]
-    assert head.split() == ["NAMESPACE", "NAME", "STATUS", "REPLICAS", "CANARY", "URL", "DIGEST", "AGE"]
+    assert head.split() == ["NAMESPACE", "NAME", "STATUS", "REPLICAS", "CANARY", "WARM", "URL", "DIGEST", "AGE"]
     age = (datetime.datetime.now(datetime.UTC) - datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)).days
-    assert first.split() == ["user1", "a", "ready", "1/2", "10%", "2" * 12, "1/1", "http://a", "1" * 12, f"{age}d"]
-    assert second.split() == ["user1", "b", "stopped", "0", "-", "-", "r/b:latest", "-"]
+    assert first.split() == [
+        "user1",
+        "a",
+        "ready",
+        "1/2",
+        "10%",
+        "2" * 12,
+        "1/1",
+        "2/3",
+        "http://a",
+        "1" * 12,
+        f"{age}d",
+    ]
+    assert second.split() == ["user1", "b", "stopped", "0", "-", "-", "-", "r/b:latest", "-"]
+
+
+def test_nodes_that_a_tenant_does_not_see_are_not_counted() -> None:
+    assert module.warm_nodes({"nodes": 2, "of": None}) == "2/?"
 
 
 def test_table_of_one_function_has_its_earlier_versions() -> None:

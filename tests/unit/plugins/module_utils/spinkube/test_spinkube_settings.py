@@ -16,6 +16,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.setting
     cluster_settings,
     resources,
     scaling_warnings,
+    warm_mode,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -133,6 +134,16 @@ def test_a_cold_start_has_a_limit_only_where_requests_wait_for_it() -> None:
         scale({"target_cpu_percent": 60, "cold_start_timeout": 60}, resources=resources)
 
 
+def test_a_function_that_sleeps_is_warm_on_all_nodes_unless_told_otherwise() -> None:
+    sleeps, stays = Autoscale(0, 5, target_concurrency=5), Autoscale(1, 5, target_concurrency=5)
+    assert [warm_mode(None, one, wait=True) for one in (sleeps, stays, None)] == ["all", "none", "none"]
+    assert warm_mode(None, sleeps, wait=False) == "none", "nobody saw that it runs"
+    assert [warm_mode(given, stays, wait=True) for given in ("all", "running", "none")] == ["all", "running", "none"]
+    assert warm_mode("none", sleeps, wait=False) == "none"
+    with pytest.raises(PlatformError, match="warm: comes after the function was seen to run"):
+        warm_mode("all", stays, wait=False)
+
+
 def test_load_that_is_no_number_is_refused() -> None:
     with pytest.raises(PlatformError, match="service_time_seconds must be a number, more than 0"):
         scale(load={**LOAD, "service_time_seconds": 0.0})
@@ -160,6 +171,7 @@ PARAMETERS: dict[str, t.Any] = {
     "cpu": None,
     "timeout": 30,
     "shim_version": None,
+    "warm": None,
     "wait": True,
     "wait_timeout": 120,
 }
