@@ -81,7 +81,7 @@ def _read(region: str, cluster_name: str) -> dict[str, t.Any]:
     name = f"/wasmfaas/{cluster_name}/cluster"
     try:
         found = boto3.client("ssm", region_name=region).get_parameter(Name=name)["Parameter"]["Value"]
-        cluster: dict[str, t.Any] = json.loads(found)
+        cluster = json.loads(found)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, ValueError) as error:
         if getattr(error, "response", {}).get("Error", {}).get("Code") == "ParameterNotFound":
             raise AnsibleParserError(
@@ -91,4 +91,8 @@ def _read(region: str, cluster_name: str) -> dict[str, t.Any]:
         raise AnsibleParserError(
             f"The parameter {name} cannot be read in {region}: {error}. Next: Check `aws sts get-caller-identity`."
         ) from error
+    if not isinstance(cluster, dict):
+        raise AnsibleParserError(
+            f"The parameter {name} in {region} is not what terraform/ writes. Next: Run `terraform apply` again."
+        )
     return cluster

@@ -71,7 +71,10 @@ class Digests:
     def _entries(self) -> dict[str, list[t.Any]]:
         if self._known is None:
             self._known = {}
-            with contextlib.suppress(OSError, ValueError), open(self.remembered, encoding="utf-8") as file:
+            with (
+                contextlib.suppress(OSError, ValueError, AttributeError),
+                open(self.remembered, encoding="utf-8") as file,
+            ):
                 read = json.load(file)
                 self._known = {
                     path: entry for path, entry in read.items() if isinstance(entry, list) and len(entry) == 5

@@ -59,19 +59,19 @@ def read_installation(runtime_directory: Path) -> Installation:
     """
     try:
         facts = json.loads((runtime_directory / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        node, version = Path(facts["node"]), str(facts["node_version"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise PlatformError(
             f"The local runtime is not installed in {runtime_directory}.",
             next_step="Run the role wasmfaas.platform.local_runtime (wasmfaas.platform.deploy_function does so) and "
             "deploy again.",
         ) from error
-    node = Path(facts["node"])
     if not os.access(node, os.X_OK):
         raise PlatformError(
             f"The Node.js of the local runtime, {node}, is gone.",
             next_step="Run the role wasmfaas.platform.local_runtime again: it finds or installs Node.js anew.",
         )
-    return Installation(runtime_directory, node, facts["node_version"], changed=False)
+    return Installation(runtime_directory, node, version, changed=False)
 
 
 def install(

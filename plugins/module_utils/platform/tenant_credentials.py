@@ -31,7 +31,7 @@ def usable(kubeconfig: str, *, account: str, server: str, authority: str, now: f
         )
         own = claims["kubernetes.io"]["serviceaccount"]["uid"] == account
         return bool(same and own and claims["exp"] - now > (claims["exp"] - claims["iat"]) / 2)
-    except (KeyError, IndexError, TypeError, ValueError, yaml.YAMLError):
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, yaml.YAMLError):
         return False  # not written by us, or cut off: a new one takes its place
 
 

@@ -90,7 +90,7 @@ def connect(options: ConnectionOptions) -> lightkube.Client:
             _impersonation(options),
         )
         return lightkube.Client(config, timeout=httpx2.Timeout(REQUEST_TIMEOUT_SECONDS), transport=transport)
-    except (ConfigError, KeyError, OSError, ValueError) as error:
+    except (ConfigError, KeyError, OSError, ValueError, TypeError, AttributeError) as error:
         raise PlatformError(
             f"The connection to Kubernetes cannot be set up: {_reason(error)}.",
             next_step="Name the right file with `-e kubeconfig=PATH` (and `-e context=NAME`), or deploy on this "
@@ -101,6 +101,8 @@ def connect(options: ConnectionOptions) -> lightkube.Client:
 def _reason(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"the kubeconfig has no entry {error}"
+    if isinstance(error, (TypeError, AttributeError)):  # text where a table or a list belongs
+        return f"the kubeconfig is damaged ({error})"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return str(error)

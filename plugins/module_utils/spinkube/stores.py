@@ -44,12 +44,12 @@ def check_stores(
         PlatformError: the function would end at its start, since Spin knows no such store or cannot open it.
     """
     running = [manifest.components[name] for name in components or manifest.components]
+    configuration = _configuration(api, namespace, runtime_config or {})
+    if configuration is None:
+        return []
     warnings: list[str] = []
     for kind in KINDS:
-        used = used_stores(running, kind)
-        configured = _configured(api, namespace, runtime_config or {}, kind)
-        if configured is None:
-            continue
+        used, configured = used_stores(running, kind), configuration[kind.option]
         for label, component in used.items():
             where = f"{manifest.path.name}: component.{component}.{kind.key}: {label!r}"
             if label not in configured and label != DEFAULT_STORE:
@@ -68,13 +68,17 @@ def check_stores(
     return warnings
 
 
-def _configured(
-    api: KubernetesApi, namespace: str, runtime_config: dict[str, t.Any], kind: StoreKind
-) -> dict[str, str] | None:
-    """The types of the configured stores by label; None if the configuration cannot be seen."""
+def _configuration(
+    api: KubernetesApi, namespace: str, runtime_config: dict[str, t.Any]
+) -> dict[str, dict[str, str]] | None:
+    """The types of the configured stores by `StoreKind.option` and label; None if the configuration cannot be seen."""
     secret_name = runtime_config.get("loadFromSecret")
     if secret_name:
-        return _in_secret(api, namespace, str(secret_name), kind)
+        return _in_secret(api, namespace, str(secret_name))
+    return {kind.option: _in_option(runtime_config, kind) for kind in KINDS}
+
+
+def _in_option(runtime_config: dict[str, t.Any], kind: StoreKind) -> dict[str, str]:
     types: dict[str, str] = {}
     stores = runtime_config.get(kind.option) or []
     if not isinstance(stores, list) or not all(isinstance(store, dict) for store in stores):
@@ -105,9 +109,8 @@ def _configured(
     return types
 
 
-def _in_secret(api: KubernetesApi, namespace: str, name: str, kind: StoreKind) -> dict[str, str] | None:
-    """The types of the stores in a configuration file of Spin that a Secret holds; None without the permission to
-    read it."""
+def _in_secret(api: KubernetesApi, namespace: str, name: str) -> dict[str, dict[str, str]] | None:
+    """The same of a configuration file of Spin that a Secret holds; None without the permission to read it."""
     try:
         secret = api.get(SECRET, namespace, name)
     except Forbidden:
@@ -116,10 +119,26 @@ def _in_secret(api: KubernetesApi, namespace: str, name: str, kind: StoreKind) -
     if secret is None:
         # The operator mounts it as optional, so the function would start without it.
         raise PlatformError(f"{where} does not exist.", next_step="Make it, or correct the name.")
-    return {
-        label: str(store.get("type", "")) if isinstance(store, dict) else ""
-        for label, store in (_parsed(secret, where).get(kind.table) or {}).items()
-    }
+    document = _parsed(secret, where)
+    return {kind.option: _in_table(document, kind, where) for kind in KINDS}
+
+
+def _in_table(document: dict[str, t.Any], kind: StoreKind, where: str) -> dict[str, str]:
+    stores = document.get(kind.table, {})
+    if not isinstance(stores, dict):
+        raise _no_table(f"{where}: {kind.table}", f"[{kind.table}.LABEL]")
+    for label, store in stores.items():
+        if not isinstance(store, dict):
+            raise _no_table(f"{where}: {kind.table}.{label}", f"[{kind.table}.{label}]")
+    return {label: str(store.get("type", "")) for label, store in stores.items()}
+
+
+def _no_table(where: str, header: str) -> PlatformError:
+    """The refusal of what Spin would refuse at the function's start; it shows no value, which may be secret."""
+    return PlatformError(
+        f"{where} of its {_CONFIGURATION_KEY} is no TOML table, and Spin would refuse to start the function.",
+        next_step=f"Write each store as a table with its own header, such as `{header}`, and its `type` below.",
+    )
 
 
 def _parsed(secret: Object, where: str) -> dict[str, t.Any]:
@@ -130,6 +149,11 @@ def _parsed(secret: Object, where: str) -> dict[str, t.Any]:
         )
     try:
         return tomllib.loads(base64.b64decode(encoded).decode())
+    except RecursionError as error:
+        raise PlatformError(
+            f"{where}: its {_CONFIGURATION_KEY} is nested too deeply.",
+            next_step="Write fewer arrays inside each other.",
+        ) from error
     except (binascii.Error, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         # The error names a line and a column, and nothing of the content.
         raise PlatformError(

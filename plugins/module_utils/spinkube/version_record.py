@@ -75,9 +75,16 @@ class VersionRecord:
 
     @classmethod
     def of(cls, app: Object | None) -> VersionRecord:
-        """Read the record of a SpinApp."""
+        """Read the record of a SpinApp; one that somebody damaged counts as empty, so that the function can still be
+        listed and deployed."""
         annotations = ((app or {}).get("metadata") or {}).get("annotations") or {}
-        stored = json.loads(annotations.get(LAST_GOOD, "{}"))
+        try:
+            return cls._of(json.loads(annotations.get(LAST_GOOD, "{}")))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return cls()
+
+    @classmethod
+    def _of(cls, stored: dict[str, t.Any]) -> VersionRecord:
         return cls(
             settings_digest=stored.get("settings_digest", ""),
             good=_version(stored) if stored.get("objects") else None,
@@ -128,7 +135,9 @@ class VersionRecord:
 
 
 def _version(stored: dict[str, t.Any]) -> Version:
-    return Version(FunctionObjects.of(stored["objects"]), stored.get("time", ""))
+    version = Version(FunctionObjects.of(stored["objects"]), str(stored.get("time", "")))
+    version.described()  # raises where parts are missing, so that nobody fails later who reads them
+    return version
 
 
 def _stored(version: Version) -> dict[str, t.Any]:

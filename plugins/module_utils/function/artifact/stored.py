@@ -14,12 +14,20 @@ from .model import Artifact, Blob
 
 
 def stored_artifact(manifest: bytes, blob_path: t.Callable[[str], Path]) -> Artifact | None:
-    """The artifact of a manifest that `pack` made; None where one of its blobs is missing.
+    """The artifact of a manifest that `pack` made; None where one of its blobs is missing, or where it is none of
+    `pack`'s, which somebody else may have stored under the same tag.
 
     Args:
         manifest: the manifest's bytes.
         blob_path: digest to the file with these bytes.
     """
+    try:
+        return _read(manifest, blob_path)
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return None
+
+
+def _read(manifest: bytes, blob_path: t.Callable[[str], Path]) -> Artifact | None:
     description = json.loads(manifest)
     entries = (description["config"], *description["layers"])
     blobs = [
@@ -30,6 +38,8 @@ def stored_artifact(manifest: bytes, blob_path: t.Callable[[str], Path]) -> Arti
     config, *layers = blobs
     with layers[-1].open() as stream:  # always the locked application
         application = json.load(stream)
+    if not isinstance(application, dict):
+        return None
     digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
     return Artifact(
         Blob(description["mediaType"], digest, len(manifest), data=manifest), config, tuple(layers), application

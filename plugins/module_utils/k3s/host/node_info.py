@@ -271,7 +271,7 @@ def _versions(digest: str, running_digest: str, root: str) -> tuple[str, str]:
     """Version of the binary and of the process. The program is asked once, and its answer remembered by its digest:
     starting it takes longer than all else."""
     known: dict[str, str] = {}
-    with contextlib.suppress(OSError, ValueError), open(root + VERSIONS, encoding="utf-8") as file:
+    with contextlib.suppress(OSError, ValueError, TypeError), open(root + VERSIONS, encoding="utf-8") as file:
         known = dict(json.load(file))
     if digest and digest not in known:
         with contextlib.suppress(PlatformError, OSError):

@@ -57,7 +57,8 @@ def server_in_use(path: Path, servers: t.Sequence[str]) -> str:
     """The URL in the kubeconfig at `path` if it still is one of `servers`, else the first of them: so that a run
     without need changes nothing."""
     clusters = read(path).get("clusters") or [{}]
-    present = (clusters[0].get("cluster") or {}).get("server", "")
+    cluster = clusters[0].get("cluster")
+    present = cluster.get("server", "") if isinstance(cluster, dict) else ""
     return present if present in servers else servers[0]
 
 
@@ -91,7 +92,7 @@ def read(path: Path) -> Kubeconfig:
     """The kubeconfig at `path`, empty where there is no file.
 
     Raises:
-        PlatformError: it is no YAML mapping, so that nothing of another's is overwritten.
+        PlatformError: it is no kubeconfig, so that nothing of another's is overwritten.
     """
     import yaml
 
@@ -100,9 +101,16 @@ def read(path: Path) -> Kubeconfig:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PlatformError(f"{path} is no YAML: {error}", next_step="mend it, or name another file.") from error
+        raise PlatformError(f"{path} is no YAML: {error}", next_step="Repair it, or name another file.") from error
     if not isinstance(content, dict):
-        raise PlatformError(f"{path} is no kubeconfig.", next_step="name another file.")
+        raise PlatformError(f"{path} is no kubeconfig.", next_step="Name another file.")
+    for kind in KINDS:
+        entries = content.get(kind) or []
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise PlatformError(
+                f"{path} is no kubeconfig: `{kind}` must be a list of dictionaries.",
+                next_step="Repair it, or name another file.",
+            )
     return content
 
 

@@ -192,3 +192,20 @@ def test_all_groups_are_impersonated() -> None:
     stub = TransportStub(200)
     send(stub, [("Impersonate-User", "ann"), ("Impersonate-Group", "a"), ("Impersonate-Group", "b")])
     assert stub.requests[0].headers.get_list("Impersonate-Group") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"clusters": ["one"]}, {"clusters": 1}, {"clusters": {"one": {}}}, {"users": ["one"]},
+        {"users": [{"name": "one"}]}, {"contexts": [1]}, {"contexts": [{"name": "one", "context": "one"}]},
+        {"users": [{"name": "one", "user": "ann"}]}, {"users": [{"name": "one", "user": {"exec": "program"}}]},
+        {"clusters": [{"name": "one", "cluster": "https://a"}]},
+    ],
+)  # fmt: skip
+def test_an_odd_kubeconfig_is_refused(tmp_path: Path, odd: dict[str, t.Any]) -> None:
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump({**kubeconfig(), **odd}))
+    for given in (str(path), {**kubeconfig(), **odd}):
+        with pytest.raises(PlatformError, match="The connection to Kubernetes cannot be set up: "):
+            connect(ConnectionOptions(kubeconfig=given))

@@ -139,6 +139,38 @@ def test_a_configuration_file_in_a_secret_is_looked_at(api: t.Any) -> None:
         check(api, found, {"loadFromSecret": "none"})
 
 
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ('key_value_store = "hunter2"', "key_value_store of its"),
+        ("key_value_store = 1", "key_value_store of its"),
+        ("key_value_store = []", "key_value_store of its"),
+        ("[[key_value_store]]\ntype = 'redis'", "key_value_store of its"),
+        ('sqlite_database = "hunter2"', "sqlite_database of its"),
+        ('[key_value_store]\nother = "hunter2"', r"key_value_store\.other of its"),
+        ('[key_value_store]\nother = ["hunter2"]', r"key_value_store\.other of its"),
+    ],
+)
+def test_a_store_that_is_no_table_is_refused(api: t.Any, text: str, refused: str) -> None:
+    with pytest.raises(PlatformError, match=f"user1/mine: {refused} .* is no TOML table") as caught:
+        check(api, manifest(key_value_stores=("other",)), secret(api, text))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_deeply_nested_configuration_file_is_refused(api: t.Any) -> None:
+    with pytest.raises(PlatformError, match="nested too deeply"):
+        check(api, manifest(), secret(api, f"a = {'[' * 100_000}"))
+
+
+def test_the_secret_is_read_once(api: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = secret(api, '[key_value_store.other]\ntype = "redis"\n[sqlite_database.other]\ntype = "libsql"\n')
+    reads: list[tuple[t.Any, ...]] = []
+    get = api.get
+    monkeypatch.setattr(api, "get", lambda *where: reads.append(where) or get(*where))
+    assert check(api, manifest(key_value_stores=("other",), sqlite_databases=("other",)), config) == []
+    assert reads == [(SECRET, "user1", "mine")]
+
+
 def test_a_secret_that_may_not_be_read_is_left_to_its_owner(api: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_arguments: t.Any) -> t.NoReturn:
         raise Forbidden("get Secret: forbidden.", next_step="Ask.")

@@ -215,6 +215,22 @@ def test_deployment_that_was_cut_off_is_rolled_back_to_what_answered(api: t.Any,
     assert versions(api).move("rolled_back", None).image == version(1)["image"]
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    ["", "no JSON", "null", "[]", "1", '{"objects": 1}', '{"objects": [{}]}', '{"objects": [{"kind": "SpinApp"}]}',
+     '{"objects": [1]}', '{"earlier": 5}', '{"weight": []}', "[" * 100_000],
+)  # fmt: skip
+def test_a_record_that_somebody_damaged_counts_as_empty(api: t.Any, desired: t.Any, damaged: str) -> None:
+    target(api).deploy(desired(**version(1)))
+    odd = app(api)
+    odd["metadata"]["annotations"][LAST_GOOD] = damaged
+    api.put(SPIN_APP, odd)
+    (listed,) = list_functions(api, None)
+    assert listed.details["earlier"] == []
+    target(api).deploy(desired(**version(2)))
+    assert json.loads(app(api)["metadata"]["annotations"][LAST_GOOD])["objects"]
+
+
 # Secrets
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 from pathlib import Path
 
@@ -69,3 +70,17 @@ def test_artifact_with_a_missing_or_cut_blob_does_not_come_back(
     else:
         path.write_bytes(path.read_bytes()[:-1])
     assert stored_artifact(packed.manifest.data, store) is None
+
+
+@pytest.mark.parametrize("manifest", [b"", b"[]", b"1", b"{}", b'{"config": {}, "layers": []}', b'{"layers": 1}'])
+def test_a_manifest_of_somebody_else_is_no_artifact(store: t.Callable[[str], Path], manifest: bytes) -> None:
+    assert stored_artifact(manifest, store) is None
+
+
+@pytest.mark.parametrize("key", ["layers", "mediaType"])
+def test_a_manifest_without_a_part_is_no_artifact(packed: Artifact, store: t.Callable[[str], Path], key: str) -> None:
+    assert packed.manifest.data is not None
+    odd = json.loads(packed.manifest.data)
+    del odd[key]
+    assert stored_artifact(json.dumps(odd).encode(), store) is None
+    assert stored_artifact(json.dumps({**odd, "layers": []}).encode(), store) is None

@@ -146,3 +146,28 @@ def test_credentials_stay_while_they_are_as_good(
     made = kubeconfig.keep_user(path, offered, now=NOW.timestamp())
     assert made["users"] == [{"name": "prod", "user": (before if kept else offered)["users"][0]["user"]}]
     assert {**made, "users": []} == {**offered, "users": []}
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("- a", "is no kubeconfig"),
+        ("clusters: [a]", "`clusters` must be a list of dictionaries"),
+        ("users: 1", "`users` must be a list"),
+        ("contexts: {a: {}}", "`contexts` must be a list"),
+        ("a: [", "is no YAML"),
+    ],
+)
+def test_a_file_that_is_no_kubeconfig_is_not_overwritten(tmp_path: Path, text: str, refused: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(text)
+    with pytest.raises(PlatformError, match=refused) as caught:
+        kubeconfig.server_in_use(path, ["https://a:6443"])
+    assert caught.value.next_step[0].isupper()
+    assert path.read_text() == text
+
+
+def test_an_odd_cluster_is_not_ours(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text("clusters: [{name: a, cluster: b}]")
+    assert kubeconfig.server_in_use(path, ["https://a:6443"]) == "https://a:6443"
