@@ -406,6 +406,22 @@ def test_requests_that_come_while_a_new_instance_is_made_are_all_answered(shared
     assert collections.Counter(answers) == {500: 3, 200: 21}
 
 
+@pytest.mark.parametrize("how", ["trap", "trap-polling", "drop", "short", "return"])
+def test_an_answer_that_is_not_finished_is_cut_off_and_the_next_requests_are_answered(
+    functions: Functions, workbench: bytes, how: str
+) -> None:
+    """Such an answer ended the process, which took the next requests with it."""
+    function = functions.start(Application().component("main", workbench))
+    processes = functions.processes()
+    for _time in range(2):
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            ask(function, "/unfinished", how=how)
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(lambda _time: ask(function, "/x").status, range(20))) == [200] * 20
+    assert functions.processes() == processes
+    assert "did not finish its answer, which is cut off" in function.log_file.read_text()
+
+
 # ---- deploying
 # -------------------------------------------------------------------------------------------------------------
 

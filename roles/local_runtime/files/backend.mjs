@@ -21,7 +21,7 @@ import { WASIShim } from "@bytecodealliance/preview2-shim/instantiation";
 import { HTTPServer } from "@bytecodealliance/preview2-shim/http";
 import { cli, filesystem, sockets } from "@bytecodealliance/preview2-shim";
 import { denied, unknownInterface } from "./interfaces/denied.mjs";
-import { answer, answered, outgoingHandler, restoreHeaders } from "./interfaces/http.mjs";
+import { answer, answered, endAnswer, outgoingHandler, restoreHeaders } from "./interfaces/http.mjs";
 import { keyValueInterfaces } from "./interfaces/key_value.mjs";
 import { sqliteInterfaces } from "./interfaces/sqlite.mjs";
 import { variablesInterfaces } from "./interfaces/variables.mjs";
@@ -137,7 +137,9 @@ function handle(incoming, parameter) {
     if (reusable) prepared.length = 0; // a trapped instance must not be entered again
     if (!answered.has(parameter)) answer(parameter, 500, "");
   }
-  if (!rehearsing) tell("finished");
+  if (!endAnswer(parameter) && !rehearsing) log(`${component} did not finish its answer, which is cut off`);
+  // Only once preview2-shim's server is done with the request too: the front sends no other one before.
+  if (!rehearsing) setImmediate(tell, "finished");
   if (prepared.length < PREPARED_INSTANCES) setImmediate(prepare);
 }
 
@@ -154,7 +156,7 @@ if (warmUpPath !== null) {
       if (prepared.length === 0) prepared.push(await create(true));
       await new Promise((resolve) => {
         const options = { host: "127.0.0.1", port, path: warmUpPath, headers: settings.warmUpHeaders, agent: false };
-        request(options, (response) => response.resume().on("close", resolve)).on("error", resolve).end();
+        request(options, (response) => response.resume().on("error", resolve).on("close", resolve)).on("error", resolve).end();
       });
     }
   } catch (error) {

@@ -6,9 +6,9 @@
  * What the component's own HTTP requests may reach, and repairs of preview2-shim's server.
  */
 
-import { http } from "@bytecodealliance/preview2-shim";
+import { http, io } from "@bytecodealliance/preview2-shim";
 import { _forbiddenHeaders } from "@bytecodealliance/preview2-shim/http";
-import { callExtension } from "@bytecodealliance/preview2-shim/io-worker";
+import { callExtension, outputStreamId } from "@bytecodealliance/preview2-shim/io-worker";
 import { parseAllowedHost, WELL_KNOWN_PORTS } from "./allowed_hosts.mjs";
 import { CONNECTION_HEADERS, PACKED_HEADERS, packHeaders } from "./names.mjs";
 
@@ -94,12 +94,63 @@ FutureIncomingResponse.prototype.get = function () {
   return result;
 };
 
-const bodyAsked = new WeakSet();
+const unfinishedAnswers = new URL("./unfinished_answers.mjs", import.meta.url);
+callExtension(unfinishedAnswers, "load", []);
+
+const bodies = new WeakMap(); // of responses
+const streams = new WeakMap(); // of the bodies of responses
+const pollables = new WeakMap(); // of these streams
+const finished = new WeakSet(); // bodies
 const originalBody = OutgoingResponse.prototype.body;
 OutgoingResponse.prototype.body = function () {
-  bodyAsked.add(this);
-  return originalBody.call(this);
+  const body = originalBody.call(this);
+  bodies.set(this, body);
+  streams.set(body, null);
+  return body;
 };
+const originalWrite = OutgoingBody.prototype.write;
+OutgoingBody.prototype.write = function () {
+  const stream = originalWrite.call(this);
+  if (streams.has(this)) streams.set(this, stream);
+  return stream;
+};
+const { OutputStream } = io.streams;
+const originalSubscribe = OutputStream.prototype.subscribe;
+OutputStream.prototype.subscribe = function () {
+  const pollable = originalSubscribe.call(this);
+  if (!pollables.has(this)) pollables.set(this, []);
+  pollables.get(this).push(pollable);
+  return pollable;
+};
+const originalFinish = OutgoingBody.finish;
+OutgoingBody.finish = (body, trailers) => {
+  originalFinish(body, trailers);
+  finished.add(body);
+};
+const originalDispose = OutgoingBody.prototype[Symbol.dispose];
+OutgoingBody.prototype[Symbol.dispose] = function () {
+  // preview2-shim's server ends the stream of a response itself, and its process where that is gone; see `endAnswer`.
+  if (!streams.has(this)) originalDispose.call(this);
+};
+
+const answers = new WeakMap(); // responses by their ResponseOutparam
+
+/**
+ * Called when the component has returned or trapped: cuts its answer off where it did not finish it, as Spin does.
+ *
+ * What a trap left behind is released: preview2-shim's server would end this process because of it.
+ *
+ * @returns {boolean} whether the answer is whole
+ */
+export function endAnswer(parameter) {
+  const body = bodies.get(answers.get(parameter));
+  if (!body) return true;
+  const stream = streams.get(body) ?? body.write();
+  for (const pollable of pollables.get(stream) ?? []) pollable[Symbol.dispose](); // nothing where the component released it
+  if (finished.has(body)) return true;
+  callExtension(unfinishedAnswers, "cut off", [outputStreamId(stream)]);
+  return false;
+}
 
 /** Outcomes given so far, so that a trap after the response does not make a second one. */
 export const answered = new WeakSet();
@@ -116,7 +167,8 @@ ResponseOutparam.set = (parameter, result) => {
   const headers = response.headers().entries();
   const packed = packHeaders(headers);
   // A response whose body was never asked for: the server wants one to end the answer.
-  const body = bodyAsked.has(response) ? null : response.body();
+  const body = bodies.has(response) ? null : response.body();
+  answers.set(parameter, response);
   headers.splice(0, headers.length, [PACKED_HEADERS, encode(packed)]);
   originalSet(parameter, result);
   if (body) OutgoingBody.finish(body);

@@ -15,7 +15,8 @@ from spin_sdk.http import Request, Response
 # spin_sdk.sqlite does not load in this world (spin-sdk 3.4.1): it looks for a module name that two SQLite interfaces
 # share.
 from spin_sdk.wit.imports import fermyon_spin_sqlite, spin_sqlite_sqlite
-from spin_sdk.wit.types import Err
+from spin_sdk.wit.imports.types import Fields, OutgoingBody, OutgoingResponse, ResponseOutparam
+from spin_sdk.wit.types import Err, Ok
 
 counted = {"requests": 0}
 
@@ -32,7 +33,41 @@ def rows(connection, statement):
     ]
 
 
+def unfinished(response_out, how):
+    """Begin an answer and do not finish it."""
+    headers = [("content-length", b"100")] if how == "short" else []
+    response = OutgoingResponse(Fields.from_list(headers))
+    body = response.body()
+    ResponseOutparam.set(response_out, Ok(response))
+    stream = body.write()
+    stream.blocking_write_and_flush(b"the beginning")
+    if how == "trap":
+        os._exit(7)
+    if how == "trap-polling":
+        pollable = stream.subscribe()
+        os._exit(7 if pollable else 8)
+    stream.__exit__(None, None, None)
+    if how == "drop":
+        body.__exit__(None, None, None)
+    if how == "short":
+        try:
+            OutgoingBody.finish(body, None)
+        except Err as error:
+            print("unfinished:", error.value, file=sys.stderr)
+    if how == "return":
+        kept.append(body)
+
+
+kept = []
+
+
 class IncomingHandler(http.IncomingHandler):
+    def handle(self, request, response_out):
+        path, _question, query = (request.path_with_query() or "").partition("?")
+        if path == "/unfinished":
+            return unfinished(response_out, dict(parse_qsl(query))["how"])
+        return super().handle(request, response_out)
+
     def handle_request(self, request: Request) -> Response:
         counted["requests"] += 1
         url = urlsplit(request.uri)
