@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import re
 import typing as t
@@ -14,8 +13,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import PlatformError
+from ..registry.answers import Deadline, beginning, download, within
 from ..registry.model import Timeouts
-from ..registry.transport import CHUNK, Peer, create_client, temporary, with_retries
+from ..registry.transport import Peer, create_client, temporary, with_retries
 
 if t.TYPE_CHECKING:
     import httpx2
@@ -23,6 +23,8 @@ if t.TYPE_CHECKING:
 TIMEOUTS = Timeouts(connect=10.0, transfer=60.0, attempts=5, total=300.0)
 LISTING_BYTES = 1024 * 1024
 """More than any list of checksums has."""
+LARGEST_BYTES = 8 << 30
+"""More than any file has that the collection downloads; k3s' images for air-gapped clusters are the largest."""
 
 
 def fetch_file(url: str, target: Path, sha256: str, *, mirror_variable: str, timeouts: Timeouts = TIMEOUTS) -> None:
@@ -32,19 +34,23 @@ def fetch_file(url: str, target: Path, sha256: str, *, mirror_variable: str, tim
         mirror_variable: what the user sets to name another place, for messages.
 
     Raises:
-        PlatformError: nothing answers, the file is not there or is not what it should be, or there is no space.
+        PlatformError: nothing answers, the file is not there or is not what it should be, it has more than
+            LARGEST_BYTES or is not whole after `timeouts.download`, or there is no space.
     """
     partial = target.with_name(f"{target.name}.partial")
 
     def attempt() -> str:
-        digest = hashlib.sha256()
-        with _client(url, timeouts) as client, client.stream("GET", url, follow_redirects=True) as response:
-            _check(response, url, mirror_variable)
-            with partial.open("wb") as file:
-                for chunk in response.iter_bytes(CHUNK):
-                    digest.update(chunk)
-                    file.write(chunk)
-        return digest.hexdigest()
+        with _client(url, timeouts) as client:
+            return download(
+                client,
+                url,
+                partial,
+                did=f"downloading {url}",
+                peer=_peer(url),
+                deadline=Deadline(timeouts.download),
+                most=LARGEST_BYTES,
+                refused=lambda response: _refused(response, url, mirror_variable),
+            )
 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,21 +88,21 @@ def fetch_checksum(url: str, name: str, *, mirror_variable: str, timeouts: Timeo
 
 
 def fetch_text(url: str, *, longest: int, mirror_variable: str, timeouts: Timeouts = TIMEOUTS) -> str:
-    """What `url` answers, or its first `longest` bytes and a little more.
+    """What `url` answers, or its first `longest` bytes.
 
     Raises:
-        PlatformError: nothing answers, or the file is not there.
+        PlatformError: nothing answers, the file is not there, or it is not whole after `timeouts.download`.
     """
 
-    def attempt() -> str:
+    def exchange() -> bytes:
         with _client(url, timeouts) as client, client.stream("GET", url, follow_redirects=True) as response:
-            _check(response, url, mirror_variable)
-            text = bytearray()
-            for chunk in response.iter_bytes(CHUNK):
-                text += chunk
-                if len(text) > longest:
-                    break
-        return text.decode("utf-8", "replace")
+            if response.status_code != 200:
+                raise _refused(response, url, mirror_variable)
+            return beginning(response, longest)
+
+    def attempt() -> str:
+        deadline = Deadline(timeouts.download)
+        return within(deadline, exchange, did=f"downloading {url}", peer=_peer(url)).decode("utf-8", "replace")
 
     return _ask(attempt, url, mirror_variable, timeouts)
 
@@ -116,10 +122,8 @@ def unwritable(path: Path, error: OSError) -> PlatformError:
 
 def _ask(attempt: t.Callable[[], str], url: str, mirror_variable: str, timeouts: Timeouts) -> str:
     """What `attempt` gives, tried again after passing faults; an error also names the ways around the network."""
-    parts = urlsplit(url)
-    peer = Peer(parts.netloc.rpartition("@")[2], kind="server", plain_http=parts.scheme == "http")
     try:
-        return with_retries(attempt, did=f"downloading {url}", peer=peer, timeouts=timeouts)
+        return with_retries(attempt, did=f"downloading {url}", peer=_peer(url), timeouts=timeouts)
     except PlatformError as error:
         if mirror_variable in error.next_step:
             raise
@@ -130,15 +134,18 @@ def _ask(attempt: t.Callable[[], str], url: str, mirror_variable: str, timeouts:
         raise PlatformError(error.cause, next_step=ways) from error
 
 
+def _peer(url: str) -> Peer:
+    parts = urlsplit(url)
+    return Peer(parts.netloc.rpartition("@")[2], kind="server", plain_http=parts.scheme == "http")
+
+
 def _client(url: str, timeouts: Timeouts) -> httpx2.Client:
     return create_client(ca_file=None, plain_http=urlsplit(url).scheme == "http", timeouts=timeouts)
 
 
-def _check(response: httpx2.Response, url: str, mirror_variable: str) -> None:
-    if response.status_code == 200:
-        return
+def _refused(response: httpx2.Response, url: str, mirror_variable: str) -> Exception:
     missing = response.status_code == 404
-    raise temporary(
+    return temporary(
         response,
         PlatformError(
             f"{'There is nothing at' if missing else f'The answer is {response.status_code} from'} {url}.",

@@ -14,6 +14,8 @@ import typing as t
 from pathlib import Path
 
 SOCKET = "control.sock"
+ANSWER_BYTES = 16 << 20
+"""More than any answer of a front has."""
 
 
 class ControlError(Exception):
@@ -55,7 +57,7 @@ def call(
     try:
         connection.request("GET" if body is None else "POST", path, None if body is None else json.dumps(body).encode())
         response = connection.getresponse()
-        answer: dict[str, t.Any] = json.loads(response.read())
+        answer: dict[str, t.Any] = json.loads(response.read(ANSWER_BYTES))  # what is cut off is no JSON
     except (http.client.HTTPException, ValueError) as error:
         raise ConnectionError(f"the front ended while it answered {path}: {error}") from error
     finally:

@@ -6,10 +6,12 @@ object."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
 import typing as t
+from pathlib import Path
 
 from ..errors import PlatformError
 from .transport import Peer
@@ -77,7 +79,7 @@ def receive(
             limit = most if response.is_success else ERROR_BYTES
             # Compressed although nobody asked for it: a few bytes could become any number.
             encoded = response.headers.get("Content-Encoding", "identity").lower() != "identity"
-            content = b"" if encoded else _start(response, limit + 1)
+            content = b"" if encoded else beginning(response, limit + 1)
         finally:
             response.close()
         if response.is_success and (encoded or len(content) > limit):
@@ -90,10 +92,64 @@ def receive(
             response.status_code, headers=response.headers, content=content[:limit], request=response.request
         )
 
-    return _within(deadline, exchange, did=did, peer=peer)
+    return within(deadline, exchange, did=did, peer=peer)
 
 
-def _start(response: httpx2.Response, length: int) -> bytes:
+def download(
+    client: httpx2.Client,
+    url: str,
+    target: Path,
+    *,
+    did: str,
+    peer: Peer,
+    deadline: Deadline,
+    most: int,
+    refused: t.Callable[[httpx2.Response], Exception],
+) -> str:
+    """Write what `url` answers with status 200 to `target`; redirects are followed.
+
+    Args:
+        did: what is being done, for messages.
+        most: bytes that are written.
+        refused: the error for any other answer, which has the first ERROR_BYTES of its body.
+
+    Returns:
+        The SHA-256 of what was written, in hex digits.
+
+    Errors: httpx2.HTTPError; OSError; what `refused` gives; PlatformError for an answer that is too long, or not whole
+        at the deadline. `target` may then hold a part.
+    """
+    import httpx2
+
+    def exchange() -> str:
+        digest = hashlib.sha256()
+        written = 0
+        with client.stream("GET", url, follow_redirects=True) as response:
+            if response.status_code != 200:
+                encoded = response.headers.get("Content-Encoding", "identity").lower() != "identity"
+                content = b"" if encoded else beginning(response, ERROR_BYTES)
+                raise refused(httpx2.Response(response.status_code, headers=response.headers, content=content))
+            if not deadline.left:
+                raise _late(deadline, did, peer)
+            with target.open("wb") as stream:
+                for chunk in response.iter_bytes():  # in pieces as they arrive, however small
+                    if not deadline.left:
+                        raise _late(deadline, did, peer)
+                    written += len(chunk)
+                    if written > most:
+                        raise PlatformError(
+                            f"The {peer.kind} {peer.address} gives more than {most} bytes, while {did}.",
+                            next_step="Check that the URL names the file that you want.",
+                        )
+                    digest.update(chunk)
+                    stream.write(chunk)
+        return digest.hexdigest()
+
+    return within(deadline, exchange, did=did, peer=peer)
+
+
+def beginning(response: httpx2.Response, length: int) -> bytes:
+    """The first bytes of a body, at most `length`."""
     content = bytearray()
     for chunk in response.iter_bytes():
         content += chunk
@@ -102,8 +158,10 @@ def _start(response: httpx2.Response, length: int) -> bytes:
     return bytes(content[:length])
 
 
-def _within(deadline: Deadline, action: t.Callable[[], Result], *, did: str, peer: Peer) -> Result:
-    """A server that sends a byte now and then keeps every time-out of a connection from passing, and a look-up of a
+def within(deadline: Deadline, action: t.Callable[[], Result], *, did: str, peer: Peer) -> Result:
+    """The result of `action`; PlatformError where it has none at the deadline.
+
+    A server that sends a byte now and then keeps every time-out of a connection from passing, and a look-up of a
     name has none. What is late is left to its thread, which ends with the process."""
     done = threading.Event()
     results: list[Result] = []
@@ -120,14 +178,17 @@ def _within(deadline: Deadline, action: t.Callable[[], Result], *, did: str, pee
     threading.Thread(target=work, daemon=True, name="registry_answer").start()
     while not done.wait(deadline.left):
         if not deadline.left:
-            raise PlatformError(
-                f"The {peer.kind} {peer.address} had not given its whole answer after {deadline.seconds:g} s, while "
-                f"{did}.",
-                next_step=f"Run again; if it stays slow, see the load and the log of {peer.address}.",
-            )
+            raise _late(deadline, did, peer)
     if errors:
         raise errors[0]
     return results[0]
+
+
+def _late(deadline: Deadline, did: str, peer: Peer) -> PlatformError:
+    return PlatformError(
+        f"The {peer.kind} {peer.address} had not given its whole answer after {deadline.seconds:g} s, while {did}.",
+        next_step=f"Run again; if it stays slow, see the load and the log of {peer.address}.",
+    )
 
 
 def json_object(content: bytes) -> dict[str, t.Any] | None:

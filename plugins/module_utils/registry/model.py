@@ -34,6 +34,8 @@ class Timeouts:
     commit: float = 300.0
     # The longest wait for an answer that comes drop by drop, after the longest silence that is allowed for it.
     answer: float = 120.0
+    # The longest time for the whole of a file that is downloaded.
+    download: float = 3600.0
     attempts: int = 5
     first_wait: float = 0.5  # before the second attempt; doubles each time
     total: float = 120.0  # no new attempt at the same thing begins after this

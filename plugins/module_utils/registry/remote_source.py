@@ -6,6 +6,7 @@ spin.toml."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -15,6 +16,7 @@ import urllib.parse
 from pathlib import Path
 
 from ..errors import PlatformError
+from .answers import Deadline, download
 from .authentication import registry_error
 from .model import Timeouts
 from .reference import check_digest
@@ -22,6 +24,9 @@ from .transport import CHUNK, Peer, create_client, temporary, with_retries
 
 if t.TYPE_CHECKING:
     import httpx2
+
+LARGEST_BYTES = 1 << 30
+"""Of a component, far above any."""
 
 
 def fetch(
@@ -35,7 +40,8 @@ def fetch(
         cache_directory: made if it is missing; two processes may share it.
         ca_file: PEM file with certificate authorities to trust besides the system's.
 
-    Errors: PlatformError if it cannot be downloaded or has another digest.
+    Errors: PlatformError if it cannot be downloaded, has another digest or more than LARGEST_BYTES, or is not whole
+        after `timeouts.download`.
     """
     try:
         hexadecimal = check_digest(digest).removeprefix("sha256:")
@@ -55,15 +61,32 @@ def fetch(
     peer = Peer(parts.netloc.rpartition("@")[2], kind="server", plain_http=parts.scheme == "http")
     limits = timeouts or Timeouts()
     shown = urllib.parse.urlunsplit((parts.scheme, peer.address, parts.path, "", ""))  # a query may hold a signature
+    did = f"downloading {shown}"
     with create_client(ca_file=ca_file, plain_http=False, timeouts=limits) as client:
+
+        def attempt() -> None:
+            with _partial(path) as partial:
+                found = download(
+                    client,
+                    url,
+                    partial,
+                    did=did,
+                    peer=peer,
+                    deadline=Deadline(limits.download),
+                    most=LARGEST_BYTES,
+                    refused=lambda response: _refused(response, shown),
+                )
+                if f"sha256:{found}" != digest:
+                    raise PlatformError(
+                        f"{shown} has the digest sha256:{found}, but spin.toml says {digest}.",
+                        next_step="If the new content is what you want, put its digest into spin.toml; if not, someone "
+                        "changed the file.",
+                    )
+                os.replace(partial, path)
+
         try:
             cache_directory.mkdir(parents=True, exist_ok=True)
-            with_retries(
-                lambda: _download(client, url, shown, digest, path),
-                did=f"downloading {shown}",
-                peer=peer,
-                timeouts=limits,
-            )
+            with_retries(attempt, did=did, peer=peer, timeouts=limits)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise PlatformError(
@@ -89,31 +112,22 @@ def _digest_of(path: Path) -> str | None:
     return f"sha256:{digest.hexdigest()}"
 
 
-def _download(client: httpx2.Client, url: str, shown: str, digest: str, path: Path) -> None:
-    found = hashlib.sha256()
+@contextlib.contextmanager
+def _partial(path: Path) -> t.Iterator[Path]:
+    """A file beside `path`, removed at the end."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with client.stream("GET", url, follow_redirects=True) as response:
-            if response.status_code != 200:
-                response.read()
-                message = registry_error(response)
-                raise temporary(
-                    response,
-                    PlatformError(
-                        f"{shown} answered HTTP {response.status_code}{f' ({message})' if message else ''}.",
-                        next_step="Open the URL of the component's `source` and repair it in spin.toml.",
-                    ),
-                )
-            with partial.open("xb") as stream:
-                for chunk in response.iter_bytes(CHUNK):
-                    found.update(chunk)
-                    stream.write(chunk)
-        if f"sha256:{found.hexdigest()}" != digest:
-            raise PlatformError(
-                f"{shown} has the digest sha256:{found.hexdigest()}, but spin.toml says {digest}.",
-                next_step="If the new content is what you want, put its digest into spin.toml; if not, someone "
-                "changed the file.",
-            )
-        os.replace(partial, path)
+        yield partial
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _refused(response: httpx2.Response, shown: str) -> Exception:
+    message = registry_error(response)
+    return temporary(
+        response,
+        PlatformError(
+            f"{shown} answered HTTP {response.status_code}{f' ({message})' if message else ''}.",
+            next_step="Open the URL of the component's `source` and repair it in spin.toml.",
+        ),
+    )

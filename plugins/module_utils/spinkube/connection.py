@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 import typing as t
 from pathlib import Path
 
@@ -28,7 +29,17 @@ address."""
 LATER_CONTACT_SECONDS = 90.0
 """How long a server that answered before is tried again, so that its restart does not fail a deployment."""
 
+ANSWER_BYTES = 256 << 20
+"""What is taken of an answer: a list of the largest clusters has some tens of megabytes."""
+
+ANSWER_SECONDS = 120.0
+"""For the whole of an answer that comes in small pieces."""
+
 RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
+
+
+_OF_THE_TRANSFER = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+"""Headers that do not describe a body once it was read."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,8 +196,8 @@ class _Transport(BaseTransport):
         request.headers = httpx2.Headers([*request.headers.multi_items(), *self._headers])
 
         def send() -> httpx2.Response:
-            response = self._transport.handle_request(request)
-            response.read()  # here, so that an answer that is cut off is tried again as well
+            # Read here, so that an answer that is cut off is tried again as well.
+            response = self._whole(self._transport.handle_request(request), request)
             if response.status_code not in RETRIED_STATUS:
                 self._contacted = True
             return response
@@ -208,6 +219,33 @@ class _Transport(BaseTransport):
                 next_step="See that it runs and that this machine reaches it (`kubectl get nodes`), then run the "
                 "same command again.",
             ) from error
+
+    def _whole(self, response: httpx2.Response, request: httpx2.Request) -> httpx2.Response:
+        """The answer with its body; raises PlatformError where that is too long or does not end."""
+        import httpx2
+
+        content = bytearray()
+        end = time.monotonic() + ANSWER_SECONDS
+        try:
+            for chunk in response.iter_bytes():
+                content += chunk
+                if len(content) > ANSWER_BYTES or time.monotonic() > end:
+                    limit = f"{ANSWER_BYTES} bytes" if len(content) > ANSWER_BYTES else f"{ANSWER_SECONDS:g} s"
+                    raise PlatformError(
+                        f"The answer of the Kubernetes API server {self._server} takes more than {limit}.",
+                        next_step="Check that the kubeconfig names the right server, and that no proxy in between "
+                        "changes answers.",
+                    )
+        finally:
+            response.close()
+        kept = [item for item in response.headers.multi_items() if item[0].lower() not in _OF_THE_TRANSFER]
+        return httpx2.Response(
+            response.status_code,
+            headers=kept,
+            content=bytes(content),
+            request=request,
+            extensions=response.extensions,
+        )
 
     def close(self) -> None:
         self._transport.close()

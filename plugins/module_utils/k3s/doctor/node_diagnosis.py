@@ -55,6 +55,8 @@ SECRETS = (
 
 CONTAINERD_CONFIG = f"{paths.AGENT_DIRECTORY}/etc/containerd/config.toml"
 SNAPSHOTS = f"{paths.SERVER_DIRECTORY}/db/snapshots"
+METRICS_BYTES = 16 << 20
+"""More than etcd's metrics have."""
 ETCD_METRICS = "http://127.0.0.1:2381/metrics"
 """k3s serves them there on every server (k3s docs, cli/server.md, etcd-expose-metrics)."""
 
@@ -246,7 +248,7 @@ def etcd_size(url: str = ETCD_METRICS) -> dict[str, int] | None:
     """`bytes` of etcd's database and the `quota` at which it refuses writes; None where etcd does not answer."""
     try:
         with open_url(url, timeout=5, use_proxy=False) as response:
-            text = response.read().decode("utf-8", "replace")
+            text = response.read(METRICS_BYTES).decode("utf-8", "replace")
     except OSError:
         return None
     return parse_etcd_size(text)

@@ -20,6 +20,9 @@ from .token_files import password, read_token
 
 BOOTSTRAP = "/v1-k3s/server-bootstrap"
 TOKEN = "/v1-k3s/token"  # noqa: S105 (a path)
+ANSWER_BYTES = 64 << 20
+"""More than the certificates and tokens of a cluster are."""
+ERROR_BYTES = 64 << 10
 
 Request = t.Callable[[str, bytes, str], None]
 """Sends a body by PUT to a path of this server, with the server token's password."""
@@ -85,9 +88,15 @@ def _ask(port: int, method: str, path: str, body: bytes | None, secret: str, sec
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
         with opener.open(asked, timeout=seconds) as response:
-            return bytes(response.read())
+            content = bytes(response.read(ANSWER_BYTES + 1))
+        if len(content) > ANSWER_BYTES:
+            raise PlatformError(
+                f"The server's answer to {path} has more than {ANSWER_BYTES} bytes.",
+                next_step=f"See which program listens on port {port} of that host: `ss -tlnp`.",
+            )
+        return content
     except urllib.error.HTTPError as error:
-        said = error.read().decode("utf-8", "replace").strip()[:300]
+        said = error.read(ERROR_BYTES).decode("utf-8", "replace").strip()[:300]
         kind = NotAuthorized if error.code in (401, 403) else PlatformError
         raise kind(
             f"The server refused: {error.code} {said}", next_step="See `journalctl -u k3s -n 50` on that host."

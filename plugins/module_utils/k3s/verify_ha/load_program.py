@@ -33,6 +33,8 @@ FORGIVE_SECONDS = 10.0
 """A server that failed is not asked again for so long, unless all have failed."""
 PAUSE_SECONDS = 0.2
 ERRORS_SHOWN = 8
+ANSWER_BYTES = 64 << 20
+"""More than the list of all objects that the load writes has."""
 LABEL = "wasmfaas.dev/verify-ha"
 
 
@@ -91,10 +93,13 @@ class Client:
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
             answer = connection.getresponse()
-            content, status = answer.read(), answer.status
+            content, status = answer.read(ANSWER_BYTES + 1), answer.status
         except (OSError, http.client.HTTPException) as error:
             self.close(server)
             raise RequestFailed(0, str(error) or type(error).__name__) from error
+        if len(content) > ANSWER_BYTES:
+            self.close(server)
+            raise RequestFailed(0, f"the answer has more than {ANSWER_BYTES} bytes")
         if status >= 400:
             raise RequestFailed(status, f"HTTP {status} {_message(content)}")
         try:

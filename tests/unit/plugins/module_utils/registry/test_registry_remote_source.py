@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import collections.abc
+import dataclasses
 import errno
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import httpx2
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import remote_source
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import answers, remote_source
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.model import Timeouts
 
 CONTENT = b"\0asm" + bytes(range(256)) * 4000
@@ -122,6 +124,42 @@ def test_failures_leave_nothing(
 def test_invalid_input(tmp_path: Path, url: str, digest: str, cause: str) -> None:
     with pytest.raises(PlatformError, match=cause):
         _fetch(tmp_path, url, digest)
+
+
+def _endless(piece: bytes, taken: list[int], pause: float = 0) -> collections.abc.Iterator[bytes]:
+    while True:
+        taken.append(len(piece))
+        yield piece
+        time.sleep(pause)
+
+
+def test_of_an_error_a_part_is_enough(tmp_path: Path, server: Server) -> None:
+    taken: list[int] = []
+    server.answers = [lambda request: httpx2.Response(403, content=_endless(b"no " * 1000, taken))]
+    with pytest.raises(PlatformError, match=r"answered HTTP 403 \(no no no") as caught:
+        _fetch(tmp_path)
+    assert sum(taken) <= answers.ERROR_BYTES + 3000 and len(caught.value.cause) < 1000
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_an_answer_that_comes_drop_by_drop_ends(tmp_path: Path, server: Server, status: int) -> None:
+    server.answers = [lambda request: httpx2.Response(status, content=_endless(b"x", [], pause=0.05))]
+    short = dataclasses.replace(TIMEOUTS, download=0.3)
+    with pytest.raises(
+        PlatformError, match=r"had not given its whole answer after 0\.3 s, while downloading"
+    ) as caught:
+        remote_source.fetch(URL, DIGEST, tmp_path, timeouts=short)
+    assert "secret" not in str(caught.value)
+    assert len(server.requests) == 1 and not list(tmp_path.glob("*.wasm"))
+
+
+def test_a_file_that_is_too_large_is_not_taken(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_source, "LARGEST_BYTES", 100_000)
+    taken: list[int] = []
+    server.answers = [lambda request: httpx2.Response(200, content=_endless(b"x" * 1000, taken))]
+    with pytest.raises(PlatformError, match=r"files\.example\.com gives more than 100000 bytes, while downloading"):
+        _fetch(tmp_path)
+    assert sum(taken) < 200_000 and os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(("number", "cause"), [(errno.ENOSPC, "disk of .* is full"), (errno.EACCES, "Cannot write")])

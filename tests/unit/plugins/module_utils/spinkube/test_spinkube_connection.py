@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import gzip
+import time
 import typing as t
 from pathlib import Path
 
@@ -136,6 +138,8 @@ class TransportStub:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
+        if isinstance(answer, httpx2.Response):
+            return answer
         return httpx2.Response(answer, request=request)
 
 
@@ -209,3 +213,43 @@ def test_an_odd_kubeconfig_is_refused(tmp_path: Path, odd: dict[str, t.Any]) -> 
     for given in (str(path), {**kubeconfig(), **odd}):
         with pytest.raises(PlatformError, match="The connection to Kubernetes cannot be set up: "):
             connect(ConnectionOptions(kubeconfig=given))
+
+
+def test_an_answer_is_whole_and_as_it_was_sent() -> None:
+    import httpx2
+
+    packed = gzip.compress(b"hello")
+    headers = {"Content-Encoding": "gzip", "Content-Type": "text/plain", "X-Two": "1"}
+    answer = send(TransportStub(httpx2.Response(200, headers=headers, content=packed)))
+    assert (answer.read(), answer.text, list(answer.iter_lines())) == (b"hello", "hello", ["hello"])
+    assert answer.headers["x-two"] == "1" and "content-encoding" not in answer.headers
+
+
+def test_an_answer_that_is_too_long_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    import httpx2
+
+    monkeypatch.setattr(module, "ANSWER_BYTES", 100_000)
+    taken: list[int] = []
+
+    def endless() -> t.Iterator[bytes]:
+        while True:
+            taken.append(1)
+            yield b"x" * 1000
+
+    with pytest.raises(PlatformError, match=r"API server https://api\.example:6443 takes more than 100000 bytes"):
+        send(TransportStub(httpx2.Response(200, content=endless())))
+    assert len(taken) < 200
+
+
+def test_an_answer_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    import httpx2
+
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.2)
+
+    def drops() -> t.Iterator[bytes]:
+        while True:
+            time.sleep(0.05)
+            yield b" "
+
+    with pytest.raises(PlatformError, match=r"takes more than 0\.2 s"):
+        send(TransportStub(httpx2.Response(200, content=drops())))
