@@ -255,6 +255,16 @@ options:
       deployment with its name and namespace finds them again.
     type: bool
     default: false
+  sqlite_statements:
+    description:
+      - A file of SQL that is run in each SQLite database of a local function when the database is new, before the
+        function starts, as C(spin up --sqlite @FILE) does for V(default).
+      - If the content of the file changes, the next deployment runs the whole file in the existing databases, so write
+        statements that can run again, such as C(CREATE TABLE IF NOT EXISTS). Otherwise it is not run again.
+      - The file is one transaction in each database, and must not hold C(BEGIN), C(COMMIT), C(ROLLBACK) or C(ATTACH) of
+        a file. If a statement fails, the database stays as it was, and the running version keeps answering.
+      - Refused with O(target=cluster).
+    type: path
   port:
     description: Port of a local function on 127.0.0.1. The default is the port that it has, or a free one.
     type: int
@@ -444,6 +454,7 @@ def argument_spec() -> dict[str, t.Any]:
         state_directory=dict(type="path"),
         runtime_directory=dict(type="path"),
         keep_data=dict(type="bool", default=False),
+        sqlite_statements=dict(type="path"),
         port=dict(type="int"),
         **deployment_arguments(),
         **kubernetes_auth_arguments(),

@@ -32,7 +32,13 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.wasmfaas.platform.plugins.module_utils.local import control, installation, runtime, state
+from ansible_collections.wasmfaas.platform.plugins.module_utils.local import (
+    control,
+    installation,
+    runtime,
+    sqlite_statements,
+    state,
+)
 from ansible_collections.wasmfaas.platform.plugins.module_utils.local.state import LocalFunction
 
 from .support.servers import wait_until
@@ -634,6 +640,25 @@ def test_data_lasts(functions: Functions, workbench: bytes) -> None:
     assert ask(function, "/count").json()["visits"] == 1
     function = functions.start(Application().component("main", workbench, metadata=metadata, env={"VERSION": "2"}))
     assert ask(function, "/get", key="a").json() == {"value": "1"} and ask(function, "/count").json()["visits"] == 2
+
+
+def test_statements_make_the_tables_before_the_first_request(
+    functions: Functions, workbench: bytes, tmp_path: Path
+) -> None:
+    table = "(id INTEGER PRIMARY KEY, who TEXT, weight REAL)"
+    (tmp_path / "tables.sql").write_text(f"CREATE TABLE visits {table}; INSERT INTO visits (who) VALUES ('first')")
+    application = Application().component("main", workbench, metadata={"databases": ["default", "second"]})
+    statements = sqlite_statements.read_statements(tmp_path / "tables.sql")
+    function = functions.start(application, sqlite_statements=statements)
+    assert ask(function, "/count").json()["visits"] == 2
+    assert ask(function, "/count", database="second").json()["visits"] == 2
+    function = functions.start(application, sqlite_statements=statements, settings_digest="sha256:other")
+    assert ask(function, "/count").json()["visits"] == 3, "they were run once"
+    # Statements that fail change nothing, and the function goes on.
+    (tmp_path / "tables.sql").write_text("DELETE FROM visits; CREATE TABLE visits (a)")
+    with pytest.raises(PlatformError, match="table visits already exists"):
+        functions.start(application, sqlite_statements=sqlite_statements.read_statements(tmp_path / "tables.sql"))
+    assert ask(function, "/count").json()["visits"] == 4
 
 
 def test_secrets_stay_in_memory(shared: LocalFunction) -> None:

@@ -143,6 +143,12 @@ def _target_factory(parameters: Parameters, state: Path, stages: Stages) -> t.Ca
             "keep_data: has no effect with target=cluster.",
             next_step="Leave it out; what a function on a cluster keeps beyond its pods belongs to another service.",
         )
+    if parameters["sqlite_statements"]:
+        raise PlatformError(
+            "sqlite_statements: has no effect with target=cluster.",
+            next_step="Leave it out, and run the file in the database that `runtime_config` names "
+            "(docs/functions.md, Stores).",
+        )
     from ..spinkube.api import KubernetesApi
     from ..spinkube.arguments import connection_options
     from ..spinkube.cluster_function import ClusterFunction

@@ -13,12 +13,12 @@ import os
 import shutil
 import subprocess
 import typing as t
-import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from ..errors import PlatformError
 from . import archives
+from .sqlite_statements import database_file_name
 
 OpenBlob = t.Callable[[str], t.BinaryIO]
 
@@ -363,7 +363,7 @@ def runtime_config(application: dict[str, t.Any], data: Path) -> str:
             if label != "default":
                 databases[label] = {
                     "type": "spin",
-                    "path": str(data / f"sqlite_{urllib.parse.quote(label, safe='')}.db"),
+                    "path": str(data / database_file_name(label)),
                 }
     return _toml(
         {**({"key_value_store": stores} if stores else {}), **({"sqlite_database": databases} if databases else {})}

@@ -19,6 +19,7 @@ from ..errors import PlatformError
 from ..function.time_limit import DEFAULT_TIMEOUT
 from . import control, release
 from .installation import Installation, read_installation
+from .sqlite_statements import SqliteStatements, run_statements
 from .state import (
     LocalFunction,
     front_runs,
@@ -83,6 +84,7 @@ class StartRequest:
         timeout_seconds: how long a request may take.
         ready_timeout_seconds: how long the new release may take until it answers, without preparing it.
         spin_executable: the Spin CLI that runs it; None: jco does, which the collection brings.
+        sqlite_statements: run in its databases before it starts; None: nothing is.
     """
 
     state_directory: Path
@@ -101,6 +103,7 @@ class StartRequest:
     timeout_seconds: float = DEFAULT_TIMEOUT
     ready_timeout_seconds: float = 60
     spin_executable: Path | None = None
+    sqlite_statements: SqliteStatements | None = None
 
 
 def spin_in_path() -> Path | None:
@@ -177,6 +180,18 @@ def _start(request: StartRequest, directory: Path, installation: Installation, r
         runtime_directory=installation.runtime_directory,
     )
     (directory / DATA).mkdir(exist_ok=True, mode=0o700)
+    if request.sqlite_statements is not None:
+        databases = {
+            label
+            for component in request.locked_application["components"]
+            for label in (component.get("metadata") or {}).get("databases") or []
+        }
+        run_statements(
+            request.sqlite_statements,
+            directory / DATA,
+            sorted(databases),
+            timeout_seconds=request.ready_timeout_seconds,
+        )
     log_start = log.stat().st_size if log.exists() else 0
     _ensure_front(request, directory, installation)
     runtime_config = prepared.directory / "runtime-config.toml"

@@ -17,9 +17,10 @@ from ..function.compatibility.spin_versions import DEFAULT_SHIM_VERSION
 from ..function.model import DesiredFunction, Difference, LiveFunction
 from ..function.probe import HEALTH_PATH, probe
 from ..function.stages import Stages
-from ..function.stores import DEFAULT_STORE, KINDS, used_stores
+from ..function.stores import DEFAULT_STORE, KINDS, SQLITE, used_stores
 from ..function.time_limit import DEFAULT_TIMEOUT, checked_seconds
 from . import release, runtime, state
+from .sqlite_statements import SqliteStatements, read_statements
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,7 @@ class LocalSettings:
     timeout: int = DEFAULT_TIMEOUT
     keep_data: bool = False
     shim_version: str = DEFAULT_SHIM_VERSION
+    sqlite_statements: SqliteStatements | None = None
 
 
 _CLUSTER_ONLY = (
@@ -73,7 +75,14 @@ def local_settings(parameters: dict[str, t.Any], state_directory: Path) -> Local
         checked_seconds("timeout", parameters["timeout"]),
         shim_version=parameters["shim_version"] or DEFAULT_SHIM_VERSION,
         keep_data=parameters["keep_data"],
+        sqlite_statements=_statements(parameters),
     )
+
+
+def _statements(parameters: dict[str, t.Any]) -> SqliteStatements | None:
+    if not parameters["sqlite_statements"] or parameters["state"] != "present":
+        return None
+    return read_statements(Path(parameters["sqlite_statements"]))
 
 
 class LocalTarget:
@@ -108,6 +117,13 @@ class LocalTarget:
     def check(self, desired: DesiredFunction) -> list[str]:
         """Refuse what this runtime cannot run. Warns about stores that a cluster does not have."""
         runtime_name = runtime.runtime_name(runtime.spin_in_path())
+        statements = self._settings.sqlite_statements
+        if statements is not None and not used_stores(desired.manifest.components.values(), SQLITE):
+            raise PlatformError(
+                f"sqlite_statements: no component in {desired.manifest.path.name} has a SQLite database to run "
+                f"{statements.path} in.",
+                next_step='Add `sqlite_databases = ["default"]` to a component, or leave the option out.',
+            )
         if desired.artifact is None:
             release.check_triggers(
                 [(trigger.id, trigger.type, trigger.settings.get("executor")) for trigger in desired.manifest.triggers],
@@ -143,7 +159,12 @@ class LocalTarget:
         return Difference(before, after)
 
     def _settings_digest(self, desired: DesiredFunction) -> str:
-        settings = {"variables": desired.variables.all(), "timeout": self._settings.timeout}
+        statements = self._settings.sqlite_statements
+        settings = {
+            "variables": desired.variables.all(),
+            "timeout": self._settings.timeout,
+            **({"sqlite_statements": statements.digest} if statements else {}),
+        }
         return "sha256:" + hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
     def deploy(self, desired: DesiredFunction) -> LiveFunction:
@@ -184,6 +205,7 @@ class LocalTarget:
             timeout_seconds=self._settings.timeout,
             ready_timeout_seconds=self._settings.wait_timeout,
             spin_executable=runtime.spin_in_path(),
+            sqlite_statements=self._settings.sqlite_statements,
         )
 
     def ensure_answers(self, desired: DesiredFunction) -> LiveFunction:
