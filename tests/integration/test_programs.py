@@ -17,15 +17,17 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function import spin_function
 from ansible_collections.wasmfaas.platform.plugins.module_utils.program import wasi_program_info, wasi_program_logs
-from ansible_collections.wasmfaas.platform.plugins.module_utils.program.kinds import BY_NAME, JOB, SERVICE
+from ansible_collections.wasmfaas.platform.plugins.module_utils.program.kinds import BY_NAME
 from ansible_collections.wasmfaas.platform.plugins.module_utils.program.wasi_program import run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import LEASE
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import JOB, LEASE, SERVICE, SPIN_APP
+from ansible_collections.wasmfaas.platform.plugins.modules.spin_function import argument_spec as function_arguments
 from ansible_collections.wasmfaas.platform.plugins.modules.wasi_program import argument_spec
 
 from .support.control_plane import ControlPlane
-from .support.function_project import component
+from .support.function_project import FunctionProject, component
 from .support.marks import needs_skopeo
 from .support.playbooks import Playbooks, extra
 from .support.program_node import BROKEN_IMAGE, EXIT_CODE, ProgramNode
@@ -287,6 +289,55 @@ def test_what_is_no_program_is_not_touched(programs: Programs, api: KubernetesAp
         assert set(versions(api, programs.name)) == {"Service"}
     finally:
         api.delete(SERVICE, NAMESPACE, programs.name)
+
+
+def test_a_function_and_a_program_never_share_a_name(
+    programs: Programs, control_plane: ControlPlane, registry: Registry, api: KubernetesApi, tmp_path: Path
+) -> None:
+    project = FunctionProject(tmp_path / "function", programs.name)
+
+    def function(**options: t.Any) -> dict[str, t.Any]:
+        defaults = {name: option.get("default") for name, option in function_arguments().items()}
+        given = {
+            "source": str(project.directory),
+            "name": programs.name,
+            "namespace": NAMESPACE,
+            "registry": f"{registry.host}/functions",
+            "registry_plain_http": True,
+            "domain": "127.0.0.1.nip.io",
+            "kubeconfig": str(control_plane.kubeconfig),
+            "state_directory": str(tmp_path / "functions"),
+            "wait": False,
+        }
+        return spin_function.run({**defaults, **given, **options}, False, set())
+
+    programs.command()
+    programs.deploy()
+    before = versions(api, programs.name)
+    for _kind in ("a Job", "a Deployment with a route"):
+        with pytest.raises(PlatformError, match=f"^{NAMESPACE}/{programs.name} is a WASI program") as caught:
+            function()
+        assert f"delete_program -e name={programs.name} -e namespace={NAMESPACE}" in caught.value.next_step
+        # Its route has the labels that a function's has.
+        assert function(state="absent", source=None)["changed"] is False
+        assert versions(api, programs.name) == before
+        assert api.get(SPIN_APP, NAMESPACE, programs.name) is None
+        programs.server()
+        programs.serve()
+        before = versions(api, programs.name)
+        assert set(before) == {"Deployment", "Service", "HTTPRoute"}
+    programs.delete()
+
+    function()
+    try:
+        app = api.get(SPIN_APP, NAMESPACE, programs.name)
+        with pytest.raises(PlatformError, match=f"^{NAMESPACE}/{programs.name} is a function") as caught:
+            programs.serve()
+        assert f"delete_function -e name={programs.name} -e namespace={NAMESPACE}" in caught.value.next_step
+        assert programs.delete()["changed"] is False
+        assert api.get(SPIN_APP, NAMESPACE, programs.name) == app
+    finally:
+        assert function(state="absent", source=None)["changed"] is True
 
 
 def test_a_taken_host_is_refused_before_anything_is_written(

@@ -17,16 +17,17 @@ from ..kubernetes.applied import is_applied, without_bookkeeping
 from ..spinkube.api import Forbidden, KubernetesApi
 from ..spinkube.difference import projected
 from ..spinkube.hosts import check_host_is_free
-from ..spinkube.kinds import HTTP_ROUTE, SPIN_APP, Kind, Object
+from ..spinkube.kinds import HTTP_ROUTE, JOB, SPIN_APP, Kind, Object
 from ..spinkube.lock import DeploymentLock, deployment_lock
+from ..spinkube.objects import PROGRAM
 from ..spinkube.removal import delete_and_wait
 from ..spinkube.route_status import advice, refusal
 from ..spinkube.undo import undone_on_error
 from ..spinkube.url import FunctionAddress, function_address
-from .kinds import BY_NAME, JOB, RUNTIME_CLASS, WORKLOADS
+from .kinds import BY_NAME, RUNTIME_CLASS, WORKLOADS
 from .live import job_status, live_program
 from .model import DesiredProgram
-from .objects import PROGRAM, program_objects, workload_of
+from .objects import program_objects, workload_of
 from .rollout import NotStarted, last_lines, wait_for_workload
 from .settings import ProgramSettings, check_kind
 

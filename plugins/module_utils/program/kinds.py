@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-from ..spinkube.kinds import DEPLOYMENT, HTTP_ROUTE, Kind
+from ..spinkube.kinds import DEPLOYMENT, HTTP_ROUTE, JOB, SERVICE, Kind
 
-JOB = Kind("batch", "v1", "Job", "jobs")
-SERVICE = Kind("", "v1", "Service", "services")
 RUNTIME_CLASS = Kind("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses")
 
 WORKLOADS = (JOB, DEPLOYMENT)

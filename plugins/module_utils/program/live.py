@@ -10,11 +10,10 @@ import typing as t
 from ..function.model import LiveFunction
 from ..kubernetes.rollout import condition, refusal, unfinished
 from ..spinkube.api import KubernetesApi
-from ..spinkube.kinds import DEPLOYMENT, POD, Object
-from ..spinkube.objects import SOURCE_DIGEST, URL
+from ..spinkube.kinds import DEPLOYMENT, JOB, POD, Object
+from ..spinkube.objects import PROGRAM, SOURCE_DIGEST, URL
 from .artifact import PROGRAM_KIND
-from .kinds import JOB, WORKLOADS
-from .objects import PROGRAM
+from .kinds import WORKLOADS
 
 
 def list_programs(api: KubernetesApi, namespace: str | None) -> list[LiveFunction]:

@@ -9,17 +9,14 @@ import typing as t
 
 from ..kubernetes.applied import prepared
 from ..spinkube.function_objects import route_spec
-from ..spinkube.kinds import DEPLOYMENT, HTTP_ROUTE, Kind, Object
-from ..spinkube.objects import SOURCE_DIGEST, URL, labels
+from ..spinkube.kinds import DEPLOYMENT, HTTP_ROUTE, JOB, SERVICE, Kind, Object
+from ..spinkube.objects import PROGRAM, SOURCE_DIGEST, URL, labels
 from ..spinkube.url import FunctionAddress
 from .artifact import PROGRAM_KIND
-from .kinds import JOB, SERVICE
 from .model import DesiredProgram
 from .model import Kind as ProgramKind
 from .settings import ProgramSettings
 
-PROGRAM = "wasmfaas.dev/program"
-"""Label with the program's name, on its objects and its pods."""
 CONTAINER = "program"
 
 NOT_RUN = 137

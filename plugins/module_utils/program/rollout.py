@@ -13,11 +13,11 @@ from ..errors import PlatformError
 from ..kubernetes.pods import Failure, failures_of
 from ..kubernetes.rollout import condition, refusal, unfinished
 from ..spinkube.api import KubernetesApi
-from ..spinkube.kinds import Kind, Object
+from ..spinkube.kinds import JOB, Kind, Object
+from ..spinkube.objects import PROGRAM
 from ..spinkube.rollout import PATIENCE, REFUSED_SECONDS, advice, memory_limit_of, telling
-from .kinds import JOB
 from .live import job_status, pods_of
-from .objects import NOT_RUN, PROGRAM
+from .objects import NOT_RUN
 
 LAST_LINES = 40
 _FIRST_POLL_SECONDS = 0.1

@@ -23,7 +23,7 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
     from ..spinkube.arguments import connection_options
     from ..spinkube.kinds import POD
     from ..spinkube.logs import pod_logs
-    from .objects import PROGRAM
+    from ..spinkube.objects import PROGRAM
 
     namespace, name, lines = parameters["namespace"], parameters["name"], parameters["lines"]
     check_namespace(namespace)
@@ -45,8 +45,8 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
 
 
 def _workloads(api: KubernetesApi, namespace: str, name: str) -> list[Object]:
+    from ..spinkube.objects import PROGRAM
     from .kinds import WORKLOADS
-    from .objects import PROGRAM
 
     return [found for kind in WORKLOADS for found in api.list(kind, namespace, labels={PROGRAM: name})]
 

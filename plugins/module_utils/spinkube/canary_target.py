@@ -11,7 +11,7 @@ from ..errors import PlatformError
 from ..function.model import DesiredFunction, Difference, LiveFunction
 from .canary import canary_objects, check_canary, check_shared_route, function_of, with_canary
 from .canary_change import CanaryChange
-from .checks import check_manifest, check_objects, desired_objects
+from .checks import check_manifest, check_no_program, check_objects, desired_objects
 from .cluster_function import ClusterFunction
 from .difference import Comparison
 from .function_secret import chosen_secret, planned_secret
@@ -92,6 +92,8 @@ class CanaryTarget:
                 "name of the canary.",
                 next_step="Deploy without `canary`, or delete that function.",
             )
+        if other is None:
+            check_no_program(function.api, function.namespace, function.canary_name)
 
     def difference(self, desired: DesiredFunction) -> Difference:
         function = self._function

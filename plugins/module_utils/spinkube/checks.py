@@ -11,12 +11,13 @@ import contextlib
 from ..errors import PlatformError
 from ..function.model import DesiredFunction
 from .answers import probe_function
+from .api import Forbidden, KubernetesApi, MissingKind
 from .canary import check_shared_route, function_of
 from .cluster_function import OPTIONAL_KINDS, ClusterFunction
 from .function_objects import function_objects
 from .hosts import check_host_is_free
-from .kinds import BY_NAME, HTTP_ROUTE
-from .objects import FunctionObjects, labels
+from .kinds import BY_NAME, DEPLOYMENT, HTTP_ROUTE, JOB, SERVICE
+from .objects import PROGRAM, FunctionObjects, labels
 from .stores import check_stores
 from .url import FunctionAddress
 from .variable_names import check_variable_names
@@ -54,13 +55,35 @@ def check_manifest(function: ClusterFunction, desired: DesiredFunction) -> list[
 
 
 def check_name(function: ClusterFunction) -> None:
-    """Raises PlatformError where the name is that of another function's canary."""
+    """Raises PlatformError where the name is that of another function's canary, or of a WASI program."""
+    if function.app is None:
+        check_no_program(function.api, function.namespace, function.name)
     if other := function_of(function.app):
         raise PlatformError(
             f"{function.namespace}/{function.name} is the canary of the function {other}.",
             next_step="Choose another name, or end the canary: `ansible-playbook "
             f"wasmfaas.platform.promote_function -e name={other}`, or with `-e undo=true`.",
         )
+
+
+def check_no_program(api: KubernetesApi, namespace: str, name: str) -> None:
+    """Check that a new function's name, or that of its canary, is not a WASI program's: their routes, Services and
+    Deployments would have the same names, and each would be found as part of the other.
+
+    Raises:
+        PlatformError: it is.
+    """
+    for kind in (DEPLOYMENT, JOB, HTTP_ROUTE, SERVICE):
+        try:
+            found = api.get(kind, namespace, name)
+        except (Forbidden, MissingKind):
+            continue
+        if found is not None and (found["metadata"].get("labels") or {}).get(PROGRAM) == name:
+            raise PlatformError(
+                f"{namespace}/{name} is a WASI program.",
+                next_step="Choose another name with `-e name=NAME`, or delete the program: `ansible-playbook "
+                f"wasmfaas.platform.delete_program -e name={name} -e namespace={namespace}`.",
+            )
 
 
 def check_objects(function: ClusterFunction, objects: FunctionObjects) -> None:

@@ -26,7 +26,7 @@ from .kinds import (
 )
 from .live import live_function
 from .lock import DeploymentLock, deployment_lock
-from .objects import labels
+from .objects import PROGRAM, labels
 from .settings import ClusterSettings
 from .url import FunctionAddress, function_address
 from .version_record import VersionRecord
@@ -107,7 +107,7 @@ class ClusterFunction:
         """The kinds and names of all objects of these kinds that carry the labels of the function, or of its canary.
 
         What another object owns is deleted with that one: KEDA puts the labels of a ScaledObject on the
-        HorizontalPodAutoscaler that it makes.
+        HorizontalPodAutoscaler that it makes. The route of a WASI program with this name is not the function's.
         """
         name = self.canary_name if by_canary else self.name
         for kind in kinds:
@@ -120,7 +120,9 @@ class ClusterFunction:
                     raise
                 continue  # `checks.check_objects` refuses to write a kind that may not be listed, so there is none
             yield from (
-                (kind, item["metadata"]["name"]) for item in found if not item["metadata"].get("ownerReferences")
+                (kind, item["metadata"]["name"])
+                for item in found
+                if not item["metadata"].get("ownerReferences") and PROGRAM not in item["metadata"]["labels"]
             )
 
     @contextlib.contextmanager

@@ -48,6 +48,8 @@ NODE = Kind("", "v1", "Node", "nodes")
 RUNTIME_CLASS = Kind("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses")
 EVENT = Kind("", "v1", "Event", "events")
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
+JOB = Kind("batch", "v1", "Job", "jobs")
+SERVICE = Kind("", "v1", "Service", "services")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
 BY_NAME = {

@@ -17,6 +17,10 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "wasmfaas"}
 SOURCE_DIGEST = "wasmfaas.dev/source-digest"
 SETTINGS_DIGEST = "wasmfaas.dev/settings-digest"
 URL = "wasmfaas.dev/url"
+PROGRAM = "wasmfaas.dev/program"
+"""Label with the program's name on the objects and pods of a WASI program (../program), which a function must not take
+for its own."""
+
 CALLED_PATH = "wasmfaas.dev/called-path"
 """On the SpinApp of a function whose invocations have a memory limit: a path that leads to a component. Spin's health
 path enters none, so it answers even where the limit is too small for any invocation."""

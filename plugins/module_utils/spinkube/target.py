@@ -64,6 +64,7 @@ class ClusterTarget:
 
     def deploy(self, desired: DesiredFunction) -> LiveFunction:
         with self._function.locked() as lock:
+            check_name(self._function)  # again, since the name may have been taken before we had the lock
             secret = chosen_secret(self._function, desired)
             objects = desired_objects(self._function, desired, secret.name)
             live = self._only_to_warm(desired, objects) if secret.new is None else None
