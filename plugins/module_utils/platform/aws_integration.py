@@ -9,8 +9,10 @@ import re
 import typing as t
 
 from ..problems import Problem
-from .checks import Variables, chart_problems, is_true
+from .checks import Variables, chart_problems, is_true, range_problems
 
+LIMITS = {"aws_integration_drain_seconds": (1, 120)}
+"""Seconds: AWS ends a spot instance 120 s after its notice."""
 VERSIONED = {
     "aws-cloud-controller-manager": "aws_integration_cloud_controller_versions",
     "cluster-autoscaler": "aws_integration_cluster_autoscaler_versions",
@@ -29,6 +31,7 @@ def problems(variables: Variables) -> t.Iterator[Problem]:
             "what Terraform knows of the cluster is missing or incomplete: name, region and node_groups are needed",
             "use inventories/aws, or set aws_cluster as docs/aws.md describes it",
         )
+    yield from range_problems(variables, LIMITS)
     yield from _version_problems(variables)
     yield from _cloud_controller_problems(variables)
     charts = [part["chart"] for part in variables["__aws_integration_parts"]]

@@ -9,13 +9,15 @@ import re
 import typing as t
 
 from ..problems import Problem
-from .checks import Variables, resources_problems
+from .checks import Variables, range_problems, resources_problems
 
+LIMITS = {"cert_manager_startup_check_timeout": (10, 3600)}  # seconds
 PODS = ("controller", "webhook", "injector", "startup_check")
 
 
 def problems(variables: Variables) -> t.Iterator[Problem]:
     """What is wrong with the issuer and the pods."""
+    yield from range_problems(variables, LIMITS)
     email = variables["cert_manager_acme_email"]
     if email and not re.fullmatch(r"[^@ ]+@[^@ ]+[.][^@ ]+", str(email)):
         yield Problem("cert_manager_acme_email", f"{email} is no mail address", "give one that somebody reads")

@@ -35,6 +35,21 @@ def whole(value: t.Any) -> int:
         return 0
 
 
+def range_problems(variables: Variables, limits: t.Mapping[str, tuple[int, int]]) -> t.Iterator[Problem]:
+    """Numbers that are out of their range.
+
+    Args:
+        limits: the least and the most of each variable, in its own unit.
+    """
+    for name, (least, most) in limits.items():
+        if not least <= whole(variables[name]) <= most:
+            yield Problem(
+                name,
+                f"{variables[name]} is out of range",
+                f"give {least} to {most}, or leave it out to have the default",
+            )
+
+
 def namespace_problems(variable: str, names: t.Iterable[t.Any]) -> t.Iterator[Problem]:
     """Names that Kubernetes takes for no namespace."""
     for name in names:

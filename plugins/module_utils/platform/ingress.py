@@ -13,13 +13,21 @@ import typing as t
 
 from ..problems import Problem
 from . import certificate
-from .checks import Variables, network_problems, whole
+from .checks import Variables, network_problems, range_problems, whole
 
 TRAEFIKS_OWN = (8080, 9100)
 """Ports of Traefik's own entry points `traefik` and `metrics` (chart traefik 41.3.0, values.yaml, ports)."""
 DOMAIN = re.compile(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z]([-a-z0-9]*[a-z0-9])?")
 MOST_NAMES = 100
 """Names in a certificate of Let's Encrypt (letsencrypt.org/docs/rate-limits)."""
+LIMITS = {
+    "ingress_connect_timeout": (1, 60),
+    "ingress_drain_seconds": (1, 3600),
+    "ingress_drain_delay_seconds": (0, 300),
+    "ingress_ready_timeout": (0, 3600),
+}
+"""Seconds. A pod of Traefik may take both drain times and 10 s to end (its terminationGracePeriodSeconds), and an
+update or a drained node waits for it."""
 FILES = ("ingress_certificate_file", "ingress_certificate_key_file")
 USABLE = re.compile(r"(?!127[.]|0[.])[0-9]+([.][0-9]+){3}")
 """An IPv4 address that other machines may reach; nip.io takes no names."""
@@ -44,9 +52,7 @@ def problems(variables: Variables) -> t.Iterator[Problem]:
         [*variables["ingress_proxy_protocol_networks"], *variables["ingress_trusted_networks"]],
         "10.0.0.0/16",
     )
-    for name in ("ingress_connect_timeout", "ingress_drain_seconds"):
-        if whole(variables[name]) < 1:
-            yield Problem(name, "must be 1 or more", "leave it out to have the default")
+    yield from range_problems(variables, LIMITS)
     share = variables["ingress_traces_share"]
     if not 0 <= float(share) <= 1:
         yield Problem("ingress_traces_share", f"{share} is no share", "give 0.0 to 1.0")

@@ -10,7 +10,7 @@ import typing as t
 
 from ..function.time_limit import MAXIMUM_SECONDS
 from ..problems import Problem
-from .checks import Variables, namespace_problems, resources_problems, whole
+from .checks import Variables, namespace_problems, range_problems, resources_problems, whole
 
 PODS = ("operator", "metrics_server", "webhooks", "http_operator", "http_scaler", "interceptor")
 
@@ -35,12 +35,6 @@ def problems(variables: Variables) -> t.Iterator[Problem]:
             "give min and max, 1 <= min <= max: all requests to functions that scale by requests go through "
             "these pods, so there is always one",
         )
-    for name, (least, most) in LIMITS.items():
-        if not least <= whole(variables[name]) <= most:
-            yield Problem(
-                name,
-                f"{variables[name]} is out of range",
-                f"give {least} to {most}, or leave it out to have the default",
-            )
+    yield from range_problems(variables, LIMITS)
     yield from namespace_problems("keda_route_namespaces", variables["keda_route_namespaces"])
     yield from resources_problems("keda", variables["keda_resources"], PODS)

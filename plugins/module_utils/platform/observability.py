@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..problems import Problem
-from .checks import Variables, chart_problems, resources_problems
+from .checks import Variables, chart_problems, range_problems, resources_problems
 
 CHARTS = ("kube-prometheus-stack", "loki", "tempo", "opentelemetry-collector")
 PODS = (
@@ -24,11 +24,14 @@ PODS = (
     "tempo",
     "collector",
 )
+LIMITS = {"observability_scrape_interval": (5, 120)}
+"""Seconds. Alerts and dashboards compute rates over five minutes and more, which need some values each."""
 BUCKETS = ("observability_logs_bucket", "observability_traces_bucket", "observability_bucket_region")
 
 
 def problems(variables: Variables) -> t.Iterator[Problem]:
     """What is wrong with storage, sampling, alerts and sizes."""
+    yield from range_problems(variables, LIMITS)
     storage = variables["observability_storage"]
     if storage not in ("disk", "s3"):
         yield Problem("observability_storage", f"{storage} is neither disk nor s3", "set it to one of them")

@@ -9,13 +9,17 @@ import re
 import typing as t
 
 from ..problems import Problem
-from .checks import Variables, namespace_problems
+from .checks import Variables, namespace_problems, range_problems
 
+LIMITS = {"spin_operator_drain_seconds": (0, 25)}
+"""Seconds. The pause is part of the 30 s that Kubernetes gives a pod to end (its terminationGracePeriodSeconds, for
+which a SpinApp has no field), and Kubernetes refuses a pod with a longer one."""
 SIGNALS = ("traces", "metrics", "logs")
 
 
 def problems(variables: Variables) -> t.Iterator[Problem]:
-    """What is wrong with the executors."""
+    """What is wrong with the executors and the pause at a pod's end."""
+    yield from range_problems(variables, LIMITS)
     yield from namespace_problems("spin_operator_executor_namespaces", variables["spin_operator_executor_namespaces"])
     for signal, url in variables["spin_operator_otlp_endpoints"].items():
         if signal not in SIGNALS or not re.match("https?://[^/]+/.+", str(url)):

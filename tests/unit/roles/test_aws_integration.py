@@ -300,6 +300,10 @@ CASES: dict[str, tuple[dict[str, t.Any], str]] = {
         {"aws_integration_values": {"cluster_autoscaler": {}}},
         "there is no chart cluster_autoscaler",
     ),
+    "longer than a spot notice": (
+        {"aws_integration_drain_seconds": 121},
+        "aws_integration_drain_seconds: 121 is out of range. Next: Give 1 to 120",
+    ),
     "no cloud controller": ({"aws_integration_cloud_controller": False}, "exactly one must run"),
 }
 

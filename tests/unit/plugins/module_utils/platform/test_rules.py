@@ -23,6 +23,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.checks 
     chart_problems,
     namespace_problems,
     network_problems,
+    range_problems,
     resources_problems,
     whole,
 )
@@ -34,6 +35,7 @@ Variables = dict[str, t.Any]
 SIZES: Variables = {"requests": {}, "limits": {}}
 GOOD: dict[str, Variables] = {
     "cert_manager": {
+        "cert_manager_startup_check_timeout": "300",
         "cert_manager_acme_email": "",
         "cert_manager_acme_region": "",
         "cert_manager_dns_servers": [],
@@ -59,6 +61,8 @@ GOOD: dict[str, Variables] = {
         "ingress_traces_share": "0.5",
         "ingress_connect_timeout": "2",
         "ingress_drain_seconds": 30,
+        "ingress_drain_delay_seconds": "0",
+        "ingress_ready_timeout": 0,
         "ingress_tls": "none",
     },
     "keda": {
@@ -73,6 +77,7 @@ GOOD: dict[str, Variables] = {
         "keda_resources": dict.fromkeys(keda.PODS, SIZES),
     },
     "observability": {
+        "observability_scrape_interval": 30,
         "observability_storage": "disk",
         "observability_trace_percent": 100,
         "observability_alertmanager_configuration": {
@@ -92,7 +97,11 @@ GOOD: dict[str, Variables] = {
         "platform_charts": {"keda": {}},
         "platform_chart_overrides": {},
     },
-    "spin_operator": {"spin_operator_executor_namespaces": ["default"], "spin_operator_otlp_endpoints": {}},
+    "spin_operator": {
+        "spin_operator_executor_namespaces": ["default"],
+        "spin_operator_otlp_endpoints": {},
+        "spin_operator_drain_seconds": "0",
+    },
 }
 
 
@@ -136,8 +145,15 @@ def test_good_variables_have_no_problem(role: str) -> None:
         ("keda", {"keda_queue_interval": 0}, "keda_queue_interval: 0 is out of range"),
         ("keda", {"keda_stream_interval": 0}, "keda_stream_interval: 0 is out of range"),
         ("keda", {"keda_interceptor_pending_requests": 0}, "keda_interceptor_pending_requests: 0 is out of range"),
-        ("ingress", {"ingress_connect_timeout": 0}, "ingress_connect_timeout: must be 1 or more"),
-        ("ingress", {"ingress_drain_seconds": -1}, "ingress_drain_seconds: must be 1 or more"),
+        ("ingress", {"ingress_connect_timeout": 0}, "ingress_connect_timeout: 0 is out of range"),
+        ("ingress", {"ingress_drain_seconds": -1}, "ingress_drain_seconds: -1 is out of range. Next: Give 1 to 3600"),
+        ("ingress", {"ingress_drain_delay_seconds": "-1"}, "ingress_drain_delay_seconds: -1 is out of range"),
+        ("ingress", {"ingress_drain_delay_seconds": 301}, "Next: Give 0 to 300, or leave it out"),
+        ("ingress", {"ingress_ready_timeout": -1}, "ingress_ready_timeout: -1 is out of range"),
+        ("cert_manager", {"cert_manager_startup_check_timeout": 0}, "startup_check_timeout: 0 is out of range"),
+        ("observability", {"observability_scrape_interval": 0}, "scrape_interval: 0 is out of range"),
+        ("spin_operator", {"spin_operator_drain_seconds": -1}, "spin_operator_drain_seconds: -1 is out of range"),
+        ("spin_operator", {"spin_operator_drain_seconds": 30}, "Next: Give 0 to 25, or leave it out"),
         ("observability", {"observability_storage": "tape"}, "tape is neither disk nor s3"),
         ("observability", {"observability_alertmanager_configuration": {}}, "a receiver that is not among"),
         ("observability", {"observability_trace_percent": "-1"}, "-1 is no percentage"),
@@ -182,4 +198,6 @@ def test_shared_checks() -> None:
     ]
     assert list(resources_problems("keda", {"a": {}, "b": {}}, ["b", "a"])) == []
     assert list(chart_problems("values", ["loki"], ["loki"])) == []
+    assert list(range_problems({"a": "1", "b": 3}, {"a": (1, 1), "b": (0, 3)})) == []
+    assert [problem.where for problem in range_problems({"a": 2, "b": None}, {"a": (0, 1), "b": (1, 3)})] == ["a", "b"]
     assert [whole(value) for value in (5, "5", "5.0", "five", None)] == [5, 5, 5, 0, 0]
