@@ -14,6 +14,7 @@ from ..function.model import Difference, LiveFunction
 from ..function.probe import probe
 from ..function.stages import Stages
 from ..kubernetes.applied import is_applied, without_bookkeeping
+from ..spinkube.answers import LONGEST_PROBE_SECONDS
 from ..spinkube.api import Forbidden, KubernetesApi
 from ..spinkube.difference import projected
 from ..spinkube.hosts import check_host_is_free
@@ -21,7 +22,7 @@ from ..spinkube.kinds import HTTP_ROUTE, JOB, SPIN_APP, Kind, Object
 from ..spinkube.lock import DeploymentLock, deployment_lock
 from ..spinkube.objects import PROGRAM
 from ..spinkube.removal import delete_and_wait
-from ..spinkube.route_status import advice, refusal
+from ..spinkube.route_status import ensure_served
 from ..spinkube.undo import undone_on_error
 from ..spinkube.url import FunctionAddress, function_address
 from .kinds import BY_NAME, RUNTIME_CLASS, WORKLOADS
@@ -32,7 +33,6 @@ from .rollout import NotStarted, last_lines, wait_for_workload
 from .settings import ProgramSettings, check_kind
 
 _UNKNOWN_IMAGE = "<known after the build>"
-_LONGEST_PROBE_SECONDS = 60
 
 
 class ClusterProgram:
@@ -225,13 +225,12 @@ class ClusterProgram:
                 self._ensure_answers()
 
     def _ensure_answers(self) -> None:
+        address = self._settings.address
         try:
-            self._probe(min(self._settings.address.wait_timeout, _LONGEST_PROBE_SECONDS))
+            self._probe(min(address.wait_timeout, LONGEST_PROBE_SECONDS))
         except PlatformError as error:
-            route = self._api.get(HTTP_ROUTE, self._namespace, self._name) or {"metadata": {}}
-            if refused := refusal(route):
-                cause = f"{error.cause.rstrip('.')}; the Gateway does not take the route: {refused}."
-                raise PlatformError(cause, next_step=advice(refused), facts=error.facts) from error
+            route = self._api.get(HTTP_ROUTE, self._namespace, self._name)
+            ensure_served(route, address.gateway_namespace, error)
             raise
 
     def _probe(self, timeout_seconds: float) -> None:

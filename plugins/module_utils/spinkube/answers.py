@@ -11,9 +11,9 @@ from .cluster_function import ClusterFunction
 from .kinds import DEPLOYMENT, HTTP_ROUTE, Object
 from .objects import CALLED_PATH, URL, FunctionObjects
 from .rollout import asleep_advice, is_asleep, pod_problem
-from .route_status import advice, is_observed, refusal
+from .route_status import ensure_served
 
-_LONGEST_PROBE_SECONDS = 60
+LONGEST_PROBE_SECONDS = 60
 _INVOCATION_SECONDS = 10
 """How long an invocation may fail: the function answers by now, and the cause of a failure does not pass by itself."""
 
@@ -36,7 +36,7 @@ def _readiness_path(app: Object) -> str:
 
 
 def ensure_function_answers(
-    function: ClusterFunction, objects: FunctionObjects, *, timeout_seconds: float = _LONGEST_PROBE_SECONDS
+    function: ClusterFunction, objects: FunctionObjects, *, timeout_seconds: float = LONGEST_PROBE_SECONDS
 ) -> None:
     """Wait until the function's URL answers.
 
@@ -47,20 +47,7 @@ def ensure_function_answers(
     try:
         probe_function(function, objects, timeout_seconds=min(function.settings.wait_timeout, timeout_seconds))
     except PlatformError as error:
-        route = function.get(HTTP_ROUTE) or {"metadata": {}}
-        if not is_observed(route):
-            cause = (
-                f"{error.cause.rstrip('.')}; the Gateway's controller has not looked at the route since it was written."
-            )
-            step = (
-                f"See that it runs: `kubectl get pods -n {function.settings.gateway_namespace}` "
-                "(wasmfaas.platform.site makes it as deployment traefik), or `ansible-playbook "
-                "wasmfaas.platform.doctor`; then run the same command again."
-            )
-            raise PlatformError(cause, next_step=step, facts=error.facts) from error
-        if refused := refusal(route):
-            cause = f"{error.cause.rstrip('.')}; the Gateway does not take the route: {refused}."
-            raise PlatformError(cause, next_step=advice(refused), facts=error.facts) from error
+        ensure_served(function.get(HTTP_ROUTE), function.settings.gateway_namespace, error)
         if problem := pod_problem(function.api, objects.app):
             raise problem from error
         if is_asleep(function.get(DEPLOYMENT)):

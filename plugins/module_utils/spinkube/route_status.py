@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 
+from ..errors import PlatformError
 from .cluster_function import ClusterFunction
 from .kinds import HTTP_ROUTE, Object
 
@@ -34,7 +35,33 @@ def refusal(route: Object) -> str:
     )
 
 
-def advice(refused: str) -> str:
+def ensure_served(route: Object | None, gateway_namespace: str, error: PlatformError) -> None:
+    """Look in an HTTPRoute for the cause of `error`: that nobody answers at its host.
+
+    Args:
+        route: as it is now; None where it is gone.
+        gateway_namespace: of the Gateway and its controller.
+
+    Raises:
+        PlatformError: the Gateway's controller does not serve the route, or has not looked at it.
+    """
+    cause, found = error.cause.rstrip("."), route or {"metadata": {}}
+    if not is_observed(found):
+        raise PlatformError(
+            f"{cause}; the Gateway's controller has not looked at the route since it was written.",
+            next_step=f"See that it runs: `kubectl get pods -n {gateway_namespace}` (wasmfaas.platform.site makes it "
+            "as deployment traefik), or `ansible-playbook wasmfaas.platform.doctor`; then run the same command again.",
+            facts=error.facts,
+        ) from error
+    if refused := refusal(found):
+        raise PlatformError(
+            f"{cause}; the Gateway does not take the route: {refused}.",
+            next_step=_advice(refused),
+            facts=error.facts,
+        ) from error
+
+
+def _advice(refused: str) -> str:
     """The next step after a refusal."""
     if "RefNotPermitted" in refused:
         return (
