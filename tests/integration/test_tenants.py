@@ -19,23 +19,30 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import Pl
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info import (
     run as run_info,
 )
+from ansible_collections.wasmfaas.platform.plugins.module_utils.program import wasi_program
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.arguments import kubernetes_auth_arguments
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
+    DEPLOYMENT,
     HTTP_ROUTE,
+    JOB,
     POD,
     SECRET,
+    SERVICE,
     SPIN_APP,
     Kind,
 )
+from ansible_collections.wasmfaas.platform.plugins.modules.wasi_program import argument_spec
 
 from tests.k3s_double import build
 
 from .support.control_plane import ControlPlane
 from .support.deployment import Deployment
-from .support.function_project import FunctionProject
+from .support.function_project import HANDLER, FunctionProject, component
 from .support.playbooks import PlaybookRun, Playbooks
+from .support.program_node import ProgramNode
+from .support.registries import Registry
 from .support.servers import wait_until
 from .support.spinkube import SPIN_APP_EXECUTOR
 
@@ -165,7 +172,9 @@ def test_a_tenant_deploys_with_its_kubeconfig_and_its_removal_leaves_nothing(
 
     refused = run({"name": "tenant-a", "state": "absent"})
     assert refused.exit_code != 0
-    assert f"tenant tenant-a: has 1 functions that would end: {project.name}" in " ".join(refused.output.split())
+    assert f"tenant tenant-a: has 1 functions or programs that would end: {project.name}" in " ".join(
+        refused.output.split()
+    )
     assert administrator.get(SPIN_APP, "tenant-a", project.name) is not None
 
     assert deployment.delete(project.name, **given)["changed"] is True
@@ -245,6 +254,73 @@ def test_two_tenants_reach_neither_each_others_objects_nor_hosts(
     # The API server remembers for 10 s that a token was good.
     wait_until(lambda: unknown(one), seconds=30, what="the end of the tenant's token")
     assert api_of(tmp_path, "tenant-b").list(SPIN_APP, "tenant-b") == []
+
+
+def test_a_tenant_deploys_programs_and_nothing_else_with_these_rights(
+    control_plane: ControlPlane, registry: Registry, administrator: KubernetesApi, run: Run, tmp_path: Path
+) -> None:
+    made = run({"name": "tenant-a"}, tenant_programs=True)
+    assert made.exit_code == 0, made.output
+    again = run({"name": "tenant-a"}, tenant_programs=True)
+    assert again.exit_code == 0 and again.changed == 0, again.output
+    file = tmp_path / "app.wasm"
+    node = ProgramNode(control_plane)
+
+    def program(name: str, export: str, **options: t.Any) -> dict[str, t.Any]:
+        file.write_bytes(component(export))
+        defaults = {option: about.get("default") for option, about in argument_spec().items()}
+        given = {
+            "name": name,
+            "namespace": "tenant-a",
+            "source": str(file),
+            "registry": f"{registry.host}/programs",
+            "registry_plain_http": True,
+            "probe_address": node.address,
+            "kubeconfig": str(tmp_path / "tenants/tenant-a.kubeconfig"),
+            "state_directory": str(tmp_path / "state"),
+            "wait_timeout": 120,
+        }
+        return wasi_program.run({**defaults, **given, **options}, False, set())
+
+    try:
+        ran = program("job", "wasi:cli/run@0.2.0")
+        assert (ran["changed"], ran["details"]["status"]) == (True, "succeeded")
+        assert program("job", "wasi:cli/run@0.2.0")["changed"] is False
+        serving = program("server", HANDLER, domain="127.0.0.1.nip.io")
+        assert serving["url"].startswith("http://server.tenant-a.") and serving["details"]["status"] == "ready"
+        assert program("server", HANDLER, domain="127.0.0.1.nip.io")["changed"] is False
+        with pytest.raises(PlatformError, match="a route of tenant tenant-a must name hosts"):
+            program("other", HANDLER, hostname="b.example.com", domain=None)
+        with pytest.raises(PlatformError, match="must run a WASI program, with runtimeClassName wasmtime-wasi"):
+            program("other", "wasi:cli/run@0.2.0", runtime_class="runc")
+
+        one = api_of(tmp_path, "tenant-a")
+        metadata = {"name": "odd", "namespace": "tenant-a"}
+        pods = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "c"}]}}
+        ports = [{"port": 80}]
+        for kind, spec in (
+            (DEPLOYMENT, {"selector": {"matchLabels": {"a": "b"}}, "template": pods}),
+            (JOB, {"template": {**pods, "spec": {**pods["spec"], "restartPolicy": "Never"}}}),
+            (SERVICE, {"ports": ports, "externalIPs": ["192.0.2.1"]}),
+            (SERVICE, {"type": "ExternalName", "externalName": "kubernetes.default"}),
+        ):
+            with pytest.raises(PlatformError, match="of tenant tenant-a must"):
+                one.apply(kind, {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "spec": spec})
+        # Others who write into the namespace are not concerned, such as the operator.
+        administrator.apply(
+            SERVICE, {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": ports}}
+        )
+
+        refused = run({"name": "tenant-a", "state": "absent"})
+        assert refused.exit_code != 0
+        assert "has 2 functions or programs that would end: job, server" in " ".join(refused.output.split())
+        for name in ("job", "server"):
+            assert program(name, HANDLER, state="absent", source=None)["changed"] is True
+    finally:
+        node.stop()
+    removed = run({"name": "tenant-a", "state": "absent"})
+    assert removed.exit_code == 0, removed.output
+    assert of_tenant(administrator, "tenant-a") == []
 
 
 def unknown(api: KubernetesApi) -> bool:

@@ -14,6 +14,7 @@ import typing as t
 import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import kinds
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.objects import PROGRAM
 
 from .role_rendering import PROJECT, RenderedRole
 
@@ -97,8 +98,8 @@ def test_only_the_ingress_the_interceptor_and_its_own_functions_call_it() -> Non
 # what it may do
 
 
-def allowed(entry: dict[str, t.Any], kind: str, name: str) -> set[tuple[str, str, str]]:
-    rules = objects(entry)[kind, name]["rules"]
+def allowed(entry: dict[str, t.Any], kind: str, name: str, **variables: t.Any) -> set[tuple[str, str, str]]:
+    rules = objects(entry, **variables)[kind, name]["rules"]
     return {
         (group, resource, verb)
         for rule in rules
@@ -131,6 +132,28 @@ def test_nothing_is_allowed_that_leads_out() -> None:
     assert allowed({"name": "user1"}, "ClusterRole", "wasmfaas-tenant-user1") == {
         ("gateway.networking.k8s.io", "gateways", "get"),
         ("", "nodes", "list"),
+    }
+
+
+def test_programs_need_a_switch_and_bring_no_other_rights() -> None:
+    tenant = {"name": "user1", "users": ["alice"], "groups": ["team"]}
+    assert not {key for key in objects(tenant) if "programs" in key[1]}
+    more = allowed(tenant, "Role", "functions", tenant_programs=True) - allowed(tenant, "Role", "functions")
+    writes = ("create", "patch", "delete")
+    assert more == {
+        *(("batch", "jobs", verb) for verb in ("get", "list", *writes)),
+        *(("apps", "deployments", verb) for verb in writes),
+        *(("", "services", verb) for verb in ("get", *writes)),
+    }
+    found = objects(tenant, tenant_programs=True)
+    policy = found["ValidatingAdmissionPolicy", "wasmfaas-tenant-user1-programs"]["spec"]
+    (by_whom,) = policy["matchConditions"]
+    for name in ('"system:serviceaccount:user1:deployer"', '"alice"', '"team"'):
+        assert name in by_whom["expression"]
+    binding = found["ValidatingAdmissionPolicyBinding", "wasmfaas-tenant-user1-programs"]["spec"]
+    assert binding["policyName"] == "wasmfaas-tenant-user1-programs"
+    assert found["NetworkPolicy", "programs"]["spec"]["podSelector"] == {
+        "matchExpressions": [{"key": PROGRAM, "operator": "Exists"}]
     }
 
 
@@ -343,10 +366,22 @@ def test_a_namespace_that_somebody_else_made_is_not_taken() -> None:
 def test_removal_names_functions_and_spares_namespaces_that_are_no_tenants() -> None:
     role = tenants({"name": "user1", "state": "absent"})
     entry = {"name": "user1"}
-    refuse = "remove_one | Refuse while there are functions"
-    message = role.refusal(refuse, "remove_one.yml", __tenant=entry, __tenant_functions={"stdout": "cart hello"})
-    assert "2 functions that would end: cart, hello" in message and "tenant_remove_functions=true" in message
-    assert role.refusal(refuse, "remove_one.yml", __tenant=entry, __tenant_functions={"stdout": ""}) == ""
+    refuse = "remove_one | Refuse while there are functions or programs"
+
+    def refused(functions: str, programs: str) -> str:
+        return role.refusal(
+            refuse,
+            "remove_one.yml",
+            __tenant=entry,
+            __tenant_functions={"stdout": functions},
+            __tenant_found_programs={"stdout": programs},
+        )
+
+    message = refused("cart hello", "")
+    assert "2 functions or programs that would end: cart, hello" in message
+    assert "tenant_remove_functions=true" in message
+    assert "1 functions or programs that would end: job" in refused("", "job")
+    assert refused("", "") == ""
     foreign = "remove_one | Refuse a namespace that is no tenant's"
     assert "it is not deleted" in role.refusal(
         foreign, "remove_one.yml", __tenant=entry, __tenant_namespaces={"stdout": "default user1"}
