@@ -27,6 +27,8 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.setting
 ATTACKER, VICTIM = "attacker", "victim"
 IMAGE = f"registry.example.com/functions/shop@sha256:{'0' * 64}"
 EXECUTOR = "containerd-shim-spin"
+JOB = Kind("batch", "v1", "Job", "jobs")
+SERVICE = Kind("", "v1", "Service", "services")
 RBAC = "rbac.authorization.k8s.io"
 
 ADMISSION, RIGHTS, SCHEMA = "ValidatingAdmissionPolicy", "RBAC", "the kind's schema"
@@ -95,6 +97,19 @@ def autoscaler(metric: dict[str, t.Any], target: str = "Deployment") -> dict[str
     return {"spec": {"scaleTargetRef": reference, "minReplicas": 1, "maxReplicas": 2, "metrics": [metric]}}
 
 
+def workload(*, answers: bool = False, pod: dict[str, t.Any] | None = None, **container: t.Any) -> dict[str, t.Any]:
+    """A Job, or a Deployment, as `wasi_program` makes it."""
+    spec = {
+        "runtimeClassName": "wasmtime-wasi",
+        "restartPolicy": "Always" if answers else "Never",
+        "containers": [{"name": "program", "image": IMAGE, "command": ["/shop.wasm"], **container}],
+        **(pod or {}),
+    }
+    labels = {"a": "b"}
+    selector = {"selector": {"matchLabels": labels}} if answers else {}
+    return {"spec": {"template": {"metadata": {"labels": labels}, "spec": spec}, **selector}}
+
+
 OWN_HOST = f"shop.{ATTACKER}.192.0.2.1.nip.io"
 CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}
 EXTERNAL = {
@@ -111,6 +126,9 @@ ALLOWED = (
     Attack("a route for requests to a sleeping function", INTERCEPTOR_ROUTE, interceptor(OWN_HOST)),
     Attack("scaling by requests", SCALED_OBJECT, scaled(by_requests(interceptorRoute="shop"))),
     Attack("scaling by CPU", HORIZONTAL_POD_AUTOSCALER, autoscaler(CPU)),
+    Attack("a program that runs once", JOB, workload(args=["a"])),
+    Attack("a program that answers", DEPLOYMENT, workload(answers=True)),
+    Attack("its Service", SERVICE, {"spec": {"selector": {"a": "b"}, "ports": [{"port": 80}]}}),
     Attack("a lock", LEASE, {"spec": {"holderIdentity": "me"}}),
 )
 
@@ -275,19 +293,32 @@ NATIVE_CODE = (
     ),
     Attack("a pod", POD, {"spec": {"containers": [{"name": "c", "image": IMAGE}]}}, RIGHTS),
     Attack("a pod's debugger", Kind("", "v1", "Pod", "pods/ephemeralcontainers"), {"spec": {}}, RIGHTS),
+    Attack("an ordinary Deployment", DEPLOYMENT, workload(answers=True, pod={"runtimeClassName": None})),
+    Attack("an ordinary Job", JOB, workload(pod={"runtimeClassName": None})),
+    Attack("a command", JOB, workload(command=["/bin/sh", "-c", "id"]), says="no command but that of a program"),
     Attack(
-        "a Deployment without a RuntimeClass",
+        "a probe that runs a command",
         DEPLOYMENT,
-        {
-            "spec": {
-                "selector": {"matchLabels": {"a": "b"}},
-                "template": {
-                    "metadata": {"labels": {"a": "b"}},
-                    "spec": {"containers": [{"name": "c", "image": IMAGE}]},
-                },
-            }
-        },
-        "RBAC or ValidatingAdmissionPolicy",
+        workload(answers=True, readinessProbe={"exec": {"command": ["id"]}}),
+        says="no exec in probes",
+    ),
+    Attack(
+        "a command before the end",
+        DEPLOYMENT,
+        workload(answers=True, lifecycle={"preStop": {"exec": {"command": ["id"]}}}),
+        says="no exec in probes",
+    ),
+    Attack(
+        "a program by the tag of its image",
+        JOB,
+        workload(image="registry.example.com/functions/a:v1"),
+        says="by its digest",
+    ),
+    Attack(
+        "a disk of the host for a program",
+        JOB,
+        workload(pod={"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}),
+        says="is a secret, a configMap",
     ),
 )
 
@@ -324,9 +355,21 @@ OTHERS = (
         RIGHTS,
     ),
     Attack(
-        "a Service with an external address",
-        Kind("", "v1", "Service", "services"),
+        "a Service with a name outside",
+        SERVICE,
         {"spec": {"type": "ExternalName", "externalName": "example.com"}},
+        says="of type ClusterIP",
+    ),
+    Attack(
+        "a Service with addresses of others",
+        SERVICE,
+        {"spec": {"ports": [{"port": 80}], "externalIPs": ["192.0.2.1"]}},
+        says="without externalIPs",
+    ),
+    Attack(
+        "addresses of others behind a Service",
+        Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
+        {"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}]},
         RIGHTS,
     ),
 )

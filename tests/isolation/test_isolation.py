@@ -16,7 +16,7 @@ import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import LEASE, SECRET, Kind
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import LEASE, Kind
 
 from tests.integration.support.control_plane import ControlPlane
 from tests.integration.support.playbooks import PlaybookRun, Playbooks
@@ -30,8 +30,12 @@ PLAY = {
     "tasks": [{"name": "Tenants", "ansible.builtin.include_role": {"name": "wasmfaas.platform.tenant"}}],
 }
 POLICY = Kind("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies")
-MANY = 105
-"""More than any quota of a kind in tenant_quota but that of Secrets."""
+FEW = 2
+"""The quota of each kind here, so that it is soon used up."""
+
+
+ROLE = Path(__file__).resolve().parents[2] / "roles/tenant"
+QUOTA = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))["tenant_quota"]
 
 
 class Tenants:
@@ -49,6 +53,8 @@ class Tenants:
             "tenant_kubeconfig_directory": str(directory / "tenants"),
             "tenant_api_url": control_plane.url,
             "tenant_image_prefixes": ["registry.example.com/functions"],
+            "tenant_programs": True,
+            "tenant_quota": {**QUOTA, **{name: FEW for name in QUOTA if name.startswith("count/")}, "services": FEW},
         }
 
     def keep(self, *entries: dict[str, t.Any]) -> PlaybookRun:
@@ -114,36 +120,35 @@ def test_the_attack_is_refused(attacker: KubernetesApi, attack: Attack) -> None:
 
 @pytest.mark.parametrize(
     "attack",
-    [entry for entry in ALLOWED if entry.kind not in (SECRET,) and "directory" not in entry.name],
+    list({entry.kind: entry for entry in ALLOWED}.values()),
     ids=lambda attack: attack.name,
 )
 def test_the_number_of_each_kind_is_bounded(attacker: KubernetesApi, attack: Attack) -> None:
     """What no quota counts fills etcd, and then nobody can write."""
     made: list[str] = []
     try:
-        for number in range(MANY):
+        for number in range(FEW + 1):
             name = f"many-{number}"
             answer = attempt(attacker, attack, name, dry_run=False)
             if answer:
                 assert "exceeded quota" in answer, answer
                 return
             made.append(name)
-        pytest.fail(f"{MANY} objects of kind {attack.kind.kind} were taken")
+        pytest.fail(f"{FEW + 1} objects of kind {attack.kind.kind} were taken")
     finally:
         for name in made:
             attacker.delete(attack.kind, ATTACKER, name)
 
 
 def test_every_kind_that_a_tenant_may_write_is_counted() -> None:
-    role = Path(__file__).resolve().parents[2] / "roles/tenant"
-    rules = yaml.safe_load((role / "vars/main.yml").read_text())["__tenant_rules"]
-    quota = yaml.safe_load((role / "defaults/main.yml").read_text())["tenant_quota"]
+    variables = yaml.safe_load((ROLE / "vars/main.yml").read_text(encoding="utf-8"))
     written = {
         f"count/{resource}.{group}" if group else f"count/{resource}"
-        for rule in rules
+        for rule in variables["__tenant_rules"] + variables["__tenant_program_rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         if {"create", "patch", "update"} & set(rule["verbs"])
     }
-    assert written <= set(quota)
+    counted = {*QUOTA, *(f"count/{name}" for name in QUOTA)}  # `services` is the older form
+    assert written <= counted
     assert f"count/{LEASE.plural}.{LEASE.group}" in written

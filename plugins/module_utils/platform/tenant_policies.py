@@ -187,12 +187,16 @@ def _workloads(limits: Limits) -> _Policy:
             (f"variables.containers.all(c, {_image('c.image', limits)})", _image_message(limits)),
             (
                 (
-                    "variables.containers.all(container, !has(container.command) && "
+                    "variables.containers.all(container, (!has(container.command) || size(container.command) == 1 && "
+                    "container.command[0].matches('^/[^/]+[.]wasm$')) && "
                     f"{probes}.all(probe, !probe.hasValue() || !has(probe.value().exec)) && "
                     "!container.?lifecycle.?postStart.?exec.hasValue() && "
                     "!container.?lifecycle.?preStop.?exec.hasValue())"
                 ),
-                "containers of a tenant have no command, and no exec in probes or lifecycle: it would run without Wasm",
+                (
+                    "containers of a tenant have no command but that of a program, /NAME.wasm, and no exec in probes or "
+                    "lifecycle: it would run without Wasm"
+                ),
             ),
             _volumes("variables.pod.?volumes", limits),
         ),
