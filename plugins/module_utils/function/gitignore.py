@@ -10,6 +10,7 @@ names is not left out, since it differs from one user to the next.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import re
 import typing as t
@@ -17,6 +18,12 @@ from pathlib import Path
 
 GITIGNORE = ".gitignore"
 GIT = ".git"
+
+_LONGEST_PATTERN = 4096
+"""Bytes. A longer line is passed over: no path has so many (Linux, limits.h, PATH_MAX)."""
+_MOST_BYTES = 1 << 20
+_MOST_PATTERNS = 10_000
+"""Of one file; each path is compared with all of them."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SPECIAL = frozenset("*?[\\")
@@ -153,12 +160,18 @@ def _patterns_of(path: Path) -> tuple[_Pattern, ...]:
     """The patterns of a file; none where it is missing, or is no regular file (git follows no link there).
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is far larger than such a file is.
     """
     if path.is_symlink() or not path.is_file():
         return ()
-    lines = path.read_bytes().removeprefix(_BYTE_ORDER_MARK).split(b"\n")
-    return tuple(pattern for line in lines if (pattern := _pattern(line.removesuffix(b"\r").decode("latin-1"))))
+    with path.open("rb") as stream:
+        content = stream.read(_MOST_BYTES + 1).removeprefix(_BYTE_ORDER_MARK)
+    lines = {line.removesuffix(b"\r"): None for line in reversed(content.split(b"\n"))}  # of equal ones the last counts
+    if len(content) > _MOST_BYTES or len(lines) > _MOST_PATTERNS:
+        limit = f"it has more than {_MOST_BYTES} bytes or {_MOST_PATTERNS} patterns"
+        raise OSError(errno.EFBIG, limit, str(path))
+    kept = [line.decode("latin-1") for line in reversed(lines) if len(line) <= _LONGEST_PATTERN]
+    return tuple(pattern for line in kept if (pattern := _pattern(line)))
 
 
 def _pattern(line: str) -> _Pattern | None:
@@ -330,9 +343,13 @@ def _bracket(text: str, position: int) -> tuple[str, int]:
             members.add(character)
             previous = character
         position += 1
-    members = (set(map(chr, range(1, 256))) - members if negated else members) - {"/"}
+    return _set_expression(members, negated=negated), position + 1
+
+
+def _set_expression(members: set[str], *, negated: bool) -> str:
+    members = members | {"/"} if negated else members - {"/"}
     listed = "".join(re.escape(member) for member in sorted(members))
-    return (f"[{listed}]" if listed else _NEVER), position + 1
+    return f"[{'^' if negated else ''}{listed}]" if listed else _NEVER
 
 
 def _as_bytes(path: str) -> str:

@@ -217,3 +217,92 @@ def test_git_file_that_leads_nowhere_is_no_error(tmp_path: Path, content: str) -
     (tmp_path / ".gitignore").write_text("foo\n")
     make(tmp_path, "foo", "bar")
     assert ours(tmp_path) == {"foo"}
+
+
+# ---- files that nobody writes
+
+SEEDS = (
+    b"*.o\n!keep.o\n/build/\n**/x/**/y\n[a-z]*\n[[:alpha:]]\\ \n#c\nfoo/**\na/**/b\n\\!x\n[!a]\n[]-]x\n",
+    b"\xef\xbb\xbfnode_modules\r\n*.[oa]\r\n",
+    b"****a****b***/c\n[z-a]\n[[.a.]]\n[[=a=]]\na\\/b\n\\",
+)
+PIECES = (
+    *(
+        b"*",
+        b"**",
+        b"/",
+        b"[",
+        b"]",
+        b"!",
+        b"^",
+        b"\\",
+        b"-",
+        b"?",
+        b"[:",
+        b":]",
+        b"[:alpha:]",
+        b"\xff",
+        b"\0",
+        b"\n",
+        b" ",
+    ),
+    *(b"\r", b"{a,b}", b"(?:", b")", b"+", b"|", b"$", b"**/", b"/**", b"a", b"z-a", b"\\\n"),
+)
+
+
+def mutated(seed: bytes, chance: random.Random) -> bytes:
+    text = bytearray(seed)
+    for _time in range(chance.randrange(1, 25)):
+        place = chance.randrange(len(text) + 1)
+        if chance.random() < 0.3:
+            del text[place : place + chance.randrange(1, 9)]
+        else:
+            text[place:place] = chance.choice(PIECES) * chance.choice((1, 1, 2, 3, 50))
+    return bytes(text)
+
+
+def test_any_file_is_read_and_asked_in_time(tmp_path: Path) -> None:
+    chance = random.Random(13)
+    paths = (
+        "a",
+        "build",
+        "x/y/z.o",
+        "a" * 255,
+        "/".join(["a"] * 100),
+        "a b",
+        "\u00fc/\u00e4",
+        "a\nb",
+        "]",
+        "-",
+        "ab" * 120,
+    )
+    started = time.monotonic()
+    for _time in range(2000):
+        (tmp_path / ".gitignore").write_bytes(mutated(chance.choice(SEEDS), chance))
+        ignores = Ignores().entering("", tmp_path)
+        for path in paths:
+            ignores.names(path, is_directory=True)
+    assert time.monotonic() - started < 300, "some 0.01 s for a file, without other load"
+
+
+@pytest.mark.parametrize("piece", [b"*a", b"?", b"[a-z]", b"[!a]", b"[", b"a", b"**/a/", b" ", b"\\ "])
+def test_a_line_that_is_longer_than_any_path_matches_nothing(tmp_path: Path, piece: bytes) -> None:
+    (tmp_path / ".gitignore").write_bytes(piece * (500_000 // len(piece)) + b"\nb\n")
+    started = time.monotonic()
+    ignores = Ignores().entering("", tmp_path)
+    assert ignores.names("b", is_directory=False) and not ignores.names("a", is_directory=False)
+    assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("content", [b"a" * (1 << 20) + b"\n", b"".join(b"%d\n" % number for number in range(10_001))])
+def test_a_file_that_is_far_too_large_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ".gitignore").write_bytes(content)
+    with pytest.raises(OSError, match="it has more than 1048576 bytes or 10000 patterns") as caught:
+        Ignores().entering("", tmp_path)
+    assert caught.value.filename == str(tmp_path / ".gitignore")
+
+
+def test_of_equal_lines_the_last_counts(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_bytes(b"a\n!a\n" * 20_000 + b"a\nb\n!b\nb\n!b\n")
+    ignores = Ignores().entering("", tmp_path)
+    assert ignores.names("a", is_directory=False) and not ignores.names("b", is_directory=False)
