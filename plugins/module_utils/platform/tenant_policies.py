@@ -194,8 +194,8 @@ def _workloads(limits: Limits) -> _Policy:
                     "!container.?lifecycle.?preStop.?exec.hasValue())"
                 ),
                 (
-                    "containers of a tenant have no command but that of a program, /NAME.wasm, and no exec in probes or "
-                    "lifecycle: it would run without Wasm"
+                    "containers of a tenant have no command but that of a program, /NAME.wasm, and no exec in probes "
+                    "or lifecycle: it would run without Wasm"
                 ),
             ),
             _volumes("variables.pod.?volumes", limits),
