@@ -52,6 +52,10 @@ test-full: setup-test ## the same with every fault on every server and every bou
 programs: setup-test ## build the programs that the tests run
 	@PYTHONPATH=$(CURDIR)/.ansible/collections .venv/bin/python -m tests.programs
 
+.PHONY: programs-full
+programs-full: setup-test ## build also those that `make test` uses only where they are there
+	@PYTHONPATH=$(CURDIR)/.ansible/collections .venv/bin/python -m tests.programs --full
+
 .PHONY: test-unit
 test-unit: setup-test ## test the parts without servers
 	.venv/bin/pytest tests/unit $(PYTEST_ARGS)

@@ -23,7 +23,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 OUTPUT = PROJECT / "tests/output"
 RECORD = OUTPUT / "tests.json"
 FULL = os.environ.get("WASMFAAS_TESTS") == "full"
-BESIDE_EACH_OTHER = ("programs", "sanity", "lint", *(["units"] if FULL else []))
+BESIDE_EACH_OTHER = ("programs-full" if FULL else "programs", "sanity", "lint", *(["units"] if FULL else []))
 TESTS = "pytest"
 LONGEST = 10
 # What does not end by itself is interrupted then, so that pytest still says what failed and what was running.

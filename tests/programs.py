@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes what the tests run, one program after the other, into ~/.cache/wasmfaas: `python -m tests.programs`. What is
-there is not built again.
+there is not built again. With `--full` also what only some tests run, and are skipped without.
 
 A test that needs a program builds it itself where it is missing; this does it beside the checks of `make test` that
 need none.
@@ -10,6 +10,7 @@ need none.
 
 from __future__ import annotations
 
+import argparse
 import collections.abc
 import sys
 import time
@@ -38,14 +39,18 @@ PROGRAMS: dict[str, collections.abc.Callable[[], object]] = {
     "contour": gateway.GatewayProgram,
     "helm": helm_program.build,
     "opentelemetry collector": tools.collector,
+}
+FULL: dict[str, collections.abc.Callable[[], object]] = {
     "KEDA HTTP add-on": keda.KEDA_HTTP_ADD_ON.build,
     "KEDA": keda.KEDA.build,
 }
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description="Build the programs of the tests.")
+    parser.add_argument("--full", action="store_true", help="also those of which a few tests are skipped without")
     failed = False
-    for name, build in PROGRAMS.items():
+    for name, build in {**PROGRAMS, **(FULL if parser.parse_args().full else {})}.items():
         begun = time.monotonic()
         try:
             build()

@@ -59,7 +59,7 @@ class RealPart:
         """Why a test cannot use it; empty if it can. Tests do not build it, which takes longer than the tests."""
         if self.built():
             return ""
-        return f"{self.name} is not built; `make programs`, a part of `make test`, builds it in {self.minutes} minutes"
+        return f"{self.name} is not built; `make programs-full` builds it in {self.minutes} minutes"
 
     def build(self) -> Path:
         """The directory of `built`, which is built if it is missing.
