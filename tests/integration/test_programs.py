@@ -315,7 +315,7 @@ def test_a_function_and_a_program_never_share_a_name(
     programs.deploy()
     before = versions(api, programs.name)
     for _kind in ("a Job", "a Deployment with a route"):
-        with pytest.raises(PlatformError, match=f"^{NAMESPACE}/{programs.name} is a WASI program") as caught:
+        with pytest.raises(PlatformError, match=f"{NAMESPACE}/{programs.name} is a WASI program") as caught:
             function()
         assert f"delete_program -e name={programs.name} -e namespace={NAMESPACE}" in caught.value.next_step
         # Its route has the labels that a function's has.

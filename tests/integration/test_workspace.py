@@ -22,7 +22,7 @@ BUILD = """
 import pathlib, sys
 
 project, target = pathlib.Path("apps", sys.argv[1]), pathlib.Path("target")
-message = pathlib.Path("shared/message.txt").read_bytes() + (project / "message.txt").read_bytes()
+message = pathlib.Path("common/message.txt").read_bytes() + (project / "message.txt").read_bytes()
 section = bytes([4]) + b"text" + message  # a custom section
 assert len(section) < 128
 target.mkdir(exist_ok=True)
@@ -43,15 +43,15 @@ def workspace(tmp_path: Path) -> Path:
         project = FunctionProject(top / "apps" / name, name)
         project.manifest(
             source=f"../../target/{name}.wasm",
-            command=f"python3 shared/build.py {name}",
+            command=f"python3 common/build.py {name}",
             workdir="../..",
             more='files = [{ source = "../../web", destination = "/" }]',
         )
         project.write(name)
     for path, content in {
-        "shared/build.py": BUILD,
-        "shared/message.txt": "first",
-        "shared/key.pem": "a secret of the workspace",
+        "common/build.py": BUILD,
+        "common/message.txt": "first",
+        "common/key.pem": "a secret of the workspace",
         "web/index.html": "the page of both functions" * 10,
         ".gitignore": "/notes/\n",
     }.items():
@@ -87,7 +87,7 @@ def test_functions_of_one_workspace(push: Push, workspace: Path, tmp_path: Path)
     assert changes([push(name) for name in NAMES]) == [0, 0]
     assert builds.read_text() == "one two "
 
-    (workspace / "shared" / "message.txt").write_text("second")
+    (workspace / "common" / "message.txt").write_text("second")
     assert changes([push(name) for name in NAMES]) == [1, 1]
     assert changes([push(name) for name in NAMES]) == [0, 0]
     assert builds.read_text() == "one two one two "

@@ -295,7 +295,7 @@ NATIVE_CODE = (
     Attack("a pod's debugger", Kind("", "v1", "Pod", "pods/ephemeralcontainers"), {"spec": {}}, RIGHTS),
     Attack("an ordinary Deployment", DEPLOYMENT, workload(answers=True, pod={"runtimeClassName": None})),
     Attack("an ordinary Job", JOB, workload(pod={"runtimeClassName": None})),
-    Attack("a command", JOB, workload(command=["/bin/sh", "-c", "id"]), says="no command but that of a program"),
+    Attack("a command", JOB, workload(command=["/bin/sh", "-c", "id"]), says="no command but / and"),
     Attack(
         "a probe that runs a command",
         DEPLOYMENT,

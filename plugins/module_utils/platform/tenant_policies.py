@@ -170,7 +170,7 @@ def _routes() -> _Policy:
 
 
 def _workloads(limits: Limits) -> _Policy:
-    """Spin's shim starts a container without Wasm layers natively (runwasi: crates/containerd-shim-wasm,
+    """The command of a function is `/` (spin-operator v0.6.1: internal/controller/spinapp_controller.go). Spin's shim starts a container without Wasm layers natively (runwasi: crates/containerd-shim-wasm,
     sandbox/oci.rs, `is_wasm`); a command of a pod is the plainest way to that."""
     probes = "[container.?livenessProbe, container.?readinessProbe, container.?startupProbe]"
     return _Policy(
@@ -188,13 +188,13 @@ def _workloads(limits: Limits) -> _Policy:
             (
                 (
                     "variables.containers.all(container, (!has(container.command) || size(container.command) == 1 && "
-                    "container.command[0].matches('^/[^/]+[.]wasm$')) && "
+                    "container.command[0].matches('^/([^/]+[.]wasm)?$')) && "
                     f"{probes}.all(probe, !probe.hasValue() || !has(probe.value().exec)) && "
                     "!container.?lifecycle.?postStart.?exec.hasValue() && "
                     "!container.?lifecycle.?preStop.?exec.hasValue())"
                 ),
                 (
-                    "containers of a tenant have no command but that of a program, /NAME.wasm, and no exec in probes "
+                    "containers of a tenant have no command but / and /NAME.wasm of a program, and no exec in probes "
                     "or lifecycle: it would run without Wasm"
                 ),
             ),
