@@ -21,13 +21,16 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds i
     HORIZONTAL_POD_AUTOSCALER,
     HTTP_ROUTE,
     INTERCEPTOR_ROUTE,
+    JOB,
     LEASE,
     SCALED_OBJECT,
     SECRET,
+    SERVICE,
     SPIN_APP,
+    Kind,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.live import list_functions, live_function
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.objects import LAST_GOOD, labels
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.objects import LAST_GOOD, PROGRAM, labels
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.settings import Autoscale, ClusterSettings
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.target import ClusterTarget
 from hypothesis import given
@@ -561,3 +564,16 @@ def _contains(live: t.Any, desired_value: t.Any) -> bool:
     if isinstance(live, list) and isinstance(desired_value, list):
         return len(live) == len(desired_value) and all(map(_contains, live, desired_value))
     return bool(live == desired_value)
+
+
+@pytest.mark.parametrize("kind", [DEPLOYMENT, JOB, SERVICE, HTTP_ROUTE])
+def test_a_programs_name_is_refused_and_its_route_is_not_the_functions(api: t.Any, desired: t.Any, kind: Kind) -> None:
+    """tests/integration/test_programs.py tries both directions with the real API server."""
+    marks = {**labels("hello"), PROGRAM: "hello"}
+    api.put(kind, {"kind": kind.kind, "metadata": {"name": "hello", "namespace": "user1", "labels": marks}, "spec": {}})
+    for action in (target(api).check, target(api).deploy):
+        with pytest.raises(PlatformError, match="user1/hello is a WASI program") as caught:
+            action(desired())
+        assert "delete_program -e name=hello -e namespace=user1" in caught.value.next_step
+    assert not target(api).exists()
+    assert api.get(SPIN_APP, "user1", "hello") is None and api.get(kind, "user1", "hello") is not None
