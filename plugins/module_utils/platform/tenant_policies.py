@@ -170,8 +170,9 @@ def _routes() -> _Policy:
 
 
 def _workloads(limits: Limits) -> _Policy:
-    """The command of a function is `/` (spin-operator v0.6.1: internal/controller/spinapp_controller.go). Spin's shim starts a container without Wasm layers natively (runwasi: crates/containerd-shim-wasm,
-    sandbox/oci.rs, `is_wasm`); a command of a pod is the plainest way to that."""
+    """The command of a function is `/` (spin-operator v0.6.1: internal/controller/spinapp_controller.go). Spin's shim
+    starts a container without Wasm layers natively (runwasi: crates/containerd-shim-wasm, sandbox/oci.rs,
+    `is_wasm`); a command of a pod is the plainest way to that."""
     probes = "[container.?livenessProbe, container.?readinessProbe, container.?startupProbe]"
     return _Policy(
         "workloads",
