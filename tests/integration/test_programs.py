@@ -331,7 +331,7 @@ def test_a_function_and_a_program_never_share_a_name(
     function()
     try:
         app = api.get(SPIN_APP, NAMESPACE, programs.name)
-        with pytest.raises(PlatformError, match=f"^{NAMESPACE}/{programs.name} is a function") as caught:
+        with pytest.raises(PlatformError, match=f"{NAMESPACE}/{programs.name} is a function") as caught:
             programs.serve()
         assert f"delete_function -e name={programs.name} -e namespace={NAMESPACE}" in caught.value.next_step
         assert programs.delete()["changed"] is False
