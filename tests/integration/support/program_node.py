@@ -10,6 +10,7 @@ the Kubernetes API: a Job's pod ends as Succeeded or Failed, and a Deployment's 
 
 from __future__ import annotations
 
+import functools
 import http.server
 import threading
 import typing as t
@@ -18,7 +19,7 @@ from lightkube import ApiError, Client
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import PatchType
 
-from .control_plane import ControlPlane
+from .control_plane import ControlPlane, HTTPRoute
 
 RUNTIME_CLASS = "wasmtime-wasi"
 PROGRAM_LABEL = "wasmfaas.dev/program"
@@ -54,7 +55,7 @@ class ProgramNode:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        self._front = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Front)
+        self._front = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Front, self._client))
         self.address = f"127.0.0.1:{self._front.server_address[1]}"
         threading.Thread(target=self._front.serve_forever, daemon=True).start()
 
@@ -116,10 +117,18 @@ class ProgramNode:
 
 
 class _Front(http.server.BaseHTTPRequestHandler):
-    """Answers every request, as the Gateway does once a route leads to ready pods."""
+    """Answers as the Gateway does once a route leads to ready pods, and with 404 where no route has the host (Gateway
+    API: HTTPRouteRule)."""
+
+    def __init__(self, client: Client, *request: t.Any) -> None:
+        self._client = client
+        super().__init__(*request)
 
     def do_GET(self) -> None:
-        self.send_response(200)
+        host = self.headers.get("Host", "").partition(":")[0]
+        routes = self._client.list(HTTPRoute, namespace="*")
+        found = any(host in (route.get("spec") or {}).get("hostnames", []) for route in routes)
+        self.send_response(200 if found else 404)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
