@@ -45,7 +45,8 @@ pathlib.Path("app.wasm").write_bytes(pathlib.Path("base.bin").read_bytes() + b"\
 
 
 @contextlib.contextmanager
-def cluster(directory: Path) -> t.Iterator[tuple[Deployment, SpinOperator]]:
+def cluster(directory: Path) -> t.Iterator[tuple[Deployment, list[SpinOperator | SpinkubeStandIn]]]:
+    """A deployment, and what acts on the functions' objects."""
     programs = build()
     with contextlib.ExitStack() as stack:
         authority = CertificateAuthority(directory / "authority")
@@ -58,11 +59,11 @@ def cluster(directory: Path) -> t.Iterator[tuple[Deployment, SpinOperator]]:
         stack.callback(stand_in.stop)
         registry = Registry(programs, directory / "registry")
         stack.callback(registry.stop)
-        yield Deployment(plane, stand_in, registry, directory / "home"), operator
+        yield Deployment(plane, stand_in.front, registry, directory / "home"), [operator, stand_in]
 
 
 def measure() -> list[Row]:
-    with tempfile.TemporaryDirectory() as temporary, cluster(Path(temporary)) as (deployment, operator):
+    with tempfile.TemporaryDirectory() as temporary, cluster(Path(temporary)) as (deployment, controllers):
         directory = Path(temporary)
         project = FunctionProject(directory / "project", "measured")
         for index in range(PROJECT_FILES):
@@ -70,7 +71,7 @@ def measure() -> list[Row]:
         deployment.deploy(project)
         rows = no_op(deployment, project, directory)
         rows += changed(deployment, directory)
-        rows += among_many(deployment, operator, project, directory)
+        rows += among_many(deployment, controllers, project, directory)
         return rows
 
 
@@ -188,11 +189,16 @@ def _by_hand(
     return time.monotonic() - started
 
 
-def among_many(deployment: Deployment, operator: SpinOperator, project: FunctionProject, directory: Path) -> list[Row]:
+def among_many(
+    deployment: Deployment,
+    controllers: list[SpinOperator | SpinkubeStandIn],
+    project: FunctionProject,
+    directory: Path,
+) -> list[Row]:
     command = _module(deployment, project, directory)
     (alone,) = hyperfine(command)
-    operator.stop()  # the functions to be added need no pods to be read
-    deployment.stand_in.stop()
+    for controller in controllers:  # the functions to be added need no pods to be read
+        controller.stop()
     client = deployment.control_plane.client()
     app = client.get(SpinApp, project.name, namespace="default")
     route = client.get(HTTPRoute, project.name, namespace="default")

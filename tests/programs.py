@@ -5,7 +5,7 @@
 there is not built again. With `--full` also what only some tests run, and are skipped without.
 
 A test that needs a program builds it itself where it is missing; this does it beside the checks of `make test` that
-need none.
+need none. KEDA and the programs of a real node take too long for that: their tests are skipped where they are missing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ansible_collections.wasmfaas.platform.tests.integration.support import (
     gateway,
     helm_program,
     keda,
+    real_node,
     real_parts,
     servers,
 )
@@ -43,6 +44,7 @@ PROGRAMS: dict[str, collections.abc.Callable[[], object]] = {
 FULL: dict[str, collections.abc.Callable[[], object]] = {
     "KEDA HTTP add-on": keda.KEDA_HTTP_ADD_ON.build,
     "KEDA": keda.KEDA.build,
+    **{part.name: part.build for part in real_node.PARTS},
 }
 
 

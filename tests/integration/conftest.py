@@ -70,7 +70,7 @@ def deployment(
     tmp_path: Path,
 ) -> collections.abc.Iterator[Deployment]:
     """Deploys to the test cluster, and removes what it deployed."""
-    made = Deployment(control_plane, spinkube_stand_in, registry, tmp_path / "home")
+    made = Deployment(control_plane, spinkube_stand_in.front, registry, tmp_path / "home")
     yield made
     made.remove_all()
 

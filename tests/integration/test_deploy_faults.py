@@ -401,7 +401,7 @@ def api_proxy(deployment: Deployment, tmp_path: Path) -> collections.abc.Iterato
 @pytest.fixture
 def front_proxy(deployment: Deployment) -> collections.abc.Iterator[FaultyProxy]:
     """A proxy in front of the Gateway."""
-    proxy = FaultyProxy(deployment.stand_in.front_url)
+    proxy = FaultyProxy(f"http://{deployment.front}")
     yield proxy
     proxy.stop()
 

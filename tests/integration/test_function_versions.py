@@ -64,7 +64,7 @@ def change_version(
         "to": None,
         "probe_ca_file": None,
         "wait_timeout": 60,
-        "probe_address": f"127.0.0.1:{deployment.stand_in.front_port}",
+        "probe_address": deployment.front,
         "kubeconfig": str(deployment.control_plane.kubeconfig),
     }
     return run_version({**parameters, **options}, check_mode, set())
@@ -559,11 +559,7 @@ def test_the_versions_of_a_function_by_playbook(
     )
     playbooks = Playbooks(tmp_path / "home")
     secret = "s3cret-value-that-was-logged"
-    cluster = [
-        *extra(
-            kubeconfig=deployment.control_plane.kubeconfig, probe_address=f"127.0.0.1:{deployment.stand_in.front_port}"
-        )
-    ]
+    cluster = [*extra(kubeconfig=deployment.control_plane.kubeconfig, probe_address=deployment.front)]
     registry = extra(
         registry=f"{deployment.registry.host}/functions",
         registry_plain_http=True,

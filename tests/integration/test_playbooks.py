@@ -58,7 +58,7 @@ def cluster(deployment: Deployment, project: FunctionProject) -> list[str]:
         *extra(
             namespace=NAMESPACE, registry=f"docker://{deployment.registry.host}/functions", registry_plain_http=True
         ),
-        *extra(probe_address=f"127.0.0.1:{deployment.stand_in.front_port}", domain="127.0.0.1.nip.io"),
+        *extra(probe_address=deployment.front, domain="127.0.0.1.nip.io"),
         *extra(kubeconfig=deployment.control_plane.kubeconfig),
     ]
 

@@ -43,7 +43,7 @@ from .support import keda
 from .support.certificates import CertificateAuthority
 from .support.control_plane import GATEWAY_NAME, GATEWAY_NAMESPACE, RUNTIME_CLASS, Gateway, HTTPRoute, SpinApp
 from .support.deployment import Result
-from .support.function_project import FunctionProject
+from .support.function_project import BuiltFunction, FunctionProject
 from .support.gateway import TLS_PORT
 from .support.playbooks import Playbooks, extra
 from .support.real_parts import SPIN_OPERATOR, PartMissingError
@@ -54,7 +54,9 @@ from .support.request_path import (
     let_pods_be_hardened,
     let_pods_be_probed_at_once,
     let_pods_drain,
+    pods_of,
     request_path,
+    wait_until_asleep,
     why_not,
 )
 from .support.servers import REPOSITORY, wait_until
@@ -78,39 +80,6 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[R
         let_pods_be_probed_at_once(running.control_plane)
         let_pods_be_hardened(running.control_plane, RUNTIME_CLASS)
         yield running  # the functions end with the cluster
-
-
-class Hello:
-    """A function that was built once from examples/functions/hello-python; another `version` of its manifest is another
-    artifact of the same component."""
-
-    def __init__(self, directory: Path, component: Path, name: str) -> None:
-        directory.mkdir(parents=True)
-        shutil.copyfile(component, directory / "base.bin")
-        self.project = FunctionProject.existing(directory, name)
-        self.version("1")
-
-    def version(self, version: str, *, behaviour: str = "") -> FunctionProject:
-        """`behaviour`: of the played shim (tests/servers/README.md)."""
-        (self.project.directory / "spin.toml").write_text(f"""
-spin_manifest_version = 2
-
-[application]
-name = "{self.project.name}"
-version = "{version}"
-
-[[trigger.http]]
-route = "/..."
-component = "hello"
-
-[component.hello]
-source = "app.wasm"
-environment = {{ STAND_IN_BEHAVIOUR = "{behaviour}" }}
-
-[component.hello.build]
-command = "cp base.bin app.wasm"
-""")
-        return self.project
 
 
 @pytest.fixture(scope="module")
@@ -139,10 +108,10 @@ def example(path: RequestPath, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 
 @pytest.fixture
-def hello(example: dict[str, t.Any], tmp_path: Path, request: pytest.FixtureRequest) -> Hello:
+def hello(example: dict[str, t.Any], tmp_path: Path, request: pytest.FixtureRequest) -> BuiltFunction:
     """A function of the test's own name."""
     name = request.node.name.removeprefix("test_").partition("[")[0].replace("_", "-")[:30].strip("-")
-    return Hello(tmp_path / "hello", example["component"], name)
+    return BuiltFunction(tmp_path / "hello", example["component"], name)
 
 
 @pytest.fixture
@@ -180,12 +149,6 @@ def digests_of(path: RequestPath, result: Result, count: int, *, connections: in
         return collections.Counter(digest for digests in pool.map(call, range(connections)) for digest in digests)
 
 
-def pods_of(path: RequestPath, result: Result) -> list[Pod]:
-    """All pods of a function, also those that are ending."""
-    labels: dict[str, t.Any] = {"core.spinkube.dev/app-name": result["name"]}
-    return list(path.control_plane.client().list(Pod, namespace=result["namespace"], labels=labels))
-
-
 def wait_until_one_pod(path: RequestPath, result: Result) -> None:
     """Until the pods that an update leaves behind have ended, a canary's too, and with them what they still did."""
     canary = {**result, "name": f"{result['name']}-canary"}
@@ -218,7 +181,7 @@ def test_the_playbook_gives_a_url_that_answers(path: RequestPath, example: dict[
     assert path.gateway.get(f"other.default.{path.gateway.address}.nip.io").status_code == 404
 
 
-def test_an_update_under_load_loses_no_request(path: RequestPath, hello: Hello) -> None:
+def test_an_update_under_load_loses_no_request(path: RequestPath, hello: BuiltFunction) -> None:
     first = path.deployment.deploy(hello.project)
     with Load(path.gateway.url, host_of(first)) as load:
         second = path.deployment.deploy(hello.version("2"))
@@ -229,7 +192,7 @@ def test_an_update_under_load_loses_no_request(path: RequestPath, hello: Hello) 
     assert load.total > 50
 
 
-def test_a_pod_outlives_its_place_among_the_endpoints(path: RequestPath, hello: Hello) -> None:
+def test_a_pod_outlives_its_place_among_the_endpoints(path: RequestPath, hello: BuiltFunction) -> None:
     """What makes the update above lose nothing: the policy gives each function's pod its pause, and nothing else."""
     deployed = path.deployment.deploy(hello.project)
     (pod,) = (pod.to_dict() for pod in pods_of(path, deployed))
@@ -238,7 +201,7 @@ def test_a_pod_outlives_its_place_among_the_endpoints(path: RequestPath, hello: 
     assert "lifecycle" not in made["spec"]["template"]["spec"]["containers"][0]
 
 
-def test_a_pod_is_probed_right_after_its_start(path: RequestPath, hello: Hello) -> None:
+def test_a_pod_is_probed_right_after_its_start(path: RequestPath, hello: BuiltFunction) -> None:
     deployed = path.deployment.deploy(hello.project)
     (pod,) = (pod.to_dict() for pod in pods_of(path, deployed))
     assert "initialDelaySeconds" not in pod["spec"]["containers"][0]["readinessProbe"]
@@ -250,7 +213,7 @@ def test_a_pod_is_probed_right_after_its_start(path: RequestPath, hello: Hello) 
 # ---- versions
 
 
-def test_a_canary_gets_its_share_and_promotion_loses_no_request(path: RequestPath, hello: Hello) -> None:
+def test_a_canary_gets_its_share_and_promotion_loses_no_request(path: RequestPath, hello: BuiltFunction) -> None:
     stable = path.deployment.deploy(hello.project)
     canary = path.deployment.deploy(hello.version("2"), canary=20)
     counted = digests_of(path, stable, CANARY_REQUESTS)
@@ -263,7 +226,7 @@ def test_a_canary_gets_its_share_and_promotion_loses_no_request(path: RequestPat
     assert set(digests_of(path, stable, 200)) == {canary["digest"]}
 
 
-def test_a_canary_that_comes_and_is_undone_loses_no_request(path: RequestPath, hello: Hello) -> None:
+def test_a_canary_that_comes_and_is_undone_loses_no_request(path: RequestPath, hello: BuiltFunction) -> None:
     stable = path.deployment.deploy(hello.project)
     with Load(path.gateway.url, host_of(stable)) as load:
         path.deployment.deploy(hello.version("2"), canary=50)
@@ -273,7 +236,7 @@ def test_a_canary_that_comes_and_is_undone_loses_no_request(path: RequestPath, h
     assert set(digests_of(path, stable, 200)) == {stable["digest"]}
 
 
-def test_rollback_brings_back_what_answered_before(path: RequestPath, hello: Hello) -> None:
+def test_rollback_brings_back_what_answered_before(path: RequestPath, hello: BuiltFunction) -> None:
     first = path.deployment.deploy(hello.project)
     second = path.deployment.deploy(hello.version("2"))
     assert digest_at(path, second) == second["digest"]
@@ -332,7 +295,7 @@ def tls_listener(
 
 
 def test_tls_ends_at_the_gateway(
-    path: RequestPath, hello: Hello, tls_listener: dict[str, t.Any], certificate_authority: CertificateAuthority
+    path: RequestPath, hello: BuiltFunction, tls_listener: dict[str, t.Any], certificate_authority: CertificateAuthority
 ) -> None:
     deployed = path.deployment.deploy(hello.project, **tls_listener)
     host = f"{hello.project.name}.default.functions.example"
@@ -347,7 +310,7 @@ def test_tls_ends_at_the_gateway(
 
 
 def test_a_certificate_for_another_host_is_named(
-    path: RequestPath, hello: Hello, tls_listener: dict[str, t.Any]
+    path: RequestPath, hello: BuiltFunction, tls_listener: dict[str, t.Any]
 ) -> None:
     before = path.deployment.deploy(hello.project)
     with pytest.raises(PlatformError) as raised:
@@ -393,7 +356,7 @@ def tenants(path: RequestPath) -> dict[str, Path]:
 
 
 @pytest.fixture
-def function_of_a(path: RequestPath, tenants: dict[str, Path], hello: Hello) -> Result:
+def function_of_a(path: RequestPath, tenants: dict[str, Path], hello: BuiltFunction) -> Result:
     deployed = path.deployment.deploy(
         hello.project, namespace="tenant-a", kubeconfig=str(tenants["tenant-a"]), shim_version="0.25.1"
     )
@@ -402,7 +365,7 @@ def function_of_a(path: RequestPath, tenants: dict[str, Path], hello: Hello) -> 
 
 
 def test_a_tenant_cannot_take_the_name_of_another(
-    path: RequestPath, tenants: dict[str, Path], function_of_a: Result, hello: Hello
+    path: RequestPath, tenants: dict[str, Path], function_of_a: Result, hello: BuiltFunction
 ) -> None:
     stolen = host_of(function_of_a)
     of_b: dict[str, t.Any] = {"namespace": "tenant-b", "kubeconfig": str(tenants["tenant-b"]), "shim_version": "0.25.1"}
@@ -496,11 +459,7 @@ def scaling(path: RequestPath) -> RequestPath:
 SLEEPY = {"min": 0, "max": 2, "cooldown_seconds": 10}
 
 
-def wait_until_asleep(path: RequestPath, result: Result) -> None:
-    wait_until(lambda: not pods_of(path, result), seconds=180, what=f"no pod of {result['name']} is left")
-
-
-def test_a_request_wakes_a_function_that_sleeps(scaling: RequestPath, hello: Hello, api: KubernetesApi) -> None:
+def test_a_request_wakes_a_function_that_sleeps(scaling: RequestPath, hello: BuiltFunction, api: KubernetesApi) -> None:
     deployed = scaling.deployment.deploy(hello.project, autoscale=SLEEPY)
     wait_until_asleep(scaling, deployed)
     for check_mode in (True, False):
@@ -517,7 +476,7 @@ def test_a_request_wakes_a_function_that_sleeps(scaling: RequestPath, hello: Hel
 
 
 def test_a_new_version_of_a_function_that_sleeps_is_seen_to_answer(
-    scaling: RequestPath, hello: Hello, api: KubernetesApi
+    scaling: RequestPath, hello: BuiltFunction, api: KubernetesApi
 ) -> None:
     deployed = scaling.deployment.deploy(hello.project, autoscale=SLEEPY)
 
@@ -545,7 +504,7 @@ def test_a_new_version_of_a_function_that_sleeps_is_seen_to_answer(
 
 
 def test_a_new_function_that_may_sleep_and_crashes_is_named(
-    scaling: RequestPath, hello: Hello, api: KubernetesApi
+    scaling: RequestPath, hello: BuiltFunction, api: KubernetesApi
 ) -> None:
     with pytest.raises(PlatformError, match="CrashLoopBackOff") as raised:
         scaling.deployment.deploy(hello.version("broken", behaviour="crash"), autoscale=SLEEPY)
@@ -558,7 +517,7 @@ def test_a_new_function_that_may_sleep_and_crashes_is_named(
 def workbench(tmp_path: Path, request: pytest.FixtureRequest) -> FunctionProject:
     """A function of the test's own name that answers at /sleep?seconds=N after N seconds."""
     name = request.node.name.removeprefix("test_").partition("[")[0].replace("_", "-")[:30].strip("-")
-    return Hello(tmp_path / "workbench", built_workbench(), name).project
+    return BuiltFunction(tmp_path / "workbench", built_workbench(), name).project
 
 
 @pytest.mark.parametrize("by_requests", [False, True], ids=["gateway", "interceptor"])
@@ -583,7 +542,9 @@ def test_a_request_that_takes_longer_than_the_time_limit_ends_with_504(
     assert scaling.deployment.deploy(workbench, timeout=90, **options)["changed"] is False
 
 
-def test_what_a_function_scales_by_can_be_changed(scaling: RequestPath, hello: Hello, api: KubernetesApi) -> None:
+def test_what_a_function_scales_by_can_be_changed(
+    scaling: RequestPath, hello: BuiltFunction, api: KubernetesApi
+) -> None:
     """KEDA's webhook refuses a ScaledObject while the Deployment has a HorizontalPodAutoscaler of somebody else."""
     by_processor = {"autoscale": {"min": 1, "max": 3, "target_cpu_percent": 70}, "cpu": "10m"}
     by_requests = {"autoscale": {"min": 1, "max": 3, "target_requests_per_second": 50}}
@@ -602,7 +563,7 @@ def test_what_a_function_scales_by_can_be_changed(scaling: RequestPath, hello: H
 
 
 def test_a_function_that_scales_by_requests_goes_as_a_whole(
-    scaling: RequestPath, hello: Hello, api: KubernetesApi
+    scaling: RequestPath, hello: BuiltFunction, api: KubernetesApi
 ) -> None:
     name = scaling.deployment.deploy(hello.project, autoscale=SLEEPY)["name"]
     wait_until(
@@ -623,14 +584,14 @@ def wait_gone(api: KubernetesApi, kind: Kind, name: str) -> None:
 # ---- faults
 
 
-def test_a_missing_gateway_is_named(path: RequestPath, hello: Hello, api: KubernetesApi) -> None:
+def test_a_missing_gateway_is_named(path: RequestPath, hello: BuiltFunction, api: KubernetesApi) -> None:
     with pytest.raises(PlatformError, match="wasmfaas-system/other does not exist") as raised:
         path.deployment.deploy(hello.project, gateway="wasmfaas-system/other")
     assert "wasmfaas.platform.site" in raised.value.next_step
     assert api.get(SPIN_APP, "default", hello.project.name) is None
 
 
-def test_a_route_that_the_gateway_refuses_is_named(path: RequestPath, hello: Hello) -> None:
+def test_a_route_that_the_gateway_refuses_is_named(path: RequestPath, hello: BuiltFunction) -> None:
     client = path.control_plane.client()
     gateway: t.Any = client.get(Gateway, GATEWAY_NAME, namespace=GATEWAY_NAMESPACE)
 
@@ -660,7 +621,7 @@ def test_a_route_that_the_gateway_refuses_is_named(path: RequestPath, hello: Hel
 
 
 def test_functions_answer_while_the_gateways_controller_and_the_api_are_down(
-    path: RequestPath, hello: Hello, api: KubernetesApi
+    path: RequestPath, hello: BuiltFunction, api: KubernetesApi
 ) -> None:
     """Neither is on the way of a request; nor is anything of the role observability, which is not even there in these
     tests."""

@@ -1,16 +1,21 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Spin artifacts made without the product's own code, valid or wrong in one point, for the tests of the stand-in."""
+"""Spin artifacts made without the product's own code, valid or wrong in one point, for the tests of the stand-in; and
+ordinary images of one program."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
+import platform
 import ssl
+import tarfile
 import typing as t
 import urllib.parse
+from pathlib import Path
 
 import httpx2
 
@@ -120,6 +125,44 @@ class HandMadeArtifact:
                     {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry]},
                 )
         return f"{registry.host}/{repository}@{digest}"
+
+
+def push_program(registry: Registry, repository: str, program: Path) -> str:
+    """Upload an image whose only file is a static program, which it runs.
+
+    Returns:
+        `host/repository@digest`.
+    """
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as layer:
+        entry = tarfile.TarInfo(program.name)
+        entry.size, entry.mode = program.stat().st_size, 0o755
+        with program.open("rb") as file:
+            layer.addfile(entry, file)
+    content = archive.getvalue()
+    config = json.dumps(
+        {
+            "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
+            "os": "linux",
+            "config": {"Entrypoint": [f"/{program.name}"]},
+            "rootfs": {"type": "layers", "diff_ids": [digest_of(content)]},
+        }
+    ).encode()
+    kinds = {"config": (CONFIG, config), "layer": ("application/vnd.oci.image.layer.v1.tar", content)}
+    described = {
+        name: {"mediaType": media_type, "digest": digest_of(blob), "size": len(blob)}
+        for name, (media_type, blob) in kinds.items()
+    }
+    with httpx2.Client(base_url=f"{registry.url}/v2/{repository}", auth=registry.auth, trust_env=False) as client:
+        for _media_type, blob in kinds.values():
+            _upload(client, blob)
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": described["config"],
+            "layers": [described["layer"]],
+        }
+        return f"{registry.host}/{repository}@{_put_manifest(client, manifest)}"
 
 
 def _upload(client: httpx2.Client, content: bytes) -> None:

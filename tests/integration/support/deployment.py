@@ -20,7 +20,6 @@ from .control_plane import ControlPlane
 from .function_project import FunctionProject
 from .registries import Registry
 from .servers import REPOSITORY
-from .spinkube import SpinkubeStandIn
 
 Result = dict[str, t.Any]
 
@@ -40,9 +39,10 @@ except PlatformError as error:
 class Deployment:
     """Deploys to one cluster and registry. Its methods take the options of spin_function."""
 
-    def __init__(self, control_plane: ControlPlane, stand_in: SpinkubeStandIn, registry: Registry, home: Path) -> None:
+    def __init__(self, control_plane: ControlPlane, front: str, registry: Registry, home: Path) -> None:
+        """`front`: where the Gateway answers, as `ADDRESS:PORT`."""
         self.control_plane = control_plane
-        self.stand_in = stand_in
+        self.front = front
         self.registry = registry
         self.home = home
         self._deployed: set[tuple[str, str]] = set()
@@ -54,7 +54,7 @@ class Deployment:
             "registry": f"{self.registry.host}/functions",
             "registry_plain_http": True,
             "domain": "127.0.0.1.nip.io",
-            "probe_address": f"127.0.0.1:{self.stand_in.front_port}",
+            "probe_address": self.front,
             "kubeconfig": str(self.control_plane.kubeconfig),
             "cache_directory": str(self.home / "cache"),
             "state_directory": str(self.home / "state"),
@@ -105,7 +105,8 @@ class Deployment:
         self._deployed.add((namespace, name))
 
     def remove_all(self) -> None:
-        for namespace, name in self._deployed:
+        while self._deployed:
+            namespace, name = self._deployed.pop()
             self.delete(name, namespace=namespace)
 
     def _remembered(self, project: FunctionProject, options: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -116,7 +117,7 @@ class Deployment:
     def call(self, result: Result, path: str = "/") -> httpx2.Response:
         """GET the function at the host of its URL."""
         return httpx2.get(
-            f"{self.stand_in.front_url}{path}",
+            f"http://{self.front}{path}",
             headers={"Host": result["url"].removeprefix("http://")},
             timeout=10,
             trust_env=False,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 COMPONENT = b"\0asm\x0d\0\x01\0"
@@ -86,3 +87,46 @@ workdir = "{workdir}"
 
     def write(self, message: str) -> None:
         (self.directory / "message.txt").write_text(message)
+
+
+class BuiltFunction:
+    """A function whose component was built before; another `version` of its manifest is another artifact of the same
+    component."""
+
+    def __init__(self, directory: Path, component: Path, name: str) -> None:
+        directory.mkdir(parents=True)
+        shutil.copyfile(component, directory / "base.bin")
+        self.project = FunctionProject.existing(directory, name)
+        self.version("1")
+
+    def version(self, version: str, *, behaviour: str = "", variable: str = "") -> FunctionProject:
+        """Write the manifest.
+
+        Args:
+            behaviour: Of the played shim (tests/servers/README.md).
+            variable: Name of a secret variable that a deployment must give a value.
+        """
+        declared = f"[variables]\n{variable} = {{ required = true, secret = true }}" if variable else ""
+        used = f'variables = {{ {variable} = "{{{{ {variable} }}}}" }}' if variable else ""
+        (self.project.directory / "spin.toml").write_text(f"""
+spin_manifest_version = 2
+
+[application]
+name = "{self.project.name}"
+version = "{version}"
+
+{declared}
+
+[[trigger.http]]
+route = "/..."
+component = "hello"
+
+[component.hello]
+source = "app.wasm"
+environment = {{ STAND_IN_BEHAVIOUR = "{behaviour}" }}
+{used}
+
+[component.hello.build]
+command = "cp base.bin app.wasm"
+""")
+        return self.project

@@ -41,7 +41,7 @@ class PodNetwork:
         links = json.loads(_ip("-j", "link", "show"))
         for link in links:
             owner = str(link.get("ifalias", ""))
-            if owner.startswith(_LABEL) and not _lives(owner.removeprefix(_LABEL)):
+            if owner.startswith(_LABEL) and not lives(owner.removeprefix(_LABEL)):
                 _ip("link", "delete", link["ifname"])
         self.bridge = f"wfp{os.getpid() % 0xFFFFF:05x}{next(_networks)}"
         # The bridge gets its own address. Otherwise it uses the lowest address of its ports, which changes when a pod
@@ -50,7 +50,7 @@ class PodNetwork:
         options = ("type", "bridge", "forward_delay", "0", "stp_state", "0")
         _ip("link", "add", self.bridge, "address", address, *options)
         try:
-            _ip("link", "set", self.bridge, "alias", f"{_LABEL}{os.getpid()} {_started(os.getpid())}")
+            _ip("link", "set", self.bridge, "alias", f"{_LABEL}{os.getpid()} {started(os.getpid())}")
             routes = [str(route.get("dst")) for route in json.loads(_ip("-j", "-4", "route", "show", "table", "all"))]
             taken = [
                 ipaddress.IPv4Network(destination, strict=False) for destination in routes if destination != "default"
@@ -100,13 +100,15 @@ def _ip(*arguments: str) -> str:
     return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def _started(process_id: int) -> str:
+def started(process_id: int) -> str:
+    """When the process began, in clock ticks since boot: with its id, it names one process."""
     return Path(f"/proc/{process_id}/stat").read_text().rpartition(") ")[2].split()[19]
 
 
-def _lives(owner: str) -> bool:
-    process_id, _space, started = owner.partition(" ")
+def lives(owner: str) -> bool:
+    """Whether the process `ID STARTED` lives."""
+    process_id, _space, begun = owner.partition(" ")
     try:
-        return _started(int(process_id)) == started
+        return started(int(process_id)) == begun
     except (OSError, ValueError):
         return False

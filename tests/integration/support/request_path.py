@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The whole path of a request on one machine: Envoy, which Contour configures from objects of the real API, and
-functions in pods with their own addresses."""
+functions in pods with their own addresses, on a played node or on a real one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .gateway import ContourGateway, GatewayProgram
 from .pod_network import ContainerRuntime, PodNetwork
 from .real_parts import SPIN_OPERATOR, SpinOperator
 from .registries import Registry
-from .servers import REPOSITORY, build, wait_until
+from .servers import REPOSITORY, Programs, build, wait_until
 from .spinkube import SpinkubeStandIn
 
 REQUEST_SECONDS = 30.0
@@ -53,21 +53,12 @@ def why_not() -> str:
 class GatewayDeployment(Deployment):
     """Deploys functions whose host names contain the Gateway's address, and calls them through the real gateway."""
 
-    def __init__(
-        self,
-        control_plane: ControlPlane,
-        stand_in: SpinkubeStandIn,
-        registry: Registry,
-        home: Path,
-        entrance: ContourGateway,
-    ) -> None:
-        super().__init__(control_plane, stand_in, registry, home)
+    def __init__(self, control_plane: ControlPlane, registry: Registry, home: Path, entrance: ContourGateway) -> None:
+        super().__init__(control_plane, f"{entrance.address}:{gateway.PORT}", registry, home)
         self.entrance = entrance
 
     def parameters(self, project: FunctionProject | None = None, **options: t.Any) -> dict[str, t.Any]:
-        return super().parameters(
-            project, **{"domain": None, "probe_address": f"{self.entrance.address}:{gateway.PORT}", **options}
-        )
+        return super().parameters(project, **{"domain": None, **options})
 
     def call(self, result: Result, path: str = "/") -> httpx2.Response:
         return self.entrance.get(host_of(result), path)
@@ -83,44 +74,61 @@ class RequestPath:
     """The running programs."""
 
     control_plane: ControlPlane
-    stand_in: SpinkubeStandIn
     registry: Registry
     gateway: ContourGateway
     network: PodNetwork
     deployment: GatewayDeployment
 
 
+Node = collections.abc.Callable[[contextlib.ExitStack, "Cluster", Path], object]
+"""Starts what runs the pods of a cluster, with its data in a directory, and leaves what stops it to the stack."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """What a node has to know of its cluster."""
+
+    programs: Programs
+    control_plane: ControlPlane
+    registry: Registry
+    network: PodNetwork
+
+
+def played_node(stack: contextlib.ExitStack, cluster: Cluster, directory: Path) -> None:
+    """Pods are processes in network namespaces, and their functions run in the local runtime."""
+    installation = install(REPOSITORY / "roles" / "local_runtime" / "files")
+    runtime = ContainerRuntime(cluster.network, directory / "node", installation.runtime_directory)
+    stack.callback(runtime.stop)
+    stand_in = SpinkubeStandIn(cluster.programs, cluster.control_plane, directory, container_runtime=runtime.socket)
+    stack.callback(stand_in.stop)
+
+
 @contextlib.contextmanager
-def request_path(directory: Path) -> collections.abc.Iterator[RequestPath]:
+def request_path(directory: Path, node: Node = played_node) -> collections.abc.Iterator[RequestPath]:
     """Start all programs with their data in `directory`, and stop them. KEDA starts only if `keda.why_not` is empty.
     Start-up: about 20 s when everything is built."""
     programs, program = build(), GatewayProgram()
-    installation = install(REPOSITORY / "roles" / "local_runtime" / "files")
     with contextlib.ExitStack() as stack:
         plane = ControlPlane(programs, directory / "control_plane", definitions=[program.definitions])
         stack.callback(plane.stop)
         plane.prepare(gateway_class=gateway.CLASS, gateway_controller=gateway.CONTROLLER)
         network = PodNetwork()
         stack.callback(network.remove)
-        runtime = ContainerRuntime(network, directory / "node", installation.runtime_directory)
-        stack.callback(runtime.stop)
         registry = Registry(programs, directory / "registry")
         stack.callback(registry.stop)
         authority = CertificateAuthority(directory / "authority")
         stack.callback(SpinOperator(SPIN_OPERATOR.build(), plane, directory, authority).stop)
-        stand_in = SpinkubeStandIn(programs, plane, directory, container_runtime=runtime.socket)
-        stack.callback(stand_in.stop)
+        node(stack, Cluster(programs, plane, registry, network), directory)
         if not keda.why_not():
             stack.callback(keda.Keda(plane, directory, authority, network).stop)
         entrance = ContourGateway(program, plane, directory / "gateway", network.gateway)
         stack.callback(entrance.stop)
         yield RequestPath(
             plane,
-            stand_in,
             registry,
             entrance,
             network,
-            GatewayDeployment(plane, stand_in, registry, directory / "home", entrance),
+            GatewayDeployment(plane, registry, directory / "home", entrance),
         )
 
 
@@ -184,6 +192,16 @@ def _admitted(plane: ControlPlane, **container: t.Any) -> dict[str, t.Any]:
     containers = [{"name": "function", "image": "example.com/function", **container}]
     (found,) = admitted_pod(plane, runtimeClassName=RUNTIME_CLASS, containers=containers)["containers"]
     return t.cast("dict[str, t.Any]", found)
+
+
+def pods_of(path: RequestPath, result: Result) -> list[Pod]:
+    """All pods of a function, also those that are ending."""
+    labels: dict[str, t.Any] = {"core.spinkube.dev/app-name": result["name"]}
+    return list(path.control_plane.client().list(Pod, namespace=result["namespace"], labels=labels))
+
+
+def wait_until_asleep(path: RequestPath, result: Result) -> None:
+    wait_until(lambda: not pods_of(path, result), seconds=180, what=f"no pod of {result['name']} is left")
 
 
 class Load:

@@ -65,10 +65,10 @@ def _build_into(directory: Path) -> None:
         (directory / "gateway-api" / file.name).write_bytes(file.read_bytes())
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that is free now."""
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port of this machine's address that is free now."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((address, 0))
         return int(probe.getsockname()[1])
 
 

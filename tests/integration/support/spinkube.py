@@ -20,7 +20,8 @@ SHIM_VERSION_LABEL = "wasmfaas.dev/containerd-shim-spin"
 
 
 class SpinkubeStandIn:
-    """Running beside a control plane; `front_url` is where its Gateway answers, by Host header. Start-up: about 1 s."""
+    """Running beside a control plane; `front_url` is where its Gateway answers, by Host header; `front` without the
+    scheme. Start-up: about 1 s."""
 
     def __init__(
         self,
@@ -38,7 +39,8 @@ class SpinkubeStandIn:
             container_runtime: socket of a `ContainerRuntime`: pods are then processes, not played.
         """
         self.front_port = free_port()
-        self.front_url = f"http://127.0.0.1:{self.front_port}"
+        self.front = f"127.0.0.1:{self.front_port}"
+        self.front_url = f"http://{self.front}"
         arguments = [
             "--kubeconfig",
             str(control_plane.kubeconfig),

@@ -100,6 +100,10 @@ class IncomingHandler(http.IncomingHandler):
         while True:
             pass
 
+    def do_eat(self, request, query):
+        eaten = b"x" * (int(query["mebibytes"]) << 20)
+        return reply({"bytes": len(eaten)})
+
     def do_headers(self, request, query):
         return Response(int(query.get("status", "200")), json.loads(query["headers"]), query.get("body", "").encode())
 
