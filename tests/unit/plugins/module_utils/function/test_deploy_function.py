@@ -599,7 +599,7 @@ def workspace(make_project: t.Any, wasm: t.Any, tmp_path: Path) -> Path:
     top = tmp_path / "workspace"
     for name in ("one", "two"):
         command = (
-            f"mkdir -p dist generated/{name} && cat shared/base.wasm > dist/{name}.wasm && "
+            f"mkdir -p dist generated/{name} && cat common/base.wasm > dist/{name}.wasm && "
             f"date +%N > generated/{name}/built && echo chosen > Cargo.lock && echo built >> ../builds"
         )
         files = f'files = [{{ source = "../../generated/{name}", destination = "/" }}]\n'
@@ -609,9 +609,9 @@ def workspace(make_project: t.Any, wasm: t.Any, tmp_path: Path) -> Path:
         manifest.write_text(text + files + build)
     (top / ".git").mkdir()
     (top / ".gitignore").write_text("/generated/\n/notes/\n")
-    (top / "shared").mkdir()
-    (top / "shared" / "base.wasm").write_bytes(wasm.component())
-    (top / "shared" / "secret").write_text("a secret of the workspace")
+    (top / "common").mkdir()
+    (top / "common" / "base.wasm").write_bytes(wasm.component())
+    (top / "common" / "secret").write_text("a secret of the workspace")
     return top
 
 
@@ -641,7 +641,7 @@ def test_edit_beside_the_project_deploys_each_function_anew(
     deploy: Deploy, workspace: Path, tmp_path: Path, wasm: t.Any
 ) -> None:
     first = push_both(deploy, workspace)
-    (workspace / "shared" / "base.wasm").write_bytes(wasm.component(padding=300))
+    (workspace / "common" / "base.wasm").write_bytes(wasm.component(padding=300))
     second = push_both(deploy, workspace)
     assert all(result.changed and not result.warnings for result in second)
     assert not {result.digest for result in first} & {result.digest for result in second}

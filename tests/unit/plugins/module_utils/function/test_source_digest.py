@@ -424,7 +424,7 @@ def test_mount_that_is_missing_is_an_error_where_nothing_builds_it(make_project:
 MEMBERS: dict[str, bytes | str] = {
     "Cargo.toml": "[workspace]",
     "Cargo.lock": "1",
-    "shared/lib.rs": "1",
+    "common/lib.rs": "1",
     "apps/one/src/lib.rs": "1",
     "apps/two/src/lib.rs": "1",
     ".gitignore": "/target/\n/notes/\n",
@@ -454,7 +454,7 @@ def test_each_file_of_the_workspace_counts_but_what_git_ignores_does_not(workspa
         (workspace / path).write_text(f"{before}\n")
         seen.add(workspace_digest(workspace))
     assert len(seen) == len(MEMBERS) + 3
-    for path in ("target/app.wasm", "target/debug/x", "notes/today", "shared/node_modules/x/y.js"):
+    for path in ("target/app.wasm", "target/debug/x", "notes/today", "common/node_modules/x/y.js"):
         (workspace / path).parent.mkdir(parents=True, exist_ok=True)
         (workspace / path).touch()
     assert workspace_digest(workspace) in seen
@@ -465,7 +465,7 @@ def test_workspace_counts_only_if_a_path_leads_there_or_the_user_says_so(workspa
     manifest = workspace / "apps" / "one" / "spin.toml"
     manifest.write_text(manifest.read_text().replace("../../target/app.wasm", "app.wasm"))
     alone, named = workspace_digest(workspace), workspace_digest(workspace, workspace)
-    (workspace / "shared" / "lib.rs").write_text("2")
+    (workspace / "common" / "lib.rs").write_text("2")
     assert workspace_digest(workspace) == alone
     assert workspace_digest(workspace, workspace) != named
 
@@ -510,7 +510,7 @@ def test_file_that_another_run_moves_away_meanwhile_is_no_error(
 
     def seen_before(manifest: Manifest) -> tuple[list[str], frozenset[str], frozenset[str]]:
         paths, named, directories = _inputs(manifest)
-        return [*paths, "dist/two.wasm", "shared/lib.rs/two.wasm"], named, directories
+        return [*paths, "dist/two.wasm", "common/lib.rs/two.wasm"], named, directories
 
     monkeypatch.setattr(module, "_inputs", seen_before)
     assert workspace_digest(workspace) == before
@@ -546,7 +546,7 @@ def test_file_that_may_not_be_read_advises_a_smaller_source_root(
         os.chmod(outside, 0o755)
         copy = Path(outside) / "workspace"
         shutil.copytree(workspace, copy)
-        (copy / "shared" / "lib.rs").chmod(0)
+        (copy / "common" / "lib.rs").chmod(0)
         with without_privileges(), pytest.raises(PlatformError, match=r"lib\.rs: Permission denied") as caught:
             workspace_digest(copy)
         assert "source_root" in caught.value.next_step
