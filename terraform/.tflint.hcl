@@ -1,4 +1,5 @@
-# `tflint --init && tflint --recursive`, in this directory. The rules for Terraform come with tflint itself.
+# `tflint --init && tflint --recursive --config "$PWD/.tflint.hcl"`, in this directory. The rules for Terraform come
+# with tflint itself.
 config {
   call_module_type = "local"
 }
