@@ -11,16 +11,31 @@ import json
 import typing as t
 from pathlib import Path
 
+import httpx2
 import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import LEASE, Kind
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
+    HORIZONTAL_POD_AUTOSCALER,
+    LEASE,
+    Kind,
+)
 
 from tests.integration.support.control_plane import ControlPlane
 from tests.integration.support.playbooks import PlaybookRun, Playbooks
-from tests.isolation.attacks import ADMISSION, ALLOWED, ATTACKER, ATTACKS, RIGHTS, VICTIM, Attack
+from tests.isolation.attacks import (
+    ADMISSION,
+    ALLOWED,
+    ATTACKER,
+    ATTACKS,
+    EXTERNAL,
+    RIGHTS,
+    VICTIM,
+    Attack,
+    autoscaler,
+)
 from tests.k3s_double import build
 
 PLAY = {
@@ -143,6 +158,27 @@ def test_the_number_of_each_kind_is_bounded(attacker: KubernetesApi, attack: Att
     finally:
         for name in made:
             attacker.delete(attack.kind, ATTACKER, name)
+
+
+@pytest.mark.parametrize(
+    ("user", "taken"), [("system:serviceaccount:keda:keda-operator", True), ("system:serviceaccount:other:x", False)]
+)
+def test_keda_makes_its_own_autoscaler(control_plane: ControlPlane, tenants: Tenants, user: str, taken: bool) -> None:
+    """For a ScaledObject of the tenant it makes one by an external metric (KEDA v2.20.2: controllers/keda/hpa.go)."""
+    wanted = {
+        "apiVersion": HORIZONTAL_POD_AUTOSCALER.api_version,
+        "kind": HORIZONTAL_POD_AUTOSCALER.kind,
+        "metadata": {"name": "keda-hpa-shop"},
+        **autoscaler(EXTERNAL),
+    }
+    answer = httpx2.post(
+        f"{control_plane.url}/apis/autoscaling/v2/namespaces/{ATTACKER}/horizontalpodautoscalers?dryRun=All",
+        json=wanted,
+        headers={"Impersonate-User": user, "Impersonate-Group": "system:masters"},
+        verify=control_plane.administrator_tls(),
+        trust_env=False,
+    )
+    assert (answer.status_code == 201) is taken, answer.text
 
 
 def test_every_kind_that_a_tenant_may_write_is_counted() -> None:

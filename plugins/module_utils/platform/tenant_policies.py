@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..spinkube.settings import EXTERNAL_SCALER
+from ..spinkube.settings import EXTERNAL_SCALER, INTERCEPTOR_SERVICE
 
 Object = dict[str, t.Any]
 
@@ -60,6 +60,13 @@ def policies(limits: Limits) -> list[Object]:
     return [item for policy in wanted for item in (_object(policy), _binding(policy))]
 
 
+# They may run a database beside the functions, with its Secrets, and k3s' Helm controller may do so for them.
+_NOT_BY_ADMINISTRATORS = {
+    "not-by-administrators": "!('system:masters' in request.userInfo.groups) && "
+    "!request.userInfo.username.startsWith('system:serviceaccount:kube-system:')"
+}
+
+
 def _secrets(limits: Limits) -> _Policy:
     """CEL counts the characters of a value as base64."""
     return _Policy(
@@ -81,6 +88,7 @@ def _secrets(limits: Limits) -> _Policy:
                 f"a Secret of a tenant holds at most {limits.secret_bytes} bytes",
             ),
         ),
+        conditions=_NOT_BY_ADMINISTRATORS,
     )
 
 
@@ -100,6 +108,12 @@ def _spin_apps(limits: Limits) -> _Policy:
             ),
         ),
     )
+
+
+# KEDA makes autoscalers by external metrics of ScaledObjects, and sets its finalizers on what it handles.
+_NOT_BY_KEDA = {
+    "not-by-keda": f"!request.userInfo.username.startsWith('system:serviceaccount:{INTERCEPTOR_SERVICE[0]}:')"
+}
 
 
 def _scalers() -> _Policy:
@@ -134,6 +148,7 @@ def _scalers() -> _Policy:
             ),
             ("!has(object.spec.advanced)", "a ScaledObject of a tenant has no `advanced` settings"),
         ),
+        conditions=_NOT_BY_KEDA,
     )
 
 
@@ -173,6 +188,7 @@ def _routes() -> _Policy:
                 "an InterceptorRoute of a tenant leads to a Service of its namespace, named without dots",
             ),
         ),
+        conditions=_NOT_BY_KEDA,
     )
 
 
@@ -213,8 +229,7 @@ def _workloads(limits: Limits) -> _Policy:
             "containers": "object.spec.template.spec.containers + "
             "object.spec.template.spec.?initContainers.orValue([])",
         },
-        # An administrator may run a database beside the functions.
-        conditions={"not-an-administrator": "!('system:masters' in request.userInfo.groups)"},
+        conditions=_NOT_BY_ADMINISTRATORS,
     )
 
 
@@ -245,6 +260,10 @@ def _volumes(volumes: str, limits: Limits) -> tuple[str, str]:
     )
 
 
+# What was there before the policy can be deleted: its finalizers are taken away by updates.
+_NOT_ENDING = {"not-being-deleted": "!has(object.metadata.deletionTimestamp)"}
+
+
 def _object(policy: _Policy) -> Object:
     rules = [
         {"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": [resource]}
@@ -253,7 +272,9 @@ def _object(policy: _Policy) -> Object:
     spec: Object = {
         "failurePolicy": "Fail",
         "matchConstraints": {"resourceRules": rules},
-        "matchConditions": [{"name": name, "expression": text} for name, text in policy.conditions.items()],
+        "matchConditions": [
+            {"name": name, "expression": text} for name, text in {**_NOT_ENDING, **policy.conditions}.items()
+        ],
         "variables": [{"name": name, "expression": text} for name, text in policy.variables.items()],
         "validations": [
             {"expression": expression, "message": message, "reason": "Invalid"}
