@@ -580,7 +580,7 @@ def test_the_versions_of_a_function_by_playbook(
 
     shown = playbooks.run("wasmfaas.platform.list_functions", *named)
     assert re.search(
-        rf"default +{project.name} +ready +1/1 +20% [0-9a-f]{{12}} 1/1 +http://{project.name}\.default\S+ "
+        rf"default +{project.name} +ready +1/1 +20% [0-9a-f]{{12}} 1/1 +- +http://{project.name}\.default\S+ "
         rf"+[0-9a-f]{{12}} +\d+[smh]",
         shown.output,
     ), shown.output
