@@ -27,7 +27,7 @@ BESIDE_EACH_OTHER = ("programs-full" if FULL else "programs", "sanity", "lint", 
 TESTS = "pytest"
 LONGEST = 10
 # What does not end by itself is interrupted then, so that pytest still says what failed and what was running.
-LIMIT_SECONDS = None if FULL else 80 * 60
+LIMIT_SECONDS = None if FULL else 85 * 60
 
 
 @dataclasses.dataclass(frozen=True)
