@@ -46,7 +46,7 @@ from .support.deployment import Result
 from .support.function_project import BuiltFunction, FunctionProject
 from .support.gateway import TLS_PORT
 from .support.playbooks import Playbooks, extra
-from .support.real_parts import SPIN_OPERATOR, PartMissingError
+from .support.real_parts import SPIN_OPERATOR
 from .support.request_path import (
     Load,
     RequestPath,
@@ -71,10 +71,7 @@ MESSAGE = {"message": "Hello, world!"}
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[RequestPath]:
-    try:
-        SPIN_OPERATOR.build()
-    except PartMissingError as error:
-        pytest.skip(str(error))
+    SPIN_OPERATOR.build_or_skip()
     with request_path(tmp_path_factory.mktemp("request_path")) as running:
         let_pods_drain(running.control_plane, DRAIN_SECONDS)
         let_pods_be_probed_at_once(running.control_plane)

@@ -15,7 +15,7 @@ from .certificates import CertificateAuthority
 from .control_plane import ControlPlane
 from .definitions import DefinitionsMissingError, definition_files
 from .faulty_proxy import FaultyProxy
-from .real_parts import SPIN_OPERATOR, PartMissingError, SpinOperator
+from .real_parts import SPIN_OPERATOR, SpinOperator
 from .registries import PASSWORD, USERNAME, Registry
 from .servers import Programs, build
 from .spinkube import SpinkubeStandIn
@@ -85,10 +85,7 @@ def spin_operator(
 ) -> collections.abc.Iterator[SpinOperator]:
     """The real SpinKube operator with its webhooks for `control_plane`. The first session on a machine builds it in
     about 3 minutes."""
-    try:
-        programs = SPIN_OPERATOR.build()
-    except PartMissingError as error:
-        pytest.skip(str(error))
+    programs = SPIN_OPERATOR.build_or_skip()
     operator = SpinOperator(programs, control_plane, server_directory, certificate_authority)
     try:
         yield operator

@@ -11,6 +11,7 @@ import dataclasses
 import typing as t
 from pathlib import Path
 
+import pytest
 import yaml
 from lightkube import ApiError
 from lightkube.codecs import from_dict
@@ -71,6 +72,13 @@ class RealPart:
         return go_build.filled_once(
             self.name.replace("_", "-"), go_build.digest(self.sources), self._build_into, kept=2
         )
+
+    def build_or_skip(self) -> Path:
+        """The directory of `build`; skips the test with the reason where the sources are not available."""
+        try:
+            return self.build()
+        except PartMissingError as error:
+            pytest.skip(str(error))
 
     def _build_into(self, directory: Path) -> None:
         try:

@@ -23,7 +23,7 @@ def endless(taken: list[int], pause: float = 0) -> t.Iterator[bytes]:
     while True:
         taken.append(1)
         yield b"x" * 1000
-        time.sleep(pause)
+        time.sleep(pause)  # a server that goes on, slowly
 
 
 @pytest.fixture

@@ -130,7 +130,7 @@ def _endless(piece: bytes, taken: list[int], pause: float = 0) -> collections.ab
     while True:
         taken.append(len(piece))
         yield piece
-        time.sleep(pause)
+        time.sleep(pause)  # a server that goes on, slowly
 
 
 def test_of_an_error_a_part_is_enough(tmp_path: Path, server: Server) -> None:

@@ -98,7 +98,7 @@ class FakeKubernetesApi:
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         return copy.deepcopy(self.objects.get((kind.kind, namespace, name)))
 
-    def list(self, kind: Kind, namespace: str | None = None, *, labels: dict[str, str] | None = None) -> t.List[Object]:  # noqa: UP006
+    def list(self, kind: Kind, namespace: str | None = None, *, labels: dict[str, str] | None = None) -> t.List[Object]:  # noqa: UP006 (`list` is a method here)
         if kind.kind in self.missing:
             raise MissingKind(
                 f"The cluster has no {kind.kind} ({kind.api_version}).", next_step=f"install {kind.provider}."
@@ -111,7 +111,7 @@ class FakeKubernetesApi:
             and (labels or {}).items() <= (item["metadata"].get("labels") or {}).items()
         ]
 
-    def list_nodes(self, kind: Kind) -> t.List[Object]:  # noqa: UP006
+    def list_nodes(self, kind: Kind) -> t.List[Object]:  # noqa: UP006 (`list` is a method here)
         if isinstance(self.nodes, PlatformError):
             raise_(self.nodes)
         return self.nodes
@@ -205,7 +205,7 @@ class FakeKubernetesApi:
                 self.objects.pop((owned.kind, namespace, owned_name), None)
         return there
 
-    def events_of(self, namespace: str, names: t.Collection[str]) -> t.List[str]:  # noqa: UP006
+    def events_of(self, namespace: str, names: t.Collection[str]) -> t.List[str]:  # noqa: UP006 (`list` is a method here)
         if isinstance(self.events, PlatformError):
             raise_(self.events)
         return self.events

@@ -80,7 +80,7 @@ class Nodes:
         self.pods[pod["metadata"]["name"]] = {**copy.deepcopy(pod), "node": node}
         self.most = max(self.most, len(self.pods))
 
-    def list(self, _kind: t.Any, namespace: str, *, labels: dict[str, str]) -> t.List[Object]:  # noqa: UP006
+    def list(self, _kind: t.Any, namespace: str, *, labels: dict[str, str]) -> t.List[Object]:  # noqa: UP006 (`list` is a method here)
         assert (namespace, labels) == ("user1", {WARMS: "hello"})
         if self.lost is not None and self.made:
             raise self.lost
