@@ -23,6 +23,7 @@ from ansible_collections.wasmfaas.platform.tests.integration.support import (
     real_node,
     real_parts,
     servers,
+    traefik,
 )
 from ansible_collections.wasmfaas.platform.tests.observability import tools
 
@@ -37,13 +38,14 @@ PROGRAMS: dict[str, collections.abc.Callable[[], object]] = {
     "stand-in of k3s, the version to upgrade to": lambda: k3s_binary.stand_in(k3s_binary.STAND_IN_UPGRADE_VERSION),
     "spin-operator": real_parts.SPIN_OPERATOR.build,
     "root file system of the test hosts": root_file_system,
-    "contour": gateway.GatewayProgram,
+    "contour": gateway.ContourProgram,
     "helm": helm_program.build,
     "opentelemetry collector": tools.collector,
 }
 FULL: dict[str, collections.abc.Callable[[], object]] = {
     "KEDA HTTP add-on": keda.KEDA_HTTP_ADD_ON.build,
     "KEDA": keda.KEDA.build,
+    "Traefik": traefik.TRAEFIK.build,
     **{part.name: part.build for part in real_node.PARTS},
 }
 

@@ -1,9 +1,12 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests on their real way: Envoy, run by Contour from the objects in the real API, to functions that the local
-runtime runs in pods with addresses of their own. The SpinKube operator is the real one, and so is KEDA where it is
-built. Played are scheduler and kubelet (tests/servers/README.md)."""
+"""Requests on their real way: through a real gateway, run from the objects in the real API, to functions that the
+local runtime runs in pods with addresses of their own. The SpinKube operator is the real one, and so is KEDA where it
+is built. Played are scheduler and kubelet (tests/servers/README.md).
+
+The gateway is Contour with Envoy; in `make test-full` it is also Traefik, the product's own, which takes long to
+build."""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ import collections.abc
 import json
 import shutil
 import ssl
+import subprocess
+import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,12 +44,14 @@ from lightkube.resources.apps_v1 import Deployment as KubernetesDeployment
 from lightkube.resources.core_v1 import Pod
 from lightkube.types import PatchType
 
-from .support import keda
+from tests.extent import only_in_full
+
+from .support import keda, traefik
 from .support.certificates import CertificateAuthority
 from .support.control_plane import GATEWAY_NAME, GATEWAY_NAMESPACE, RUNTIME_CLASS, Gateway, HTTPRoute, SpinApp
 from .support.deployment import Result
 from .support.function_project import BuiltFunction, FunctionProject
-from .support.gateway import TLS_PORT
+from .support.gateway import ContourGateway, ContourProgram
 from .support.playbooks import Playbooks, extra
 from .support.real_parts import SPIN_OPERATOR
 from .support.request_path import (
@@ -69,10 +76,17 @@ DRAIN_SECONDS = 10  # generous: on a busy machine the gateway may learn late tha
 MESSAGE = {"message": "Hello, world!"}
 
 
-@pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[RequestPath]:
+@pytest.fixture(
+    scope="module", params=["contour", pytest.param("traefik", marks=only_in_full("the same tests with Contour"))]
+)
+def path(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> collections.abc.Iterator[RequestPath]:
     SPIN_OPERATOR.build_or_skip()
-    with request_path(tmp_path_factory.mktemp("request_path")) as running:
+    if request.param == "traefik" and (reason := traefik.TRAEFIK.why_not()):
+        pytest.skip(reason)
+    program = ContourProgram() if request.param == "contour" else traefik.TraefikProgram()
+    with request_path(tmp_path_factory.mktemp("request_path"), program=program) as running:
         let_pods_drain(running.control_plane, DRAIN_SECONDS)
         let_pods_be_probed_at_once(running.control_plane)
         let_pods_be_hardened(running.control_plane, RUNTIME_CLASS)
@@ -172,7 +186,7 @@ def test_the_playbook_gives_a_url_that_answers(path: RequestPath, example: dict[
     assert result["url"] == f"http://hello-python.default.{path.gateway.address}.nip.io"
     answer = path.gateway.get(host_of(result))
     assert (answer.status_code, answer.json()) == (200, MESSAGE)
-    assert answer.headers["server"] == "envoy"
+    assert answer.headers.get("server") == ("envoy" if isinstance(path.gateway, ContourGateway) else None)
     assert path.gateway.get(host_of(result), "/hello/Ada").json() == {"message": "Hello, Ada!"}
     assert path.gateway.get(host_of(result), "/nothing/here").status_code == 404
     assert path.gateway.get(f"other.default.{path.gateway.address}.nip.io").status_code == 404
@@ -285,7 +299,7 @@ def tls_listener(
     yield {
         "tls": True,
         "domain": "functions.example",
-        "probe_address": f"{path.gateway.address}:{TLS_PORT}",
+        "probe_address": f"{path.gateway.address}:{path.gateway.tls_port}",
         "probe_ca_file": str(certificate_authority.certificate_file),
     }
     listen(web)
@@ -299,7 +313,7 @@ def test_tls_ends_at_the_gateway(
     assert deployed["url"] == f"https://{host}"
     context = ssl.create_default_context(cafile=certificate_authority.certificate_file)
     with httpx2.Client(
-        base_url=f"https://{path.gateway.address}:{TLS_PORT}", verify=context, trust_env=False
+        base_url=f"https://{path.gateway.address}:{path.gateway.tls_port}", verify=context, trust_env=False
     ) as client:
         answer = client.get("/", headers={"Host": host}, extensions={"sni_hostname": host})
     assert answer.json() == MESSAGE
@@ -522,6 +536,8 @@ def test_a_request_that_takes_longer_than_the_time_limit_ends_with_504(
     scaling: RequestPath, workbench: FunctionProject, by_requests: bool
 ) -> None:
     """61 s are more than the limit that every InterceptorRoute once had."""
+    if not by_requests and isinstance(scaling.gateway, traefik.TraefikGateway):
+        pytest.skip("Traefik ignores the timeouts of routes (docs/functions.md)")
     options = {"autoscale": {"min": 1, "max": 1}} if by_requests else {}
     deployed = scaling.deployment.deploy(workbench, timeout=3, **options)
 
@@ -581,6 +597,47 @@ def wait_gone(api: KubernetesApi, kind: Kind, name: str) -> None:
 # ---- faults
 
 
+def test_a_pod_that_is_gone_costs_a_moment(path: RequestPath, hello: BuiltFunction, api: KubernetesApi) -> None:
+    """Its address answers nothing at all, as after an update without a pause before the end of pods."""
+    if not isinstance(path.gateway, traefik.TraefikGateway):
+        pytest.skip("`ingress_connect_timeout` is an option of Traefik")
+    deployed = path.deployment.deploy(hello.project)
+    (pod,) = (pod.to_dict() for pod in pods_of(path, deployed))
+    gone = f"{path.network.subnet}.254"
+    # Packets to it go to nobody, where without an entry this machine would say that there is no such host.
+    nobody = ["lladdr", "02:00:00:00:00:01", "nud", "permanent", "dev", path.network.bridge]
+    subprocess.run(["ip", "neighbor", "replace", gone, *nobody], check=True)
+    path.control_plane.apply(_endpoint(deployed["name"], gone))
+    seconds: dict[int, list[float]] = collections.defaultdict(list)
+
+    def call() -> int:
+        begun = time.monotonic()
+        answer = path.gateway.get(host_of(deployed), timeout=60)
+        seconds[answer.status_code].append(time.monotonic() - begun)
+        return answer.status_code
+
+    wait_until(lambda: call() == 504, seconds=120, what="a request goes to the address that is gone")
+    connect = yaml.safe_load((REPOSITORY / "roles/ingress/defaults/main.yml").read_text())["ingress_connect_timeout"]
+    assert connect <= min(seconds[504]) <= max(seconds[504]) < connect + 5, seconds
+    assert seconds[200], f"the pod {pod['status']['podIP']} answers meanwhile"
+
+
+def _endpoint(service: str, address: str) -> dict[str, t.Any]:
+    """One more endpoint of a Service of the namespace `default`."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": f"{service}-gone",
+            "namespace": "default",
+            "labels": {"kubernetes.io/service-name": service, "endpointslice.kubernetes.io/managed-by": "tests"},
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "ports": [{"name": "http-app", "port": 80, "protocol": "TCP"}],
+    }
+
+
 def test_a_missing_gateway_is_named(path: RequestPath, hello: BuiltFunction, api: KubernetesApi) -> None:
     with pytest.raises(PlatformError, match="wasmfaas-system/other does not exist") as raised:
         path.deployment.deploy(hello.project, gateway="wasmfaas-system/other")
@@ -622,6 +679,8 @@ def test_functions_answer_while_the_gateways_controller_and_the_api_are_down(
 ) -> None:
     """Neither is on the way of a request; nor is anything of the role observability, which is not even there in these
     tests."""
+    if not isinstance(path.gateway, ContourGateway):
+        pytest.skip("Traefik is controller and proxy in one")
     deployed = path.deployment.deploy(hello.project)
     path.gateway.stop_controller()
     try:

