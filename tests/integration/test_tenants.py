@@ -7,7 +7,6 @@ there, what it cannot, and what is left."""
 from __future__ import annotations
 
 import collections.abc
-import json
 import stat
 import typing as t
 from pathlib import Path
@@ -35,25 +34,16 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds i
 )
 from ansible_collections.wasmfaas.platform.plugins.modules.wasi_program import argument_spec
 
-from tests.k3s_double import build
-
 from .support.control_plane import ControlPlane
 from .support.deployment import Deployment
 from .support.function_project import HANDLER, FunctionProject, component
-from .support.playbooks import PlaybookRun, Playbooks
+from .support.playbooks import PlaybookRun
 from .support.program_node import ProgramNode
 from .support.registries import Registry
 from .support.servers import wait_until
 from .support.spinkube import SPIN_APP_EXECUTOR
+from .support.tenants import Tenants
 
-PLAYBOOK = [
-    {
-        "name": "Keep tenants",
-        "hosts": "localhost",
-        "gather_facts": False,
-        "tasks": [{"name": "Tenants", "ansible.builtin.include_role": {"name": "wasmfaas.platform.tenant"}}],
-    }
-]
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces")
 ROLE = Kind("rbac.authorization.k8s.io", "v1", "Role", "roles")
 CLUSTER_KINDS = (
@@ -70,24 +60,12 @@ Run = collections.abc.Callable[..., PlaybookRun]
 def run(control_plane: ControlPlane, tmp_path: Path) -> collections.abc.Iterator[Run]:
     """Runs the role with `tenants` and other variables of an inventory; removes what is left of those tenants in the
     end."""
-    playbook = tmp_path / "tenants.yml"
-    playbook.write_text(yaml.safe_dump(PLAYBOOK))
-    playbooks = Playbooks(tmp_path / "home")
+    role = Tenants(control_plane, tmp_path)
     seen: set[str] = set()
 
     def start(*tenants: dict[str, t.Any], arguments: tuple[str, ...] = (), **variables: t.Any) -> PlaybookRun:
         seen.update(entry["name"] for entry in tenants)
-        given = {
-            "tenants": list(tenants),
-            "platform_host": "localhost",
-            "platform_kubectl": [str(build.binary()), "kubectl", "--kubeconfig", str(control_plane.kubeconfig)],
-            "platform_components": ["cert_manager", "spin_operator", "ingress", "keda"],
-            "tenant_kubeconfig_directory": str(tmp_path / "tenants"),
-            "tenant_api_url": control_plane.url,
-        }
-        return playbooks.run(
-            str(playbook), "-e", json.dumps({**given, **variables}), *arguments, directory=tmp_path, inventory="local"
-        )
+        return role.run(*tenants, arguments=arguments, **variables)
 
     yield start
     if seen:

@@ -1,20 +1,33 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two tenants made by the role, on the real API server: each attack of attacks.py is tried with a tenant's kubeconfig,
-and prints what answered (`pytest -s`)."""
+"""Two tenants made by the role, on the real API server: each attack of module_utils/platform/attacks.py is tried with a
+tenant's kubeconfig, and prints what answered (`pytest -s`)."""
 
 from __future__ import annotations
 
 import collections.abc
-import json
 import typing as t
 from pathlib import Path
 
 import httpx2
 import pytest
 import yaml
-from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.attacks import (
+    EXTERNAL,
+    Attack,
+    Setting,
+    allowed,
+    attacks,
+    autoscaler,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.tenant_isolation import (
+    NOT_TRIED,
+    REFUSED,
+    TAKEN,
+    Answer,
+    attempt,
+)
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
@@ -24,27 +37,19 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds i
 )
 
 from tests.integration.support.control_plane import ControlPlane
-from tests.integration.support.playbooks import PlaybookRun, Playbooks
-from tests.isolation.attacks import (
-    ADMISSION,
-    ALLOWED,
-    ATTACKER,
-    ATTACKS,
-    EXTERNAL,
-    RIGHTS,
-    VICTIM,
-    Attack,
-    autoscaler,
-)
-from tests.k3s_double import build
+from tests.integration.support.playbooks import PlaybookRun
+from tests.integration.support.tenants import Tenants
 
-PLAY = {
-    "name": "Keep tenants",
-    "hosts": "localhost",
-    "gather_facts": False,
-    "tasks": [{"name": "Tenants", "ansible.builtin.include_role": {"name": "wasmfaas.platform.tenant"}}],
-}
 POLICY = Kind("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies")
+ATTACKER, VICTIM = "attacker", "victim"
+SETTING = Setting(
+    attacker=ATTACKER,
+    victim=VICTIM,
+    image_prefixes=("registry.example.com/functions",),
+    domains=("nip.io",),
+    victim_hosts=("shop.example.com",),
+)
+ALLOWED = allowed(SETTING)
 FEW = 2
 """The quota of each kind here, so that it is soon used up."""
 
@@ -53,43 +58,27 @@ ROLE = Path(__file__).resolve().parents[2] / "roles/tenant"
 QUOTA = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))["tenant_quota"]
 
 
-class Tenants:
-    """Runs the role tenant for a list of tenants."""
-
-    def __init__(self, control_plane: ControlPlane, directory: Path) -> None:
-        self.directory = directory
-        self._playbooks = Playbooks(directory / "home")
-        self._playbook = directory / "tenants.yml"
-        self._playbook.write_text(yaml.safe_dump([PLAY]))
-        self._given = {
-            "platform_host": "localhost",
-            "platform_kubectl": [str(build.binary()), "kubectl", "--kubeconfig", str(control_plane.kubeconfig)],
-            "platform_components": ["cert_manager", "spin_operator", "ingress", "keda"],
-            "tenant_kubeconfig_directory": str(directory / "tenants"),
-            "tenant_api_url": control_plane.url,
-            "tenant_image_prefixes": ["registry.example.com/functions"],
-            "tenant_programs": True,
-            "tenant_quota": {**QUOTA, **{name: FEW for name in QUOTA if name.startswith("count/")}, "services": FEW},
-        }
-
-    def keep(self, *entries: dict[str, t.Any]) -> PlaybookRun:
-        given = {**self._given, "tenants": list(entries)}
-        done = self._playbooks.run(
-            str(self._playbook), "-e", json.dumps(given), directory=self.directory, inventory="local"
-        )
-        assert done.exit_code == 0, done.output
-        return done
+def keep(tenants: Tenants, *entries: dict[str, t.Any]) -> PlaybookRun:
+    done = tenants.run(*entries)
+    assert done.exit_code == 0, done.output
+    return done
 
 
 @pytest.fixture(scope="module")
 def tenants(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[Tenants]:
     """The attacker and its victim."""
-    made = Tenants(control_plane, tmp_path_factory.mktemp("tenants"))
-    entries = ({"name": ATTACKER}, {"name": VICTIM, "hosts": ["shop.example.com"]})
-    assert made.keep(*entries).changed > 0
-    assert made.keep(*entries).changed == 0
+    made = Tenants(
+        control_plane,
+        tmp_path_factory.mktemp("tenants"),
+        tenant_image_prefixes=list(SETTING.image_prefixes),
+        tenant_programs=True,
+        tenant_quota={**QUOTA, **{name: FEW for name in QUOTA if name.startswith("count/")}, "services": FEW},
+    )
+    entries = ({"name": ATTACKER}, {"name": VICTIM, "hosts": list(SETTING.victim_hosts)})
+    assert keep(made, *entries).changed > 0
+    assert keep(made, *entries).changed == 0
     yield made
-    made.keep(*({**entry, "state": "absent"} for entry in entries))
+    keep(made, *({**entry, "state": "absent"} for entry in entries))
     administrator = KubernetesApi(ConnectionOptions(kubeconfig=str(control_plane.kubeconfig)))
     left = [item["metadata"]["name"] for item in administrator.list_nodes(POLICY)]
     assert not [name for name in left if name.startswith("wasmfaas-tenant")], "the last tenant takes them along"
@@ -97,45 +86,23 @@ def tenants(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def attacker(tenants: Tenants) -> KubernetesApi:
-    return KubernetesApi(ConnectionOptions(kubeconfig=str(tenants.directory / f"tenants/{ATTACKER}.kubeconfig")))
-
-
-def attempt(api: KubernetesApi, attack: Attack, name: str = "attack", *, dry_run: bool = True) -> str:
-    """What answers; empty where it is taken."""
-    metadata = {**attack.body.get("metadata", {}), "name": name, "namespace": attack.namespace}
-    wanted = {
-        "apiVersion": attack.kind.api_version,
-        "kind": attack.kind.kind,
-        **attack.body,
-        "metadata": metadata,
-    }
-    try:
-        if attack.kind == LEASE:  # for which tenants have no right to apply
-            api.create(attack.kind, wanted)
-        else:
-            api.apply(attack.kind, wanted, dry_run=dry_run)
-    except PlatformError as error:
-        return " ".join(error.cause.split())
-    return ""
+    return tenants.api(ATTACKER)
 
 
 @pytest.mark.parametrize("attack", ALLOWED, ids=lambda attack: attack.name)
 def test_what_functions_need_is_taken(attacker: KubernetesApi, attack: Attack) -> None:
-    assert attempt(attacker, attack) == ""
-    if attack.kind == LEASE:
-        attacker.delete(LEASE, ATTACKER, "attack")
+    assert attempt(attacker, attack, SETTING) == Answer(TAKEN)
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+@pytest.mark.parametrize("attack", attacks(SETTING), ids=lambda attack: attack.name)
 def test_the_attack_is_refused(attacker: KubernetesApi, attack: Attack) -> None:
-    answer = attempt(attacker, attack)
-    print(f"\n{attack.name} ({attack.kind.kind}): {answer or 'TAKEN'}")
-    assert answer, "the API server took it"
-    assert attack.says in answer
-    if attack.by == ADMISSION:
-        assert "wasmfaas-tenant" in answer or "ValidatingAdmissionPolicy" in answer, answer
-    elif attack.by == RIGHTS:
-        assert "forbidden" in answer.lower() or "may not" in answer, answer
+    answer = attempt(attacker, attack, SETTING)
+    print(f"\n{attack.name} ({attack.kind.kind}): {answer.text or answer.outcome}")
+    if attack.not_tried:
+        assert answer == Answer(NOT_TRIED, text=attack.not_tried)
+        return
+    assert (answer.outcome, answer.by) == (REFUSED, attack.by), answer
+    assert attack.says in answer.text
 
 
 @pytest.mark.parametrize(
@@ -149,9 +116,9 @@ def test_the_number_of_each_kind_is_bounded(attacker: KubernetesApi, attack: Att
     try:
         for number in range(FEW + 1):
             name = f"many-{number}"
-            answer = attempt(attacker, attack, name, dry_run=False)
-            if answer:
-                assert "exceeded quota" in answer, answer
+            answer = attempt(attacker, attack, SETTING, name=name, dry_run=False)
+            if answer.outcome != TAKEN:
+                assert answer.by == "ResourceQuota", answer
                 return
             made.append(name)
         pytest.fail(f"{FEW + 1} objects of kind {attack.kind.kind} were taken")

@@ -39,6 +39,10 @@ class Forbidden(PlatformError):
     """The user lacks the permission for this (403)."""
 
 
+class Refused(PlatformError):
+    """Admission, a quota or the kind's schema does not take the object (400, 403, 422)."""
+
+
 class KubernetesApi:
     """The few calls that the deployment of a function makes; every method may raise PlatformError."""
 
@@ -99,11 +103,13 @@ class KubernetesApi:
                 self._client.apply(_resource(kind)(desired), field_manager=FIELD_MANAGER, force=True, dry_run=dry_run),
             )
 
-    def create(self, kind: Kind, desired: Object) -> Object:
+    def create(self, kind: Kind, desired: Object, *, dry_run: bool = False) -> Object:
         """Create an object; raises Conflict where it exists."""
         metadata = desired["metadata"]
         with self._translated("create", kind, metadata["namespace"], metadata["name"]):
-            return t.cast(Object, self._client.create(_resource(kind)(desired), field_manager=FIELD_MANAGER))
+            return t.cast(
+                Object, self._client.create(_resource(kind)(desired), field_manager=FIELD_MANAGER, dry_run=dry_run)
+            )
 
     def replace(self, kind: Kind, desired: Object) -> Object:
         """Put an object back as a whole; raises Conflict where somebody else changed it since it was read."""
@@ -260,7 +266,7 @@ def _explained(error: t.Any, status: int, verb: str, kind: Kind, namespace: str 
             next_step="Log in again or name another kubeconfig with `-e kubeconfig=PATH`.",
         )
     if status == 403 and "exceeded quota" in message:
-        return PlatformError(
+        return Refused(
             f"{what}: {message}.",
             next_step=f"Delete functions that namespace {namespace} does not need, or have its ResourceQuota raised.",
         )
@@ -278,7 +284,7 @@ def _explained(error: t.Any, status: int, verb: str, kind: Kind, namespace: str 
             )
         return _missing_kind(kind)
     if status == 422 or status == 400 or "webhook" in message:
-        return PlatformError(
+        return Refused(
             f"{what}: the API server refuses it: {message}",
             next_step="Correct the option that the message names, then run the same command again.",
         )
