@@ -7,11 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: wasi_program
-short_description: Run a plain WASI program on a cluster, without a spin.toml
+short_description: Run a plain WASI program, without a spin.toml
 version_added: 1.0.0
 description:
   - Packs a C(.wasm) file as an OCI artifact (the CNCF's Wasm OCI artifact layout), pushes it to a registry, and runs it
-    on a Kubernetes cluster with containerd-shim-wasmtime.
+    on a Kubernetes cluster with containerd-shim-wasmtime, or with O(target=local) on this machine.
   - A command is a component that exports C(wasi:cli/run), or a core module with C(_start). It runs once, as a Job, and
     the module waits for its end and returns what it wrote; or it is kept running, as a Deployment.
   - A server is a component that exports C(wasi:http/incoming-handler). It is kept running and gets a URL as functions
@@ -19,6 +19,8 @@ description:
   - A second run with the same input changes nothing, so a command that succeeded is not run again. Another program,
     other arguments or another environment run it again, and so does a failure.
   - The nodes need the shim, C(wasm_shims_installed=[spin, wasmtime]) of role P(wasmfaas.platform.wasm_shims#role).
+  - With O(target=local), a command runs once and a server is a process behind a URL at C(127.0.0.1). A command that is
+    kept running, or that answers at a port of its own, is refused there.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -38,7 +40,7 @@ attributes:
     support: full
 requirements:
   - python >= 3.11
-  - lightkube >= 1.0
+  - lightkube >= 1.0, for O(target=cluster)
   - httpx2 and tenacity
   - boto3, for Amazon ECR
 options:
@@ -63,6 +65,18 @@ options:
     description: The tenant's namespace. It must exist.
     type: str
     default: default
+  target:
+    description:
+      - Where the program runs.
+      - V(cluster) is Kubernetes with containerd-shim-wasmtime.
+      - V(local) is a process on this machine, in the local runtime for functions.
+    type: str
+    choices: [cluster, local]
+    default: cluster
+  runtime_directory:
+    description: Where the role P(wasmfaas.platform.local_runtime#role) installed the runtime. Required for
+      O(target=local).
+    type: path
   state:
     description:
       - V(present) runs the program.
@@ -74,6 +88,7 @@ options:
   run:
     description:
       - V(once) makes a Job of the program, V(always) a Deployment, which starts it again when it ends.
+      - With O(target=local), V(always) is refused for a command.
       - The default is V(once) for a command without O(port), and V(always) for all others.
     type: str
     choices: [once, always]
@@ -87,7 +102,8 @@ options:
     type: dict
     default: {}
   env_secrets:
-    description: Names of Secrets in O(namespace) whose entries become environment variables.
+    description: Names of Secrets in O(namespace) whose entries become environment variables. Refused with
+      O(target=local).
     type: list
     elements: str
     default: []
@@ -96,22 +112,27 @@ options:
       - Port at which the program answers HTTP. The default for a server of C(wasi:http) is 80.
       - A command with a port gets a Service and a URL.
       - The network policy of a tenant's namespace lets requests only to port 80.
+      - With O(target=local), the port of a server at C(127.0.0.1); the default is the one that it has, else a free one.
+        Refused there for a command.
     type: int
   replicas:
-    description: Number of replicas of a program that is kept running. The default is 1.
+    description: Number of replicas of a program that is kept running. The default is 1. Refused with
+      O(target=local).
     type: int
   retries:
     description:
       - How often a program that runs once is tried again after exit code 137, with which the shim ends where it could
         not run the program, or the program trapped.
       - A program that ends with another code is not tried again.
+      - Has no effect with O(target=local), where a program is tried once.
     type: int
     default: 2
   registry:
     description:
       - Where to keep artifacts, as C(host[:port]/path) or C(docker://host/path). Each program gets the repository
-        C(path/<name>) there. With O(state=pushed) also C(oci:DIR) for an OCI image layout on disk.
-      - Required for O(state=present) and O(state=pushed).
+        C(path/<name>) there. With O(state=pushed) and O(target=local) also C(oci:DIR) for an OCI image layout on disk.
+      - Required for O(state=pushed), and for O(state=present) with O(target=cluster). The default for O(target=local)
+        is an image layout in O(state_directory).
     type: str
   tls:
     description: Whether the program answers only at C(https://). See M(wasmfaas.platform.spin_function).
@@ -139,6 +160,7 @@ options:
     type: str
   wait:
     description: Whether to wait until the program has ended or answers, and to undo the deployment if it cannot start.
+      With O(target=local) it is always so, and a command that has not ended after O(wait_timeout) is stopped.
     type: bool
     default: true
   build_timeout:
@@ -147,7 +169,7 @@ options:
     default: 1800
   state_directory:
     description:
-      - Directory with build logs, and earlier build output while a build runs.
+      - Directory with local programs, build logs, and earlier build output while a build runs.
       - The default is C(${XDG_STATE_HOME:-~/.local/state}/wasmfaas).
     type: path
 seealso:
@@ -178,6 +200,12 @@ EXAMPLES = r"""
     namespace: user1
     registry: registry.example.com/programs
     replicas: 2
+
+- name: Run a server on this machine, where the role local_runtime has been run
+  wasmfaas.platform.wasi_program:
+    source: ./echo-wasi/dist/echo-wasi.wasm
+    target: local
+    runtime_directory: "{{ local_runtime_directory }}"
 
 - name: Remove a program
   wasmfaas.platform.wasi_program:
@@ -229,8 +257,8 @@ stages:
   type: dict
   sample: {source: 0.004, source_digest: 0.012, live_state: 0.021}
 details:
-  description: What the cluster says of the program, such as C(kind) (command or server), C(workload) (Job or
-    Deployment), C(status) and C(replicas).
+  description: What the target says of the program, such as C(kind) (command or server), C(workload) (Job or
+    Deployment; Run or Server on this machine), C(status) and C(replicas), or C(exit_code) and C(log_file).
   returned: state is present
   type: dict
   sample: {kind: command, workload: Job, status: succeeded}
@@ -275,6 +303,8 @@ def argument_spec() -> dict[str, t.Any]:
         build=dict(type="str"),
         name=dict(type="str"),
         namespace=dict(type="str", default="default"),
+        target=dict(type="str", choices=["cluster", "local"], default="cluster"),
+        runtime_directory=dict(type="path"),
         state=dict(type="str", choices=["present", "absent", "pushed"], default="present"),
         run=dict(type="str", choices=["once", "always"]),
         args=dict(type="list", elements="str", default=[]),

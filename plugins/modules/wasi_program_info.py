@@ -10,7 +10,7 @@ module: wasi_program_info
 short_description: List programs with status and URL
 version_added: 1.0.0
 description:
-  - Reads the programs that M(wasmfaas.platform.wasi_program) runs on a Kubernetes cluster.
+  - Reads the programs that M(wasmfaas.platform.wasi_program) runs on a Kubernetes cluster, or on this machine.
 author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
@@ -20,7 +20,7 @@ extends_documentation_fragment:
   - wasmfaas.platform.kubernetes_auth
 requirements:
   - python >= 3.11
-  - lightkube >= 1.0
+  - lightkube >= 1.0, for O(target=cluster)
   - tabulate
 options:
   name:
@@ -29,6 +29,19 @@ options:
   namespace:
     description: Namespace to read. The default is all.
     type: str
+  target:
+    description:
+      - Where the programs run.
+      - V(cluster) is Kubernetes with containerd-shim-wasmtime.
+      - V(local) is this machine.
+    type: str
+    choices: [cluster, local]
+    default: cluster
+  state_directory:
+    description:
+      - Directory with local programs.
+      - The default is C(${XDG_STATE_HOME:-~/.local/state}/wasmfaas).
+    type: path
 seealso:
   - module: wasmfaas.platform.wasi_program
   - module: wasmfaas.platform.wasi_program_logs
@@ -61,7 +74,7 @@ programs:
       type: str
       returned: always
     status:
-      description: One of C(ready), C(succeeded), C(progressing) and C(failed).
+      description: One of C(ready), C(succeeded), C(progressing), C(failed) and, on this machine, C(stopped).
       type: str
       returned: always
     url:
@@ -85,8 +98,8 @@ programs:
       type: str
       returned: always
     details:
-      description: C(kind) (command or server) and C(workload) (Job or Deployment); of a Deployment also C(replicas)
-        and C(ready_replicas).
+      description: C(kind) (command or server) and C(workload) (Job or Deployment; Run or Server on this machine); of
+        a Deployment also C(replicas) and C(ready_replicas), of a Run C(exit_code), of a Server C(port).
       type: dict
       returned: always
   sample:
@@ -121,6 +134,8 @@ def main() -> None:
         argument_spec=dict(
             name=dict(type="str"),
             namespace=dict(type="str"),
+            target=dict(type="str", choices=["cluster", "local"], default="cluster"),
+            state_directory=dict(type="path"),
             **kubernetes_auth_arguments(),
         ),
         supports_check_mode=True,

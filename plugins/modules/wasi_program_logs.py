@@ -10,7 +10,8 @@ module: wasi_program_logs
 short_description: Read what a program wrote
 version_added: 1.0.0
 description:
-  - Reads the last lines of all pods of a program.
+  - Reads the last lines of all pods of a program. Of a program on this machine, reads the last lines of its log, which
+    is that of the last run of a command.
   - For a crashed container, also reads the end of its previous run.
   - Values of the Secrets in the program's environment are blacked out in all output. Without the permission to read
     these Secrets, the module fails.
@@ -23,7 +24,7 @@ extends_documentation_fragment:
   - wasmfaas.platform.kubernetes_auth
 requirements:
   - python >= 3.11
-  - lightkube >= 1.0
+  - lightkube >= 1.0, for O(target=cluster)
 options:
   name:
     description: Name of the program.
@@ -33,12 +34,26 @@ options:
     description: Namespace of the program.
     type: str
     default: default
+  target:
+    description:
+      - Where the program runs.
+      - V(cluster) is Kubernetes with containerd-shim-wasmtime.
+      - V(local) is this machine.
+    type: str
+    choices: [cluster, local]
+    default: cluster
+  state_directory:
+    description:
+      - Directory with local programs.
+      - The default is C(${XDG_STATE_HOME:-~/.local/state}/wasmfaas).
+    type: path
   lines:
     description: How many of the last lines to read of each pod.
     type: int
     default: 100
   since:
-    description: Read only what was written in this span of time, as in V(90s), V(15m), V(2h) or V(1d).
+    description: Read only what was written in this span of time, as in V(90s), V(15m), V(2h) or V(1d). Refused with
+      O(target=local), whose logs have no times.
     type: str
 seealso:
   - module: wasmfaas.platform.wasi_program
@@ -66,7 +81,7 @@ logs:
   elements: dict
   contains:
     pod:
-      description: Name of the pod.
+      description: Name of the pod; of the program where it runs on this machine.
       type: str
       returned: always
     node:
@@ -75,7 +90,7 @@ logs:
       returned: always
     state:
       description: C(running), C(not ready), C(ending), or why it waits or ended, such as C(waiting) with
-        C(CrashLoopBackOff).
+        C(CrashLoopBackOff). On this machine the status of the program.
       type: str
       returned: always
     restarts:
@@ -125,6 +140,8 @@ def main() -> None:
         argument_spec=dict(
             name=dict(type="str", required=True),
             namespace=dict(type="str", default="default"),
+            target=dict(type="str", choices=["cluster", "local"], default="cluster"),
+            state_directory=dict(type="path"),
             lines=dict(type="int", default=100),
             since=dict(type="str"),
             **kubernetes_auth_arguments(),

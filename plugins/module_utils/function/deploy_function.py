@@ -116,15 +116,17 @@ class Registry:
         digest = image.partition("@")[2]
         return bool(digest) and image == self.location.digest_reference(name, digest)
 
-    def stored(self, name: str, image: str) -> Artifact | None:
-        """The whole artifact, where it lies on this machine's disk."""
+    def stored(self, name: str, image: str, *, has_application: bool = True) -> Artifact | None:
+        """The whole artifact, where it lies on this machine's disk; that of a program has no locked application."""
         from ..registry.image_layout import ImageLayoutStore
         from .artifact.stored import stored_artifact
 
         if not isinstance(self.store, ImageLayoutStore):
             return None
         manifest = self.store.manifest(name, image.partition("@")[2])
-        return stored_artifact(manifest, self.store.blob_path) if manifest is not None else None
+        if manifest is None:
+            return None
+        return stored_artifact(manifest, self.store.blob_path, has_application=has_application)
 
 
 def deploy_function(

@@ -16,6 +16,7 @@ from .deploy_function import check_namespace
 
 if t.TYPE_CHECKING:
     from ..spinkube.logs import ContainerLog
+    from .model import LiveFunction
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -54,12 +55,8 @@ def _cluster(parameters: dict[str, t.Any], since: int | None, hidden: set[str]) 
 def _local(parameters: dict[str, t.Any], since: int | None) -> list[ContainerLog]:
     from ..local import state
     from ..local.target import live_function
-    from ..spinkube.logs import ContainerLog
 
-    if since is not None:
-        raise PlatformError(
-            "since: the log of a local function has no times.", next_step="Give `-e lines=NUMBER` instead."
-        )
+    refuse_since(since, "function")
     function = state.read(
         state_directory(parameters["state_directory"]) / "functions", parameters["namespace"], parameters["name"]
     )
@@ -68,10 +65,24 @@ def _local(parameters: dict[str, t.Any], since: int | None) -> list[ContainerLog
             f"There is no local function {parameters['namespace']}/{parameters['name']}.",
             next_step="See `ansible-playbook wasmfaas.platform.list_functions -e target=local` for those there are.",
         )
-    live = live_function(function)
+    return [local_log(live_function(function), parameters["lines"])]
+
+
+def refuse_since(since: int | None, what: str) -> None:
+    """Refuse a span of time for the log of a local function or program (`what`); raises PlatformError."""
+    if since is not None:
+        raise PlatformError(
+            f"since: the log of a local {what} has no times.", next_step="Give `-e lines=NUMBER` instead."
+        )
+
+
+def local_log(live: LiveFunction, lines: int) -> ContainerLog:
+    """The last lines of what a local function or program wrote."""
+    from ..spinkube.logs import ContainerLog
+
     file = Path(live.details["log_file"])
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
-    return [ContainerLog(parameters["name"], "", live.status, 0, lines[-parameters["lines"] :])]
+    text = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+    return ContainerLog(live.name, "", live.status, 0, text[-lines:])
 
 
 def text_of(logs: list[ContainerLog]) -> list[str]:

@@ -126,11 +126,13 @@ def prepare(
     archive_layers: t.Sequence[str] = (),
     node: Path,
     runtime_directory: Path,
+    advice: str = INSTALL_SPIN,
 ) -> Release:
     """Lay a release out in `releases`, unless it is complete there; an incomplete one is made again.
 
     Args:
         archive_layers: digests of the layers that hold files which have no layer of their own.
+        advice: what to do where a component cannot run here.
 
     Raises:
         PlatformError: the disk is full, a blob is missing or not what its digest says, or a component is of a kind that
@@ -165,7 +167,8 @@ def prepare(
                     _unpack_source(partial, component, open_blob)
             with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
                 for done in [
-                    pool.submit(_transpile, partial, component, node, runtime_directory) for component in components
+                    pool.submit(_transpile, partial, component, node, runtime_directory, advice)
+                    for component in components
                 ]:
                     done.result()
         shutil.rmtree(partial / "archives", ignore_errors=True)
@@ -269,46 +272,60 @@ def _reuse_module(releases: Path, partial: Path, component: dict[str, t.Any], ru
     return False
 
 
-def _transpile(partial: Path, component: dict[str, t.Any], node: Path, runtime_directory: Path) -> None:
+def _transpile(partial: Path, component: dict[str, t.Any], node: Path, runtime_directory: Path, advice: str) -> None:
     directory = _component_directory(partial, component)
     source, module = directory / "component.wasm", directory / "module"
     if module.exists():
         return
+    title = f"Component {component['id']}"
+    exports = transpile(source, module, node, runtime_directory, title=title, advice=advice)
+    for start, reason in RUNS_NOT.items():
+        if any(name.startswith(start) for name in exports):
+            raise PlatformError(f"{title} cannot run here: {reason}, which only Spin runs.", next_step=INSTALL_SPIN)
+    if not any(name.startswith(RUNS) for name in exports):
+        raise PlatformError(
+            f"{title} exports no HTTP handler ({RUNS}), only: {', '.join(exports) or 'nothing'}.",
+            next_step="Build it for Spin's HTTP trigger: the templates http-py-p2, http-js and http-rust-p2 of `spin "
+            "new` do.",
+        )
+    (module / "source.txt").write_text(_module_mark(component, runtime_directory), encoding="utf-8")
+    source.unlink()
+
+
+def transpile(source: Path, module: Path, node: Path, runtime_directory: Path, *, title: str, advice: str) -> list[str]:
+    """Turn the component in the file `source` into JavaScript and core modules in the new directory `module`.
+
+    Args:
+        title: what the component is called in errors.
+        advice: what to do where it cannot run here.
+
+    Returns:
+        The names of its exports.
+
+    Raises:
+        PlatformError: it is no component, jco cannot read it, or Node.js did not end in time.
+    """
     try:
         result = subprocess.run(
             [node, runtime_directory / "transpile.mjs", source, module],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TRANSPILE_TIMEOUT_SECONDS, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise PlatformError(
-            f"Component {component['id']} could not be prepared: {error}", next_step=INSTALL_SPIN
-        ) from error
+        raise PlatformError(f"{title} could not be prepared: {error}", next_step=advice) from error
     lines = result.stderr.strip().splitlines()
     if result.returncode == REFUSED:
         raise PlatformError(
-            f"Component {component['id']} cannot run here: {lines[-1] if lines else 'unknown kind'}.",
-            next_step=INSTALL_SPIN,
+            f"{title} cannot run here: {lines[-1] if lines else 'unknown kind'}.",
+            next_step=advice,
         )
     if result.returncode:
         raise PlatformError(
-            f"Component {component['id']} could not be prepared: jco ended with {result.returncode}.",
-            next_step="Read the output; " + INSTALL_SPIN,
+            f"{title} could not be prepared: jco ended with {result.returncode}.",
+            next_step="Read the output; " + advice,
             facts={"output": "\n".join(lines[-20:])},
         )
     exports: list[str] = json.loads((module / "interfaces.json").read_text(encoding="utf-8"))["exports"]
-    for start, reason in RUNS_NOT.items():
-        if any(name.startswith(start) for name in exports):
-            raise PlatformError(
-                f"Component {component['id']} cannot run here: {reason}, which only Spin runs.", next_step=INSTALL_SPIN
-            )
-    if not any(name.startswith(RUNS) for name in exports):
-        raise PlatformError(
-            f"Component {component['id']} exports no HTTP handler ({RUNS}), only: {', '.join(exports) or 'nothing'}.",
-            next_step="Build it for Spin's HTTP trigger: the templates http-py-p2, http-js and http-rust-p2 of `spin "
-            "new` do.",
-        )
-    (module / "source.txt").write_text(_module_mark(component, runtime_directory), encoding="utf-8")
-    source.unlink()
+    return exports
 
 
 def spin_toml(application: dict[str, t.Any]) -> str:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starts, replaces and stops functions on this machine."""
+"""Starts, replaces and stops functions, and programs that are servers, on this machine."""
 
 from __future__ import annotations
 
@@ -85,6 +85,8 @@ class StartRequest:
         ready_timeout_seconds: how long the new release may take until it answers, without preparing it.
         spin_executable: the Spin CLI that runs it; None: jco does, which the collection brings.
         sqlite_statements: run in its databases before it starts; None: nothing is.
+        arguments: of a program, the first its name; None for a function, whose requests get Spin's headers.
+        advice: what to do where it cannot run here.
     """
 
     state_directory: Path
@@ -104,6 +106,8 @@ class StartRequest:
     ready_timeout_seconds: float = 60
     spin_executable: Path | None = None
     sqlite_statements: SqliteStatements | None = None
+    arguments: tuple[str, ...] | None = None
+    advice: str = release.INSTALL_SPIN
 
 
 def spin_in_path() -> Path | None:
@@ -141,7 +145,7 @@ def start(request: StartRequest) -> LocalFunction:
         raise PlatformError(
             f"{request.namespace}/{request.name} ended right after it was ready.",
             next_step=f"Read its log: {directory / 'log'}",
-            facts={"log": _last_lines(directory / "log", 0)},
+            facts={"log": last_lines(directory / "log", 0)},
         )
     return function
 
@@ -154,7 +158,7 @@ def stop(state_directory: Path, namespace: str, name: str, *, keep_data: bool = 
         return False
     with lock(state_directory, namespace, name, LOCK_TIMEOUT_SECONDS):
         existed = directory.exists()
-        _stop_processes(directory)
+        stop_processes(directory)
         for entry in list(directory.iterdir()) if existed else []:
             if keep_data and entry.name == DATA:
                 continue
@@ -178,6 +182,7 @@ def _start(request: StartRequest, directory: Path, installation: Installation, r
         archive_layers=request.archive_layers,
         node=installation.node,
         runtime_directory=installation.runtime_directory,
+        advice=request.advice,
     )
     (directory / DATA).mkdir(exist_ok=True, mode=0o700)
     if request.sqlite_statements is not None:
@@ -204,6 +209,7 @@ def _start(request: StartRequest, directory: Path, installation: Installation, r
         "runtime_config": str(runtime_config) if runtime_config.is_file() and runtime_config.stat().st_size else None,
         "locked_application": request.locked_application,
         "variables": request.variables,
+        "arguments": request.arguments,
         "port": request.port,
         "timeout_seconds": request.timeout_seconds,
         "ready_timeout_seconds": request.ready_timeout_seconds,
@@ -222,7 +228,7 @@ def _start(request: StartRequest, directory: Path, installation: Installation, r
         raise PlatformError(
             f"{request.namespace}/{request.name} did not start: {error}.",
             next_step=f"Read the lines of its log below (all of it: {log}), mend the cause and deploy again.",
-            facts={"log": _last_lines(log, log_start)},
+            facts={"log": last_lines(log, log_start)},
         ) from error
     _remove_old_releases(directory)
 
@@ -248,10 +254,10 @@ def _ensure_front(request: StartRequest, directory: Path, installation: Installa
             raise PlatformError(
                 "The installed version of the local runtime could not take over from the running one.",
                 next_step="Delete the function, which deletes its data too, then deploy it again.",
-                facts={"log": _last_lines(directory / "log", 0)},
+                facts={"log": last_lines(directory / "log", 0)},
             )
         return
-    _stop_processes(directory)
+    stop_processes(directory)
     state = read_state(directory)
     kept = int(state["port"]) if state else 0
     if _spawn_front(directory, installation, front, request.port or kept):
@@ -262,7 +268,7 @@ def _ensure_front(request: StartRequest, directory: Path, installation: Installa
         raise PlatformError(
             "The process that listens for the function did not start.",
             next_step=f"Read {directory / 'log'}.",
-            facts={"log": _last_lines(directory / "log", 0)},
+            facts={"log": last_lines(directory / "log", 0)},
         )
 
 
@@ -294,8 +300,9 @@ def _spawn_front(directory: Path, installation: Installation, front: Path, port:
     return process.poll() is None and control.status(directory) is not None
 
 
-def _stop_processes(directory: Path) -> None:
-    """End all processes of the function: first kindly, the front with time for requests under way."""
+def stop_processes(directory: Path) -> None:
+    """End all processes of the function or program in `directory`: first kindly, the front with time for requests
+    under way."""
     state = read_state(directory)
     status = control.status(directory)
     front = status["process_id"] if status else state["process_id"] if state and front_runs(state) else None
@@ -317,7 +324,7 @@ def _stop_processes(directory: Path) -> None:
 def _after_failure(directory: Path, new: bool) -> None:
     """Leave what was there before: nothing, or the running function without the failed release."""
     if new:
-        _stop_processes(directory)
+        stop_processes(directory)
         shutil.rmtree(directory, ignore_errors=True)
     else:
         _remove_old_releases(directory)
@@ -334,12 +341,12 @@ def _remove_old_releases(directory: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _last_lines(log: Path, start: int) -> str:
-    """The last lines that were written to the log after byte `start`."""
+def last_lines(log: Path, start: int, lines: int = LOG_LINES) -> str:
+    """The last lines that were written to the log after byte `start`; "" where it cannot be read."""
     try:
         with log.open("rb") as file:
             file.seek(max(start, log.stat().st_size - 20_000))
-            return "\n".join(file.read().decode(errors="replace").splitlines()[-LOG_LINES:])
+            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
     except OSError:
         return ""
 

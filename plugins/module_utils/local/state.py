@@ -162,7 +162,7 @@ def process_started(process_id: int) -> int | None:
 
 
 def function_processes(directory: Path) -> list[int]:
-    """Process ids of this user's processes that belong to the function in `directory`: it stands among their
+    """Process ids of this user's processes that belong to the function or program in `directory`: it stands among their
     arguments."""
     found = []
     mark = os.fsencode(directory)
@@ -176,7 +176,7 @@ def function_processes(directory: Path) -> list[int]:
             ours = any(argument == mark or argument.startswith(mark + b"/") for argument in arguments)
             # Not everything that names the directory is the function's: someone may read its log.
             kind = b"--state-dir" in arguments or any(
-                argument.endswith((b"/front.mjs", b"/backend.mjs")) for argument in arguments
+                argument.endswith((b"/front.mjs", b"/backend.mjs", b"/command.mjs")) for argument in arguments
             )
             if ours and kind and process_started(int(entry.name)) is not None:
                 found.append(int(entry.name))

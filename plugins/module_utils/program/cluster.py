@@ -38,6 +38,8 @@ _UNKNOWN_IMAGE = "<known after the build>"
 class ClusterProgram:
     """One program on one cluster; implements `model.ProgramTarget`."""
 
+    needs_artifact = False  # the nodes pull it from the registry
+
     def __init__(
         self, api: KubernetesApi, namespace: str, name: str, settings: ProgramSettings, stages: Stages
     ) -> None:

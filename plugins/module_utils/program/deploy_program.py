@@ -79,15 +79,18 @@ def deploy_program(
         with stages("registry"):
             image, pushed_kind = _pushed_earlier(registry, name, digest)
         desired = dataclasses.replace(desired, image=image, kind=kind or pushed_kind)
+    if desired.image and target.needs_artifact:
+        with stages("registry"):
+            desired = dataclasses.replace(desired, artifact=registry.stored(name, desired.image, has_application=False))
     if request.check_mode:
         return _planned(result, live, desired, target, source)
     if not result.after:
         result.before, result.after = {"source_digest": live.source_digest if live else None}, {"source_digest": digest}
-    if desired.image:
+    if desired.image and (desired.artifact or not target.needs_artifact):
         return _filled(result, target.deploy(desired))
     with tempfile.TemporaryDirectory(prefix="wasmfaas-") as work_directory:
         artifact = _build_and_pack(request, result, source, Path(work_directory), stages)
-        desired = dataclasses.replace(desired, kind=_kind_in(artifact))
+        desired = dataclasses.replace(desired, kind=_kind_in(artifact), artifact=artifact)
         target.check(desired)
         image = _push(registry, name, digest, artifact, stages)
         return _filled(result, target.deploy(dataclasses.replace(desired, image=image)))

@@ -8,10 +8,18 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..function.artifact.model import Artifact
 from ..function.model import Difference, LiveFunction
 
 Kind = t.Literal["command", "server"]
 """A command runs from its start to its end; a server answers HTTP requests by `wasi:http/incoming-handler`."""
+
+NOT_RUN = 137
+"""How containerd-shim-wasmtime ends where it cannot run the program, or the program traps (containerd/runwasi eb9967a,
+crates/containerd-shim-wasm/src/sys/unix/container/executor.rs); so does roles/local_runtime/files/command.mjs."""
+
+LAST_LINES = 40
+"""How many lines of what a program wrote are shown without being asked for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +29,7 @@ class DesiredProgram:
     Attributes:
         image: full reference with digest; `""` in check mode, where only a build could tell it.
         kind: None in check mode, where only a build could tell it.
+        artifact: None where the target does without, see `ProgramTarget.needs_artifact`, and until it is built.
     """
 
     name: str
@@ -28,10 +37,22 @@ class DesiredProgram:
     source_digest: str
     image: str = ""
     kind: Kind | None = None
+    artifact: Artifact | None = None
+
+    @property
+    def digest(self) -> str:
+        """The manifest digest in `image`."""
+        return self.image.partition("@")[2]
 
 
 class ProgramTarget(t.Protocol):
-    """Where a program runs. A live program is described as a live function is."""
+    """Where a program runs. A live program is described as a live function is.
+
+    Attributes:
+        needs_artifact: whether `deploy` needs the artifact itself, also where it was pushed earlier.
+    """
+
+    needs_artifact: bool
 
     def live(self) -> LiveFunction | None:
         """The live program; read once per run."""

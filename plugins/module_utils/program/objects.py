@@ -13,15 +13,11 @@ from ..spinkube.kinds import DEPLOYMENT, HTTP_ROUTE, JOB, SERVICE, Kind, Object
 from ..spinkube.objects import PROGRAM, SOURCE_DIGEST, URL, labels
 from ..spinkube.url import FunctionAddress
 from .artifact import PROGRAM_KIND
-from .model import DesiredProgram
+from .model import NOT_RUN, DesiredProgram
 from .model import Kind as ProgramKind
 from .settings import ProgramSettings
 
 CONTAINER = "program"
-
-NOT_RUN = 137
-"""How containerd-shim-wasmtime ends where it cannot run the program, or the program traps (containerd/runwasi eb9967a,
-crates/containerd-shim-wasm/src/sys/unix/container/executor.rs)."""
 
 PRE_STOP_SECONDS = 5
 """A server still answers for so long after its pod is to end: until every proxy knows. At SIGTERM the shim ends at once

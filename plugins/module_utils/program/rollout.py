@@ -17,9 +17,8 @@ from ..spinkube.kinds import JOB, Kind, Object
 from ..spinkube.objects import PROGRAM
 from ..spinkube.rollout import PATIENCE, REFUSED_SECONDS, advice, memory_limit_of, telling
 from .live import job_status, pods_of
-from .objects import NOT_RUN
+from .model import LAST_LINES, NOT_RUN
 
-LAST_LINES = 40
 _FIRST_POLL_SECONDS = 0.1
 _LONGEST_POLL_SECONDS = 1.0
 

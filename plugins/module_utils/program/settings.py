@@ -96,10 +96,7 @@ def program_settings(parameters: dict[str, t.Any]) -> ProgramSettings:
 
 def check_kind(settings: ProgramSettings, kind: Kind) -> None:
     """Refuse options that have no meaning for a program of this kind; raises PlatformError."""
-    if kind == "server" and settings.run == "once":
-        raise PlatformError(
-            "run: the program is a server of wasi:http, which never ends.", next_step="Leave `run` out."
-        )
+    check_end(settings.run, kind)
     if kind == "command" and settings.runs_once(kind) and settings.replicas is not None:
         raise PlatformError(
             "replicas: the program is a command, which runs once.",
@@ -112,6 +109,14 @@ def check_kind(settings: ProgramSettings, kind: Kind) -> None:
                     f"{name}: has no effect, since the program is a command without a port.",
                     next_step="Leave it out, or name the port at which it answers HTTP with `-e program_port=PORT`.",
                 )
+
+
+def check_end(run: str | None, kind: Kind) -> None:
+    """Refuse `run: once` for what never ends; raises PlatformError."""
+    if kind == "server" and run == "once":
+        raise PlatformError(
+            "run: the program is a server of wasi:http, which never ends.", next_step="Leave `run` out."
+        )
 
 
 def environment(given: dict[str, t.Any] | None) -> dict[str, str]:

@@ -21,8 +21,11 @@ from .model import ProgramTarget
 _VERBS = {
     "pushed": ("pushed", "would be pushed"),
     "Job": ("ran", "would be run"),
+    "Run": ("ran", "would be run"),
     "": ("deployed", "would be deployed"),
 }
+_RUN_ONCE = ("Job", "Run")
+"""The workloads that end: on a cluster, and on this machine."""
 
 
 def run(parameters: Parameters, check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
@@ -35,7 +38,8 @@ def run(parameters: Parameters, check_mode: bool, hidden: set[str]) -> dict[str,
 
 def _deploy(parameters: Parameters, check_mode: bool, stages: Stages, hidden: set[str]) -> dict[str, t.Any]:
     state = state_directory(parameters["state_directory"])
-    if parameters["env_secrets"] and parameters["state"] == "present":
+    local = parameters["target"] == "local"
+    if parameters["env_secrets"] and parameters["state"] == "present" and not local:
         hidden |= _secret_values(parameters)
     request = ProgramRequest(
         source=Path(parameters["source"]),
@@ -50,7 +54,7 @@ def _deploy(parameters: Parameters, check_mode: bool, stages: Stages, hidden: se
         check_mode=check_mode,
     )
     with contextlib.closing(registry_of(parameters, state)) as registry:
-        if isinstance(registry.location, LayoutLocation) and parameters["state"] == "present":
+        if isinstance(registry.location, LayoutLocation) and parameters["state"] == "present" and not local:
             raise PlatformError(
                 f"registry: {registry.location} is a directory, from which no cluster pulls.",
                 next_step="Add `-e registry=HOST/PATH`, or only push with `-e state=pushed`.",
@@ -61,12 +65,18 @@ def _deploy(parameters: Parameters, check_mode: bool, stages: Stages, hidden: se
 
 def _target_factory(parameters: Parameters, stages: Stages) -> t.Callable[[str], ProgramTarget]:
     """Gives a program's target; its options are checked now, before anything is read or built."""
+    namespace = parameters["namespace"]
+    if parameters["target"] == "local":
+        from .local import LocalProgram, local_program_settings
+
+        local = local_program_settings(parameters, state_directory(parameters["state_directory"]))
+        return lambda name: LocalProgram(namespace, name, local, stages)
     from ..spinkube.api import KubernetesApi
     from ..spinkube.arguments import connection_options
     from .cluster import ClusterProgram
     from .settings import program_settings
 
-    namespace, settings = parameters["namespace"], program_settings(parameters)
+    settings = program_settings(parameters)
     api = KubernetesApi(connection_options(parameters))
     return lambda name: ClusterProgram(api, namespace, name, settings, stages)
 
@@ -105,8 +115,9 @@ def _remove(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[st
 def _verb(result: DeployResult, state: str, check_mode: bool) -> str:
     if not result.changed:
         return "unchanged"
-    workload = result.details.get("workload", "") or ("Job" if "Job" in result.after else "")
-    return _VERBS["pushed" if state == "pushed" else "Job" if workload == "Job" else ""][check_mode]
+    planned = next((workload for workload in _RUN_ONCE if isinstance(result.after.get(workload), dict)), "")
+    workload = result.details.get("workload", "") or planned
+    return _VERBS["pushed" if state == "pushed" else workload if workload in _RUN_ONCE else ""][check_mode]
 
 
 def _output(result: DeployResult) -> list[str]:

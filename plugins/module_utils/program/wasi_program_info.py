@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..directories import state_directory
 from ..function.model import LiveFunction
 from ..function.spin_function_info import age, table_lines
 
@@ -16,18 +17,30 @@ _HEADERS = ("NAMESPACE", "NAME", "KIND", "STATUS", "REPLICAS", "URL", "DIGEST", 
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     """Read the programs that the parameters of wasi_program_info name; raises PlatformError."""
-    from ..spinkube.api import KubernetesApi
-    from ..spinkube.arguments import connection_options
-    from .live import list_programs
-
-    api = KubernetesApi(connection_options(parameters))
-    found = list_programs(api, parameters["namespace"])
+    found = _local(parameters) if parameters["target"] == "local" else _cluster(parameters)
     wanted = [program for program in found if parameters["name"] in (None, program.name)]
     return {
         "changed": False,
         "programs": [{**dataclasses.asdict(program), "digest": program.digest} for program in wanted],
-        "table": table_lines([_row(program) for program in wanted], _HEADERS) if wanted else ["no programs"],
+        "table": [
+            *(table_lines([_row(program) for program in wanted], _HEADERS) if wanted else ["no programs"]),
+            *(text for program in wanted if (damage := program.details.get("damage")) for text in ("", damage)),
+        ],
     }
+
+
+def _local(parameters: dict[str, t.Any]) -> list[LiveFunction]:
+    from .local import list_local_programs
+
+    return list_local_programs(state_directory(parameters["state_directory"]), parameters["namespace"])
+
+
+def _cluster(parameters: dict[str, t.Any]) -> list[LiveFunction]:
+    from ..spinkube.api import KubernetesApi
+    from ..spinkube.arguments import connection_options
+    from .live import list_programs
+
+    return list_programs(KubernetesApi(connection_options(parameters)), parameters["namespace"])
 
 
 def _row(program: LiveFunction) -> tuple[str, ...]:

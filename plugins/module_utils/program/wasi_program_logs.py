@@ -8,17 +8,40 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..directories import state_directory
 from ..errors import PlatformError
 from ..function.deploy_function import check_namespace
-from ..function.spin_function_logs import seconds_of, text_of
+from ..function.spin_function_logs import local_log, refuse_since, seconds_of, text_of
 
 if t.TYPE_CHECKING:
     from ..spinkube.api import KubernetesApi
     from ..spinkube.kinds import Object
+    from ..spinkube.logs import ContainerLog
 
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     """Read the log that the parameters of wasi_program_logs name; raises PlatformError."""
+    check_namespace(parameters["namespace"])
+    if parameters["lines"] < 1:
+        raise PlatformError("lines: must be 1 or more.", next_step="Give `-e lines=100`.")
+    since = seconds_of(parameters["since"])
+    logs = _local(parameters, since) if parameters["target"] == "local" else _cluster(parameters, since, hidden)
+    return {"changed": False, "logs": [dataclasses.asdict(log) for log in logs], "text": text_of(logs)}
+
+
+def _local(parameters: dict[str, t.Any], since: int | None) -> list[ContainerLog]:
+    from .local import list_local_programs
+
+    refuse_since(since, "program")
+    namespace, name = parameters["namespace"], parameters["name"]
+    found = list_local_programs(state_directory(parameters["state_directory"]), namespace)
+    program = next((program for program in found if program.name == name), None)
+    if program is None:
+        raise _no_program(namespace, name, "list_programs -e target=local")
+    return [local_log(program, parameters["lines"])]
+
+
+def _cluster(parameters: dict[str, t.Any], since: int | None, hidden: set[str]) -> list[ContainerLog]:
     from ..spinkube.api import KubernetesApi
     from ..spinkube.arguments import connection_options
     from ..spinkube.kinds import POD
@@ -26,22 +49,22 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
     from ..spinkube.objects import PROGRAM
 
     namespace, name, lines = parameters["namespace"], parameters["name"], parameters["lines"]
-    check_namespace(namespace)
-    if lines < 1:
-        raise PlatformError("lines: must be 1 or more.", next_step="Give `-e lines=100`.")
-    since = seconds_of(parameters["since"])
     api = KubernetesApi(connection_options(parameters))
     pods = api.list(POD, namespace, labels={PROGRAM: name})
     if not pods and not _workloads(api, namespace, name):
-        raise PlatformError(
-            f"There is no program {namespace}/{name}.",
-            next_step="See `ansible-playbook wasmfaas.platform.list_programs` for those there are, or give `-e "
-            "namespace=NAMESPACE`.",
-        )
+        raise _no_program(namespace, name, "list_programs")
     hidden |= _secret_values(api, namespace, pods)
     logs = [log for pod in pods for log in pod_logs(api, pod, lines, since)]
     logs.sort(key=lambda log: (log.pod, not log.previous))
-    return {"changed": False, "logs": [dataclasses.asdict(log) for log in logs], "text": text_of(logs)}
+    return logs
+
+
+def _no_program(namespace: str, name: str, playbook: str) -> PlatformError:
+    return PlatformError(
+        f"There is no program {namespace}/{name}.",
+        next_step=f"See `ansible-playbook wasmfaas.platform.{playbook}` for those there are, or give `-e "
+        "namespace=NAMESPACE`.",
+    )
 
 
 def _workloads(api: KubernetesApi, namespace: str, name: str) -> list[Object]:

@@ -68,7 +68,7 @@ const { instantiate } = await import(pathToFileURL(join(directory, "module", "co
 function imports(rehearsal) {
   const shim = new WASIShim({
     filesystem: files,
-    sandbox: { env: environment, args: [component] },
+    sandbox: { env: environment, args: settings.arguments },
     sockets: sockets.createSockets({ enableNetwork: false }),
   }).getImportObject();
   const trap = (status) => {

@@ -86,6 +86,7 @@ function componentSettings(release, component) {
     directory: join(directory, "components", component.id),
     dataDirectory,
     values: Object.fromEntries(Object.entries(component.config ?? {}).map(([name, template]) => [name, expand(template, resolve)])),
+    arguments: release.request.arguments ?? [component.id],
     environment: component.env ?? {},
     keyValueStores: metadata.key_value_stores ?? [],
     databases: metadata.databases ?? [],
@@ -264,7 +265,8 @@ function handle(request, response) {
   }
   if (release === null) return reply(response, 503, "no release yet\n");
   if (release.request.runtime === "spin") return answerBy(release, "spin", request, response, { headers: {} });
-  if (path.startsWith(WELL_KNOWN_PREFIX)) {
+  const isFunction = release.request.arguments === null; // else a program, which knows nothing of Spin
+  if (isFunction && path.startsWith(WELL_KNOWN_PREFIX)) {
     if (path !== `${WELL_KNOWN_PREFIX}info`) return reply(response, 404);
     const { name, version } = release.request.locked_application.metadata ?? {};
     const information = { name: name ?? "", ...(version && { version }), oci_image_digest: release.request.state.digest };
@@ -288,7 +290,8 @@ function handle(request, response) {
   }
   const { component, static_response: fixed } = match.trigger.trigger_config;
   if (fixed) return reply(response, fixed.status_code ?? 200, fixed.body ?? "", fixed.headers ?? {});
-  return answerBy(release, component, request, response, { headers: spinHeaders(match, { host: request.headers.host, url: request.url, clientAddress }) });
+  const headers = isFunction ? spinHeaders(match, { host: request.headers.host, url: request.url, clientAddress }) : {};
+  return answerBy(release, component, request, response, { headers });
 }
 
 function newServer() {
