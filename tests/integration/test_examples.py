@@ -6,12 +6,10 @@ their own build commands."""
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import typing as t
@@ -29,15 +27,13 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.local import ins
 from ansible_collections.wasmfaas.platform.plugins.modules.spin_function import argument_spec
 
 from .support.deployment import Deployment
+from .support.examples import MADE_BY_BUILDS, reaches, skip_without
 from .support.function_project import FunctionProject
 from .support.servers import REPOSITORY
 
 EXAMPLES = REPOSITORY / "examples" / "functions"
 USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wasmfaas"
 SHIM_VERSION = "0.25.1"
-MADE_BY_BUILDS = shutil.ignore_patterns(
-    "app.wasm", "main.wasm", "dist", "build", "target", "node_modules", "__pycache__", ".pytest_cache"
-)
 HANDLER = re.compile(r"wasi:http/incoming-handler@0\.2\.\d+")
 
 
@@ -63,23 +59,7 @@ def push(directory: Path, layout: Path, state: Path) -> dict[str, t.Any]:
 
 def skip_without_its_tools(name: str) -> None:
     """A build needs its tools, and hello-go's its Go modules as well."""
-    tools = {"hello-js": ["npm"], "hello-go": ["npm", "go"]}.get(name, [])
-    for tool in tools:
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool}, which {name} is built with, is not installed")
-    if "go" in tools and not _reaches("proxy.golang.org"):
-        pytest.skip(f"proxy.golang.org, where {name} gets its packages, cannot be reached")
-
-
-@functools.cache
-def _reaches(host: str) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(3)
-        try:
-            probe.connect((host, 443))
-        except OSError:
-            return False
-    return True
+    skip_without(name, *{"hello-js": ["npm"], "hello-go": ["npm", "go"]}.get(name, []))
 
 
 @pytest.mark.parametrize("name", ["hello-python", "hello-js", "hello-go"])
@@ -260,7 +240,7 @@ def test_the_javascript_examples_tests(tmp_path: Path) -> None:
 def test_the_compiled_examples_tests(name: str, command: list[str], packages_from: str, tmp_path: Path) -> None:
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]}, which the tests of {name} need, is not installed")
-    if not _reaches(packages_from):
+    if not reaches(packages_from):
         pytest.skip(f"{packages_from}, where {command[0]} gets its packages, cannot be reached")
     directory = copy_of(name, tmp_path)
     # One place for the packages and what is compiled of them, kept between runs.

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import collections.abc
 import json
+import os
+import signal
 import stat
 import subprocess
 import typing as t
 from pathlib import Path
 
+import httpx2
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.local import command, installation, state
@@ -19,9 +22,10 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.program import w
 from ansible_collections.wasmfaas.platform.plugins.module_utils.program.wasi_program import run
 from ansible_collections.wasmfaas.platform.plugins.modules.wasi_program import argument_spec
 
+from .support.examples import built_echo_wasi, copy_of_echo_wasi
 from .support.function_project import component
 from .support.playbooks import Playbooks, extra
-from .support.servers import REPOSITORY, wait_until
+from .support.servers import REPOSITORY, free_port, wait_until
 from .support.wasi_programs import ENDS_WELL, FAILS, MODULE, TRAPS, binary
 
 NAME = "hello"
@@ -232,6 +236,57 @@ def test_a_program_that_is_built_is_refused_before_it_is_pushed(
     assert programs.deploy(**source)["changed"] is False
     other = programs.deploy(args=["x"], **source)
     assert other["changed"] is True and "build" not in other["stages"], "it runs from the artifact pushed earlier"
+
+
+# ---- a server
+
+
+def test_echo_wasi_is_built_and_answers_as_a_server(programs: Programs, tmp_path: Path) -> None:
+    source = {
+        "source": str(copy_of_echo_wasi(tmp_path / "examples")),
+        "build": "./build.sh",
+        "wasm": "dist/echo-wasi.wasm",
+        "name": NAME,
+    }
+    first = programs.deploy(**source)
+    assert (first["changed"], first["details"]["kind"], first["output"]) == (True, "server", [])
+    assert first["stages"]["build"] > 0
+    with httpx2.Client(base_url=first["url"], trust_env=False, timeout=120) as client:
+        answer = client.get("/a%20b?c=d", headers={"X-One": "1"})
+        assert answer.status_code == 200 and answer.text.splitlines()[0] == "GET /a%20b?c=d"
+        assert "X-One: 1" in answer.text.splitlines() and "Spin-" not in answer.text
+        assert client.get("/.well-known/spin/info").text.startswith("GET /.well-known/spin/info\n")
+        body = bytes(range(256)) * 4096
+        answer = client.post("/", content=body, headers={"Content-Type": "image/png"})
+        assert (answer.content, answer.headers["content-type"]) == (body, "image/png")
+    second = programs.deploy(**source)
+    assert (second["changed"], second["url"], second["diff"]) == (False, first["url"], {"before": {}, "after": {}})
+    assert "build" not in second["stages"]
+
+
+def test_a_server_is_updated_started_again_and_moved(programs: Programs, module: bytes) -> None:
+    server = built_echo_wasi().read_bytes()
+    planned = programs.deploy(server, check_mode=True)
+    assert planned["changed"] is True and planned["diff"]["after"]["Server"]["running"] is True
+    first = programs.deploy()
+    assert programs.status() == "ready"
+    updated = programs.deploy(env={"LEVEL": 3})
+    assert (updated["changed"], updated["url"], updated["digest"]) == (True, first["url"], first["digest"])
+    os.kill(updated["details"]["process_id"], signal.SIGKILL)
+    wait_until(lambda: programs.status() == "stopped", seconds=60, what="it has ended")
+    again = programs.deploy(env={"LEVEL": 3})
+    assert again["changed"] is True and again["diff"]["before"]["Server"]["running"] is False
+    port = free_port()
+    assert programs.deploy(env={"LEVEL": 3}, port=port)["url"] == f"http://127.0.0.1:{port}"
+    with pytest.raises(PlatformError, match="run: the program is a server"):
+        programs.deploy(run="once")
+    assert any(f"default/{NAME} answers at port {port}" in line for line in programs.log())
+
+    assert programs.deploy(module, check_mode=True)["diff"]["after"]["Server"] == "deleted"
+    programs.deploy()
+    assert [program["details"]["kind"] for program in programs.listed()["programs"]] == ["command"]
+    programs.deploy(server)
+    assert [program["details"]["kind"] for program in programs.listed()["programs"]] == ["server"]
 
 
 def test_a_server_that_jco_cannot_read_leaves_nothing(programs: Programs) -> None:

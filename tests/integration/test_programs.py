@@ -27,6 +27,7 @@ from ansible_collections.wasmfaas.platform.plugins.modules.spin_function import 
 from ansible_collections.wasmfaas.platform.plugins.modules.wasi_program import argument_spec
 
 from .support.control_plane import ControlPlane
+from .support.examples import built_echo_wasi, copy_of_echo_wasi
 from .support.function_project import FunctionProject, component
 from .support.marks import needs_skopeo
 from .support.playbooks import Playbooks, extra
@@ -400,12 +401,28 @@ def test_the_plays(programs: Programs, tmp_path: Path) -> None:
     assert playbooks.run("wasmfaas.platform.delete_program", *where).changed == 0
 
 
-# ---- the example
+# ---- the examples
 
 
 def example(directory: Path) -> Path:
     source = REPOSITORY / "examples" / "programs" / "hello-wasi"
     return Path(shutil.copytree(source, directory / "hello-wasi", ignore=shutil.ignore_patterns("target")))
+
+
+def test_echo_wasi_is_a_server_that_the_shim_can_run(programs: Programs, api: KubernetesApi) -> None:
+    programs.file.write_bytes(built_echo_wasi().read_bytes())
+    first = programs.serve()
+    assert (first["changed"], first["details"]["kind"], first["details"]["status"]) == (True, "server", "ready")
+    assert set(versions(api, programs.name)) == {"Deployment", "Service", "HTTPRoute"}
+    assert programs.serve()["changed"] is False
+
+
+def test_echo_wasis_own_tests(tmp_path: Path) -> None:
+    command = ["go", "test", "./echo"]
+    result = subprocess.run(
+        command, cwd=copy_of_echo_wasi(tmp_path), capture_output=True, text=True, check=False, timeout=600
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_the_examples_own_tests(tmp_path: Path) -> None:

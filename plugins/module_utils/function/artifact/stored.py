@@ -40,7 +40,7 @@ def _read(manifest: bytes, blob_path: t.Callable[[str], Path], has_application: 
     if any(blob.path is None or not blob.path.is_file() or blob.path.stat().st_size != blob.size for blob in blobs):
         return None
     config, *layers = blobs
-    application = {}
+    application: t.Any = {}
     if has_application:
         with layers[-1].open() as stream:
             application = json.load(stream)
