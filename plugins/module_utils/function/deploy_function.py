@@ -14,7 +14,6 @@ from pathlib import Path
 
 from .. import progress
 from ..errors import PlatformError
-from .deployed_from import another_directory, note_directory
 from .made_files import MadeFiles
 from .manifest.model import Manifest, RemoteSource
 from .manifest.parse import read_manifest
@@ -173,6 +172,8 @@ def deploy_function(
     with stages("live_state"):
         if not desired.image and (same := _as_deployed(target, live, dataclasses.replace(desired, image=image))):
             return _filled(result, live if live and request.check_mode else target.ensure_answers(same))
+    from .deployed_from import another_directory
+
     result.changed = True
     origins = request.outputs_directory / "origins" / request.namespace / f"{name}.json"
     other = another_directory(origins, manifest, live.digest) if live and not request.name else None
@@ -206,6 +207,8 @@ def deploy_function(
 
 
 def _deployed(target: Target, desired: DesiredFunction, origins: Path) -> LiveFunction:
+    from .deployed_from import note_directory
+
     live = target.deploy(desired)
     note_directory(origins, desired.manifest, desired.digest)
     return live

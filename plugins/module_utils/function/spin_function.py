@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import tempfile
@@ -16,15 +15,15 @@ from pathlib import Path
 from ..directories import cache_directory, state_directory
 from ..errors import PlatformError
 from ..module_run import texts
-from ..registry.model import AwsOptions, CredentialOptions
 from ..registry.reference import parse_registry
-from ..registry.store import open_store
 from .compatibility.spin_versions import DEFAULT_SHIM_VERSION
 from .deploy_function import DeployRequest, DeployResult, Registry, check_namespace, deploy_function
 from .manifest.parse import read_manifest
 from .model import Target
-from .spin_function_info import warm_nodes
 from .stages import Stages
+
+if t.TYPE_CHECKING:
+    from ..registry.model import Store
 
 Parameters = dict[str, t.Any]
 
@@ -107,15 +106,20 @@ def _source_root(parameters: Parameters) -> Path | None:
 def registry_of(parameters: Parameters, state: Path) -> Registry:
     """The registry that the parameters name, or the one below `state`; raises PlatformError where there is none."""
     location = parse_registry(_registry(parameters, state))
-    store = functools.partial(
-        open_store,
-        location,
-        credentials=CredentialOptions(parameters["registry_username"], parameters["registry_password"]),
-        ca_file=Path(parameters["registry_ca_file"]) if parameters["registry_ca_file"] else None,
-        plain_http=parameters["registry_plain_http"],
-        aws=AwsOptions(endpoint_url=parameters["aws_endpoint_url"]),
-        pushed_file=cache_directory(parameters.get("cache_directory")) / "pushed_blobs.json",
-    )
+
+    def store() -> Store:
+        from ..registry.model import AwsOptions, CredentialOptions
+        from ..registry.store import open_store
+
+        return open_store(
+            location,
+            credentials=CredentialOptions(parameters["registry_username"], parameters["registry_password"]),
+            ca_file=Path(parameters["registry_ca_file"]) if parameters["registry_ca_file"] else None,
+            plain_http=parameters["registry_plain_http"],
+            aws=AwsOptions(endpoint_url=parameters["aws_endpoint_url"]),
+            pushed_file=cache_directory(parameters.get("cache_directory")) / "pushed_blobs.json",
+        )
+
     return Registry(location, store)
 
 
@@ -210,6 +214,8 @@ def _result(result: DeployResult, state: str, check_mode: bool, share: str = "")
     verbs = {"present": ("deployed", "would be deployed"), "pushed": ("pushed", "would be pushed")}
     returned = result_of(result, verbs[state][check_mode] + share if result.changed else "unchanged")
     if warm := result.details.get("warm"):
+        from .spin_function_info import warm_nodes
+
         returned["summary"] += f", warm on {warm_nodes(warm)} nodes"
     return returned
 

@@ -10,17 +10,15 @@ import contextlib
 
 from ..errors import PlatformError
 from ..function.model import DesiredFunction
-from .answers import probe_function
 from .api import Forbidden, KubernetesApi, MissingKind
 from .canary import check_shared_route, function_of
 from .cluster_function import OPTIONAL_KINDS, ClusterFunction
 from .function_objects import function_objects
-from .hosts import check_host_is_free
 from .kinds import BY_NAME, DEPLOYMENT, HTTP_ROUTE, JOB, SERVICE
 from .objects import PROGRAM, FunctionObjects, labels
-from .stores import check_stores
 from .url import FunctionAddress
-from .variable_names import check_variable_names
+
+# Imports inside of functions are those that an unchanged function never needs; see function/deploy_function.py.
 
 
 def desired_objects(function: ClusterFunction, desired: DesiredFunction, secret_name: str | None) -> FunctionObjects:
@@ -49,6 +47,9 @@ def check_manifest(function: ClusterFunction, desired: DesiredFunction) -> list[
     Raises:
         PlatformError: a variable would lose its value in the pod, or a store is not configured.
     """
+    from .stores import check_stores
+    from .variable_names import check_variable_names
+
     settings, manifest = function.settings, desired.manifest
     check_variable_names(manifest)
     return check_stores(function.api, function.namespace, manifest, settings.components, settings.runtime_config)
@@ -110,11 +111,15 @@ def check_objects(function: ClusterFunction, objects: FunctionObjects) -> None:
     if objects.route is not None and (
         live_route is None or live_route["spec"].get("hostnames") != objects.route["spec"]["hostnames"]
     ):
+        from .hosts import check_host_is_free
+
         check_host_is_free(function.api, objects.route, answers=lambda: _answers(function, objects))
 
 
 def _answers(function: ClusterFunction, objects: FunctionObjects) -> bool:
     """Whether somebody answers at the URL of a function that is not there yet."""
+    from .answers import probe_function
+
     with contextlib.suppress(PlatformError):
         probe_function(function, objects, timeout_seconds=0)
         return True

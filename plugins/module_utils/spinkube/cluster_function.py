@@ -25,11 +25,13 @@ from .kinds import (
     Object,
 )
 from .live import live_function
-from .lock import DeploymentLock, deployment_lock
 from .objects import PROGRAM, labels
 from .settings import ClusterSettings
 from .url import FunctionAddress, function_address
 from .version_record import VersionRecord
+
+if t.TYPE_CHECKING:
+    from .lock import DeploymentLock
 
 OPTIONAL_KINDS = (HTTP_ROUTE, INTERCEPTOR_ROUTE, SCALED_OBJECT, HORIZONTAL_POD_AUTOSCALER)
 """What a function may have beside its SpinApp and its Secret."""
@@ -128,6 +130,8 @@ class ClusterFunction:
     @contextlib.contextmanager
     def locked(self) -> t.Iterator[DeploymentLock]:
         """Hold the function's lock, and read again what somebody else may have deployed before we had it."""
+        from .lock import deployment_lock  # what is only read takes no lock
+
         with deployment_lock(self.api, self.namespace, self.name, timeout_seconds=self.settings.wait_timeout) as lock:
             self.forget()
             yield lock

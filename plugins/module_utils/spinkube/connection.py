@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import random
 import time
 import typing as t
 from pathlib import Path
@@ -37,6 +38,11 @@ ANSWER_SECONDS = 120.0
 
 RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 
+_FIRST_PAUSE_SECONDS = 0.1
+"""Before the second try; it doubles with each, and up to a second is added, so that many clients do not come at once.
+A loop of our own, since every no-op pays for what is imported here."""
+
+_LONGEST_PAUSE_SECONDS = 2.0
 
 _OF_THE_TRANSFER = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 """Headers that do not describe a body once it was read."""
@@ -190,35 +196,32 @@ class _Transport(BaseTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         import httpx2
-        import tenacity
 
         # Added, not set: there is one header for each group.
         request.headers = httpx2.Headers([*request.headers.multi_items(), *self._headers])
-
-        def send() -> httpx2.Response:
-            # Read here, so that an answer that is cut off is tried again as well.
-            response = self._whole(self._transport.handle_request(request), request)
-            if response.status_code not in RETRIED_STATUS:
-                self._contacted = True
+        begun = time.monotonic()
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            failed = None
+            try:
+                # Read here, so that an answer that is cut off is tried again as well.
+                response = self._whole(self._transport.handle_request(request), request)
+                if response.status_code not in RETRIED_STATUS:
+                    self._contacted = True
+                    return response
+            except httpx2.TransportError as error:
+                failed = error
+            if time.monotonic() - begun > (LATER_CONTACT_SECONDS if self._contacted else FIRST_CONTACT_SECONDS):
+                break
+            time.sleep(min(pause + random.uniform(0, 1), _LONGEST_PAUSE_SECONDS))  # noqa: S311 (no secret)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        if failed is None:
             return response
-
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(httpx2.TransportError)
-            | tenacity.retry_if_result(lambda response: response.status_code in RETRIED_STATUS),
-            wait=tenacity.wait_exponential_jitter(multiplier=0.1, max=2),
-            stop=lambda state: (
-                (state.seconds_since_start or 0) > (LATER_CONTACT_SECONDS if self._contacted else FIRST_CONTACT_SECONDS)
-            ),
-            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
-        )
-        try:
-            return retrying(send)
-        except httpx2.TransportError as error:
-            raise PlatformError(
-                f"The Kubernetes API server {self._server} does not answer: {error}.",
-                next_step="See that it runs and that this machine reaches it (`kubectl get nodes`), then run the "
-                "same command again.",
-            ) from error
+        raise PlatformError(
+            f"The Kubernetes API server {self._server} does not answer: {failed}.",
+            next_step="See that it runs and that this machine reaches it (`kubectl get nodes`), then run the "
+            "same command again.",
+        ) from failed
 
     def _whole(self, response: httpx2.Response, request: httpx2.Request) -> httpx2.Response:
         """The answer with its body; raises PlatformError where that is too long or does not end."""

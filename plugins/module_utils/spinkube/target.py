@@ -13,11 +13,9 @@ from .function_secret import chosen_secret, planned_secret
 from .kinds import SECRET
 from .live import live_function
 from .objects import FunctionObjects
-from .removal import remove_function
-from .rollout import wait_for_rollout
-from .shim_version import shim_version_of_nodes
-from .version_change import VersionChange
 from .warmth import Warmth
+
+# Imports inside of methods are those that an unchanged function never needs; see function/deploy_function.py.
 
 
 class ClusterTarget:
@@ -43,6 +41,8 @@ class ClusterTarget:
         return self._warmth.described(live) if live else None
 
     def shim_version(self) -> str:
+        from .shim_version import shim_version_of_nodes
+
         return self._function.settings.shim_version or shim_version_of_nodes(self._function.api)
 
     def check(self, desired: DesiredFunction) -> list[str]:
@@ -63,6 +63,8 @@ class ClusterTarget:
         return comparison.difference(finished=self._function.record.settings_digest == objects.settings_digest)
 
     def deploy(self, desired: DesiredFunction) -> LiveFunction:
+        from .version_change import VersionChange
+
         with self._function.locked() as lock:
             check_name(self._function)  # again, since the name may have been taken before we had the lock
             secret = chosen_secret(self._function, desired)
@@ -87,11 +89,15 @@ class ClusterTarget:
         if function.app is None or live is None:
             raise AssertionError("only called where a function is deployed")
         if live.status not in ("ready", "sleeping") and function.settings.wait:
+            from .rollout import wait_for_rollout
+
             deployment = wait_for_rollout(function.api, function.app, timeout_seconds=function.settings.wait_timeout)
             live = live_function(function.app, deployment)
         return self._warmth.described(live)
 
     def delete(self) -> None:
+        from .removal import remove_function
+
         with self._function.locked():
             check_name(self._function)
             remove_function(self._function)

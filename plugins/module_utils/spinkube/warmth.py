@@ -14,7 +14,6 @@ from ..function.model import DesiredFunction, LiveFunction
 from .cluster_function import ClusterFunction
 from .kinds import DEPLOYMENT, POD, SPIN_APP, SPIN_APP_EXECUTOR, Object
 from .objects import REVISION
-from .warm_pods import WarmPods
 from .warm_record import WARM, Marks, WarmRecord, counted, wasm_nodes
 
 
@@ -80,6 +79,8 @@ class Warmth:
         warm = {name: mark for name, mark in nodes.items() if name in ran} | record.on(digest, nodes)
         cold = [name for name in nodes if name not in warm]
         if function.settings.warm == "all" and cold and deployment is not None and self._may_make_pods:
+            from .warm_pods import WarmPods
+
             failed = WarmPods(function.api, app, deployment["spec"]["template"]).run(cold)
             warm |= {name: nodes[name] for name in cold if name not in failed}
         now = record.with_artifact(self._runtime_class, digest, warm)
