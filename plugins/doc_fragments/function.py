@@ -64,6 +64,14 @@ options:
     description: Whether to speak HTTP to the registry instead of HTTPS.
     type: bool
     default: false
+  record_key_file:
+    description:
+      - Path of a file with the key for source records, 64 hexadecimal digits, mode C(0600). An artifact in the registry
+        is used without a build only if a record of this key says that it was built from these sources.
+      - The default is a key in the Secret C(wasmfaas-record-key) of O(namespace), and for O(state=pushed) and local
+        functions a file in O(state_directory). Both are made when they are first needed.
+      - Give it to a build pipeline and to the deployments that take what it pushed.
+    type: path
   aws_endpoint_url:
     description: URL of the AWS API for Amazon ECR. The default is the public one.
     type: str

@@ -107,19 +107,24 @@ def test_what_is_sent_to_the_registry(deployed: Deployed, faulty_proxy: FaultyPr
     deployed.deployment.deploy(deployed.project, **deployed.options)
     # The component, its text as a layer of the application, the picture, the image's config.
     assert faulty_proxy.count("POST", BLOB_UPLOAD) == faulty_proxy.count("PUT", BLOB_UPLOAD) == 4
-    assert faulty_proxy.count("PUT", ".*/manifests/.*") == 2
+    assert faulty_proxy.count("PUT", ".*/manifests/.*") == 3, "the manifest, its source record and its tag"
 
     faulty_proxy.reset()
     assert deployed.deployment.deploy(deployed.project, **deployed.options)["changed"] is False
     assert faulty_proxy.requests == [], "the cluster says what is deployed"
+    assert deployed.deployment.deploy(deployed.project, state="pushed", **deployed.options)["changed"] is False
+    assert [path.partition("/manifests/")[2][:7] for _method, path in faulty_proxy.seen(WRITES)] == ["record-"], (
+        "what the cluster's key vouches for, this machine's key does not yet"
+    )
+    faulty_proxy.reset()
     assert deployed.deployment.deploy(deployed.project, state="pushed", **deployed.options)["changed"] is False
     assert faulty_proxy.count(WRITES) == 0
 
     (deployed.project.directory / "README.md").write_text("No part of the artifact, but of the source.\n")
     faulty_proxy.reset()
     assert deployed.deployment.deploy(deployed.project, state="pushed", **deployed.options)["changed"] is False
-    assert [path.partition("/manifests/")[2][:7] for _method, path in faulty_proxy.seen(WRITES)] == ["source-"], (
-        "the new tag and no blob"
+    assert [path.partition("/manifests/")[2][:7] for _method, path in faulty_proxy.seen(WRITES)] == ["record-", "source-"], (
+        "the new tags and no blob"
     )
 
 

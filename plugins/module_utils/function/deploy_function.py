@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
     from ..registry.model import Store
     from ..registry.reference import RegistryLocation
     from .artifact.model import Artifact
+    from .source_record import SourceRecords
 
 # Steps that an unchanged function never reaches import what they need themselves: at the top, these imports would be a
 # third of its time.
@@ -95,11 +96,13 @@ class Registry:
 
     Args:
         open_store: called when the store is first needed, as an unchanged function needs none.
+        records: say which artifacts of it were built from which sources.
     """
 
-    def __init__(self, location: RegistryLocation, open_store: t.Callable[[], Store]) -> None:
+    def __init__(self, location: RegistryLocation, open_store: t.Callable[[], Store], records: SourceRecords) -> None:
         self.location = location
         self._open_store = open_store
+        self._records = records
 
     @functools.cached_property
     def store(self) -> Store:
@@ -114,6 +117,15 @@ class Registry:
         """Whether `image` is a reference into this registry, and not into one that was used before."""
         digest = image.partition("@")[2]
         return bool(digest) and image == self.location.digest_reference(name, digest)
+
+    def vouches_for(self, name: str, source_digest: str, artifact_digest: str) -> bool:
+        """Whether it has a record of the deployer that the artifact was built from these sources."""
+        return self._records.vouch_for(self.store, name, source_digest, artifact_digest)
+
+    def push(self, name: str, source_digest: str, artifact: Artifact) -> str:
+        """Push the artifact so that later runs find it by its source digest. Gives its reference by digest."""
+        self._records.write(self.store, name, source_digest, artifact)
+        return self.store.push(name, artifact, tag=source_tag(source_digest)).image
 
     def stored(self, name: str, image: str, *, has_application: bool = True) -> Artifact | None:
         """The whole artifact, where it lies on this machine's disk; that of a program has no locked application."""
@@ -168,7 +180,7 @@ def deploy_function(
     with stages("compatibility"):
         _check_manifest(manifest, variables.all(), shim_version)
     with stages("registry"):
-        image = desired.image or _pushed_earlier(registry, name, digest, shim_version)
+        image = desired.image or _pushed_earlier(registry, result, shim_version)
     with stages("live_state"):
         if not desired.image and (same := _as_deployed(target, live, dataclasses.replace(desired, image=image))):
             return _filled(result, live if live and request.check_mode else target.ensure_answers(same))
@@ -284,7 +296,7 @@ def _push_only(
     with stages("compatibility"):
         _check_manifest(project.manifest, {}, lambda: request.shim_version)
     with stages("registry"):
-        result.image = _pushed_earlier(registry, result.name, digest, lambda: request.shim_version)
+        result.image = _pushed_earlier(registry, result, lambda: request.shim_version)
     if not result.image:
         result.changed = True
         result.before = {"image": None}
@@ -307,12 +319,12 @@ def _check_manifest(manifest: Manifest, values: dict[str, str], shim_version: t.
     check_manifest(manifest, values, shim_version=shim_version())
 
 
-def _pushed_earlier(registry: Registry, name: str, digest: str, shim_version: t.Callable[[], str]) -> str:
+def _pushed_earlier(registry: Registry, result: DeployResult, shim_version: t.Callable[[], str]) -> str:
     """The reference of what an earlier run pushed for the same source; empty where there is none."""
     from .artifact.pack import MINIMUM_SPIN_VERSION
     from .compatibility.check import check_pushed
 
-    pushed = pushed_earlier(registry, name, digest)
+    pushed = pushed_earlier(registry, result)
     if pushed is None:
         return ""
     minimum = pushed.annotations.get(MINIMUM_SPIN_VERSION)
@@ -329,25 +341,36 @@ class Pushed:
     annotations: dict[str, t.Any]
 
 
-def pushed_earlier(registry: Registry, name: str, digest: str) -> Pushed | None:
-    """What an earlier run pushed for the same source; None where there is nothing. Raises PlatformError where it is no
-    manifest."""
+def pushed_earlier(registry: Registry, result: DeployResult) -> Pushed | None:
+    """What an earlier run of the same deployer pushed for the same source; None where there is nothing, with a warning
+    where somebody else's is there. Raises PlatformError where it is no manifest."""
     import hashlib
 
     from ..registry.answers import json_object
 
-    manifest = registry.store.manifest(name, source_tag(digest))
+    name, tag = result.name, source_tag(result.source_digest)
+    manifest = registry.store.manifest(name, tag)
     if manifest is None:
         return None
     content = json_object(manifest)
     if content is None:
         raise PlatformError(
-            f"{registry.location}: what it has of {name} under the tag {source_tag(digest)} is no manifest.",
+            f"{registry.location}: what it has of {name} under the tag {tag} is no manifest.",
             next_step="Check that `registry` is right, and that no proxy in between changes answers.",
         )
+    digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+    if not registry.vouches_for(name, result.source_digest, digest):
+        warning = (
+            f"{registry.location}: no record says that {name}:{tag} was pushed by a deployer of namespace "
+            f"{result.namespace}, so it is built again."
+        )
+        progress.tell(f"Warning: {warning}")
+        result.warnings.append(warning)
+        return None
     annotations = content.get("annotations")
-    image = registry.location.digest_reference(name, f"sha256:{hashlib.sha256(manifest).hexdigest()}")
-    return Pushed(image, annotations if isinstance(annotations, dict) else {})
+    return Pushed(
+        registry.location.digest_reference(name, digest), annotations if isinstance(annotations, dict) else {}
+    )
 
 
 def _build_and_pack(
@@ -429,8 +452,8 @@ def _push(registry: Registry, result: DeployResult, digest: str, artifact: Artif
     differs where the build wrote a lock file."""
     with stages("registry"):
         if result.source_digest != digest:
-            registry.store.push(result.name, artifact, tag=source_tag(digest))
-        return registry.store.push(result.name, artifact, tag=source_tag(result.source_digest)).image
+            registry.push(result.name, digest, artifact)
+        return registry.push(result.name, result.source_digest, artifact)
 
 
 def _build_commands(manifest: Manifest) -> list[str]:

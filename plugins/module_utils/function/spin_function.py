@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import tempfile
@@ -20,10 +21,12 @@ from .compatibility.spin_versions import DEFAULT_SHIM_VERSION
 from .deploy_function import DeployRequest, DeployResult, Registry, check_namespace, deploy_function
 from .manifest.parse import read_manifest
 from .model import Target
+from .source_record import KeyFile, SourceRecords
 from .stages import Stages
 
 if t.TYPE_CHECKING:
     from ..registry.model import Store
+    from ..spinkube.api import KubernetesApi
 
 Parameters = dict[str, t.Any]
 
@@ -87,8 +90,9 @@ def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[st
         build_timeout_seconds=parameters["build_timeout"],
         check_mode=check_mode,
     )
-    with contextlib.closing(registry_of(parameters, state)) as registry:
-        result = deploy_function(request, registry, _target_factory(parameters, state, stages), stages)
+    api = cluster_api(parameters)
+    with contextlib.closing(registry_of(parameters, state, api)) as registry:
+        result = deploy_function(request, registry, _target_factory(parameters, state, stages, api), stages)
     if result.changed and parameters["state"] == "present":
         result.warnings.extend(_cluster_warnings(parameters, result.details))
     share = (
@@ -103,8 +107,25 @@ def _source_root(parameters: Parameters) -> Path | None:
     return Path(parameters["source_root"]) if parameters["source_root"] else None
 
 
-def registry_of(parameters: Parameters, state: Path) -> Registry:
-    """The registry that the parameters name, or the one below `state`; raises PlatformError where there is none."""
+def cluster_api(parameters: Parameters) -> t.Callable[[], KubernetesApi]:
+    """Gives the API of the cluster that the parameters name, always the same one."""
+
+    @functools.cache
+    def api() -> KubernetesApi:
+        from ..spinkube.api import KubernetesApi
+        from ..spinkube.arguments import connection_options
+
+        return KubernetesApi(connection_options(parameters))
+
+    return api
+
+
+def registry_of(parameters: Parameters, state: Path, api: t.Callable[[], KubernetesApi]) -> Registry:
+    """The registry that the parameters name, or the one below `state`; raises PlatformError where there is none.
+
+    Args:
+        api: of the cluster, for the key of the source records; not called for what is only pushed, or runs locally.
+    """
     location = parse_registry(_registry(parameters, state))
 
     def store() -> Store:
@@ -120,7 +141,20 @@ def registry_of(parameters: Parameters, state: Path) -> Registry:
             pushed_file=cache_directory(parameters.get("cache_directory")) / "pushed_blobs.json",
         )
 
-    return Registry(location, store)
+    return Registry(location, store, _records(parameters, state, api))
+
+
+def _records(parameters: Parameters, state: Path, api: t.Callable[[], KubernetesApi]) -> SourceRecords:
+    namespace = parameters["namespace"]
+    if parameters["record_key_file"]:
+        return SourceRecords(namespace, [KeyFile(Path(parameters["record_key_file"]), given=True)])
+    # What this user pushed from this machine for a namespace is believed on the cluster too.
+    own = KeyFile(state / "record-key")
+    if parameters.get("target") == "local" or parameters["state"] != "present":
+        return SourceRecords(namespace, [own])
+    from ..spinkube.record_key import NamespaceKey
+
+    return SourceRecords(namespace, [NamespaceKey(api, namespace), own])
 
 
 def _registry(parameters: Parameters, state: Path) -> str:
@@ -134,7 +168,9 @@ def _registry(parameters: Parameters, state: Path) -> str:
     )
 
 
-def _target_factory(parameters: Parameters, state: Path, stages: Stages) -> t.Callable[[str], Target]:
+def _target_factory(
+    parameters: Parameters, state: Path, stages: Stages, api: t.Callable[[], KubernetesApi]
+) -> t.Callable[[str], Target]:
     """Gives a function's target; its options are checked now, before anything is read or built."""
     namespace = parameters["namespace"]
     if parameters["target"] == "local":
@@ -153,21 +189,18 @@ def _target_factory(parameters: Parameters, state: Path, stages: Stages) -> t.Ca
             next_step="Leave it out, and run the file in the database that `runtime_config` names "
             "(docs/functions.md, Stores).",
         )
-    from ..spinkube.api import KubernetesApi
-    from ..spinkube.arguments import connection_options
     from ..spinkube.cluster_function import ClusterFunction
     from ..spinkube.settings import cluster_settings
 
-    api = KubernetesApi(connection_options(parameters))
-    settings = cluster_settings(parameters)
+    cluster, settings = api(), cluster_settings(parameters)
     if parameters["canary"] is not None:
         from ..spinkube.canary_target import CanaryTarget
 
         weight = parameters["canary"]
-        return lambda name: CanaryTarget(ClusterFunction(api, namespace, name, settings, stages), weight)
+        return lambda name: CanaryTarget(ClusterFunction(cluster, namespace, name, settings, stages), weight)
     from ..spinkube.target import ClusterTarget
 
-    return lambda name: ClusterTarget(ClusterFunction(api, namespace, name, settings, stages))
+    return lambda name: ClusterTarget(ClusterFunction(cluster, namespace, name, settings, stages))
 
 
 def _cluster_warnings(parameters: Parameters, details: dict[str, t.Any]) -> list[str]:
@@ -182,7 +215,8 @@ def _cluster_warnings(parameters: Parameters, details: dict[str, t.Any]) -> list
 def _remove(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[str, t.Any]:
     name, namespace = parameters["name"], parameters["namespace"]
     check_namespace(namespace)
-    target = _target_factory(parameters, state_directory(parameters["state_directory"]), stages)(name)
+    state = state_directory(parameters["state_directory"])
+    target = _target_factory(parameters, state, stages, cluster_api(parameters))(name)
     with stages("live_state"):
         exists = target.exists()
     if exists and not check_mode:

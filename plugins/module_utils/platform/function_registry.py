@@ -117,8 +117,10 @@ def _storage(policy: dict[str, t.Any]) -> dict[str, t.Any]:
 def _disk(images: int, days: int) -> dict[str, t.Any]:
     """`commit`: a push is answered when its data are on the disk."""
     hours = f"{days * 24}h"
-    kept = {"patterns": [".*"], "mostRecentlyPushedCount": images, "pulledWithin": hours, "pushedWithin": hours}
-    return {**_storage({"keepTags": [kept]}), "commit": True, "dedupe": True}
+    rules = {"mostRecentlyPushedCount": images, "pulledWithin": hours, "pushedWithin": hours}
+    # The first entry that matches a tag counts, so source records (function/source_record.py) use up no image's place.
+    kept = [{"patterns": [pattern], **rules} for pattern in ("record-.*", ".*")]
+    return {**_storage({"keepTags": kept}), "commit": True, "dedupe": True}
 
 
 def _bucket(bucket: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

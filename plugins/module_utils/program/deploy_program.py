@@ -12,7 +12,7 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
-from ..function.deploy_function import DeployResult, Registry, check_namespace, checked_name, pushed_earlier, source_tag
+from ..function.deploy_function import DeployResult, Registry, check_namespace, checked_name, pushed_earlier
 from ..function.model import LiveFunction
 from ..function.stages import Stages
 from .artifact import PROGRAM_KIND, pack_program
@@ -77,7 +77,7 @@ def deploy_program(
     result.changed = True
     if not desired.image:
         with stages("registry"):
-            image, pushed_kind = _pushed_earlier(registry, name, digest)
+            image, pushed_kind = _pushed_earlier(registry, result)
         desired = dataclasses.replace(desired, image=image, kind=kind or pushed_kind)
     if desired.image and target.needs_artifact:
         with stages("registry"):
@@ -100,7 +100,7 @@ def _push_only(
     request: ProgramRequest, registry: Registry, source: Source, stages: Stages, result: DeployResult
 ) -> DeployResult:
     with stages("registry"):
-        result.image, _kind = _pushed_earlier(registry, result.name, result.source_digest)
+        result.image, _kind = _pushed_earlier(registry, result)
     if not result.image:
         result.changed = True
         result.before = {"image": None}
@@ -108,14 +108,17 @@ def _push_only(
         if not request.check_mode:
             with tempfile.TemporaryDirectory(prefix="wasmfaas-") as work_directory:
                 artifact = _build_and_pack(request, result, source, Path(work_directory), stages)
+                result.changed = not registry.store.has(result.name, artifact.digest)
                 result.image = _push(registry, result.name, result.source_digest, artifact, stages)
+            if not result.changed:
+                result.before, result.after = {}, {}
     result.digest = result.image.partition("@")[2]
     return result
 
 
-def _pushed_earlier(registry: Registry, name: str, digest: str) -> tuple[str, Kind | None]:
+def _pushed_earlier(registry: Registry, result: DeployResult) -> tuple[str, Kind | None]:
     """The reference of what an earlier run pushed for the same source, and its kind; empty where there is none."""
-    pushed = pushed_earlier(registry, name, digest)
+    pushed = pushed_earlier(registry, result)
     kind = pushed.annotations.get(PROGRAM_KIND) if pushed is not None else None
     if pushed is None or kind not in ("command", "server"):
         return "", None
@@ -158,7 +161,7 @@ def _kind_in(artifact: Artifact) -> Kind:
 
 def _push(registry: Registry, name: str, digest: str, artifact: Artifact, stages: Stages) -> str:
     with stages("registry"):
-        return registry.store.push(name, artifact, tag=source_tag(digest)).image
+        return registry.push(name, digest, artifact)
 
 
 def _build_plan(source: Source) -> dict[str, t.Any]:

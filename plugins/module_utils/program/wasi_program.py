@@ -12,11 +12,14 @@ from pathlib import Path
 from ..directories import state_directory
 from ..errors import PlatformError
 from ..function.deploy_function import DeployResult, check_namespace
-from ..function.spin_function import Parameters, registry_of, removal_of, result_of, with_result_file
+from ..function.spin_function import Parameters, cluster_api, registry_of, removal_of, result_of, with_result_file
 from ..function.stages import Stages
 from ..registry.reference import LayoutLocation
 from .deploy_program import ProgramRequest, deploy_program
 from .model import ProgramTarget
+
+if t.TYPE_CHECKING:
+    from ..spinkube.api import KubernetesApi
 
 _VERBS = {
     "pushed": ("pushed", "would be pushed"),
@@ -53,17 +56,20 @@ def _deploy(parameters: Parameters, check_mode: bool, stages: Stages, hidden: se
         build_timeout_seconds=parameters["build_timeout"],
         check_mode=check_mode,
     )
-    with contextlib.closing(registry_of(parameters, state)) as registry:
+    api = cluster_api(parameters)
+    with contextlib.closing(registry_of(parameters, state, api)) as registry:
         if isinstance(registry.location, LayoutLocation) and parameters["state"] == "present" and not local:
             raise PlatformError(
                 f"registry: {registry.location} is a directory, from which no cluster pulls.",
                 next_step="Add `-e registry=HOST/PATH`, or only push with `-e state=pushed`.",
             )
-        result = deploy_program(request, registry, _target_factory(parameters, stages), stages)
+        result = deploy_program(request, registry, _target_factory(parameters, stages, api), stages)
     return {**result_of(result, _verb(result, parameters["state"], check_mode)), "output": _output(result)}
 
 
-def _target_factory(parameters: Parameters, stages: Stages) -> t.Callable[[str], ProgramTarget]:
+def _target_factory(
+    parameters: Parameters, stages: Stages, api: t.Callable[[], KubernetesApi]
+) -> t.Callable[[str], ProgramTarget]:
     """Gives a program's target; its options are checked now, before anything is read or built."""
     namespace = parameters["namespace"]
     if parameters["target"] == "local":
@@ -71,14 +77,11 @@ def _target_factory(parameters: Parameters, stages: Stages) -> t.Callable[[str],
 
         local = local_program_settings(parameters, state_directory(parameters["state_directory"]))
         return lambda name: LocalProgram(namespace, name, local, stages)
-    from ..spinkube.api import KubernetesApi
-    from ..spinkube.arguments import connection_options
     from .cluster import ClusterProgram
     from .settings import program_settings
 
-    settings = program_settings(parameters)
-    api = KubernetesApi(connection_options(parameters))
-    return lambda name: ClusterProgram(api, namespace, name, settings, stages)
+    settings, cluster = program_settings(parameters), api()
+    return lambda name: ClusterProgram(cluster, namespace, name, settings, stages)
 
 
 def _secret_values(parameters: Parameters) -> set[str]:
@@ -103,7 +106,7 @@ def _secret_values(parameters: Parameters) -> set[str]:
 def _remove(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[str, t.Any]:
     name, namespace = parameters["name"], parameters["namespace"]
     check_namespace(namespace)
-    target = _target_factory(parameters, stages)(name)
+    target = _target_factory(parameters, stages, cluster_api(parameters))(name)
     with stages("live_state"):
         exists = target.exists()
     if exists and not check_mode:

@@ -55,6 +55,7 @@ def deployment_arguments() -> dict[str, t.Any]:
         registry_password=dict(type="str", no_log=True),
         registry_ca_file=dict(type="path"),
         registry_plain_http=dict(type="bool", default=False),
+        record_key_file=dict(type="path", no_log=False),
         aws_endpoint_url=dict(type="str"),
         domain=dict(type="str"),
         hostname=dict(type="str"),

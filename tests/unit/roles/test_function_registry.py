@@ -143,7 +143,8 @@ def test_garbage_goes_and_what_is_in_use_stays(tmp_path: Path) -> None:
     (policy,) = storage["retention"]["policies"]
     assert policy["deleteUntagged"] is True
     assert policy["keepTags"] == [
-        {"patterns": [".*"], "mostRecentlyPushedCount": 7, "pulledWithin": "240h", "pushedWithin": "240h"}
+        {"patterns": [pattern], "mostRecentlyPushedCount": 7, "pulledWithin": "240h", "pushedWithin": "240h"}
+        for pattern in ("record-.*", ".*")
     ]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils import progress
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.artifact.stored import stored_artifact
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.deploy_function import (
     DeployRequest,
     DeployResult,
@@ -30,6 +31,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.model i
     Difference,
     LiveFunction,
 )
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.source_record import KeyFile, SourceRecords
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.stages import Stages
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import parse_registry
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import open_store
@@ -163,7 +165,7 @@ def directory(make_project: t.Any, wasm: t.Any) -> Path:
 
 @pytest.fixture
 def deploy(directory: Path, target: TargetStub, tmp_path: Path) -> Deploy:
-    def run(*, registry: str = "registry", **changes: t.Any) -> DeployResult:
+    def run(*, registry: str = "registry", key: str = "record-key", **changes: t.Any) -> DeployResult:
         request = DeployRequest(
             directory, "user1", tmp_path / "cache", tmp_path / "outputs", tmp_path / "logs", "0.25.1"
         )
@@ -171,7 +173,11 @@ def deploy(directory: Path, target: TargetStub, tmp_path: Path) -> Deploy:
         stages = changes.pop("stages", None) or Stages()
         return deploy_function(
             dataclasses.replace(request, **changes),
-            Registry(location, lambda: open_store(location)),
+            Registry(
+                location,
+                lambda: open_store(location),
+                SourceRecords(changes.get("namespace", request.namespace), [KeyFile(tmp_path / key)]),
+            ),
             lambda _name: target,
             stages,
         )
@@ -282,6 +288,57 @@ def test_pushed_only_needs_no_values_of_required_variables(deploy: Deploy, direc
 
 def test_given_name_wins(deploy: Deploy) -> None:
     assert deploy(name="other").image.partition("@")[0].endswith(":other")
+
+
+# Source records
+
+
+def test_an_artifact_of_another_is_not_deployed_for_these_sources(
+    deploy: Deploy, directory: Path, target: TargetStub, tmp_path: Path, wasm: t.Any
+) -> None:
+    """Somebody with another key points the tag of the victim's next sources at an artifact of its own."""
+    own = (directory / "prepared.wasm").read_bytes()
+    digest = deploy(check_mode=True).source_digest
+    (directory / "prepared.wasm").write_bytes(wasm.component(padding=300))
+    foreign = deploy(state="pushed", key="key-of-another")
+    location = parse_registry(f"oci:{tmp_path / 'registry'}")
+    store = open_store(location)
+    manifest = store.manifest("hello", source_tag(foreign.source_digest))
+    assert manifest is not None
+    artifact = stored_artifact(manifest, t.cast(t.Any, store).blob_path)
+    assert artifact is not None
+    store.push("hello", artifact, tag=source_tag(digest))
+    (directory / "prepared.wasm").write_bytes(own)
+
+    planned = deploy(check_mode=True)
+    assert "build" in planned.after and planned.digest == ""
+    result = deploy()
+    assert result.digest != foreign.digest
+    assert builds(tmp_path) == 2
+    assert [warning for warning in result.warnings if "no record says" in warning] == result.warnings != []
+    assert target.desired is not None and target.desired.image == result.image
+    assert not deploy().changed
+
+
+def test_records_hold_in_their_own_namespace_alone(deploy: Deploy, target: TargetStub, tmp_path: Path) -> None:
+    deploy(state="pushed")
+    result = deploy(namespace="user2")
+    assert result.changed and builds(tmp_path) == 2
+    assert len(result.warnings) == 1 and "namespace user2, so it is built again" in result.warnings[0]
+    assert target.desired is not None
+
+
+def test_a_new_key_changes_nothing_that_is_deployed_or_pushed(
+    deploy: Deploy, target: TargetStub, tmp_path: Path
+) -> None:
+    first = deploy()
+    assert not deploy(key="new").changed and builds(tmp_path) == 1, "the target says what is deployed"
+    pushed = deploy(state="pushed", key="new")
+    assert (pushed.changed, pushed.digest) == (False, first.digest), "built again, to the same bytes"
+    assert builds(tmp_path) == 2
+    target.function = None
+    again = deploy(key="new")
+    assert again.digest == first.digest and builds(tmp_path) == 2 and again.warnings == []
 
 
 # Check mode
@@ -444,7 +501,7 @@ def test_artifact_stays_whole_while_another_run_builds_the_same_project(
     real = ImageLayoutStore.push
 
     def push(self: t.Any, *arguments: t.Any, **options: t.Any) -> t.Any:
-        (directory / "app.wasm").unlink()
+        (directory / "app.wasm").unlink(missing_ok=True)
         return real(self, *arguments, **options)
 
     monkeypatch.setattr(ImageLayoutStore, "push", push)
