@@ -9,10 +9,16 @@ import typing as t
 
 from ..module_utils.platform.function_registry import configuration
 from ..module_utils.platform.ingress import host_addresses
+from ..module_utils.platform.network_policies import network_policies
 from ..module_utils.platform.registries import Own, registries
 from ..module_utils.platform.spin_operator import executor_spec
 from ..module_utils.platform.tenant import docker_configuration, route_rule
 from ..module_utils.platform.tenant_policies import Limits, policies
+
+
+def component_network_policies(component: str, ports: list[int] | None = None) -> list[dict[str, t.Any]]:
+    """Who may call the pods of a component; see component_network_policies.yml."""
+    return network_policies(component, [int(port) for port in ports or []])
 
 
 def node_registries(
@@ -57,6 +63,7 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {
+            "component_network_policies": component_network_policies,
             "docker_configuration": docker_configuration,
             "host_addresses": host_addresses,
             "node_registries": node_registries,

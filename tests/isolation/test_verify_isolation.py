@@ -41,12 +41,11 @@ def verify(tenants: Tenants, **variables: t.Any) -> PlaybookRun:
 
 def names(administrator: Client) -> set[str]:
     """Of all that a tenant has outside of its namespace, and the namespaces."""
-    return {
-        f"{kind.__name__}/{item.metadata.name}"
-        for kind in OF_CLUSTER
-        for item in administrator.list(kind)
-        if item.metadata and item.metadata.name
-    }
+    found: set[str] = set()
+    for kind in OF_CLUSTER:
+        items: t.Iterable[t.Any] = administrator.list(kind)
+        found |= {f"{kind.__name__}/{item.metadata.name}" for item in items}
+    return found
 
 
 def test_every_attack_is_refused_and_nothing_is_left(tenants: Tenants, administrator: Client, tmp_path: Path) -> None:

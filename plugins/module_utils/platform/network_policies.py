@@ -1,0 +1,117 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may call the pods of the platform's components: the NetworkPolicies of each component's namespace.
+
+Pods of the namespace call each other, and Prometheus calls all of them for metrics. Anything else is an opening of its
+own. A port that the API server or nodes call is open to every address, since a CNI may give their packets an address of
+the pods' network: with k3s' flannel that is the first one of their node's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+Object = dict[str, t.Any]
+
+LABELS = {"app.kubernetes.io/managed-by": "wasmfaas"}
+OBSERVABILITY, INGRESS = "observability", "wasmfaas-system"
+COLLECTOR = {"app.kubernetes.io/name": "opentelemetry-collector"}
+"""Labels of the collector's pods (its chart 0.170.0: templates/_helpers.tpl)."""
+ALL_NAMESPACES = ""
+ANYBODY = "anybody"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Opening:
+    """One reason to call a pod.
+
+    Attributes:
+        name: of the policy.
+        ports: TCP ports of the pods.
+        caller: a namespace, `ALL_NAMESPACES`, or `ANYBODY`, which are addresses outside of the cluster too.
+        pods: labels of the pods; {} for all of the namespace.
+    """
+
+    name: str
+    ports: tuple[int, ...]
+    caller: str = ANYBODY
+    pods: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+_OPENINGS: dict[str, tuple[str, tuple[_Opening, ...]]] = {
+    "cert_manager": ("cert-manager", (_Opening("webhook", (10250,)),)),
+    "spin_operator": ("spin-operator", (_Opening("webhook", (9443,)),)),
+    "ingress": (INGRESS, ()),
+    "keda": (
+        "keda",
+        (
+            # KEDA's admission webhook, and the metrics API that the API server hands to it.
+            _Opening("webhook", (6443, 9443)),
+            # The interceptor alone: KEDA's operator has its metrics on the same port.
+            _Opening("requests", (8080,), INGRESS, {"app.kubernetes.io/component": "interceptor"}),
+        ),
+    ),
+    "observability": (
+        OBSERVABILITY,
+        (
+            # That of Prometheus' operator.
+            _Opening("webhook", (10250,)),
+            # The collector alone: Tempo takes traces on the same ports, as anybody's.
+            _Opening("telemetry", (4317, 4318), ALL_NAMESPACES, COLLECTOR),
+            _Opening("grafana", (3000,), INGRESS, {"app.kubernetes.io/name": "grafana"}),
+        ),
+    ),
+    # Nodes pull from it, and machines push to it. It asks for an account.
+    "function_registry": ("function-registry", (_Opening("registry", (5000,)),)),
+}
+"""Namespace and openings by component (defaults of the charts in roles/platform/defaults/main.yml)."""
+
+
+def network_policies(component: str, ports: t.Sequence[int] = ()) -> list[Object]:
+    """The NetworkPolicies of a component.
+
+    Args:
+        component: as in `platform_components`.
+        ports: more TCP ports that anybody may call, such as those of the ingress.
+
+    Raises:
+        KeyError: the component has no namespace of its own.
+    """
+    namespace, openings = _OPENINGS[component]
+    given = (_Opening("requests", tuple(ports)),) if ports else ()
+    return [_inside(namespace), *(_policy(namespace, opening) for opening in (*openings, *given))]
+
+
+def _inside(namespace: str) -> Object:
+    peers: list[Object] = [{"podSelector": {}}]
+    if namespace != OBSERVABILITY:
+        peers.append(_namespace(OBSERVABILITY))
+    return _object(namespace, "platform", {}, [{"from": peers}])
+
+
+def _policy(namespace: str, opening: _Opening) -> Object:
+    rule: Object = {"ports": [{"port": port, "protocol": "TCP"} for port in opening.ports]}
+    if opening.caller == ALL_NAMESPACES:
+        rule["from"] = [{"namespaceSelector": {}}]
+    elif opening.caller != ANYBODY:
+        rule["from"] = [_namespace(opening.caller)]
+    return _object(namespace, opening.name, dict(opening.pods), [rule])
+
+
+def _namespace(name: str) -> Object:
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+
+
+def _object(namespace: str, name: str, pods: Object, ingress: list[Object]) -> Object:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": namespace, "labels": LABELS},
+        "spec": {
+            "podSelector": {"matchLabels": pods} if pods else {},
+            "policyTypes": ["Ingress"],
+            "ingress": ingress,
+        },
+    }

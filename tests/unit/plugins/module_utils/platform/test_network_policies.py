@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may call the pods of the platform. The policies on the real API server: tests/integration/test_platform_roles.py;
+no test enforces them, which is done on nodes."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.network_policies import network_policies
+
+POLICIES = [
+    policy
+    for component in ("cert_manager", "spin_operator", "keda", "observability", "function_registry")
+    for policy in network_policies(component)
+] + network_policies("ingress", [80, 443])
+OUTSIDE = ""
+COLLECTOR = {"app.kubernetes.io/name": "opentelemetry-collector"}
+TEMPO = {"app.kubernetes.io/name": "tempo"}
+GRAFANA = {"app.kubernetes.io/name": "grafana"}
+INTERCEPTOR = {"app.kubernetes.io/component": "interceptor"}
+
+
+def calls(caller: str, namespace: str, port: int, labels: dict[str, str] | None = None) -> bool:
+    """Whether a pod of the namespace `caller`, or an address outside of the cluster, reaches a pod: as NetworkPolicy
+    says, if one rule of one policy that selects the pod lets it in."""
+    selecting = [
+        policy
+        for policy in POLICIES
+        if policy["metadata"]["namespace"] == namespace
+        and policy["spec"]["podSelector"].get("matchLabels", {}).items() <= (labels or {}).items()
+    ]
+    assert selecting, "without a policy everybody could"
+    return any(
+        _from(rule.get("from"), caller, namespace)
+        and ("ports" not in rule or port in [entry["port"] for entry in rule["ports"]])
+        for policy in selecting
+        for rule in policy["spec"]["ingress"]
+    )
+
+
+def _from(peers: list[dict[str, t.Any]] | None, caller: str, namespace: str) -> bool:
+    if peers is None:
+        return True
+    return any(
+        caller == namespace
+        if "namespaceSelector" not in peer
+        else bool(caller)
+        and peer["namespaceSelector"].get("matchLabels", {}).get("kubernetes.io/metadata.name", caller) == caller
+        for peer in peers
+    )
+
+
+@pytest.mark.parametrize(
+    ("caller", "namespace", "port", "labels"),
+    [
+        ("user1", "observability", 4318, COLLECTOR),
+        ("wasmfaas-system", "observability", 4318, COLLECTOR),
+        ("wasmfaas-system", "observability", 3000, GRAFANA),
+        ("observability", "observability", 3100, {}),
+        ("observability", "keda", 9022, {}),
+        ("observability", "wasmfaas-system", 9100, {}),
+        ("observability", "spin-operator", 8443, {}),
+        ("keda", "keda", 9090, {}),
+        ("wasmfaas-system", "keda", 8080, INTERCEPTOR),
+        (OUTSIDE, "wasmfaas-system", 443, {}),
+        (OUTSIDE, "keda", 9443, {}),
+        (OUTSIDE, "cert-manager", 10250, {}),
+        (OUTSIDE, "spin-operator", 9443, {}),
+        (OUTSIDE, "function-registry", 5000, {}),
+    ],
+)
+def test_what_is_needed_passes(caller: str, namespace: str, port: int, labels: dict[str, str]) -> None:
+    assert calls(caller, namespace, port, labels)
+
+
+@pytest.mark.parametrize("caller", ["user1", "default", OUTSIDE])
+@pytest.mark.parametrize(
+    ("namespace", "port", "labels"),
+    [
+        ("observability", 3100, {}),  # Loki
+        ("observability", 3200, TEMPO),
+        ("observability", 4318, TEMPO),
+        ("observability", 9090, {}),  # Prometheus
+        ("observability", 9093, {}),  # Alertmanager
+        ("observability", 3000, GRAFANA),
+        ("keda", 8080, INTERCEPTOR),
+        ("keda", 9090, INTERCEPTOR),
+        ("keda", 9666, {}),  # KEDA's operator
+        ("wasmfaas-system", 9100, {}),  # Traefik's metrics
+        ("spin-operator", 8443, {}),
+        ("cert-manager", 9402, {}),
+    ],
+)
+def test_nobody_else_does(caller: str, namespace: str, port: int, labels: dict[str, str]) -> None:
+    assert not calls(caller, namespace, port, labels)
+
+
+def test_the_ingress_does_not_reach_all_of_keda() -> None:
+    assert not calls("wasmfaas-system", "keda", 8080, {"app.kubernetes.io/name": "keda-operator"})
