@@ -53,9 +53,18 @@ def tenant_policies(
     return policies(Limits(tuple(image_prefixes), runtime_class, int(secret_bytes), empty_dir_size))
 
 
-def zot_configuration(storage: str, bucket: dict[str, t.Any], keep_images: int, keep_days: int) -> dict[str, t.Any]:
+def zot_configuration(
+    storage: str,
+    bucket: dict[str, t.Any],
+    keep_images: int,
+    keep_days: int,
+    path: str = "",
+    tenants: t.Sequence[str] = (),
+) -> dict[str, t.Any]:
     """The configuration of the registry zot; see zot_configuration.yml."""
-    return configuration(storage, bucket, keep_images=keep_images, keep_days=keep_days)
+    return configuration(
+        storage, bucket, keep_images=keep_images, keep_days=keep_days, path=path.strip("/"), tenants=list(tenants)
+    )
 
 
 class FilterModule:

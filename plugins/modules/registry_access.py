@@ -10,8 +10,8 @@ module: registry_access
 short_description: Keep certificates and passwords of the cluster's own registry
 version_added: 1.0.0
 description:
-  - Makes a certificate authority, a certificate of the registry that it signs, and two users, one who pushes and one
-    for the nodes, who only pulls. Keeps what is there.
+  - Makes a certificate authority, a certificate of the registry that it signs, and users, one who pushes, one for the
+    nodes, who only pulls, and one for each tenant. Keeps what is there.
   - Makes the certificate again when the registry gets a new name, and after two thirds of its life.
   - The role P(wasmfaas.platform.function_registry#role) uses it on this machine. No result holds a secret.
 author:
@@ -63,6 +63,21 @@ options:
     description: Days that a new certificate is valid.
     type: int
     default: 1825
+  tenants:
+    description: Tenants that get a user, C(tenant-<name>). Those that have one keep it although they are not named.
+    type: list
+    elements: str
+    default: []
+  tenants_removed:
+    description: Tenants whose user is removed.
+    type: list
+    elements: str
+    default: []
+  new_passwords:
+    description: Tenants whose user gets another password in this run.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -109,6 +124,9 @@ def main() -> None:
                 port=dict(type="int", required=True),
                 repository_path=dict(type="str", default=""),
                 days=dict(type="int", default=1825),
+                tenants=dict(type="list", elements="str", default=[]),
+                tenants_removed=dict(type="list", elements="str", default=[]),
+                new_passwords=dict(type="list", elements="str", default=[], no_log=False),
             ),
             supports_check_mode=True,
         ),

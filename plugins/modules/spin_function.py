@@ -84,7 +84,10 @@ options:
     description:
       - Where to keep artifacts, as C(host[:port]/path), C(docker://host/path), or C(oci:DIR) for an OCI image layout on
         disk. Each function gets the repository C(path/<name>) there.
-      - Required for O(target=cluster). The default for O(target=local) is an image layout in O(state_directory).
+      - Required for O(target=cluster), but for O(state=present) in the namespace of a tenant that has an account at the
+        cluster's own registry. Its path, user, password and authority are then read from the Secret
+        C(wasmfaas-registry) there.
+      - The default for O(target=local) is an image layout in O(state_directory).
     type: str
   profile:
     description: Spin's build profile, as in C(spin build --profile).

@@ -131,8 +131,9 @@ options:
     description:
       - Where to keep artifacts, as C(host[:port]/path) or C(docker://host/path). Each program gets the repository
         C(path/<name>) there. With O(state=pushed) and O(target=local) also C(oci:DIR) for an OCI image layout on disk.
-      - Required for O(state=pushed), and for O(state=present) with O(target=cluster). The default for O(target=local)
-        is an image layout in O(state_directory).
+      - Required for O(state=pushed), and for O(state=present) with O(target=cluster) but in the namespace of a tenant
+        that has an account at the cluster's own registry (Secret C(wasmfaas-registry)). The default for
+        O(target=local) is an image layout in O(state_directory).
     type: str
   tls:
     description: Whether the program answers only at C(https://). See M(wasmfaas.platform.spin_function).

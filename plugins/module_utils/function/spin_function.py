@@ -121,11 +121,14 @@ def cluster_api(parameters: Parameters) -> t.Callable[[], KubernetesApi]:
 
 
 def registry_of(parameters: Parameters, state: Path, api: t.Callable[[], KubernetesApi]) -> Registry:
-    """The registry that the parameters name, or the one below `state`; raises PlatformError where there is none.
+    """The registry that the parameters name, else that of the tenant's account, or the one below `state`; raises
+    PlatformError where there is none.
 
     Args:
-        api: of the cluster, for the key of the source records; not called for what is only pushed, or runs locally.
+        api: of the cluster, for the account and for the key of the source records; not called for what is only pushed,
+            or runs locally.
     """
+    parameters = _with_account(parameters, api)
     location = parse_registry(_registry(parameters, state))
 
     def store() -> Store:
@@ -142,6 +145,24 @@ def registry_of(parameters: Parameters, state: Path, api: t.Callable[[], Kuberne
         )
 
     return Registry(location, store, _records(parameters, state, api))
+
+
+def _with_account(parameters: Parameters, api: t.Callable[[], KubernetesApi]) -> Parameters:
+    """The parameters with the registry of the tenant's account, where they name none and there is one."""
+    if parameters["registry"] or parameters.get("target") == "local" or parameters["state"] != "present":
+        return parameters
+    from ..spinkube.registry_account import registry_account
+
+    account = registry_account(api(), parameters["namespace"])
+    if account is None:
+        return parameters
+    found = {
+        "registry": account.registry,
+        "registry_username": account.username,
+        "registry_password": account.password,
+        "registry_ca_file": account.authority_file(cache_directory(parameters.get("cache_directory"))),
+    }
+    return {**parameters, **{name: parameters[name] or value for name, value in found.items()}}
 
 
 def _records(parameters: Parameters, state: Path, api: t.Callable[[], KubernetesApi]) -> SourceRecords:

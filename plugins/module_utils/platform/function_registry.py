@@ -9,6 +9,7 @@ import re
 import typing as t
 
 from ..problems import Problem
+from ..registry.registry_access import DEPLOYER, NODES, TENANT
 from .checks import Variables, whole
 
 BUCKET = ("bucket", "region", "endpoint", "prefix", "access_key", "secret_key")
@@ -70,7 +71,15 @@ def _is_bucket(bucket: t.Mapping[str, t.Any], *, needed: bool) -> bool:
     )
 
 
-def configuration(storage: str, bucket: t.Mapping[str, t.Any], *, keep_images: int, keep_days: int) -> dict[str, t.Any]:
+def configuration(
+    storage: str,
+    bucket: t.Mapping[str, t.Any],
+    *,
+    keep_images: int,
+    keep_days: int,
+    path: str = "",
+    tenants: t.Sequence[str] = (),
+) -> dict[str, t.Any]:
     """zot's own configuration. It refuses to start with a key that it does not know; keys as in zot v2.1.18,
     pkg/api/config/config.go and examples/.
 
@@ -79,11 +88,9 @@ def configuration(storage: str, bucket: t.Mapping[str, t.Any], *, keep_images: i
         bucket: the variable function_registry_s3.
         keep_images: newest tags of a repository that are kept on disk.
         keep_days: days that any tag is kept on disk after it was last pushed or pulled.
+        path: what the names of repositories begin with.
+        tenants: those that have a user, which reads and writes `<path>/<tenant>/<function>` and nothing else.
     """
-    everyone = [
-        {"users": ["deployer"], "actions": ["read", "create", "update"]},
-        {"users": ["nodes"], "actions": ["read"]},
-    ]
     server = "/etc/zot-server"
     return {
         "distSpecVersion": "1.1.1",
@@ -96,10 +103,24 @@ def configuration(storage: str, bucket: t.Mapping[str, t.Any], *, keep_images: i
             "writeTimeout": "15m",
             "tls": {"cert": f"{server}/tls.crt", "key": f"{server}/tls.key"},
             "auth": {"htpasswd": {"path": f"{server}/htpasswd"}, "failDelay": 1},
-            "accessControl": {"repositories": {"**": {"policies": everyone, "defaultPolicy": []}}},
+            "accessControl": {"repositories": _rights(path, tenants)},
         },
         "log": {"level": "info"},
     }
+
+
+def _rights(path: str, tenants: t.Sequence[str]) -> dict[str, t.Any]:
+    """Of all patterns that match a repository, the longest one decides alone (zot v2.1.18, pkg/api/authz.go), so each
+    names all users. A tenant's ends with one star, which is no `/` and not nothing: with two, tenant `shop` would own
+    the operator's function `shop`, too."""
+    write = ["read", "create", "update"]
+    everyone = [{"users": [DEPLOYER], "actions": write}, {"users": [NODES], "actions": ["read"]}]
+    rights = {"**": {"policies": everyone, "defaultPolicy": []}}
+    for tenant in tenants:
+        pattern = "/".join([*([path] if path else []), tenant, "*"])
+        own = {"users": [f"{TENANT}{tenant}"], "actions": write}
+        rights[pattern] = {"policies": [*everyone, own], "defaultPolicy": []}
+    return rights
 
 
 def _storage(policy: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Certificates and passwords of the cluster's own registry: authority, certificate, two users. Made once, on the
-controller, and kept.
+"""Certificates and passwords of the cluster's own registry: authority, certificate, two users and one for each tenant.
+Made once, on the controller, and kept.
 
 The truth is a Secret of the cluster; a file on this machine holds the same, for what comes before the cluster and for
 deployments. Why so: docs/decisions/0012-function-registry.md.
@@ -23,6 +23,8 @@ from .certificates import lasts, new_authority, new_server, serves
 
 Access = dict[str, t.Any]
 DEPLOYER, NODES = "deployer", "nodes"
+TENANT = "tenant-"
+"""The user of a tenant is called this and the tenant's name, so that no tenant has the name of another user."""
 SHORTEST_AUTHORITY_DAYS = 90
 """An authority that ends sooner is replaced, and with it all that it signed. The nodes get it in the same run."""
 _ROUNDS = 5
@@ -38,6 +40,9 @@ class DesiredAccess:
         names: host names and addresses that the registry is reached by, in the order of preference.
         path: what the names of repositories begin with.
         days: that a new certificate of the registry lasts.
+        tenants: that have a user, beside those that have one already.
+        removed: tenants whose user goes.
+        new_passwords: tenants whose user gets another password.
     """
 
     host: str
@@ -45,6 +50,9 @@ class DesiredAccess:
     port: int
     path: str
     days: int
+    tenants: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    new_passwords: tuple[str, ...] = ()
 
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
@@ -57,7 +65,14 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
         )
     path = Path(parameters["path"]).absolute()
     desired = DesiredAccess(
-        parameters["host"], names, parameters["port"], parameters["repository_path"].strip("/"), parameters["days"]
+        parameters["host"],
+        names,
+        parameters["port"],
+        parameters["repository_path"].strip("/"),
+        parameters["days"],
+        tuple(parameters["tenants"]),
+        tuple(parameters["tenants_removed"]),
+        tuple(parameters["new_passwords"]),
     )
     changed, access = ensure(path, parameters["stored"], desired, check_mode=check_mode)
     return {"changed": changed, "registry": access["registry"], "hosts": access["hosts"], "path": str(path)}
@@ -126,11 +141,14 @@ def brought_up_to_date(
     server = access.get("server") or {}
     if not serves(server.get("certificate", ""), names, authority["certificate"], now):
         server = new_server(names, authority, now, desired.days)
-    users = {
-        name: str((access.get("users") or {}).get(name) or secrets.token_urlsafe(32)) for name in (DEPLOYER, NODES)
-    }
+    users = _users(access.get("users") or {}, desired)
+
+    def registry(host: str) -> str:
+        return f"{bracketed(host)}:{desired.port}{'/' if desired.path else ''}{desired.path}"
+
     return {
-        "registry": f"{bracketed(host)}:{desired.port}{'/' if desired.path else ''}{desired.path}",
+        "registry": registry(host),
+        "registries": [registry(name) for name in hosts],
         "username": DEPLOYER,
         "password": users[DEPLOYER],
         "ca_file": authority_file,
@@ -143,6 +161,19 @@ def brought_up_to_date(
         "users": users,
         "htpasswd": _htpasswd(users, str(access.get("htpasswd") or "")),
     }
+
+
+def _users(present: dict[str, t.Any], desired: DesiredAccess) -> dict[str, str]:
+    """The password of each user; tenants that nobody names keep theirs."""
+    tenants = [name.removeprefix(TENANT) for name in present if name.startswith(TENANT)]
+    tenants = [name for name in dict.fromkeys([*tenants, *desired.tenants]) if name not in desired.removed]
+    kept = {
+        name: str(password)
+        for name, password in present.items()
+        if password and name not in [f"{TENANT}{tenant}" for tenant in desired.new_passwords]
+    }
+    names = (DEPLOYER, NODES, *(f"{TENANT}{name}" for name in tenants))
+    return {name: kept.get(name) or secrets.token_urlsafe(32) for name in names}
 
 
 def bracketed(name: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import typing as t
 from pathlib import Path
 
@@ -64,7 +65,9 @@ ZOT_KEYS = {
     "http.auth": {"htpasswd", "failDelay"},
     "http.auth.htpasswd": {"path"},
     "http.accessControl": {"repositories"},
-    "http.accessControl.repositories": {"**"},
+    "http.accessControl.repositories": {"**", "functions/user1/*"},
+    "http.accessControl.repositories.functions/user1/*": {"policies", "defaultPolicy"},
+    "http.accessControl.repositories.functions/user1/*.policies": {"users", "actions"},
     "http.accessControl.repositories.**": {"policies", "defaultPolicy"},
     "http.accessControl.repositories.**.policies": {"users", "actions"},
     "log": {"level"},
@@ -116,6 +119,8 @@ def test_zot_knows_every_key(tmp_path: Path, variables: dict[str, t.Any]) -> Non
             for entry in value:
                 walk(entry, place)
 
+    wanted = registry_access.DesiredAccess("", SERVERS, 30500, "functions", 1825, tenants=("user1",))
+    registry_access.ensure(tmp_path / "function-registry.json", "", wanted, check_mode=False)
     walk(configuration(tmp_path, **variables), "")
 
 
@@ -127,6 +132,50 @@ def test_nobody_gets_in_without_a_password_and_nodes_only_read(tmp_path: Path) -
     assert "anonymousPolicy" not in everything
     rights = {user: policy["actions"] for policy in everything["policies"] for user in policy["users"]}
     assert rights == {"deployer": ["read", "create", "update"], "nodes": ["read"]}
+
+
+def rights_of(user: str, repository: str, repositories: dict[str, t.Any]) -> list[str]:
+    """As zot v2.1.18 finds them: the longest pattern that matches decides alone (pkg/api/authz.go); a star stands for
+    what is between two slashes and is not empty."""
+
+    def matches(pattern: str) -> bool:
+        return pattern == "**" or re.fullmatch(re.escape(pattern).replace(r"\*", "[^/]+"), repository) is not None
+
+    policies = repositories[max(filter(matches, repositories), key=len)]["policies"]
+    return [action for policy in policies if user in policy["users"] for action in policy["actions"]]
+
+
+def test_a_tenant_s_account_is_for_its_own_repositories(tmp_path: Path) -> None:
+    wanted = registry_access.DesiredAccess("", SERVERS, 30500, "functions", 1825, tenants=("a", "a-b"))
+    registry_access.ensure(tmp_path / "function-registry.json", "", wanted, check_mode=False)
+    http = configuration(tmp_path)["http"]
+    repositories = http["accessControl"]["repositories"]
+    everything = ["read", "create", "update"]
+    assert all(rights["defaultPolicy"] == [] and "anonymousPolicy" not in rights for rights in repositories.values())
+    for user, repository, actions in (
+        ("tenant-a", "functions/a/shop", everything),
+        ("tenant-a", "functions/a-b/shop", []),
+        ("tenant-a-b", "functions/a/shop", []),
+        ("tenant-a", "functions/a", []),  # a function of this name that operators deployed
+        ("tenant-a", "functions/shop", []),
+        ("tenant-a", "functions/a/b/shop", []),
+        ("tenant-a", "a/shop", []),
+        ("deployer", "functions/a/shop", everything),
+        ("deployer", "functions/shop", everything),
+        ("nodes", "functions/a/shop", ["read"]),
+        ("nodes", "functions/shop", ["read"]),
+    ):
+        assert rights_of(user, repository, repositories) == actions, (user, repository)
+    without = configuration(tmp_path, function_registry_path="")["http"]["accessControl"]["repositories"]
+    assert rights_of("tenant-a", "a/shop", without) == everything and rights_of("tenant-a", "a-b/shop", without) == []
+
+
+def test_which_tenants_get_an_account_and_which_lose_it(tmp_path: Path) -> None:
+    listed = [{"name": "a"}, {"name": "b", "state": "absent"}, {"name": "c", "state": "present"}]
+    found = role(tmp_path, tenants=listed)
+    assert found.value("function_registry_tenants") == ["a", "c"]
+    assert found.value("function_registry_tenants_removed") == ["b"]
+    assert role(tmp_path).value("function_registry_tenants") == []
 
 
 def test_it_speaks_tls_only(tmp_path: Path) -> None:

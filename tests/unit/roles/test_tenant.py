@@ -10,9 +10,11 @@ import base64
 import ipaddress
 import json
 import typing as t
+from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import registry_access
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import kinds
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.objects import PROGRAM
 
@@ -188,6 +190,45 @@ def test_quota_and_limits_of_one_tenant_go_over_the_defaults() -> None:
     assert hard["pods"] == "5" and hard["requests.cpu"] == "2" and "count/secrets" not in hard
     (limits,) = found["LimitRange", "tenant"]["spec"]["limits"]
     assert limits["max"]["memory"] == "4Gi" and limits["max"]["cpu"] == "2" and limits["default"]["memory"] == "256Mi"
+
+
+def test_account_at_the_cluster_s_own_registry(tmp_path: Path) -> None:
+    """Given to those who deploy; pods are pulled with the nodes' account."""
+    wanted = registry_access.DesiredAccess(
+        "registry.example.com", ("192.0.2.11",), 30500, "functions", 1825, tenants=("user1",)
+    )
+    access = registry_access.ensure(tmp_path / "function-registry.json", "", wanted, check_mode=False)[1]
+    known = {"platform_components": ["function_registry"], "function_registry_directory": str(tmp_path)}
+    found = objects({"name": "user1"}, **known)
+    account = found["Secret", "wasmfaas-registry"]
+    assert (account["type"], account["metadata"]["namespace"]) == ("Opaque", "user1")
+    assert {name: base64.b64decode(value).decode() for name, value in account["data"].items()} == {
+        "registry": "registry.example.com:30500/functions/user1",
+        "username": "tenant-user1",
+        "password": access["users"]["tenant-user1"],
+        "ca.crt": access["authority"]["certificate"],
+    }
+    assert "imagePullSecrets" not in found["ServiceAccount", "default"]
+    assert ("Secret", "wasmfaas-registry") not in objects({"name": "user2"}, **known)
+    absent = tenants({"name": "user1"}, {"name": "user2"}, **known).value("__tenant_secrets_absent")
+    assert [
+        (secret["metadata"]["namespace"], secret["metadata"]["name"])
+        for secret in absent
+        if secret["metadata"]["name"] == "wasmfaas-registry"
+    ] == [("user2", "wasmfaas-registry")]
+
+
+def test_images_come_from_the_tenant_s_own_path_of_the_cluster_s_registry(tmp_path: Path) -> None:
+    for host in ("192.0.2.11", "registry.example.com"):
+        wanted = registry_access.DesiredAccess(host, ("192.0.2.11",), 30500, "functions", 1825)
+        registry_access.ensure(tmp_path / "function-registry.json", "", wanted, check_mode=False)
+    known = {"platform_components": ["function_registry"], "function_registry_directory": str(tmp_path)}
+    assert tenants({"name": "user1"}, **known).value("tenant_image_prefixes") == [
+        "192.0.2.11:30500/functions/{tenant}",
+        "registry.example.com:30500/functions/{tenant}",
+    ]
+    known["platform_components"] = []
+    assert tenants({"name": "user1"}, **known).value("tenant_image_prefixes") == []
 
 
 def test_registry_credentials_are_used_by_all_pods() -> None:
@@ -391,6 +432,10 @@ def test_removal_names_functions_and_spares_namespaces_that_are_no_tenants() -> 
     )
 
 
+def pull_secrets(secrets: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    return [secret for secret in secrets if secret["metadata"]["name"] == "registries"]
+
+
 def test_credentials_that_are_taken_out_of_the_inventory_go() -> None:
     logins = {"user1": [{"server": "registry.example.com", "username": "a", "password": "b"}], "user2": []}
     role = tenants(
@@ -405,8 +450,9 @@ def test_credentials_that_are_taken_out_of_the_inventory_go() -> None:
         for entry in role.template("objects.yml.j2", __tenant_selected=role.value("__tenant_present"))
         if entry["kind"] == "Secret"
     ]
-    absent = role.value("__tenant_secrets_absent")
+    absent = pull_secrets(role.value("__tenant_secrets_absent"))
     assert [entry["metadata"]["namespace"] for entry in made] == ["user1"]
     assert [entry["metadata"]["namespace"] for entry in absent] == ["user2", "user3"]
     assert {entry["metadata"]["name"] for entry in absent} == {made[0]["metadata"]["name"]}
-    assert tenants({"name": "user1"}, tenant_registry_credentials=logins).value("__tenant_secrets_absent") == []
+    only = tenants({"name": "user1"}, tenant_registry_credentials=logins)
+    assert pull_secrets(only.value("__tenant_secrets_absent")) == []

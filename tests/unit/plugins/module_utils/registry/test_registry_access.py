@@ -74,6 +74,37 @@ def test_password_file_fits_the_passwords_and_holds_none(path: Path) -> None:
         assert access["users"][user] not in access["htpasswd"]
 
 
+def test_each_tenant_has_an_account_until_it_is_removed(path: Path) -> None:
+    first = ensure(path, dataclasses.replace(WANTED, tenants=("user1", "deployer")))[1]
+    assert sorted(first["users"]) == ["deployer", "nodes", "tenant-deployer", "tenant-user1"]
+    assert len(set(first["users"].values())) == 4
+    # A run that knows only one of them, and one on another machine.
+    assert ensure(path, dataclasses.replace(WANTED, tenants=("user1",))) == (False, first)
+    other = path.with_name("other") / "function-registry.json"
+    assert ensure(other, WANTED, in_cluster(first))[1]["users"] == first["users"]
+    removed = ensure(path, dataclasses.replace(WANTED, removed=("deployer",)))[1]
+    assert sorted(removed["users"]) == ["deployer", "nodes", "tenant-user1"]
+    assert "tenant-deployer" not in removed["htpasswd"]
+    assert removed["users"]["deployer"] == first["users"]["deployer"]
+
+
+def test_the_password_of_one_tenant_is_replaced(path: Path) -> None:
+    tenants = ("user1", "user2", "nodes")
+    first = ensure(path, dataclasses.replace(WANTED, tenants=tenants))[1]
+    changed, second = ensure(path, dataclasses.replace(WANTED, new_passwords=("user1", "nodes", "deployer")))
+    assert changed
+    same = [name for name, password in second["users"].items() if password == first["users"][name]]
+    assert same == ["deployer", "nodes", "tenant-user2"]
+    before, after = (dict(line.split(":", 1) for line in each["htpasswd"].splitlines()) for each in (first, second))
+    assert [name for name in after if after[name] == before[name]] == ["deployer", "nodes", "tenant-user2"]
+
+
+def test_images_may_be_called_after_each_host_of_the_registry(path: Path) -> None:
+    assert ensure(path)[1]["registries"] == ["192.0.2.11:30500/functions"]
+    other = dataclasses.replace(WANTED, host="2001:db8::1")
+    assert ensure(path, other)[1]["registries"] == ["192.0.2.11:30500/functions", "[2001:db8::1]:30500/functions"]
+
+
 def test_second_run_changes_nothing(path: Path) -> None:
     first = ensure(path)[1]
     before = path.stat().st_mtime_ns
@@ -204,6 +235,9 @@ def test_result_of_the_module_holds_no_secret(path: Path) -> None:
         "port": 30500,
         "repository_path": "functions/",
         "days": 1825,
+        "tenants": [],
+        "tenants_removed": [],
+        "new_passwords": [],
     }
     result = module.run(parameters, False, set())
     assert result == {
