@@ -123,10 +123,8 @@ def test_what_is_sent_to_the_registry(deployed: Deployed, faulty_proxy: FaultyPr
     (deployed.project.directory / "README.md").write_text("No part of the artifact, but of the source.\n")
     faulty_proxy.reset()
     assert deployed.deployment.deploy(deployed.project, state="pushed", **deployed.options)["changed"] is False
-    assert [path.partition("/manifests/")[2][:7] for _method, path in faulty_proxy.seen(WRITES)] == [
-        "record-",
-        "source-",
-    ], "the new tags and no blob"
+    written = [path.partition("/manifests/")[2][:7] for _method, path in faulty_proxy.seen(WRITES)]
+    assert written == ["record-", "source-"], "the new tags and no blob"
 
 
 @pytest.mark.usefixtures("impatient")

@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx2
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.artifact.model import Artifact
+from ansible_collections.wasmfaas.platform.plugins.module_utils.program.artifact import pack_program
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.model import CredentialOptions
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import parse_registry
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import open_store
@@ -23,9 +25,8 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds i
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.registry_account import SECRET_NAME
 
 from .support import zot
-from .support.artifacts import artifact
 from .support.deployment import Deployment
-from .support.function_project import FunctionProject
+from .support.function_project import FunctionProject, component
 
 pytestmark = pytest.mark.skipif(bool(zot.MISSING), reason=zot.MISSING)
 
@@ -37,6 +38,13 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterat
     server = zot.Zot(tmp_path_factory.mktemp("zot") / "registry", tenants=["user1", "user2", "default"])
     yield server
     server.stop()
+
+
+def artifact(path: Path, content: str) -> Artifact:
+    """An artifact of its own for each content."""
+    section = bytes([4]) + b"text" + content.encode()
+    path.write_bytes(component() + bytes([0, len(section)]) + section)
+    return pack_program(path, "shop", key="source")
 
 
 def store_of(registry: zot.Zot, user: str, path: str) -> t.Any:
@@ -55,7 +63,7 @@ def get(registry: zot.Zot, user: str, path: str, method: str = "GET") -> httpx2.
 
 
 def test_a_tenant_reads_and_writes_its_own_repositories_alone(registry: zot.Zot, tmp_path: Path) -> None:
-    own, foreign = artifact(tmp_path / "own", seed=1), artifact(tmp_path / "foreign", seed=2)
+    own, foreign = artifact(tmp_path / "own.wasm", "own"), artifact(tmp_path / "foreign.wasm", "foreign")
     for user, pushed in (("user1", own), ("user2", foreign)):
         store = store_of(registry, f"tenant-{user}", f"functions/{user}")
         assert store.push("shop", pushed, tag=TAG).changed
@@ -92,12 +100,12 @@ def test_a_tenant_reads_and_writes_its_own_repositories_alone(registry: zot.Zot,
 
 
 def test_nodes_read_all_and_write_nothing(registry: zot.Zot, tmp_path: Path) -> None:
-    pushed = artifact(tmp_path / "read", seed=3)
+    pushed = artifact(tmp_path / "read.wasm", "read")
     store_of(registry, "tenant-user2", "functions/user2").push("read", pushed, tag=TAG)
     nodes = store_of(registry, "nodes", "functions/user2")
     assert nodes.has("read", pushed.digest)
     with pytest.raises(PlatformError):
-        nodes.push("read", artifact(tmp_path / "written", seed=4), tag=TAG)
+        nodes.push("read", artifact(tmp_path / "written.wasm", "written"), tag=TAG)
 
 
 def test_a_deployment_uses_the_account_of_the_namespace(
