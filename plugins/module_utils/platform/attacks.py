@@ -460,7 +460,13 @@ def _native_code(setting: Setting) -> tuple[Attack, ...]:
         Attack("a pod's debugger", Kind("", "v1", "Pod", "pods/ephemeralcontainers"), {"spec": {}}, RIGHTS),
         Attack("an ordinary Deployment", DEPLOYMENT, workload(setting, answers=True, pod={"runtimeClassName": None})),
         Attack("an ordinary Job", JOB, workload(setting, pod={"runtimeClassName": None})),
-        Attack("a command", JOB, workload(setting, command=["/bin/sh", "-c", "id"]), says="no command but / and"),
+        Attack("a command", JOB, workload(setting, command=["/bin/sh", "-c", "id"]), says="have the command /"),
+        Attack("the entry point of an image", JOB, workload(setting, command=None), says="have the command /"),
+        Attack(
+            "the file of a program for a function's shim",
+            DEPLOYMENT,
+            workload(setting, answers=True, pod={"runtimeClassName": "wasmtime-spin-v2"}),
+        ),
         Attack(
             "a probe that runs a command",
             DEPLOYMENT,

@@ -193,33 +193,34 @@ def _routes() -> _Policy:
 
 
 def _workloads(limits: Limits) -> _Policy:
-    """The command of a function is `/` (spin-operator v0.6.1: internal/controller/spinapp_controller.go). Spin's shim
-    starts a container without Wasm layers natively (runwasi: crates/containerd-shim-wasm, sandbox/oci.rs,
-    `is_wasm`); a command of a pod is the plainest way to that."""
+    """The command of a function is `/` (spin-operator v0.6.1: internal/controller/spinapp_controller.go). A shim starts
+    a container without Wasm layers natively if its command, else its image's entry point, is an ELF file or a script
+    (runwasi containerd-shim-wasm/v1.0.0: crates/containerd-shim-wasm/src/sys/unix/container/executor.rs,
+    `is_linux_container`). `/` is a directory, so a function's image never runs so, whatever it holds. A program's
+    command names its file, so only its quota and network policies hold against an ordinary image."""
+    function = f"variables.pod.?runtimeClassName.orValue('') == '{limits.runtime_class}'"
     probes = "[container.?livenessProbe, container.?readinessProbe, container.?startupProbe]"
     return _Policy(
         "workloads",
         (("apps", "deployments"), ("batch", "jobs")),
         (
             (
-                (
-                    f"variables.pod.?runtimeClassName.orValue('') == '{limits.runtime_class}' || "
-                    "variables.pod.?runtimeClassName.orValue('').startsWith('wasmtime-')"
-                ),
+                (f"{function} || variables.pod.?runtimeClassName.orValue('').startsWith('wasmtime-')"),
                 "pods in the namespace of a tenant run WebAssembly: name one of its RuntimeClasses",
             ),
             (f"variables.containers.all(c, {_image('c.image', limits)})", _image_message(limits)),
             (
                 (
-                    "variables.containers.all(container, (!has(container.command) || size(container.command) == 1 && "
-                    "container.command[0].matches('^/([^/]+[.]wasm)?$')) && "
+                    "variables.containers.all(container, has(container.command) && size(container.command) == 1 && "
+                    f"(container.command[0] == '/' || !({function}) && "
+                    "container.command[0].matches('^/[^/]+[.]wasm$')) && "
                     f"{probes}.all(probe, !probe.hasValue() || !has(probe.value().exec)) && "
                     "!container.?lifecycle.?postStart.?exec.hasValue() && "
                     "!container.?lifecycle.?preStop.?exec.hasValue())"
                 ),
                 (
-                    "containers of a tenant have no command but / and /NAME.wasm of a program, and no exec in probes "
-                    "or lifecycle: it would run without Wasm"
+                    "containers of a tenant have the command /, or /NAME.wasm of a program, and no exec in probes or "
+                    "lifecycle: another could run without Wasm"
                 ),
             ),
             _volumes("variables.pod.?volumes", limits),

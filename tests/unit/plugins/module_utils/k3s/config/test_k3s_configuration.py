@@ -175,6 +175,7 @@ def test_hardening_turns_on_what_the_guide_says() -> None:
     assert built["secrets-encryption"] is True and built["protect-kernel-defaults"] is True
     assert f"audit-policy-file={paths.AUDIT_POLICY}" in built["kube-apiserver-arg"]
     assert "streaming-connection-idle-timeout=5m" in built["kubelet-arg"]
+    assert "node-status-max-images=0" in built["kubelet-arg"], "a node's status names no images of other tenants"
     assert not any(argument.startswith("admission-control-config-file") for argument in built["kube-apiserver-arg"])
     agent = configuration.build(desired("agent", hardening=True))
     assert set(agent) == {"node-name", "kubelet-arg", "protect-kernel-defaults"}
