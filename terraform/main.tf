@@ -180,6 +180,7 @@ module "identity" {
   telemetry_bucket_arns      = [for name in ["logs", "traces"] : module.artifacts.bucket_arns[name]]
   interruption_queue_arn     = module.interruption_queue.arn
   function_repository_prefix = "${var.cluster_name}/functions"
+  tenants                    = var.tenants
   mirror_prefixes            = toset([for prefix in keys(var.pull_through_cache) : "${var.cluster_name}-${prefix}"])
   hosted_zone_ids            = var.hosted_zone_ids
   token_key_arn              = var.token_key_arn

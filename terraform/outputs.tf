@@ -88,3 +88,8 @@ output "permissions" {
   description = "Names of the IAM policies by group."
   value       = module.identity.permissions
 }
+
+output "tenant_push_policies" {
+  description = "By tenant: JSON of a policy that lets it pull and push below its own path of the functions' repositories, and nowhere else."
+  value       = module.identity.tenant_push_policies
+}

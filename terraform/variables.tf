@@ -458,6 +458,18 @@ variable "functions" {
   }
 }
 
+variable "tenants" {
+  description = "Tenants that push their own functions. The output `tenant_push_policies` has a policy for each, for the role or user that you give it."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for name in var.tenants : can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", name))])
+    error_message = "tenants must be names of tenants: a letter, then up to 62 lower-case letters, digits and dashes."
+  }
+}
+
 variable "pull_through_cache" {
   description = "Registries that ECR mirrors, by prefix of the repositories. `secret_arn`: Secrets Manager secret named ecr-pullthroughcache/…, which Docker Hub and ghcr.io need."
   type = map(object({

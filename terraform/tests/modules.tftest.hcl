@@ -179,3 +179,48 @@ run "artifacts" {
     error_message = "Nothing is public."
   }
 }
+
+run "identity_tenants_push_below_their_own_path" {
+  command = plan
+
+  module {
+    source = "./modules/identity"
+  }
+
+  variables {
+    name                       = "demo"
+    scope                      = { partition = "aws", region = "us-east-1", account = "123456789012" }
+    groups                     = {}
+    session_manager            = false
+    snapshots_bucket_arn       = "arn:aws:s3:::snapshots"
+    telemetry_bucket_arns      = []
+    interruption_queue_arn     = "arn:aws:sqs:us-east-1:123456789012:queue"
+    function_repository_prefix = "demo/functions"
+    mirror_prefixes            = []
+    hosted_zone_ids            = []
+    tenants                    = ["user1", "user2"]
+  }
+
+  assert {
+    condition = {
+      for tenant, policy in output.tenant_push_policies : tenant => {
+        for statement in jsondecode(policy).Statement : statement.Resource[0] => statement.Action
+      }
+      } == {
+      for tenant in ["user1", "user2"] : tenant => {
+        "*" = ["ecr:GetAuthorizationToken"]
+        "arn:aws:ecr:us-east-1:123456789012:repository/demo/functions/${tenant}/*" = [
+          "ecr:BatchCheckLayerAvailability",
+          "ecr:BatchGetImage",
+          "ecr:CompleteLayerUpload",
+          "ecr:CreateRepository",
+          "ecr:GetDownloadUrlForLayer",
+          "ecr:InitiateLayerUpload",
+          "ecr:PutImage",
+          "ecr:UploadLayerPart",
+        ]
+      }
+    }
+    error_message = "Each tenant pushes below its own path and nowhere else."
+  }
+}

@@ -214,6 +214,16 @@ run "function_name_with_capitals" {
   expect_failures = [var.functions]
 }
 
+run "tenant_name_with_slash" {
+  command = plan
+
+  variables {
+    tenants = ["user1/*"]
+  }
+
+  expect_failures = [var.tenants]
+}
+
 run "mirror_prefix_with_slash" {
   command = plan
 

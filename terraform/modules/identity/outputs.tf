@@ -19,3 +19,20 @@ output "permissions" {
     group => sort([for attachment in local.attachments : attachment.policy if attachment.group == group])
   }
 }
+
+output "tenant_push_policies" {
+  description = "By tenant: JSON of a policy that lets it pull and push below its own path of the functions' repositories, and nowhere else."
+  value = { for tenant in var.tenants :
+    tenant => jsonencode({
+      Version = "2012-10-17"
+      Statement = [
+        { Effect = "Allow", Action = ["ecr:GetAuthorizationToken"], Resource = ["*"] },
+        {
+          Effect   = "Allow"
+          Action   = local.push_actions
+          Resource = ["${local.arn}:ecr:${local.here}:repository/${var.function_repository_prefix}/${tenant}/*"]
+        },
+      ]
+    })
+  }
+}

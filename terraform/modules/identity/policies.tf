@@ -14,6 +14,15 @@ locals {
     "${local.arn}:ecr:${local.here}:repository/${prefix}/*"
   ]
 
+  push_actions = [
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    "ecr:CompleteLayerUpload",
+    "ecr:CreateRepository",
+    "ecr:GetDownloadUrlForLayer",
+    "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
+  ]
+
   catalogue = {
     cloud_controller = {
       reason = "Cloud controller manager: finds the machine of a node, its zone and type, and whether it still exists. Without its service and route controllers it changes nothing."
@@ -153,17 +162,7 @@ locals {
       reason = "Build jobs: push functions, and make the repository of a new function."
       statements = [
         { Action = ["ecr:GetAuthorizationToken"], Resource = ["*"] },
-        {
-          Action = [
-            "ecr:BatchCheckLayerAvailability",
-            "ecr:BatchGetImage",
-            "ecr:CompleteLayerUpload",
-            "ecr:CreateRepository",
-            "ecr:GetDownloadUrlForLayer",
-            "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
-          ]
-          Resource = [local.functions_arn]
-        },
+        { Action = local.push_actions, Resource = [local.functions_arn] },
       ]
     }
 

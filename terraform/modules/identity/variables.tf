@@ -44,6 +44,12 @@ variable "function_repository_prefix" {
   type        = string
 }
 
+variable "tenants" {
+  description = "Tenants that push their own functions."
+  type        = set(string)
+  default     = []
+}
+
 variable "mirror_prefixes" {
   description = "Prefixes of the repositories that mirror other registries."
   type        = set(string)
