@@ -23,7 +23,7 @@ from tests.integration.support.registries import Registry
 from tests.integration.support.servers import build
 from tests.integration.support.spinkube import SpinkubeStandIn
 
-from .measure import ANSIBLE_PLAYBOOK, Row, hyperfine, module_command, program
+from .measure import ANSIBLE_PLAYBOOK, Row, environment, medians, module_command, program
 
 PROJECT_FILES = 500
 FUNCTIONS = 1000
@@ -80,7 +80,9 @@ def _module(deployment: Deployment, project: FunctionProject, directory: Path) -
 
 
 def no_op(deployment: Deployment, project: FunctionProject, directory: Path) -> list[Row]:
-    (module,) = hyperfine(_module(deployment, project, directory))
+    # Ansible compiles our sources in each run, as Python does here without files of bytecode.
+    without_bytecode = {**environment(), "PYTHONDONTWRITEBYTECODE": "1"}
+    (module,) = medians(_module(deployment, project, directory), variables=without_bytecode)
     empty = directory / "empty.yml"
     empty.write_text("- hosts: localhost\n  gather_facts: false\n  tasks: []\n")
     variables = directory / "variables.json"
@@ -98,7 +100,7 @@ def no_op(deployment: Deployment, project: FunctionProject, directory: Path) -> 
     )
     inventory = ["-i", "inventories/single"]
     deploy = [ANSIBLE_PLAYBOOK, *inventory, "deploy-function.yml", "-e", f"@{variables}"]
-    play, base = hyperfine(deploy, [ANSIBLE_PLAYBOOK, *inventory, str(empty)])
+    play, base = medians(deploy, [ANSIBLE_PLAYBOOK, *inventory, str(empty)])
     return [
         Row(
             f"No-op deployment, {PROJECT_FILES} files: the module as a process",
@@ -196,7 +198,7 @@ def among_many(
     directory: Path,
 ) -> list[Row]:
     command = _module(deployment, project, directory)
-    (alone,) = hyperfine(command)
+    (alone,) = medians(command)
     for controller in controllers:  # the functions to be added need no pods to be read
         controller.stop()
     client = deployment.control_plane.client()
@@ -216,8 +218,8 @@ def among_many(
                     }
                 )
             )
-    (among,) = hyperfine(command)
-    (info,) = hyperfine(
+    (among,) = medians(command)
+    (info,) = medians(
         module_command("spin_function_info", {"kubeconfig": str(deployment.control_plane.kubeconfig)}, directory),
         runs=5,
     )

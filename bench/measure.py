@@ -12,7 +12,7 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
+import time
 import typing as t
 from pathlib import Path
 
@@ -67,38 +67,23 @@ def environment() -> dict[str, str]:
     }
 
 
-def hyperfine(
+def medians(
     *commands: list[str], runs: int = 10, warmup: int = 2, variables: dict[str, str] | None = None
 ) -> list[float]:
-    """The median wall time of each command in seconds, all measured in one run of hyperfine; `variables` are the whole
-    environment, if not `environment()`."""
-    with tempfile.NamedTemporaryFile(suffix=".json") as report:
-        call = [
-            program("hyperfine", "hyperfine"),
-            "--style",
-            "none",
-            "--runs",
-            str(runs),
-            "--warmup",
-            str(warmup),
-            "--export-json",
-            report.name,
-            "-N",
-        ]
-        subprocess.run(
-            [*call, *(_quoted(command) for command in commands)],
-            cwd=REPOSITORY,
-            env=variables or environment(),
-            check=True,
-            capture_output=True,
-        )
-        return [float(result["median"]) for result in json.load(report)["results"]]
+    """The median wall time of each command in seconds. The commands run by turns, so that what else the machine does
+    meanwhile concerns all of them; `variables` are the whole environment, if not `environment()`.
 
-
-def _quoted(command: list[str]) -> str:
-    import shlex
-
-    return shlex.join(command)
+    Raises:
+        subprocess.CalledProcessError: a command failed.
+    """
+    seconds: list[list[float]] = [[] for _command in commands]
+    for run in range(-warmup, runs):
+        for command, taken in zip(commands, seconds, strict=True):
+            started = time.monotonic()
+            subprocess.run(command, cwd=REPOSITORY, env=variables or environment(), check=True, capture_output=True)
+            if run >= 0:
+                taken.append(time.monotonic() - started)
+    return [statistics.median(taken) for taken in seconds]
 
 
 def module_command(name: str, parameters: dict[str, t.Any], directory: Path) -> list[str]:

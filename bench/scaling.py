@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import sys
 
-from .measure import Entry, Row, Table, hyperfine
+from .measure import Entry, Row, Table, medians
 from .site import FORKS, booted, load, site
 
 SIZES = (1, 5, 10, 20)
@@ -26,7 +26,7 @@ def measure() -> list[Entry]:
             servers = names[: _servers(size)]
             playbook = site(hosts, directory, servers, names[len(servers) : size])
             playbook.run()
-            (seconds[size],) = hyperfine(playbook.command, runs=RUNS, warmup=1, variables=playbook.environment)
+            (seconds[size],) = medians(playbook.command, runs=RUNS, warmup=1, variables=playbook.environment)
             print(f"{size} hosts: {seconds[size]:.1f} s", file=sys.stderr)
     slope = statistics.linear_regression(
         [size / FORKS for size in SIZES], [seconds[size] / seconds[FORKS] for size in SIZES]
@@ -45,7 +45,7 @@ def measure() -> list[Entry]:
     definition = (
         "The slope is that of the least-squares line through the last column over hosts/forks: 1 means that each "
         f"further batch of {FORKS} hosts costs as much "
-        f"as a whole run on {FORKS} hosts. Medians of {RUNS} runs (hyperfine); the hosts share this machine's cores. "
+        f"as a whole run on {FORKS} hosts. Medians of {RUNS} runs; the hosts share this machine's cores. "
         f"Load average just before: {before}."
     )
     return [
