@@ -228,13 +228,14 @@ options:
       - V(all) does so on every node that takes Wasm pods and has not run the artifact, after the function answers. A
         short pod of its own, which gets no requests, starts there and is removed, on three nodes at a time. It is
         the default where O(autoscale.min) is 0.
-      - Nodes that join later, and those that get another version of the shim, are cold until the next run with the same
-        options, which starts the function there and reports a change. A node where that fails is a warning.
+      - Nodes that join later, and those that get another version of the shim, are cold at first. The cluster's servers
+        start the function there within minutes, if the role P(wasmfaas.platform.spin_operator#role) has them do so.
+        Otherwise the next run with the same options does, and reports a change. A node where that fails is a warning.
       - V(running) starts nothing, and only counts the nodes where replicas run at the deployment.
       - V(none) does neither, and is the default otherwise.
-      - V(all) is refused without the permission to create pods, which a tenant's kubeconfig lacks, and for a function
-        with a trigger other than C(http), which would work on its messages on every node. As the default it does
-        nothing there.
+      - Without the permission to create pods, which a tenant's kubeconfig lacks, V(all) leaves all of it to the
+        servers, and is refused where they do not do it. It is refused as well for a function with a trigger other than
+        C(http), which would work on its messages on every node. As the default it does nothing there.
     type: str
     choices: [all, running, none]
   wait:
@@ -364,7 +365,7 @@ stages:
 details:
   description: What the target says of the function, such as C(status) and C(replicas), or C(process_id) and
     C(log_file). C(warm) has the number of C(nodes) on which the function is warm, C(of) how many (none where the user
-    may not see that), and C(failed), why others are not.
+    may not see that), C(failed), why others are not, and C(later), true where the servers make the others warm.
   returned: state is present
   type: dict
   sample: {status: ready, replicas: 2, ready_replicas: 2, warm: {nodes: 3, of: 3}}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections.abc
 import stat
 import typing as t
+import uuid
 from pathlib import Path
 
 import httpx2
@@ -18,7 +19,9 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import Pl
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info import (
     run as run_info,
 )
+from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.kubectl import host_kubectl
 from ansible_collections.wasmfaas.platform.plugins.module_utils.program import wasi_program
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import node_warmer
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.arguments import kubernetes_auth_arguments
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
@@ -32,7 +35,10 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds i
     SPIN_APP,
     Kind,
 )
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.node_warmer import Failures, HostApi
 from ansible_collections.wasmfaas.platform.plugins.modules.wasi_program import argument_spec
+from lightkube.resources.core_v1 import Node, NodeStatus
+from lightkube.types import PatchType
 
 from .support.control_plane import ControlPlane
 from .support.deployment import Deployment
@@ -163,6 +169,40 @@ def test_a_tenant_deploys_with_its_kubeconfig_and_its_removal_leaves_nothing(
     assert of_tenant(administrator, "tenant-a") == [] and not file.exists()
     gone = run({"name": "tenant-a", "state": "absent"})
     assert gone.exit_code == 0 and gone.changed == 0, gone.output
+
+
+def test_the_servers_make_nodes_warm_for_a_tenant_who_may_not_make_pods(
+    deployment: Deployment,
+    project: FunctionProject,
+    control_plane: ControlPlane,
+    administrator: KubernetesApi,
+    run: Run,
+    tmp_path: Path,
+) -> None:
+    made = run({"name": "tenant-a"}, tenant_warm_nodes=True)
+    assert made.exit_code == 0, made.output
+    given = {"namespace": "tenant-a", "kubeconfig": str(tmp_path / "tenants/tenant-a.kubeconfig"), "warm": "all"}
+    client: t.Any = control_plane.client()
+    node = Node.from_dict(administrator.list_nodes(Kind("", "v1", "Node", "nodes"))[0])
+    name = f"node-{uuid.uuid4().hex[:8]}"
+    client.create(Node.from_dict({"metadata": {"name": name, "labels": node.metadata.labels}}))
+    client.patch(Node, name, {"spec": {"taints": None}}, patch_type=PatchType.MERGE)
+    ready = {"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Test"}]}}
+    client.patch(NodeStatus, name, ready, patch_type=PatchType.MERGE)
+    try:
+        first = deployment.deploy(project, **given)
+        assert first["details"]["warm"] == {"nodes": 1, "of": 2, "later": True}
+        assert first["summary"].endswith(", warm on 1/2 nodes, the servers make the others warm within minutes")
+        assert deployment.deploy(project, **given)["changed"] is False
+        kubectl = host_kubectl(command=[str(build.binary()), "kubectl"], kubeconfig=str(control_plane.kubeconfig))
+        node_warmer.run(HostApi(kubectl), Failures(str(tmp_path / "failures.json")))
+        again = deployment.deploy(project, **given)
+        assert again["changed"] is False and again["details"]["warm"] == {"nodes": 2, "of": 2}
+    finally:
+        client.delete(Node, name)
+    own = {"metadata": {"name": "own", "namespace": "tenant-a"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    with pytest.raises(PlatformError, match="forbidden"):
+        api_of(tmp_path, "tenant-a").create(POD, {"apiVersion": "v1", "kind": "Pod", **own})
 
 
 def test_two_tenants_reach_neither_each_others_objects_nor_hosts(

@@ -10,18 +10,24 @@ import collections.abc
 import threading
 import typing as t
 import uuid
+from pathlib import Path
 
 import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info import run as run_info
+from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.kubectl import host_kubectl
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import node_warmer
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.arguments import kubernetes_auth_arguments
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import DEPLOYMENT, POD, SPIN_APP
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.node_warmer import Failures, HostApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.warm_pods import AT_ONCE, WARMS
 from lightkube.resources.apps_v1 import Deployment as KubernetesDeployment
 from lightkube.resources.core_v1 import Node, NodeStatus
 from lightkube.types import PatchType
+
+from tests.k3s_double import build
 
 from .support.control_plane import ControlPlane
 from .support.deployment import Deployment, Result
@@ -123,6 +129,12 @@ def listed(deployment: Deployment, name: str) -> Result:
     return run_info(parameters, False, set())
 
 
+def is_asleep(api: KubernetesApi, name: str) -> bool:
+    found = api.get(DEPLOYMENT, "default", name)
+    assert found is not None
+    return not (found.get("status") or {}).get("replicas") and found["spec"]["replicas"] == 0
+
+
 def generation(api: KubernetesApi, name: str) -> int:
     found = api.get(DEPLOYMENT, "default", name)
     assert found is not None
@@ -205,6 +217,72 @@ def test_a_new_node_and_a_new_shim_are_warmed_by_the_next_run_alone(
     assert deployment.deploy(project, **options)["changed"] is False
 
 
+def program(plane: ControlPlane, failures: Path) -> None:
+    """What the timer of the servers starts, with their kubectl."""
+    kubectl = host_kubectl(command=[str(build.binary()), "kubectl"], kubeconfig=str(plane.kubeconfig))
+    node_warmer.run(HostApi(kubectl), Failures(str(failures)))
+
+
+def test_the_servers_warm_nodes_that_join_later_while_the_function_sleeps(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi, nodes: Nodes, tmp_path: Path
+) -> None:
+    options: dict[str, t.Any] = {"autoscale": SLEEPS}
+    assert deployment.deploy(project, **options)["details"]["warm"] == {"nodes": 1, "of": 1}
+    client: t.Any = deployment.control_plane.client()
+    client.patch(KubernetesDeployment, project.name, {"spec": {"replicas": 0}}, namespace="default")
+    wait_until(lambda: is_asleep(api, project.name), seconds=60, what="the function sleeps")
+    before = generation(api, project.name)
+    joined = {nodes.join() for _number in range(AT_ONCE + 1)}
+    with WarmPodsSeen(api, project.name) as seen:
+        program(deployment.control_plane, tmp_path / "failures.json")
+    assert seen.nodes == joined and seen.most <= AT_ONCE
+    (function,) = listed(deployment, project.name)["functions"]
+    assert function["details"]["warm"] == {"nodes": 1 + len(joined), "of": 1 + len(joined)}
+    assert generation(api, project.name) == before and function["details"]["replicas"] == 0
+    wait_until(lambda: no_pod_is_left(api, project.name), seconds=30, what="the short pods are gone")
+    with WarmPodsSeen(api, project.name) as seen:
+        program(deployment.control_plane, tmp_path / "failures.json")
+        assert deployment.deploy(project, **options)["changed"] is False
+    assert seen.pods == {}
+
+
+def test_the_servers_leave_a_node_alone_where_it_failed(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi, nodes: Nodes, tmp_path: Path
+) -> None:
+    (project.directory / "base.bin").write_bytes(component(WASI_0_3))
+    deployment.deploy(project, warm="all", shim_version=NEW_SHIM)
+    bad = nodes.join(labels={SHIM_VERSION_LABEL: OLD_SHIM})
+    for expected in ({bad}, set[str]()):
+        with WarmPodsSeen(api, project.name) as seen:
+            program(deployment.control_plane, tmp_path / "failures.json")
+        assert seen.nodes == expected
+    wait_until(lambda: no_pod_is_left(api, project.name), seconds=30, what="the pod that failed is gone")
+    (function,) = listed(deployment, project.name)["functions"]
+    assert function["details"]["warm"] == {"nodes": 1, "of": 2}
+
+
+def test_servers_and_a_deployment_at_the_same_time_make_each_node_warm_once(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi, nodes: Nodes, tmp_path: Path
+) -> None:
+    deployment.deploy(project, warm="all")
+    joined = {nodes.join() for _number in range(3)}
+    with WarmPodsSeen(api, project.name) as seen:
+        servers = [
+            threading.Thread(target=program, args=(deployment.control_plane, tmp_path / f"failures{number}.json"))
+            for number in range(2)
+        ]
+        for server in servers:
+            server.start()
+        result = deployment.deploy(project, warm="all")
+        for server in servers:
+            server.join(300)
+    assert result["details"]["warm"] == {"nodes": 4, "of": 4} and "warnings" not in result
+    assert seen.nodes == joined and len(seen.pods) == len(joined), "the names are the same"
+    (function,) = listed(deployment, project.name)["functions"]
+    assert function["details"]["warm"] == {"nodes": 4, "of": 4}
+    wait_until(lambda: no_pod_is_left(api, project.name), seconds=30, what="the short pods are gone")
+
+
 def test_another_version_is_cold_and_the_one_before_stays_warm(
     deployment: Deployment, project: FunctionProject, api: KubernetesApi, nodes: Nodes
 ) -> None:
@@ -262,5 +340,6 @@ def test_a_tenant_deploys_without_it(
         deployment.deploy(project, warm="all", **tenant)
     assert api.get(SPIN_APP, "default", project.name) is None, "before anything is written"
     result = deployment.deploy(project, autoscale=SLEEPS, **tenant)
-    assert result["changed"] is True and "warm" not in result["details"] and "warnings" not in result
+    assert result["changed"] is True and "warnings" not in result
+    assert result["details"]["warm"] == {"nodes": 1, "of": 1}, "where its replica ran"
     assert deployment.deploy(project, autoscale=SLEEPS, **tenant)["changed"] is False

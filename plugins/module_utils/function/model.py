@@ -66,6 +66,11 @@ class DesiredFunction:
     def has_http_trigger(self) -> bool:
         return any(trigger.type == "http" for trigger in self.manifest.triggers)
 
+    @property
+    def has_only_http_triggers(self) -> bool:
+        """Whether a replica more takes nothing from the others, such as messages."""
+        return all(trigger.type == "http" for trigger in self.manifest.triggers)
+
 
 @dataclasses.dataclass(frozen=True)
 class Difference:

@@ -272,6 +272,8 @@ def _result(result: DeployResult, state: str, check_mode: bool, share: str = "")
         from .spin_function_info import warm_nodes
 
         returned["summary"] += f", warm on {warm_nodes(warm)} nodes"
+        if warm.get("later"):
+            returned["summary"] += ", the servers make the others warm within minutes"
     return returned
 
 

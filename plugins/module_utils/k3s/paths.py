@@ -11,6 +11,9 @@ SHIM_PATTERN = "/usr/local/bin/containerd-shim-*"
 
 SERVER_UNIT = "k3s"
 AGENT_UNIT = "k3s-agent"
+NODE_WARMER = "wasmfaas-node-warmer"
+"""Name of the timer, and its service, that make nodes warm (role spin_operator)."""
+NODE_WARMER_DIRECTORY = "/usr/local/lib/wasmfaas"
 UNIT_DIRECTORY = "/etc/systemd/system"
 
 CONFIG_DIRECTORY = "/etc/rancher/k3s"

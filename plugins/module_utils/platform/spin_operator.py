@@ -21,6 +21,12 @@ def problems(variables: Variables) -> t.Iterator[Problem]:
     """What is wrong with the executors and the pause at a pod's end."""
     yield from range_problems(variables, LIMITS)
     yield from namespace_problems("spin_operator_executor_namespaces", variables["spin_operator_executor_namespaces"])
+    if variables["spin_operator_warm_nodes"] and not variables["__spin_operator_node_warmer_possible"]:
+        yield Problem(
+            "spin_operator_warm_nodes",
+            "a timer on the hosts of the group k3s_server would make nodes warm, and this is none of them",
+            "leave it out, or run this for a cluster that site.yml made",
+        )
     for signal, url in variables["spin_operator_otlp_endpoints"].items():
         if signal not in SIGNALS or not re.match("https?://[^/]+/.+", str(url)):
             yield Problem(

@@ -55,6 +55,7 @@ def canary_objects(
     fewer = dataclasses.replace(
         settings,
         replicas=_part(settings.replicas or 1, weight) if scale is None else None,
+        warm="none",  # it runs for a while, and the nodes are made warm for what is promoted
         autoscale=scale and dataclasses.replace(scale, min=_part(scale.min, weight), max=_part(scale.max, weight)),
     )
     renamed = dataclasses.replace(desired, name=canary_name(desired.name))

@@ -11,6 +11,7 @@ from ..function.manifest.routes import path_of
 from ..function.model import DesiredFunction
 from ..function.probe import HEALTH_PATH
 from .kinds import HORIZONTAL_POD_AUTOSCALER, HTTP_ROUTE, INTERCEPTOR_ROUTE, SCALED_OBJECT, SPIN_APP, Kind, Object
+from .labels import WARM_NODES
 from .objects import CALLED_PATH, SOURCE_DIGEST, URL, FunctionObjects, labels
 from .settings import EXTERNAL_SCALER, INTERCEPTOR_SERVICE, ClusterSettings
 
@@ -43,6 +44,8 @@ def function_objects(
     annotations = {SOURCE_DIGEST: desired.source_digest, URL: url}
     if (settings.invocation_limits or {}).get("memory") and (path := _called_path(desired.manifest, settings)):
         annotations[CALLED_PATH] = path
+    if settings.warm == "all" and desired.has_only_http_triggers:
+        annotations[WARM_NODES] = "all"
     app = _object(SPIN_APP, {**metadata, "annotations": annotations}, spec)
     route = _object(HTTP_ROUTE, metadata, route_spec(desired.name, settings, url, listener)) if url else None
     return FunctionObjects(app, _scaling_objects(metadata, desired.name, settings, url), route).sealed()

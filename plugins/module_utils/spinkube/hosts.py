@@ -11,7 +11,7 @@ import typing as t
 from ..errors import PlatformError
 from .api import Forbidden, KubernetesApi
 from .kinds import HTTP_ROUTE, Object
-from .objects import MANAGED_BY
+from .labels import MANAGED_BY
 
 
 def check_host_is_free(api: KubernetesApi, route: Object, *, answers: t.Callable[[], bool]) -> None:

@@ -14,7 +14,8 @@ from ..function.model import LiveFunction
 from .api import KubernetesApi
 from .canary import canary_name, function_of
 from .kinds import DEPLOYMENT, SPIN_APP, Object
-from .objects import MANAGED_BY, SOURCE_DIGEST, URL, settings_digest
+from .labels import MANAGED_BY
+from .objects import SOURCE_DIGEST, URL, settings_digest
 from .version_record import VersionRecord
 from .warm_record import Marks, WarmRecord, counted, wasm_nodes
 

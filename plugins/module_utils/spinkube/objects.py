@@ -12,8 +12,8 @@ import typing as t
 
 from ..function.model import DesiredFunction
 from .kinds import HTTP_ROUTE, SCALED_OBJECT, SECRET, SPIN_APP, Object
+from .labels import MANAGED_BY
 
-MANAGED_BY = {"app.kubernetes.io/managed-by": "wasmfaas"}
 SOURCE_DIGEST = "wasmfaas.dev/source-digest"
 SETTINGS_DIGEST = "wasmfaas.dev/settings-digest"
 URL = "wasmfaas.dev/url"

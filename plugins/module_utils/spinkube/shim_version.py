@@ -9,9 +9,7 @@ from ..errors import PlatformError
 from ..function.compatibility.spin_versions import DEFAULT_SHIM_VERSION
 from .api import KubernetesApi
 from .kinds import NODE
-
-NODE_LABEL = "wasmfaas.dev/containerd-shim-spin"
-"""Set by the role that installs the shim; its value is the version, as in 0.25.1."""
+from .labels import NODE_LABEL
 
 
 def shim_version_of_nodes(api: KubernetesApi) -> str:

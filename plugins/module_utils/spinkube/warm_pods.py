@@ -1,22 +1,26 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starts a function once on nodes that have not run it, so that they pull and compile its artifact."""
+"""Starts a function once on nodes that have not run it, so that they pull and compile its artifact.
+
+A deployment does so, and the cluster's servers for nodes that join later (node_warmer.py); so this file needs the
+standard library of Python 3.9 alone.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import secrets
+import datetime
+import hashlib
 import time
 import typing as t
 
 from .. import progress
 from ..errors import PlatformError
 from ..kubernetes.pods import failure_of
-from .api import KubernetesApi
-from .kinds import POD, Object
-from .objects import MANAGED_BY
+from .kinds import POD, Kind, Object
+from .labels import MANAGED_BY
 
 WARMS = "wasmfaas.dev/warms"
 """Label of the pods, with the function's name. They have none of those by which the operator, Services and scalers know
@@ -31,9 +35,35 @@ POD_SECONDS = 180
 WAITING_SECONDS = 20.0
 """How long a pod may be unschedulable, or its image not be pulled, before its node is given up."""
 
+TRIES = 3
+"""How often a pod is made that somebody else deletes before it was seen to run: another run may have been faster."""
+
 _POLL_SECONDS = 0.5
 _NOT_NEEDED = ("readinessProbe", "livenessProbe", "startupProbe", "ports", "lifecycle")
 _REQUESTS = {"cpu": "1m", "memory": "16Mi"}
+
+
+class PodsApi(t.Protocol):
+    """The calls of `api.KubernetesApi` for pods, each of which may raise PlatformError."""
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """One object, or None where there is none."""
+
+    def list(self, kind: Kind, namespace: str, *, labels: dict[str, str]) -> t.List[Object]:  # noqa: UP006 - `list` is a method here
+        """All objects of a kind in a namespace that have these labels."""
+
+    def create(self, kind: Kind, desired: Object) -> object:
+        """Make an object."""
+
+    def delete(self, kind: Kind, namespace: str, name: str, *, grace_seconds: int) -> bool:
+        """Delete an object; False where there was none."""
+
+
+def pod_name(app: Object, template: Object, node: str) -> str:
+    """The same for all who make one node warm for one artifact, so that they make one pod together."""
+    images = [container.get("image") for container in template["spec"]["containers"]]
+    text = "\n".join([str(app["metadata"].get("uid")), *map(str, images), node])
+    return f"{app['metadata']['name'][:40]}-warm-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def warm_pod(app: Object, template: Object, node: str) -> Object:
@@ -57,7 +87,7 @@ def warm_pod(app: Object, template: Object, node: str) -> Object:
         "apiVersion": POD.api_version,
         "kind": POD.kind,
         "metadata": {
-            "name": f"{metadata['name'][:40]}-warm-{secrets.token_hex(4)}",
+            "name": pod_name(app, template, node),
             "namespace": metadata["namespace"],
             "labels": {**MANAGED_BY, WARMS: metadata["name"]},
             "annotations": template["metadata"].get("annotations") or {},
@@ -79,7 +109,7 @@ def warm_pod(app: Object, template: Object, node: str) -> Object:
 @dataclasses.dataclass(frozen=True)
 class _Started:
     node: str
-    at: float
+    at: float  # seconds of the monotonic clock
 
 
 class WarmPods:
@@ -88,12 +118,17 @@ class WarmPods:
     Args:
         app: the SpinApp.
         template: the pod template of its Deployment.
+        seconds: when to give up the nodes that are still cold.
     """
 
-    def __init__(self, api: KubernetesApi, app: Object, template: Object) -> None:
+    def __init__(self, api: PodsApi, app: Object, template: Object, *, seconds: float | None = None) -> None:
         self._api = api
         self._app = app
         self._template = template
+        self._end_at = None if seconds is None else time.monotonic() + seconds
+        self._tries: dict[str, int] = {}
+        self.lost: PlatformError | None = None
+        """Why `run` stopped before its end."""
         self._namespace = app["metadata"]["namespace"]
         self._labels = {WARMS: app["metadata"]["name"]}
         self._pods: dict[str, _Started] = {}
@@ -109,12 +144,17 @@ class WarmPods:
         try:
             self._delete_left()
             while waiting or self._pods:
+                if self._end_at is not None and time.monotonic() > self._end_at:
+                    left = [*waiting, *(pod.node for pod in self._pods.values())]
+                    self._failed |= dict.fromkeys(left, "there was no time left")
+                    break
                 while waiting and len(self._pods) < AT_ONCE:
                     self._start(waiting.pop(0))
                 if self._pods:
                     time.sleep(_POLL_SECONDS)  # between two looks at the pods
-                    self._look()
+                    waiting += self._look()
         except PlatformError as error:  # the API server is away, or a permission is missing
+            self.lost = error
             self._failed |= dict.fromkeys([*waiting, *(pod.node for pod in self._pods.values())], error.cause)
         finally:
             for name in list(self._pods):
@@ -122,36 +162,52 @@ class WarmPods:
         return self._failed
 
     def _delete_left(self) -> None:
-        """Delete what a run that was killed left behind."""
+        """Delete what a run that was killed left behind; those of another one may be at work."""
         for pod in self._api.list(POD, self._namespace, labels=self._labels):
-            self._api.delete(POD, self._namespace, pod["metadata"]["name"], grace_seconds=1)
+            if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed") or is_old(pod):
+                self._api.delete(POD, self._namespace, pod["metadata"]["name"], grace_seconds=1)
 
     def _start(self, node: str) -> None:
         pod = warm_pod(self._app, self._template, node)
+        name = pod["metadata"]["name"]
         try:
             self._api.create(POD, pod)
         except PlatformError as error:
-            self._failed[node] = error.cause
-            return
-        self._pods[pod["metadata"]["name"]] = _Started(node, time.monotonic())
+            if self._api.get(POD, self._namespace, name) is None:  # or somebody else makes this node warm as well
+                self._failed[node] = error.cause
+                return
+        self._tries[node] = self._tries.get(node, 0) + 1
+        self._pods[name] = _Started(node, time.monotonic())
 
-    def _look(self) -> None:
+    def _look(self) -> list[str]:
+        """See which pods have done their work. Returns the nodes whose pods are to be made again."""
+        again = []
         found = {pod["metadata"]["name"]: pod for pod in self._api.list(POD, self._namespace, labels=self._labels)}
         for name, started in list(self._pods.items()):
             seconds = time.monotonic() - started.at
-            reason = why_not(found[name], seconds) if name in found else "somebody else deleted its pod"
-            if reason is None:
+            reason = why_not(found[name], seconds) if name in found else "somebody else deletes its pods"
+            if name not in found and self._tries[started.node] < TRIES:
+                del self._pods[name]
+                again.append(started.node)
+            if reason is None or name not in self._pods:
                 continue
             if reason:
                 self._failed[started.node] = reason
             else:
                 progress.tell(f"warm on {started.node} after {seconds:.1f} s")
             self._end(name)
+        return again
 
     def _end(self, name: str) -> None:
         del self._pods[name]
         with contextlib.suppress(PlatformError):  # its owner and its deadline end it as well
             self._api.delete(POD, self._namespace, name, grace_seconds=1)
+
+
+def is_old(pod: Object) -> bool:
+    """Whether a pod was made longer ago than any run lets it be, by this machine's clock."""
+    made = datetime.datetime.strptime(pod["metadata"]["creationTimestamp"], "%Y-%m-%dT%H:%M:%S%z")
+    return (datetime.datetime.now(datetime.timezone.utc) - made).total_seconds() > 2 * POD_SECONDS
 
 
 def why_not(pod: Object, seconds: float) -> str | None:

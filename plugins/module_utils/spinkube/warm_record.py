@@ -5,7 +5,8 @@
 
 The shim compiles an artifact before its first start on a node, and containerd keeps the result with the artifact
 (containerd/runwasi, crates/containerd-shim-wasm/src/containerd/client.rs of containerd-shim-wasm v1.0.0). Another
-version of the shim compiles anew.
+version of the shim compiles anew. The cluster's servers read and write it too (node_warmer.py), so this file needs the
+standard library of Python 3.9 alone.
 """
 
 from __future__ import annotations
@@ -14,20 +15,29 @@ import dataclasses
 import json
 import typing as t
 
-from .api import KubernetesApi
-from .kinds import NODE, RUNTIME_CLASS, Object
-from .shim_version import NODE_LABEL
+from .kinds import NODE, RUNTIME_CLASS, Kind, Object
+from .labels import NODE_LABEL
 
 WARM = "wasmfaas.dev/warm"
 ARTIFACTS = 3
 """How many artifacts are remembered: the deployed one, and those of a rollback or two."""
 
-Marks: t.TypeAlias = "dict[str, str]"
+Marks = t.Dict[str, str]  # noqa: UP006 - an alias is evaluated, on Python 3.9 too
 """What an artifact was compiled for, by the node's name: the node itself, of which a name may get another one, and the
 version of its shim."""
 
 
-def wasm_nodes(api: KubernetesApi, runtime_class: str) -> Marks:
+class NodesApi(t.Protocol):
+    """What reads objects outside of namespaces."""
+
+    def get_outside(self, kind: Kind, name: str) -> Object | None:
+        """One object, or None where there is none."""
+
+    def list_nodes(self, kind: Kind) -> t.List[Object]:  # noqa: UP006 - as in PodsApi
+        """All objects of a kind."""
+
+
+def wasm_nodes(api: NodesApi, runtime_class: str) -> Marks:
     """The nodes that take pods of a RuntimeClass now; raises PlatformError."""
     found = api.get_outside(RUNTIME_CLASS, runtime_class)
     scheduling = (found or {}).get("scheduling") or {}
@@ -86,9 +96,12 @@ class WarmRecord:
             stored = json.loads(annotations.get(WARM, "{}"))
             return cls(
                 str(stored.get("runtime_class", "")),
-                {str(digest): dict(marks) for digest, marks in (stored.get("artifacts") or {}).items()},
+                {
+                    str(digest): {str(name): str(mark) for name, mark in marks.items()}
+                    for digest, marks in (stored.get("artifacts") or {}).items()
+                },
             )
-        except (AttributeError, TypeError, ValueError):
+        except (AttributeError, RecursionError, TypeError, ValueError):
             return cls()  # somebody else wrote it: the nodes are taken for cold
 
     def on(self, digest: str, nodes: Marks) -> Marks:
@@ -100,6 +113,12 @@ class WarmRecord:
         """The record with the nodes of an artifact, which becomes the newest."""
         earlier = [(key, marks) for key, marks in self.artifacts.items() if key != digest]
         return WarmRecord(runtime_class, dict([(digest, nodes), *earlier][:ARTIFACTS]))
+
+    def with_nodes(self, runtime_class: str, digest: str, nodes: Marks) -> WarmRecord:
+        """The record with more nodes of an artifact, which keeps its place if it has one."""
+        artifacts = dict([(digest, {}), *self.artifacts.items()] if digest not in self.artifacts else self.artifacts)
+        artifacts[digest] = {**artifacts[digest], **nodes}
+        return WarmRecord(runtime_class, dict(list(artifacts.items())[:ARTIFACTS]))
 
     def written(self) -> str:
         """The value of the annotation."""

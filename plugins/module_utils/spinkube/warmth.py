@@ -13,6 +13,7 @@ from ..errors import PlatformError
 from ..function.model import DesiredFunction, LiveFunction
 from .cluster_function import ClusterFunction
 from .kinds import DEPLOYMENT, POD, SPIN_APP, SPIN_APP_EXECUTOR, Object
+from .labels import WARMED_BY
 from .objects import REVISION
 from .warm_record import WARM, Marks, WarmRecord, counted, wasm_nodes
 
@@ -28,17 +29,18 @@ class Warmth:
         settings = self._function.settings
         if not settings.warm_is_given or settings.warm != "all":
             return
-        if not _only_http(desired):
+        if not desired.has_only_http_triggers:
             raise PlatformError(
                 f"warm: the function {desired.name} has a trigger other than http, and would work on its messages on "
                 "every node.",
                 next_step="Leave `warm` out.",
             )
-        if not self._may_make_pods:
+        if not self._may_make_pods and not self._servers_warm:
             raise PlatformError(
                 f"warm: takes the permission to create pods in namespace {desired.namespace}, which this kubeconfig "
-                "does not have.",
-                next_step="Leave `warm` out, or deploy with an administrator's kubeconfig.",
+                "does not have, and the cluster's servers do not do it.",
+                next_step="Leave `warm` out, deploy with an administrator's kubeconfig, or have the platform installed "
+                "with `spin_operator_warm_nodes: true`.",
             )
 
     def compared(self, desired: DesiredFunction) -> tuple[list[str], list[str]]:
@@ -60,7 +62,8 @@ class Warmth:
     def after(self, desired: DesiredFunction, live: LiveFunction) -> LiveFunction:
         """Make the nodes warm once the function answers, and remember which are.
 
-        A node where that fails is named in `details`, and the next deployment tries again.
+        A node where that fails is named in `details`, and the next deployment tries again. Who may not make pods leaves
+        it to the cluster's servers, where they do it.
         """
         nodes = self._nodes(desired)
         if nodes is None:
@@ -83,15 +86,23 @@ class Warmth:
 
             failed = WarmPods(function.api, app, deployment["spec"]["template"]).run(cold)
             warm |= {name: nodes[name] for name in cold if name not in failed}
+            record = WarmRecord.of(function.deployed_app())  # the servers may have written meanwhile
+            warm |= record.on(digest, nodes)
+            failed = {name: reason for name, reason in failed.items() if name not in warm}
         now = record.with_artifact(self._runtime_class, digest, warm)
         if now != record:
             function.api.annotate(SPIN_APP, function.namespace, function.name, {WARM: now.written()})
-        return {**counted(now, digest, nodes), **({"failed": failed} if failed else {})}
+        later = function.settings.warm == "all" and warm != nodes and self._servers_warm
+        return {
+            **counted(now, digest, nodes),
+            **({"failed": failed} if failed else {}),
+            **({"later": True} if later else {}),
+        }
 
     def _nodes(self, desired: DesiredFunction) -> Marks | None:
         """The nodes that may be warm; None where they do not matter, or the function should not run on each."""
         mode = self._function.settings.warm
-        return None if mode == "none" or (mode == "all" and not _only_http(desired)) else self._known_nodes
+        return None if mode == "none" or (mode == "all" and not desired.has_only_http_triggers) else self._known_nodes
 
     def _ran(self, app: Object) -> set[str]:
         """The nodes where a pod of this version runs."""
@@ -121,14 +132,18 @@ class Warmth:
     @functools.cached_property
     def _runtime_class(self) -> str:
         """Of the function's executor; empty where that has none, or is not there."""
-        function = self._function
-        executor = function.api.get(SPIN_APP_EXECUTOR, function.namespace, function.settings.executor)
-        deployment = ((executor or {}).get("spec") or {}).get("deploymentConfig") or {}
+        deployment = (self._executor.get("spec") or {}).get("deploymentConfig") or {}
         return str(deployment.get("runtimeClassName") or "")
 
+    @property
+    def _servers_warm(self) -> bool:
+        """Whether the cluster's servers make nodes warm, for functions of those who may not make pods as well."""
+        return ((self._executor.get("metadata") or {}).get("annotations") or {}).get(WARMED_BY) == "servers"
 
-def _only_http(desired: DesiredFunction) -> bool:
-    return all(trigger.type == "http" for trigger in desired.manifest.triggers)
+    @functools.cached_property
+    def _executor(self) -> Object:
+        function = self._function
+        return function.api.get(SPIN_APP_EXECUTOR, function.namespace, function.settings.executor) or {}
 
 
 def failures(details: dict[str, t.Any]) -> list[str]:

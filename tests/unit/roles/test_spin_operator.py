@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s import paths
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.node_warmer import REQUEST_SECONDS, RUN_SECONDS
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.settings import DEFAULT_EXECUTOR
 
 from .role_rendering import ROLES, RenderedRole
@@ -34,6 +38,44 @@ def test_executor_names_the_runtime_class_of_role_wasm_shims() -> None:
     spec = RenderedRole("spin_operator").value("__spin_operator_executor_spec")
     assert spec["deploymentConfig"]["runtimeClassName"] == name
     assert "spinImage" not in spec["deploymentConfig"], "the two exclude each other"
+
+
+ON_SERVERS: dict[str, object] = {
+    "inventory_hostname": "server-1",
+    "groups": {"all": ["server-1"], "k3s_server": ["server-1"]},
+    "k3s_node": {},
+    "k3s_version": "v1.36.4+k3s1",
+    "role_path": str(ROLES / "spin_operator"),
+    "ansible_managed": "Ansible managed",
+}
+
+
+def test_servers_make_nodes_warm_where_role_k3s_made_them() -> None:
+    for variables, expected in ((ON_SERVERS, {"wasmfaas.dev/warmed-by": "servers"}), ({}, None)):
+        operator = RenderedRole("spin_operator", **variables).template("objects_after.yml.j2")
+        tenants = [{"name": "user1"}]
+        tenant = RenderedRole("tenant", tenant_list=tenants, **variables).template("objects_after.yml.j2")
+        executors = [item for item in [*operator, *tenant] if item["kind"] == "SpinAppExecutor"]
+        assert [item["metadata"].get("annotations") for item in executors] == [expected, expected]
+    role = RenderedRole("spin_operator", spin_operator_warm_nodes=True)
+    assert "hosts of the group k3s_server" in " ".join(role.problems())
+    assert RenderedRole("spin_operator", **ON_SERVERS).problems() == []
+
+
+def test_the_program_that_makes_nodes_warm_is_whole() -> None:
+    files = RenderedRole("spin_operator", **ON_SERVERS).value("__spin_operator_node_warmer_files")
+    sources = [Path(file["source"]).resolve() for file in files if "source" in file]
+    assert [source for source in sources if not source.is_file()] == [] and len(sources) > 10
+    assert {file["path"] for file in files if "content" in file} == {
+        "/etc/systemd/system/wasmfaas-node-warmer.service",
+        "/etc/systemd/system/wasmfaas-node-warmer.timer",
+    }
+    (directory,) = {file["path"].partition("/wasmfaas/wasmfaas/")[0] for file in files if "source" in file}
+    (service,) = [file["content"] for file in files if file["path"].endswith(".service")]
+    assert f"PYTHONPATH={directory}/wasmfaas\n" in service
+    seconds = next(line.partition("=")[2] for line in service.splitlines() if line.startswith("TimeoutStartSec="))
+    assert int(seconds) > RUN_SECONDS + REQUEST_SECONDS
+    assert f"{directory}/wasmfaas" == paths.NODE_WARMER_DIRECTORY, "what k3s_uninstall removes"
 
 
 def test_functions_send_to_the_collector_only_where_there_is_one() -> None:

@@ -134,6 +134,7 @@ def test_nothing_is_allowed_that_leads_out() -> None:
     assert allowed({"name": "user1"}, "ClusterRole", "wasmfaas-tenant-user1") == {
         ("gateway.networking.k8s.io", "gateways", "get"),
         ("", "nodes", "list"),
+        ("node.k8s.io", "runtimeclasses", "get"),
     }
 
 

@@ -24,7 +24,7 @@ from ...host.commands import Completed, run_command
 from ...host.waiting import wait_for
 from .. import paths
 
-UNITS = (paths.SERVER_UNIT, paths.AGENT_UNIT)
+UNITS = (f"{paths.NODE_WARMER}.timer", f"{paths.SERVER_UNIT}.service", f"{paths.AGENT_UNIT}.service")
 CONTAINERD_SOCKET = "/run/k3s/containerd/containerd.sock"
 MOUNTS = ("/run/k3s", "/var/lib/kubelet", "/run/netns/cni-", "/var/lib/rancher/k3s")
 """Beginnings of mount points that belong to pods, snapshots or network namespaces."""
@@ -56,6 +56,8 @@ FILES = (
     "/etc/systemd/system/k3s.service.d",
     "/etc/systemd/system/k3s-agent.service",
     "/etc/systemd/system/k3s-agent.service.d",
+    f"{paths.UNIT_DIRECTORY}/{paths.NODE_WARMER}.*",
+    paths.NODE_WARMER_DIRECTORY,
     "/run/wasmfaas",
     paths.SHIM_PATTERN,
     paths.K3S_BINARY,
@@ -83,7 +85,7 @@ class Host:
             removed += step(check_mode)
         if removed and not check_mode:
             self._command(["systemctl", "daemon-reload"])
-            self._command(["systemctl", "reset-failed", *(f"{unit}.service" for unit in UNITS)])
+            self._command(["systemctl", "reset-failed", *UNITS])
         return removed
 
     def stop(self, check_mode: bool) -> list[str]:
@@ -95,22 +97,22 @@ class Host:
         units = [
             unit
             for unit in UNITS
-            if os.path.exists(f"{self.root}{paths.UNIT_DIRECTORY}/{unit}.service")
+            if os.path.exists(f"{self.root}{paths.UNIT_DIRECTORY}/{unit}")
             and (self._says("is-active", unit) or self._says("is-enabled", unit))
         ]
         if check_mode:
-            return [f"unit {unit}" for unit in units]
+            return [f"unit {name_of(unit)}" for unit in units]
         for unit in units:
-            completed = self._command(["systemctl", "disable", "--now", f"{unit}.service"], seconds=STOP_SECONDS)
+            completed = self._command(["systemctl", "disable", "--now", unit], seconds=STOP_SECONDS)
             if completed.exit_code != 0:
                 raise PlatformError(
-                    f"{unit} could not be stopped: {completed.error.strip() or completed.output.strip()}.",
-                    next_step=f"See `systemctl status {unit}` on that host, and run it again.",
+                    f"{name_of(unit)} could not be stopped: {completed.error.strip() or completed.output.strip()}.",
+                    next_step=f"See `systemctl status {name_of(unit)}` on that host, and run it again.",
                 )
-        return [f"unit {unit}" for unit in units]
+        return [f"unit {name_of(unit)}" for unit in units]
 
     def _says(self, question: str, unit: str) -> bool:
-        return self._command(["systemctl", question, f"{unit}.service"]).output.strip() in (
+        return self._command(["systemctl", question, unit]).output.strip() in (
             "active",
             "activating",
             "reloading",
@@ -237,6 +239,11 @@ class Host:
                 next_step="See who uses it (`fuser -vm PATH`) on that host, and run it again.",
             ) from error
         return [path[len(self.root) :] for path in found]
+
+
+def name_of(unit: str) -> str:
+    """A unit as one calls it: k3s, and not k3s.service."""
+    return unit[: -len(".service")] if unit.endswith(".service") else unit
 
 
 def is_below(process: int, roots: set[int], parents: dict[int, int]) -> bool:

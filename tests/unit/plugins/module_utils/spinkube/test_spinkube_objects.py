@@ -13,6 +13,7 @@ import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.function_objects import function_objects
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.labels import WARM_NODES
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.objects import (
     REVISION,
     SETTINGS_DIGEST,
@@ -48,6 +49,17 @@ def by_kind(objects: t.Iterable[dict[str, t.Any]]) -> dict[str, dict[str, t.Any]
     objects = list(objects)
     assert len({item["kind"] for item in objects}) == len(objects)
     return {item["kind"]: item for item in objects}
+
+
+def test_the_servers_learn_which_functions_every_node_is_to_start(desired: t.Any) -> None:
+    every_node = ClusterSettings(warm="all")
+    app = function_objects(desired(), every_node, HELLO, None).app
+    assert app["metadata"]["annotations"][WARM_NODES] == "all"
+    plain = function_objects(desired(), ClusterSettings(warm="running"), HELLO, None).app
+    assert WARM_NODES not in plain["metadata"]["annotations"]
+    assert app["spec"] == plain["spec"], "no pod is replaced for it"
+    works = function_objects(desired(trigger="redis"), every_node, "", None).app
+    assert WARM_NODES not in works["metadata"]["annotations"], "it would work on messages"
 
 
 def test_smallest_function(desired: t.Any) -> None:

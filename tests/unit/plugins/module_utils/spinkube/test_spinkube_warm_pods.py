@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import types
 import typing as t
 
@@ -15,6 +16,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import 
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.warm_pods import (
     AT_ONCE,
     POD_SECONDS,
+    TRIES,
     WAITING_SECONDS,
     WARMS,
     WarmPods,
@@ -56,6 +58,12 @@ UNSCHEDULABLE: Object = {
 }
 
 
+def with_time(pod: Object, made: str = "") -> Object:
+    """A pod as the API server keeps it, made now by default."""
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {**copy.deepcopy(pod), "metadata": {**pod["metadata"], "creationTimestamp": made or now}}
+
+
 class Nodes:
     """The API's pods. Each gets the status of its node, after as many looks as `looks` says."""
 
@@ -76,9 +84,14 @@ class Nodes:
         (node,) = term["matchFields"][0]["values"]
         if node in self.refused:
             raise self.refused[node]
+        if pod["metadata"]["name"] in self.pods:
+            raise PlatformError("already exists", next_step="x")
         self.made.append(node)
-        self.pods[pod["metadata"]["name"]] = {**copy.deepcopy(pod), "node": node}
+        self.pods[pod["metadata"]["name"]] = {**with_time(pod), "node": node}
         self.most = max(self.most, len(self.pods))
+
+    def get(self, _kind: t.Any, _namespace: str, name: str) -> Object | None:
+        return self.pods.get(name)
 
     def list(self, _kind: t.Any, namespace: str, *, labels: dict[str, str]) -> t.List[Object]:  # noqa: UP006 (`list` is a method here)
         assert (namespace, labels) == ("user1", {WARMS: "hello"})
@@ -153,8 +166,44 @@ def test_a_pod_that_hangs_is_given_up(clock: list[float]) -> None:
 
 def test_pods_of_a_run_that_was_killed_are_deleted() -> None:
     api = Nodes({})
-    api.pods["hello-warm-old"] = {"metadata": {"name": "hello-warm-old"}, "spec": {}, "status": {}}
-    assert run(api, "n1") == {} and api.pods == {}
+    old = warm_pod(APP, TEMPLATE, "gone")
+    for name, pod in {
+        "old": with_time(old, "2026-01-01T00:00:00Z"),
+        "failed": {**with_time(old), "status": {"phase": "Failed"}},
+        "at-work": with_time(old),
+    }.items():
+        api.pods[name] = {**pod, "metadata": {**pod["metadata"], "name": name}}
+    assert run(api, "n1") == {}
+    assert list(api.pods) == ["at-work"], "another run may have made it"
+
+
+def test_two_runs_share_one_pod_for_a_node() -> None:
+    api = Nodes({}, looks=2)
+    pod = warm_pod(APP, TEMPLATE, "n1")
+    api.pods[pod["metadata"]["name"]] = {**with_time(pod), "node": "n1"}
+    assert run(api, "n1") == {} and api.made == [] and api.pods == {}
+    assert pod["metadata"]["name"] == warm_pod(APP, TEMPLATE, "n1")["metadata"]["name"]
+    changed = {**TEMPLATE, "spec": {**TEMPLATE["spec"], "containers": [{**CONTAINER, "image": "other"}]}}
+    others = [warm_pod(APP, TEMPLATE, "n2"), warm_pod(APP, changed, "n1")]
+    assert pod["metadata"]["name"] not in [other["metadata"]["name"] for other in others]
+
+
+@pytest.mark.parametrize(("times", "failed"), [(TRIES - 1, {}), (TRIES, {"n1": "somebody else deletes its pods"})])
+def test_a_pod_that_somebody_else_deletes_is_made_again(times: int, failed: dict[str, str]) -> None:
+    class Deleting(Nodes):
+        def create(self, kind: t.Any, pod: Object) -> None:
+            super().create(kind, pod)
+            if len(self.made) <= times:
+                self.pods.clear()
+
+    api = Deleting({})
+    assert run(api, "n1") == failed and api.pods == {}
+
+
+def test_a_run_keeps_to_its_time(clock: list[float]) -> None:
+    api = Nodes({"n2": {"phase": "Pending"}})
+    failed = WarmPods(t.cast(t.Any, api), APP, TEMPLATE, seconds=10).run(["n1", "n2"])
+    assert failed == {"n2": "there was no time left"} and api.pods == {} and clock[0] < 12
 
 
 def test_an_api_server_that_is_away_leaves_the_nodes_cold() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.shim_version import NODE_LABEL
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.labels import NODE_LABEL
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.warm_record import (
     ARTIFACTS,
     WARM,
@@ -88,6 +88,16 @@ def test_a_node_stays_warm_only_as_what_it_was() -> None:
     assert counted(record, "sha256:1", None) == {"nodes": 2, "of": None}
 
 
+def test_more_nodes_of_an_artifact_change_nothing_else() -> None:
+    record = WarmRecord()
+    for number in range(2):
+        record = record.with_artifact("class", f"sha256:{number}", {"a": "1/"})
+    more = record.with_nodes("class", "sha256:0", {"b": "2/"})
+    assert list(more.artifacts) == ["sha256:1", "sha256:0"] and more.artifacts["sha256:0"] == {"a": "1/", "b": "2/"}
+    assert record.artifacts["sha256:0"] == {"a": "1/"}
+    assert list(record.with_nodes("class", "sha256:9", {"b": "2/"}).artifacts) == ["sha256:9", "sha256:1", "sha256:0"]
+
+
 def test_the_record_keeps_few_artifacts_the_newest_first() -> None:
     record = WarmRecord()
     for number in range(ARTIFACTS + 2):
@@ -96,7 +106,11 @@ def test_the_record_keeps_few_artifacts_the_newest_first() -> None:
     assert list(record.with_artifact("class", "sha256:2", {}).artifacts) == ["sha256:2", "sha256:4", "sha256:3"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"artifacts": 3}', '{"artifacts": {"a": 1}}', "null", '"x"'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{", '{"artifacts": 3}', '{"artifacts": {"a": 1}}', "null", '"x"', '{"artifacts": ' + 100_000 * "["],
+    ids=range(8),
+)
 def test_a_damaged_record_is_an_empty_one(text: str) -> None:
     assert WarmRecord.of({"metadata": {"annotations": {WARM: text}}}) == WarmRecord()
     assert WarmRecord.of(None) == WarmRecord()

@@ -9,9 +9,11 @@ import typing as t
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.model import LiveFunction
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.stages import Stages
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.cluster_function import ClusterFunction
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import SPIN_APP
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import SPIN_APP, SPIN_APP_EXECUTOR
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.labels import WARMED_BY
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.settings import ClusterSettings
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.warm_record import WARM, WarmRecord
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.warmth import Warmth, failures
@@ -24,10 +26,11 @@ DEFAULT = ClusterSettings(warm="all")
 class Api:
     """Nodes a and b, which take functions; a has compiled the artifact `digest`."""
 
-    def __init__(self, digest: str, *, may: bool = True, failing: str = "") -> None:
+    def __init__(self, digest: str, *, may: bool = True, failing: str = "", servers: bool = False) -> None:
         self.asked: list[str] = []
         self._may = may
         self._failing = failing
+        self._servers = servers
         self._record = WarmRecord().with_artifact("class", digest, {"a": "1/"}).written()
 
     def _ask(self, what: str) -> None:
@@ -38,14 +41,26 @@ class Api:
     def get(self, kind: t.Any, _namespace: str, name: str) -> Object | None:
         self._ask(kind.kind)
         if kind is SPIN_APP:
-            return {"metadata": {"name": name, "namespace": "user1", "annotations": {WARM: self._record}}, "spec": {}}
-        return {"spec": {"deploymentConfig": {"runtimeClassName": "class"}}}
+            annotations = {WARM: self._record}
+            metadata = {"name": name, "namespace": "user1", "uid": "u", "annotations": annotations}
+            return {"metadata": metadata, "spec": {}}
+        if kind is not SPIN_APP_EXECUTOR:
+            return None
+        metadata = {"annotations": {WARMED_BY: "servers"}} if self._servers else {}
+        return {"metadata": metadata, "spec": {"deploymentConfig": {"runtimeClassName": "class"}}}
+
+    def list(self, _kind: t.Any, _namespace: str, *, labels: dict[str, str]) -> t.List[Object]:  # noqa: UP006
+        assert labels
+        return []
+
+    def annotate(self, _kind: t.Any, _namespace: str, _name: str, annotations: dict[str, str]) -> None:
+        self._record = annotations[WARM]
 
     def get_outside(self, kind: t.Any, _name: str) -> Object:
         self._ask(kind.kind)
         return {}
 
-    def list_nodes(self, kind: t.Any) -> list[Object]:
+    def list_nodes(self, kind: t.Any) -> t.List[Object]:  # noqa: UP006
         self._ask(kind.kind)
         status = {"conditions": [{"type": "Ready", "status": "True"}]}
         return [{"metadata": {"name": name, "uid": uid}, "status": status} for name, uid in (("a", "1"), ("b", "2"))]
@@ -79,6 +94,16 @@ def test_who_may_not_make_pods_is_refused_only_what_he_asked_for(desired: t.Any)
     default = warmth(Api(function.digest, may=False), DEFAULT)
     default.check(function)
     assert default.compared(function) == ([], []), "or each run would be a change"
+
+
+def test_who_may_not_make_pods_leaves_it_to_the_servers(desired: t.Any) -> None:
+    function, live = desired(), LiveFunction("hello", "user1", "", f"x@{desired().digest}", "", "ready")
+    tenant = warmth(Api(function.digest, may=False, servers=True), GIVEN)
+    tenant.check(function)
+    assert tenant.compared(function) == ([], []), "or each run would be a change until they have done it"
+    assert tenant.after(function, live).details["warm"] == {"nodes": 1, "of": 2, "later": True}
+    alone = warmth(Api(function.digest, may=False), DEFAULT)
+    assert alone.after(function, live).details["warm"] == {"nodes": 1, "of": 2}
 
 
 @pytest.mark.parametrize("failing", ["RuntimeClass", "Node"])

@@ -112,6 +112,21 @@ def test_everything_of_k3s_goes_and_nothing_else(root: Path) -> None:
     assert unmounted == ["/var/lib/kubelet/pods/a b/volume", "/var/lib/kubelet/pods", "/run/k3s/containerd/task/rootfs"]
 
 
+def test_the_timer_that_makes_nodes_warm_goes_before_k3s(root: Path) -> None:
+    for path in (
+        "etc/systemd/system/wasmfaas-node-warmer.timer",
+        "etc/systemd/system/wasmfaas-node-warmer.service",
+        "usr/local/lib/wasmfaas/wasmfaas/errors.py",
+    ):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text("", encoding="utf-8")
+    machine = Machine()
+    removed = uninstall.Host(root=str(root), command=machine).remove(check_mode=False)
+    assert removed[0] == "unit wasmfaas-node-warmer.timer"
+    assert ["systemctl", "disable", "--now", "wasmfaas-node-warmer.timer"] in machine.asked
+    assert not list(root.rglob("*wasmfaas-node-warmer*")) and not (root / "usr/local/lib/wasmfaas").exists()
+
+
 def test_check_mode_names_it_and_touches_nothing(root: Path) -> None:
     machine = Machine()
     before = sorted(root.rglob("*"))
