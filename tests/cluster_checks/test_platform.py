@@ -150,6 +150,17 @@ def test_executor_sends_traces_to_the_collector(parts: list[str], api: lightkube
     assert deployment["otel"]["exporter_otlp_traces_endpoint"] == endpoint
 
 
+def test_every_server_looks_for_cold_nodes(parts: list[str], server: t.Any) -> None:
+    if "spin_operator" not in parts:
+        pytest.skip("this scenario has no SpinKube operator")
+    unit = "wasmfaas-node-warmer"
+    assert (
+        server.run(f"systemctl is-active {unit}.timer; systemctl is-enabled {unit}.timer").stdout == "active\nenabled\n"
+    )
+    ran = server.run(f"systemctl start {unit}.service")
+    assert ran.rc == 0, server.run(f"journalctl --no-pager -u {unit} -n 50").stdout
+
+
 def test_each_alert_has_a_runbook(parts: list[str], api: lightkube.Client) -> None:
     if "observability" not in parts:
         pytest.skip("the scenario has no observability")
