@@ -40,6 +40,8 @@ from ansible_collections.wasmfaas.platform.plugins.modules.wasi_program import a
 from lightkube.resources.core_v1 import Node, NodeStatus
 from lightkube.types import PatchType
 
+from tests.k3s_double import build
+
 from .support.control_plane import ControlPlane
 from .support.deployment import Deployment
 from .support.function_project import HANDLER, FunctionProject, component
