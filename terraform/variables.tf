@@ -276,6 +276,8 @@ variable "node_groups" {
       # The RuntimeClasses of the role wasm_shims select this label and tolerate this taint.
       labels = { "wasmfaas.dev/runtime-spin" = "true" }
       taints = [{ key = "wasmfaas.dev/only", value = "wasm", effect = "NoSchedule" }]
+      # Code of tenants runs here and on worker-build.
+      metadata_hop_limit = 1
     }
     worker-build = {
       spot            = true
@@ -284,7 +286,8 @@ variable "node_groups" {
       maximum         = 3
       root_volume_gib = 50
       taints          = [{ key = "wasmfaas.dev/build", value = "true", effect = "NoSchedule" }]
-      permissions     = ["registry_pull", "registry_push"]
+      # Without registry_push: a build would have the rights of all tenants. Who pushes has credentials of its own.
+      metadata_hop_limit = 1
     }
     worker-backend = {
       spot           = true

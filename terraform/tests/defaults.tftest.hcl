@@ -94,10 +94,17 @@ run "fleet" {
       control-plane  = "cloud-controller cluster-autoscaler ebs-csi registry-pull snapshots termination-handler"
       observability  = "registry-pull telemetry"
       worker-backend = "join-worker-backend registry-pull"
-      worker-build   = "join-worker-build registry-pull registry-push"
+      worker-build   = "join-worker-build registry-pull"
       worker-wasm    = "join-worker-wasm registry-pull"
     }
     error_message = "Each group has the permissions of the map, and autoscaled groups also those to join."
+  }
+
+  assert {
+    condition = (
+      [for name, group in var.node_groups : name if group.metadata_hop_limit == 1] == ["worker-build", "worker-wasm"]
+    )
+    error_message = "Pods that run foreign code do not reach the role of their machine."
   }
 
   assert {
