@@ -503,12 +503,35 @@ def test_secrets_are_read_without_a_log() -> None:
             {"registry": "192.0.2.1:30500/functions", "registry_username": "other", "registry_password": "pw"},
         ),
         ({"registry": "other.example.com/functions"}, {"registry": "other.example.com/functions"}),
+        ({"registry": "192.0.2.1:30500/functions-of-others"}, {"registry": "192.0.2.1:30500/functions-of-others"}),
+        (
+            {"registry": "192.0.2.1:30500/functions/team"},
+            {
+                "registry": "192.0.2.1:30500/functions/team",
+                "registry_username": "deployer",
+                "registry_password": "pw",
+            },
+        ),
+        # A tenant with an account has a path of its own.
+        (
+            {"namespace": "user1"},
+            {
+                "registry": "192.0.2.1:30500/functions/user1",
+                "registry_username": "deployer",
+                "registry_password": "pw",
+            },
+        ),
+        (
+            {"namespace": "user2"},
+            {"registry": "192.0.2.1:30500/functions", "registry_username": "deployer", "registry_password": "pw"},
+        ),
     ],
 )
 def test_deployments_log_in_to_the_own_registry_and_to_no_other(
     tmp_path: Path, given: dict[str, str], login: dict[str, str]
 ) -> None:
-    access = {"registry": "192.0.2.1:30500/functions", "username": "deployer", "password": "pw"}
+    access: dict[str, t.Any] = {"registry": "192.0.2.1:30500/functions", "username": "deployer", "password": "pw"}
+    access["users"] = {"deployer": "pw", "tenant-user1": "another"}
     (tmp_path / "function-registry.json").write_text(json.dumps(access), encoding="utf-8")
     playbook = DataLoader().load_from_file(str(PROJECT / "playbooks/deploy_function.yml"), trusted_as_template=True)
     module = "wasmfaas.platform.spin_function"
