@@ -41,6 +41,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.local import (
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.local.state import LocalFunction
 
+from .support.large_bodies import memory_growth, streamed
 from .support.servers import wait_until
 from .support.workbench import COMPONENTS, built_workbench
 
@@ -273,6 +274,14 @@ def test_well_known_paths(shared: LocalFunction) -> None:
 def test_a_body_of_some_megabytes_comes_back(shared: LocalFunction) -> None:
     body = os.urandom(3_000_000)
     assert ask(shared, "/echo", body).body == body
+
+
+def test_large_bodies_are_not_held_in_memory(functions: Functions, workbench: bytes) -> None:
+    function = functions.start(Application().component("c", workbench), timeout_seconds=600)
+    assert streamed(function.port, 20_000_000)  # V8 frees buffers in batches: it has its share of memory after that
+    growth = memory_growth(functions.processes(), lambda: streamed(function.port, 150_000_000))
+    # Seen: 15 to 40 MiB. A body that is held anywhere on the way would be there at least once.
+    assert len(growth) == 2 and max(growth.values()) < 64 << 20, growth
 
 
 def test_repeated_response_headers_stay(shared: LocalFunction) -> None:

@@ -15,6 +15,7 @@ from spin_sdk.http import Request, Response
 # spin_sdk.sqlite does not load in this world (spin-sdk 3.4.1): it looks for a module name that two SQLite interfaces
 # share.
 from spin_sdk.wit.imports import fermyon_spin_sqlite, spin_sqlite_sqlite
+from spin_sdk.wit.imports.streams import StreamError_Closed
 from spin_sdk.wit.imports.types import Fields, OutgoingBody, OutgoingResponse, ResponseOutparam
 from spin_sdk.wit.types import Err, Ok
 
@@ -59,6 +60,52 @@ def unfinished(response_out, how):
 
 
 kept = []
+PIECE_BYTES = 1 << 16
+
+
+def pieces(request):
+    """The body of a request, piece by piece."""
+    body = request.consume()
+    with body.stream() as stream:
+        while True:
+            try:
+                yield stream.blocking_read(PIECE_BYTES)
+            except Err as error:
+                if isinstance(error.value, StreamError_Closed):
+                    return
+                raise
+
+
+def streamed(request, response_out, query):
+    """Give the request's body back as it comes; or `bytes` bytes after it, of which the last 20 say how many came."""
+    response = OutgoingResponse(Fields.from_list([]))
+    body = response.body()
+    ResponseOutparam.set(response_out, Ok(response))
+    received = 0
+    with body.write() as stream:
+        for piece in pieces(request):
+            received += len(piece)
+            if "bytes" not in query:
+                write(stream, piece)
+        left = int(query.get("bytes", "0")) - 20
+        while left > 0:
+            write(stream, b"x" * min(left, PIECE_BYTES))
+            left -= PIECE_BYTES
+        if "bytes" in query:
+            write(stream, b"%020d" % received)
+    OutgoingBody.finish(body, None)
+
+
+def write(stream, content):
+    """As Spin's SDKs do: what the stream takes, then wait until it takes more."""
+    while content:
+        allowed = stream.check_write()
+        if allowed == 0:
+            with stream.subscribe() as pollable:
+                pollable.block()
+            continue
+        stream.write(content[:allowed])
+        content = content[allowed:]
 
 
 class IncomingHandler(http.IncomingHandler):
@@ -66,6 +113,8 @@ class IncomingHandler(http.IncomingHandler):
         path, _question, query = (request.path_with_query() or "").partition("?")
         if path == "/unfinished":
             return unfinished(response_out, dict(parse_qsl(query))["how"])
+        if path == "/stream":
+            return streamed(request, response_out, dict(parse_qsl(query)))
         return super().handle(request, response_out)
 
     def handle_request(self, request: Request) -> Response:
