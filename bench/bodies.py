@@ -9,8 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import tests.conftest as _importer  # noqa: F401 (Ansible's own importer comes first; see there)
 from ansible_collections.wasmfaas.platform.plugins.module_utils.local import installation, runtime, state
+
 from tests.integration.support.large_bodies import memory_growth, streamed
 from tests.integration.support.workbench import built_workbench
 from tests.integration.test_local_runtime import Application, Functions
