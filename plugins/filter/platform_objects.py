@@ -9,7 +9,11 @@ import typing as t
 
 from ..module_utils.platform.function_registry import configuration
 from ..module_utils.platform.ingress import host_addresses
-from ..module_utils.platform.network_policies import network_policies
+from ..module_utils.platform.network_policies import (
+    function_network_policy,
+    network_policies,
+    public_networks,
+)
 from ..module_utils.platform.registries import Own, registries
 from ..module_utils.platform.spin_operator import executor_spec
 from ..module_utils.platform.tenant import docker_configuration, route_rule
@@ -19,6 +23,24 @@ from ..module_utils.platform.tenant_policies import Limits, policies
 def component_network_policies(component: str, ports: list[int] | None = None) -> list[dict[str, t.Any]]:
     """Who may call the pods of a component; see component_network_policies.yml."""
     return network_policies(component, [int(port) for port in ports or []])
+
+
+def functions_network_policy(
+    namespace: str,
+    pods: dict[str, t.Any],
+    labels: dict[str, str],
+    blocked: list[str],
+    opened: list[str],
+    telemetry: bool,
+    name: str = "functions",
+) -> dict[str, t.Any]:
+    """Who may call functions, and whom they may call; see functions_network_policy.yml."""
+    return function_network_policy(namespace, pods, labels, blocked, opened, telemetry=bool(telemetry), name=name)
+
+
+def host_public_networks(hosts: list[str], known: dict[str, t.Any]) -> list[str]:
+    """The public addresses of hosts as CIDRs; see host_public_networks.yml."""
+    return public_networks(hosts, known)
 
 
 def node_registries(
@@ -74,7 +96,9 @@ class FilterModule:
         return {
             "component_network_policies": component_network_policies,
             "docker_configuration": docker_configuration,
+            "functions_network_policy": functions_network_policy,
             "host_addresses": host_addresses,
+            "host_public_networks": host_public_networks,
             "node_registries": node_registries,
             "spin_executor_spec": spin_executor_spec,
             "tenant_policies": tenant_policies,

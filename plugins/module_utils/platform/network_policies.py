@@ -1,16 +1,17 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may call the pods of the platform's components: the NetworkPolicies of each component's namespace.
+"""Who may call the pods of the platform's components, and whom functions may call.
 
-Pods of the namespace call each other, and Prometheus calls all of them for metrics. Anything else is an opening of its
-own. A port that the API server or nodes call is open to every address, since a CNI may give their packets an address of
-the pods' network: with k3s' flannel that is the first one of their node's.
+In the namespace of a component its pods call each other, and Prometheus calls all of them for metrics. Anything else is
+an opening of its own. A port that the API server or nodes call is open to every address, since a CNI may give their
+packets an address of the pods' network: with k3s' flannel that is the first one of their node's.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import typing as t
 
 Object = dict[str, t.Any]
@@ -19,6 +20,7 @@ LABELS = {"app.kubernetes.io/managed-by": "wasmfaas"}
 OBSERVABILITY, INGRESS = "observability", "wasmfaas-system"
 COLLECTOR = {"app.kubernetes.io/name": "opentelemetry-collector"}
 """Labels of the collector's pods (its chart 0.170.0: templates/_helpers.tpl)."""
+INTERCEPTOR = {"app.kubernetes.io/component": "interceptor"}
 ALL_NAMESPACES = ""
 ANYBODY = "anybody"
 
@@ -50,7 +52,7 @@ _OPENINGS: dict[str, tuple[str, tuple[_Opening, ...]]] = {
             # KEDA's admission webhook, and the metrics API that the API server hands to it.
             _Opening("webhook", (6443, 9443)),
             # The interceptor alone: KEDA's operator has its metrics on the same port.
-            _Opening("requests", (8080,), INGRESS, {"app.kubernetes.io/component": "interceptor"}),
+            _Opening("requests", (8080,), INGRESS, INTERCEPTOR),
         ),
     ),
     "observability": (
@@ -115,3 +117,76 @@ def _object(namespace: str, name: str, pods: Object, ingress: list[Object]) -> O
             "ingress": ingress,
         },
     }
+
+
+def function_network_policy(
+    namespace: str,
+    pods: Object,
+    labels: t.Mapping[str, str],
+    blocked: t.Sequence[str],
+    opened: t.Sequence[str],
+    *,
+    telemetry: bool,
+    name: str = "functions",
+) -> Object:
+    """Who may call functions: the ingress, the interceptor, and pods of their namespace. Whom they may call: those
+    pods, DNS, the collector, and all addresses that are not blocked.
+
+    Args:
+        namespace: of the functions.
+        pods: selector of their pods; {} for all of the namespace.
+        labels: of the policy.
+        blocked: CIDRs that they may not call.
+        opened: CIDRs that they may call nevertheless.
+        telemetry: whether they may call the collector.
+        name: of the policy.
+    """
+    blocks = [
+        {"cidr": everything, "except": [network for network in dict.fromkeys(blocked) if (":" in network) is six]}
+        for everything, six in (("0.0.0.0/0", False), ("::/0", True))
+    ]
+    inside: Object = {"podSelector": {}}
+    interceptor = {"podSelector": {"matchLabels": INTERCEPTOR}, **_namespace("keda")}
+    resolver = {"podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}, **_namespace("kube-system")}
+    collector = {"podSelector": {"matchLabels": COLLECTOR}, **_namespace(OBSERVABILITY)}
+    egress: list[Object] = [
+        {"to": [inside]},
+        {"to": [resolver], "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+        # The collector alone, which notes whose telemetry it is: Tempo takes traces on the same port.
+        *([{"to": [collector], "ports": [{"port": 4318, "protocol": "TCP"}]}] if telemetry else []),
+        {"to": [{"ipBlock": block} for block in (*blocks, *({"cidr": network} for network in opened))]},
+    ]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
+        "spec": {
+            "podSelector": pods,
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [
+                {"from": [_namespace(INGRESS), interceptor], "ports": [{"port": 80, "protocol": "TCP"}]},
+                {"from": [inside]},
+            ],
+            "egress": egress,
+        },
+    }
+
+
+def public_networks(hosts: t.Iterable[str], known: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
+    """The public addresses of hosts that the inventory names, as CIDRs: `public_ip`, and `ansible_host`.
+
+    Only what the inventory says, so that each playbook makes the same policies of it.
+
+    Args:
+        hosts: names of the inventory.
+        known: variables by host, as `hostvars`.
+    """
+    given = [str((known.get(host) or {}).get(name) or "") for host in hosts for name in ("public_ip", "ansible_host")]
+    return [str(ipaddress.ip_network(address)) for address in dict.fromkeys(given) if _is_public(address)]
+
+
+def _is_public(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_global
+    except ValueError:  # a name
+        return False

@@ -9,11 +9,17 @@ import re
 import typing as t
 
 from ..problems import Problem
-from .checks import Variables, namespace_problems, range_problems
+from .checks import Variables, namespace_problems, network_problems, range_problems
 
 LIMITS = {"spin_operator_drain_seconds": (0, 25)}
 """Seconds. The pause is part of the 30 s that Kubernetes gives a pod to end (its terminationGracePeriodSeconds, for
 which a SpinApp has no field), and Kubernetes refuses a pod with a longer one."""
+NETWORKS = (
+    "platform_blocked_networks",
+    "platform_node_networks",
+    "platform_cluster_networks",
+    "spin_operator_egress_networks",
+)
 SIGNALS = ("traces", "metrics", "logs")
 
 
@@ -27,6 +33,8 @@ def problems(variables: Variables) -> t.Iterator[Problem]:
             "a timer on the hosts of the group k3s_server would make nodes warm, and this is none of them",
             "leave it out, or run this for a cluster that site.yml made",
         )
+    networks = [network for name in NETWORKS for network in variables[name]]
+    yield from network_problems(", ".join(NETWORKS), networks, "10.1.2.0/24")
     for signal, url in variables["spin_operator_otlp_endpoints"].items():
         if signal not in SIGNALS or not re.match("https?://[^/]+/.+", str(url)):
             yield Problem(

@@ -24,7 +24,7 @@ ADDRESS = "[0-9]{1,3}([.-][0-9]{1,3}){3}"
 """An IPv4 address as nip.io reads it at the end of a host, with dots or dashes."""
 API_URL = re.compile("https://[^:/]+(:[0-9]+)?")
 LOGIN = ("server", "username", "password")
-NETWORKS = ("tenant_blocked_networks", "tenant_cluster_networks", "tenant_egress_networks")
+NETWORKS = ("tenant_blocked_networks", "tenant_node_networks", "tenant_cluster_networks", "tenant_egress_networks")
 
 
 def problems(variables: Variables) -> t.Iterator[Problem]:

@@ -201,6 +201,7 @@ def test_all_policies_go_with_the_role() -> None:
     assert policies_of(RenderedRole("spin_operator"), "objects_absent") == {
         entry["metadata"]["name"]
         for entry in RenderedRole("spin_operator").value("__spin_operator_removed.objects_absent")
+        if entry["kind"] != "NetworkPolicy"
     }
 
 
@@ -211,3 +212,18 @@ def test_pods_are_hardened_that_a_shim_of_role_wasm_shims_runs() -> None:
     assert role.value("spin_operator_hardened_runtime_classes") == [
         "other" if name == "spin" else shim["runtime_class"] for name, shim in catalogue.items()
     ]
+
+
+def test_functions_outside_of_tenants_have_the_network_policy_of_a_tenant() -> None:
+    role = RenderedRole("spin_operator", spin_operator_egress_networks=["10.1.2.0/24"])
+    [policy] = role.value("__spin_operator_function_policies")
+    assert policy["metadata"]["namespace"] == "default" and policy["metadata"]["name"] == "spin-functions"
+    assert policy["spec"]["podSelector"] == {
+        "matchExpressions": [{"key": "core.spinkube.dev/app-name", "operator": "Exists"}]
+    }, "other pods of that namespace are not concerned"
+    tenant = RenderedRole("tenant", tenants=[{"name": "default"}], tenant_egress_networks=["10.1.2.0/24"])
+    theirs = tenant.objects(__tenant_selected=[{"name": "default"}])["NetworkPolicy", "functions"]["spec"]
+    assert {**policy["spec"], "podSelector": {}} == theirs
+    off = RenderedRole("spin_operator", platform_network_policies=False)
+    assert policy["metadata"]["name"] not in str(off.value("__spin_operator_component.objects_after"))
+    assert "spin-functions" in str(off.value("__spin_operator_component.objects_absent"))

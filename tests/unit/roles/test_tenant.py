@@ -78,6 +78,21 @@ def test_networks_of_the_cluster_are_blocked_wherever_they_are() -> None:
     assert not reaches(blocks, "203.0.113.1") and not reaches(blocks, "203.0.129.1")
 
 
+def test_public_addresses_of_nodes_are_blocked() -> None:
+    known = {"server-1": {"public_ip": "93.184.216.34"}, "worker-1": {"ansible_host": "93.184.216.35"}}
+    groups = {"all": [*known], "k3s_server": ["server-1"], "k3s_agent": ["worker-1"]}
+    blocks = egress({"name": "user1"}, groups=groups, hostvars=known)
+    assert not reaches(blocks, "93.184.216.34") and not reaches(blocks, "93.184.216.35")
+    assert reaches(blocks, "93.184.216.36")
+
+
+@pytest.mark.parametrize(
+    "address", ["64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "168.63.129.16", "192.0.0.192", "100.100.100.200"]
+)
+def test_detours_and_other_clouds_are_blocked(address: str) -> None:
+    assert not reaches(egress({"name": "user1"}), address)
+
+
 def test_a_network_can_be_opened_for_one_tenant() -> None:
     assert reaches(egress({"name": "user1", "egress_networks": ["10.1.2.0/24"]}), "10.1.2.9")
     assert not reaches(egress({"name": "user2"}), "10.1.2.9")

@@ -9,7 +9,11 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.network_policies import network_policies
+from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.network_policies import (
+    function_network_policy,
+    network_policies,
+    public_networks,
+)
 
 POLICIES = [
     policy
@@ -100,3 +104,25 @@ def test_nobody_else_does(caller: str, namespace: str, port: int, labels: dict[s
 
 def test_the_ingress_does_not_reach_all_of_keda() -> None:
     assert not calls("wasmfaas-system", "keda", 8080, {"app.kubernetes.io/name": "keda-operator"})
+
+
+def test_exceptions_are_of_the_family_of_their_block() -> None:
+    """The API server refuses others."""
+    policy = function_network_policy(
+        "a", {}, {}, ["10.0.0.0/8", "fc00::/7", "10.0.0.0/8"], ["10.1.2.0/24"], telemetry=True
+    )
+    blocks = [peer["ipBlock"] for rule in policy["spec"]["egress"] for peer in rule["to"] if "ipBlock" in peer]
+    assert blocks == [
+        {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8"]},
+        {"cidr": "::/0", "except": ["fc00::/7"]},
+        {"cidr": "10.1.2.0/24"},
+    ]
+
+
+def test_public_addresses_of_hosts_are_networks() -> None:
+    known = {
+        "server-1": {"ansible_host": "10.0.0.5", "public_ip": "93.184.216.34"},
+        "server-2": {"ansible_host": "2606:2800:220:1::1"},
+        "server-3": {"ansible_host": "server-3.example.com"},
+    }
+    assert public_networks([*known, "server-4"], known) == ["93.184.216.34/32", "2606:2800:220:1::1/128"]

@@ -101,6 +101,10 @@ GOOD: dict[str, Variables] = {
         "spin_operator_executor_namespaces": ["default"],
         "spin_operator_otlp_endpoints": {},
         "spin_operator_drain_seconds": "0",
+        "platform_blocked_networks": ["10.0.0.0/8"],
+        "platform_node_networks": [],
+        "platform_cluster_networks": ["10.42.0.0/16"],
+        "spin_operator_egress_networks": [],
     },
 }
 
@@ -163,6 +167,7 @@ def test_good_variables_have_no_problem(role: str) -> None:
         ("platform", {"platform_chart_overrides": {"kedda": {}}}, "there is no chart kedda. Next: Use keda."),
         ("spin_operator", {"spin_operator_otlp_endpoints": {"traces": "http://collector:4318"}}, "add the path"),
         ("spin_operator", {"spin_operator_otlp_endpoints": {"trace": "http://a/v1"}}, "for trace"),
+        ("spin_operator", {"platform_node_networks": ["192.0.2.1"]}, "192.0.2.1 is no network"),
     ],
 )
 def test_what_is_wrong_is_named_with_the_next_step(role: str, variables: Variables, named: str) -> None:
