@@ -100,6 +100,18 @@ def test_function_registry_makes_its_files_once_and_keeps_them(tmp_path: Path) -
     for secret in (made["password"], made["users"]["nodes"], made["server"]["key"].splitlines()[1]):
         assert secret not in first.stdout + second.stdout
 
+    tenants = {"tenants": [{"name": "user1"}, {"name": "user2", "state": "absent"}]}
+    third = play("function_registry", tmp_path, hosts, {**variables, **tenants}, "trust")
+    assert third.returncode == 0, third.stdout + third.stderr
+    content = (tmp_path / "access/function-registry.json").read_text(encoding="utf-8")
+    users = json.loads(content)["users"]
+    assert sorted(users) == ["deployer", "nodes", "tenant-user1"] and users["tenant-user1"] not in third.stdout
+    # Role tenant finds its account made by the run that installs the registry.
+    given = {**variables, **tenants, "function_registry_trust": str(tmp_path / "access/function-registry.json")}
+    fourth = play("function_registry", tmp_path, hosts, given, "tenants")
+    assert fourth.returncode == 0 and "changed=0" in fourth.stdout, fourth.stdout + fourth.stderr
+    assert (tmp_path / "access/function-registry.json").read_text(encoding="utf-8") == content
+
 
 def asked(directory: Path, **variables: t.Any) -> subprocess.CompletedProcess[str]:
     """The check of all parts, as site.yml runs it when it has planned."""

@@ -21,6 +21,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_fu
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.kubectl import host_kubectl
 from ansible_collections.wasmfaas.platform.plugins.module_utils.program import wasi_program
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import registry_access
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import node_warmer
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.arguments import kubernetes_auth_arguments
@@ -36,6 +37,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds i
     Kind,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.node_warmer import Failures, HostApi
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.registry_account import registry_account
 from ansible_collections.wasmfaas.platform.plugins.modules.wasi_program import argument_spec
 from lightkube.resources.core_v1 import Node, NodeStatus
 from lightkube.types import PatchType
@@ -274,6 +276,38 @@ def test_two_tenants_reach_neither_each_others_objects_nor_hosts(
     # The API server remembers for 10 s that a token was good.
     wait_until(lambda: unknown(one), seconds=30, what="the end of the tenant's token")
     assert api_of(tmp_path, "tenant-b").list(SPIN_APP, "tenant-b") == []
+
+
+def test_a_tenant_has_an_account_at_the_cluster_s_own_registry(
+    deployment: Deployment, project: FunctionProject, administrator: KubernetesApi, run: Run, tmp_path: Path
+) -> None:
+    """As in a run that has installed the registry; and only images of the tenant's path are taken."""
+    file = tmp_path / "access" / "function-registry.json"
+    wanted = registry_access.DesiredAccess("192.0.2.11", ("192.0.2.11",), 30500, "functions", 1825, ("tenant-a",))
+    access = registry_access.ensure(file, "", wanted, check_mode=False)[1]
+    variables = {
+        "platform_components": ["cert_manager", "spin_operator", "ingress", "keda", "function_registry"],
+        "function_registry_directory": str(file.parent),
+        "function_registry_trust": str(file),
+    }
+    made = run({"name": "tenant-a"}, **variables)
+    assert made.exit_code == 0, made.output
+    assert access["users"]["tenant-tenant-a"] not in made.output
+    account = registry_account(api_of(tmp_path, "tenant-a"), "tenant-a")
+    assert account is not None
+    assert (account.registry, account.username) == ("192.0.2.11:30500/functions/tenant-a", "tenant-tenant-a")
+    assert account.password == access["users"]["tenant-tenant-a"]
+    assert account.authority == access["authority"]["certificate"]
+    again = run({"name": "tenant-a"}, **variables)
+    assert again.exit_code == 0 and again.changed == 0, again.output
+    options = {"namespace": "tenant-a", "kubeconfig": str(tmp_path / "tenants/tenant-a.kubeconfig")}
+    with pytest.raises(PlatformError, match=r"begins with 192\.0\.2\.11:30500/functions/\{tenant\}/"):
+        deployment.deploy(project, **options)
+    assert administrator.get(SPIN_APP, "tenant-a", project.name) is None
+
+    without = run({"name": "tenant-a"})
+    assert without.exit_code == 0, without.output
+    assert administrator.get(SECRET, "tenant-a", "wasmfaas-registry") is None
 
 
 def test_a_tenant_deploys_programs_and_nothing_else_with_these_rights(
