@@ -275,7 +275,7 @@ class DistributionStore:
         url = f"{self._requests.base}/v2/{repository}/blobs/uploads/?{query}"
         did = f"taking blob {blob.digest} from {source}"
         try:
-            response = self._requests.exchange("POST", url, repository, _PUSH, did=did, content=b"", source=source)
+            response = self._post(url, repository, did, source=source)
         except (PlatformError, TemporaryFailure):  # there is no such repository or no right to it: the upload will tell
             return False, ""
         location = response.headers.get("Location")
@@ -286,13 +286,7 @@ class DistributionStore:
     def _start_upload(self, repository: str, did: str) -> str:
         """The URL of a fresh upload; a cut one is never continued, as registries differ in what they kept of it."""
         url = f"{self._requests.base}/v2/{repository}/blobs/uploads/"
-        response = self._requests.exchange(
-            "POST", url, repository, _PUSH, did=did, content=b"", allowed=(404,) if self._create_repository else ()
-        )
-        if response.status_code == 404 and self._create_repository is not None:
-            with self._lock:  # several threads get here together; creating is idempotent
-                self._create_repository(repository)
-            response = self._requests.exchange("POST", url, repository, _PUSH, did=did, content=b"")
+        response = self._post(url, repository, did)
         location = response.headers.get("Location")
         if not location:
             raise PlatformError(
@@ -300,6 +294,19 @@ class DistributionStore:
                 next_step="Check that it allows pushes and is no pull-through cache.",
             )
         return self._upload_url(location)
+
+    def _post(self, url: str, repository: str, did: str, *, source: str = "") -> httpx2.Response:
+        """Begin an upload or a mount. A registry that makes no repositories, such as ECR, has it made first: else the
+        first layers of a new function would be sent, although another one's repository holds them."""
+        allowed = (404,) if self._create_repository else ()
+        response = self._requests.exchange(
+            "POST", url, repository, _PUSH, did=did, content=b"", allowed=allowed, source=source
+        )
+        if response.status_code == 404 and self._create_repository is not None:
+            with self._lock:  # several threads get here together; creating is idempotent
+                self._create_repository(repository)
+            response = self._requests.exchange("POST", url, repository, _PUSH, did=did, content=b"", source=source)
+        return response
 
     def _upload_url(self, location: str) -> str:
         """A Location may be relative; behind a TLS proxy it may name http:// for our own host, as dxf and oras correct

@@ -25,6 +25,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import 
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.credentials import Credentials
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.distribution import DistributionStore
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.model import Timeouts
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.pushed_blobs import PushedBlobs
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import DistributionLocation
 
 MakeArtifact = collections.abc.Callable[..., Artifact]
@@ -573,6 +574,52 @@ def test_missing_repository_is_created_where_that_is_known(registry: FakeRegistr
     )
     result = _store(create_repository=created.append).push("hello", make_artifact(b"x", b"y"), tag="v1")
     assert result.uploaded_blobs == 4 and set(created) == {"team/hello"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "taken"),
+    [
+        pytest.param(201, True, id="BLOB_MOUNTING is on"),
+        pytest.param(202, False, id="BLOB_MOUNTING is off, and an upload begins instead"),
+        pytest.param(403, False, id="no ecr:GetDownloadUrlForLayer on the other repository"),
+        pytest.param(405, False, id="not supported"),
+    ],
+)
+def test_layers_of_another_function_are_taken_into_a_repository_that_is_made_for_it(
+    registry: FakeRegistry, make_artifact: MakeArtifact, tmp_path: Path, answer: int, taken: bool
+) -> None:
+    """As Amazon ECR: it makes no repository by itself, and mounts a layer only with the account's setting (user guide,
+    Blob mounting in Amazon ECR)."""
+    artifact, created, mounts = make_artifact(b"common", b"layer"), list[str](), list[str]()
+
+    def remembered() -> PushedBlobs:
+        return PushedBlobs(tmp_path / "pushed.json", "registry.example.com")
+
+    _store(pushed=remembered()).push("first", artifact, tag="v1")
+    there = dict(registry.blobs)
+    registry.blobs.clear()
+    registry.manifests.clear()
+
+    def ecr(request: httpx2.Request) -> httpx2.Response | None:
+        if request.method != "POST":
+            return None
+        if "team/second" not in created:
+            return _error(404, "NAME_UNKNOWN", "The repository does not exist in the registry")
+        digest = request.url.params.get("mount")
+        if digest is None or answer == 202:
+            return None  # an upload begins
+        mounts.append(digest)
+        if answer == 201:
+            registry.blobs[digest] = there[digest]
+            return httpx2.Response(201, headers={"Location": f"/v2/team/second/blobs/{digest}"})
+        return _error(answer, "DENIED", "x")
+
+    registry.rules.append(ecr)
+    result = _store(create_repository=created.append, pushed=remembered()).push("second", artifact, tag="v1")
+    assert result.uploaded_blobs == (0 if taken else len(there))
+    assert set(created) == {"team/second"} and registry.blobs == there
+    if answer != 202:
+        assert sorted(mounts) == sorted(there), "each layer, the first too"
 
 
 def test_registry_that_rewrites_manifests(registry: FakeRegistry, make_artifact: MakeArtifact) -> None:
