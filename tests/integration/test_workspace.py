@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections.abc
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -31,6 +32,30 @@ target.mkdir(exist_ok=True)
 with open("../builds", "a") as builds:
     builds.write(f"{project.name} ")
 """
+
+CARGO_WORKSPACE = {
+    "Cargo.toml": '[workspace]\nmembers = ["apps/shop", "common", "xtask"]\nresolver = "2"\n',
+    "common/Cargo.toml": '[package]\nname = "common"\nversion = "0.1.0"\nedition = "2021"\n',
+    "common/src/lib.rs": 'pub const GREETING: &str = "first";\n',
+    "apps/shop/Cargo.toml": '[package]\nname = "shop"\nversion = "0.1.0"\nedition = "2021"\n\n'
+    '[dependencies]\ncommon = { path = "../../common" }\n',
+    "apps/shop/src/lib.rs": 'pub fn answer() -> String {\n    format!("{} from shop", common::GREETING)\n}\n',
+    "xtask/Cargo.toml": '[package]\nname = "xtask"\nversion = "0.1.0"\nedition = "2021"\n\n'
+    '[dependencies]\nshop = { path = "../apps/shop" }\n',
+    "xtask/src/main.rs": """
+fn main() {
+    let answer = shop::answer();
+    let mut wasm = include_bytes!("../../apps/shop/base.bin").to_vec();
+    wasm.extend([0, (answer.len() + 5) as u8, 4]); // a custom section
+    wasm.extend(b"text");
+    wasm.extend(answer.as_bytes());
+    std::fs::create_dir_all("target/wasm32-wasip1/release").unwrap();
+    std::fs::write("target/wasm32-wasip1/release/shop.wasm", wasm).unwrap();
+}
+""",
+}
+"""A workspace without crates from elsewhere. Its member `xtask` stands for the compiler's target wasm32-wasip1, which a
+machine may lack: it puts what the function's own code says into a component."""
 
 Push = collections.abc.Callable[..., PlaybookRun]
 
@@ -97,6 +122,43 @@ def test_functions_of_one_workspace(push: Push, workspace: Path, tmp_path: Path)
         (workspace / path).read_bytes() for path in ("target/one.wasm", "target/two.wasm", "web/index.html")
     } <= blobs
     assert not any(b"a secret of the workspace" in blob for blob in blobs)
+
+
+@pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo, which builds the workspace, is not installed")
+def test_workspace_of_cargo(tmp_path: Path) -> None:
+    """Cargo's own files beside the sources, `Cargo.lock` and `target`, are no change, and a sister crate is."""
+    top = tmp_path / "workspace"
+    project = FunctionProject(top / "apps" / "shop", "shop")
+    project.manifest(
+        source="../../target/wasm32-wasip1/release/shop.wasm",
+        command="cargo run --quiet --offline --package xtask",
+        workdir="../..",
+    )
+    for path, content in CARGO_WORKSPACE.items():
+        (top / path).parent.mkdir(parents=True, exist_ok=True)
+        (top / path).write_text(content)
+    (top / ".gitignore").write_text("/target\n")
+    subprocess.run(["git", "init", "-q", str(top)], check=True)
+    playbooks = Playbooks(tmp_path / "home")
+    images = tmp_path / "images"
+
+    def push() -> PlaybookRun:
+        given = {"src": project.directory, "state": "pushed", "registry": f"oci:{images}"}
+        # The playbook has a home of its own, and rustup's cargo looks for its compilers in the user's.
+        rustup = {"RUSTUP_HOME": os.environ.get("RUSTUP_HOME") or str(Path.home() / ".rustup")}
+        return playbooks.run("deploy-function.yml", *extra(**given), environment=rustup)
+
+    def built() -> bytes:
+        return (top / "target/wasm32-wasip1/release/shop.wasm").read_bytes()
+
+    assert changes([push(), push()]) == [1, 0]
+    assert built().endswith(b"first from shop")
+    assert (top / "Cargo.lock").is_file(), "made by the first build"
+    library = top / "common/src/lib.rs"
+    library.write_text(library.read_text().replace("first", "second"))
+    assert changes([push(), push()]) == [1, 0]
+    assert built().endswith(b"second from shop")
+    assert built() in [path.read_bytes() for path in images.rglob("*") if path.is_file()]
 
 
 def test_source_root_outside_of_a_repository(push: Push, workspace: Path) -> None:
