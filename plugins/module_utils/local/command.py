@@ -192,11 +192,11 @@ def _run(request: CommandRequest, directory: Path, module: Path, installation: I
         "exit_code": None,
     }
     log = directory / "log"
-    # An earlier success must not count for a run that is interrupted.
-    _write_state(directory, state)
     settings = json.dumps({"arguments": request.arguments, "environment": request.environment})
     script = installation.runtime_directory / "command.mjs"
     try:
+        # An earlier success must not count for a run that is interrupted.
+        _write_state(directory, state)
         with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as output:
             ended = subprocess.run(
                 [str(installation.node), *NODE_OPTIONS, str(script), str(directory), str(module)],
@@ -208,6 +208,9 @@ def _run(request: CommandRequest, directory: Path, module: Path, installation: I
                 timeout=request.timeout_seconds,
                 check=False,
             )
+        # A signal's number is negative here; a shell and a container runtime add it to 128.
+        state["exit_code"] = ended.returncode if ended.returncode >= 0 else 128 - ended.returncode
+        _write_state(directory, state)
     except subprocess.TimeoutExpired as error:
         raise PlatformError(
             f"The program has not ended after {request.timeout_seconds:g} s and was stopped.",
@@ -217,13 +220,9 @@ def _run(request: CommandRequest, directory: Path, module: Path, installation: I
         ) from error
     except OSError as error:
         raise PlatformError(
-            f"The program could not be started: {error}.",
-            next_step="Run the role wasmfaas.platform.local_runtime again, then deploy again.",
+            f"The program could not be run: {error}.",
+            next_step="See that the disk has room (`df -h`) and the directory is yours, then deploy again.",
         ) from error
-    # A signal's number is negative here; a shell and a container runtime tell it so.
-    _write_state(
-        directory, {**state, "exit_code": ended.returncode if ended.returncode >= 0 else 128 - ended.returncode}
-    )
 
 
 def _write_state(directory: Path, state: dict[str, t.Any]) -> None:
