@@ -265,7 +265,7 @@ function handle(request, response) {
   }
   if (release === null) return reply(response, 503, "no release yet\n");
   if (release.request.runtime === "spin") return answerBy(release, "spin", request, response, { headers: {} });
-  const isFunction = release.request.arguments === null; // else a program, which knows nothing of Spin
+  const isFunction = !release.request.arguments; // else a program, which knows nothing of Spin
   if (isFunction && path.startsWith(WELL_KNOWN_PREFIX)) {
     if (path !== `${WELL_KNOWN_PREFIX}info`) return reply(response, 404);
     const { name, version } = release.request.locked_application.metadata ?? {};
