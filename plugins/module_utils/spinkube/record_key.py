@@ -14,7 +14,7 @@ from ..errors import PlatformError
 from ..function.source_record import new_key, parsed_key
 from .api import Conflict, Forbidden, KubernetesApi
 from .kinds import SECRET, Object
-from .objects import MANAGED_BY
+from .labels import MANAGED_BY
 
 SECRET_NAME = "wasmfaas-record-key"  # noqa: S105 (a name)
 _FIELD = "key"
