@@ -136,7 +136,13 @@ def test_a_deployment_uses_the_account_of_the_namespace(
         assert deployment.deploy(project, **options)["changed"] is False
         tags = get(registry, user, f"functions/default/{project.name}/tags/list").json()["tags"]
         assert sorted(tag.partition("-")[0] for tag in tags) == ["record", "source"]
-        with pytest.raises(PlatformError, match="refuses"):
-            deployment.deploy(project, state="pushed", **options | {"registry": f"{registry.host}/functions/user2"})
+        given = {
+            "registry": f"{registry.host}/functions/user2",
+            "registry_username": user,
+            "registry_password": password,
+            "registry_ca_file": str(registry.authority_file),
+        }
+        with pytest.raises(PlatformError, match="functions/user2"):
+            deployment.deploy(project, **options | given)
     finally:
         api.delete(SECRET, "default", SECRET_NAME)
