@@ -35,6 +35,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import Pl
 from ansible_collections.wasmfaas.platform.plugins.module_utils.local import (
     control,
     installation,
+    release,
     runtime,
     sqlite_statements,
     state,
@@ -62,6 +63,32 @@ def installed() -> installation.Installation:
 def workbench() -> bytes:
     """The component components/workbench."""
     return built_workbench().read_bytes()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def transpiled_once(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[None]:
+    """Has jco transpile each component once for all functions of these tests, which takes seconds: what it made for the
+    first is reused as if it were of an earlier release."""
+    kept = tmp_path_factory.mktemp("transpiled")
+    reuse, transpile = release._reuse_module, release._transpile
+
+    def reuse_or_kept(releases: Path, partial: Path, component: dict[str, t.Any], runtime_directory: Path) -> bool:
+        return any(reuse(place, partial, component, runtime_directory) for place in (releases, kept))
+
+    def transpile_and_keep(partial: Path, component: dict[str, t.Any], node: Path, runtime_directory: Path) -> None:
+        transpile(partial, component, node, runtime_directory)
+        made = partial / "components" / component["id"] / "module"
+        place = kept / (made / "source.txt").read_text().replace("/", "_") / "components" / "kept"
+        place.mkdir(parents=True, exist_ok=True)
+        copy = tmp_path_factory.mktemp("copy") / "module"
+        shutil.copytree(made, copy, copy_function=os.link)
+        with contextlib.suppress(OSError):  # another component of the same Wasm is there
+            copy.rename(place / "module")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(release, "_reuse_module", reuse_or_kept)
+        patch.setattr(release, "_transpile", transpile_and_keep)
+        yield
 
 
 @dataclasses.dataclass
