@@ -29,7 +29,12 @@ def streamed(port: int, size: int) -> bool:
     with socket.create_connection(("127.0.0.1", port), timeout=300) as connection, ThreadPoolExecutor() as pool:
         head = f"POST /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n"
         connection.sendall(head.encode())
-        sending = pool.submit(lambda: [connection.sendall(piece) for piece in blocks()])
+
+        def send() -> None:
+            for piece in blocks():
+                connection.sendall(piece)
+
+        sending = pool.submit(send)
         answer = http.client.HTTPResponse(connection)
         answer.begin()
         while piece := answer.read(1 << 16):
