@@ -192,6 +192,15 @@ options:
       - Needed for each store that the components name, but for V(default). Without it, that one lies in the pod, and
         its data is lost with the pod.
     type: dict
+  key_value_store:
+    description:
+      - Where the key-value stores lie that O(runtime_config) does not configure.
+      - V(shared) gives each of them a database of the platform's own store, which the role C(key_value_store) keeps for
+        the namespace. All replicas see the same data, and a deployment keeps it.
+      - A database stays the function's when it is deleted, so a new one of the same name finds its data.
+      - V(pod) is the default. Then only V(default) can be used, and it lies in the pod.
+    type: str
+    choices: [pod, shared]
   components:
     description: Components of the application to run. An empty list runs all.
     type: list
@@ -444,6 +453,7 @@ def argument_spec() -> dict[str, t.Any]:
         cpu=dict(type="str"),
         invocation_limits=dict(type="dict"),
         runtime_config=dict(type="dict"),
+        key_value_store=dict(type="str", choices=["pod", "shared"]),
         components=dict(type="list", elements="str", default=[]),
         probe_path=dict(type="str", default=""),
         probe_address=dict(type="str"),

@@ -10,6 +10,7 @@ tests/unit/roles/test_chart_values.py.
 
 from __future__ import annotations
 
+import base64
 import collections
 import collections.abc
 import dataclasses
@@ -48,7 +49,7 @@ from .support.servers import Programs
 
 pytestmark = needs_kubectl
 
-NAMESPACES = {"tenant": ("keda", "wasmfaas-system")}
+NAMESPACES = {"tenant": ("keda", "wasmfaas-system"), "key_value_store": ("shop",)}
 """Of other roles, in which a role has objects."""
 
 
@@ -244,6 +245,43 @@ def test_the_playbook_puts_parts_on_any_cluster_and_takes_them_away(platform: Pl
     assert gone.exit_code == 0, gone.output
     assert gone.changed == 1
     assert run(platform_components=[], platform_components_removed=["cert_manager"]).changed == 0
+
+
+def test_passwords_of_the_key_value_store_are_made_once_and_never_shown(platform: Platform, tmp_path: Path) -> None:
+    playbooks = Playbooks(tmp_path / "home")
+    store = {"platform_components": ["key_value_store"]}
+    common = {
+        "platform_hosts": "localhost",
+        "platform_host": "localhost",
+        "platform_kubectl": platform.command,
+    }
+
+    def run(*more: str, **variables: t.Any) -> PlaybookRun:
+        return playbooks.run("wasmfaas.platform.platform", *extra(**common, **{**store, **variables}), *more)
+
+    def secret(namespace: str, name: str) -> Object | None:
+        wanted = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}}
+        return next(iter(Objects(host_kubectl(command=platform.command)).live([wanted]).values()), None)
+
+    missing = run(key_value_store_namespaces=["nowhere"])
+    assert "there is no namespace nowhere" in missing.output
+    first = run()
+    assert (first.exit_code, first.changed) == (0, 1), first.output
+    made = secret("key-value-store", "default")
+    access = secret("default", "key-value-store")
+    assert made is not None and access is not None
+    password = base64.b64decode(made["data"]["password"]).decode()
+    assert len(password) == 40
+    assert f":{password}@" in base64.b64decode(access["data"]["database-0"]).decode()
+    second = run()
+    assert (second.exit_code, second.changed) == (0, 0), second.output
+    assert secret("key-value-store", "default") == made
+    gone = run(platform_components_removed=["key_value_store"])
+    assert (gone.exit_code, gone.changed) == (0, 2), gone.output
+    assert secret("key-value-store", "default") is None and secret("default", "key-value-store") is None
+    assert run(platform_components_removed=["key_value_store"]).changed == 0
+    for output in (first.output, second.output, gone.output):
+        assert password not in output and made["data"]["password"] not in output
 
 
 def test_checksums_of_definitions_are_those_of_the_tags() -> None:

@@ -145,6 +145,7 @@ def test_all_that_is_wrong_with_all_parts_comes_in_one_message_before_anything_i
             "observability",
             "aws_integration",
             "function_registry",
+            "key_value_store",
             "kedda",
         ],
         platform_components_removed=["cert_manager"],

@@ -50,6 +50,7 @@ ROLES = {
     "observability": "defaults",
     "aws_integration": "all",
     "function_registry": "defaults",
+    "key_value_store": "defaults",
 }
 
 
@@ -184,6 +185,7 @@ def requests() -> tuple[Request, ...]:
         for call in platform_parts.calls(role, variant):
             for chart in call.charts:
                 found += _of_chart(role, chart["name"], chart["values"])
+            found += [_of_object(role, entry) for entry in call.objects if entry["kind"] == "StatefulSet"]
     return tuple(found)
 
 
@@ -218,6 +220,24 @@ def _of_chart(role: str, chart: str, values: dict[str, t.Any]) -> list[Request]:
             )
         )
     return found
+
+
+def _of_object(role: str, entry: dict[str, t.Any]) -> Request:
+    """A workload that a role applies without a chart, with one container; for one namespace of several."""
+    pod = entry["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    requested, limits = container["resources"]["requests"], container["resources"].get("limits", {})
+    return Request(
+        role,
+        f"{container['name']} of a namespace",
+        (pod["nodeSelector"] or {}).get(GROUP, ""),
+        entry["spec"]["replicas"],
+        every_node=False,
+        cpu=cpu(requested["cpu"]),
+        memory=memory(requested["memory"]),
+        cpu_limit=cpu(limits.get("cpu", 0)),
+        memory_limit=memory(limits.get("memory", 0)),
+    )
 
 
 def _paths_with_requests(value: t.Any, path: str = "") -> set[str]:

@@ -52,6 +52,7 @@ _CLUSTER_ONLY = (
     "cpu",
     "invocation_limits",
     "runtime_config",
+    "key_value_store",
     "probe_ca_file",
 )
 

@@ -19,6 +19,7 @@ from .kinds import BY_NAME, DEPLOYMENT, HTTP_ROUTE, SPIN_APP, Object
 from .live import live_function
 from .objects import FunctionObjects
 from .rollout import wait_for_rollout
+from .shared_stores import reserve_databases, settings_with_stores
 from .target import ClusterTarget
 from .version_record import VersionRecord
 
@@ -101,7 +102,8 @@ class CanaryTarget:
             return of_the_function
         secret_name, is_new = planned_secret(function, desired)
         promoted = desired_objects(function, desired, secret_name)
-        objects = canary_objects(desired, function.settings, self._weight, promoted, secret_name)
+        settings = settings_with_stores(function, desired.manifest)
+        objects = canary_objects(desired, settings, self._weight, promoted, secret_name)
         comparison = Comparison()
         for item in objects:
             kind = BY_NAME[item["kind"]]
@@ -115,10 +117,12 @@ class CanaryTarget:
     def deploy(self, desired: DesiredFunction) -> LiveFunction:
         function = self._function
         with function.locked() as lock:
+            reserve_databases(function, desired.manifest)
             secret = chosen_secret(function, desired)
             promoted = desired_objects(function, desired, secret.name)
             self._check(promoted)
-            objects = canary_objects(desired, function.settings, self._weight, promoted, secret.name)
+            settings = settings_with_stores(function, desired.manifest)
+            objects = canary_objects(desired, settings, self._weight, promoted, secret.name)
             CanaryChange(function, objects, promoted, self._weight, secret.new).roll_out(lock)
             return self._live_canary(function.canary or objects.app)
 

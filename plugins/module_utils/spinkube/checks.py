@@ -16,6 +16,7 @@ from .cluster_function import OPTIONAL_KINDS, ClusterFunction
 from .function_objects import function_objects
 from .kinds import BY_NAME, DEPLOYMENT, HTTP_ROUTE, JOB, SERVICE
 from .objects import PROGRAM, FunctionObjects, labels
+from .shared_stores import settings_with_stores
 from .url import FunctionAddress
 
 # Imports inside of functions are those that an unchanged function never needs; see function/deploy_function.py.
@@ -35,6 +36,7 @@ def desired_objects(function: ClusterFunction, desired: DesiredFunction, secret_
             next_step="Correct the name, or leave `components` out to have all.",
         )
     address = function.address if desired.has_http_trigger else FunctionAddress("")
+    settings = settings_with_stores(function, manifest)
     return function_objects(desired, settings, address.url, secret_name, address.listener)
 
 
@@ -50,8 +52,9 @@ def check_manifest(function: ClusterFunction, desired: DesiredFunction) -> list[
     from .stores import check_stores
     from .variable_names import check_variable_names
 
-    settings, manifest = function.settings, desired.manifest
+    manifest = desired.manifest
     check_variable_names(manifest)
+    settings = settings_with_stores(function, manifest)
     return check_stores(function.api, function.namespace, manifest, settings.components, settings.runtime_config)
 
 

@@ -58,6 +58,7 @@ class ClusterSettings:
     resources: dict[str, t.Any] | None = None
     invocation_limits: dict[str, str] | None = None
     runtime_config: dict[str, t.Any] | None = None
+    key_value_store: str = "pod"
     components: tuple[str, ...] = ()
     probe_path: str = ""
     probe_address: str | None = None
@@ -233,6 +234,7 @@ def cluster_settings(parameters: dict[str, t.Any]) -> ClusterSettings:
         gateway_name=gateway,
         image_pull_secrets=tuple(parameters["image_pull_secrets"]),
         components=tuple(parameters["components"]),
+        key_value_store=parameters["key_value_store"] or "pod",
         **{
             name: parameters[name]
             for name in (

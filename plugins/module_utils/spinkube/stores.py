@@ -12,7 +12,7 @@ import typing as t
 
 from ..errors import PlatformError
 from ..function.manifest.model import Manifest
-from ..function.stores import DEFAULT_STORE, KINDS, StoreKind, used_stores
+from ..function.stores import DEFAULT_STORE, KEY_VALUE, KINDS, StoreKind, used_stores
 from .api import Forbidden, KubernetesApi
 from .kinds import SECRET, Object
 
@@ -59,11 +59,12 @@ def check_stores(
                     f"the store `{DEFAULT_STORE}`, which needs no configuration (docs/functions.md, Stores).",
                 )
             if configured.get(label, _OF_THE_POD) == _OF_THE_POD:
+                shared = "Deploy with `-e key_value_store=shared`, or give" if kind is KEY_VALUE else "Give"
                 warnings.append(
                     f"{where}: this {kind.title} lies in the pod: each replica has its own, and its data is lost "
-                    f"with the pod, so with every deployment. Next: Give it a backend outside with `runtime_config: "
-                    f"{{{kind.option}: [{{name: {label}, type: {list(kind.types)[1]}, …}}]}}` (docs/functions.md, "
-                    "Stores)."
+                    f"with the pod, so with every deployment. Next: {shared} it a backend outside with "
+                    f"`runtime_config: {{{kind.option}: [{{name: {label}, type: {list(kind.types)[1]}, …}}]}}` "
+                    "(docs/functions.md, Stores)."
                 )
     return warnings
 

@@ -13,6 +13,7 @@ from .function_secret import chosen_secret, planned_secret
 from .kinds import SECRET
 from .live import live_function
 from .objects import FunctionObjects
+from .shared_stores import reserve_databases
 from .warmth import Warmth
 
 # Imports inside of methods are those that an unchanged function never needs; see function/deploy_function.py.
@@ -67,6 +68,7 @@ class ClusterTarget:
 
         with self._function.locked() as lock:
             check_name(self._function)  # again, since the name may have been taken before we had the lock
+            reserve_databases(self._function, desired.manifest)
             secret = chosen_secret(self._function, desired)
             objects = desired_objects(self._function, desired, secret.name)
             live = self._only_to_warm(desired, objects) if secret.new is None else None

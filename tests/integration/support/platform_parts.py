@@ -55,7 +55,10 @@ HOSTS: Variables = {
         },
     },
 }
-ALL = ["cert_manager", "spin_operator", "ingress", "keda", "observability", "aws_integration", "function_registry"]
+ALL = [
+    "cert_manager", "spin_operator", "ingress", "keda", "observability", "aws_integration", "function_registry",
+    "key_value_store",
+]  # fmt: skip
 AWS: Variables = {
     "name": "shop",
     "region": "eu-central-1",
@@ -91,6 +94,12 @@ VARIANTS: dict[str, dict[str, Variables]] = {
         "s3": {
             "function_registry_storage": "s3",
             "function_registry_s3": {"bucket": "functions", "region": "eu-central-1"},
+        }
+    },
+    "key_value_store": {
+        "two": {
+            "key_value_store_namespaces": ["default", "shop"],
+            "key_value_store_storage_class": "fast",
         }
     },
     "observability": {

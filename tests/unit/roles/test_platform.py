@@ -15,7 +15,10 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.rules i
 
 from .role_rendering import PROJECT, ROLES, RenderedRole
 
-PARTS = ["aws_integration", "cert_manager", "spin_operator", "ingress", "keda", "observability", "function_registry"]
+PARTS = [
+    "aws_integration", "cert_manager", "spin_operator", "ingress", "keda", "observability", "function_registry",
+    "key_value_store",
+]  # fmt: skip
 
 
 def platform(**variables: t.Any) -> RenderedRole:
@@ -95,6 +98,18 @@ def test_tenants_are_had_where_there_are_some() -> None:
         assert platform(tenants=none).value("__platform_with_tenants") is False
     assert platform(tenants=[{"name": "user1"}]).value("__platform_asked")[-1] == "tenant"
     assert platform(tenants=[{"name": "user1"}], platform_only=["keda"]).value("__platform_with_tenants") is False
+
+
+def test_what_lies_in_the_namespaces_of_tenants_comes_after_them() -> None:
+    both = loops(platform_components=["key_value_store", "cert_manager"], tenants=[{"name": "user1"}])
+    assert both == [[], ["cert_manager", "tenant", "key_value_store"]]
+
+
+def test_images_without_a_chart_come_from_the_mirror_and_are_in_the_air_gap_bundle() -> None:
+    role = platform(platform_components=["key_value_store"], platform_image_registries={"docker.io": "m.example/hub"})
+    (image,) = role.value("__platform_bundle_images")
+    assert image.startswith("m.example/hub/valkey/valkey:")
+    assert platform(platform_components=["keda"]).value("__platform_bundle_images") == []
 
 
 def test_without_observability_nothing_is_sent_to_its_collector() -> None:

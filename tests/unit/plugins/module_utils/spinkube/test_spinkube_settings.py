@@ -162,6 +162,7 @@ PARAMETERS: dict[str, t.Any] = {
     "resources": None,
     "invocation_limits": None,
     "runtime_config": None,
+    "key_value_store": None,
     "components": [],
     "probe_path": "",
     "probe_address": None,
