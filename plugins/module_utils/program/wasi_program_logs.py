@@ -37,7 +37,7 @@ def _local(parameters: dict[str, t.Any], since: int | None) -> list[ContainerLog
     found = list_local_programs(state_directory(parameters["state_directory"]), namespace)
     program = next((program for program in found if program.name == name), None)
     if program is None:
-        raise _no_program(namespace, name, "list_programs -e target=local")
+        raise _no_program(namespace, name, "`ansible-playbook wasmfaas.platform.list_programs -e target=local`")
     return [local_log(program, parameters["lines"])]
 
 
@@ -52,18 +52,17 @@ def _cluster(parameters: dict[str, t.Any], since: int | None, hidden: set[str]) 
     api = KubernetesApi(connection_options(parameters))
     pods = api.list(POD, namespace, labels={PROGRAM: name})
     if not pods and not _workloads(api, namespace, name):
-        raise _no_program(namespace, name, "list_programs")
+        raise _no_program(namespace, name, "`ansible-playbook wasmfaas.platform.list_programs`")
     hidden |= _secret_values(api, namespace, pods)
     logs = [log for pod in pods for log in pod_logs(api, pod, lines, since)]
     logs.sort(key=lambda log: (log.pod, not log.previous))
     return logs
 
 
-def _no_program(namespace: str, name: str, playbook: str) -> PlatformError:
+def _no_program(namespace: str, name: str, listing: str) -> PlatformError:
     return PlatformError(
         f"There is no program {namespace}/{name}.",
-        next_step=f"See `ansible-playbook wasmfaas.platform.{playbook}` for those there are, or give `-e "
-        "namespace=NAMESPACE`.",
+        next_step=f"See {listing} for those there are, or give `-e namespace=NAMESPACE`.",
     )
 
 

@@ -2,9 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes nodes that joined later warm, and those of tenants' functions. A program of its own on the cluster's servers,
-which a timer starts: standard library, Python 3.9, and the files that role spin_operator lists (vars/main.yml).
-
-    python3 -m wasmfaas.spinkube.node_warmer
+which the unit wasmfaas-node-warmer starts: standard library, Python 3.9, and the files that role spin_operator lists
+(vars/main.yml).
 
 It looks for functions that ask for it (annotation WARM_NODES) and were not compiled on each of their nodes, starts
 short pods there (warm_pods.py) and writes into the SpinApps which nodes are warm (warm_record.py). It takes nothing

@@ -83,21 +83,18 @@ def test_only_functions_of_the_namespace_reach_its_server() -> None:
     assert everybody == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
-def test_functions_of_a_tenant_may_call_its_server_where_there_is_one() -> None:
-    def egress(*components: str) -> list[dict[str, t.Any]]:
-        tenant = RenderedRole("tenant", tenant_list=[{"name": "shop"}], platform_components=list(components))
-        policies = [item for item in tenant.template("objects.yml.j2") if item["kind"] == "NetworkPolicy"]
-        (functions,) = [item for item in policies if item["metadata"]["name"] == "functions"]
-        return [
-            rule for rule in functions["spec"]["egress"] if {"port": 6379, "protocol": "TCP"} in rule.get("ports", [])
-        ]
-
-    (rule,) = egress("key_value_store")
+def test_functions_of_a_namespace_may_call_its_server_alone() -> None:
+    found = objects()
+    policy = found["NetworkPolicy", "shop", "key-value-store"]["spec"]
+    assert policy["policyTypes"] == ["Egress"]
+    (rule,) = policy["egress"]
+    assert rule["ports"] == [{"port": 6379, "protocol": "TCP"}]
     (peer,) = rule["to"]
     assert peer["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "key-value-store"}}
-    labels = objects()["StatefulSet", "key-value-store", "shop"]["spec"]["template"]["metadata"]["labels"]
-    assert peer["podSelector"]["matchLabels"].items() <= labels.items()
-    assert egress("keda") == []
+    labels = {name: found["StatefulSet", "key-value-store", name]["spec"]["template"]["metadata"] for name in PASSWORDS}
+    wanted = peer["podSelector"]["matchLabels"].items()
+    assert [name for name in labels if wanted <= labels[name]["labels"].items()] == ["shop"]
+    assert policy["podSelector"] == {"matchExpressions": [{"key": "core.spinkube.dev/app-name", "operator": "Exists"}]}
 
 
 def test_the_data_outlives_the_pod_and_goes_with_the_store() -> None:
