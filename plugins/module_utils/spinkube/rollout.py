@@ -145,13 +145,14 @@ def _unfinished(deployment: Object | None, revision: str, replicas: int | None, 
     return unfinished({**deployment, "kind": "Deployment"})
 
 
-def _revision(template: Object) -> str:
-    return str((template["metadata"].get("annotations") or {}).get(REVISION, ""))
+def _revision(pod: Object) -> str:
+    """That of a pod, or of a template of pods; "" where the SpinApp is not one of ours."""
+    return str((pod["metadata"].get("annotations") or {}).get(REVISION, ""))
 
 
 def _pods(api: KubernetesApi, namespace: str, name: str, revision: str) -> list[Object]:
     pods = api.list(POD, namespace, labels={"core.spinkube.dev/app-name": name})
-    return [pod for pod in pods if (pod["metadata"].get("annotations") or {}).get(REVISION) == revision]
+    return [pod for pod in pods if _revision(pod) == revision]
 
 
 def _problem(pod: Object, *, only_lasting: bool = False) -> str:

@@ -154,6 +154,18 @@ def test_pod_that_can_not_start_ends_the_wait_at_once(fake_api: t.Any, reason: s
         wait(api, 600)
 
 
+def test_pods_of_an_application_without_our_revision_are_looked_at_too(fake_api: t.Any) -> None:
+    """One that somebody applied by hand; the kubelet keeps a pod without annotations as it is."""
+    api = fake_api()
+    api.put(DEPLOYMENT, deployment({**DONE, "availableReplicas": 0}, revision=None))
+    stuck = pod("ImagePullBackOff")
+    del stuck["metadata"]["annotations"]
+    api.put(POD, stuck)
+    app = {"metadata": {"name": "hello", "namespace": "user1"}, "spec": {"replicas": 2}}
+    with pytest.raises(PlatformError, match=r"it cannot pull the image .*: ImagePullBackOff"):
+        wait_for_rollout(api, app, timeout_seconds=600)
+
+
 @pytest.mark.parametrize("reason", CRASH_REASONS)
 def test_crash_is_hopeless_from_the_third_restart_on(fake_api: t.Any, reason: str) -> None:
     api = fake_api()
