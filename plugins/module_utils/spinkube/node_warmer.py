@@ -295,7 +295,12 @@ def is_address_of_this_host(address: str) -> bool:
 def _say(app: Object, text: str) -> None:
     """One line for the journal."""
     one_line = printable(" ".join(text.split()))  # functions and registries say some of it
-    print(f"{app['metadata']['namespace']}/{app['metadata']['name']}: {one_line}", flush=True)
+    _write(f"{app['metadata']['namespace']}/{app['metadata']['name']}: {one_line}")
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _ended(_number: int, _frame: t.Any) -> t.NoReturn:
@@ -310,12 +315,12 @@ def main() -> int:
         if acts_here(api.list_nodes(NODE), is_address_of_this_host):
             run(api, Failures())
     except Unreachable as error:
-        print(f"Ended until the next run: {error.cause}")
+        _write(f"Ended until the next run: {error.cause}")
     except PlatformError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())
