@@ -12,6 +12,7 @@ from pathlib import Path
 from . import platform_parts
 from .control_plane import GATEWAY_CLASS, GATEWAY_CONTROLLER, ControlPlane
 from .gateway import GatewayProgram, RunningGateway
+from .module_files import GATEWAY_API
 from .real_parts import RealPart
 from .servers import Server, answers, free_port
 
@@ -44,8 +45,12 @@ class TraefikProgram(GatewayProgram):
 
         Raises:
             PartMissingError, ServerError: as `RealPart.build`.
+            ModuleMissingError: the definitions of the Gateway API are not available.
         """
         self.program = TRAEFIK.build() / "traefik"
+        # Those that role platform installs. Its provider serves nothing before it has listed every kind of them.
+        found = GATEWAY_API.directory("config", "crd", "standard").glob("gateway.networking.k8s.io_*.yaml")
+        self.definitions = tuple(sorted(found))
 
     def start(self, control_plane: ControlPlane, directory: Path, address: str) -> TraefikGateway:
         return TraefikGateway(self.program, control_plane, directory, address)
