@@ -371,6 +371,8 @@ def test_a_component_for_a_spin_that_no_known_shim_has_runs_on_a_later_one(
     result = deployment.deploy(project)
     assert result["changed"] is True and "was not checked" in str(result["warnings"])
     assert deployment.deploy(project)["changed"] is False
+    # Without the cluster only a record of this machine is believed, so this one builds again.
+    deployment.deploy(project, shim_version="0.26.0", state="pushed")
     with pytest.raises(PlatformError, match=r"something that Spin has from 4\.1\.0 on") as raised:
         deployment.deploy(project, shim_version="0.25.1", state="pushed")
     assert raised.value.stage == "registry"

@@ -75,8 +75,10 @@ def transpiled_once(tmp_path_factory: pytest.TempPathFactory) -> collections.abc
     def reuse_or_kept(releases: Path, partial: Path, component: dict[str, t.Any], runtime_directory: Path) -> bool:
         return any(reuse(place, partial, component, runtime_directory) for place in (releases, kept))
 
-    def transpile_and_keep(partial: Path, component: dict[str, t.Any], node: Path, runtime_directory: Path) -> None:
-        transpile(partial, component, node, runtime_directory)
+    def transpile_and_keep(
+        partial: Path, component: dict[str, t.Any], node: Path, runtime_directory: Path, advice: str
+    ) -> None:
+        transpile(partial, component, node, runtime_directory, advice)
         made = partial / "components" / component["id"] / "module"
         place = kept / (made / "source.txt").read_text().replace("/", "_") / "components" / "kept"
         place.mkdir(parents=True, exist_ok=True)
