@@ -308,9 +308,9 @@ def test_a_body_of_some_megabytes_comes_back(shared: LocalFunction) -> None:
 def test_large_bodies_are_not_held_in_memory(functions: Functions, workbench: bytes) -> None:
     function = functions.start(Application().component("c", workbench), timeout_seconds=600)
     assert streamed(function.port, 20_000_000)  # V8 frees buffers in batches: it has its share of memory after that
-    growth = memory_growth(functions.processes(), lambda: streamed(function.port, 150_000_000))
-    # Seen: 15 to 40 MiB. A body that is held anywhere on the way would be there at least once.
-    assert len(growth) == 2 and max(growth.values()) < 64 << 20, growth
+    growth = memory_growth(functions.processes(), lambda: streamed(function.port, 200_000_000))
+    # Seen: 15 to 70 MiB. A body that is held anywhere on the way would be there at least once.
+    assert len(growth) == 2 and max(growth.values()) < 128 << 20, growth
 
 
 def test_repeated_response_headers_stay(shared: LocalFunction) -> None:
@@ -897,7 +897,9 @@ def test_more_files_than_a_registry_takes_layers(functions: Functions, workbench
 
 
 def test_a_blob_that_is_not_its_digest(functions: Functions, workbench: bytes) -> None:
-    application = Application().component("main", workbench)
+    custom_section = b"\x00\x02\x01x"
+    # Bytes of this test alone, since what was transpiled before is not read again.
+    application = Application().component("main", workbench + custom_section)
     with pytest.raises(PlatformError, match="A blob of the artifact is not sha256:"):
         functions.start(application, open_blob=lambda _digest: io.BytesIO(b"other"))
 

@@ -474,7 +474,10 @@ def test_a_function_on_this_machine(playbooks: Playbooks, tmp_path: Path) -> Non
     assert (deleted.exit_code, deleted.changed) == (0, 1), deleted.output
     assert processes() == []
     left = [path.relative_to(state) for path in state.rglob("*") if path.is_file()]
-    assert {path.parts[0] for path in left if path.suffix != ".lock"} <= {"logs", "outputs", "registry"}, (
-        "but for logs, the registry, what is remembered of the project's builds, and their empty lock files"
-    )
+    assert {path.parts[0] for path in left if path.suffix != ".lock"} <= {
+        "logs",
+        "outputs",
+        "record-key",
+        "registry",
+    }, "but for logs, the registry with the key of its records, what is remembered of builds, and empty lock files"
     assert run("wasmfaas.platform.delete_function", name="hello").changed == 0

@@ -178,7 +178,7 @@ def test_all_that_is_wrong_with_all_parts_comes_in_one_message_before_anything_i
         "tenant_token_days: 0 is no time.",
     ):
         assert len([sentence for sentence in found if sentence.startswith(beginning)]) == 1, (beginning, found)
-    assert len(found) == 13, found
+    assert len(found) == 13, "\n".join(found)
     assert all("Next: " in sentence for sentence in found)
 
 
