@@ -124,8 +124,9 @@ def test_a_refused_route_is_told_which_hosts_it_may_have() -> None:
 
 def test_the_registry_keeps_tags_on_disk_by_number_and_age_and_all_in_a_bucket() -> None:
     (policy,) = configuration("disk", {}, keep_images=50, keep_days=90)["storage"]["retention"]["policies"]
-    (kept,) = policy["keepTags"]
-    assert (kept["mostRecentlyPushedCount"], kept["pulledWithin"], kept["pushedWithin"]) == (50, "2160h", "2160h")
+    assert [kept["patterns"] for kept in policy["keepTags"]] == [["record-.*"], [".*"]]
+    for kept in policy["keepTags"]:
+        assert (kept["mostRecentlyPushedCount"], kept["pulledWithin"], kept["pushedWithin"]) == (50, "2160h", "2160h")
     in_bucket = configuration("s3", {"bucket": "b", "region": "r"}, keep_images=50, keep_days=90)["storage"]
     assert "keepTags" not in in_bucket["retention"]["policies"][0]
     assert in_bucket["storageDriver"]["secure"] is True and "regionendpoint" not in in_bucket["storageDriver"]

@@ -108,6 +108,8 @@ GOOD: dict[str, Variables] = {
         "spin_operator_executor_namespaces": ["default"],
         "spin_operator_otlp_endpoints": {},
         "spin_operator_drain_seconds": "0",
+        "spin_operator_warm_nodes": True,
+        "__spin_operator_node_warmer_possible": True,
         "platform_blocked_networks": ["10.0.0.0/8"],
         "platform_node_networks": [],
         "platform_cluster_networks": ["10.42.0.0/16"],
@@ -182,6 +184,7 @@ def test_good_variables_have_no_problem(role: str) -> None:
         ("platform", {"platform_chart_overrides": {"kedda": {}}}, "there is no chart kedda. Next: Use keda."),
         ("spin_operator", {"spin_operator_otlp_endpoints": {"traces": "http://collector:4318"}}, "add the path"),
         ("spin_operator", {"spin_operator_otlp_endpoints": {"trace": "http://a/v1"}}, "for trace"),
+        ("spin_operator", {"__spin_operator_node_warmer_possible": False}, "spin_operator_warm_nodes: a timer on"),
         ("spin_operator", {"platform_node_networks": ["192.0.2.1"]}, "192.0.2.1 is no network"),
     ],
 )
