@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -33,7 +34,8 @@ ONLY_FOR_CHANGES = (
 def test_no_op_imports_nothing_that_only_a_change_needs() -> None:
     imports = "\n".join(f"import {UTILS}.{name}" for name in NEEDED)
     program = f"import sys\n{imports}\nprint(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment)
     imported = set(done.stdout.split())
     assert {f"{UTILS}.{name}" for name in NEEDED} <= imported
     assert not {f"{UTILS}.{name}" for name in ONLY_FOR_CHANGES} & imported
