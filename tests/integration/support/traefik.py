@@ -10,7 +10,7 @@ import typing as t
 from pathlib import Path
 
 from . import platform_parts
-from .control_plane import GATEWAY_CLASS, GATEWAY_CONTROLLER, ControlPlane
+from .control_plane import GATEWAY_CONTROLLER, ControlPlane
 from .gateway import GatewayProgram, RunningGateway
 from .module_files import GATEWAY_API
 from .real_parts import RealPart
@@ -37,7 +37,7 @@ _RULES: list[dict[str, t.Any]] = [
 class TraefikProgram(GatewayProgram):
     """Traefik from the cache."""
 
-    gateway_class = GATEWAY_CLASS
+    gateway_class = "wasmfaas"  # as role ingress; the stand-in plays the Gateways of the class `traefik`
     controller = GATEWAY_CONTROLLER
 
     def __init__(self) -> None:
