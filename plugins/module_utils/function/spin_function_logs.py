@@ -23,11 +23,23 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     """Read the log that the parameters of spin_function_logs name; raises PlatformError."""
+    return read_logs(
+        parameters, lambda since: _local(parameters, since), lambda since: _cluster(parameters, since, hidden)
+    )
+
+
+def read_logs(
+    parameters: dict[str, t.Any],
+    local: t.Callable[[int | None], list[ContainerLog]],
+    cluster: t.Callable[[int | None], list[ContainerLog]],
+) -> dict[str, t.Any]:
+    """The result of a module that reads logs, after its parameters were checked. The reader of the target gets the
+    seconds to look back, or None."""
     check_namespace(parameters["namespace"])
     if parameters["lines"] < 1:
         raise PlatformError("lines: must be 1 or more.", next_step="Give `-e lines=100`.")
     since = seconds_of(parameters["since"])
-    logs = _local(parameters, since) if parameters["target"] == "local" else _cluster(parameters, since, hidden)
+    logs = (local if parameters["target"] == "local" else cluster)(since)
     return {"changed": False, "logs": [dataclasses.asdict(log) for log in logs], "text": text_of(logs)}
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..errors import PlatformError
 from .installation import Installation, read_installation
-from .release import transpile
+from .release import made_whole, transpile
 from .runtime import KEPT_ENVIRONMENT, LOCK_TIMEOUT_SECONDS, NODE_OPTIONS, last_lines, stop_processes
 from .state import function_directory, function_processes, lock
 
@@ -153,7 +153,7 @@ def _prepare(request: CommandRequest, directory: Path, installation: Installatio
     if (module / _COMPLETE).is_file():
         return module
     shutil.rmtree(module, ignore_errors=True)
-    try:
+    with made_whole(module, f"The program cannot be unpacked to {module}"):
         module.mkdir(parents=True, mode=0o700)
         wasm = module / "program.wasm"
         with request.open_wasm() as source, wasm.open("wb") as copy:
@@ -171,15 +171,6 @@ def _prepare(request: CommandRequest, directory: Path, installation: Installatio
             )
             wasm.unlink()
         (module / _COMPLETE).touch()
-    except OSError as error:
-        shutil.rmtree(module, ignore_errors=True)
-        raise PlatformError(
-            f"The program cannot be unpacked to {module}: {error.strerror or error}.",
-            next_step="See that the disk has room (`df -h`) and the directory is yours, then deploy again.",
-        ) from error
-    except BaseException:
-        shutil.rmtree(module, ignore_errors=True)
-        raise
     return module
 
 

@@ -51,6 +51,18 @@ def default_cache_directory() -> Path:
     return cache_directory(None) / "local-runtime"
 
 
+def given_directory(runtime_directory: Path | None, playbook: str) -> Path:
+    """The option `runtime_directory`, where it is needed; raises PlatformError where it is not given. `playbook` is the
+    one that gives it."""
+    if runtime_directory is None:
+        raise PlatformError(
+            "runtime_directory: the directory of the local runtime is not given.",
+            next_step=f"Run the role wasmfaas.platform.local_runtime first, as wasmfaas.platform.{playbook} does, and "
+            "pass its local_runtime_directory.",
+        )
+    return runtime_directory
+
+
 def read_installation(runtime_directory: Path) -> Installation:
     """Read what is installed in `runtime_directory`.
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -148,7 +149,7 @@ def prepare(
     partial = release.directory.with_name(f"{release.directory.name}.partial")
     for leftover in (partial, release.directory):
         shutil.rmtree(leftover, ignore_errors=True)
-    try:
+    with made_whole(partial, f"The artifact cannot be unpacked to {release.directory}"):
         partial.mkdir(parents=True, mode=0o700)
         used = application["components"] if runtime == "spin" else components
         open_blob = _with_archives(partial / "archives", archive_layers, used, open_blob)
@@ -174,16 +175,24 @@ def prepare(
         shutil.rmtree(partial / "archives", ignore_errors=True)
         (partial / "release.json").write_text(json.dumps({"digest": digest, "runtime": runtime}), encoding="utf-8")
         partial.rename(release.directory)
+    return release
+
+
+@contextlib.contextmanager
+def made_whole(directory: Path, what: str) -> t.Iterator[None]:
+    """Removes the directory again where the block that fills it fails. Raises PlatformError for the disk's faults;
+    `what` begins its message."""
+    try:
+        yield
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
         raise PlatformError(
-            f"The artifact cannot be unpacked to {release.directory}: {error.strerror or error}.",
+            f"{what}: {error.strerror or error}.",
             next_step="See that the disk has room (`df -h`) and the directory is yours, then deploy again.",
         ) from error
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
         raise
-    return release
 
 
 def _with_archives(

@@ -20,6 +20,7 @@ from ..function.stages import Stages
 from ..function.stores import DEFAULT_STORE, KINDS, SQLITE, used_stores
 from ..function.time_limit import DEFAULT_TIMEOUT, checked_seconds
 from . import release, runtime, state
+from .installation import given_directory
 from .sqlite_statements import SqliteStatements, read_statements
 
 
@@ -180,16 +181,10 @@ class LocalTarget:
     def _start_request(self, desired: DesiredFunction) -> runtime.StartRequest:
         if desired.artifact is None:
             raise AssertionError("deploy_function hands the artifact over where `needs_artifact` says so")
-        if self._settings.runtime_directory is None:
-            raise PlatformError(
-                "runtime_directory: the directory of the local runtime is not given.",
-                next_step="Run the role wasmfaas.platform.local_runtime first, as wasmfaas.platform.deploy_function "
-                "does, and pass its local_runtime_directory.",
-            )
         blobs = {blob.digest: blob for blob in desired.artifact.layers}
         return runtime.StartRequest(
             state_directory=self._settings.state_directory,
-            runtime_directory=self._settings.runtime_directory,
+            runtime_directory=given_directory(self._settings.runtime_directory, "deploy_function"),
             namespace=self._namespace,
             name=self._name,
             digest=desired.digest,

@@ -19,6 +19,7 @@ from ..function.stages import Stages
 from ..function.time_limit import checked_seconds
 from ..local import command, runtime, state
 from ..local.command import CommandRequest, LocalCommand
+from ..local.installation import given_directory
 from .model import LAST_LINES, NOT_RUN, DesiredProgram, Kind
 from .settings import check_end, environment
 
@@ -112,12 +113,7 @@ class LocalProgram:
     # ---- before anything is written
 
     def check(self, desired: DesiredProgram) -> None:
-        if self._settings.runtime_directory is None:
-            raise PlatformError(
-                "runtime_directory: the directory of the local runtime is not given.",
-                next_step="Run the role wasmfaas.platform.local_runtime first, as wasmfaas.platform.deploy_program "
-                "does, and pass its local_runtime_directory.",
-            )
+        given_directory(self._settings.runtime_directory, "deploy_program")
         if desired.kind is None:
             return
         check_end(self._settings.run, desired.kind)
@@ -243,9 +239,7 @@ class LocalProgram:
 
     @property
     def _runtime_directory(self) -> Path:
-        if self._settings.runtime_directory is None:
-            raise AssertionError("`check` refuses this")
-        return self._settings.runtime_directory
+        return given_directory(self._settings.runtime_directory, "deploy_program")
 
     @property
     def _arguments(self) -> tuple[str, ...]:

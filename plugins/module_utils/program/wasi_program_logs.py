@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
 from ..directories import state_directory
 from ..errors import PlatformError
-from ..function.deploy_function import check_namespace
-from ..function.spin_function_logs import local_log, refuse_since, seconds_of, text_of
+from ..function.spin_function_logs import local_log, read_logs, refuse_since
 
 if t.TYPE_CHECKING:
     from ..spinkube.api import KubernetesApi
@@ -21,12 +19,9 @@ if t.TYPE_CHECKING:
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     """Read the log that the parameters of wasi_program_logs name; raises PlatformError."""
-    check_namespace(parameters["namespace"])
-    if parameters["lines"] < 1:
-        raise PlatformError("lines: must be 1 or more.", next_step="Give `-e lines=100`.")
-    since = seconds_of(parameters["since"])
-    logs = _local(parameters, since) if parameters["target"] == "local" else _cluster(parameters, since, hidden)
-    return {"changed": False, "logs": [dataclasses.asdict(log) for log in logs], "text": text_of(logs)}
+    return read_logs(
+        parameters, lambda since: _local(parameters, since), lambda since: _cluster(parameters, since, hidden)
+    )
 
 
 def _local(parameters: dict[str, t.Any], since: int | None) -> list[ContainerLog]:

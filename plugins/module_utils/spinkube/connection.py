@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import random
 import time
 import typing as t
 from pathlib import Path
@@ -37,12 +36,6 @@ ANSWER_SECONDS = 120.0
 """For the whole of an answer that comes in small pieces."""
 
 RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
-
-_FIRST_PAUSE_SECONDS = 0.1
-"""Before the second try; it doubles with each, and up to a second is added, so that many clients do not come at once.
-A loop of our own, since every no-op pays for what is imported here."""
-
-_LONGEST_PAUSE_SECONDS = 2.0
 
 _OF_THE_TRANSFER = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 """Headers that do not describe a body once it was read."""
@@ -200,28 +193,51 @@ class _Transport(BaseTransport):
         # Added, not set: there is one header for each group.
         request.headers = httpx2.Headers([*request.headers.multi_items(), *self._headers])
         begun = time.monotonic()
-        pause = _FIRST_PAUSE_SECONDS
-        while True:
-            failed = None
-            try:
-                # Read here, so that an answer that is cut off is tried again as well.
-                response = self._whole(self._transport.handle_request(request), request)
-                if response.status_code not in RETRIED_STATUS:
-                    self._contacted = True
-                    return response
-            except httpx2.TransportError as error:
-                failed = error
-            if time.monotonic() - begun > (LATER_CONTACT_SECONDS if self._contacted else FIRST_CONTACT_SECONDS):
-                break
-            time.sleep(min(pause + random.uniform(0, 1), _LONGEST_PAUSE_SECONDS))  # noqa: S311 (no secret)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-        if failed is None:
-            return response
-        raise PlatformError(
-            f"The Kubernetes API server {self._server} does not answer: {failed}.",
-            next_step="See that it runs and that this machine reaches it (`kubectl get nodes`), then run the "
-            "same command again.",
-        ) from failed
+        try:
+            response = self._send(request)
+        except httpx2.TransportError as error:
+            return self._send_again(request, error, begun)
+        return self._send_again(request, response, begun) if response.status_code in RETRIED_STATUS else response
+
+    def _send(self, request: httpx2.Request) -> httpx2.Response:
+        # Read here, so that an answer that is cut off is tried again as well.
+        response = self._whole(self._transport.handle_request(request), request)
+        if response.status_code not in RETRIED_STATUS:
+            self._contacted = True
+        return response
+
+    def _send_again(
+        self, request: httpx2.Request, first: httpx2.Response | httpx2.TransportError, begun: float
+    ) -> httpx2.Response:
+        """What comes of a request whose first try, begun at `begun`, failed so."""
+        import httpx2
+        import tenacity  # a run whose requests are all answered does without it
+
+        tried = [first]
+
+        def send() -> httpx2.Response:
+            outcome = tried.pop() if tried else self._send(request)
+            if isinstance(outcome, httpx2.TransportError):
+                raise outcome
+            return outcome
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(httpx2.TransportError)
+            | tenacity.retry_if_result(lambda response: response.status_code in RETRIED_STATUS),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.1, max=2),
+            stop=lambda _state: (
+                time.monotonic() - begun > (LATER_CONTACT_SECONDS if self._contacted else FIRST_CONTACT_SECONDS)
+            ),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        try:
+            return retrying(send)
+        except httpx2.TransportError as error:
+            raise PlatformError(
+                f"The Kubernetes API server {self._server} does not answer: {error}.",
+                next_step="See that it runs and that this machine reaches it (`kubectl get nodes`), then run the "
+                "same command again.",
+            ) from error
 
     def _whole(self, response: httpx2.Response, request: httpx2.Request) -> httpx2.Response:
         """The answer with its body; raises PlatformError where that is too long or does not end."""

@@ -60,13 +60,13 @@ class HostApi:
         """One object outside of namespaces, or None where there is none."""
         return self._found(_path(kind, "", name))
 
-    def list(self, kind: Kind, namespace: str = "", *, labels: dict[str, str] | None = None) -> t.List[Object]:  # noqa: UP006
+    def list(self, kind: Kind, namespace: str = "", *, labels: dict[str, str] | None = None) -> t.List[Object]:  # noqa: UP006 - `list` is a method here
         """All objects of a kind in a namespace ("": in all); none where the cluster does not know the kind."""
         selector = ",".join(f"{key}={value}" for key, value in (labels or {}).items())
         query = f"?labelSelector={urllib.parse.quote(selector)}" if selector else ""
         return list((self._found(_path(kind, namespace) + query) or {}).get("items") or [])
 
-    def list_nodes(self, kind: Kind) -> t.List[Object]:  # noqa: UP006
+    def list_nodes(self, kind: Kind) -> t.List[Object]:  # noqa: UP006 - `list` is a method here
         """All objects of a kind outside of namespaces, which is NODE."""
         return self._nodes if kind is NODE else self.list(kind)
 
@@ -85,7 +85,7 @@ class HostApi:
         return self._kubectl.delete(f"{_path(kind, namespace, name)}?gracePeriodSeconds={grace_seconds}")
 
     @functools.cached_property
-    def _nodes(self) -> t.List[Object]:  # noqa: UP006
+    def _nodes(self) -> t.List[Object]:  # noqa: UP006 - `list` is a method here
         return self.list(NODE)
 
     def _found(self, path: str) -> Object | None:
