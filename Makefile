@@ -15,6 +15,7 @@ PYTHON ?= $(shell for python in $(PYTHONS); do \
 # Ansible's tools find the collection through this link as wasmfaas.platform, in the tree that one edits.
 COLLECTION := .ansible/collections/ansible_collections/wasmfaas/platform
 RUNTIME_STAMP := .venv/requirements.stamp
+SERVICE_STAMP := .venv/requirements-service.stamp
 TEST_STAMP := .venv/requirements-test.stamp
 
 # Ansible keeps its caches in the project; molecule and ansible-lint else install a copy of the collection elsewhere and test that.
@@ -27,6 +28,7 @@ help: ## show this list
 	@echo 'Targets:'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 	@echo
+	@echo 'Arguments for the service: make serve SERVE_ARGS="--port 9000"'
 	@echo 'Arguments for pytest: make test-unit PYTEST_ARGS="-k registry -x"'
 
 .PHONY: setup
@@ -39,6 +41,10 @@ setup-test: $(TEST_STAMP) $(COLLECTION) ## add to .venv what the tests need
 .PHONY: demo
 demo: $(RUNTIME_STAMP) $(COLLECTION) ## deploy a function on this machine, call it, deploy it again
 	@.venv/bin/python scripts/demo.py
+
+.PHONY: serve
+serve: $(SERVICE_STAMP) $(COLLECTION) ## serve the hosted service on this machine: upload code, get a URL
+	@PYTHONPATH=$(CURDIR)/.ansible/collections .venv/bin/python -m ansible_collections.wasmfaas.platform.service $(SERVE_ARGS)
 
 .PHONY: test
 test: setup-test ## run every kind of test; all of it, also where a part fails
@@ -132,8 +138,12 @@ $(RUNTIME_STAMP): requirements.lock | .venv/bin/python
 	.venv/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
 	@touch $@
 
-# Holds every version of requirements.lock too (tests/packaging sees to it).
-$(TEST_STAMP): requirements-test.lock | .venv/bin/python $(RUNTIME_STAMP)
+# Each holds every version of the one before (tests/packaging sees to it).
+$(SERVICE_STAMP): requirements-service.lock | .venv/bin/python $(RUNTIME_STAMP)
+	.venv/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements-service.lock
+	@touch $@
+
+$(TEST_STAMP): requirements-test.lock | .venv/bin/python $(SERVICE_STAMP)
 	.venv/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements-test.lock
 	@touch $@
 

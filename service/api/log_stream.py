@@ -1,0 +1,144 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The log of a deployment while it grows: as text, as lines of JSON, as events, and as the progress of `curl -T`."""
+
+from __future__ import annotations
+
+import asyncio
+import collections.abc
+import json
+import re
+import typing as t
+
+from sse_starlette.sse import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from ..core import Service, public
+from ..deployments.log import read_from
+from ..deployments.model import Deployment, Phase
+from .context import Context
+from .query import MOST_NUMBER, deployment_number, number_in, place, switch
+
+NOT_BUFFERED = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
+"""Headers of an answer that grows: proxies hand each piece on at once."""
+
+_LOOK_SECONDS = 0.2
+_NEXT_LINE_SECONDS = 15
+"""How often a stream without news says that it goes on: proxies end silent ones."""
+
+
+async def log(request: Request, context: Context) -> Response:
+    """GET …/log: `?follow=true` goes on until the deployment is finished; `?offset`, Range and Last-Event-ID resume."""
+    token = await context.token(request)
+    deployment = await run_in_threadpool(context.service.deployment, token, *place(request), deployment_number(request))
+    offset = _offset(request)
+    follow = switch(request, "follow")
+    accepted = request.headers.get("Accept", "")
+    if "text/event-stream" in accepted:
+        return EventSourceResponse(_events(context.service, deployment, offset), ping=_NEXT_LINE_SECONDS)
+    pieces = _pieces(context.service, deployment, offset, follow=follow)
+    if "application/x-ndjson" in accepted:
+        return StreamingResponse(_json_lines(pieces), 200, NOT_BUFFERED, "application/x-ndjson")
+    return StreamingResponse(_texts(pieces), 200, NOT_BUFFERED, "text/plain; charset=utf-8")
+
+
+def _offset(request: Request) -> int:
+    if (last := request.headers.get("Last-Event-ID")) is not None:
+        return number_in(last, "Last-Event-ID", 0, MOST_NUMBER)
+    ranged = re.fullmatch(r"bytes=([0-9]{1,15})-", request.headers.get("Range", ""), re.ASCII)
+    if ranged and "offset" not in request.query_params:
+        return int(ranged[1])
+    return number_in(request.query_params.get("offset", "0"), "offset", 0, MOST_NUMBER)
+
+
+async def _pieces(
+    service: Service, deployment: Deployment, offset: int, *, follow: bool
+) -> collections.abc.AsyncIterator[tuple[int, bytes]]:
+    """Whole lines with the offset at which they begin."""
+    file = service.deployments.log_file(deployment)
+    while True:
+        live = await run_in_threadpool(service.deployments.read, *deployment.key)
+        while data := await run_in_threadpool(read_from, file, offset):
+            yield offset, data
+            offset += len(data)
+        # The phase was read before the log: what a finished deployment wrote has been read as well.
+        if not follow or live is None or live.phase.is_finished:
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _texts(pieces: collections.abc.AsyncIterator[tuple[int, bytes]]) -> collections.abc.AsyncIterator[bytes]:
+    async for _offset_of, data in pieces:
+        yield data
+
+
+def _lines(offset: int, data: bytes) -> t.Iterator[tuple[int, str]]:
+    """Lines with the offset after each."""
+    for line in data.splitlines(keepends=True):
+        offset += len(line)
+        yield offset, line[:-1].decode("utf-8", "replace")
+
+
+async def _json_lines(
+    pieces: collections.abc.AsyncIterator[tuple[int, bytes]],
+) -> collections.abc.AsyncIterator[bytes]:
+    async for begin, data in pieces:
+        yield b"".join(
+            json.dumps({"offset": offset, "text": text}, ensure_ascii=False).encode() + b"\n"
+            for offset, text in _lines(begin, data)
+        )
+
+
+async def _events(
+    service: Service, deployment: Deployment, offset: int
+) -> collections.abc.AsyncIterator[ServerSentEvent]:
+    """Events `line`, whose id is the offset after the line, and at last `end` with the deployment. With `phase` each
+    new state of the deployment is told."""
+    told = ""
+    file = service.deployments.log_file(deployment)
+    while True:
+        live = await run_in_threadpool(service.deployments.read, *deployment.key)
+        while data := await run_in_threadpool(read_from, file, offset):
+            for after, text in _lines(offset, data):
+                yield ServerSentEvent(text, event="line", id=str(after), sep="\n")
+            offset += len(data)
+        if live is None:
+            return
+        shown = json.dumps(public(live, service.position(live)))
+        if live.phase.is_finished:
+            yield ServerSentEvent(shown, event="end", sep="\n")
+            return
+        if shown != told:
+            told = shown
+            yield ServerSentEvent(shown, event="phase", sep="\n")
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def progress_text(service: Service, deployment: Deployment) -> collections.abc.AsyncIterator[bytes]:
+    """What `curl -T` shows: the place in the queue, the log, and at last the URL or why there is none."""
+    yield f"deployment {deployment.number} of {deployment.tenant}/{deployment.function}\n".encode()
+    if deployment.phase is Phase.READY:
+        yield f"unchanged\nready {deployment.url}\n".encode()
+        return
+    told = 0
+    offset = 0
+    file = service.deployments.log_file(deployment)
+    while True:
+        live = await run_in_threadpool(service.deployments.read, *deployment.key)
+        while data := await run_in_threadpool(read_from, file, offset):
+            yield data
+            offset += len(data)
+        if live is None:
+            return
+        if live.phase.is_finished:
+            if live.phase is Phase.CANCELLED or not offset:
+                yield f"{live.phase.lower()}: {live.reason}\nnext: {live.next_step}\n".encode()
+            return
+        position = service.position(live) or 0
+        if position and position != told:
+            yield f"queued, {position} in the queue\n".encode()
+            told = position
+        await asyncio.sleep(_LOOK_SECONDS)

@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service as an ASGI application."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from starlette.applications import Starlette
+
+from .api.authentication import Authenticator
+from .api.context import Context
+from .api.problems import HANDLERS
+from .api.routes import routes
+from .core import Service
+from .deployments.directories import Directories
+from .deployments.queue import Limits
+from .deployments.store import FileDeploymentStore
+from .deployments.supervisor import Supervisor
+from .functions import LocalFunctions
+from .metrics import Metrics
+from .sources.store import FileSourceStore
+from .tokens import FileTokenStore
+from .variables import FileVariableStore
+
+
+@contextlib.contextmanager
+def local_service(directories: Directories, limits: Limits) -> t.Iterator[Service]:
+    """The service on this machine: builds as processes, functions on the local target, files for what it knows. Inside
+    of the context it works on deployments."""
+    directories.service.mkdir(parents=True, exist_ok=True, mode=0o700)
+    deployments = FileDeploymentStore(directories.deployments)
+    metrics = Metrics()
+    services: list[Service] = []
+
+    def finished(deployment: t.Any) -> None:
+        metrics.finished(deployment)
+        services[0].finished(deployment)
+
+    supervisor = Supervisor(directories, deployments, limits, finished)
+    service = Service(
+        deployments,
+        FileSourceStore(directories.sources),
+        LocalFunctions(directories),
+        FileVariableStore(directories.variables),
+        FileTokenStore(directories.service / "tokens.json"),
+        supervisor,
+    )
+    services.append(service)
+    with supervisor, metrics.queue_of(supervisor):
+        yield service
+
+
+def application(service: Service) -> Starlette:
+    """The API and the page over a service."""
+    context = Context(service, Authenticator(service, lambda _request: ""))
+    return Starlette(routes=routes(context), exception_handlers=HANDLERS)

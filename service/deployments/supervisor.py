@@ -1,0 +1,269 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starts a worker for each deployment when its turn comes, and goes on where one was ended from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import typing as t
+
+from .directories import Directories
+from .leftovers import end_leftovers
+from .model import Deployment, Phase, now, seconds_between
+from .queue import Limits, order, startable
+from .store import Changed, FileDeploymentStore
+
+MOST_ATTEMPTS = 3
+STOP_SECONDS = 10.0
+"""How long a worker that is told to end may take."""
+
+_LOOK_SECONDS = 1.0
+"""How often a worker that another process started is looked at."""
+
+_LOG = logging.getLogger(__name__)
+_WORKER = f"{__package__}.worker"
+
+Key = tuple[str, str, int]
+
+
+class Supervisor:
+    """Runs at most `limits.running` workers; use as a context.
+
+    Args:
+        finished: called with each deployment that came to its end, in a thread of its own.
+    """
+
+    def __init__(
+        self,
+        directories: Directories,
+        store: FileDeploymentStore,
+        limits: Limits,
+        finished: t.Callable[[Deployment], None] = lambda _deployment: None,
+    ) -> None:
+        self.limits = limits
+        self._directories, self._store, self._finished = directories, store, finished
+        self._changed = threading.Condition()
+        self._queued: dict[Key, Deployment] = {}
+        self._running: dict[Key, Deployment] = {}
+        self._processes: dict[Key, subprocess.Popen[bytes]] = {}
+        self._served: dict[str, int] = {}
+        self._stopping = False
+        self._thread = threading.Thread(target=self._supervise, name="supervisor")
+
+    def __enter__(self) -> Supervisor:
+        for deployment in self._store.unfinished():
+            self._take_up(deployment)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End the workers; what they worked on goes on at the next start."""
+        with self._changed:
+            self._stopping = True
+            processes = list(self._processes.values())
+            self._changed.notify_all()
+        for process in processes:
+            _signal(process, signal.SIGTERM)
+        end = time.monotonic() + STOP_SECONDS
+        for process in processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, end - time.monotonic()))
+            _signal(process, signal.SIGKILL)
+        self._thread.join()
+
+    def submit(self, deployment: Deployment) -> None:
+        """Queue a deployment that was just created."""
+        with self._changed:
+            self._queued[deployment.key] = deployment
+            self._changed.notify_all()
+
+    def queued(self, tenant: str | None = None, function: str | None = None) -> list[Deployment]:
+        """The deployments that wait, in the order in which they will begin."""
+        with self._changed:
+            ordered = order(list(self._queued.values()), list(self._running.values()), self._served)
+        return [one for one in ordered if tenant in (None, one.tenant) and function in (None, one.function)]
+
+    def position(self, deployment: Deployment) -> int | None:
+        """Its place in the queue, 1 for the next; None where it does not wait."""
+        keys = [one.key for one in self.queued()]
+        return keys.index(deployment.key) + 1 if deployment.key in keys else None
+
+    def cancel(self, deployment: Deployment, reason: str, next_step: str) -> Deployment | None:
+        """End a deployment that waits or is worked on. Gives it as it is then; None where it is too late."""
+        while True:
+            live = self._store.read(*deployment.key)
+            if live is None or live.phase.is_finished or live.phase is Phase.ROLLING_OUT:
+                return None
+            try:
+                marked = self._store.update(live, cancelling=True, reason=reason, next_step=next_step)
+                break
+            except Changed:
+                continue
+        with self._changed:
+            waits = self._queued.pop(deployment.key, None) is not None
+            process = self._processes.get(deployment.key)
+        if process is not None:
+            _signal(process, signal.SIGTERM)
+        elif waits:
+            return self._end(marked, Phase.CANCELLED, reason, next_step)
+        return marked
+
+    def _supervise(self) -> None:
+        while True:
+            with self._changed:
+                starting = [] if self._stopping else self._startable()
+                if not starting:
+                    if self._stopping and not self._running:
+                        return
+                    self._changed.wait()
+                    continue
+                for deployment in starting:
+                    del self._queued[deployment.key]
+                    self._running[deployment.key] = deployment
+                    self._served[deployment.tenant] = max(self._served.values(), default=0) + 1
+            for deployment in starting:
+                threading.Thread(target=self._drive, args=(deployment,), name="worker").start()
+
+    def _startable(self) -> list[Deployment]:
+        return startable(list(self._queued.values()), list(self._running.values()), self._served, self.limits)
+
+    def _drive(self, deployment: Deployment) -> None:
+        """Start the worker of a deployment and wait for its end."""
+        ended: Deployment | None = None
+        try:
+            ended = self._attempt(deployment)
+        except Exception:
+            _LOG.exception("deployment %s/%s/%d", *deployment.key)
+            live = self._store.read(*deployment.key)
+            ended = live and self._end(
+                live, Phase.FAILED, "The service made a mistake; its log says more.", "Deploy again."
+            )
+        finally:
+            with self._changed:
+                self._running.pop(deployment.key, None)
+                self._processes.pop(deployment.key, None)
+                if ended is not None and not ended.phase.is_finished and not self._stopping:
+                    self._queued[ended.key] = ended
+                self._changed.notify_all()
+        if ended is not None and ended.phase.is_finished:
+            self._finished(ended)
+
+    def _attempt(self, deployment: Deployment) -> Deployment | None:
+        """One run of a worker. Gives the deployment after it: finished, or queued again; None where it is gone."""
+        end_leftovers(deployment)
+        live = self._begun(deployment)
+        if live is None or live.phase.is_finished:
+            return live
+        with self._changed:
+            if self._stopping:
+                return live
+            self._running[live.key] = live
+            process = self._processes[live.key] = self._start(live)
+        process.wait()
+        end_leftovers(live)
+        after = self._store.read(*live.key)
+        return after and self._ended_from_outside(after, exit_code=process.returncode)
+
+    def _begun(self, deployment: Deployment) -> Deployment | None:
+        """Write down that the work of a deployment begins; None where it is gone."""
+        while True:
+            live = self._store.read(*deployment.key)
+            if live is None or live.phase.is_finished:
+                return live
+            try:
+                if live.cancelling:
+                    return self._end(live, Phase.CANCELLED, live.reason, live.next_step)
+                return self._store.update(
+                    live,
+                    phase=Phase.BUILDING,
+                    attempt=live.attempt + 1,
+                    started=live.started or now(),
+                    stages=live.stages or {"queue": round(seconds_between(live.created, now()), 3)},
+                )
+            except Changed:
+                continue
+
+    def _start(self, deployment: Deployment) -> subprocess.Popen[bytes]:
+        directories = {name: str(path) for name, path in dataclasses.asdict(self._directories).items()}
+        return subprocess.Popen(
+            [sys.executable, "-m", _WORKER, json.dumps(directories), *map(str, deployment.key)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
+            start_new_session=True,
+        )
+
+    def _ended_from_outside(self, deployment: Deployment, exit_code: int | None = None) -> Deployment:
+        """What becomes of a deployment whose worker ended: nothing where it is finished."""
+        if deployment.phase.is_finished or self._stopping:
+            return deployment
+        if deployment.cancelling:
+            return self._end(deployment, Phase.CANCELLED, deployment.reason, deployment.next_step)
+        if deployment.attempt >= MOST_ATTEMPTS:
+            return self._end(
+                deployment,
+                Phase.FAILED,
+                f"The worker was ended from outside {deployment.attempt} times (last exit code {exit_code}).",
+                "See that the machine has memory for the build (`dmesg | grep -i oom`), then deploy again.",
+            )
+        return self._store.update(deployment, phase=Phase.QUEUED)
+
+    def _end(self, deployment: Deployment, phase: Phase, reason: str, next_step: str) -> Deployment:
+        return self._store.update(deployment, phase=phase, reason=reason, next_step=next_step, finished=now())
+
+    def _take_up(self, deployment: Deployment) -> None:
+        """Go on with a deployment that an earlier process left: its worker may still run."""
+        if deployment.phase is Phase.QUEUED or not _is_locked(self._store, deployment):
+            if deployment.phase is not Phase.QUEUED:
+                deployment = self._store.update(deployment, phase=Phase.QUEUED)
+            self._queued[deployment.key] = deployment
+            return
+        self._running[deployment.key] = deployment
+        threading.Thread(target=self._watch, args=(deployment,), name="watch", daemon=True).start()
+
+    def _watch(self, deployment: Deployment) -> None:
+        """Wait until a worker that an earlier process started ends."""
+        while _is_locked(self._store, deployment):
+            time.sleep(_LOOK_SECONDS)
+        end_leftovers(deployment)
+        after = self._store.read(*deployment.key)
+        ended = after and self._ended_from_outside(after)
+        with self._changed:
+            self._running.pop(deployment.key, None)
+            if ended is not None and not ended.phase.is_finished:
+                self._queued[ended.key] = ended
+            self._changed.notify_all()
+        if ended is not None and ended.phase.is_finished:
+            self._finished(ended)
+
+
+def _is_locked(store: FileDeploymentStore, deployment: Deployment) -> bool:
+    """Whether a worker holds the deployment."""
+    try:
+        descriptor = os.open(store.lock_file(*deployment.key), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        if process.poll() is None:
+            process.send_signal(number)

@@ -1,0 +1,169 @@
+# Copyright: (c) 2026, the wasmfaas.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Works on one deployment, as a process of its own: from the uploaded source to a function that answers.
+
+    python -m ansible_collections.wasmfaas.platform.service.deployments.worker DIRECTORIES TENANT FUNCTION NUMBER
+
+DIRECTORIES is the JSON form of `Directories`. It writes each phase down before it acts on it, so whoever starts it
+again after it was killed goes on from what is there: every step may be done twice.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import sys
+import typing as t
+from pathlib import Path
+
+from ...plugins.module_utils import progress
+from ...plugins.module_utils.errors import PlatformError
+from ...plugins.module_utils.function.spin_function import run
+from ..parameters import local_parameters
+from ..sources.store import FileSourceStore
+from ..variables import FileVariableStore, Variable
+from .directories import Directories
+from .log import LogWriter
+from .model import Deployment, Phase, now
+from .store import Changed, FileDeploymentStore
+
+MARK = "WASMFAAS_DEPLOYMENT"
+"""Environment variable of what a build runs: its processes are found by it if the worker is killed."""
+
+PHASES = {
+    "build": Phase.BUILDING,
+    "artifact": Phase.PACKING,
+    "registry": Phase.PUBLISHING,
+    "rollout": Phase.ROLLING_OUT,
+    "probe": Phase.ROLLING_OUT,
+}
+"""The phase of each stage of deploy_function that has one; in the others the phase stays."""
+
+_ORDER = (Phase.QUEUED, Phase.BUILDING, Phase.PACKING, Phase.PUBLISHING, Phase.ROLLING_OUT)
+
+
+def main() -> None:
+    """See the module's docstring; waits while another process works on the deployment."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # lets a build's processes end with it
+    directories, tenant, function, number = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+    places = Directories(**{name: Path(path) for name, path in directories.items()})
+    store = FileDeploymentStore(places.deployments)
+    with open(store.lock_file(tenant, function, number), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        deployment = store.read(tenant, function, number)
+        if deployment is not None:
+            Worker(places, store, deployment).work()
+
+
+class Worker:
+    """Works on one deployment that no other process works on."""
+
+    def __init__(self, places: Directories, store: FileDeploymentStore, deployment: Deployment) -> None:
+        self._places, self._store, self._deployment = places, store, deployment
+        self._variables: dict[str, Variable] = {}
+        self._stage = ""
+        self._log = LogWriter(store.log_file(deployment), self._secrets)
+
+    def work(self) -> None:
+        """Bring the deployment to an end, and write down which one it was."""
+        if self._deployment.phase.is_finished:
+            return
+        work_directory = self._places.work / "-".join(map(str, self._deployment.key))
+        try:
+            with progress.listening(self):
+                self._finish(phase=Phase.READY, **self._deploy(work_directory))
+        except PlatformError as error:
+            self._log.line(f"failed: {error.cause}")
+            self._log.line(f"next: {error.next_step}")
+            facts = {name: error.facts[name] for name in ("command", "exit_code") if name in error.facts}
+            stage = {"stage": error.stage} if error.stage else {}
+            self._finish(phase=Phase.FAILED, reason=error.cause, next_step=_next_step(error), facts={**stage, **facts})
+        finally:
+            shutil.rmtree(work_directory, ignore_errors=True)
+            self._log.close()
+
+    def _deploy(self, work_directory: Path) -> dict[str, t.Any]:
+        """Deploy the function; gives what changes in the deployment. Raises PlatformError."""
+        deployment = self._deployment
+        self._variables = FileVariableStore(self._places.variables).read(deployment.tenant, deployment.function)
+        if deployment.attempt > 1:
+            self._log.line(f"--- attempt {deployment.attempt}: the one before was ended from outside")
+        shutil.rmtree(work_directory, ignore_errors=True)
+        work_directory.mkdir(parents=True, mode=0o700)
+        source = work_directory / "source"
+        FileSourceStore(self._places.sources).unpack(deployment.tenant, deployment.source, source)
+        parameters = local_parameters(
+            self._places,
+            deployment.tenant,
+            deployment.function,
+            source=str(source),
+            source_root=str(source),
+            variables={name: variable.value for name, variable in self._variables.items()},
+            **deployment.settings.given(),
+        )
+        result = run(parameters, False, set())
+        for warning in result.get("warnings", []):
+            self._log.line(f"warning: {warning}")
+        self._log.line(f"ready {result['url']}")
+        return {
+            "changed": result["changed"],
+            "url": result["url"],
+            "artifact": result["digest"],
+            "source_digest": result["source_digest"],
+            "stages": {**self._deployment.stages, **result["stages"]},
+            "warnings": result.get("warnings", []),
+        }
+
+    def stage(self, name: str) -> None:
+        """See `progress.Listener`."""
+        if name == "build":
+            os.environ[MARK] = mark(self._deployment)
+        elif name:
+            os.environ.pop(MARK, None)
+        phase = PHASES.get(name)
+        if phase is not None and name != self._stage:
+            self._stage = name
+            self._log.line(f"--- {name}")
+            if _ORDER.index(phase) > _ORDER.index(self._deployment.phase):
+                self._update(phase=phase)
+
+    def line(self, text: str) -> None:
+        """See `progress.Listener`."""
+        self._log.line(text)
+
+    def _finish(self, **changes: t.Any) -> None:
+        self._update(finished=now(), **changes)
+
+    def _update(self, **changes: t.Any) -> None:
+        """Change the deployment. Only its wish to be cancelled may have been written by somebody else."""
+        while True:
+            try:
+                self._deployment = self._store.update(self._deployment, **changes)
+                return
+            except Changed:
+                live = self._store.read(*self._deployment.key)
+                if live is None or live.phase.is_finished:
+                    raise KeyboardInterrupt from None
+                self._deployment = live
+
+    def _secrets(self) -> set[str]:
+        return {variable.value for variable in self._variables.values() if variable.secret}
+
+
+def _next_step(error: PlatformError) -> str:
+    """The error's, without the path of a log on this machine where the deployment has one of its own."""
+    log_file = error.facts.get("log_file")
+    return error.next_step.replace(str(log_file), "the log of the deployment") if log_file else error.next_step
+
+
+def mark(deployment: Deployment) -> str:
+    """The value of MARK for what a deployment's build runs."""
+    return "/".join(map(str, deployment.key))
+
+
+if __name__ == "__main__":
+    main()
