@@ -43,6 +43,9 @@ PHASES = {
 }
 """The phase of each stage of deploy_function that has one; in the others the phase stays."""
 
+_MOST_OTHERS = 3
+"""How many functions of the same source are asked for what was built for them."""
+
 _ORDER = (Phase.QUEUED, Phase.BUILDING, Phase.PACKING, Phase.PUBLISHING, Phase.ROLLING_OUT)
 
 
@@ -105,7 +108,7 @@ class Worker:
             variables={name: variable.value for name, variable in self._variables.items()},
             **deployment.settings.given(),
         )
-        result = run(parameters, False, set())
+        result = run(parameters, False, set(), built_as=self._built_as())
         for warning in result.get("warnings", []):
             self._log.line(f"warning: {warning}")
         self._log.line(f"ready {result['url']}")
@@ -117,6 +120,19 @@ class Worker:
             "stages": {**self._deployment.stages, **result["stages"]},
             "warnings": result.get("warnings", []),
         }
+
+    def _built_as(self) -> tuple[str, ...]:
+        """Other functions of the tenant that were built from the same source."""
+        own = self._deployment
+        return tuple(
+            function
+            for function in self._store.functions(own.tenant)
+            if function != own.function
+            and any(
+                one.source == own.source and one.phase is Phase.READY
+                for one in self._store.of_function(own.tenant, function)
+            )
+        )[:_MOST_OTHERS]
 
     def stage(self, name: str) -> None:
         """See `progress.Listener`."""

@@ -56,6 +56,8 @@ class DeployRequest:
         outputs_directory: keeps what earlier builds wrote while a build runs, and which files builds made.
         log_directory: keeps each function's build log.
         check_mode: report what would be done, and do nothing.
+        built_as: functions of the namespace that were built from the same source; what was built for one of them is
+            taken.
     """
 
     source: Path
@@ -71,6 +73,7 @@ class DeployRequest:
     variables: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     build_timeout_seconds: float = 1800
     check_mode: bool = False
+    built_as: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass
@@ -181,6 +184,8 @@ def deploy_function(
         _check_manifest(manifest, variables.all(), shim_version)
     with stages("registry"):
         image = desired.image or _pushed_earlier(registry, result, shim_version)
+        if not image and not request.check_mode:
+            image = _built_as_another(registry, result, request.built_as, shim_version)
     with stages("live_state"):
         if not desired.image and (same := _as_deployed(target, live, dataclasses.replace(desired, image=image))):
             return _filled(result, live if live and request.check_mode else target.ensure_answers(same))
@@ -330,6 +335,21 @@ def _pushed_earlier(registry: Registry, result: DeployResult, shim_version: t.Ca
     minimum = pushed.annotations.get(MINIMUM_SPIN_VERSION)
     check_pushed(minimum if isinstance(minimum, str) else "", shim_version=shim_version())
     return pushed.image
+
+
+def _built_as_another(
+    registry: Registry, result: DeployResult, names: tuple[str, ...], shim_version: t.Callable[[], str]
+) -> str:
+    """The reference of what was built from the same source for another function of the namespace, pushed for this one
+    too; empty where there is none, or it is not on this machine's disk."""
+    for name in names:
+        other = dataclasses.replace(result, name=name, warnings=[])
+        image = _pushed_earlier(registry, other, shim_version)
+        artifact = registry.stored(name, image) if image else None
+        if artifact is not None:
+            progress.tell(f"Built before, as {result.namespace}/{name}.")
+            return registry.push(result.name, result.source_digest, artifact)
+    return ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,12 +31,21 @@ if t.TYPE_CHECKING:
 Parameters = dict[str, t.Any]
 
 
-def run(parameters: Parameters, check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    """Do what the parameters of spin_function ask for; raises PlatformError."""
+def run(parameters: Parameters, check_mode: bool, hidden: set[str], built_as: tuple[str, ...] = ()) -> dict[str, t.Any]:
+    """Do what the parameters of spin_function ask for; raises PlatformError.
+
+    Args:
+        built_as: see `DeployRequest`.
+    """
     hidden |= secret_values(parameters)
     stages = Stages()
-    work = _remove if parameters["state"] == "absent" else _deploy
-    return with_result_file(parameters["result_file"], lambda: work(parameters, check_mode, stages))
+
+    def work() -> dict[str, t.Any]:
+        if parameters["state"] == "absent":
+            return _remove(parameters, check_mode, stages)
+        return _deploy(parameters, check_mode, stages, built_as)
+
+    return with_result_file(parameters["result_file"], work)
 
 
 def with_result_file(file: str | None, work: t.Callable[[], dict[str, t.Any]]) -> dict[str, t.Any]:
@@ -73,7 +82,7 @@ def secret_values(parameters: Parameters) -> set[str]:
     )
 
 
-def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[str, t.Any]:
+def _deploy(parameters: Parameters, check_mode: bool, stages: Stages, built_as: tuple[str, ...]) -> dict[str, t.Any]:
     state = state_directory(parameters["state_directory"])
     request = DeployRequest(
         source=Path(parameters["source"]),
@@ -89,6 +98,7 @@ def _deploy(parameters: Parameters, check_mode: bool, stages: Stages) -> dict[st
         variables=parameters["variables"] or {},
         build_timeout_seconds=parameters["build_timeout"],
         check_mode=check_mode,
+        built_as=built_as,
     )
     api = cluster_api(parameters)
     with contextlib.closing(registry_of(parameters, state, api)) as registry:

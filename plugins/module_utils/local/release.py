@@ -9,6 +9,7 @@ import base64
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -265,11 +266,13 @@ def _module_mark(component: dict[str, t.Any], runtime_directory: Path) -> str:
 
 
 def _reuse_module(releases: Path, partial: Path, component: dict[str, t.Any], runtime_directory: Path) -> bool:
-    """Take the transpiled module of another release with the same Wasm (settings or files changed only): seconds become
-    nothing."""
+    """Take the transpiled module of another release with the same Wasm, of this function (settings or files changed
+    only) or of another one of the namespace: seconds become nothing."""
     wanted = _module_mark(component, runtime_directory)
     module = _component_directory(partial, component) / "module"
-    for mark in releases.glob("*/components/*/module/source.txt"):
+    marks = "*/components/*/module/source.txt"
+    namespace = releases.parent.parent
+    for mark in itertools.chain(releases.glob(marks), namespace.glob(f"*/{releases.name}/{marks}")):
         if mark.is_relative_to(partial):
             continue
         try:
