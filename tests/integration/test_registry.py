@@ -344,6 +344,24 @@ def test_full_disk_is_named_and_the_push_goes_on_when_there_is_space(server_prog
         subprocess.run(["umount", "--lazy", str(blobs)], check=True)
 
 
+def test_a_link_that_a_full_disk_left_empty_is_mended_by_the_next_push(
+    server_programs: Programs, tmp_path: Path
+) -> None:
+    registry = Registry(server_programs, tmp_path / "registry")
+    try:
+        with _opened(registry.host, plain_http=True) as store:
+            store.push("hello", _artifact(b"shared", b"one"), tag="v1")
+            links = [link for link in (tmp_path / "registry").rglob("link") if "_layers" in link.parts]
+            assert len(links) >= 2
+            for link in links:
+                link.write_bytes(b"")
+            again = _artifact(b"shared", b"two")
+            assert store.push("hello", again, tag="v2").changed
+            assert store.has("hello", again.digest)
+    finally:
+        registry.stop()
+
+
 def test_unreachable_and_slow() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"

@@ -225,6 +225,11 @@ class DistributionStore:
             )
 
     def _has_blob(self, repository: str, blob: Blob, cancelled: threading.Event) -> bool:
+        """Whether the registry has the blob whole, as far as it can tell.
+
+        distribution (v3.0.0, registry/storage/linkedblobstore.go) leaves an empty link to a blob behind where the disk
+        is full, and answers 500 to questions about the blob until it is sent again.
+        """
         url = f"{self._requests.base}/v2/{repository}/blobs/{check_digest(blob.digest)}"
         return _is_whole(
             self._requests.send(
@@ -233,7 +238,7 @@ class DistributionStore:
                 repository,
                 _PUSH,
                 did=f"looking up blob {blob.digest}",
-                allowed=(404,),
+                allowed=(404, 500),
                 cancelled=cancelled,
             ),
             blob,
