@@ -13,11 +13,11 @@ import msgspec
 
 from ..plugins.module_utils.errors import printable
 from ..plugins.module_utils.function.model import LiveFunction
-from ..plugins.module_utils.module_run import HIDDEN, searched
 from .deployments.model import Deployment, Phase, Settings, now
 from .deployments.store import DeploymentStore, Exists
 from .deployments.supervisor import Supervisor
 from .functions import Functions
+from .masking import without_secrets
 from .names import check_function, check_tenant
 from .problem import Code, ServiceProblem
 from .sources.store import FileSourceStore
@@ -361,11 +361,8 @@ class Service:
             raise ServiceProblem(
                 Code.INVALID, f"lines: must be from 1 to {MOST_LOG_LINES}.", next_step="Give `?lines=100`."
             )
-        secrets = searched({one.value for one in self._variables.read(tenant, name).values() if one.secret})
-        found = [printable(line) for line in self._functions.log(tenant, name, lines)]
-        for secret in sorted(secrets, key=len, reverse=True):
-            found = [line.replace(secret, HIDDEN) for line in found]
-        return found
+        secrets = [one.value for one in self._variables.read(tenant, name).values() if one.secret]
+        return [without_secrets(printable(line), secrets) for line in self._functions.log(tenant, name, lines)]
 
     def variables(self, token: Token, tenant: str, name: str) -> dict[str, Variable]:
         """The variables of a function, secret ones with an empty value."""

@@ -9,7 +9,7 @@ import typing as t
 from pathlib import Path
 
 from ...plugins.module_utils.errors import printable
-from ...plugins.module_utils.module_run import HIDDEN, searched
+from ..masking import without_secrets
 
 MOST_BYTES = 8 << 20
 """Of a whole log: a build may print for ever."""
@@ -41,9 +41,7 @@ class LogWriter:
         if self._left <= 0:
             return
         shown = printable(text.rstrip("\r\n").rpartition("\r")[2]).replace("\n", " ").rstrip()
-        for secret in sorted(searched(self._secrets()), key=len, reverse=True):
-            shown = shown.replace(secret, HIDDEN)
-        data = shown[-LONGEST_LINE:].encode() + b"\n"
+        data = without_secrets(shown, self._secrets())[-LONGEST_LINE:].encode() + b"\n"
         if len(data) >= self._left:
             data = _CUT.encode() + b"\n"
             self._left = 0

@@ -23,6 +23,7 @@ from pathlib import Path
 from ...plugins.module_utils import progress
 from ...plugins.module_utils.errors import PlatformError
 from ...plugins.module_utils.function.spin_function import run
+from ..masking import without_secrets
 from ..parameters import local_parameters
 from ..sources.store import FileSourceStore
 from ..variables import FileVariableStore, Variable
@@ -82,9 +83,13 @@ class Worker:
         except PlatformError as error:
             self._log.line(f"failed: {error.cause}")
             self._log.line(f"next: {error.next_step}")
-            facts = {name: error.facts[name] for name in ("command", "exit_code") if name in error.facts}
-            stage = {"stage": error.stage} if error.stage else {}
-            self._finish(phase=Phase.FAILED, reason=error.cause, next_step=_next_step(error), facts={**stage, **facts})
+            facts = {name: self._shown(error.facts[name]) for name in ("command", "exit_code") if name in error.facts}
+            self._finish(
+                phase=Phase.FAILED,
+                reason=self._shown(error.cause),
+                next_step=self._shown(_next_step(error)),
+                facts={**({"stage": error.stage} if error.stage else {}), **facts},
+            )
         finally:
             shutil.rmtree(work_directory, ignore_errors=True)
             self._log.close()
@@ -118,7 +123,7 @@ class Worker:
             "artifact": result["digest"],
             "source_digest": result["source_digest"],
             "stages": {**self._deployment.stages, **result["stages"]},
-            "warnings": result.get("warnings", []),
+            "warnings": [self._shown(warning) for warning in result.get("warnings", [])],
         }
 
     def _built_as(self) -> tuple[str, ...]:
@@ -165,6 +170,9 @@ class Worker:
                 if live is None or live.phase.is_finished:
                     raise KeyboardInterrupt from None
                 self._deployment = live
+
+    def _shown(self, value: t.Any) -> t.Any:
+        return without_secrets(value, self._secrets()) if isinstance(value, str) else value
 
     def _secrets(self) -> set[str]:
         return {variable.value for variable in self._variables.values() if variable.secret}
