@@ -29,6 +29,7 @@ class Section:
 
 SECTIONS = {
     "functions": Section(("cluster", "digest", "push", "local", "bodies"), "<!-- table written by make bench -->"),
+    "hosted": Section(("hosted",), "<!-- hosted: table written by make bench -->"),
     "platform": Section(("platform",), "<!-- platform: table written by make bench -->"),
     "path": Section(("request_path",), "<!-- path: table written by make bench -->"),
     "cold_start": Section(("cold_start",), "<!-- cold start: table written by make bench -->"),

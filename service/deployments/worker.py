@@ -146,6 +146,8 @@ class Worker:
         elif name:
             os.environ.pop(MARK, None)
         phase = PHASES.get(name)
+        if phase is Phase.PUBLISHING and self._deployment.phase is not Phase.PACKING:
+            return  # it is only looked there for what was built before
         if phase is not None and name != self._stage:
             self._stage = name
             self._log.line(f"--- {name}")

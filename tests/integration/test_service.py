@@ -405,8 +405,7 @@ def test_stopping_and_starting_goes_on(tmp_path: Path, component: Path) -> None:
 
 def test_memory_of_a_large_upload(service: HostedService, client: httpx2.Client) -> None:
     """A body of 200 MB is refused at its end, as it is no archive; the process grows by at most 16 MiB meanwhile."""
-    assert service.process is not None
-    process = psutil.Process(service.process.pid)
+    process = psutil.Process(service.process_id)
     client.put("/v1/tenants/user1/functions/x/source", content=b"no archive")
     before = process.memory_info().rss
     piece = os.urandom(1 << 20)

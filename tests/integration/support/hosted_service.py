@@ -69,6 +69,12 @@ class HostedService:
         return False
 
     @property
+    def process_id(self) -> int:
+        """Of the service."""
+        assert self.process is not None
+        return self.process.pid
+
+    @property
     def log(self) -> str:
         """What the service wrote."""
         return self._log.read_text()
