@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ...plugins.module_utils.errors import PlatformError
-from ..core import Service
+from ..api.context import Context
 from ..names import check_tenant
-from ..problem import ServiceProblem
+from ..problem import Code, ServiceProblem
 from ..tokens import Role
 from . import session
 from .forms import field, read_form
@@ -24,7 +23,7 @@ from .view import link, see
 from .visit import Visit, foreign_page, other_host, problem_page, sign_in_page
 
 
-def sign_in(service: Service) -> t.Callable[[Request], t.Awaitable[Response]]:
+def sign_in(context: Context) -> t.Callable[[Request], t.Awaitable[Response]]:
     """Takes a token, and keeps it in a cookie if it is valid."""
 
     async def answer(request: Request) -> Response:
@@ -36,9 +35,10 @@ def sign_in(service: Service) -> t.Callable[[Request], t.Awaitable[Response]]:
         except PlatformError as error:
             return problem_page(request, error)
         try:
-            await run_in_threadpool(service.token, token)
-        except ServiceProblem:
-            return sign_in_page(request, refused=True, back=back)
+            await context.authenticator.check(request, token)
+        except ServiceProblem as problem:
+            refused = problem.code is Code.UNAUTHORIZED
+            return sign_in_page(request, refused=True, back=back) if refused else problem_page(request, problem)
         response = see(back)
         session.begin(response, request, token)
         return response

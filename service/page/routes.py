@@ -8,14 +8,14 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from ..core import Service
+from ..api.context import Context
 from . import deployments, entrance, functions
 from .view import STATIC
 from .visit import endpoint
 
 
-def routes(service: Service) -> list[BaseRoute]:
-    """The page for a service, as routes of a Starlette application."""
+def routes(context: Context) -> list[BaseRoute]:
+    """The page as routes of Starlette."""
     tenant, function = "/tenants/{tenant}", "/tenants/{tenant}/functions/{name}"
     deployment = f"{function}/deployments/{{number:int}}"
     shown = {
@@ -42,9 +42,9 @@ def routes(service: Service) -> list[BaseRoute]:
     }
     return [
         Mount("/static", StaticFiles(directory=STATIC)),
-        Route("/session", entrance.sign_in(service), methods=["POST"]),
+        Route("/session", entrance.sign_in(context), methods=["POST"]),
         Route("/session/end", entrance.sign_out, methods=["POST"]),
         Route("/language", entrance.choose_language, methods=["POST"]),
-        *(Route(path, endpoint(service, handler), methods=["GET"]) for path, handler in shown.items()),
-        *(Route(path, endpoint(service, handler), methods=["POST"]) for path, handler in sent.items()),
+        *(Route(path, endpoint(context, handler), methods=["GET"]) for path, handler in shown.items()),
+        *(Route(path, endpoint(context, handler), methods=["POST"]) for path, handler in sent.items()),
     ]

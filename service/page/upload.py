@@ -12,14 +12,13 @@ import typing as t
 import msgspec
 from starlette.datastructures import FormData, UploadFile
 
+from ..api.content import keep_parts
 from ..core import Service
 from ..deployments.model import Settings
 from ..problem import Code, ServiceProblem
 from ..sources.archive import tree_of_files
 from .forms import field
 from .starters import Starter
-
-_PIECE = 1 << 20  # bytes
 
 
 def keep_upload(service: Service, tenant: str, form: FormData) -> str:
@@ -29,23 +28,11 @@ def keep_upload(service: Service, tenant: str, form: FormData) -> str:
         raise ServiceProblem(
             Code.INVALID, "Both an archive and a directory were chosen.", next_step="Choose one of them."
         )
-    if files:
-        return keep_files(service, tenant, [(file.filename or "", file.file) for file in files])
-    if not archives:
+    if not archives and not files:
         raise ServiceProblem(
             Code.INVALID, "Nothing was chosen to upload.", next_step="Choose an archive or a directory."
         )
-    with service.sources.upload(tenant) as upload:
-        while piece := archives[0].file.read(_PIECE):
-            upload.write(piece)
-        return service.sources.keep(tenant, upload)[0].source
-
-
-def keep_files(service: Service, tenant: str, files: t.Sequence[tuple[str, t.BinaryIO]]) -> str:
-    """The tree digest of files with their relative paths; raises ServiceProblem."""
-    with service.sources.upload(tenant) as upload:
-        tree_of_files(files, upload)
-        return service.sources.keep(tenant, upload)[0].source
+    return keep_parts(service, tenant, archives, files)[0].source
 
 
 def keep_starter(service: Service, tenant: str, starter: Starter, form: FormData) -> str:
@@ -59,7 +46,9 @@ def keep_starter(service: Service, tenant: str, starter: Starter, form: FormData
             data = (changed if isinstance(changed, str) else content).replace("\r\n", "\n").encode()
             files.append((path, io.BytesIO(data)))
         files += [(path, opened.enter_context(open(starter.directory / path, "rb"))) for path in starter.more]
-        return keep_files(service, tenant, files)
+        with service.sources.upload(tenant) as upload:
+            tree_of_files(files, upload.write)
+            return service.sources.keep(tenant, upload)[0].source
 
 
 def settings_of(form: FormData) -> Settings:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ...plugins.module_utils.errors import PlatformError
+from ..api.context import Context
 from ..core import Service
 from ..problem import Code, ServiceProblem
 from ..tokens import Role, Token
@@ -62,7 +63,7 @@ Handler = t.Callable[[Visit], Response]
 Endpoint = t.Callable[[Request], t.Awaitable[Response]]
 
 
-def endpoint(service: Service, handler: Handler) -> Endpoint:
+def endpoint(context: Context, handler: Handler) -> Endpoint:
     """What Starlette calls for a page of somebody who is signed in. The handler runs in a thread."""
 
     async def answer(request: Request) -> Response:
@@ -72,10 +73,12 @@ def endpoint(service: Service, handler: Handler) -> Endpoint:
             return foreign_page(request)
         try:
             try:
-                who = await run_in_threadpool(service.token, session.token_of(request))
-            except ServiceProblem:
-                return sign_in_page(request)
-            return await _handled(request, service, who, handler)
+                who = await context.authenticator.check(request, session.token_of(request))
+            except ServiceProblem as problem:
+                if problem.code is Code.UNAUTHORIZED:
+                    return sign_in_page(request)
+                raise
+            return await _handled(request, context.service, who, handler)
         except PlatformError as error:
             return problem_page(request, error)
         except Exception:
