@@ -16,7 +16,7 @@ from ..names import check_tenant
 from ..problem import Code, ServiceProblem
 from ..tokens import Role
 from . import session
-from .forms import field, read_form
+from .forms import field, form_of
 from .language import switch
 from .texts import LANGUAGES
 from .view import link, see
@@ -30,7 +30,7 @@ def sign_in(context: Context) -> t.Callable[[Request], t.Awaitable[Response]]:
         if (refusal := _refusal(request)) is not None:
             return refusal
         try:
-            async with await read_form(request) as form:
+            async with form_of(request) as form:
                 token, back = field(form, "token"), _local(field(form, "back"))
         except PlatformError as error:
             return problem_page(request, error)
@@ -60,7 +60,7 @@ async def choose_language(request: Request) -> Response:
     if (refusal := _refusal(request)) is not None:
         return refusal
     try:
-        async with await read_form(request) as form:
+        async with form_of(request) as form:
             language, back = field(form, "language"), _local(field(form, "back"))
     except PlatformError as error:
         return problem_page(request, error)

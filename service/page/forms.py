@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from starlette.datastructures import FormData
@@ -23,8 +24,9 @@ _MOST_PLAIN_BYTES = 256 << 10
 """Of a form without files; a variable's value may take three bytes for each of its own."""
 
 
-async def read_form(request: Request) -> FormData:
-    """The form in a request; raises ServiceProblem. Whoever calls closes it, which removes the uploaded files.
+@contextlib.asynccontextmanager
+async def form_of(request: Request) -> t.AsyncIterator[FormData]:
+    """The form in a request, whose uploaded files are removed at the end of the context; raises ServiceProblem.
 
     What is too large is refused as soon as that is known: by its stated length, else while it arrives.
     """
@@ -48,11 +50,15 @@ async def read_form(request: Request) -> FormData:
     else:
         parser = FormParser(request.headers, stream, max_fields=_MOST_FIELDS, max_part_size=_MOST_FIELD_BYTES)
     try:
-        return await parser.parse()
+        form = await parser.parse()
     except MultiPartException as error:
         raise ServiceProblem(
             Code.BAD_REQUEST, f"The form cannot be read: {error.message}", next_step="Send it from the page."
         ) from error
+    try:
+        yield form
+    finally:
+        await form.close()
 
 
 async def _counted(stream: t.AsyncGenerator[bytes, None], most: int) -> t.AsyncGenerator[bytes, None]:

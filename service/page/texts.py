@@ -35,7 +35,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     # Tenants and functions
     "tenants": ("Tenants", "테넌트"),
     "tenants.choose": ("Choose a tenant", "테넌트 선택"),
-    "tenants.name": ("Tenant", "테넌트"),
     "tenants.open": ("Open", "열기"),
     "tenants.none": (
         "No tenant has functions yet. Enter the name of one.",
@@ -111,7 +110,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "editor": ("Edit {template}", "{template} 편집"),
     "editor.more": ("Taken as they are: {files}", "그대로 사용되는 파일: {files}"),
     # Function
-    "function.url.try": ("Try it", "호출해 보기"),
     "function.url.command": ("Command that calls the function", "함수를 호출하는 명령"),
     "copy": ("Copy", "복사"),
     "copied": ("Copied", "복사됨"),

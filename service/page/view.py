@@ -58,6 +58,7 @@ def render(request: Request, template: str, who: Token | None, *, status: int = 
         path=request.url.path,
         version=_VERSION,
         who=who,
+        status=status,
         **values,
     )
     return HTMLResponse(content, status, HEADERS)

@@ -20,7 +20,7 @@ from ..core import Service
 from ..problem import Code, ServiceProblem
 from ..tokens import Role, Token
 from . import session
-from .forms import read_form
+from .forms import form_of
 from .language import language_of
 from .texts import text
 from .view import render, see
@@ -94,7 +94,7 @@ async def _handled(request: Request, service: Service, who: Token, handler: Hand
     tenant = request.path_params.get("tenant")
     if tenant is not None:
         service.may(who, tenant, Role.DEPLOY)  # before anything of an upload is read
-    async with await read_form(request) as form:
+    async with form_of(request) as form:
         return await run_in_threadpool(handler, Visit(request, service, who, form))
 
 
