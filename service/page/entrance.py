@@ -83,6 +83,15 @@ def tenants(visit: Visit) -> Response:
     return visit.render("tenants.html", tenants=visit.service.tenants(visit.who))
 
 
+def nothing(visit: Visit) -> Response:
+    """The answer for a path that has no page."""
+    raise ServiceProblem(
+        Code.NOT_FOUND,
+        f"There is no page {visit.request.url.path}.",
+        next_step="Go on from the functions of your tenant.",
+    )
+
+
 def _refusal(request: Request) -> Response | None:
     if (elsewhere := other_host(request)) is not None:
         return elsewhere

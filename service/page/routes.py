@@ -20,6 +20,7 @@ def routes(context: Context) -> list[BaseRoute]:
     deployment = f"{function}/deployments/{{number:int}}"
     shown = {
         "/": entrance.home,
+        "/session": entrance.home,
         "/tenants": entrance.tenants,
         tenant: functions.functions,
         f"{tenant}/new": functions.new,
@@ -28,6 +29,7 @@ def routes(context: Context) -> list[BaseRoute]:
         f"{function}/logs": functions.logs,
         f"{function}/delete": functions.confirm_delete,
         deployment: deployments.deployment,
+        "/tenants/{rest:path}": entrance.nothing,
     }
     sent = {
         f"{tenant}/new": functions.create,

@@ -44,6 +44,15 @@ def link(*parts: object) -> str:
     return "/tenants/" + "/".join(urllib.parse.quote(str(part), safe="") for part in parts)
 
 
+def place_to_return(request: Request) -> str:
+    """The path of the page that was asked for, or that has the form which was sent."""
+    place = request.path_params
+    if request.method != "POST" or "name" not in place:
+        return request.url.path
+    function = link(place["tenant"], "functions", place["name"])
+    return f"{function}/deployments/{place['number']}" if "number" in place else function
+
+
 def render(request: Request, template: str, who: Token | None, *, status: int = 200, **values: t.Any) -> Response:
     """A page."""
     language = language_of(request)
@@ -55,7 +64,7 @@ def render(request: Request, template: str, who: Token | None, *, status: int = 
         t=in_language,
         language=language,
         languages=[(code, text(code, "language.name")) for code in LANGUAGES],
-        path=request.url.path,
+        path=place_to_return(request),
         version=_VERSION,
         who=who,
         status=status,

@@ -23,7 +23,7 @@ from . import session
 from .forms import form_of
 from .language import language_of
 from .texts import text
-from .view import render, see
+from .view import place_to_return, render, see
 
 _LOG = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ def problem_page(request: Request, error: PlatformError) -> Response:
         cause=error.cause,
         cause_language="en",
         next_step=error.next_step,
-        back=_place_before(request),
+        back=place_to_return(request) if request.method == "POST" else "/",
     )
     if isinstance(error, ServiceProblem) and error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
@@ -167,10 +167,3 @@ def _error(request: Request, status: int, key: str) -> Response:
         next_step=next_step,
         back="/",
     )
-
-
-def _place_before(request: Request) -> str:
-    """The path that an error leads back to: the page whose form was sent."""
-    if request.method == "POST" and "/functions/" in request.url.path:
-        return request.url.path.rpartition("/")[0]
-    return request.url.path if request.method == "POST" and request.url.path.endswith("/new") else "/"

@@ -58,7 +58,9 @@ class Visitor:
     def __init__(self, browser: Browser, service: HostedService, **options: t.Any) -> None:
         self.service = service
         self.tenant = f"visitor-{next(_numbers)}"
-        self.context: BrowserContext = browser.new_context(base_url=service.url, **options)
+        # The name, as people are told to use: the page leads them there from the address.
+        self.url = service.address.replace("127.0.0.1", "localhost")
+        self.context: BrowserContext = browser.new_context(base_url=self.url, **options)
         self.context.set_default_timeout(LONG)
         self.page = self.tab()
         self.problems: list[str] = []
@@ -70,8 +72,14 @@ class Visitor:
         page.on("console", lambda message: self.problems.append(message.text) if _is_bad(message) else None)
         return page
 
+    def token(self, role: str = "deploy") -> str:
+        """A new token for the visitor's tenant."""
+        wanted = {"name": self.tenant, "tenant": self.tenant, "role": role}
+        with self.service.client() as client:
+            return str(client.post("/v1/tokens", json=wanted).raise_for_status().json()["token"])
+
     def sign_in(self, role: str = "deploy") -> Visitor:
-        token = self.service.create_token(self.tenant, self.tenant, role)
+        token = self.token(role)
         self.page.goto("/")
         self.page.get_by_label("Token").fill(token)
         self.page.get_by_role("button", name="Sign in").click()
@@ -100,14 +108,13 @@ class Visitor:
         page.wait_for_url(f"**/deployments/{number}")
         return page
 
+    def function_url(self, name: str = "shop") -> str:
+        with self.service.client() as client:
+            return str(client.get(f"/v1/tenants/{self.tenant}/functions/{name}").json()["url"])
+
     def answer(self, name: str = "shop") -> str:
         """What the function answers now."""
-        function = self.service.api("GET", f"/tenants/{self.tenant}/functions/{name}").json()
-        return str(httpx2.get(function["url"], timeout=60).text)
-
-    def deployment(self, number: int, name: str = "shop") -> dict[str, t.Any]:
-        path = f"/tenants/{self.tenant}/functions/{name}/deployments/{number}"
-        return dict(self.service.api("GET", path).json())
+        return str(httpx2.get(self.function_url(name), timeout=60).text)
 
 
 def _is_bad(message: t.Any) -> bool:
@@ -161,7 +168,7 @@ def test_signing_in_and_out(visit: t.Callable[..., Visitor]) -> None:
     page.get_by_label("Token").fill("wfs_wrong")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("The token is unknown")
-    page.get_by_label("Token").fill(visitor.service.create_token("mine", visitor.tenant))
+    page.get_by_label("Token").fill(visitor.token())
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(rf"/tenants/{visitor.tenant}/new$"))
     (cookie,) = [one for one in visitor.context.cookies() if one["name"] == "wasmfaas_session"]
@@ -175,8 +182,8 @@ def test_signing_in_and_out(visit: t.Callable[..., Visitor]) -> None:
 def test_a_function_on_this_machine_does_not_get_the_session(visit: t.Callable[..., Visitor]) -> None:
     visitor = visit().sign_in()
     page = visitor.page
-    page.goto(visitor.service.url.replace("localhost", "127.0.0.1"))
-    assert page.url.startswith(visitor.service.url)
+    page.goto(visitor.service.address)
+    assert page.url.startswith(visitor.url)
     assert visitor.context.cookies("http://127.0.0.1:1") == []
 
 
@@ -420,9 +427,9 @@ def test_a_page_of_another_site_changes_nothing(visit: t.Callable[..., Visitor],
     """A function of this very machine tries to delete another one with the browser of somebody who is signed in."""
     visitor = visit().sign_in()
     becomes_ready(visitor.upload(FixedAnswer(tmp_path / "project").directory))
-    target = f"{visitor.service.url}/tenants/{visitor.tenant}/functions/shop/delete"
+    target = f"{visitor.url}/tenants/{visitor.tenant}/functions/shop/delete"
     page = visitor.page
-    page.goto(visitor.service.api("GET", f"/tenants/{visitor.tenant}/functions/shop").json()["url"])
+    page.goto(visitor.function_url())
     statuses: list[int] = []
     page.on("response", lambda answer: statuses.append(answer.status) if answer.url == target else None)
     with contextlib.suppress(Exception):  # the answer is no page of this site

@@ -34,6 +34,7 @@ EVERY_PAGE = [
     "/tenants/user1/functions/shop/delete",
     "/tenants/user1/functions/shop/deployments/1",
     "/tenants/user1/functions/nothing",
+    "/tenants/user1/nothing",
     *(f"/tenants/user1/new/{starter.name}" for starter in starters()),
 ]
 FUNCTION = "/tenants/user1/functions/shop"
@@ -245,7 +246,33 @@ def test_what_is_not_there_is_a_page_too(page: Page) -> None:
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("text/html")
     assert "There is no deployment 7 of user1/shop." in answer.text
-    assert page.get("/tenants/user1/new/nothing").status_code == 404
+    for path in ("/tenants/user1/new/nothing", "/tenants/user1/nothing", f"{FUNCTION}/source"):
+        assert page.get(path).status_code == 404
+        assert "<h1>Error 404</h1>" in page.get(path).text
+
+
+@pytest.mark.parametrize(
+    ("path", "page_of_the_form"),
+    [
+        (f"{FUNCTION}/rollback", FUNCTION),
+        (f"{FUNCTION}/variables/remove", FUNCTION),
+        (f"{FUNCTION}/deployments/1/cancel", f"{FUNCTION}/deployments/1"),
+        ("/tenants/user1/new", "/tenants/user1/new"),
+    ],
+)
+def test_an_error_leads_back_to_the_page_of_the_form(page: Page, path: str, page_of_the_form: str) -> None:
+    page.sign_in()
+    answer = page.post(path, {"name": "No!", "to": "x"})
+    assert answer.status_code in (404, 422)
+    assert f'<p><a href="{page_of_the_form}">Back</a></p>' in answer.text
+    assert f'<input type="hidden" name="back" value="{page_of_the_form}">' in answer.text
+
+
+def test_the_address_of_the_sign_in_form_is_a_page(page: Page) -> None:
+    """The switch of the language goes back to it after a wrong token."""
+    assert "<h1>Sign in</h1>" in page.get("/session").text
+    page.sign_in()
+    assert page.get("/session").headers["location"] == "/tenants/user1"
 
 
 def test_a_mistake_of_the_service_gives_nothing_away(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
