@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The page of the service in a real browser: Debian's Chromium against the service that `make serve` starts."""
+"""The page of the service in a real browser, against the service that `make serve` starts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .support.function_project import component
 from .support.hosted_service import HostedService
 from .support.servers import wait_until
 
-CHROMIUM = os.environ.get("WASMFAAS_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
 
 LONG = 120_000
