@@ -21,6 +21,8 @@ from .deployments.store import FileDeploymentStore
 from .deployments.supervisor import Supervisor
 from .functions import LocalFunctions
 from .metrics import Metrics
+from .page.routes import routes as page_routes
+from .page.session import token_of
 from .sources.store import FileSourceStore
 from .tokens import FileTokenStore
 from .variables import FileVariableStore
@@ -55,5 +57,5 @@ def local_service(directories: Directories, limits: Limits) -> t.Iterator[Servic
 
 def application(service: Service) -> Starlette:
     """The API and the page over a service."""
-    context = Context(service, Authenticator(service, lambda _request: ""))
-    return Starlette(routes=routes(context), exception_handlers=HANDLERS)
+    context = Context(service, Authenticator(service, token_of))
+    return Starlette(routes=[*routes(context), *page_routes(context)], exception_handlers=HANDLERS)

@@ -117,7 +117,7 @@ class Service:
         if tenant != ALL_TENANTS:
             check_tenant(tenant)
         secret = self.tokens.create(name, tenant, role, expires)
-        audit("token.create", token, tenant, token=name, role=str(role))
+        audit("token.create", token, tenant, created=name, role=str(role))
         return secret
 
     def delete_token(self, token: Token, name: str) -> None:
@@ -133,7 +133,7 @@ class Service:
             raise ServiceProblem(
                 Code.NOT_FOUND, f"There is no token {name!r}.", next_step="See those there are: GET /v1/tokens."
             )
-        audit("token.delete", token, "", token=name)
+        audit("token.delete", token, "", deleted=name)
 
     def list_tokens(self, token: Token) -> list[Token]:
         """All tokens."""

@@ -84,12 +84,14 @@ async def keep_form(request: Request, service: Service, tenant: str) -> tuple[So
                 "The form needs one part `archive`, or parts `file` and no `archive`.",
                 next_step="Send it as in `curl -F archive=@shop.tar.gz`.",
             )
-        return await run_in_threadpool(_keep_parts, service, tenant, archives, files)
+        return await run_in_threadpool(keep_parts, service, tenant, archives, files)
 
 
-def _keep_parts(
+def keep_parts(
     service: Service, tenant: str, archives: list[UploadFile], files: list[UploadFile]
 ) -> tuple[Source, bool]:
+    """Keep one archive, or files that are named by relative paths; gives the source and whether it is new. Raises
+    ServiceProblem."""
     with service.sources.upload(tenant) as upload:
         if archives:
             while data := archives[0].file.read(_WRITTEN_AT_ONCE):

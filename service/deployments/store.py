@@ -90,7 +90,8 @@ class FileDeploymentStore:
         return sorted((one for one in found if one is not None), key=lambda one: -one.number)
 
     def functions(self, tenant: str) -> list[str]:
-        return _directories(self._directory / tenant)
+        directory = self._directory / tenant
+        return [name for name in _directories(directory) if next((directory / name).glob("[0-9]*.json"), None)]
 
     def tenants(self) -> list[str]:
         return _directories(self._directory)

@@ -11,14 +11,27 @@ import { CONNECTION_HEADERS, PACKED_HEADERS, unpackHeaders } from "./interfaces/
 
 const ANSWER_HEAD_BYTES = 1 << 20;
 
-/** The pairs of Node's `rawHeaders` without those that concern one connection only. */
+/**
+ * With this cookie the page of the hosted service knows who signed in (service/page/session.py). A browser sends the
+ * cookies of a host to all of its ports, and functions are ports of the same machine.
+ */
+const SESSION_COOKIE = "wasmfaas_session";
+
+/** The pairs of Node's `rawHeaders` without those that concern one connection only, and without the page's session. */
 function pairs(rawHeaders, without = new Set()) {
   const kept = [];
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index].toLowerCase();
-    if (!CONNECTION_HEADERS.has(name) && !without.has(name)) kept.push(name, rawHeaders[index + 1]);
+    const value = name === "cookie" ? withoutSession(rawHeaders[index + 1]) : rawHeaders[index + 1];
+    if (!CONNECTION_HEADERS.has(name) && !without.has(name) && value !== null) kept.push(name, value);
   }
   return kept;
+}
+
+/** What a header Cookie says beside the session; null where that is nothing. */
+function withoutSession(cookies) {
+  if (!cookies.includes(SESSION_COOKIE)) return cookies;
+  return cookies.split(";").filter((cookie) => cookie.split("=")[0].trim() !== SESSION_COOKIE).join(";").trim() || null;
 }
 
 /**

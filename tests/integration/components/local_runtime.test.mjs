@@ -6,9 +6,11 @@
 // crates/trigger-http/src/headers.rs and crates/outbound-networking-config/src/allowed_hosts.rs.
 
 import assert from "node:assert/strict";
+import { createServer, get } from "node:http";
 import { PassThrough } from "node:stream";
 import { finished } from "node:stream/promises";
 import { test } from "node:test";
+import { forward } from "../../../roles/local_runtime/files/forward.mjs";
 import { expandChaining, parseAllowedHost } from "../../../roles/local_runtime/files/interfaces/allowed_hosts.mjs";
 import { numberParameters } from "../../../roles/local_runtime/files/interfaces/sqlite.mjs";
 import { expand, resolver, variablesInterfaces } from "../../../roles/local_runtime/files/interfaces/variables.mjs";
@@ -116,4 +118,34 @@ test("templates", () => {
   assert.equal(get("a"), "1");
   for (const [name, tag] of [["b", "undefined"], ["B", "invalid-name"], ["a__b", "invalid-name"], ["a_", "invalid-name"], ["", "invalid-name"]])
     assert.throws(() => get(name), (error) => error.tag === tag);
+});
+
+test("a function does not get the session of the hosted service's page", async (context) => {
+  const listening = async (handler) => {
+    const server = createServer(handler);
+    context.after(() => server.close());
+    await new Promise((done) => server.listen(0, "127.0.0.1", done));
+    return server.address().port;
+  };
+  const backend = await listening((request, response) => response.end(JSON.stringify(request.headers.cookie ?? null)));
+  const failed = (error) => assert.fail(error);
+  const front = await listening((request, response) => forward(request, response, { port: backend, headers: {}, failed }));
+  const seen = (cookie) =>
+    new Promise((done, refused) => {
+      get({ host: "127.0.0.1", port: front, headers: { cookie }, agent: false }, async (answer) => {
+        done(JSON.parse((await answer.toArray()).join("")));
+      }).on("error", refused);
+    });
+  for (const [cookie, expected] of [
+    ["wasmfaas_session=wfs_secret", null],
+    ["a=1; wasmfaas_session=wfs_secret; b=2", "a=1; b=2"],
+    ["wasmfaas_session=wfs_secret; a=1", "a=1"],
+    ["a=1;wasmfaas_session=x", "a=1"],
+    [" wasmfaas_session =x; a=wasmfaas_session", "a=wasmfaas_session"],
+    ["wasmfaas_session", null],
+    ["wasmfaas_session_of_mine=1", "wasmfaas_session_of_mine=1"],
+    ["a=1; b=2", "a=1; b=2"],
+  ]) {
+    assert.equal(await seen(cookie), expected, cookie);
+  }
 });
