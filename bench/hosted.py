@@ -37,7 +37,7 @@ def measure() -> list[Row]:
 def _one_function(directory: Path) -> list[Row]:
     """Seconds from the begin of an upload to the function's answer."""
     source = subprocess.run(
-        ["tar", "czf", "-", "-C", str(REPOSITORY / "examples/functions/hello-python"), "."],
+        ["tar", "czf", "-", "-C", str(REPOSITORY / "examples/functions/hello-js"), "."],
         capture_output=True,
         check=True,
     ).stdout
@@ -49,7 +49,7 @@ def _one_function(directory: Path) -> list[Row]:
     another, again = statistics.median(named), statistics.median(unchanged)
     beside = first - built
     return [
-        Row("Hosted, hello-python: upload to first answer, beside its build", f"{beside:.1f} s", "≤ 2 s", beside <= 2),
+        Row("Hosted, hello-js: upload to first answer, beside its build", f"{beside:.1f} s", "≤ 2 s", beside <= 2),
         Row(
             "Hosted, the same source under another name: upload to first answer",
             f"{another:.1f} s",

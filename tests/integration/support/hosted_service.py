@@ -30,6 +30,7 @@ class HostedService:
     """The service as a process with a state directory of its own; use as a context."""
 
     def __init__(self, directory: Path, *arguments: str) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
         self.state = directory / "state"
         self._log = directory / "service.log"
         self._arguments = arguments
