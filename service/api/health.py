@@ -53,4 +53,4 @@ async def openapi(_request: Request, _context: Context) -> Response:
 
 @functools.cache
 def _openapi() -> bytes:
-    return JSONResponse(yaml.safe_load(OPENAPI.read_text(encoding="utf-8"))).body
+    return bytes(JSONResponse(yaml.safe_load(OPENAPI.read_text(encoding="utf-8"))).body)
