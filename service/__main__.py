@@ -17,8 +17,8 @@ from ..plugins.module_utils.errors import PlatformError
 from ..plugins.module_utils.host import whole_file
 from ..plugins.module_utils.local.installation import install
 from .application import application, local_service
-from .deployments.directories import Directories
 from .deployments.queue import Limits
+from .directories import Directories
 from .tokens import ALL_TENANTS, Role, TokenStore
 
 RUNTIME_SOURCES = Path(__file__).resolve().parent.parent / "roles/local_runtime/files"

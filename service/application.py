@@ -15,10 +15,10 @@ from .api.context import Context
 from .api.problems import HANDLERS
 from .api.routes import routes
 from .core import Service
-from .deployments.directories import Directories
 from .deployments.queue import Limits
 from .deployments.store import FileDeploymentStore
 from .deployments.supervisor import Supervisor
+from .directories import Directories
 from .functions import LocalFunctions
 from .metrics import Metrics
 from .page.routes import routes as page_routes
@@ -39,7 +39,7 @@ def local_service(directories: Directories, limits: Limits) -> t.Iterator[Servic
 
     def finished(deployment: t.Any) -> None:
         metrics.finished(deployment)
-        services[0].finished(deployment)
+        services[0].forget_oldest(deployment)
 
     supervisor = Supervisor(directories, deployments, limits, finished)
     service = Service(

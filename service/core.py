@@ -280,8 +280,8 @@ class Service:
         self._functions.promote(tenant, check_function(function))
         audit("function.promote", token, tenant, function=function)
 
-    def finished(self, deployment: Deployment) -> None:
-        """Forget the oldest deployments of a function, and the sources that only they named; for the supervisor."""
+    def forget_oldest(self, deployment: Deployment) -> None:
+        """Forget the oldest deployments of the same function, and the sources that only they named."""
         tenant = deployment.tenant
         kept: dict[bool, int] = {True: 0, False: 0}
         for one in self.deployments.of_function(tenant, deployment.function):

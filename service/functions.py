@@ -12,7 +12,7 @@ from ..plugins.module_utils.function.spin_function import run
 from ..plugins.module_utils.function.spin_function_logs import local_log
 from ..plugins.module_utils.local import state
 from ..plugins.module_utils.local.target import list_functions, live_function
-from .deployments.directories import Directories
+from .directories import Directories
 from .parameters import local_parameters
 from .problem import Code, ServiceProblem
 

@@ -11,7 +11,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ..plugins.module_utils.errors import PlatformError
 from ..plugins.modules.spin_function import RULES, argument_spec
-from .deployments.directories import Directories
+from .directories import Directories
 
 
 def local_parameters(directories: Directories, tenant: str, function: str, **given: t.Any) -> dict[str, t.Any]:

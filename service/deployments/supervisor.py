@@ -18,7 +18,7 @@ import threading
 import time
 import typing as t
 
-from .directories import Directories
+from ..directories import Directories
 from .leftovers import end_leftovers
 from .model import Deployment, Phase, now, seconds_between
 from .queue import Limits, order, startable
@@ -150,12 +150,16 @@ class Supervisor:
                 live, Phase.FAILED, "The service made a mistake; its log says more.", "Deploy again."
             )
         finally:
-            with self._changed:
-                self._running.pop(deployment.key, None)
-                self._processes.pop(deployment.key, None)
-                if ended is not None and not ended.phase.is_finished and not self._stopping:
-                    self._queued[ended.key] = ended
-                self._changed.notify_all()
+            self._put_down(deployment.key, ended)
+
+    def _put_down(self, key: Key, ended: Deployment | None) -> None:
+        """A worker ended: its place is free, and the deployment is finished, queued again, or gone."""
+        with self._changed:
+            self._running.pop(key, None)
+            self._processes.pop(key, None)
+            if ended is not None and not ended.phase.is_finished and not self._stopping:
+                self._queued[ended.key] = ended
+            self._changed.notify_all()
         if ended is not None and ended.phase.is_finished:
             self._finished(ended)
 
@@ -233,19 +237,15 @@ class Supervisor:
         threading.Thread(target=self._watch, args=(deployment,), name="watch", daemon=True).start()
 
     def _watch(self, deployment: Deployment) -> None:
-        """Wait until a worker that an earlier process started ends."""
+        """Wait until a worker that an earlier process started ends. It outlives this process too."""
         while _is_locked(self._store, deployment):
+            if self._stopping:
+                self._put_down(deployment.key, None)
+                return
             time.sleep(_LOOK_SECONDS)
         end_leftovers(deployment)
         after = self._store.read(*deployment.key)
-        ended = after and self._ended_from_outside(after)
-        with self._changed:
-            self._running.pop(deployment.key, None)
-            if ended is not None and not ended.phase.is_finished:
-                self._queued[ended.key] = ended
-            self._changed.notify_all()
-        if ended is not None and ended.phase.is_finished:
-            self._finished(ended)
+        self._put_down(deployment.key, after and self._ended_from_outside(after))
 
 
 def _is_locked(store: FileDeploymentStore, deployment: Deployment) -> bool:

@@ -23,11 +23,11 @@ from pathlib import Path
 from ...plugins.module_utils import progress
 from ...plugins.module_utils.errors import PlatformError
 from ...plugins.module_utils.function.spin_function import run
+from ..directories import Directories
 from ..masking import without_secrets
 from ..parameters import local_parameters
 from ..sources.store import FileSourceStore
 from ..variables import FileVariableStore, Variable
-from .directories import Directories
 from .log import LogWriter
 from .model import Deployment, Phase, now
 from .store import Changed, FileDeploymentStore

@@ -403,6 +403,25 @@ def test_stopping_and_starting_goes_on(tmp_path: Path, component: Path) -> None:
             assert finished(client, deployment)["phase"] == "Ready"
 
 
+def test_a_worker_that_outlives_two_services_is_not_disturbed(tmp_path: Path, component: Path) -> None:
+    go = tmp_path / "go"
+    with HostedService(tmp_path / "service") as service:
+        with service.client() as client:
+            build = f"while [ ! -e {go} ]; do sleep 0.1; done; cp base.bin app.wasm"
+            deployment = put(client, project(component, build=build))
+            wait_for(lambda: client.get(path_of(deployment)).json()["phase"] == "Building", "it is built")
+            (worker,) = wait_for(lambda: _workers(service), "the worker runs")
+        service.stop(signal.SIGKILL)
+        service.start()
+        service.stop(signal.SIGTERM)
+        service.start()
+        go.touch()
+        with service.client() as client:
+            ended = finished(client, deployment)
+        assert (ended["phase"], ended["attempt"]) == ("Ready", 1)
+        assert not worker.is_running()
+
+
 def test_memory_of_a_large_upload(service: HostedService, client: httpx2.Client) -> None:
     """A body of 200 MB is refused at its end, as it is no archive; the process grows by at most 16 MiB meanwhile."""
     process = psutil.Process(service.process_id)
