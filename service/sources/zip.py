@@ -21,7 +21,7 @@ _END64_MARK = b"PK\x06\x07"
 _END64_SIZE = 20
 _LISTED = struct.Struct("<4s24s3H12s")  # of an entry in the list: marks, then lengths of name, extra field and comment
 _LISTED_MARK = b"PK\x01\x02"
-_LOCAL = struct.Struct("<4s2H2H2H3L2H")
+_LOCAL = struct.Struct("<4s5H3L2H")
 _LOCAL_MARK = b"PK\x03\x04"
 MARKS = (_LOCAL_MARK, _END_MARK)
 """What a zip archive begins with; the second where it is empty."""
@@ -82,7 +82,7 @@ def _check_list(file: t.BinaryIO, limits: ArchiveLimits) -> int:
     file.seek(list_offset)
     content = file.read(list_size)
     position = found = 0
-    while position < list_size:
+    while position < list_size and found <= entries:
         if list_size - position < _LISTED.size:
             break
         mark, _fields, name, extra, comment, _more = _LISTED.unpack_from(content, position)
