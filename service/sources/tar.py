@@ -132,10 +132,10 @@ def _pax(content: bytes) -> dict[bytes, bytes]:
     position = 0
     while position < len(content):
         space = content.find(b" ", position, position + 12)
-        digits = content[position:space] if space > 0 else b""
+        digits = content[position:space] if space > position else b""
         end = position + (int(digits) if digits.isdigit() else 0)
         key, equals, value = content[space + 1 : end].partition(b"=")
-        if not equals or not key or end > len(content) or not value.endswith(b"\n"):
+        if not space < end <= len(content) or not digits or not equals or not key or not value.endswith(b"\n"):
             raise refused("The archive holds a PAX header that is none.")
         values[key] = value[:-1]
         position = end

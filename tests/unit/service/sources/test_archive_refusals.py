@@ -208,6 +208,8 @@ def test_headers_that_contradict_themselves(tmp_path: Path) -> None:
     [
         b"11 path=abc\n",
         b"0 path=a\n",
+        b"10 path=a\n" + b"x" * 14,
+        b"10 path=a\n-1 path=a\n",
         b"x path=a\n",
         b"9 pathabc\n",
         b"4 =\n\n",
