@@ -1,104 +1,125 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judges the paths in an archive: they come from anybody, and become paths on our disk."""
+"""Checks the paths of an archive's entries, each by itself and against the others."""
 
 from __future__ import annotations
 
 import re
+import typing as t
 import unicodedata
 
-from .limits import ArchiveLimits, refused, too_large
+from .limits import LEAVE_OUT, ArchiveLimits, refused, shown
+
+_NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that make a name look like another one."""
 
 _DRIVE = re.compile(r"[A-Za-z]:")
-_SKIPPED_PARTS = frozenset({".git", "__MACOSX"})
-_SKIPPED_FILES = frozenset({".DS_Store"})
+_RENAME = "Rename it, and pack the directory again."
 
 
 class Paths:
-    """The paths of one archive; each is told once."""
+    """Takes the paths of one archive's entries; holds each directory and file once, by its parent."""
 
     def __init__(self, limits: ArchiveLimits) -> None:
         self._limits = limits
         self._entries = 0
-        self._files: dict[str, str] = {}
-        self._directories: dict[str, str] = {}
+        self._nodes: dict[tuple[int, str], tuple[int, str, bool]] = {}
 
-    def file(self, name: str) -> str | None:
-        """The relative path of a file, with `/` between its parts; None for one that is left out.
+    def add(self, name: bytes, *, directory: bool) -> tuple[str, ...]:
+        """Check the path of an entry and keep it; gives its parts, none for the root itself or what is left out.
 
-        Left out are repositories (`.git`, which may hold credentials) and what macOS adds.
+        Left out are `.git`, which no build needs and which may hold credentials, and what macOS adds to archives.
+
+        Args:
+            name: as the archive gives it.
 
         Raises:
-            PlatformError: it leads elsewhere, is too long, or cannot lie beside the others on every disk.
+            PlatformError: the path leads out of the tree, is no text, is too long, or collides with another one.
         """
-        parts = self._parts(name)
-        if not parts:
-            raise refused(f"{name!r} is no path of a file.")
-        if _is_skipped(parts):
-            return None
-        path = "/".join(parts)
-        for depth in range(1, len(parts)):
-            self._directory("/".join(parts[:depth]))
-        key = _key(path)
-        if key in self._directories:
-            raise refused(f"{path!r} is a file and a directory.")
-        if self._files.setdefault(key, path) is not path:
-            other = self._files[key]
-            same = (
-                f"{path!r} is there twice." if other == path else f"{path!r} and {other!r} are one file on some disks."
-            )
-            raise refused(same, "Rename or remove one of them.")
-        return path
-
-    def directory(self, name: str) -> None:
-        """Judge the path of a directory; see `file`."""
-        parts = self._parts(name)
-        if parts and not _is_skipped(parts):
-            for depth in range(1, len(parts) + 1):
-                self._directory("/".join(parts[:depth]))
-
-    def _directory(self, path: str) -> None:
-        key = _key(path)
-        if key in self._files:
-            raise refused(f"{path!r} is a file and a directory.")
-        other = self._directories.setdefault(key, path)
-        if other != path:
-            raise refused(f"{path!r} and {other!r} are one directory on some disks.", "Rename one of them.")
-
-    def _parts(self, name: str) -> list[str]:
         self._entries += 1
-        limits = self._limits
-        if self._entries > limits.entries:
-            raise too_large(f"it has more than {limits.entries} entries.")
-        try:
-            encoded = name.encode()
-        except UnicodeEncodeError:
-            raise refused(f"{name!r} is no UTF-8.", "Rename the file.") from None
-        if any(ord(character) < 32 or ord(character) == 127 for character in name) or "\\" in name:
-            raise refused(f"{name!r} has a control character or a backslash.", "Rename the file, or pack with `tar`.")
-        if name.startswith("/") or _DRIVE.match(name):
-            raise refused(f"{name!r} is an absolute path.")
-        parts = [part for part in name.split("/") if part not in ("", ".")]
-        if ".." in parts:
-            raise refused(f"{name!r} leads out of the project.")
-        if (
-            len(encoded) > limits.path_bytes
-            or len(parts) > limits.depth
-            or any(len(part.encode()) > limits.name_bytes for part in parts)
-        ):
-            raise refused(
-                f"{name[:100]!r}… is too long: {limits.path_bytes} bytes in {limits.depth} parts of "
-                f"{limits.name_bytes} bytes are the most.",
-                "Shorten the path.",
-            )
+        if self._entries > self._limits.entries:
+            raise self._too_many()
+        parts = self._parts(name)
+        if not parts and not directory:
+            raise refused(f"A file in the archive has the name {shown(name)}, which is none.", _RENAME)
+        if _is_left_out(parts):
+            return ()
+        parent = 0
+        for depth, part in enumerate(parts, 1):
+            parent = self._node(parent, part, directory or depth < len(parts), name, is_last=depth == len(parts))
         return parts
 
+    def _node(self, parent: int, part: str, directory: bool, name: bytes, *, is_last: bool) -> int:
+        key = parent, _folded(part)
+        known = self._nodes.get(key)
+        if known is None:
+            if len(self._nodes) >= self._limits.entries:
+                raise self._too_many()
+            self._nodes[key] = known = len(self._nodes) + 1, part, directory
+            return known[0]
+        number, known_part, known_directory = known
+        if known_part != part:
+            raise refused(
+                f"The archive holds {shown(known_part)} and {shown(part)} (in {shown(name)}), which are the same name "
+                "on systems that ignore case or write accents differently.",
+                "Rename one of them, and pack the directory again.",
+            )
+        if known_directory != directory:
+            raise refused(f"The archive holds {shown(part)} (in {shown(name)}) as a file and as a directory.")
+        if is_last and not directory:
+            raise refused(f"The archive holds {shown(name)} twice.")
+        return number
 
-def _is_skipped(parts: list[str]) -> bool:
-    return not _SKIPPED_PARTS.isdisjoint(parts) or parts[-1] in _SKIPPED_FILES or parts[-1].startswith("._")
+    def _parts(self, name: bytes) -> tuple[str, ...]:
+        try:
+            text = name.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise refused(f"The name of the entry {shown(name)} is not UTF-8.", _RENAME) from error
+        if _NOT_IN_NAMES.search(text):
+            raise refused(f"The name of the entry {shown(name)} holds control characters.", _RENAME)
+        if "\\" in text:
+            raise refused(f"The name of the entry {shown(name)} holds a backslash.")
+        if text.startswith("/") or _DRIVE.match(text):
+            raise refused(f"The entry {shown(name)} has an absolute path.", "Pack the directory by a relative path.")
+        parts = tuple(part for part in text.split("/") if part not in ("", "."))
+        if ".." in parts:
+            raise refused(f"The entry {shown(name)} leads out of the directory.", "Pack one directory, without `..`.")
+        if len(parts) > self._limits.depth:
+            raise refused(f"The entry {shown(name)} lies deeper than {self._limits.depth} directories.", LEAVE_OUT)
+        if len("/".join(parts).encode()) > self._limits.path_bytes:
+            raise refused(f"The path {shown(name)} is longer than {self._limits.path_bytes} bytes.", LEAVE_OUT)
+        if any(len(part.encode()) > self._limits.name_bytes for part in parts):
+            raise refused(f"A name in {shown(name)} is longer than {self._limits.name_bytes} bytes.", _RENAME)
+        return parts
+
+    def _too_many(self) -> Exception:
+        return refused(f"The archive holds more than {self._limits.entries:,} files and directories.", LEAVE_OUT)
 
 
-def _key(path: str) -> str:
-    """The same for paths that some disk takes for one."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+def leading_directory(paths: t.Iterable[tuple[str, ...]]) -> str | None:
+    """The one directory that holds all files, where it is the project: spin.toml is in it. `tar czf shop.tar.gz shop`
+    and GitHub make such archives."""
+    top: str | None = None
+    holds_manifest = False
+    for parts in paths:
+        if len(parts) < 2 or top not in (None, parts[0]):
+            return None
+        top = parts[0]
+        holds_manifest |= parts[1:] == ("spin.toml",)
+    return top if holds_manifest else None
+
+
+def _is_left_out(parts: tuple[str, ...]) -> bool:
+    return (
+        ".git" in parts
+        or parts[:1] == ("__MACOSX",)
+        or any(part == ".DS_Store" or part.startswith("._") for part in parts)
+    )
+
+
+def _folded(part: str) -> str:
+    """The same text for names that some file system takes for one (canonical caseless matching, Unicode 3.13)."""
+    if part.isascii():
+        return part.lower()
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", part).casefold())
