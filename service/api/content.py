@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
+from ...plugins.module_utils.errors import PlatformError
 from ..core import Service
 from ..problem import Code, ServiceProblem
 from ..sources.archive import tree_of_files
@@ -97,5 +98,14 @@ def keep_parts(
             while data := archives[0].file.read(_WRITTEN_AT_ONCE):
                 upload.write(data)
         else:
-            tree_of_files(((part.filename or "", part.file) for part in files), upload.write)
+            _pack(files, upload)
         return service.sources.keep(tenant, upload)
+
+
+def _pack(files: list[UploadFile], upload: Upload) -> None:
+    try:
+        tree_of_files(((part.filename or "", part.file) for part in files), upload.write)
+    except ServiceProblem:
+        raise
+    except PlatformError as error:
+        raise ServiceProblem(Code.INVALID, error.cause, next_step=error.next_step) from error

@@ -46,12 +46,14 @@ async def log(request: Request, context: Context) -> Response:
 
 
 def _offset(request: Request) -> int:
+    """Where to begin: after the last event that the client has, else `offset`, else Range. Raises ServiceProblem."""
+    offset = number_in(request.query_params.get("offset", "0"), "offset", 0, MOST_NUMBER)
     if (last := request.headers.get("Last-Event-ID")) is not None:
         return number_in(last, "Last-Event-ID", 0, MOST_NUMBER)
     ranged = re.fullmatch(r"bytes=([0-9]{1,15})-", request.headers.get("Range", ""), re.ASCII)
     if ranged and "offset" not in request.query_params:
         return int(ranged[1])
-    return number_in(request.query_params.get("offset", "0"), "offset", 0, MOST_NUMBER)
+    return offset
 
 
 async def _pieces(

@@ -31,10 +31,12 @@ _BY_STATUS = {
 }
 
 
-def problem_response(problem: ServiceProblem) -> Response:
+def problem_response(problem: ServiceProblem, more_headers: t.Mapping[str, str] | None = None) -> Response:
     """The answer for a problem."""
     code = problem.code
-    headers = {"WWW-Authenticate": "Bearer"} if code is Code.UNAUTHORIZED else {}
+    headers = dict(more_headers or {})
+    if code is Code.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
     return JSONResponse(
@@ -54,7 +56,8 @@ def problem_response(problem: ServiceProblem) -> Response:
 
 async def on_problem(request: Request, error: Exception) -> Response:
     """Answer ServiceProblem, PlatformError, HTTPException and what nobody expected."""
-    return problem_response(_as_problem(request, error))
+    # Starlette puts `Allow` into the error of a method that the URL does not take.
+    return problem_response(_as_problem(request, error), getattr(error, "headers", None))
 
 
 def _as_problem(request: Request, error: Exception) -> ServiceProblem:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 from pathlib import Path
 
@@ -54,6 +55,8 @@ def read_from(file: Path, offset: int, *, most: int = 1 << 16) -> bytes:
     """The whole lines of a log from a byte offset on, at most about `most` bytes; empty where there is nothing more."""
     try:
         with open(file, "rb") as stream:
+            if offset >= os.fstat(stream.fileno()).st_size:
+                return b""  # file systems refuse to seek to numbers far behind the end
             stream.seek(offset)
             data = stream.read(max(most, 2 * LONGEST_LINE * 4))
     except FileNotFoundError:

@@ -43,7 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     profile: t.Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
     timeout: t.Annotated[int, msgspec.Meta(ge=1, le=3600)] | None = None
     build_timeout: t.Annotated[int, msgspec.Meta(ge=1, le=3600)] | None = None
-    probe_path: t.Annotated[str, msgspec.Meta(pattern="^/[!-~]*$", max_length=1024)] | None = None
+    probe_path: t.Annotated[str, msgspec.Meta(pattern=r"^/[!-~]*\Z", max_length=1024)] | None = None
 
     def given(self) -> dict[str, t.Any]:
         """Those that are set, by name."""

@@ -59,6 +59,7 @@ def test_reading_gives_whole_lines_and_goes_on_where_it_ended(tmp_path: Path) ->
         stream.write("ee\n")
     assert read_from(file, 8) == b"three\n"
     assert read_from(file, 1_000_000) == b""
+    assert read_from(file, 1 << 53) == b""
 
 
 def test_a_long_log_is_read_in_pieces(tmp_path: Path) -> None:
