@@ -90,10 +90,12 @@ class FileDeploymentStore:
         return sorted((one for one in found if one is not None), key=lambda one: -one.number)
 
     def functions(self, tenant: str) -> list[str]:
-        return _directories(self._directory / tenant)
+        # The directory of a removed function stays: others may wait for its lock.
+        found = _directories(self._directory / tenant)
+        return [name for name in found if any((self._directory / tenant / name).glob("[0-9]*.json"))]
 
     def tenants(self) -> list[str]:
-        return _directories(self._directory)
+        return [tenant for tenant in _directories(self._directory) if self.functions(tenant)]
 
     def unfinished(self) -> list[Deployment]:
         found = [_read(file) for file in self._directory.glob("*/*/[0-9]*.json")]
