@@ -254,7 +254,7 @@ def list_functions(parameters: Parameters, hidden: set[str]) -> list[LiveFunctio
     """The functions of the namespace, or of all that the token may see; raises PlatformError."""
     with opened(parameters, hidden) as service:
         namespace = parameters["namespace"]
-        tenants = [namespace] if namespace else service.ask("GET", "/v1/tenants")["tenants"]
+        tenants = [own_tenant(service, namespace)] if namespace else service.ask("GET", "/v1/tenants")["tenants"]
         return [
             LiveFunction(
                 one["name"],
