@@ -47,6 +47,33 @@ options:
     default: 120
 """
 
+    # Of modules that can leave their work to the hosted service.
+    HOSTED = r"""
+options:
+  service:
+    description:
+      - URL of the hosted service, such as V(https://api.example.com). It builds and runs the function, so neither a
+        toolchain nor access to the cluster or its registry is needed here.
+      - The namespace is the name of the tenant, and V(default) stands for the tenant of the token.
+      - A function that the service deploys has the sources of one project directory, and of the options those that say
+        what the function is, which are C(name), C(profile), C(variables), C(timeout), C(probe_path) and
+        C(build_timeout). Options that the service decides by itself are refused before anything is sent.
+      - Variables that are set in the service and not named here keep their values. A secret one that is set there
+        already counts as unchanged in check mode.
+      - Excludes C(target=local). The options for access to a cluster have no effect.
+    type: str
+  service_token_file:
+    description: Path of a file with the token for O(service), which is required with it.
+    type: path
+  service_ca_file:
+    description: Path of certificate authorities to trust for O(service), in addition to the system's.
+    type: path
+  service_plain_http:
+    description: Whether the token may be sent to an C(http://) URL of another machine.
+    type: bool
+    default: false
+"""
+
     # Of modules that push an artifact and run it on a cluster.
     DEPLOYMENT = r"""
 options:

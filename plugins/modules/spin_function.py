@@ -12,6 +12,7 @@ version_added: 1.0.0
 description:
   - Builds a Spin application, packs it as an OCI artifact, pushes it to a registry, and runs it on a Kubernetes cluster
     with SpinKube or on this machine.
+  - With O(service), uploads the sources to the hosted service, which does the same there.
   - Compares a digest over the project's files with that of the deployed function, so a second run with the same input
     builds and changes nothing.
   - Undoes a deployment that does not come up; the previous version keeps answering.
@@ -26,6 +27,7 @@ extends_documentation_fragment:
   - wasmfaas.platform.function
   - wasmfaas.platform.function.rollout
   - wasmfaas.platform.function.deployment
+  - wasmfaas.platform.function.hosted
   - wasmfaas.platform.kubernetes_auth
 attributes:
   check_mode:
@@ -322,6 +324,12 @@ EXAMPLES = r"""
     target: local
     runtime_directory: "{{ local_runtime_directory }}"
 
+- name: Deploy a function with the hosted service
+  wasmfaas.platform.spin_function:
+    source: ./shop
+    service: https://api.example.com
+    service_token_file: ~/.config/wasmfaas/token
+
 - name: Build and push only
   wasmfaas.platform.spin_function:
     source: ./shop
@@ -408,6 +416,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.function.hosted_arguments import hosted_arguments
 from ..module_utils.function.spin_function import run
 from ..module_utils.function.time_limit import DEFAULT_TIMEOUT
 from ..module_utils.module_run import run_module
@@ -471,6 +480,7 @@ def argument_spec() -> dict[str, t.Any]:
         sqlite_statements=dict(type="path"),
         port=dict(type="int"),
         **deployment_arguments(),
+        **hosted_arguments(),
         **kubernetes_auth_arguments(),
     )
 

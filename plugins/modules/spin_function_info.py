@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - wasmfaas.platform.attributes.read_only
   - wasmfaas.platform.attributes.action_group
   - wasmfaas.platform.function
+  - wasmfaas.platform.function.hosted
   - wasmfaas.platform.kubernetes_auth
 requirements:
   - tabulate
@@ -122,6 +123,7 @@ table:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.function.hosted_arguments import hosted_arguments
 from ..module_utils.function.spin_function_info import run
 from ..module_utils.module_run import run_module
 from ..module_utils.spinkube.arguments import kubernetes_auth_arguments
@@ -134,6 +136,7 @@ def main() -> None:
             namespace=dict(type="str"),
             target=dict(type="str", choices=["cluster", "local"], default="cluster"),
             state_directory=dict(type="path"),
+            **hosted_arguments(),
             **kubernetes_auth_arguments(),
         ),
         supports_check_mode=True,

@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - wasmfaas.platform.attributes.read_only
   - wasmfaas.platform.attributes.action_group
   - wasmfaas.platform.function
+  - wasmfaas.platform.function.hosted
   - wasmfaas.platform.kubernetes_auth
 options:
   name:
@@ -37,7 +38,7 @@ options:
     default: 100
   since:
     description: Read only what was written in this span of time, as in V(90s), V(15m), V(2h) or V(1d). Not for
-      O(target=local).
+      O(target=local) and O(service).
     type: str
 seealso:
   - module: wasmfaas.platform.spin_function
@@ -109,6 +110,7 @@ text:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.function.hosted_arguments import hosted_arguments
 from ..module_utils.function.spin_function_logs import run
 from ..module_utils.module_run import run_module
 from ..module_utils.spinkube.arguments import kubernetes_auth_arguments
@@ -123,6 +125,7 @@ def main() -> None:
             since=dict(type="str"),
             target=dict(type="str", choices=["cluster", "local"], default="cluster"),
             state_directory=dict(type="path"),
+            **hosted_arguments(),
             **kubernetes_auth_arguments(),
         ),
         supports_check_mode=True,

@@ -18,6 +18,7 @@ extends_documentation_fragment:
   - wasmfaas.platform.attributes
   - wasmfaas.platform.attributes.action_group
   - wasmfaas.platform.function.rollout
+  - wasmfaas.platform.function.hosted
   - wasmfaas.platform.kubernetes_auth
 attributes:
   check_mode:
@@ -58,6 +59,7 @@ options:
       - Digest of the artifact to roll back to, C(sha256:) and at least its first 12 digits. Of several versions with
         this artifact the newest is restored.
       - The version's own settings are restored as well, but its secret variables get their current values.
+      - With O(service), a number of a deployment too. There all variables get their current values.
     type: str
   target:
     description:
@@ -166,6 +168,7 @@ facts:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.function.hosted_arguments import hosted_arguments
 from ..module_utils.function.spin_function_version import run
 from ..module_utils.module_run import run_module
 from ..module_utils.spinkube.arguments import kubernetes_auth_arguments
@@ -182,6 +185,7 @@ def main() -> None:
             probe_address=dict(type="str"),
             probe_ca_file=dict(type="path"),
             wait_timeout=dict(type="int", default=120),
+            **hosted_arguments(),
             **kubernetes_auth_arguments(),
         ),
         supports_check_mode=True,

@@ -90,11 +90,13 @@ class FileDeploymentStore:
         return sorted((one for one in found if one is not None), key=lambda one: -one.number)
 
     def functions(self, tenant: str) -> list[str]:
-        directory = self._directory / tenant
-        return [name for name in _directories(directory) if next((directory / name).glob("[0-9]*.json"), None)]
+        # The directory of a removed function stays: others may wait for its lock.
+        found = _directories(self._directory / tenant)
+        return [name for name in found if any((self._directory / tenant / name).glob("[0-9]*.json"))]
 
     def tenants(self) -> list[str]:
-        return _directories(self._directory)
+        found = _directories(self._directory)
+        return [name for name in found if any((self._directory / name).glob("*/[0-9]*.json"))]
 
     def unfinished(self) -> list[Deployment]:
         found = [_read(file) for file in self._directory.glob("*/*/[0-9]*.json")]

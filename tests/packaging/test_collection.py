@@ -21,8 +21,9 @@ if t.TYPE_CHECKING:
     from .conftest import Installed
 
 PROJECT = Path(__file__).resolve().parents[2]
-SHIPPED = {"changelogs", "docs", "meta", "playbooks", "plugins", "roles"}
+SHIPPED = {"changelogs", "client", "docs", "meta", "playbooks", "plugins", "roles"}
 SHIPPED |= {"CHANGELOG.rst", "bindep.txt", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "requirements.txt"}
+PAGES_OF_VARIABLES = ("README.md", "docs/functions.md", "docs/hosted_clients.md")
 MODULES = sorted((PROJECT / "plugins/modules").glob("*.py"))
 ROLES = sorted(path.parents[1] for path in PROJECT.glob("roles/*/meta/main.yml"))
 PLAYBOOKS = sorted((PROJECT / "playbooks").glob("*.yml"))
@@ -158,7 +159,7 @@ def _tasks(entries: t.Any) -> t.Iterator[dict[str, t.Any]]:
 
 
 def test_every_variable_of_the_deploy_playbook_is_explained() -> None:
-    page = "".join((PROJECT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/functions.md"))
+    page = "".join((PROJECT / name).read_text(encoding="utf-8") for name in PAGES_OF_VARIABLES)
     arguments = [
         str(argument) for argument in _task_arguments("deploy_function", "wasmfaas.platform.spin_function").values()
     ]

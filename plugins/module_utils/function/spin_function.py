@@ -41,11 +41,23 @@ def run(parameters: Parameters, check_mode: bool, hidden: set[str], built_as: tu
     stages = Stages()
 
     def work() -> dict[str, t.Any]:
+        if parameters.get("service"):
+            return _hosted(parameters, check_mode, stages, hidden)
         if parameters["state"] == "absent":
             return _remove(parameters, check_mode, stages)
         return _deploy(parameters, check_mode, stages, built_as)
 
     return with_result_file(parameters["result_file"], work)
+
+
+def _hosted(parameters: Parameters, check_mode: bool, stages: Stages, hidden: set[str]) -> dict[str, t.Any]:
+    from . import hosted_function
+
+    if parameters["state"] == "absent":
+        tenant, exists = hosted_function.remove(parameters, check_mode, stages, hidden)
+        return removal_of("function", tenant, parameters["name"], stages, exists=exists, check_mode=check_mode)
+    result = hosted_function.deploy(parameters, check_mode, stages, hidden)
+    return _result(result, parameters["state"], check_mode)
 
 
 def with_result_file(file: str | None, work: t.Callable[[], dict[str, t.Any]]) -> dict[str, t.Any]:

@@ -15,7 +15,13 @@ from .model import LiveFunction
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     """Read the functions that the parameters of spin_function_info name; raises PlatformError."""
-    found = _local(parameters) if parameters["target"] == "local" else _cluster(parameters)
+    found = (
+        _hosted(parameters, hidden)
+        if parameters.get("service")
+        else _local(parameters)
+        if parameters["target"] == "local"
+        else _cluster(parameters)
+    )
     wanted = [function for function in found if parameters["name"] in (None, function.name)]
     table = _table(wanted) + (_versions(wanted) if parameters["name"] else [])
     table += [text for function in wanted if (damage := function.details.get("damage")) for text in ("", damage)]
@@ -102,6 +108,12 @@ def age(since: str) -> str:
         if seconds >= 2 * length:
             return f"{seconds // length}{unit}"
     return f"{seconds}s"
+
+
+def _hosted(parameters: dict[str, t.Any], hidden: set[str]) -> list[LiveFunction]:
+    from .hosted_function import list_functions
+
+    return list_functions(parameters, hidden)
 
 
 def _local(parameters: dict[str, t.Any]) -> list[LiveFunction]:

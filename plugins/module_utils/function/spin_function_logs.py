@@ -23,9 +23,8 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     """Read the log that the parameters of spin_function_logs name; raises PlatformError."""
-    return read_logs(
-        parameters, lambda since: _local(parameters, since), lambda since: _cluster(parameters, since, hidden)
-    )
+    read = _hosted if parameters.get("service") else _cluster
+    return read_logs(parameters, lambda since: _local(parameters, since), lambda since: read(parameters, since, hidden))
 
 
 def read_logs(
@@ -64,11 +63,20 @@ def _cluster(parameters: dict[str, t.Any], since: int | None, hidden: set[str]) 
     return function_logs(api, namespace, name, lines=parameters["lines"], since_seconds=since)
 
 
+def _hosted(parameters: dict[str, t.Any], since: int | None, hidden: set[str]) -> list[ContainerLog]:
+    from ..spinkube.logs import ContainerLog
+    from .hosted_function import read_log
+
+    refuse_since(since, "a hosted function")
+    status, lines = read_log(parameters, hidden)
+    return [ContainerLog(parameters["name"], "", status, 0, lines)]
+
+
 def _local(parameters: dict[str, t.Any], since: int | None) -> list[ContainerLog]:
     from ..local import state
     from ..local.target import live_function
 
-    refuse_since(since, "function")
+    refuse_since(since, "a local function")
     function = state.read(
         state_directory(parameters["state_directory"]) / "functions", parameters["namespace"], parameters["name"]
     )
@@ -81,11 +89,9 @@ def _local(parameters: dict[str, t.Any], since: int | None) -> list[ContainerLog
 
 
 def refuse_since(since: int | None, what: str) -> None:
-    """Refuse a span of time for the log of a local function or program (`what`); raises PlatformError."""
+    """Refuse a span of time for the log of what has none, such as `a local function`; raises PlatformError."""
     if since is not None:
-        raise PlatformError(
-            f"since: the log of a local {what} has no times.", next_step="Give `-e lines=NUMBER` instead."
-        )
+        raise PlatformError(f"since: the log of {what} has no times.", next_step="Give `-e lines=NUMBER` instead.")
 
 
 def local_log(live: LiveFunction, lines: int) -> ContainerLog:

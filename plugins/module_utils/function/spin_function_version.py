@@ -22,6 +22,24 @@ _VERBS = {
 
 def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     """Do what the parameters of spin_function_version ask for; raises PlatformError."""
+    if parameters.get("service"):
+        return _hosted(parameters, check_mode, hidden)
+    return _cluster(parameters, check_mode)
+
+
+def _hosted(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
+    from .hosted_function import roll_back
+
+    if parameters["state"] != "rolled_back":
+        raise PlatformError(
+            f"state: {parameters['state']} is for canaries, which the hosted service does not make.",
+            next_step="Deploy the version that you want.",
+        )
+    result = roll_back(parameters, check_mode, Stages(), hidden)
+    return result_of(result, _VERBS["rolled_back"][check_mode] if result.changed else "unchanged")
+
+
+def _cluster(parameters: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
     from ..spinkube.api import KubernetesApi
     from ..spinkube.arguments import connection_options
     from ..spinkube.cluster_function import ClusterFunction

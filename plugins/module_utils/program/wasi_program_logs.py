@@ -27,7 +27,7 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
 def _local(parameters: dict[str, t.Any], since: int | None) -> list[ContainerLog]:
     from .local import list_local_programs
 
-    refuse_since(since, "program")
+    refuse_since(since, "a local program")
     namespace, name = parameters["namespace"], parameters["name"]
     found = list_local_programs(state_directory(parameters["state_directory"]), namespace)
     program = next((program for program in found if program.name == name), None)

@@ -116,3 +116,4 @@ def test_nothing_stays_of_what_is_removed(store: FileDeploymentStore) -> None:
     store.remove(made)
     assert store.read("user1", "shop", 1) is None
     assert not store.log_file(made).exists()
+    assert (store.functions("user1"), store.tenants()) == ([], [])

@@ -265,6 +265,7 @@ def test_every_parameter_of_the_module_is_documented_and_taken(parameters: dict[
         function.ModuleDocFragment.DOCUMENTATION,
         function.ModuleDocFragment.ROLLOUT,
         function.ModuleDocFragment.DEPLOYMENT,
+        function.ModuleDocFragment.HOSTED,
         kubernetes_auth.ModuleDocFragment.DOCUMENTATION,
     ]
     documented = {option for text in texts for option in yaml.safe_load(text)["options"]}
