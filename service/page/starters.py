@@ -19,7 +19,8 @@ _MOST_TEXT_BYTES = 8 << 10
 _MOST_PAGE_BYTES = 32 << 10
 """Of all files of a template that are edited in the page, which stays small."""
 
-_TESTS = ("test_", "tests/")
+_NOT_EDITED = ("test_", "tests/", "README", ".")
+"""How paths begin that a function does not need."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,7 @@ def _read(directory: Path) -> Starter:
     more: list[str] = []
     left = _MOST_PAGE_BYTES
     for path in sorted(SourceWalk(directory, set()).files(), key=lambda path: (path != "spin.toml", path)):
-        content = "" if path.startswith(_TESTS) else _text(directory / path)
+        content = "" if path.startswith(_NOT_EDITED) else _text(directory / path)
         if content and len(content.encode()) <= left:
             texts[path] = content
             left -= len(content.encode())

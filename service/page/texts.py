@@ -15,7 +15,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "skip": ("Skip to the content", "본문으로 건너뛰기"),
     "navigation": ("Main", "주 메뉴"),
     "breadcrumb": ("Where you are", "현재 위치"),
-    "signed_in": ("Signed in as {name} ({role})", "{name} ({role}) 로그인됨"),
+    "signed_in": ("Signed in as {name} ({role})", "{name} 계정으로 로그인함 ({role})"),
     "role.read": ("read only", "읽기 전용"),
     "role.deploy": ("may deploy", "배포 가능"),
     "role.admin": ("administrator", "관리자"),

@@ -386,6 +386,15 @@ def test_the_keyboard_reaches_the_content_first(visit: t.Callable[..., Visitor])
     expect(page.locator("main")).to_be_focused()
 
 
+def test_pages_fit_on_a_phone(visit: t.Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit(viewport={"width": 360, "height": 740}).sign_in()
+    becomes_ready(visitor.upload(FixedAnswer(tmp_path / "project").directory))
+    page = visitor.page
+    for path in ("", "/new", "/new/hello-js", "/functions/shop", "/functions/shop/deployments/1"):
+        page.goto(f"/tenants/{visitor.tenant}{path}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
 @pytest.mark.parametrize("colors", ["light", "dark"])
 def test_axe_finds_nothing(visit: t.Callable[..., Visitor], tmp_path: Path, colors: str) -> None:
     script = axe_script()

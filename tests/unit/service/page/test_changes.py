@@ -148,13 +148,14 @@ def test_what_builds_left_in_an_example_is_no_part_of_its_template(tmp_path: Pat
     (example / "node_modules").mkdir(parents=True)
     (example / "spin.toml").write_text('[application]\ndescription = "Mine"\n')
     (example / ".gitignore").write_text("app.wasm\n")
+    (example / "app.py").write_text("pass\n")
     for name in ("app.wasm", "node_modules/a.js", "icon.png"):
         (example / name).write_bytes(b"\xff\x00")
     (example / "package-lock.json").write_text("x" * 10_000)
     (found,) = starters(tmp_path)
     assert (found.name, found.description) == ("mine", "Mine")
-    assert list(found.texts) == ["spin.toml", ".gitignore"]
-    assert found.more == ["icon.png", "package-lock.json"]
+    assert list(found.texts) == ["spin.toml", "app.py"]
+    assert found.more == [".gitignore", "icon.png", "package-lock.json"]
 
 
 def test_no_template_is_offered_where_the_examples_are_not_shipped(tmp_path: Path) -> None:
