@@ -115,8 +115,8 @@ def test_the_attack_is_refused(attacker: KubernetesApi, attack: Attack) -> None:
 def test_the_number_of_each_kind_is_bounded(attacker: KubernetesApi, attack: Attack) -> None:
     """What no quota counts fills etcd, and then nobody can write.
 
-    The controller that counts reads from a cache (kubernetes v1.34.1: pkg/quota/v1/generic/evaluator.go), so right after
-    a write it may count one too few, and one more object is taken.
+    The controller that counts reads from a cache (kubernetes v1.34.1: pkg/quota/v1/generic/evaluator.go). Right after a
+    write it may count one too few, and one more object is taken.
     """
     made: list[str] = []
     most = FEW + _COUNTED_LATE
