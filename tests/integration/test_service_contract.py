@@ -25,7 +25,7 @@ from starlette.testclient import TestClient
 from ..extent import FULL
 from .support.service_stand_in import BROKEN, SLOW, WAITING, ServiceStandIn, archive, service_stand_in
 
-RANDOM_REQUESTS = 200 if FULL else 4
+RANDOM_REQUESTS = 260 if FULL else 4
 """For each operation, each sent with three tokens; beside about a thousand at the bounds of what openapi.yml allows."""
 
 SCHEMA = schemathesis.openapi.from_path(
@@ -90,7 +90,9 @@ class Calls:
         assert is_open or nobody.status_code in (401, 405)
         reader = self._answer(case, self._stand_in.read)
         assert not changes or 403 <= reader.status_code <= 422
-        wanted = CHECKS if self.operation in TAKE_ARCHIVES else [*CHECKS, checks.positive_data_acceptance]
+        wanted = [*CHECKS, checks.positive_data_acceptance]
+        if self.operation in TAKE_ARCHIVES or _has_fractions(case.body):
+            wanted.pop()
         administers = case.operation.path.startswith("/v1/tokens")
         answer = self._answer(case, self._stand_in.admin if administers else self._stand_in.deploy, wanted)
         self.succeeded |= answer.status_code < 300
@@ -132,6 +134,13 @@ class Calls:
             case "readDeploymentLog":
                 case.headers["Accept"] = LOG_TYPES[chosen % 3]
         case.path_parameters = path
+
+
+def _has_fractions(body: t.Any) -> bool:
+    """Whether a body has numbers such as 1.0, which are integers for JSON Schema but not for the service."""
+    if isinstance(body, dict):
+        return any(_has_fractions(value) for value in body.values())
+    return isinstance(body, float)
 
 
 @pytest.fixture
