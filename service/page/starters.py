@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import tomllib
 from pathlib import Path
 
@@ -39,8 +40,9 @@ class Starter:
     more: list[str]
 
 
+@functools.cache
 def starters(examples: Path = EXAMPLES) -> list[Starter]:
-    """All templates by name; none where the examples are not shipped."""
+    """All templates by name, read once; none where the examples are not shipped."""
     return [_read(manifest.parent) for manifest in sorted(examples.glob("*/spin.toml"))]
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import collections.abc
-import contextlib
 import itertools
 import json
 import os
@@ -25,7 +24,6 @@ from .support.axe import axe_script, violations
 from .support.fixed_answer import FixedAnswer, manifest
 from .support.function_project import component
 from .support.hosted_service import HostedService
-from .support.servers import wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
@@ -439,18 +437,14 @@ def test_a_page_of_another_site_changes_nothing(visit: t.Callable[..., Visitor],
     target = f"{visitor.url}/tenants/{visitor.tenant}/functions/shop/delete"
     page = visitor.page
     page.goto(visitor.function_url())
-    statuses: list[int] = []
-    page.on("response", lambda answer: statuses.append(answer.status) if answer.url == target else None)
-    with contextlib.suppress(Exception):  # the answer is no page of this site
-        page.evaluate(
-            f"""() => {{
-              const form = document.createElement("form");
-              form.method = "post";
-              form.action = {json.dumps(target)};
-              document.documentElement.append(form);
-              form.submit();
-            }}"""
-        )
-    wait_until(lambda: bool(statuses) or page.wait_for_timeout(50), seconds=60, what="the form is answered")
-    assert statuses == [403]
+    send = f"""() => {{
+      const form = document.createElement("form");
+      form.method = "post";
+      form.action = {json.dumps(target)};
+      document.documentElement.append(form);
+      form.submit();
+    }}"""
+    with page.expect_response(target) as answered:
+        page.evaluate(send)
+    assert answered.value.status == 403
     assert visitor.answer() == "first"
