@@ -406,6 +406,30 @@ def test_directory_without_a_project_is_wrong_usage(
     assert done.code == 2 and message in done.error
 
 
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        MANIFEST,
+        "[variables]\nname = 'other'\n[ application ] # the application\n  name = 'shop' # its name\n",
+        'spin_manifest_version = "1"\nname = "shop"\n[[component]]\nname = "other"\n',
+        'application.name = "shop"\n',
+    ],
+)
+def test_name_is_read_without_a_reader_of_toml(
+    logged_in: Wasmfaas, stand_in: StandIn, project: Path, manifest: str
+) -> None:
+    """As before Python 3.11."""
+    (project / "spin.toml").write_text(manifest)
+    program = "import runpy, sys; sys.modules['tomllib'] = None; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    subprocess.run(
+        [sys.executable, "-c", program, COMMAND, "deploy", project],
+        env=logged_in.environment,
+        check=True,
+        timeout=120,
+    )
+    assert list(stand_in.functions) == ["shop"]
+
+
 def test_name_that_no_function_may_have(logged_in: Wasmfaas, stand_in: StandIn, project: Path) -> None:
     (project / "spin.toml").write_text(MANIFEST.replace('"shop"', '"My Shop"'))
     done = logged_in("deploy", project)
