@@ -69,6 +69,8 @@ class Worker:
     def __init__(self, places: Directories, store: FileDeploymentStore, deployment: Deployment) -> None:
         self._places, self._store, self._deployment = places, store, deployment
         self._variables: dict[str, Variable] = {}
+        self._work_directory = places.work / "-".join(map(str, deployment.key))
+        self._source = self._work_directory / "source"
         self._stage = ""
         self._log = LogWriter(store.log_file(deployment), self._secrets)
 
@@ -76,40 +78,38 @@ class Worker:
         """Bring the deployment to an end, and write down which one it was."""
         if self._deployment.phase.is_finished:
             return
-        work_directory = self._places.work / "-".join(map(str, self._deployment.key))
         try:
             with progress.listening(self):
-                self._finish(phase=Phase.READY, **self._deploy(work_directory))
+                self._finish(phase=Phase.READY, **self._deploy())
         except PlatformError as error:
             self._log.line(f"failed: {error.cause}")
-            self._log.line(f"next: {error.next_step}")
+            self._log.line(f"next: {self._next_step(error)}")
             facts = {name: self._shown(error.facts[name]) for name in ("command", "exit_code") if name in error.facts}
             self._finish(
                 phase=Phase.FAILED,
                 reason=self._shown(error.cause),
-                next_step=self._shown(_next_step(error)),
+                next_step=self._shown(self._next_step(error)),
                 facts={**({"stage": error.stage} if error.stage else {}), **facts},
             )
         finally:
-            shutil.rmtree(work_directory, ignore_errors=True)
+            shutil.rmtree(self._work_directory, ignore_errors=True)
             self._log.close()
 
-    def _deploy(self, work_directory: Path) -> dict[str, t.Any]:
+    def _deploy(self) -> dict[str, t.Any]:
         """Deploy the function; gives what changes in the deployment. Raises PlatformError."""
         deployment = self._deployment
         self._variables = FileVariableStore(self._places.variables).read(deployment.tenant, deployment.function)
         if deployment.attempt > 1:
             self._log.line(f"--- attempt {deployment.attempt}: the one before was ended from outside")
-        shutil.rmtree(work_directory, ignore_errors=True)
-        work_directory.mkdir(parents=True, mode=0o700)
-        source = work_directory / "source"
-        FileSourceStore(self._places.sources).unpack(deployment.tenant, deployment.source, source)
+        shutil.rmtree(self._work_directory, ignore_errors=True)
+        self._work_directory.mkdir(parents=True, mode=0o700)
+        FileSourceStore(self._places.sources).unpack(deployment.tenant, deployment.source, self._source)
         parameters = local_parameters(
             self._places,
             deployment.tenant,
             deployment.function,
-            source=str(source),
-            source_root=str(source),
+            source=str(self._source),
+            source_root=str(self._source),
             variables={name: variable.value for name, variable in self._variables.items()},
             **deployment.settings.given(),
         )
@@ -173,17 +173,18 @@ class Worker:
                     raise KeyboardInterrupt from None
                 self._deployment = live
 
+    def _next_step(self, error: PlatformError) -> str:
+        """The error's, for somebody who has the project and the deployment's log, but not this machine's disk."""
+        source = str(self._source)
+        text = error.next_step.replace(f"cd {source} && ", "").replace(f"{source}/", "").replace(source, "the project")
+        log_file = error.facts.get("log_file")
+        return text.replace(str(log_file), "the log of the deployment") if log_file else text
+
     def _shown(self, value: t.Any) -> t.Any:
         return without_secrets(value, self._secrets()) if isinstance(value, str) else value
 
     def _secrets(self) -> set[str]:
         return {variable.value for variable in self._variables.values() if variable.secret}
-
-
-def _next_step(error: PlatformError) -> str:
-    """The error's, without the path of a log on this machine where the deployment has one of its own."""
-    log_file = error.facts.get("log_file")
-    return error.next_step.replace(str(log_file), "the log of the deployment") if log_file else error.next_step
 
 
 def mark(deployment: Deployment) -> str:

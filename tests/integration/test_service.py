@@ -148,13 +148,15 @@ def test_an_upload_that_is_cut_off_leaves_nothing(service: HostedService, client
 
 
 def test_a_build_that_fails_keeps_its_log_and_the_version_before(
-    client: httpx2.Client, component: Path, name: str
+    service: HostedService, client: httpx2.Client, component: Path, name: str
 ) -> None:
     good = finished(client, put(client, project(component), name))
     bad = finished(client, put(client, project(component, build="echo what is wrong; exit 3", message="2"), name))
     assert (bad["phase"], bad["number"]) == ("Failed", 2)
     assert "exit code 3" in bad["reason"]
-    assert bad["next_step"]
+    assert "`echo what is wrong; exit 3`" in bad["next_step"]
+    assert "the log of the deployment" in bad["next_step"]
+    assert str(service.state) not in bad["next_step"]
     assert bad["facts"] == {"stage": "build", "command": "echo what is wrong; exit 3", "exit_code": 3}
     log = client.get(f"{path_of(bad)}/log")
     assert "what is wrong" in log.text.splitlines()

@@ -21,8 +21,9 @@ if t.TYPE_CHECKING:
     from .conftest import Installed
 
 PROJECT = Path(__file__).resolve().parents[2]
-SHIPPED = {"changelogs", "client", "docs", "meta", "playbooks", "plugins", "roles"}
+SHIPPED = {"changelogs", "client", "docs", "meta", "playbooks", "plugins", "roles", "service"}
 SHIPPED |= {"CHANGELOG.rst", "bindep.txt", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "requirements.txt"}
+SHIPPED |= {"requirements-service.txt"}
 PAGES_OF_VARIABLES = ("README.md", "docs/functions.md", "docs/hosted_clients.md")
 MODULES = sorted((PROJECT / "plugins/modules").glob("*.py"))
 ROLES = sorted(path.parents[1] for path in PROJECT.glob("roles/*/meta/main.yml"))

@@ -88,8 +88,9 @@ class HostedService:
             self.process = None
 
     def client(self, token: str | None = None) -> httpx2.Client:
-        """A client with a token; the administrator's by default."""
-        headers = {"Authorization": f"Bearer {self.token if token is None else token}"}
+        """A client with a token, the administrator's by default; an empty text for none."""
+        given = self.token if token is None else token
+        headers = {"Authorization": f"Bearer {given}"} if given else {}
         return httpx2.Client(base_url=self.address, headers=headers, timeout=SECONDS)
 
 

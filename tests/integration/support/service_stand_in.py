@@ -15,11 +15,11 @@ from pathlib import Path
 
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.model import LiveFunction
 from ansible_collections.wasmfaas.platform.service.core import Service
-from ansible_collections.wasmfaas.platform.service.deployments.directories import Directories
 from ansible_collections.wasmfaas.platform.service.deployments.model import Deployment, Phase, Settings, now
 from ansible_collections.wasmfaas.platform.service.deployments.queue import Limits
 from ansible_collections.wasmfaas.platform.service.deployments.store import Changed, FileDeploymentStore
 from ansible_collections.wasmfaas.platform.service.deployments.supervisor import Supervisor
+from ansible_collections.wasmfaas.platform.service.directories import Directories
 from ansible_collections.wasmfaas.platform.service.functions import LocalFunctions
 from ansible_collections.wasmfaas.platform.service.sources.store import FileSourceStore
 from ansible_collections.wasmfaas.platform.service.tokens import ALL_TENANTS, FileTokenStore, Role
