@@ -137,9 +137,8 @@ def _build(
     outputs_directory: Path,
     timeout_seconds: float,
 ) -> None:
-    log_file.parent.mkdir(parents=True, exist_ok=True)
     earlier = stack.enter_context(EarlierOutputs([source.wasm], outputs_directory))
-    with open(log_file, "w", encoding="utf-8", errors="replace") as log:
+    with open_log(log_file) as log:
         announce(command, log)
         deadline = time.monotonic() + timeout_seconds
         exit_code, output = run_command(["sh", "-c", command], source.directory, build_environment(None), log, deadline)
