@@ -15,6 +15,7 @@ from pathlib import Path
 from ..errors import PlatformError
 from ..function.build.command import announce, run_command
 from ..function.build.components import build_environment
+from ..function.build.log import open_log
 from ..function.build.outputs import EarlierOutputs
 from ..function.manifest.model import Build, Component, LocalSource, Manifest
 from ..function.source_digest import source_digest
