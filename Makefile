@@ -84,6 +84,10 @@ molecule: setup-test ## run the scenarios on real hosts, or one with its output:
 test-terraform: setup-test ## test terraform/ with a mocked provider, and with the real one against the moto server
 	.venv/bin/pytest tests/terraform $(PYTEST_ARGS)
 
+.PHONY: supply-chain
+supply-chain: $(RUNTIME_STAMP) $(COLLECTION) ## compare the recorded checksums of k3s and the charts with what is published
+	@PYTHONPATH=$(CURDIR)/.ansible/collections .venv/bin/python scripts/supply_chain.py $(SUPPLY_CHAIN_ARGS)
+
 .PHONY: cost
 cost: $(RUNTIME_STAMP) ## print what the machines of terraform/ cost, by group
 	@.venv/bin/python scripts/cost.py

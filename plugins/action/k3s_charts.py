@@ -11,9 +11,11 @@ import typing as t
 from pathlib import Path
 
 from ansible.errors import AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.charts.download import chart_from_bundle
+from ..module_utils.charts.download import chart_from_bundle, checksum, provide_chart
+from ..module_utils.download.binaries import downloads_directory
 from ..module_utils.download.custom_resource_definitions import (
     read_definitions,
 )
@@ -36,7 +38,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         super().run(tmp, variables)
         arguments = dict(self._task.args)
         try:
-            arguments["sources"] = self._sources(arguments, self._directory("k3s_artifacts", variables))
+            arguments["sources"] = self._sources(arguments, variables)
             definitions, missing = self._definitions(arguments, variables)
         except PlatformError as error:
             return {"failed": True, "changed": False, **failure(error)}
@@ -54,15 +56,20 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
         given = variables.get(name) or (variables.get("artifacts") if name == "k3s_artifacts" else "")
         return str(self._templar.template(given)) if given else ""
 
-    def _sources(self, arguments: dict[str, t.Any], artifacts: str) -> dict[str, t.Any]:
+    def _sources(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
         """Those of the charts that are asked for, with archives as base64. Behind an air gap, all come from the
         air-gap bundle."""
+        artifacts = self._directory("k3s_artifacts", variables)
         given = arguments.get("sources") or {}
         names = [entry.get("name") for entry in arguments.get("charts") or [] if isinstance(entry, dict)]
         sources = {str(name): dict(given[name]) for name in names if isinstance(given.get(name), dict)}
+        through_here = boolean(arguments.pop("charts_by_checksum", False))
         for name, source in sources.items():
-            if artifacts and arguments.get("state") != "absent":
-                source["content"] = str(chart_from_bundle(name, source, Path(artifacts)))
+            if arguments.get("state") != "absent":
+                if artifacts:
+                    source["content"] = str(chart_from_bundle(name, source, Path(artifacts)))
+                elif through_here and checksum(name, source) and not source.get("content"):
+                    source["content"] = self._compared(name, source, variables)
             if not source.get("content"):
                 source.pop("content", None)
             elif arguments.get("state") == "absent":
@@ -70,6 +77,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no type inf
             else:
                 source["content"] = self._archive(name, str(source["content"]))
         return sources
+
+    def _compared(self, name: str, source: dict[str, t.Any], variables: dict[str, t.Any]) -> str:
+        """Path of the archive of a chart, downloaded to this machine; "" in a check before its download."""
+        cache = downloads_directory(self._directory("k3s_cache_directory", variables))
+        fetched, place = provide_chart(name, source, cache, check_mode=self._task.check_mode)
+        return "" if fetched and self._task.check_mode else place["path"]
 
     def _archive(self, name: str, path: str) -> str:
         try:

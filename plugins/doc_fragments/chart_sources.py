@@ -15,6 +15,8 @@ options:
       - V(repository) is the address of one chart, which begins with C(oci://), or of a repository, which begins with
         C(https://). V(chart) is the name in the repository, by default that of the release. V(version) is the version.
       - V(content) is an archive of the chart (C(.tgz)) on the controller, used instead.
+      - V(sha256) of the archive replaces the checksum that this collection has recorded for the version. If it is
+        empty, any archive is taken.
     type: dict
     default: {}
   definitions:

@@ -69,10 +69,15 @@ def tenant_route_rule(name: str, domains: list[str], hosts: list[str]) -> dict[s
 
 
 def tenant_policies(
-    runtime_class: str, image_prefixes: list[str], secret_bytes: int, empty_dir_size: str
+    runtime_class: str,
+    program_runtime_class: str,
+    image_prefixes: list[str],
+    secret_bytes: int,
+    empty_dir_size: str,
 ) -> list[dict[str, t.Any]]:
     """What the API server takes in the namespaces of tenants; see tenant_policies.yml."""
-    return policies(Limits(tuple(image_prefixes), runtime_class, int(secret_bytes), empty_dir_size))
+    limits = Limits(tuple(image_prefixes), runtime_class, program_runtime_class, int(secret_bytes), empty_dir_size)
+    return policies(limits)
 
 
 def zot_configuration(

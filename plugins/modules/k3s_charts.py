@@ -44,7 +44,7 @@ attributes:
 requirements:
   - python >= 3.9 and kubectl on the host
   - helm >= 3.12 on the host, if the cluster has no Helm controller of k3s
-  - httpx2 and tenacity on the controller, for O(definitions)
+  - httpx2 and tenacity on the controller, for O(definitions) and O(charts_by_checksum)
 options:
   objects:
     description:
@@ -97,6 +97,12 @@ options:
     type: list
     elements: dict
     default: []
+  charts_by_checksum:
+    description:
+      - Whether charts whose checksum is known are downloaded to the controller, compared there, and handed to the
+        cluster. Those in an air-gap bundle were compared when it was made.
+    type: bool
+    default: false
   kubectl:
     description: Command and first arguments of kubectl on the host.
     type: list
@@ -212,6 +218,7 @@ def main() -> None:
             objects_after=dict(type="list", elements="dict", default=[], no_log=True),
             objects_absent=dict(type="list", elements="dict", default=[], no_log=True),
             sources=dict(type="dict", default={}, no_log=True),
+            charts_by_checksum=dict(type="bool", default=False),
             kubectl=dict(type="list", elements="str", default=[K3S_BINARY, "kubectl"]),
             helm=dict(type="str", default="helm"),
             installer=dict(type="str", choices=["auto", "controller", "helm"], default="auto"),

@@ -14,14 +14,16 @@ import io
 import json
 import tarfile
 import threading
+import types
 import typing as t
 from pathlib import Path
 
 import httpx2
 import pytest
 import yaml
+from ansible_collections.wasmfaas.platform.plugins.action import k3s_charts
 from ansible_collections.wasmfaas.platform.plugins.module_utils.charts import download as charts
-from ansible_collections.wasmfaas.platform.plugins.module_utils.download import air_gap_bundle
+from ansible_collections.wasmfaas.platform.plugins.module_utils.download import air_gap_bundle, pinned
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import store
 
@@ -98,6 +100,14 @@ def push(registry: Registry, name: str, version: str, layer_type: str = charts.A
     )
     answer.raise_for_status()
     return content
+
+
+@pytest.fixture(autouse=True)
+def recorded(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The checksums that the collection has recorded; none of the stand-ins' charts."""
+    checksums: dict[str, str] = {}
+    monkeypatch.setattr(pinned, "CHARTS", checksums)
+    return checksums
 
 
 @pytest.fixture
@@ -207,6 +217,67 @@ def test_archive_that_is_not_what_the_index_says_is_refused(repository: Reposito
         collect(tmp_path / "bundle", {"keda": {"repository": repository.url, "version": "2.20.2"}})
     with pytest.raises(PlatformError, match="holds no chart"):
         charts.chart_from_bundle("keda", {"version": "2.20.2"}, tmp_path / "bundle")
+
+
+def test_a_chart_that_is_not_what_was_recorded_is_refused(
+    repository: Repository, recorded: dict[str, str], tmp_path: Path
+) -> None:
+    """Also where archive and index agree, and where it lies in the bundle since before."""
+    source = {"repository": repository.url, "version": "2.20.2"}
+    assert collect(tmp_path / "bundle", {"keda": source}).changed
+    digest = hashlib.sha256((repository.directory / "archives/keda-2.20.2.tgz").read_bytes()).hexdigest()
+    recorded["keda 2.20.2"] = "a" * 64
+    for place in ("bundle", "other"):
+        with pytest.raises(PlatformError, match=rf"keda 2\.20\.2 with the SHA-256 {digest}, and a{{64}} is") as raised:
+            collect(tmp_path / place, {"keda": source})
+        assert "platform_chart_overrides.keda.sha256" in raised.value.next_step
+    for accepted in (digest, f"sha256:{digest}", ""):
+        collect(tmp_path / "accepted", {"keda": {**source, "sha256": accepted}})
+    recorded["keda 2.20.2"] = digest
+    assert not collect(tmp_path / "bundle", {"keda": source}).changed
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_chart_of_a_registry_that_is_not_what_was_recorded_is_refused(
+    registry: Registry, recorded: dict[str, str], tmp_path: Path
+) -> None:
+    content = push(registry, "traefik", "41.3.0")
+    source = {"repository": f"oci://{registry.host}/helm/traefik", "version": "41.3.0"}
+    recorded["traefik 41.3.0"] = "a" * 64
+    with pytest.raises(PlatformError, match="is expected"):
+        collect(tmp_path / "bundle", {"traefik": source})
+    assert not [path for path in (tmp_path / "bundle").rglob("*") if path.is_file()]
+    recorded["traefik 41.3.0"] = hashlib.sha256(content).hexdigest()
+    assert collect(tmp_path / "bundle", {"traefik": source}).changed
+
+
+def test_charts_with_a_checksum_come_through_this_machine_if_asked_for(
+    repository: Repository, recorded: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those without one are left to the cluster, as all are by default."""
+    content = (repository.directory / "archives/keda-2.20.2.tgz").read_bytes()
+    recorded["keda 2.20.2"] = hashlib.sha256(content).hexdigest()
+    action: t.Any = object.__new__(k3s_charts.ActionModule)
+    action._task = types.SimpleNamespace(check_mode=False)
+    monkeypatch.setattr(action, "_directory", lambda name, _variables: str(tmp_path) if "cache" in name else "")
+    monkeypatch.setattr(action, "_archive", lambda _name, path: Path(path).read_bytes())
+    sources = {name: {"repository": repository.url, "version": "2.20.2"} for name in ("keda", "other")}
+
+    def given(**arguments: t.Any) -> dict[str, t.Any]:
+        charts = [{"name": "keda"}, {"name": "other"}]
+        found: dict[str, t.Any] = action._sources({"sources": sources, "charts": charts, **arguments}, {})
+        return {name: source.get("content") for name, source in found.items()}
+
+    assert given() == {"keda": None, "other": None}
+    action._task.check_mode = True
+    assert given(charts_by_checksum=True) == {"keda": None, "other": None}
+    action._task.check_mode = False
+    assert given(charts_by_checksum=True, state="absent") == {"keda": None, "other": None}
+    assert repository.asked == []
+    assert given(charts_by_checksum="yes") == {"keda": content, "other": None}
+    recorded["keda 2.20.2"] = "a" * 64
+    with pytest.raises(PlatformError, match="is expected"):
+        given(charts_by_checksum=True)
 
 
 @pytest.mark.usefixtures("plain")

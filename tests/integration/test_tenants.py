@@ -301,7 +301,7 @@ def test_a_tenant_has_an_account_at_the_cluster_s_own_registry(
     again = run({"name": "tenant-a"}, **variables)
     assert again.exit_code == 0 and again.changed == 0, again.output
     options = {"namespace": "tenant-a", "kubeconfig": str(tmp_path / "tenants/tenant-a.kubeconfig")}
-    with pytest.raises(PlatformError, match=r"begins with 192\.0\.2\.11:30500/functions/\{tenant\}/"):
+    with pytest.raises(PlatformError, match=r"begins with 192\.0\.2\.11:30500/functions/tenant-a/"):
         deployment.deploy(project, **options)
     assert administrator.get(SPIN_APP, "tenant-a", project.name) is None
 
@@ -345,8 +345,7 @@ def test_a_tenant_deploys_programs_and_nothing_else_with_these_rights(
         assert program("server", HANDLER, domain="127.0.0.1.nip.io")["changed"] is False
         with pytest.raises(PlatformError, match="a route of tenant tenant-a must name hosts"):
             program("other", HANDLER, hostname="b.example.com", domain=None)
-        # The policy of all tenants and that of this one refuse it; either may be the first.
-        with pytest.raises(PlatformError, match=r"must run a WASI program|run WebAssembly: name one"):
+        with pytest.raises(PlatformError, match="a Deployment or Job of tenant tenant-a must run a WASI program"):
             program("other", "wasi:cli/run@0.2.0", runtime_class="runc")
 
         one = api_of(tmp_path, "tenant-a")
@@ -359,7 +358,7 @@ def test_a_tenant_deploys_programs_and_nothing_else_with_these_rights(
             (SERVICE, {"ports": ports, "externalIPs": ["192.0.2.1"]}),
             (SERVICE, {"type": "ExternalName", "externalName": "kubernetes.default"}),
         ):
-            with pytest.raises(PlatformError, match=r"of tenant tenant-a must|of a tenant"):
+            with pytest.raises(PlatformError, match=r"of tenant tenant-a must"):
                 one.apply(kind, {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "spec": spec})
         # Others who write into the namespace are not concerned, such as the operator.
         administrator.apply(

@@ -20,6 +20,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.attacks
     allowed,
     attacks,
     autoscaler,
+    workload,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.tenant_isolation import (
     NOT_TRIED,
@@ -31,6 +32,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.tenant_
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
+    DEPLOYMENT,
     HORIZONTAL_POD_AUTOSCALER,
     LEASE,
     Kind,
@@ -45,7 +47,7 @@ ATTACKER, VICTIM = "attacker", "victim"
 SETTING = Setting(
     attacker=ATTACKER,
     victim=VICTIM,
-    image_prefixes=("registry.example.com/functions",),
+    image_prefixes=("registry.example.com/functions/{tenant}",),
     domains=("nip.io",),
     victim_hosts=("shop.example.com",),
 )
@@ -153,6 +155,49 @@ def test_keda_makes_its_own_autoscaler(control_plane: ControlPlane, tenants: Ten
         trust_env=False,
     )
     assert (answer.status_code == 201) is taken, answer.text
+
+
+@pytest.mark.parametrize(
+    ("user", "runtime_class", "taken"),
+    [
+        ("system:serviceaccount:spin-operator:spin-operator-controller-manager", "wasmtime-spin-v2", True),
+        ("system:serviceaccount:spin-operator:spin-operator-controller-manager", "runc", False),
+        ("system:serviceaccount:attacker-spin-operator:x", "wasmtime-spin-v2", False),
+        ("system:serviceaccount:other:x", "wasmtime-wasi", True),
+    ],
+)
+def test_the_operator_alone_makes_the_deployments_of_functions(
+    control_plane: ControlPlane, tenants: Tenants, user: str, runtime_class: str, taken: bool
+) -> None:
+    """Each user here may write all, so that only the policies refuse."""
+    rights = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+    group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "writers"}
+    control_plane.apply(
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": "writers"},
+            "roleRef": rights,
+            "subjects": [group],
+        }
+    )
+    command = ["/"] if runtime_class == "wasmtime-spin-v2" else ["/shop.wasm"]
+    wanted = {
+        "apiVersion": DEPLOYMENT.api_version,
+        "kind": DEPLOYMENT.kind,
+        "metadata": {"name": "shop"},
+        **workload(SETTING, answers=True, pod={"runtimeClassName": runtime_class}, command=command),
+    }
+    answer = httpx2.post(
+        f"{control_plane.url}/apis/apps/v1/namespaces/{ATTACKER}/deployments?dryRun=All",
+        json=wanted,
+        headers={"Impersonate-User": user, "Impersonate-Group": "writers"},
+        verify=control_plane.administrator_tls(),
+        trust_env=False,
+    )
+    assert (answer.status_code == 201) is taken, answer.text
+    if not taken:
+        assert f"of tenant {ATTACKER} must run a WASI program" in answer.text
 
 
 def test_every_kind_that_a_tenant_may_write_is_counted() -> None:

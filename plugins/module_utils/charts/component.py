@@ -20,7 +20,7 @@ from .helm_controller import Controller
 from .model import Chart, Installer
 
 WEBHOOK_SECONDS = 60.0
-SOURCE_KEYS = ("repository", "chart", "version", "content")
+SOURCE_KEYS = ("repository", "chart", "version", "content", "sha256")
 CONTENT_BYTES = 1_000_000
 """Of an archive as base64: a ConfigMap, in which the Helm controller hands it to its Job, holds 1 MiB."""
 

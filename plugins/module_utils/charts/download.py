@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urljoin
 
-from ..download import custom_resource_definitions
+from ..download import custom_resource_definitions, pinned
 from ..download.binaries import provide
 from ..download.fetch import fetch_file, fetch_text, unwritable
 from ..errors import PlatformError
@@ -37,7 +37,7 @@ VARIABLE = "platform_chart_overrides"
 
 Source = t.Mapping[str, t.Any]
 """`repository` and `version`, and `chart` where the name in a repository differs; or `content`, an archive on this
-machine."""
+machine. `sha256` of the archive replaces the recorded one; "": it is not compared."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,7 @@ def provide_chart(name: str, source: Source, bundle: Path, *, check_mode: bool) 
         Whether it was fetched, and its `path` and `sha256`, which is "" in check mode before the chart was fetched.
 
     Raises:
-        PlatformError: it is not available.
+        PlatformError: it is not available, or is not what its checksum says.
     """
     if source.get("content"):
         archive = Path(str(source["content"])).expanduser()
@@ -102,7 +102,7 @@ def provide_chart(name: str, source: Source, bundle: Path, *, check_mode: bool) 
             f"The chart {name} has no repository or no version.", next_step=f"Give both in {VARIABLE}.{name}."
         )
     place = _place(name, source, bundle)
-    kept = _kept(place, str(source["repository"]))
+    kept = _kept(place, str(source["repository"]), checksum(name, source))
     if kept:
         return False, kept
     if check_mode:
@@ -151,13 +151,23 @@ def _about(place: Path) -> dict[str, str]:
     return read if isinstance(read, dict) and read.get("sha256") else {}
 
 
-def _kept(place: Path, repository: str) -> dict[str, str] | None:
+def checksum(name: str, source: Source) -> str:
+    """SHA-256 that the archive of a chart must have: the one that is given, else the one that this collection has
+    recorded; "" where there is none."""
+    given = source.get("sha256")
+    if given is not None:
+        return str(given).lower().removeprefix("sha256:")
+    return pinned.CHARTS.get(f"{source.get('chart') or name} {source.get('version')}", "")
+
+
+def _kept(place: Path, repository: str, expected: str) -> dict[str, str] | None:
     """An archive that is there, complete, and from that repository; the content of a version never changes."""
     about = _about(place)
     if about.get("url") != repository or not place.is_file():
         return None
     digest = hashlib.sha256(place.read_bytes()).hexdigest()
-    return {"path": str(place), "sha256": digest} if digest == about["sha256"] else None
+    whole = digest == about["sha256"] and expected in ("", digest)
+    return {"path": str(place), "sha256": digest} if whole else None
 
 
 def _fetch(name: str, source: Source, place: Path) -> dict[str, str]:
@@ -165,12 +175,14 @@ def _fetch(name: str, source: Source, place: Path) -> dict[str, str]:
     place.parent.mkdir(parents=True, exist_ok=True)
     if repository.startswith("oci://"):
         content = _from_registry(name, repository, version)
+        digest = hashlib.sha256(content).hexdigest()
+        _compare(name, source, digest)
         partial = place.with_name(f"{place.name}.partial")
         partial.write_bytes(content)
         os.replace(partial, place)
-        digest = hashlib.sha256(content).hexdigest()
     else:
         url, digest = _in_index(str(source.get("chart") or name), repository, version)
+        _compare(name, source, digest)
         fetch_file(url, place, digest, mirror_variable=VARIABLE)
     about = place.with_name(f"{place.name}.json")
     partial = about.with_name(f"{about.name}.partial")
@@ -179,6 +191,17 @@ def _fetch(name: str, source: Source, place: Path) -> dict[str, str]:
     )
     os.replace(partial, about)
     return {"path": str(place), "sha256": digest}
+
+
+def _compare(name: str, source: Source, digest: str) -> None:
+    expected = checksum(name, source)
+    if expected and digest != expected:
+        raise PlatformError(
+            f"{source['repository']} gives a chart {name} {source['version']} with the SHA-256 {digest}, and "
+            f"{expected} is expected.",
+            next_step="Find out why it changed. If you trust it, as a chart that your mirror packed anew, set "
+            f"{VARIABLE}.{name}.sha256 to the first.",
+        )
 
 
 def _in_index(chart: str, repository: str, version: str) -> tuple[str, str]:

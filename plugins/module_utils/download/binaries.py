@@ -25,6 +25,7 @@ from urllib.parse import quote, unquote, urlsplit
 from ..directories import cache_directory
 from ..errors import PlatformError
 from ..host.digests import Digests, sha256
+from . import pinned
 from .fetch import fetch_checksum, fetch_file, unwritable
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -41,7 +42,8 @@ class Binary:
     """One binary for one architecture.
 
     Args:
-        sha256: of what `url` answers, archive or binary; "" where the list at `checksums_url` tells it.
+        sha256: of what `url` answers, archive or binary; "" where `pinned` or the list at `checksums_url` tells it.
+        pinned: the same as this collection has recorded it (pinned.py), for downloads; "" where it has not.
         path: file on this machine, binary or archive, instead of `url`.
         variable: the variable by which users name another place, for messages.
     """
@@ -52,6 +54,7 @@ class Binary:
     url: str
     sha256: str = ""
     checksums_url: str = ""
+    pinned: str = ""
     path: str = ""
     variable: str = "its url"
 
@@ -123,6 +126,7 @@ def expand(entry: dict[str, t.Any], architectures: t.Iterable[str]) -> list[Bina
                 architecture=architecture,
                 url=url,
                 checksums_url=checksums_url,
+                pinned=pinned.BINARIES.get(f"{entry['name']} {entry['version']}", {}).get(architecture, ""),
                 sha256=str((entry.get("checksums") or {}).get(architecture) or "").lower().removeprefix("sha256:"),
                 path=str((entry.get("paths") or {}).get(architecture) or ""),
                 variable=str(entry.get("variable") or f"the url of {entry['name']}"),
@@ -168,7 +172,7 @@ def _fetch(binary: Binary, place: Path) -> dict[str, str]:
         raise PlatformError(
             f"{binary.name} for {binary.architecture} has neither a URL nor a file.", next_step="Give one of them."
         )
-    expected = binary.sha256
+    expected = binary.sha256 or binary.pinned
     if not expected and binary.checksums_url:
         expected = fetch_checksum(binary.checksums_url, binary.asset, mirror_variable=binary.variable)
     if not expected:
@@ -233,7 +237,8 @@ def _extract(archive: Path, name: str, target: Path) -> None:
 def _kept(binary: Binary, place: Path, directory: Path) -> dict[str, str] | None:
     """A binary that is there, whole, and from the archive or file of that checksum."""
     about = _about(place)
-    if about is None or (binary.sha256 and about.get("source_sha256") != binary.sha256):
+    expected = binary.sha256 or binary.pinned
+    if about is None or (expected and about.get("source_sha256") != expected):
         return None
     try:
         digest = Digests(str(directory / "digests.json")).of(str(place))

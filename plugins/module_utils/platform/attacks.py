@@ -430,7 +430,8 @@ def _native_code(setting: Setting) -> tuple[Attack, ...]:
         "" if setting.image_prefixes else "tenant_image_prefixes is empty, so images of any registry are allowed"
     )
     of_tenants = [prefix for prefix in setting.image_prefixes if "{tenant}" in prefix]
-    begins = f"begins with {setting.image_prefixes[0]}/" if setting.image_prefixes else ""
+    begins = f"begins with {setting.prefix}/" if setting.image_prefixes else ""
+    of_programs = f"of tenant {setting.attacker} must run a WASI program"
     return (
         Attack("an image by its tag", SPIN_APP, app(setting, image=f"{setting.prefix}/shop:v1"), says="by its digest"),
         Attack(
@@ -458,14 +459,26 @@ def _native_code(setting: Setting) -> tuple[Attack, ...]:
         ),
         Attack("a pod", POD, {"spec": {"containers": [{"name": "c", "image": setting.image}]}}, RIGHTS),
         Attack("a pod's debugger", Kind("", "v1", "Pod", "pods/ephemeralcontainers"), {"spec": {}}, RIGHTS),
-        Attack("an ordinary Deployment", DEPLOYMENT, workload(setting, answers=True, pod={"runtimeClassName": None})),
-        Attack("an ordinary Job", JOB, workload(setting, pod={"runtimeClassName": None})),
+        Attack(
+            "an ordinary Deployment",
+            DEPLOYMENT,
+            workload(setting, answers=True, pod={"runtimeClassName": None}),
+            says=of_programs,
+        ),
+        Attack("an ordinary Job", JOB, workload(setting, pod={"runtimeClassName": None}), says=of_programs),
+        Attack(
+            "the Deployment of a function without the operator",
+            DEPLOYMENT,
+            workload(setting, answers=True, pod={"runtimeClassName": "wasmtime-spin-v2"}, command=["/"]),
+            says=of_programs,
+        ),
         Attack("a command", JOB, workload(setting, command=["/bin/sh", "-c", "id"]), says="have the command /"),
         Attack("the entry point of an image", JOB, workload(setting, command=None), says="have the command /"),
         Attack(
             "the file of a program for a function's shim",
             DEPLOYMENT,
             workload(setting, answers=True, pod={"runtimeClassName": "wasmtime-spin-v2"}),
+            says=of_programs,
         ),
         Attack(
             "a probe that runs a command",

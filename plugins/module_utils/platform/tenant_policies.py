@@ -8,6 +8,7 @@ write. The quota bounds their number, these their content. tests/isolation tries
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing as t
 
 from ..spinkube.settings import EXTERNAL_SCALER, INTERCEPTOR_SERVICE
@@ -18,6 +19,8 @@ PREFIX = "wasmfaas-tenants-"
 LABELS = {"app.kubernetes.io/managed-by": "wasmfaas"}
 API_VERSION = "admissionregistration.k8s.io/v1"
 SECRET_TYPES = ("Opaque", "kubernetes.io/dockerconfigjson")
+OPERATOR = "system:serviceaccount:spin-operator:"
+"""How the users of the operator's namespace begin; it makes the Deployments of functions."""
 AUTHORITIES = "spin-ca"
 """The Secret, of over 200 KB, that the operator writes with the right of the tenant's quota (spin-operator v0.6.1:
 internal/controller/spinapp_controller.go)."""
@@ -32,20 +35,24 @@ class Limits:
     Attributes:
         image_prefixes: an image begins with one of these and a slash; in them `{tenant}` stands for the namespace. Any
             image where there is none.
-        runtime_class: the RuntimeClass of Spin functions. Those whose names begin with `wasmtime-` are allowed too.
+        runtime_class: the RuntimeClass of Spin functions. The operator may name others that begin with `wasmtime-`,
+            which an executor has until it follows a change of this one.
+        program_runtime_class: the RuntimeClass of programs, the only one that a tenant's own workloads have.
         secret_bytes: most bytes of the values of a Secret, and of a SpinApp's variables.
         empty_dir_size: most that an emptyDir may ask for, as a quantity of Kubernetes.
     """
 
     image_prefixes: tuple[str, ...]
     runtime_class: str
+    program_runtime_class: str
     secret_bytes: int
     empty_dir_size: str
 
 
 @dataclasses.dataclass(frozen=True)
 class _Policy:
-    """`resources`: (API group, plural); `validations`: (expression of CEL, message)."""
+    """`resources`: (API group, plural); `validations`: (expression of CEL, message, in which `{tenant}` stands for the
+    namespace)."""
 
     name: str
     resources: tuple[tuple[str, str], ...]
@@ -56,7 +63,7 @@ class _Policy:
 
 def policies(limits: Limits) -> list[Object]:
     """The policies and their bindings to all namespaces with the label of a tenant."""
-    wanted = (_secrets(limits), _spin_apps(limits), _scalers(), _routes(), _workloads(limits))
+    wanted = (_secrets(limits), _spin_apps(limits), _scalers(), _routes(), _workloads(limits), _services())
     return [item for policy in wanted for item in (_object(policy), _binding(policy))]
 
 
@@ -198,15 +205,22 @@ def _workloads(limits: Limits) -> _Policy:
     (runwasi containerd-shim-wasm/v1.0.0: crates/containerd-shim-wasm/src/sys/unix/container/executor.rs,
     `is_linux_container`). `/` is a directory, so a function's image never runs so, whatever it holds. A program's
     command names its file, so only its quota and network policies hold against an ordinary image."""
-    function = f"variables.pod.?runtimeClassName.orValue('') == '{limits.runtime_class}'"
+    function = f"variables.runtimeClass == '{limits.runtime_class}'"
     probes = "[container.?livenessProbe, container.?readinessProbe, container.?startupProbe]"
     return _Policy(
         "workloads",
         (("apps", "deployments"), ("batch", "jobs")),
         (
             (
-                (f"{function} || variables.pod.?runtimeClassName.orValue('').startsWith('wasmtime-')"),
-                "pods in the namespace of a tenant run WebAssembly: name one of its RuntimeClasses",
+                (
+                    f"request.userInfo.username.startsWith('{OPERATOR}') ? "
+                    f"({function} || variables.runtimeClass.startsWith('wasmtime-')) : "
+                    f"variables.runtimeClass == '{limits.program_runtime_class}'"
+                ),
+                (
+                    "a Deployment or Job of tenant {tenant} must run a WASI program, with runtimeClassName "
+                    f"{limits.program_runtime_class}; those of functions are made by the operator"
+                ),
             ),
             (f"variables.containers.all(c, {_image('c.image', limits)})", _image_message(limits)),
             (
@@ -227,9 +241,27 @@ def _workloads(limits: Limits) -> _Policy:
         ),
         variables={
             "pod": "object.spec.template.spec",
+            "runtimeClass": "object.spec.template.spec.?runtimeClassName.orValue('')",
             "containers": "object.spec.template.spec.containers + "
             "object.spec.template.spec.?initContainers.orValue([])",
         },
+        conditions=_NOT_BY_ADMINISTRATORS,
+    )
+
+
+def _services() -> _Policy:
+    return _Policy(
+        "services",
+        (("", "services"),),
+        (
+            (
+                (
+                    "object.spec.?type.orValue('ClusterIP') == 'ClusterIP' && "
+                    "size(object.spec.?externalIPs.orValue([])) == 0"
+                ),
+                "a Service of tenant {tenant} must be of type ClusterIP without externalIPs",
+            ),
+        ),
         conditions=_NOT_BY_ADMINISTRATORS,
     )
 
@@ -261,6 +293,14 @@ def _volumes(volumes: str, limits: Limits) -> tuple[str, str]:
     )
 
 
+def _said(message: str) -> dict[str, str]:
+    """A message, as an expression of CEL where it names the tenant."""
+    if "{tenant}" not in message:
+        return {"message": message}
+    parts = [json.dumps(part, ensure_ascii=False) for part in message.split("{tenant}")]
+    return {"messageExpression": " + request.namespace + ".join(parts)}
+
+
 # What was there before the policy can be deleted: its finalizers are taken away by updates.
 _NOT_ENDING = {"not-being-deleted": "!has(object.metadata.deletionTimestamp)"}
 
@@ -278,7 +318,7 @@ def _object(policy: _Policy) -> Object:
         ],
         "variables": [{"name": name, "expression": text} for name, text in policy.variables.items()],
         "validations": [
-            {"expression": expression, "message": message, "reason": "Invalid"}
+            {"expression": expression, "reason": "Invalid", **_said(message)}
             for expression, message in policy.validations
         ],
     }

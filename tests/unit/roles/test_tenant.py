@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry import registry_access
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube import kinds
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.objects import PROGRAM
@@ -164,12 +165,6 @@ def test_programs_need_a_switch_and_bring_no_other_rights() -> None:
         *(("", "services", verb) for verb in ("get", *writes)),
     }
     found = objects(tenant, tenant_programs=True)
-    policy = found["ValidatingAdmissionPolicy", "wasmfaas-tenant-user1-programs"]["spec"]
-    (by_whom,) = policy["matchConditions"]
-    for name in ('"system:serviceaccount:user1:deployer"', '"alice"', '"team"'):
-        assert name in by_whom["expression"]
-    binding = found["ValidatingAdmissionPolicyBinding", "wasmfaas-tenant-user1-programs"]["spec"]
-    assert binding["policyName"] == "wasmfaas-tenant-user1-programs"
     assert found["NetworkPolicy", "programs"]["spec"]["podSelector"] == {
         "matchExpressions": [{"key": PROGRAM, "operator": "Exists"}]
     }
@@ -245,6 +240,33 @@ def test_images_come_from_the_tenant_s_own_path_of_the_cluster_s_registry(tmp_pa
     ]
     known["platform_components"] = []
     assert tenants({"name": "user1"}, **known).value("tenant_image_prefixes") == []
+
+
+@pytest.mark.parametrize(
+    ("given", "pushed_to"), [({"namespace": "user1"}, "/user1"), ({"namespace": "default"}, ""), ({}, "")]
+)
+def test_on_aws_a_tenant_s_images_have_its_own_path_in_ecr(given: dict[str, str], pushed_to: str) -> None:
+    variables = DataLoader().load_from_file(
+        str(PROJECT / "inventories/aws/group_vars/all.yml"), trusted_as_template=True
+    )
+    functions = "123456789012.dkr.ecr.us-east-1.amazonaws.com/shop/functions"
+    on_aws = tenants({"name": "user1"}, **variables, aws_cluster={"registry": {"functions": functions}})
+    assert on_aws.value("tenant_image_prefixes") == [functions + "/{tenant}"]
+    assert on_aws.value("registry", **given) == functions + pushed_to
+
+
+def test_the_policies_name_the_tenant_that_is_refused() -> None:
+    known = {"tenant_image_prefixes": ["registry.example.com/{tenant}"], "tenant_program_runtime_class": "wasmtime-x"}
+    policies = [item for item in tenants(**known).value("__tenant_policies") if not item["kind"].endswith("Binding")]
+    found = {item["metadata"]["name"]: item for item in policies}
+    rules = found["wasmfaas-tenants-workloads"]["spec"]["validations"]
+    assert "variables.runtimeClass == 'wasmtime-x'" in rules[0]["expression"]
+    assert rules[1]["messageExpression"] == (
+        '"an image of a tenant is named by its digest, as in shop@sha256:…, and begins with registry.example.com/"'
+        ' + request.namespace + "/"'
+    )
+    texts = [rule.get("message", "") for policy in found.values() for rule in policy["spec"]["validations"]]
+    assert texts and not [text for text in texts if "{" in text]
 
 
 def test_registry_credentials_are_used_by_all_pods() -> None:

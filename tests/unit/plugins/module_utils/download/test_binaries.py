@@ -16,7 +16,12 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.wasmfaas.platform.plugins.module_utils.download import air_gap_bundle, binaries, fetch
+from ansible_collections.wasmfaas.platform.plugins.module_utils.download import (
+    air_gap_bundle,
+    binaries,
+    fetch,
+    pinned,
+)
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 
 BINARY = b"\x7fELF" + bytes(range(256)) * 2000
@@ -96,6 +101,32 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     short = dataclasses.replace(fetch.TIMEOUTS, first_wait=0.01, connect=2.0, transfer=2.0)
     monkeypatch.setattr(fetch.fetch_file, "__kwdefaults__", {"timeouts": short})
     monkeypatch.setattr(fetch.fetch_checksum, "__kwdefaults__", {"timeouts": short})
+
+
+@pytest.fixture(autouse=True)
+def recorded(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, str]]:
+    """The checksums that the collection has recorded: none, as the binaries here are no real ones."""
+    checksums: dict[str, dict[str, str]] = {}
+    monkeypatch.setattr(pinned, "BINARIES", checksums)
+    return checksums
+
+
+def test_what_was_recorded_counts_over_the_list_of_the_release(
+    tmp_path: Path, releases: Releases, recorded: dict[str, dict[str, str]]
+) -> None:
+    """Whoever can replace the binary can replace the list beside it."""
+    wanted = k3s(releases)
+    assert run(tmp_path, wanted)["changed"] is True
+    recorded[f"k3s {VERSION}"] = {"arm64": "a" * 64}
+    with pytest.raises(PlatformError, match=f"{DIGEST}.*a{{64}}|a{{64}}.*{DIGEST}"):
+        run(tmp_path, wanted)
+    recorded[f"k3s {VERSION}"] = {"arm64": DIGEST}
+    assert run(tmp_path, wanted)["changed"] is False
+    recorded[f"k3s {VERSION}"] = {"arm64": "a" * 64}
+    assert run(tmp_path, {**wanted, "checksums": {"arm64": DIGEST}})["changed"] is False, "the user's own counts"
+    file = tmp_path / "k3s"
+    file.write_bytes(BINARY)
+    assert run(tmp_path, {**wanted, "paths": {"arm64": str(file)}})["binaries"]["k3s"]["arm64"]["sha256"] == DIGEST
 
 
 def k3s(releases: Releases, **more: t.Any) -> dict[str, t.Any]:
