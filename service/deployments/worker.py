@@ -69,7 +69,7 @@ class Worker:
     def __init__(self, places: Directories, store: FileDeploymentStore, deployment: Deployment) -> None:
         self._places, self._store, self._deployment = places, store, deployment
         self._variables: dict[str, Variable] = {}
-        self._work_directory = places.work / "-".join(map(str, deployment.key))
+        self._work_directory = places.work / ".".join(map(str, deployment.key))
         self._source = self._work_directory / "source"
         self._stage = ""
         self._log = LogWriter(store.log_file(deployment), self._secrets)
