@@ -144,7 +144,7 @@ def _pax(content: bytes) -> dict[bytes, bytes]:
 
 def _header(block: bytes, is_first: bool) -> tarfile.TarInfo:
     try:
-        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")  # type: ignore[arg-type] # typeshed: bytearray
+        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (tarfile.TarError, ValueError, OverflowError) as error:
         if is_first:
             raise refused("The upload is no archive: neither tar, tar.gz nor zip.") from error

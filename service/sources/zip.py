@@ -41,8 +41,8 @@ def zip_entries(file: t.BinaryIO, limits: ArchiveLimits) -> t.Iterator[Entry]:
         with zipfile.ZipFile(file) as archive:
             listed = sorted(archive.infolist(), key=lambda one: one.header_offset)
     except UnicodeDecodeError as error:
-        name = shown(error.object)
-        raise refused(f"The name of the entry {name} is not UTF-8.", "Rename it, and pack again.") from error
+        cause = f"The name of the entry {shown(error.object)} is not UTF-8."
+        raise refused(cause, "Rename it, and pack again.") from error
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, OverflowError) as error:
         raise refused(f"The zip archive is damaged: {error}.") from error
     meter = Meter(limits)
@@ -143,7 +143,7 @@ def _start(file: t.BinaryIO, about: zipfile.ZipInfo, name: bytes, end: int) -> i
         packed not in (about.compress_size, _IN_ZIP64) or size not in (about.file_size, _IN_ZIP64)
     ):
         raise _contradicts(name)
-    start = about.header_offset + _LOCAL.size + name_size + extra
+    start: int = about.header_offset + _LOCAL.size + name_size + extra
     between = end - start - about.compress_size
     if between < 0:
         raise refused(f"The entry {shown(name)} overlaps the next one, as in archives that are made to be too large.")
