@@ -41,9 +41,8 @@ def zip_entries(file: t.BinaryIO, limits: ArchiveLimits) -> t.Iterator[Entry]:
         with zipfile.ZipFile(file) as archive:
             listed = sorted(archive.infolist(), key=lambda one: one.header_offset)
     except UnicodeDecodeError as error:
-        raise refused(
-            f"The name of the entry {shown(error.object)} is not UTF-8.", "Rename it, and pack again."
-        ) from error
+        cause = f"The name of the entry {shown(error.object)} is not UTF-8."
+        raise refused(cause, "Rename it, and pack again.") from error
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, OverflowError) as error:
         raise refused(f"The zip archive is damaged: {error}.") from error
     meter = Meter(limits)

@@ -28,7 +28,7 @@ def tar(
 ) -> bytes:
     """A tar archive of files, and of further entries without content."""
     stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode=f"w:{compression}", format=format) as archive:
+    with tarfile.open(fileobj=stream, mode="w:gz" if compression else "w:", format=format) as archive:
         for name, content in files.items() if isinstance(files, t.Mapping) else files:
             about = tarfile.TarInfo(name)
             about.size, about.mode = len(content), mode

@@ -22,8 +22,7 @@ from ansible_collections.wasmfaas.platform.service.sources.archive import inspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.extent import FULL
-
+from ....extent import FULL
 from .archives import FILES, entry, header, member, raw_tar, tar, zipped
 
 EXAMPLES = 2500 if FULL else 125
