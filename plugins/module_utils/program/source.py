@@ -15,6 +15,7 @@ from pathlib import Path
 from ..errors import PlatformError
 from ..function.build.command import announce, run_command
 from ..function.build.components import build_environment
+from ..function.build.log import open_log
 from ..function.build.outputs import EarlierOutputs
 from ..function.manifest.model import Build, Component, LocalSource, Manifest
 from ..function.source_digest import source_digest
@@ -137,9 +138,8 @@ def _build(
     outputs_directory: Path,
     timeout_seconds: float,
 ) -> None:
-    log_file.parent.mkdir(parents=True, exist_ok=True)
     earlier = stack.enter_context(EarlierOutputs([source.wasm], outputs_directory))
-    with open(log_file, "w", encoding="utf-8", errors="replace") as log:
+    with open_log(log_file) as log:
         announce(command, log)
         deadline = time.monotonic() + timeout_seconds
         exit_code, output = run_command(["sh", "-c", command], source.directory, build_environment(None), log, deadline)

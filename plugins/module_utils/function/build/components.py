@@ -19,6 +19,7 @@ from ...errors import PlatformError
 from ..manifest.model import Component, LocalSource, Manifest
 from ..version_control import is_tracked
 from .command import announce, run_command
+from .log import open_log
 from .order import build_order
 from .outputs import EarlierOutputs, Output, built_outputs
 from .python_environment import nearest, python_environment
@@ -102,10 +103,9 @@ def _build(
     manifest: Manifest, outputs: dict[Path, Output], earlier: EarlierOutputs, options: BuildOptions
 ) -> list[str]:
     """Build all components, and see that they wrote their outputs; gives warnings."""
-    options.log_file.parent.mkdir(parents=True, exist_ok=True)
     last: dict[str, _LastCommand] = {}
     warnings: list[str] = []
-    with open(options.log_file, "w", encoding="utf-8", errors="replace") as log:
+    with open_log(options.log_file) as log:
         for component in build_order(manifest):
             needed = {
                 manifest.absolute(dependency["path"])
