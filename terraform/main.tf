@@ -87,6 +87,8 @@ module "ingress" {
   subnet_ids        = module.network.public_subnet_ids
   security_group_id = module.security.group_ids["public_load_balancer"]
 
+  deletion_protection = var.deletion_protection
+
   # Any status below 500 shows that the ingress works: it answers 404 for a path without a route, and 308 to redirect to
   # HTTPS.
   ports = { for name, port in { http = 80, https = 443 } : name => {
@@ -105,6 +107,8 @@ module "api_load_balancer" {
   vpc_id            = module.network.vpc_id
   subnet_ids        = module.network.node_subnet_ids
   security_group_id = module.security.group_ids["api_load_balancer"]
+
+  deletion_protection = var.deletion_protection
 
   ports = { api = {
     port = 6443
@@ -148,6 +152,21 @@ module "artifacts" {
   snapshot_days     = var.snapshot_days
   destroy_snapshots = var.destroy_snapshots
   token_key_arn     = var.token_key_arn
+}
+
+module "audit" {
+  source = "./modules/audit"
+  count  = var.flow_logs != null || var.access_logs ? 1 : 0
+
+  name      = var.cluster_name
+  bucket    = "${var.cluster_name}-${data.aws_caller_identity.current.account_id}-${var.region}-audit"
+  scope     = { partition = data.aws_partition.current.partition, account = data.aws_caller_identity.current.account_id }
+  vpc_id    = module.network.vpc_id
+  flow_logs = var.flow_logs
+  days      = var.audit_days
+  access_log_buckets = {
+    for name in ["bundles", "snapshots"] : name => module.artifacts.bucket_names[name] if var.access_logs
+  }
 }
 
 module "registry" {
@@ -221,6 +240,7 @@ module "control_plane" {
     data_volume_gib       = local.groups[local.server_group].data_volume_gib
     metadata_hop_limit    = local.groups[local.server_group].metadata_hop_limit
     target_group_arns     = local.groups[local.server_group].target_group_arns
+    deletion_protection   = var.deletion_protection
     tags                  = local.groups[local.server_group].tags
   }
 }

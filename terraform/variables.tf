@@ -540,3 +540,40 @@ variable "token_key_arn" {
     error_message = "token_key_arn must be the ARN of a KMS key."
   }
 }
+
+variable "deletion_protection" {
+  description = "Let nobody end a server or delete a load balancer, in the console or by the API, before this is set to false and applied. `terraform destroy` needs that too."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "flow_logs" {
+  description = "Connections of the VPC to log in the bucket `audit`: `REJECT`, `ACCEPT` or `ALL`. Null: none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.flow_logs == null ? true : contains(["REJECT", "ACCEPT", "ALL"], var.flow_logs)
+    error_message = "flow_logs must be REJECT, ACCEPT, ALL or null."
+  }
+}
+
+variable "access_logs" {
+  description = "Log each request for etcd snapshots and node bundles, which hold secrets, in the bucket `audit`."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "audit_days" {
+  description = "Days for which flow logs and access logs are kept."
+  type        = number
+  default     = 90
+  nullable    = false
+
+  validation {
+    condition     = var.audit_days >= 1
+    error_message = "audit_days must be 1 or more."
+  }
+}

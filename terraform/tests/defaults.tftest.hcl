@@ -147,6 +147,28 @@ run "wildcard_certificates" {
   }
 }
 
+run "without_protection_and_logs" {
+  command = plan
+
+  assert {
+    condition     = length(module.audit) == 0
+    error_message = "No bucket for logs that nobody asked for."
+  }
+}
+
+run "flow_logs_alone" {
+  command = plan
+
+  variables {
+    flow_logs = "REJECT"
+  }
+
+  assert {
+    condition     = module.audit[0].bucket_name == "wasmfaas-123456789012-us-east-1-audit"
+    error_message = "Flow logs have a bucket."
+  }
+}
+
 run "private" {
   command = plan
 

@@ -271,7 +271,13 @@ run "machine" {
     target_group_arns = {
       api = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/a-group/0123456789abcdef"
     }
-    tags = { "wasmfaas:role" = "server" }
+    deletion_protection = true
+    tags                = { "wasmfaas:role" = "server" }
+  }
+
+  assert {
+    condition     = aws_instance.this.disable_api_termination
+    error_message = "The instance is protected."
   }
 
   assert {
@@ -306,6 +312,8 @@ run "load_balancer" {
     subnet_ids        = { us-east-1a = "subnet-0123456789abcdef0" }
     security_group_id = "sg-0123456789abcdef0"
     public            = false
+
+    deletion_protection = true
     ports = {
       api = {
         port                    = 6443
@@ -318,6 +326,7 @@ run "load_balancer" {
   assert {
     condition = (
       aws_lb.this.internal
+      && aws_lb.this.enable_deletion_protection
       && length(aws_eip.this) == 0
       && aws_lb_target_group.this["api"].preserve_client_ip == "false"
       && one(aws_lb_target_group.this["api"].health_check).path == "/ping"

@@ -224,3 +224,61 @@ run "identity_tenants_push_below_their_own_path" {
     error_message = "Each tenant pushes below its own path and nowhere else."
   }
 }
+
+run "audit" {
+  command = plan
+
+  module {
+    source = "./modules/audit"
+  }
+
+  variables {
+    name               = "demo"
+    bucket             = "demo-audit"
+    scope              = { partition = "aws", account = "123456789012" }
+    vpc_id             = "vpc-0123456789abcdef0"
+    flow_logs          = "ALL"
+    access_log_buckets = { snapshots = "demo-snapshots" }
+    days               = 7
+  }
+
+  assert {
+    condition = (
+      aws_flow_log.this[0].traffic_type == "ALL"
+      && aws_flow_log.this[0].log_destination_type == "s3"
+      && aws_s3_bucket_logging.this["snapshots"].bucket == "demo-snapshots"
+      && one(aws_s3_bucket_lifecycle_configuration.this.rule[0].expiration).days == 7
+    )
+    error_message = "Connections and requests go to the bucket, for seven days."
+  }
+
+  assert {
+    condition = alltrue([for statement in jsondecode(aws_s3_bucket_policy.this.policy).Statement :
+      statement.Condition.StringEquals["aws:SourceAccount"] == "123456789012"
+      && startswith(statement.Resource, "arn:aws:s3:::demo-audit")
+    ])
+    error_message = "Services write into it for this account alone."
+  }
+}
+
+run "audit_without_flow_logs" {
+  command = plan
+
+  module {
+    source = "./modules/audit"
+  }
+
+  variables {
+    name               = "demo"
+    bucket             = "demo-audit"
+    scope              = { partition = "aws", account = "123456789012" }
+    vpc_id             = "vpc-0123456789abcdef0"
+    access_log_buckets = {}
+    days               = 7
+  }
+
+  assert {
+    condition     = length(aws_flow_log.this) == 0 && length(aws_s3_bucket_logging.this) == 0
+    error_message = "Nothing is logged that was not asked for."
+  }
+}

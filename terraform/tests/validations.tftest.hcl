@@ -679,3 +679,23 @@ run "zero_zones" {
 
   expect_failures = [var.node_groups]
 }
+
+run "flow_logs_of_an_unknown_kind" {
+  command = plan
+
+  variables {
+    flow_logs = "all"
+  }
+
+  expect_failures = [var.flow_logs]
+}
+
+run "audit_without_time" {
+  command = plan
+
+  variables {
+    audit_days = 0
+  }
+
+  expect_failures = [var.audit_days]
+}

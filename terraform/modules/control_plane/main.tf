@@ -17,5 +17,6 @@ module "machine" {
   data_volume_gib       = var.machine.data_volume_gib
   metadata_hop_limit    = var.machine.metadata_hop_limit
   target_group_arns     = var.machine.target_group_arns
+  deletion_protection   = var.machine.deletion_protection
   tags                  = var.machine.tags
 }

@@ -36,6 +36,7 @@ variable "machine" {
     data_volume_gib       = number
     metadata_hop_limit    = number
     target_group_arns     = map(string)
+    deletion_protection   = optional(bool, false)
     tags                  = map(string)
   })
 }

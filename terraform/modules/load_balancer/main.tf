@@ -12,6 +12,8 @@ resource "aws_lb" "this" {
   internal           = !var.public
   security_groups    = [var.security_group_id]
 
+  enable_deletion_protection = var.deletion_protection
+
   # A name that stands for one address (nip.io) must not depend on the targets of one zone.
   enable_cross_zone_load_balancing = true
 

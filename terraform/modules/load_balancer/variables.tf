@@ -49,3 +49,9 @@ variable "ports" {
     error_message = "ports: a check is TCP without a path, or HTTP or HTTPS with one."
   }
 }
+
+variable "deletion_protection" {
+  description = "Whether AWS refuses to delete the load balancer."
+  type        = bool
+  default     = false
+}

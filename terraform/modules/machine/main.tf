@@ -36,6 +36,9 @@ resource "aws_instance" "this" {
   availability_zone    = var.zone
   key_name             = var.key_name
   iam_instance_profile = var.instance_profile_name
+
+  disable_api_termination = var.deletion_protection
+
   user_data = (
     var.data_volume_gib == 0
     ? null

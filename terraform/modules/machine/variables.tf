@@ -68,3 +68,9 @@ variable "tags" {
   description = "Tags of the machine."
   type        = map(string)
 }
+
+variable "deletion_protection" {
+  description = "Whether AWS refuses to terminate the instance."
+  type        = bool
+  default     = false
+}
