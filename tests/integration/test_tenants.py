@@ -6,7 +6,11 @@ there, what it cannot, and what is left."""
 
 from __future__ import annotations
 
+import base64
 import collections.abc
+import contextlib
+import json
+import os
 import stat
 import typing as t
 import uuid
@@ -39,7 +43,8 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds i
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.node_warmer import Failures, HostApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.registry_account import registry_account
 from ansible_collections.wasmfaas.platform.plugins.modules.wasi_program import argument_spec
-from lightkube.resources.core_v1 import Node, NodeStatus
+from lightkube import ApiError
+from lightkube.resources.core_v1 import Namespace, Node, NodeStatus
 from lightkube.types import PatchType
 
 from tests.k3s_double import build
@@ -308,6 +313,72 @@ def test_a_tenant_has_an_account_at_the_cluster_s_own_registry(
     without = run({"name": "tenant-a"})
     assert without.exit_code == 0, without.output
     assert administrator.get(SECRET, "tenant-a", "wasmfaas-registry") is None
+
+
+NO_HELM = """#!/bin/sh
+case " $* " in
+  *" status "*) echo "Error: release: not found" >&2; exit 1 ;;
+esac
+"""
+"""The registry's chart is not what this is about: the release is never there, and installing it does nothing."""
+
+
+def test_a_tenant_gets_a_new_password_at_the_cluster_s_own_registry(
+    control_plane: ControlPlane,
+    administrator: KubernetesApi,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As docs/function_registry.md says it: in the file on this machine, in what the registry reads, and in the Secret
+    of the tenant; nobody else's changes."""
+    helm = tmp_path / "bin" / "helm"
+    helm.parent.mkdir()
+    helm.write_text(NO_HELM)
+    helm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{helm.parent}{os.pathsep}{os.environ['PATH']}")
+    file = tmp_path / "access" / "function-registry.json"
+    file.parent.mkdir()
+    variables = {
+        "platform_components": ["cert_manager", "spin_operator", "ingress", "keda", "function_registry"],
+        "platform_chart_installer": "helm",
+        "function_registry_directory": str(file.parent),
+        "function_registry_host": "192.0.2.11",
+    }
+    tenants = ({"name": "tenant-a"}, {"name": "tenant-b"})
+
+    def passwords() -> dict[str, str]:
+        users: dict[str, str] = json.loads(file.read_text())["users"]
+        for name in ("tenant-a", "tenant-b"):
+            account = registry_account(administrator, name)
+            assert account is not None and account.password == users[f"tenant-{name}"]
+        return users
+
+    def read_by_registry() -> str:
+        stored = administrator.get(SECRET, "function-registry", "function-registry-server")
+        assert stored is not None
+        return base64.b64decode(stored["data"]["htpasswd"]).decode()
+
+    try:
+        made = run(*tenants, **variables)
+        assert made.exit_code == 0, made.output
+        before, accounts = passwords(), read_by_registry()
+        rotated = run(*tenants, **variables, function_registry_new_passwords=["tenant-a"])
+        assert rotated.exit_code == 0, rotated.output
+        after = passwords()
+        assert {name for name in before if after[name] != before[name]} == {"tenant-tenant-a"}
+        assert after["tenant-tenant-a"] not in rotated.output
+
+        def line(text: str, user: str) -> str:
+            (found,) = [entry for entry in text.splitlines() if entry.startswith(f"{user}:")]
+            return found
+
+        now = read_by_registry()
+        assert line(now, "tenant-tenant-a") != line(accounts, "tenant-tenant-a")
+        assert line(now, "tenant-tenant-b") == line(accounts, "tenant-tenant-b")
+    finally:
+        with contextlib.suppress(ApiError):  # it is not there where the first run failed
+            control_plane.client().delete(Namespace, "function-registry")
 
 
 def test_a_tenant_deploys_programs_and_nothing_else_with_these_rights(
