@@ -80,11 +80,12 @@ def _token_file(tokens: TokenStore, directories: Directories) -> Path:
 
 
 def _tell(address: str, token_file: Path) -> None:
-    token = token_file.read_text(encoding="utf-8").strip()
+    # Standard output may be a log that others read.
+    token = token_file.read_text(encoding="utf-8").strip() if sys.stdout.isatty() else f"in {token_file}"
     print(
         f"""
 The service answers at {address}
-Token (all tenants; kept in {token_file}): {token}
+Token for all tenants: {token}
 
 In a browser:  open {address} and sign in with the token.
 With curl:     tar czf hello.tar.gz -C examples/functions/hello-python .
