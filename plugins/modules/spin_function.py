@@ -416,9 +416,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.function.hosted_arguments import hosted_arguments
 from ..module_utils.function.spin_function import run
 from ..module_utils.function.time_limit import DEFAULT_TIMEOUT
+from ..module_utils.hosted.arguments import hosted_arguments
 from ..module_utils.module_run import run_module
 from ..module_utils.spinkube.arguments import deployment_arguments, kubernetes_auth_arguments
 

@@ -123,8 +123,8 @@ table:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.function.hosted_arguments import hosted_arguments
 from ..module_utils.function.spin_function_info import run
+from ..module_utils.hosted.arguments import hosted_arguments
 from ..module_utils.module_run import run_module
 from ..module_utils.spinkube.arguments import kubernetes_auth_arguments
 

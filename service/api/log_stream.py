@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import collections.abc
 import json
-import re
 import typing as t
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -31,7 +30,7 @@ _NEXT_LINE_SECONDS = 15
 
 
 async def log(request: Request, context: Context) -> Response:
-    """GET …/log: `?follow=true` goes on until the deployment is finished; `?offset`, Range and Last-Event-ID resume."""
+    """GET …/log: `?follow=true` goes on until the deployment is finished; `?offset` and Last-Event-ID resume."""
     token = await context.token(request)
     deployment = await run_in_threadpool(context.service.deployment, token, *place(request), deployment_number(request))
     offset = _offset(request)
@@ -46,13 +45,10 @@ async def log(request: Request, context: Context) -> Response:
 
 
 def _offset(request: Request) -> int:
-    """Where to begin: after the last event that the client has, else `offset`, else Range. Raises ServiceProblem."""
+    """Where to begin: after the last event that the client has, else `offset`. Raises ServiceProblem."""
     offset = number_in(request.query_params.get("offset", "0"), "offset", 0, MOST_NUMBER)
     if (last := request.headers.get("Last-Event-ID")) is not None:
         return number_in(last, "Last-Event-ID", 0, MOST_NUMBER)
-    ranged = re.fullmatch(r"bytes=([0-9]{1,15})-", request.headers.get("Range", ""), re.ASCII)
-    if ranged and "offset" not in request.query_params:
-        return int(ranged[1])
     return offset
 
 

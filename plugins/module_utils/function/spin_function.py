@@ -51,7 +51,7 @@ def run(parameters: Parameters, check_mode: bool, hidden: set[str], built_as: tu
 
 
 def _hosted(parameters: Parameters, check_mode: bool, stages: Stages, hidden: set[str]) -> dict[str, t.Any]:
-    from . import hosted_function
+    from ..hosted import function as hosted_function
 
     if parameters["state"] == "absent":
         tenant, exists = hosted_function.remove(parameters, check_mode, stages, hidden)

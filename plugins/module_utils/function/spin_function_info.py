@@ -111,7 +111,7 @@ def age(since: str) -> str:
 
 
 def _hosted(parameters: dict[str, t.Any], hidden: set[str]) -> list[LiveFunction]:
-    from .hosted_function import list_functions
+    from ..hosted.function import list_functions
 
     return list_functions(parameters, hidden)
 

@@ -64,8 +64,8 @@ def _cluster(parameters: dict[str, t.Any], since: int | None, hidden: set[str]) 
 
 
 def _hosted(parameters: dict[str, t.Any], since: int | None, hidden: set[str]) -> list[ContainerLog]:
+    from ..hosted.function import read_log
     from ..spinkube.logs import ContainerLog
-    from .hosted_function import read_log
 
     refuse_since(since, "a hosted function")
     status, lines = read_log(parameters, hidden)

@@ -28,7 +28,7 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
 
 
 def _hosted(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
-    from .hosted_function import roll_back
+    from ..hosted.function import roll_back
 
     if parameters["state"] != "rolled_back":
         raise PlatformError(

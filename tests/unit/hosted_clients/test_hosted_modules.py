@@ -17,12 +17,12 @@ import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils import progress
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function import (
-    hosted_function,
     spin_function,
     spin_function_info,
     spin_function_logs,
     spin_function_version,
 )
+from ansible_collections.wasmfaas.platform.plugins.module_utils.hosted import function as hosted_function
 
 from .service_stand_in import ARTIFACT, TOKEN, URL, Plan, StandIn, serve
 
@@ -181,7 +181,7 @@ def test_options_that_the_service_does_not_take_are_refused(
 
 def test_every_option_is_taken_or_refused(parameters: Parameters) -> None:
     """A new option of the module must not be ignored in silence."""
-    from ansible_collections.wasmfaas.platform.plugins.module_utils.function.hosted_arguments import hosted_arguments
+    from ansible_collections.wasmfaas.platform.plugins.module_utils.hosted.arguments import hosted_arguments
     from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.arguments import kubernetes_auth_arguments
     from ansible_collections.wasmfaas.platform.plugins.modules.spin_function import argument_spec
 

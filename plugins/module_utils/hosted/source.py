@@ -14,9 +14,9 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
-from .manifest.manifest_file import MANIFEST_NAME
-from .manifest.model import Manifest
-from .source_digest import Sources
+from ..function.manifest.manifest_file import MANIFEST_NAME
+from ..function.manifest.model import Manifest
+from ..function.source_digest import Sources
 
 _READ_BYTES = 1 << 20
 

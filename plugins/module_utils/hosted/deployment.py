@@ -10,7 +10,7 @@ import typing as t
 
 from .. import progress
 from ..errors import PlatformError
-from .hosted import FINISHED, HostedService, Json, function_path
+from .service import FINISHED, HostedService, Json, function_path
 
 _QUEUE_SECONDS = 5
 """How long the service waits before it tells the place in the queue again."""

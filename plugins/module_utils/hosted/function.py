@@ -12,8 +12,17 @@ from pathlib import Path
 
 from ..directories import state_directory
 from ..errors import PlatformError
-from .deploy_function import DeployResult, check_namespace, function_name
-from .hosted import (
+from ..function.deploy_function import DeployResult, check_namespace, function_name
+from ..function.made_files import MadeFiles
+from ..function.manifest.model import Manifest
+from ..function.manifest.parse import read_manifest
+from ..function.model import LiveFunction
+from ..function.source_digest import read_sources
+from ..function.stages import Stages
+from ..function.time_limit import DEFAULT_TIMEOUT
+from ..function.variables import variable_values
+from .deployment import wait_for
+from .service import (
     FINISHED,
     HostedService,
     Json,
@@ -25,16 +34,7 @@ from .hosted import (
     read_function,
     tenant_path,
 )
-from .hosted_deployment import wait_for
-from .hosted_source import SourceArchive, check_place
-from .made_files import MadeFiles
-from .manifest.model import Manifest
-from .manifest.parse import read_manifest
-from .model import LiveFunction
-from .source_digest import read_sources
-from .stages import Stages
-from .time_limit import DEFAULT_TIMEOUT
-from .variables import variable_values
+from .source import SourceArchive, check_place
 
 _SETTINGS: dict[str, t.Any] = {"profile": None, "timeout": DEFAULT_TIMEOUT, "build_timeout": 1800, "probe_path": ""}
 """The options that the service takes as settings of a deployment, with the defaults, which it has too."""

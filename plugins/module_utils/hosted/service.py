@@ -20,7 +20,7 @@ from ..registry.transport import CHUNK, Peer, TemporaryFailure, create_client, t
 if t.TYPE_CHECKING:
     import httpx2
 
-    from .hosted_source import SourceArchive
+    from .source import SourceArchive
 
 Json = dict[str, t.Any]
 Parameters = dict[str, t.Any]
