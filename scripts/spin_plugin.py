@@ -30,6 +30,10 @@ SYSTEMS = [(system, processor) for system in ("linux", "macos") for processor in
 """Where a file that begins with `#!` is a program."""
 
 
+SHEBANG = b"#!/usr/bin/env python3\n"
+"""Spin starts the file as a program; ansible-test takes no such line in a file of a collection."""
+
+
 def main() -> None:
     """Write both files."""
     if len(sys.argv) != 3:
@@ -43,7 +47,7 @@ def main() -> None:
 
 def archive() -> bytes:
     """The plugin's package: the command under the name that Spin runs, the same for the same command."""
-    content = COMMAND.read_bytes()
+    content = SHEBANG + COMMAND.read_bytes()
     stream = io.BytesIO()
     with (
         gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0) as compressed,

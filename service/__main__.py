@@ -28,7 +28,8 @@ def main() -> None:
     """Serve until interrupted."""
     arguments = _arguments()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
-    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+    for name in ("uvicorn.access", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         directories = _directories(arguments)
     except PlatformError as error:

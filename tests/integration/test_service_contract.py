@@ -39,13 +39,13 @@ SCHEMA = schemathesis.openapi.from_path(
     ),
 )
 
-ANSWER_CHECKS: list[t.Any] = [
+ANSWER_CHECKS: tuple[t.Any, ...] = (
     not_a_server_error,
     checks.status_code_conformance,
     checks.content_type_conformance,
     checks.response_headers_conformance,
     checks.response_schema_conformance,
-]
+)
 CHECKS = [*ANSWER_CHECKS, checks.negative_data_rejection, checks.unsupported_method]
 
 TAKE_ARCHIVES = frozenset({"deploySource", "uploadForm", "uploadSource"})
@@ -98,7 +98,7 @@ class Calls:
         self.succeeded |= answer.status_code < 300
 
     def _answer(
-        self, case: schemathesis.Case, token: str, wanted: list[t.Any] = ANSWER_CHECKS
+        self, case: schemathesis.Case, token: str, wanted: t.Sequence[t.Any] = ANSWER_CHECKS
     ) -> schemathesis.Response:
         case.headers.pop("Authorization", None)
         answer = case.call(app=self._application, headers={"Authorization": f"Bearer {token}"} if token else {})

@@ -61,11 +61,14 @@ from .support.tenants import Tenants
 
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces")
 ROLE = Kind("rbac.authorization.k8s.io", "v1", "Role", "roles")
+FLOW_SCHEMA = Kind("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", "flowschemas")
+PRIORITY_LEVEL = Kind("flowcontrol.apiserver.k8s.io", "v1", "PriorityLevelConfiguration", "prioritylevelconfigurations")
 CLUSTER_KINDS = (
     Kind("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles"),
     Kind("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings"),
     Kind("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
     Kind("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"),
+    FLOW_SCHEMA,
     NAMESPACE,
 )
 Run = collections.abc.Callable[..., PlaybookRun]
@@ -178,6 +181,24 @@ def test_a_tenant_deploys_with_its_kubeconfig_and_its_removal_leaves_nothing(
     assert of_tenant(administrator, "tenant-a") == [] and not file.exists()
     gone = run({"name": "tenant-a", "state": "absent"})
     assert gone.exit_code == 0 and gone.changed == 0, gone.output
+
+
+def test_requests_of_a_tenant_have_a_share_of_the_api_server_of_their_own(
+    administrator: KubernetesApi, run: Run
+) -> None:
+    """The API server of the tests takes these objects, and does not enforce them (--enable-priority-and-fairness)."""
+    done = run({"name": "tenant-a", "users": ["alice"], "groups": ["team-a"]})
+    assert done.exit_code == 0, done.output
+    (schema,) = (item for item in administrator.list_nodes(FLOW_SCHEMA) if labelled(item, "tenant-a"))
+    assert schema["spec"]["rules"][0]["subjects"] == [
+        {"kind": "Group", "group": {"name": "system:serviceaccounts:tenant-a"}},
+        {"kind": "User", "user": {"name": "alice"}},
+        {"kind": "Group", "group": {"name": "team-a"}},
+    ]
+    level = schema["spec"]["priorityLevelConfiguration"]["name"]
+    assert level in [item["metadata"]["name"] for item in administrator.list_nodes(PRIORITY_LEVEL)]
+    again = run({"name": "tenant-a", "users": ["alice"], "groups": ["team-a"]})
+    assert again.exit_code == 0 and again.changed == 0, again.output
 
 
 def test_the_servers_make_nodes_warm_for_a_tenant_who_may_not_make_pods(

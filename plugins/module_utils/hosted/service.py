@@ -105,7 +105,10 @@ class HostedService:
 
     def text(self, path: str, *, query: Json) -> str:
         """The service's answer to GET as text."""
-        send = lambda: self._accepted(self._client.get(self._url + path, params=query))  # noqa: E731
+
+        def send() -> httpx2.Response:
+            return self._accepted(self._client.get(self._url + path, params=query))
+
         return with_retries(send, did=f"asking GET {path}", peer=self._peer, timeouts=self._timeouts).text
 
     def holds(self, path: str) -> bool:

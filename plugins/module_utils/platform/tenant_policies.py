@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the API server takes in the namespaces of tenants: a ValidatingAdmissionPolicy for each kind that a tenant may
 write. The quota bounds their number, these their content. tests/isolation tries each rule with a tenant's kubeconfig.
+
+How many requests of tenants it works on at once is bounded by a priority level of their own.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from ..spinkube.settings import EXTERNAL_SCALER, INTERCEPTOR_SERVICE
 Object = dict[str, t.Any]
 
 PREFIX = "wasmfaas-tenants-"
+PRIORITY_LEVEL = "wasmfaas-tenants"
 LABELS = {"app.kubernetes.io/managed-by": "wasmfaas"}
 API_VERSION = "admissionregistration.k8s.io/v1"
 SECRET_TYPES = ("Opaque", "kubernetes.io/dockerconfigjson")
@@ -62,9 +65,35 @@ class _Policy:
 
 
 def policies(limits: Limits) -> list[Object]:
-    """The policies and their bindings to all namespaces with the label of a tenant."""
+    """The policies and their bindings to all namespaces with the label of a tenant, and the tenants' priority level."""
     wanted = (_secrets(limits), _spin_apps(limits), _scalers(), _routes(), _workloads(limits), _services())
-    return [item for policy in wanted for item in (_object(policy), _binding(policy))]
+    return [_priority_level(), *(item for policy in wanted for item in (_object(policy), _binding(policy)))]
+
+
+def _priority_level() -> Object:
+    """The share of the API server that all tenants have together; their requests wait in turns for each other alone.
+
+    Without it they would share `workload-low` with KEDA, the operator and every other controller (Kubernetes v1.34.1:
+    pkg/apis/flowcontrol/bootstrap/default.go, whose shares add up to 245, and whose queues these are). The FlowSchema
+    of each tenant is in roles/tenant/templates/objects.yml.j2.
+    """
+    return {
+        "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+        "kind": "PriorityLevelConfiguration",
+        "metadata": {"name": PRIORITY_LEVEL, "labels": LABELS},
+        "spec": {
+            "type": "Limited",
+            "limited": {
+                "nominalConcurrencyShares": 20,
+                "borrowingLimitPercent": 0,
+                "lendablePercent": 50,
+                "limitResponse": {
+                    "type": "Queue",
+                    "queuing": {"queues": 128, "handSize": 6, "queueLengthLimit": 50},
+                },
+            },
+        },
+    }
 
 
 # They may run a database beside the functions, with its Secrets, and k3s' Helm controller may do so for them.

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import io
 import tarfile
+import types
 import typing as t
 import warnings
 import zipfile
 from pathlib import Path
 
-FILES = {"spin.toml": b"spin_manifest_version = 2\n", "src/app.py": b"print('hello')\n" * 40, "src/é/one.txt": b"1"}
+FILES: t.Mapping[str, bytes] = types.MappingProxyType(
+    {"spin.toml": b"spin_manifest_version = 2\n", "src/app.py": b"print('hello')\n" * 40, "src/é/one.txt": b"1"}
+)
 
 
 Files = t.Mapping[t.Any, bytes] | t.Sequence[tuple[t.Any, bytes]]
