@@ -175,7 +175,11 @@ def test_what_is_no_archive(tmp_path: Path) -> None:
     assert refusal(tmp_path, b"").cause == "The archive is cut off."
 
 
-@pytest.mark.parametrize("content", [tar({}), raw_tar(), zipped({}), tar({".git/config": b"x", "._a": b""})])
+@pytest.mark.parametrize(
+    "content",
+    [tar({}), raw_tar(), zipped({}), tar({".git/config": b"x", "._a": b""})],
+    ids=["tar.gz", "tar", "zip", "left out"],
+)
 def test_an_archive_without_files(tmp_path: Path, content: bytes) -> None:
     assert "holds no file" in refusal(tmp_path, content).cause
 
