@@ -96,7 +96,7 @@ def summary(ended: list[Ended], recorded: dict[str, t.Any], seconds: float) -> l
     failed = [f"make {step.name}" for step in ended if step.exit_code]
     return [
         "",
-        f"The {LONGEST} longest parts (four run at a time):",
+        f"The {LONGEST} longest parts (three run at a time):",
         *(f"{took:7.0f} s  {part}" for part, took in parts[:LONGEST]),
         "",
         *(

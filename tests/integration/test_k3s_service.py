@@ -158,7 +158,8 @@ def test_failure_names_the_cause_and_no_token_and_the_next_run_repairs(server: S
     assert "Next step: Use the token that the cluster was made with" in text
     assert "failed to validate token: not authorized ((secret))" in text
     assert TOKEN not in failed.output
-    assert server.changed() == 2
+    # Files and service; or systemd (Restart=always) started it with the new files before the role looked.
+    assert server.changed() in (1, 2)
     assert server.changed() == 0
 
 
