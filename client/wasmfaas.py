@@ -39,7 +39,7 @@ from pathlib import Path
 try:
     import tomllib
 except ImportError:  # before Python 3.11
-    tomllib = None  # type: ignore[assignment]
+    tomllib = None  # type: ignore[assignment]  # mypy knows it as a module
 
 VERSION = "1.0.0"
 
@@ -350,7 +350,7 @@ class Service:
                     if attempt >= _ATTEMPTS or asked is None:
                         raise self._failure(response, method, body)
                 wait = asked
-            time.sleep(wait)
+            time.sleep(wait)  # what the service asks for, or for a lost connection to come back
 
     @staticmethod
     def _send(
@@ -716,7 +716,7 @@ def follow(service: Service, deployment: Json) -> Json:
                 tell(f"{failure.detail} The deployment goes on; trying again.")
             if time.monotonic() - lost_at > _LOST_SECONDS:
                 raise
-        time.sleep(_LOST_WAIT_SECONDS)
+        time.sleep(_LOST_WAIT_SECONDS)  # the service may be starting again
 
 
 def deployment_path(deployment: Json) -> str:
@@ -928,7 +928,7 @@ class Command:
         last = shown[-self._arguments.lines :]
         self._show({"lines": last}, *last)
         while self._arguments.follow:
-            time.sleep(_LOG_SECONDS)
+            time.sleep(_LOG_SECONDS)  # the API cannot follow a function's log
             try:
                 found = service.text(f"{path}/logs", query=query).splitlines()
             except Unreachable as failure:

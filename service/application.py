@@ -15,6 +15,7 @@ from .api.context import Context
 from .api.problems import HANDLERS
 from .api.routes import routes
 from .core import Service
+from .deployments.model import Deployment
 from .deployments.queue import Limits
 from .deployments.store import FileDeploymentStore
 from .deployments.supervisor import Supervisor
@@ -35,11 +36,10 @@ def local_service(directories: Directories, limits: Limits) -> t.Iterator[Servic
     directories.service.mkdir(parents=True, exist_ok=True, mode=0o700)
     deployments = FileDeploymentStore(directories.deployments)
     metrics = Metrics()
-    services: list[Service] = []
 
-    def finished(deployment: t.Any) -> None:
+    def finished(deployment: Deployment) -> None:
         metrics.finished(deployment)
-        services[0].forget_oldest(deployment)
+        service.forget_oldest(deployment)
 
     supervisor = Supervisor(directories, deployments, limits, finished)
     service = Service(
@@ -50,7 +50,6 @@ def local_service(directories: Directories, limits: Limits) -> t.Iterator[Servic
         FileTokenStore(directories.service / "tokens.json"),
         supervisor,
     )
-    services.append(service)
     with supervisor, metrics.queue_of(supervisor):
         yield service
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from ..core import public, public_function
-from ..tokens import Role
+from ..tokens import Role, Token
 from ..variables import Variable
 from .content import json_content
 from .context import Context
@@ -93,17 +93,17 @@ async def put_secret(request: Request, context: Context) -> Response:
 
 async def delete_variable(request: Request, context: Context) -> Response:
     """DELETE …/variables/{variable} and …/secrets/{variable}."""
-    return await _set(request, context, None)
+    return await _set(request, context, await context.token(request), None)
 
 
 async def _put(request: Request, context: Context, *, secret: bool) -> Response:
-    context.service.may(await context.token(request), request.path_params["tenant"], Role.DEPLOY)
-    content = await json_content(request, VariableRequest)
-    return await _set(request, context, Variable(content.value, secret))
-
-
-async def _set(request: Request, context: Context, value: Variable | None) -> Response:
     token = await context.token(request)
+    context.service.may(token, request.path_params["tenant"], Role.DEPLOY)
+    content = await json_content(request, VariableRequest)
+    return await _set(request, context, token, Variable(content.value, secret))
+
+
+async def _set(request: Request, context: Context, token: Token, value: Variable | None) -> Response:
     tenant, name = place(request)
     deployment = await run_in_threadpool(
         context.service.set_variable, token, tenant, name, request.path_params["variable"], value

@@ -52,20 +52,37 @@ def _offset(request: Request) -> int:
     return offset
 
 
+async def _looks(
+    service: Service, deployment: Deployment, offset: int
+) -> collections.abc.AsyncIterator[tuple[Deployment | None, int, bytes]]:
+    """Looks at a deployment and its log until it is finished or gone (None).
+
+    Yields:
+        The deployment as it is and whole lines of the log with the offset at which they begin; then, once for each
+        look, the deployment with no more lines.
+    """
+    file = service.deployments.log_file(deployment)
+    while True:
+        # Read before the log: what a finished deployment wrote is there.
+        live = await run_in_threadpool(service.deployments.read, *deployment.key)
+        while data := await run_in_threadpool(read_from, file, offset):
+            yield live, offset, data
+            offset += len(data)
+        yield live, offset, b""
+        if live is None or live.phase.is_finished:
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
 async def _pieces(
     service: Service, deployment: Deployment, offset: int, *, follow: bool
 ) -> collections.abc.AsyncIterator[tuple[int, bytes]]:
     """Whole lines with the offset at which they begin."""
-    file = service.deployments.log_file(deployment)
-    while True:
-        live = await run_in_threadpool(service.deployments.read, *deployment.key)
-        while data := await run_in_threadpool(read_from, file, offset):
-            yield offset, data
-            offset += len(data)
-        # The phase was read before the log: what a finished deployment wrote has been read as well.
-        if not follow or live is None or live.phase.is_finished:
+    async for _live, begin, data in _looks(service, deployment, offset):
+        if data:
+            yield begin, data
+        elif not follow:
             return
-        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _texts(pieces: collections.abc.AsyncIterator[tuple[int, bytes]]) -> collections.abc.AsyncIterator[bytes]:
@@ -96,23 +113,17 @@ async def _events(
     """Events `line`, whose id is the offset after the line, and at last `end` with the deployment. With `phase` each
     new state of the deployment is told."""
     told = ""
-    file = service.deployments.log_file(deployment)
-    while True:
-        live = await run_in_threadpool(service.deployments.read, *deployment.key)
-        while data := await run_in_threadpool(read_from, file, offset):
-            for after, text in _lines(offset, data):
-                yield ServerSentEvent(text, event="line", id=str(after), sep="\n")
-            offset += len(data)
-        if live is None:
-            return
+    async for live, begin, data in _looks(service, deployment, offset):
+        for after, text in _lines(begin, data):
+            yield ServerSentEvent(text, event="line", id=str(after), sep="\n")
+        if data or live is None:
+            continue
         shown = json.dumps(public(live, service.position(live)))
         if live.phase.is_finished:
             yield ServerSentEvent(shown, event="end", sep="\n")
-            return
-        if shown != told:
+        elif shown != told:
             told = shown
             yield ServerSentEvent(shown, event="phase", sep="\n")
-        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def progress_text(service: Service, deployment: Deployment) -> collections.abc.AsyncIterator[bytes]:
@@ -122,21 +133,16 @@ async def progress_text(service: Service, deployment: Deployment) -> collections
         yield f"unchanged\nready {deployment.url}\n".encode()
         return
     told = 0
-    offset = 0
-    file = service.deployments.log_file(deployment)
-    while True:
-        live = await run_in_threadpool(service.deployments.read, *deployment.key)
-        while data := await run_in_threadpool(read_from, file, offset):
+    async for live, begin, data in _looks(service, deployment, 0):
+        if data:
             yield data
-            offset += len(data)
-        if live is None:
-            return
-        if live.phase.is_finished:
-            if live.phase is Phase.CANCELLED or not offset:
+        elif live is None:
+            continue
+        elif live.phase.is_finished:
+            if live.phase is Phase.CANCELLED or not begin:  # the worker wrote no end, or nothing at all
                 yield f"{live.phase.lower()}: {live.reason}\nnext: {live.next_step}\n".encode()
-            return
-        position = service.position(live) or 0
-        if position and position != told:
-            yield f"queued, {position} in the queue\n".encode()
-            told = position
-        await asyncio.sleep(_LOOK_SECONDS)
+        else:
+            position = service.position(live) or 0
+            if position and position != told:
+                yield f"queued, {position} in the queue\n".encode()
+                told = position

@@ -143,7 +143,7 @@ class Supervisor:
         ended: Deployment | None = None
         try:
             ended = self._attempt(deployment)
-        except Exception:
+        except Exception:  # else the thread ends, and the deployment stays for ever in the phase that it has
             _LOG.exception("deployment %s/%s/%d", *deployment.key)
             live = self._store.read(*deployment.key)
             ended = live and self._end(
@@ -242,7 +242,7 @@ class Supervisor:
             if self._stopping:
                 self._put_down(deployment.key, None)
                 return
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)  # nothing tells when a process that is no child of this one ends
         end_leftovers(deployment)
         after = self._store.read(*deployment.key)
         self._put_down(deployment.key, after and self._ended_from_outside(after))

@@ -81,7 +81,7 @@ def endpoint(context: Context, handler: Handler) -> Endpoint:
             return await _handled(request, context.service, who, handler)
         except PlatformError as error:
             return problem_page(request, error)
-        except Exception:
+        except Exception:  # a browser gets a page, and not the API's JSON
             _LOG.exception("%s %s", request.method, request.url.path)
             return _error(request, Code.INTERNAL.status, "error.internal")
 
