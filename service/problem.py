@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import typing as t
 
 from ..plugins.module_utils.errors import PlatformError
 
@@ -42,3 +44,14 @@ class ServiceProblem(PlatformError):
     def __init__(self, code: Code, cause: str, *, next_step: str, retry_after: int | None = None) -> None:
         super().__init__(cause, next_step=next_step)
         self.code, self.retry_after = code, retry_after
+
+
+@contextlib.contextmanager
+def as_invalid() -> t.Iterator[None]:
+    """Tells an error about what a client sent as such; other problems of a request stay as they are."""
+    try:
+        yield
+    except ServiceProblem:
+        raise
+    except PlatformError as error:
+        raise ServiceProblem(Code.INVALID, error.cause, next_step=error.next_step) from error

@@ -12,9 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from ...plugins.module_utils.errors import PlatformError
 from ..core import Service
-from ..problem import Code, ServiceProblem
+from ..problem import Code, ServiceProblem, as_invalid
 from ..sources.archive import tree_of_files
 from ..sources.store import Source, Upload, check_size
 
@@ -98,14 +97,6 @@ def keep_parts(
             while data := archives[0].file.read(_WRITTEN_AT_ONCE):
                 upload.write(data)
         else:
-            _pack(files, upload)
+            with as_invalid():
+                tree_of_files(((part.filename or "", part.file) for part in files), upload.write)
         return service.sources.keep(tenant, upload)
-
-
-def _pack(files: list[UploadFile], upload: Upload) -> None:
-    try:
-        tree_of_files(((part.filename or "", part.file) for part in files), upload.write)
-    except ServiceProblem:
-        raise
-    except PlatformError as error:
-        raise ServiceProblem(Code.INVALID, error.cause, next_step=error.next_step) from error

@@ -17,7 +17,7 @@ import msgspec
 
 from ...plugins.module_utils.errors import PlatformError
 from ...plugins.module_utils.host import whole_file
-from ..problem import Code, ServiceProblem
+from ..problem import Code, ServiceProblem, as_invalid
 from .archive import inspect, unpack
 
 MOST_BYTES = 256 << 20
@@ -109,10 +109,8 @@ class FileSourceStore:
                 f"The upload has the digest {archive} instead of {digest}.",
                 next_step="Send it again; `sha256sum FILE` gives its digest.",
             )
-        try:
+        with as_invalid():
             contents = inspect(upload.file)
-        except PlatformError as error:
-            raise ServiceProblem(Code.INVALID, error.cause, next_step=error.next_step) from error
         source = Source(contents.digest, archive, contents.files, contents.bytes)
         new = self.find(tenant, source.source) is None
         file = self._file(tenant, source.source)
