@@ -321,8 +321,6 @@ def test_tls_ends_at_the_gateway(
 def test_a_certificate_for_another_host_is_named(
     path: RequestPath, hello: BuiltFunction, tls_listener: dict[str, t.Any]
 ) -> None:
-    if isinstance(path.gateway, traefik.TraefikGateway):
-        pytest.skip("Traefik answers with a self-signed certificate of its own, which the message does not explain")
     before = path.deployment.deploy(hello.project)
     with pytest.raises(PlatformError) as raised:
         path.deployment.deploy(hello.project, hostname="shop.functions.example", wait_timeout=8, **tls_listener)

@@ -140,6 +140,12 @@ def trusted(ca_file: str) -> ssl.SSLContext:
 
 def _unreachable_advice(host: str, connect_to: str | None, error: str) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in error:
+        # What Traefik shows where no certificate of a listener is for the host (3.7.11: pkg/tls/tlsmanager.go).
+        if re.search("self.signed certificate(?! in certificate chain)", error):
+            return (
+                f"The Gateway has no certificate for {host} and shows a self-signed one. Give its HTTPS listener a "
+                f"certificate for {host}, or name the self-signed one with `-e probe_ca_file=PATH` if that is meant."
+            )
         return (
             f"Give the Gateway's HTTPS listener a certificate for {host}, or name the authority it comes from "
             "with `-e probe_ca_file=PATH`."

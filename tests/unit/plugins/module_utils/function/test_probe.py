@@ -313,6 +313,7 @@ def test_certificate_is_checked_against_the_name_of_the_function(secure: tuple[i
     assert "a certificate for cart.example.com" in caught.value.next_step
     with pytest.raises(PlatformError, match=r"self.signed certificate") as caught:
         probe("https://shop.example.com", timeout_seconds=0, address=address)
+    assert "no certificate for shop.example.com and shows a self-signed one" in caught.value.next_step
     assert "-e probe_ca_file=PATH" in caught.value.next_step
 
 
