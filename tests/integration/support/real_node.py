@@ -58,6 +58,9 @@ TEST_SHIM = CargoPart(
     {"cargo": "cargo", "protoc": "protobuf-compiler", "pkg-config": "pkg-config"},
     {"libseccomp": "libseccomp-dev"},
 )
+WASMTIME_SHIM = "containerd-shim-wasmtime-v1"
+"""runwasi's shim for plain WASI programs. It is on no package registry: put one into PATH (docs/development.md)."""
+
 BUILD_MINUTES = 25
 """Approximate time of the first build of all of them on 2 cores."""
 
@@ -93,6 +96,11 @@ def why_not() -> str:
 def why_no_shim() -> str:
     """Why its pods cannot run functions; empty if they can."""
     return why_not() or _not_built(TEST_SHIM)
+
+
+def why_no_programs() -> str:
+    """Why its pods cannot run plain WASI programs; empty if they can."""
+    return why_not() or ("" if shutil.which(WASMTIME_SHIM) else f"{WASMTIME_SHIM} is not in PATH")
 
 
 def _not_built(*parts: RealPart | CargoPart) -> str:
@@ -160,6 +168,8 @@ class RealNode:
         for directory in filter(None, (CONTAINERD.built(), TEST_SHIM.built())):
             for program in directory.iterdir():
                 (programs / program.name).symlink_to(program)
+        if wasmtime_shim := shutil.which(WASMTIME_SHIM):
+            (programs / WASMTIME_SHIM).symlink_to(Path(wasmtime_shim).resolve())
         network_configuration = self._state / "cni"
         network_configuration.mkdir()
         write_json(network_configuration / "10-test.conflist", _network_configuration(network, self._state))
@@ -192,7 +202,7 @@ class RealNode:
             f"--cert-dir={self._state / 'kubelet-keys'}",
             f"--hostname-override={NODE}",
             f"--node-ip={network.gateway}",
-            "--node-labels=spin=true",
+            "--node-labels=spin=true,wasmfaas.dev/runtime-wasmtime=true",
         )
         kubelet.wait_ready(lambda: answers(f"http://127.0.0.1:{health}/healthz"), seconds=120)
         kubelet.wait_ready(self._is_ready, seconds=120)
@@ -253,6 +263,8 @@ state = "{state}/state"
         Root = "{state}/runc"
     [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.spin]
       runtime_type = "io.containerd.spin.v2"
+    [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.wasmtime]
+      runtime_type = "io.containerd.wasmtime.v1"
     [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.{missing}]
       runtime_type = "io.containerd.missing.v1"
 [plugins."io.containerd.cri.v1.images"]
