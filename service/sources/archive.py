@@ -41,13 +41,11 @@ class Contents:
         digest: `sha256:…` of the tree that `unpack` writes: the same for each way to pack it.
         files: their number.
         bytes: of all files together.
-        has_manifest: whether spin.toml is at the root of the tree.
     """
 
     digest: str
     files: int
     bytes: int
-    has_manifest: bool
 
 
 def inspect(path: Path, limits: ArchiveLimits = LIMITS) -> Contents:
@@ -67,12 +65,8 @@ def inspect(path: Path, limits: ArchiveLimits = LIMITS) -> Contents:
     for name, parts in sorted(("/".join(parts[root:]).encode(), parts) for parts in found):
         is_executable, size, content = found[parts]
         tree.update(b"%s\0%d %d %s\n" % (name, is_executable, size, content.hex().encode()))
-    return Contents(
-        f"sha256:{tree.hexdigest()}",
-        len(found),
-        sum(size for _executable, size, _digest in found.values()),
-        any(parts[root:] == (MANIFEST,) for parts in found),
-    )
+    size = sum(size for _executable, size, _digest in found.values())
+    return Contents(f"sha256:{tree.hexdigest()}", len(found), size)
 
 
 def unpack(path: Path, directory: Path, limits: ArchiveLimits = LIMITS) -> None:

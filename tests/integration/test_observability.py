@@ -198,7 +198,11 @@ def agent(
                 "poll_interval": "100ms",
             },
         },
-        "processors": {"k8s_attributes": {"auth_type": "kubeConfig"}, "batch": {"timeout": "100ms"}},
+        "processors": {
+            "k8s_attributes/senders": {"auth_type": "kubeConfig"},
+            "k8s_attributes/files": {"auth_type": "kubeConfig"},
+            "batch": {"timeout": "100ms"},
+        },
         "exporters": {
             "otlp_http/loki": {"endpoint": f"{sink.url}/otlp", **to_sink},
             "otlp_http/prometheus": {"endpoint": f"{sink.url}/api/v1/otlp", **to_sink},
@@ -426,6 +430,34 @@ def test_logs_that_spin_sends_besides_are_not_doubled(agent: Agent) -> None:
         what="the log of another sender",
     )
     assert not any(body_of(record) == "from spin" for _attributes, record in agent.sink.logs())
+
+
+def test_who_sends_can_not_say_who_it_is(agent: Agent) -> None:
+    claimed = {
+        "k8s.pod.uid": "00000000-0000-0000-0000-000000000000",
+        "k8s.namespace.name": "bank",
+        "k8s.cluster.name": "another",
+        "service.namespace": "bank",
+        "wasmfaas.function": "vault",
+        "service.name": "vault",
+    }
+    record = {"body": {"stringValue": "forged"}, "timeUnixNano": str(time.time_ns())}
+    resource = {"attributes": [named(key, value) for key, value in claimed.items()]}
+    agent.send("logs", {"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": [record]}]}]})
+
+    def found() -> list[dict[str, str]]:
+        return [attributes for attributes, record in agent.sink.logs() if body_of(record) == "forged"]
+
+    wait_until(lambda: bool(found()), seconds=20, what="the forged log at Loki's stand-in")
+    (attributes,) = found()
+    assert {key: attributes.get(key) for key in claimed} == {
+        "k8s.pod.uid": agent.pod_uid,
+        "k8s.namespace.name": "shop",
+        "k8s.cluster.name": None,
+        "service.namespace": "shop",
+        "wasmfaas.function": "hello",
+        "service.name": "hello",
+    }
 
 
 def test_its_own_metrics_are_those_that_dashboards_ask_for(agent: Agent) -> None:

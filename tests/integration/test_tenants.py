@@ -11,6 +11,7 @@ import collections.abc
 import contextlib
 import json
 import os
+import ssl
 import stat
 import typing as t
 import uuid
@@ -100,6 +101,15 @@ def api_of(tmp_path: Path, tenant: str) -> KubernetesApi:
     return KubernetesApi(ConnectionOptions(kubeconfig=str(tmp_path / "tenants" / f"{tenant}.kubeconfig")))
 
 
+def answer_headers(kubeconfig: Path, path: str) -> httpx2.Headers:
+    """The headers of the API server's answer to a GET of a path with a kubeconfig."""
+    content = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
+    cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
+    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+    authorization = {"Authorization": f"Bearer {user['token']}"}
+    return httpx2.get(cluster["server"] + path, headers=authorization, verify=context, trust_env=False).headers
+
+
 def of_tenant(administrator: KubernetesApi, tenant: str) -> list[str]:
     """All that is labelled the tenant's outside of its namespace."""
     found = [
@@ -184,9 +194,8 @@ def test_a_tenant_deploys_with_its_kubeconfig_and_its_removal_leaves_nothing(
 
 
 def test_requests_of_a_tenant_have_a_share_of_the_api_server_of_their_own(
-    administrator: KubernetesApi, run: Run
+    administrator: KubernetesApi, run: Run, tmp_path: Path
 ) -> None:
-    """The API server of the tests takes these objects, and does not enforce them (--enable-priority-and-fairness)."""
     done = run({"name": "tenant-a", "users": ["alice"], "groups": ["team-a"]})
     assert done.exit_code == 0, done.output
     (schema,) = (item for item in administrator.list_nodes(FLOW_SCHEMA) if labelled(item, "tenant-a"))
@@ -196,7 +205,19 @@ def test_requests_of_a_tenant_have_a_share_of_the_api_server_of_their_own(
         {"kind": "Group", "group": {"name": "team-a"}},
     ]
     level = schema["spec"]["priorityLevelConfiguration"]["name"]
-    assert level in [item["metadata"]["name"] for item in administrator.list_nodes(PRIORITY_LEVEL)]
+    levels = {item["metadata"]["name"]: item["metadata"]["uid"] for item in administrator.list_nodes(PRIORITY_LEVEL)}
+    kubeconfig = tmp_path / "tenants/tenant-a.kubeconfig"
+
+    def judged_by() -> tuple[str | None, str | None]:
+        headers = answer_headers(kubeconfig, "/api/v1/namespaces/tenant-a/pods")
+        return headers.get("X-Kubernetes-PF-FlowSchema-UID"), headers.get("X-Kubernetes-PF-PriorityLevel-UID")
+
+    # The API server reads both objects a moment after they were written.
+    wait_until(
+        lambda: judged_by() == (schema["metadata"]["uid"], levels[level]),
+        seconds=60,
+        what="the API server counts a tenant's request as one of that tenant",
+    )
     again = run({"name": "tenant-a", "users": ["alice"], "groups": ["team-a"]})
     assert again.exit_code == 0 and again.changed == 0, again.output
 

@@ -153,7 +153,6 @@ func apiServerCommand(keys *keySet, port int, etcdEndpoint string, more []string
 		"--kubelet-client-certificate="+keys.path("kubelet-client.crt"),
 		"--kubelet-client-key="+keys.path("kubelet-client.key"),
 		"--kubelet-preferred-address-types=InternalIP",
-		"--enable-priority-and-fairness=false",
 		"--profiling=false",
 		// On by default from Kubernetes 1.36 on: policies of the platform change pods at admission.
 		"--feature-gates=MutatingAdmissionPolicy=true",

@@ -78,7 +78,6 @@ def test_each_form_is_the_same_tree(tmp_path: Path, form: str) -> None:
     expected = inspected(tmp_path, FORMS["tar.gz"])
     assert expected.digest.startswith("sha256:") and len(expected.digest) == 71
     assert (expected.files, expected.bytes) == (3, sum(map(len, FILES.values())))
-    assert expected.has_manifest
     assert inspected(tmp_path, FORMS[form]) == expected
     assert tree(unpacked(tmp_path, FORMS[form])) == FILES
 
@@ -108,7 +107,6 @@ def test_another_tree_has_another_digest(tmp_path: Path, other: dict[str, bytes]
 def test_a_directory_that_holds_everything_stays_where_it_is_not_the_project(tmp_path: Path) -> None:
     files = {"public/index.html": b"1", "public/sub/spin.toml": b"2"}
     assert tree(unpacked(tmp_path, tar(files))) == files
-    assert not inspected(tmp_path, tar(files)).has_manifest
     two = {"shop/spin.toml": b"1", "cart/spin.toml": b"2"}
     assert tree(unpacked(tmp_path, zipped(two))) == two
 
