@@ -138,6 +138,24 @@ node:
       description: C(v2), C(v1), or empty.
       type: str
       returned: always
+    cgroup_controllers:
+      description: Controllers of cgroup v2, such as C(memory); empty on v1.
+      type: list
+      elements: str
+      returned: always
+    kernel_modules:
+      description: Whether the kernel has each module that k3s needs; null where that is not known.
+      type: dict
+      returned: always
+    later_sysctls:
+      description: Kernel settings that the kubelet insists on and that a file behind that of role C(node_prepare) sets
+        at the next boot, each with C(value) and C(file).
+      type: dict
+      returned: always
+    firewall:
+      description: C(firewalld) or C(ufw) where it is active; else empty.
+      type: str
+      returned: always
     systemd:
       description: Whether systemd runs the host.
       type: bool
@@ -159,12 +177,16 @@ node:
       type: list
       elements: str
       returned: always
+    interfaces:
+      description: The interface of each address, also of virtual ones, without loopback and link-local addresses.
+      type: dict
+      returned: always
     default_address:
       description: Address from which it reaches others; empty without a default route.
       type: str
       returned: always
     disk:
-      description: C(total_bytes) and C(free_bytes) for each of O(disk_paths).
+      description: C(total_bytes), C(free_bytes) and C(noexec) for each of O(disk_paths).
       type: dict
       returned: always
     ports_in_use:

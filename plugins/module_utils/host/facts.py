@@ -19,6 +19,9 @@ import socket
 import struct
 import time
 import typing as t
+from pathlib import Path
+
+from .kernel import Kernel
 
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 """The name that Go uses, and so k3s's releases and Kubernetes, by uname's machine."""
@@ -33,6 +36,8 @@ VIRTUAL_INTERFACES = re.compile(
 
 UNSYNCHRONIZED_MICROSECONDS = 16_000_000
 """From this estimated error on, the clock counts as not synchronized (systemd, src/basic/time-util.c: ntp_synced)."""
+
+SYSCTL_DIRECTORIES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d")
 
 UNROUTED = "203.0.113.1"
 """TEST-NET-3 (RFC 5737): an address that only the default route leads to. Nothing is sent there."""
@@ -85,6 +90,52 @@ def cgroup(root: str = "") -> str:
     return "v1" if os.path.isdir(f"{root}/sys/fs/cgroup") and os.listdir(f"{root}/sys/fs/cgroup") else ""
 
 
+def cgroup_controllers(root: str = "") -> list[str]:
+    """Controllers of the unified hierarchy, such as `memory`; none on v1."""
+    return _read(f"{root}/sys/fs/cgroup/cgroup.controllers").split()
+
+
+def kernel_modules(names: t.Iterable[str], root: str = "") -> dict[str, bool | None]:
+    """Whether the running kernel has each module, loaded, built in or on disk; None where its directory of modules is
+    not there, as in a container."""
+    kernel = Kernel("", root=Path(root or "/"))
+    directory = f"{root}/lib/modules/{os.uname().release}"
+    listed = _read(f"{directory}/modules.dep") + _read(f"{directory}/modules.builtin")
+    available = set(re.findall(r"^\S*?([^/\s]+)\.ko\b", listed, re.MULTILINE))
+    return {name: True if kernel.loaded(name) or name in available else False if listed else None for name in names}
+
+
+def later_sysctls(names: t.Collection[str], after: str, root: str = "") -> dict[str, dict[str, str]]:
+    """What files of sysctl.d(5) whose names sort behind `after` set at the next boot: `value` and `file` by setting.
+
+    Args:
+        names: of settings, such as `kernel.panic`; others are left out.
+        after: name of a file, such as `90-own.conf`.
+    """
+    files: dict[str, str] = {}
+    for directory in reversed(SYSCTL_DIRECTORIES):  # of two files of one name, the one in the first directory counts
+        with contextlib.suppress(OSError):
+            files.update({name: f"{directory}/{name}" for name in os.listdir(root + directory)})
+    found = {}
+    for name in sorted(name for name in files if name.endswith(".conf") and name > after):
+        for line in _read(root + files[name]).splitlines():
+            key, separator, value = line.strip().removeprefix("-").partition("=")
+            setting = key.strip().replace("/", ".")
+            if separator and setting in names:
+                found[setting] = {"value": " ".join(value.split()), "file": files[name]}
+    return found
+
+
+def firewall(root: str = "") -> str:
+    """`firewalld` or `ufw` where it filters this host's packets; "" where neither does."""
+    if "ENABLED=yes" in _read(f"{root}/etc/ufw/ufw.conf").split():
+        return "ufw"
+    for process in os.listdir(f"{root}/proc"):
+        if process.isdigit() and "firewalld" in _read(f"{root}/proc/{process}/comm"):
+            return "firewalld"
+    return ""
+
+
 def systemd(root: str = "") -> bool:
     """Whether systemd runs the machine (sd_booted(3))."""
     return os.path.isdir(f"{root}/run/systemd/system")
@@ -109,27 +160,35 @@ def time_synchronized() -> bool | None:
     return maximum_error < UNSYNCHRONIZED_MICROSECONDS
 
 
-def disk(path: str) -> dict[str, int]:
-    """Space of the file system that holds `path` or will hold it: `total_bytes`, and `free_bytes` for users other than
-    root."""
+def disk(path: str) -> dict[str, t.Any]:
+    """The file system that holds `path` or will hold it: `total_bytes`, `free_bytes` for users other than root, and
+    `noexec`, whether no program on it can be started."""
     while path != "/" and not os.path.exists(path):
         path = os.path.dirname(path) or "/"
     try:
         status = os.statvfs(path)
     except OSError:
-        return {"total_bytes": 0, "free_bytes": 0}
-    return {"total_bytes": status.f_blocks * status.f_frsize, "free_bytes": status.f_bavail * status.f_frsize}
+        return {"total_bytes": 0, "free_bytes": 0, "noexec": False}
+    return {
+        "total_bytes": status.f_blocks * status.f_frsize,
+        "free_bytes": status.f_bavail * status.f_frsize,
+        "noexec": bool(status.f_flag & os.ST_NOEXEC),
+    }
 
 
-def addresses(root: str = "") -> list[str]:
-    """Addresses of the host's own interfaces, IPv4 first, without those of loopback, link-local and virtual
-    interfaces."""
-    found = [address for interface, address in _ipv4_addresses() if _is_own(interface)]
+def interfaces(root: str = "") -> dict[str, str]:
+    """The interface of each address of the host, without loopback and link-local addresses; IPv4 first."""
+    found = {address: interface for interface, address in _ipv4_addresses() if not address.startswith("127.")}
     for line in _read(f"{root}/proc/net/if_inet6").splitlines():
         digits, _index, _prefix, scope, _flags, interface = line.split()
-        if scope == "00" and _is_own(interface):
-            found.append(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(digits)))
-    return list(dict.fromkeys(found))
+        if scope == "00":
+            found[socket.inet_ntop(socket.AF_INET6, bytes.fromhex(digits))] = interface
+    return found
+
+
+def own_addresses(found: t.Mapping[str, str]) -> list[str]:
+    """Those addresses of `interfaces` that are the machine's own, and not those of virtual interfaces."""
+    return [address for address, interface in found.items() if VIRTUAL_INTERFACES.match(interface) is None]
 
 
 def default_address() -> str:
@@ -205,10 +264,6 @@ def connections(targets: t.Iterable[str], *, seconds: float = 2.0) -> dict[str, 
 
 def _outcome(code: int) -> str:
     return {0: "open", errno.ECONNREFUSED: "refused"}.get(code, "filtered")
-
-
-def _is_own(interface: str) -> bool:
-    return VIRTUAL_INTERFACES.match(interface) is None
 
 
 def _ipv4_addresses() -> list[tuple[str, str]]:

@@ -59,7 +59,12 @@ FAIL_ON_CGROUP_V1 = (1, 35)
 
 
 def build(
-    desired: t.Mapping[str, t.Any], *, node_ip: t.Sequence[str] = (), names: t.Sequence[str] = (), cgroup: str = "v2"
+    desired: t.Mapping[str, t.Any],
+    *,
+    node_ip: t.Sequence[str] = (),
+    flannel_interface: str = "",
+    names: t.Sequence[str] = (),
+    cgroup: str = "v2",
 ) -> dict[str, t.Any]:
     """The dictionary that becomes config.yaml, keys sorted.
 
@@ -67,6 +72,7 @@ def build(
         desired: what the role `k3s` says of the host (k3s_desired): role, name, version, config, hardening, cis,
             embedded_mirror, api_address, api_port, cgroup_v1_allowed.
         node_ip: addresses of the node where they are to be written down; k3s takes that of the default route else.
+        flannel_interface: the interface between the nodes where it is not that of the default route; empty if it is.
         names: names and addresses beside its own that clients reach this server by: they go into its certificate.
         cgroup: `v1` or `v2`, of the host.
     """
@@ -74,6 +80,8 @@ def build(
     ours = _both(desired, cgroup)
     if node_ip:
         ours["node-ip"] = list(node_ip)
+    if flannel_interface:
+        ours["flannel-iface"] = flannel_interface
     if role == "server":
         ours |= _server(desired, names)
     for key, value in desired.get("config", {}).items():

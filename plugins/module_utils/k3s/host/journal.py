@@ -284,6 +284,45 @@ RULES = (
         "etcd.io/docs maintenance (space quota)",
     ),
     _rule(
+        r"must share the same IP version",
+        "the addresses of the node, the network of pods and that of services are not of the same families",
+        "Give the node an address of each family (k3s_node_address), or set cluster-cidr and service-cidr in "
+        "k3s_server_config to what the nodes have.",
+        "k3s-io/k3s pkg/agent/run.go (v1.36.4)",
+        final=True,
+    ),
+    _rule(
+        r"bind: cannot assign requested address",
+        "an address that k3s shall listen on is on none of its interfaces",
+        "Set k3s_node_address to an address of this host (ip addr); a floating or public one goes into "
+        "k3s_node_config: {node-external-ip: ADDRESS}.",
+        "Linux bind(2), EADDRNOTAVAIL; k3s docs cli/server.md (node-ip, bind-address)",
+    ),
+    _rule(
+        r"/bin/k3s-server failed: permission denied|/bin/k3s-agent failed: permission denied",
+        "its programs below /var/lib/rancher/k3s/data may not be started",
+        "See whether that file system is mounted with noexec (findmnt -T /var/lib/rancher), or SELinux refuses it "
+        "(ausearch -m avc -ts recent).",
+        "k3s-io/k3s cmd/k3s/main.go (stageAndRun); k3s-io/k3s#7372, #6474",
+        final=True,
+    ),
+    _rule(
+        r"flannel exited: operation not supported",
+        "the kernel cannot make flannel's interface",
+        "Load its module (modprobe vxlan; install linux-modules-extra-$(uname -r) or kernel-modules-extra), or use "
+        "another flannel-backend (k3s_server_config).",
+        "k3s-io/k3s pkg/agent/flannel/setup.go; k3s-io/k3s#3852, #8015",
+        final=True,
+    ),
+    _rule(
+        r"dial tcp: lookup \S+(?: on \S+)?: (?:no such host|.*server misbehaving)",
+        "the name of the API, by which it joins, is known to no name server of this host",
+        "Enter the name in DNS, or in /etc/hosts of all nodes (getent hosts NAME), or set k3s_api_address to an "
+        "address.",
+        "Go net (DNSError); k3s docs cli/agent.md (server)",
+        transient=True,
+    ),
+    _rule(
         r"no default routes found|unable to (?:find|select) an IP|no default route",
         "this host has no default route, by which k3s finds its address",
         "Add a default route (a dummy interface is enough), or set the address by k3s_node_ip.",

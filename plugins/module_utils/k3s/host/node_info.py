@@ -47,6 +47,20 @@ PORTS = (
 )
 """What k3s listens on with its defaults (docs.k3s.io, installation/requirements)."""
 
+KERNEL_MODULES = ("overlay", "br_netfilter")
+"""What role node_prepare loads."""
+
+KERNEL_DEFAULTS = {
+    "vm.panic_on_oom": "0",
+    "vm.overcommit_memory": "1",
+    "kernel.panic": "10",
+    "kernel.panic_on_oops": "1",
+}
+"""Without these the kubelet does not start with protect-kernel-defaults (docs.k3s.io, security/hardening-guide)."""
+
+OWN_SYSCTLS = "90-kubelet.conf"
+"""The file of role node_prepare (module kernel_settings, file_name)."""
+
 API_SECONDS = 15.0
 """A server without quorum accepts connections and gives no answer; one under load takes its time."""
 
@@ -82,6 +96,7 @@ def read(
 
 def machine(disk_paths: t.Iterable[str]) -> dict[str, t.Any]:
     """The machine itself, without the time."""
+    interfaces = facts.interfaces()
     return {
         "hostname": facts.hostname(),
         "machine_id": facts.machine_id(),
@@ -91,10 +106,15 @@ def machine(disk_paths: t.Iterable[str]) -> dict[str, t.Any]:
         "cpus": facts.cpus(),
         "memory_bytes": facts.memory_bytes(),
         "cgroup": facts.cgroup(),
+        "cgroup_controllers": facts.cgroup_controllers(),
+        "kernel_modules": facts.kernel_modules(KERNEL_MODULES),
+        "later_sysctls": facts.later_sysctls(KERNEL_DEFAULTS, OWN_SYSCTLS),
+        "firewall": facts.firewall(),
         "systemd": facts.systemd(),
         "selinux": facts.selinux(),
         "time_synchronized": facts.time_synchronized(),
-        "addresses": facts.addresses(),
+        "addresses": facts.own_addresses(interfaces),
+        "interfaces": interfaces,
         "default_address": facts.default_address(),
         "disk": {path: facts.disk(path) for path in disk_paths},
     }

@@ -14,7 +14,7 @@ import typing as t
 
 from ...problems import Problem, raise_if_any
 from ..config import config_check, configuration
-from . import inventory_checks, machine_checks
+from . import inventory_checks, machine_checks, network_checks
 from .actions import ACTING, ENTERING, decide, first_server
 from .configurations import configurations
 from .hosts import Host, Settings, is_loopback, url, url_host
@@ -64,6 +64,9 @@ def make_plan(hosts: t.Sequence[Host], settings: Settings) -> dict[str, t.Any]:
             *prune_problems(hosts, cluster, gone, settings),
             *login_problems(play),
             *wrong,
+            *network_checks.network_problems(
+                play if configs else [], configs, [host for host in play if actions[host.name] in ENTERING]
+            ),
         ]
     )
     plans = {

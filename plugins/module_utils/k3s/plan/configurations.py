@@ -12,6 +12,7 @@ from ..config import config_check, configuration, flags
 from ..version import is_version
 from .hosts import Host, is_loopback
 from .live_cluster import NEW, STOPPED, Cluster
+from .network_checks import interface_of_flannel
 
 UNCHANGEABLE = (
     "cluster-cidr",
@@ -46,8 +47,13 @@ def final_config(host: Host, cluster: Cluster) -> dict[str, t.Any]:
     names = [
         name for name in [host.reach] if name and not is_loopback(name) and name not in (host.node_name, host.address)
     ]
+    node_ip = _node_ip(host, cluster)
     return configuration.build(
-        host.desired, node_ip=_node_ip(host, cluster), names=names, cgroup=str(host.node.get("cgroup") or "v2")
+        host.desired,
+        node_ip=node_ip,
+        flannel_interface=_flannel_interface(host, cluster, node_ip),
+        names=names,
+        cgroup=str(host.node.get("cgroup") or "v2"),
     )
 
 
@@ -107,14 +113,25 @@ def configuration_problems(host: Host) -> list[Problem]:
     return problems
 
 
+def _flannel_interface(host: Host, cluster: Cluster, node_ip: t.Sequence[str]) -> str:
+    """The interface to write into config.yaml. What a node began with stays: to change it takes its pods' network down,
+    and interfaces come and go."""
+    if _begun(host, cluster):
+        return str((host.k3s.get("config") or {}).get("flannel-iface") or "")
+    return interface_of_flannel(host, node_ip)
+
+
+def _begun(host: Host, cluster: Cluster) -> bool:
+    return bool(host.has_data or host.node_name in cluster.nodes or host.k3s.get("role"))
+
+
 def _node_ip(host: Host, cluster: Cluster) -> list[str]:
     """Addresses to write into config.yaml. A node that started without them keeps none: addresses come and go (virtual
     ones, those of the pod network), and each change of config.yaml means a restart."""
     if host.desired_addresses:
         return host.desired_addresses
-    begun = host.has_data or host.node_name in cluster.nodes or host.k3s.get("role")
     several = len([address for address in host.node.get("addresses") or [] if ":" not in address]) > 1
-    return [host.address] if several and not begun and host.address else []
+    return [host.address] if several and not _begun(host, cluster) and host.address else []
 
 
 def _shown(value: tuple[str, ...]) -> str:

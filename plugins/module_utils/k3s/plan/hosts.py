@@ -89,8 +89,16 @@ class Host:
     @property
     def desired_addresses(self) -> list[str]:
         """What the inventory says, else what config.yaml on the host already says, which must not change by itself."""
-        said = str(self.desired.get("address") or "")
-        return [part.strip() for part in said.split(",") if part.strip()] or list(self.k3s.get("node_ip") or [])
+        said = [part.strip() for part in str(self.desired.get("address") or "").split(",") if part.strip()]
+        return said or self._addresses_of_interface or list(self.k3s.get("node_ip") or [])
+
+    @property
+    def _addresses_of_interface(self) -> list[str]:
+        """The first IPv4 and the first IPv6 address of the interface that the inventory names."""
+        wanted = str(self.desired.get("interface") or "")
+        found = [address for address, name in (self.node.get("interfaces") or {}).items() if wanted and name == wanted]
+        families = {":" in address: address for address in reversed(found)}
+        return [families[family] for family in (False, True) if family in families]
 
     @property
     def address(self) -> str:

@@ -10,12 +10,16 @@ import statistics
 import typing as t
 
 from ...problems import Problem
+from ..host.node_info import KERNEL_DEFAULTS
 from .hosts import Host, Settings
 from .inventory_checks import article
 
 ARCHITECTURES = ("amd64", "arm64")
 OLDEST = {"debian": (12,), "ubuntu": (22, 4), "amzn": (2023,), "rhel": (9,)}
 """Oldest supported version of each system; "rhel" stands for all that are like it."""
+CONTROLLERS = ("cpuset", "cpu", "memory", "pids")
+"""Those that the kubelet needs (kubernetes v1.34.1, pkg/kubelet/cm/cgroup_manager_linux.go,
+getSupportedUnifiedControllers; k3s v1.36.4, pkg/cgroups/cgroups_linux.go)."""
 RHEL_LIKE = ("rhel", "fedora", "centos")
 SUPPORTED = "Debian 12 and newer, Ubuntu 22.04 and newer, Amazon Linux 2023, and RHEL 9 and newer with its likes"
 SERVER_PORTS = {6443, 2379, 2380, 2381, 6444, 10010, 10248, 10249, 10250, 10256, 10257, 10258, 10259, 8472}
@@ -29,6 +33,14 @@ MEMORY_LEFT_BYTES = 256 * 1024**2
 EVICTION_SHARE = 0.15
 """The kubelet begins to delete images and pods when less of the disk is free (kubernetes.io,
 concepts/scheduling-eviction/node-pressure-eviction)."""
+
+
+FIREWALLS = {
+    "firewalld": "firewall-cmd --permanent --zone=trusted --add-source=10.42.0.0/16 --add-source=10.43.0.0/16, and "
+    "TCP ports 6443, 2379, 2380, 10250 and UDP port 8472 for the other nodes; then firewall-cmd --reload",
+    "ufw": "ufw allow from 10.42.0.0/16; ufw allow from 10.43.0.0/16; and, for each other node, ufw allow from ADDRESS",
+}
+"""What to do about each firewall."""
 
 
 def machine_problems(host: Host) -> list[Problem]:
@@ -59,6 +71,44 @@ def machine_problems(host: Host) -> list[Problem]:
                 "boot it with systemd.unified_cgroup_hierarchy=1 (k3s_cgroup_v1_allowed: true allows it)",
             )
         )
+    missing = [name for name in CONTROLLERS if name not in (node.get("cgroup_controllers") or CONTROLLERS)]
+    if missing:
+        problems.append(
+            Problem(
+                host.name,
+                f"its kernel has no cgroup controller {', '.join(missing)}, without which the kubelet does not start",
+                "add cgroup_enable=memory to the kernel's command line (on a Raspberry Pi in "
+                "/boot/firmware/cmdline.txt, with cgroup_memory=1), and reboot it",
+            )
+        )
+    absent = [name for name, found in (node.get("kernel_modules") or {}).items() if found is False]
+    if absent:
+        problems.append(
+            Problem(
+                host.name,
+                f"its kernel has no module {', '.join(absent)}",
+                "install the package with more modules: dnf install kernel-modules-extra-$(uname -r) on RHEL 10 and "
+                "its likes, apt install linux-modules-extra-$(uname -r) on Ubuntu",
+            )
+        )
+    problems += [
+        Problem(
+            host.name,
+            f"{later['file']} sets {name} = {later['value']} at the next boot, with which the kubelet does not start",
+            f"take the line out of that file (role node_prepare sets {KERNEL_DEFAULTS[name]})",
+        )
+        for name, later in (node.get("later_sysctls") or {}).items()
+        if later["value"] != KERNEL_DEFAULTS.get(name, later["value"]) and host.desired.get("hardening")
+    ]
+    problems += [
+        Problem(
+            host.name,
+            f"{path} lies on a file system that is mounted with noexec, and k3s starts its programs from there",
+            "mount it with exec (/etc/fstab; then mount -o remount,exec DIRECTORY), or mount another disk there",
+        )
+        for path, space in (node.get("disk") or {}).items()
+        if space.get("noexec")
+    ]
     return problems
 
 
@@ -153,6 +203,11 @@ def warnings(host: Host) -> list[str]:
     node, said = host.node, []
     if node.get("time_synchronized") is False:
         said.append("the clock does not follow a time server: systemctl enable --now systemd-timesyncd (or chrony).")
+    if node.get("firewall") in FIREWALLS:
+        said.append(
+            f"{node['firewall']} is active. It must let pods and nodes through: {FIREWALLS[node['firewall']]} "
+            "(docs.k3s.io, installation/requirements)."
+        )
     memory, needed = (
         int(node.get("memory_bytes") or 0),
         SERVER_MEMORY_BYTES if host.role == "server" else AGENT_MEMORY_BYTES,

@@ -161,7 +161,7 @@ def test_addresses_of_virtual_interfaces_are_no_addresses_of_the_machine(
     interface: str, own: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(facts, "_ipv4_addresses", lambda: [(interface, "10.0.0.1"), (interface, "10.0.0.1")])
-    assert facts.addresses(str(tmp_path)) == (["10.0.0.1"] if own else [])
+    assert facts.own_addresses(facts.interfaces(str(tmp_path))) == (["10.0.0.1"] if own else [])
 
 
 def test_ipv6_addresses_are_those_that_reach_beyond_the_link(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_ipv6_addresses_are_those_that_reach_beyond_the_link(tmp_path: Path) -> 
         "00000000000000000000000000000001 01 80 10 80 lo",
     ]
     (tmp_path / "proc/net/if_inet6").write_text("\n".join(lines) + "\n")
-    assert [address for address in facts.addresses(str(tmp_path)) if ":" in address] == ["fd00::2"]
+    assert [address for address in facts.interfaces(str(tmp_path)) if ":" in address] == ["fd00::2"]
 
 
 def test_this_machine_is_read() -> None:
@@ -180,7 +180,7 @@ def test_this_machine_is_read() -> None:
     assert facts.cpus() == len(os.sched_getaffinity(0))
     assert facts.hostname() == socket.gethostname().lower()
     assert facts.time_synchronized() in (True, False, None)
-    assert "127.0.0.1" not in facts.addresses()
+    assert "127.0.0.1" not in facts.interfaces()
     assert facts.default_address() != "127.0.0.1"
 
 
@@ -197,3 +197,42 @@ def test_space_of_a_directory_that_is_not_there_yet_is_that_of_its_parent(
     monkeypatch.setattr(os, "statvfs", statvfs)
     assert facts.disk(f"{tmp_path}/var/lib/rancher")["free_bytes"] > 0
     assert asked == [str(tmp_path)]
+
+
+def test_controllers_modules_and_firewall(tmp_path: Path) -> None:
+    nothing = facts.kernel_modules(["overlay"], str(tmp_path))
+    assert nothing == {"overlay": None}, "a container has no modules of the kernel, and nothing is known"
+    for file, content in {
+        "sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory pids\n",
+        f"lib/modules/{os.uname().release}/modules.dep": "kernel/fs/overlayfs/overlay.ko.xz:\n",
+        f"lib/modules/{os.uname().release}/modules.builtin": "kernel/net/bridge/bridge.ko\n",
+        "sys/module/loaded/refcnt": "0",
+        "proc/12/comm": "systemd\n",
+    }.items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(content)
+    root = str(tmp_path)
+    assert facts.cgroup_controllers(root) == ["cpuset", "cpu", "io", "memory", "pids"]
+    found = facts.kernel_modules(["overlay", "bridge", "loaded", "br_netfilter"], root)
+    assert found == {"overlay": True, "bridge": True, "loaded": True, "br_netfilter": False}
+    assert facts.firewall(root) == ""
+    (tmp_path / "proc/34").mkdir()
+    (tmp_path / "proc/34/comm").write_text("firewalld\n")
+    assert facts.firewall(root) == "firewalld"
+    (tmp_path / "etc/ufw").mkdir(parents=True)
+    (tmp_path / "etc/ufw/ufw.conf").write_text("# comment\nENABLED=yes\nLOGLEVEL=low\n")
+    assert facts.firewall(root) == "ufw"
+
+
+def test_settings_that_another_file_makes_at_the_next_boot(tmp_path: Path) -> None:
+    for file, content in {
+        "usr/lib/sysctl.d/99-a.conf": "vm.overcommit_memory = 2\n",
+        "etc/sysctl.d/99-a.conf": "# vm.overcommit_memory = 0\n-kernel/panic =  60\nvm.swappiness=1\n",
+        "usr/lib/sysctl.d/50-early.conf": "kernel.panic_on_oops = 0\n",
+        "etc/sysctl.d/99-b.txt": "vm.panic_on_oom=1\n",
+    }.items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(content)
+    names = ["kernel.panic", "vm.overcommit_memory", "kernel.panic_on_oops", "vm.panic_on_oom"]
+    found = facts.later_sysctls(names, "90-own.conf", str(tmp_path))
+    assert found == {"kernel.panic": {"value": "60", "file": "/etc/sysctl.d/99-a.conf"}}

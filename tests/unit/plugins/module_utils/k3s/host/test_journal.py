@@ -58,6 +58,28 @@ REFUSALS = (
     ("text", "said"),
     [
         (fatal(JOIN + "failed to validate server configuration: not authorized"), "token"),
+        (
+            fatal(
+                "cluster-cidr: [10.42.0.0/16 fd00:42::/56] and node-ip: [10.0.0.7], must share the same IP version "
+                "(IPv4, IPv6 or dual-stack)"
+            ),
+            "not of the same families",
+        ),
+        (fatal("listen tcp 198.51.100.7:2380: bind: cannot assign requested address"), "on none of its interfaces"),
+        (
+            fatal("exec /var/lib/rancher/k3s/data/3a5a046ca750/bin/k3s-server failed: permission denied"),
+            "may not be started",
+        ),
+        (fatal("flannel exited: operation not supported"), "the kernel cannot make flannel's interface"),
+        (
+            line(
+                "error",
+                "Failed to validate connection to cluster at https://api.example.com:6443: failed to get CA certs: "
+                'Get "https://api.example.com:6443/cacerts": dial tcp: lookup api.example.com on 10.0.0.2:53: no such '
+                "host",
+            ),
+            "is known to no name server",
+        ),
         (line("info", WAITING + "failed to retrieve configuration from server: not authorized"), "token"),
         (
             line(

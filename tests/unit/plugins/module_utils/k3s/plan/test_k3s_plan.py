@@ -196,6 +196,7 @@ def machine(address: str) -> dict[str, t.Any]:
         "selinux": "disabled",
         "time_synchronized": True,
         "addresses": [address],
+        "interfaces": {address: "eth0"},
         "default_address": address,
         "disk": {"/var/lib/rancher": {"total_bytes": 50 * GIB, "free_bytes": 40 * GIB}},
         "ports_in_use": [],
@@ -600,6 +601,24 @@ def test_pruning_needs_all_hosts_where_a_name_cannot_be_told() -> None:
         (lambda w: w.machine("a1", architecture="riscv64"), "its architecture (riscv64)"),
         (lambda w: w.machine("a1", systemd=False), "systemd does not run it"),
         (lambda w: w.machine("a1", cgroup="v1"), "cgroup v1"),
+        (lambda w: w.machine("a1", cgroup_controllers=["cpuset", "cpu", "io", "pids"]), "no cgroup controller memory"),
+        (
+            lambda w: w.machine("a1", kernel_modules={"overlay": True, "br_netfilter": False}),
+            "its kernel has no module br_netfilter -> install the package with more modules: dnf install kernel-",
+        ),
+        (
+            lambda w: w.machine(
+                "a1", disk={"/var/lib/rancher": {"total_bytes": 50 * GIB, "free_bytes": 40 * GIB, "noexec": True}}
+            ),
+            "/var/lib/rancher lies on a file system that is mounted with noexec",
+        ),
+        (
+            lambda w: w.wants("a1", hardening=True).machine(
+                "a1", later_sysctls={"kernel.panic": {"value": "60", "file": "/etc/sysctl.d/99-own.conf"}}
+            ),
+            "/etc/sysctl.d/99-own.conf sets kernel.panic = 60 at the next boot",
+        ),
+        (lambda w: w.wants("a1", address="198.51.100.9"), "198.51.100.9 is on none of its interfaces"),
         (lambda w: w.machine("a1", machine_id="id-10.0.0.1"), "s1, a1 have the machine id id-10.0.0.1 in common"),
         (
             lambda w: w.machine("a1", default_address="10.0.0.1", addresses=["10.0.0.1"]),
@@ -902,10 +921,12 @@ def test_address_is_written_down_where_there_is_a_choice_and_then_stays() -> Non
     assert "node-ip" not in virtual.plan()["hosts"]["s1"]["config"], (
         "a virtual address that comes and goes must not restart the node"
     )
-    assert World(1).wants("s1", address="10.1.0.1,fd00::1").plan()["hosts"]["s1"]["config"]["node-ip"] == [
-        "10.1.0.1",
-        "fd00::1",
-    ]
+    two = World(1).wants("s1", address="10.1.0.1,fd00::1")
+    two.machine("s1", interfaces={"10.0.0.1": "eth0", "10.1.0.1": "eth1", "fd00::1": "eth1"})
+    config = two.plan()["hosts"]["s1"]["config"]
+    assert (config["node-ip"], config["flannel-iface"]) == (["10.1.0.1", "fd00::1"], "eth1")
+    two.apply(two.plan()).machine("s1", interfaces={"10.1.0.1": "eth0", "fd00::1": "eth0"})
+    assert two.plan()["hosts"]["s1"]["config"] == config, "what a node began with stays"
 
 
 def test_restart_lists_what_differs_from_the_running_process() -> None:
