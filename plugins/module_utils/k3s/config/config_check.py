@@ -71,6 +71,8 @@ SECRETS = {
 }
 """Credentials: config.yaml is no place for them."""
 
+S3_SECRET = "etcd-s3-config-secret"
+
 DURATION = re.compile(r"(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+")
 """As Go's time.ParseDuration reads it."""
 
@@ -100,7 +102,22 @@ def validate(
         found = _key_problem(str(key), role, version) or _value_problem(flags.load().of(role)[str(key)], value)
         if found:
             problems.append(Problem(host, f"{variable}: {found[0]}", found[1]))
-    return problems
+    return [*problems, *_ignored_secret(config, host=host, sources=sources or {})]
+
+
+def _ignored_secret(config: t.Mapping[str, t.Any], *, host: str, sources: t.Mapping[str, str]) -> list[Problem]:
+    """k3s takes its S3 settings from a Secret only where no other one is set (v1.36.4, pkg/etcd/s3/s3.go, GetClient)."""
+    others = [key for key, value in config.items() if str(key).startswith("etcd-s3-") and value is not None]
+    if config.get(S3_SECRET) is None or others == [S3_SECRET]:
+        return []
+    others.remove(S3_SECRET)
+    return [
+        Problem(
+            host,
+            f"{sources.get(S3_SECRET, VARIABLES['server'])}: k3s ignores {S3_SECRET} beside {', '.join(others)}",
+            "put all of them into the Secret, or take the Secret out (docs/operations/backup.md)",
+        )
+    ]
 
 
 def normalized(key: str, value: t.Any, role: str) -> t.Any:
