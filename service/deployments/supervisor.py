@@ -6,9 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import fcntl
-import json
 import logging
 import os
 import signal
@@ -18,11 +15,10 @@ import threading
 import time
 import typing as t
 
-from ..directories import Directories
-from .leftovers import end_leftovers
+from ..adapters import Adapters
 from .model import Deployment, Phase, now, seconds_between
 from .queue import Limits, order, startable
-from .store import Changed, FileDeploymentStore
+from .store import Changed
 
 MOST_ATTEMPTS = 3
 STOP_SECONDS = 10.0
@@ -46,13 +42,12 @@ class Supervisor:
 
     def __init__(
         self,
-        directories: Directories,
-        store: FileDeploymentStore,
+        adapters: Adapters,
         limits: Limits,
         finished: t.Callable[[Deployment], None] = lambda _deployment: None,
     ) -> None:
         self.limits = limits
-        self._directories, self._store, self._finished = directories, store, finished
+        self._adapters, self._store, self._finished = adapters, adapters.deployments, finished
         self._changed = threading.Condition()
         self._queued: dict[Key, Deployment] = {}
         self._running: dict[Key, Deployment] = {}
@@ -165,7 +160,7 @@ class Supervisor:
 
     def _attempt(self, deployment: Deployment) -> Deployment | None:
         """One run of a worker. Gives the deployment after it: finished, or queued again; None where it is gone."""
-        end_leftovers(deployment)
+        self._adapters.end_leftovers(deployment)
         live = self._begun(deployment)
         if live is None or live.phase.is_finished:
             return live
@@ -175,7 +170,7 @@ class Supervisor:
             self._running[live.key] = live
             process = self._processes[live.key] = self._start(live)
         process.wait()
-        end_leftovers(live)
+        self._adapters.end_leftovers(live)
         after = self._store.read(*live.key)
         return after and self._ended_from_outside(after, exit_code=process.returncode)
 
@@ -199,9 +194,8 @@ class Supervisor:
                 continue
 
     def _start(self, deployment: Deployment) -> subprocess.Popen[bytes]:
-        directories = {name: str(path) for name, path in dataclasses.asdict(self._directories).items()}
         return subprocess.Popen(
-            [sys.executable, "-m", _WORKER, json.dumps(directories), *map(str, deployment.key)],
+            [sys.executable, "-m", _WORKER, self._adapters.to_json(), *map(str, deployment.key)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
@@ -228,7 +222,7 @@ class Supervisor:
 
     def _take_up(self, deployment: Deployment) -> None:
         """Go on with a deployment that an earlier process left: its worker may still run."""
-        if deployment.phase is Phase.QUEUED or not _is_locked(self._store, deployment):
+        if deployment.phase is Phase.QUEUED or not self._adapters.is_held(deployment):
             if deployment.phase is not Phase.QUEUED:
                 deployment = self._store.update(deployment, phase=Phase.QUEUED)
             self._queued[deployment.key] = deployment
@@ -238,29 +232,14 @@ class Supervisor:
 
     def _watch(self, deployment: Deployment) -> None:
         """Wait until a worker that an earlier process started ends. It outlives this process too."""
-        while _is_locked(self._store, deployment):
+        while self._adapters.is_held(deployment):
             if self._stopping:
                 self._put_down(deployment.key, None)
                 return
             time.sleep(_LOOK_SECONDS)  # nothing tells when a process that is no child of this one ends
-        end_leftovers(deployment)
+        self._adapters.end_leftovers(deployment)
         after = self._store.read(*deployment.key)
         self._put_down(deployment.key, after and self._ended_from_outside(after))
-
-
-def _is_locked(store: FileDeploymentStore, deployment: Deployment) -> bool:
-    """Whether a worker holds the deployment."""
-    try:
-        descriptor = os.open(store.lock_file(*deployment.key), os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
