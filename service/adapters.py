@@ -10,6 +10,7 @@ import json
 import typing as t
 from pathlib import Path
 
+from ..plugins.module_utils.function.builder import Builder
 from .deployments.model import Deployment
 from .deployments.store import DeploymentStore
 from .functions import Functions
@@ -42,6 +43,14 @@ class Adapters(t.Protocol):
     def parameters(self, tenant: str, function: str, **given: t.Any) -> dict[str, t.Any]:
         """The parameters of the module spin_function for a function, with the module's defaults for what is not given;
         raises PlatformError."""
+
+    def builder(self, deployment: Deployment, work_directory: Path, waits: t.Callable[[str], None]) -> Builder | None:
+        """What does the build step of a deployment; None builds in the worker.
+
+        Args:
+            work_directory: of the deployment.
+            waits: called with why the build waits, and with an empty text when it goes on.
+        """
 
     def holding(self, deployment: Deployment) -> contextlib.AbstractContextManager[None]:
         """Entered by the process that works on a deployment: another one that wants to work on it waits, or has

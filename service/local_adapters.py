@@ -58,6 +58,9 @@ class LocalAdapters:
     def parameters(self, tenant: str, function: str, **given: t.Any) -> dict[str, t.Any]:
         return local_parameters(self.directories, tenant, function, **given)
 
+    def builder(self, deployment: Deployment, work_directory: Path, waits: t.Callable[[str], None]) -> None:
+        return None
+
     @contextlib.contextmanager
     def holding(self, deployment: Deployment) -> t.Iterator[None]:
         with open(self.deployments.lock_file(*deployment.key), "w", encoding="utf-8") as lock:

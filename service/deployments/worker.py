@@ -105,7 +105,8 @@ class Worker:
             variables={name: variable.value for name, variable in self._variables.items()},
             **deployment.settings.given(),
         )
-        result = run(parameters, False, set(), built_as=self._built_as())
+        builder = self._adapters.builder(deployment, self._work_directory, self._waits)
+        result = run(parameters, False, set(), built_as=self._built_as(), builder=builder)
         for warning in result.get("warnings", []):
             self._log.line(f"warning: {warning}")
         self._log.line(f"ready {result['url']}")
@@ -145,6 +146,11 @@ class Worker:
             self._log.line(f"--- {name}")
             if _ORDER.index(phase) > _ORDER.index(self._deployment.phase):
                 self._update(phase=phase)
+
+    def _waits(self, reason: str) -> None:
+        """Note why the build waits, which an empty reason ends."""
+        if self._deployment.reason != reason and not self._deployment.cancelling:
+            self._update(reason=reason)
 
     def line(self, text: str) -> None:
         """See `progress.Listener`."""

@@ -133,15 +133,20 @@ class FileSourceStore:
             return None
         return source if self._file(tenant, source.source).exists() else None
 
-    def unpack(self, tenant: str, digest: str, directory: Path) -> None:
-        """Write the tree of a source into a directory that does not exist yet; raises PlatformError."""
+    def archive(self, tenant: str, digest: str) -> Path:
+        """The archive of a source by its tree digest; raises PlatformError."""
         file = self._file(tenant, digest)
         if not file.exists():
             raise PlatformError(
                 f"The source {digest} is no longer there.", next_step="Upload the source again.", stage="source"
             )
+        return file
+
+    def unpack(self, tenant: str, digest: str, directory: Path) -> None:
+        """Write the tree of a source into a directory that does not exist yet; raises PlatformError."""
+        archive = self.archive(tenant, digest)
         directory.mkdir(parents=True)
-        unpack(file, directory)
+        unpack(archive, directory)
 
     def forget(self, tenant: str, used: t.Collection[str]) -> None:
         """Remove sources that are not among `used` (tree digests) and older than KEPT_SECONDS, and cut off uploads."""
