@@ -171,6 +171,8 @@ class JobBuilder:
                     self._waits(waiting)
                     progress.tell(waiting or "The build runs.")
             time.sleep(_NEXT_SECONDS)
+        if told:
+            self._waits("")
 
     def _look(self, state: JobState) -> tuple[bool, str, bool]:
         """Whether anything was seen, why the build waits, and whether its Job ended well."""
