@@ -11,10 +11,11 @@ import typing as t
 from pathlib import Path
 
 from ..plugins.module_utils.function.builder import Builder
+from .deployments.log import LogStore
 from .deployments.model import Deployment
 from .deployments.store import DeploymentStore
 from .functions import Functions
-from .sources.store import FileSourceStore
+from .sources.store import SourceStore
 from .variables import VariableStore
 
 
@@ -29,10 +30,13 @@ class Adapters(t.Protocol):
     def deployments(self) -> DeploymentStore: ...
 
     @property
-    def sources(self) -> FileSourceStore: ...
+    def sources(self) -> SourceStore: ...
 
     @property
     def functions(self) -> Functions: ...
+
+    @property
+    def logs(self) -> LogStore: ...
 
     @property
     def variables(self) -> VariableStore: ...

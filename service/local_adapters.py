@@ -15,6 +15,7 @@ import typing as t
 from pathlib import Path
 
 from .deployments.leftovers import end_leftovers
+from .deployments.log import FileLogStore
 from .deployments.model import Deployment
 from .deployments.store import FileDeploymentStore
 from .directories import Directories
@@ -42,6 +43,10 @@ class LocalAdapters:
     @functools.cached_property
     def sources(self) -> FileSourceStore:
         return FileSourceStore(self.directories.sources)
+
+    @functools.cached_property
+    def logs(self) -> FileLogStore:
+        return FileLogStore(self.deployments.log_file)
 
     @functools.cached_property
     def functions(self) -> LocalFunctions:

@@ -31,7 +31,7 @@ from ...plugins.module_utils.function.build.components import BuildOptions
 from ...plugins.module_utils.function.builder import LocalBuilder, downloads
 from ...plugins.module_utils.function.manifest.parse import read_manifest
 from ..sources.archive import unpack
-from .exchange import Description, Failure
+from .exchange import MOST_RESULT_BYTES, Description, Failure
 from .job import TRY_AGAIN
 from .result import NamedFiles, write_result
 
@@ -89,12 +89,13 @@ class Endpoint:
 
     def send_result(self, archive: Path) -> None:
         """Hand the result over; raises Unreachable, PlatformError where it is too large."""
-        headers = {"Content-Length": str(archive.stat().st_size)}
-        if self._send("PUT", "/result", lambda: _pieces(archive), headers, allowed=(413,)).status_code == 413:
+        size = archive.stat().st_size
+        if size > MOST_RESULT_BYTES:
             raise PlatformError(
-                f"What was built has {archive.stat().st_size >> 20} MiB, which is too large.",
+                f"What was built has {size >> 20} MiB, and {MOST_RESULT_BYTES >> 20} MiB are taken.",
                 next_step="Have the build make smaller Wasm files (a release build), or name fewer files in spin.toml.",
             )
+        self._send("PUT", "/result", lambda: _pieces(archive), {"Content-Length": str(size)})
 
     def _send(
         self,

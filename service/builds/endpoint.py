@@ -25,10 +25,7 @@ from starlette.routing import Route
 from ..api.content import json_content, stated_size
 from ..api.problems import HANDLERS
 from ..problem import Code, ServiceProblem
-from .exchange import MOST_LOG_BYTES, Exchange, Failure
-
-MOST_RESULT_BYTES = 600 << 20
-"""Of an archive with what was built; `sources.limits` bounds what comes out of it."""
+from .exchange import MOST_LOG_BYTES, MOST_RESULT_BYTES, Exchange, Failure
 
 MOST_BATCH_BYTES = 256 << 10
 """Of log lines at once."""
@@ -110,6 +107,8 @@ class BuildEndpoint:
             )
         path = request.url.path
         if self._log_bytes.get(path, 0) > MOST_LOG_BYTES:
+            async for _data in _bounded(request, MOST_BATCH_BYTES):
+                pass  # an answer before the end of the body may be lost
             raise _too_large(MOST_LOG_BYTES)
         with self._alone(request), _while_it_waits(), exchange.log_address() as address:
             async with asyncio.timeout(_ANSWER_SECONDS):

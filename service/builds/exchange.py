@@ -27,6 +27,9 @@ from ...plugins.module_utils.host import whole_file
 MOST_LOG_BYTES = 12 << 20
 """Of the log that is taken of one build at all; `deployments.log` keeps less."""
 
+MOST_RESULT_BYTES = 600 << 20
+"""Of an archive with what was built; `sources.limits` bounds what comes out of it."""
+
 _LONGEST_LINE = 16 << 10
 
 

@@ -65,7 +65,7 @@ class Worker:
         self._work_directory = adapters.work / ".".join(map(str, deployment.key))
         self._source = self._work_directory / "source"
         self._stage = ""
-        self._log = LogWriter(self._store.log_file(deployment), self._secrets)
+        self._log = LogWriter(adapters.logs.file(deployment), self._secrets)
 
     def work(self) -> None:
         """Bring the deployment to an end, and write down which one it was."""
@@ -157,6 +157,11 @@ class Worker:
         self._log.line(text)
 
     def _finish(self, **changes: t.Any) -> None:
+        # Before, as whoever reads of the end reads the rest of the log next.
+        try:
+            self._adapters.logs.keep(self._deployment)
+        except PlatformError as error:
+            self._log.line(f"warning: this log is not kept: {error.cause}")
         self._update(finished=now(), **changes)
 
     def _update(self, **changes: t.Any) -> None:
