@@ -16,14 +16,12 @@ import typing as t
 from pathlib import Path
 
 import msgspec
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from ..api.content import json_content, stated_size
-from ..api.problems import HANDLERS
 from ..problem import Code, ServiceProblem
 from .exchange import MOST_LOG_BYTES, MOST_RESULT_BYTES, Exchange, Failure
 
@@ -48,18 +46,15 @@ class BuildEndpoint:
         self._log_bytes: dict[str, int] = {}
         self._busy: set[str] = set()
 
-    def application(self) -> Starlette:
-        """It as an ASGI application."""
-        return Starlette(
-            routes=[
-                Route(_PATH, self._describe, methods=["GET"]),
-                Route(f"{_PATH}/source", self._source, methods=["GET"]),
-                Route(f"{_PATH}/log", self._log, methods=["POST"]),
-                Route(f"{_PATH}/result", self._result, methods=["PUT"]),
-                Route(f"{_PATH}/failure", self._failure, methods=["PUT"]),
-            ],
-            exception_handlers=HANDLERS,
-        )
+    def routes(self) -> list[Route]:
+        """Its URLs."""
+        return [
+            Route(_PATH, self._describe, methods=["GET"]),
+            Route(f"{_PATH}/source", self._source, methods=["GET"]),
+            Route(f"{_PATH}/log", self._log, methods=["POST"]),
+            Route(f"{_PATH}/result", self._result, methods=["PUT"]),
+            Route(f"{_PATH}/failure", self._failure, methods=["PUT"]),
+        ]
 
     async def _describe(self, request: Request) -> Response:
         exchange = await self._exchange(request)

@@ -26,6 +26,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.builder
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function import run
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
+from ansible_collections.wasmfaas.platform.service.api.problems import HANDLERS
 from ansible_collections.wasmfaas.platform.service.builds.endpoint import BuildEndpoint
 from ansible_collections.wasmfaas.platform.service.builds.job import build_path, job, job_name
 from ansible_collections.wasmfaas.platform.service.builds.job_builder import JobBuilder
@@ -38,6 +39,7 @@ from lightkube.codecs import from_dict
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Namespace, Secret
 from lightkube.types import CascadeType
+from starlette.applications import Starlette
 
 from .support.control_plane import ControlPlane
 from .support.function_project import FunctionProject, component
@@ -82,9 +84,8 @@ class Place:
         self.port = free_port()
         self.waited: list[str] = []
         self.is_cancelled = threading.Event()
-        config = uvicorn.Config(
-            BuildEndpoint(self.exchanges).application(), host="127.0.0.1", port=self.port, log_config=None
-        )
+        application = Starlette(routes=BuildEndpoint(self.exchanges).routes(), exception_handlers=HANDLERS)
+        config = uvicorn.Config(application, host="127.0.0.1", port=self.port, log_config=None)
         self.server = uvicorn.Server(config)
         threading.Thread(target=self.server.run, name="endpoint", daemon=True).start()
 
