@@ -155,8 +155,8 @@ def take_result(archive: Path, manifest: Manifest, directory: Path) -> list[str]
                 raise _unusable(f"{path!r} is no Wasm module or component")
         if _guest_files(manifest) != about.guest_files:
             raise PlatformError(
-                "The build made links among the files that `files` of spin.toml names, and links are not taken over.",
-                next_step="Have the build copy the files (`cp -RL`) instead.",
+                "The files that `files` of spin.toml names are not those that they were in the build.",
+                next_step="Have the build make plain files in plain directories, without links (`cp -RL`).",
             )
     return about.warnings
 

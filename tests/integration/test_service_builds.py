@@ -330,7 +330,7 @@ def test_a_build_that_hangs_is_stopped_at_the_deadline_of_its_pod(place: Place, 
 def test_a_build_that_prints_for_ever_is_slowed_down_and_then_left_unheard(
     place: Place, project: FunctionProject, lines: list[str]
 ) -> None:
-    error = place.failure(built_by(project, 'yes "$(head -c 1000 /dev/zero | tr "\\0" x)" | head -c 60000000; exit 4'))
+    error = place.failure(built_by(project, 'yes "$(head -c 1000 /dev/zero | tr "\\0" x)" | head -c 30000000; exit 4'))
     assert error.facts["exit_code"] == 4
     assert sum(map(len, lines)) < 16 << 20
 
@@ -370,28 +370,16 @@ def _link(tar: tarfile.TarFile) -> None:
     tar.addfile(about)
 
 
-HOSTILE: dict[str, tuple[t.Callable[[tarfile.TarFile], None], str]] = {
-    "link": (_link, "link"),
-    "traversal": (lambda tar: _file(tar, "project/../../outside", b"x"), "leads out"),
-    "absolute": (lambda tar: _file(tar, "/tmp/outside", b"x"), "absolute"),
-    "unnamed": (lambda tar: _file(tar, "project/spin.lock.txt", b"x"), "does not name"),
-    "manifest": (lambda tar: _file(tar, "project/build.sh", b"x"), "does not name"),
-    "no-wasm": (lambda tar: _file(tar, "project/app.wasm", b"#!/bin/sh\n"), "no Wasm"),
-}
-
-
-@pytest.mark.parametrize("case", HOSTILE)
-def test_a_forged_result_is_refused(place: Place, project: FunctionProject, case: str) -> None:
-    write, part = HOSTILE[case]
+def test_a_forged_result_is_refused(place: Place, project: FunctionProject) -> None:
+    """Other forgeries: tests/unit/service/builds/test_result.py."""
 
     def result(tar: tarfile.TarFile) -> None:
         _about(tar)
-        write(tar)
+        _link(tar)
 
     error = place.failure(built_by(project, forged(result)))
     assert "What the build handed back is not taken" in error.cause
-    assert part in error.cause
-    assert not (place.directory / "outside").exists()
+    assert "link" in error.cause
 
 
 def test_the_endpoint_takes_no_bearer_but_that_of_the_build_and_none_after_it(
