@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -38,7 +40,10 @@ def serve(given: list[str]) -> None:
         replica = Replica(Path(arguments.settings), holder)
     except PlatformError as error:
         sys.exit(f"{error.cause}\nNext: {error.next_step}")
-    with replica.running() as service:
+    # After its shutdown uvicorn raises the signal again; the default handler would end the process before the Lease is
+    # given up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt), replica.running() as service:
         config = uvicorn.Config(
             application(service),
             host=arguments.host or "0.0.0.0",  # noqa: S104 (network policies say who reaches it)
