@@ -72,7 +72,11 @@ class Adapters(t.Protocol):
 
 def adapters_of(text: str) -> Adapters:
     """The adapters that `to_json` described; raises PlatformError."""
-    _kind, content = json.loads(text)
+    kind, content = json.loads(text)
+    if kind == "cluster":
+        from .cluster.adapters import ClusterAdapters
+
+        return ClusterAdapters.of(content)
     from .local_adapters import LocalAdapters
 
     return LocalAdapters.of(content)

@@ -122,15 +122,12 @@ class Worker:
     def _built_as(self) -> tuple[str, ...]:
         """Other functions of the tenant that were built from the same source."""
         own = self._deployment
-        return tuple(
-            function
-            for function in self._store.functions(own.tenant)
-            if function != own.function
-            and any(
-                one.source == own.source and one.phase is Phase.READY
-                for one in self._store.of_function(own.tenant, function)
-            )
-        )[:_MOST_OTHERS]
+        others = dict.fromkeys(
+            one.function
+            for one in self._store.of_tenant(own.tenant)
+            if one.function != own.function and one.source == own.source and one.phase is Phase.READY
+        )
+        return tuple(others)[:_MOST_OTHERS]
 
     def stage(self, name: str) -> None:
         """See `progress.Listener`."""
