@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import resource
 import signal
 import sys
 import threading
@@ -37,6 +38,10 @@ from .result import NamedFiles, write_result
 
 REACH_SECONDS = 300.0
 """How long the endpoint may be away: another replica takes over meanwhile."""
+
+MOST_PROCESSES = 2048
+"""Of the user of builds on one machine, or in the user namespace of the pod: a build that forks without end stops
+there. The kubelet's `pod-max-pids` bounds a single pod, where it is set."""
 
 _BATCH_BYTES = 64 << 10
 _WAITING_LINES = 1000
@@ -190,6 +195,7 @@ class LogSender:
 
 def main() -> int:
     """Build; gives the exit code."""
+    _bound_processes()
     # As the first process of a container it has no handlers but its own.
     signal.signal(signal.SIGTERM, lambda *_arguments: os._exit(128 + signal.SIGTERM))
     bearer = Path(os.environ["WASMFAAS_BUILD_BEARER_FILE"]).read_text(encoding="utf-8").strip()
@@ -200,6 +206,12 @@ def main() -> int:
     except Unreachable as error:
         print(error, file=sys.stderr)
         return TRY_AGAIN
+
+
+def _bound_processes() -> None:
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    most = MOST_PROCESSES if hard == resource.RLIM_INFINITY else min(MOST_PROCESSES, hard)
+    resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
 
 
 def build(endpoint: Endpoint, directory: Path) -> int:

@@ -25,7 +25,7 @@ WORK_DIRECTORY = "/work"
 CREATED = "wasmfaas.dev/deployment-created"
 """Annotation that tells the Jobs of two deployments with the same number apart: a function was deleted meanwhile."""
 
-_COMMAND = ["python", "-m", "ansible_collections.wasmfaas.platform.service.builds.builder"]
+_COMMAND = ["python3", "-m", "ansible_collections.wasmfaas.platform.service.builds.builder"]
 _KEPT_SECONDS = 3600
 _TEMPORARY_BYTES = "1Gi"
 

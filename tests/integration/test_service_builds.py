@@ -27,6 +27,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_fu
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
 from ansible_collections.wasmfaas.platform.service.api.problems import HANDLERS
+from ansible_collections.wasmfaas.platform.service.builds.builder import MOST_PROCESSES
 from ansible_collections.wasmfaas.platform.service.builds.endpoint import BuildEndpoint
 from ansible_collections.wasmfaas.platform.service.builds.job import build_path, job, job_name
 from ansible_collections.wasmfaas.platform.service.builds.job_builder import JobBuilder
@@ -315,11 +316,12 @@ def test_options_of_the_nodes_are_taken_by_the_api_server(place: Place, project:
 
 
 def test_a_build_that_fails_says_why(place: Place, project: FunctionProject, lines: list[str]) -> None:
-    error = place.failure(built_by(project, "echo here it comes; exit 3"))
+    error = place.failure(built_by(project, "echo here it comes; grep processes /proc/self/limits; exit 3"))
     assert "`sh build.sh` failed with exit code 3" in error.cause
     assert "/project" not in error.cause + error.next_step
     assert error.facts["exit_code"] == 3
     assert "here it comes" in lines
+    assert any(line.split()[:4] == ["Max", "processes", str(MOST_PROCESSES), str(MOST_PROCESSES)] for line in lines)
 
 
 def test_a_build_that_hangs_is_stopped_at_the_deadline_of_its_pod(place: Place, project: FunctionProject) -> None:

@@ -132,7 +132,7 @@ class PlayedKubelet:
 
         given = {entry["name"]: mapped(entry["value"]) for entry in container["env"]}
         program, *arguments = container["command"]
-        assert program == "python"
+        assert program == "python3"
         self.started.append(pod)
         self._processes[uid] = subprocess.Popen(
             [sys.executable, *arguments],
