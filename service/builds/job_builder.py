@@ -31,6 +31,9 @@ from .result import take_result
 LOOK_SECONDS = 2.0
 """How often the Job is looked at; what the build itself says is seen at once."""
 
+BLIND_SECONDS = 600.0
+"""How long the API server may be away while a build runs."""
+
 GONE_SECONDS = 120.0
 """How long a deleted Job may take to go."""
 
@@ -153,13 +156,20 @@ class JobBuilder:
     def _wait(self) -> None:
         """Wait until the result is there; raises PlatformError."""
         state = JobState(self._settings, time.monotonic)
-        told, silent, following = "", 0, 0.0
+        told, silent, following, seen = "", 0, 0.0, time.monotonic()
         while not self._exchange.result.exists():
             if failure := self._exchange.failure():
                 raise _error(failure)
             if time.monotonic() >= following:
                 following = time.monotonic() + LOOK_SECONDS
-                live, waiting, ended_well = self._look(state)
+                try:
+                    found = self._seen()
+                except PlatformError:
+                    if time.monotonic() - seen > BLIND_SECONDS:
+                        raise
+                    continue  # the build needs no API server
+                seen = time.monotonic()
+                live, waiting, ended_well = self._judged(state, *found)
                 silent = silent + 1 if ended_well else 0
                 if silent > _SILENT_LOOKS:
                     raise PlatformError(
@@ -174,15 +184,18 @@ class JobBuilder:
         if told:
             self._waits("")
 
-    def _look(self, state: JobState) -> tuple[bool, str, bool]:
-        """Whether anything was seen, why the build waits, and whether its Job ended well."""
+    def _seen(self) -> tuple[Object | None, list[Object]]:
+        """The Job and its pods, oldest first; raises PlatformError where the API server does not answer."""
         namespace, name = self._settings.namespace, job_name(self._deployment)
         live = self._api.get(JOB, namespace, name)
-        status = (live or {}).get("status") or {}
-        if status.get("succeeded"):
-            return True, "", True
         pods = self._api.list(POD, namespace, labels={"batch.kubernetes.io/job-name": name})
-        pods.sort(key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
+        return live, sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
+
+    def _judged(self, state: JobState, live: Object | None, pods: list[Object]) -> tuple[bool, str, bool]:
+        """Whether the Job tells anything, why the build waits, and whether the Job ended well; raises PlatformError."""
+        namespace, name = self._settings.namespace, job_name(self._deployment)
+        if ((live or {}).get("status") or {}).get("succeeded"):
+            return True, "", True
 
         def events() -> list[str]:
             return self._api.events_of(namespace, {name, *(pod["metadata"]["name"] for pod in pods)})

@@ -42,11 +42,13 @@ from lightkube.resources.core_v1 import Namespace, Secret
 from lightkube.types import CascadeType
 from starlette.applications import Starlette
 
+from ..extent import only_in_full
 from .support.control_plane import ControlPlane
 from .support.function_project import FunctionProject, component
 from .support.played_kubelet import PlayedKubelet
 from .support.servers import free_port, wait_until
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples/functions"
 NAMESPACE = "wasmfaas-builds"
 SECONDS = 120.0
 RIGHTS = [
@@ -266,6 +268,15 @@ def test_files_lock_files_and_deletions_come_back(place: Place, project: Functio
     here = place.push(deployment, None)
     there = place.push(deployment, place.builder(deployment))
     assert (there["digest"], there["source_digest"]) == (here["digest"], here["source_digest"])
+
+
+@only_in_full("test_a_build_in_a_job_makes_the_same_artifact_as_one_on_this_machine")
+def test_a_build_of_python_fetches_its_packages(place: Place, lines: list[str]) -> None:
+    deployment = place.deployment(archive(EXAMPLES / "hello-python"))
+    here = place.push(deployment, None)
+    there = place.push(deployment, place.builder(deployment, deadline_seconds=900))
+    assert (there["digest"], there["source_digest"]) == (here["digest"], here["source_digest"])
+    assert any("componentize-py" in line for line in lines)
 
 
 def test_what_needs_no_build_makes_no_job(place: Place, project: FunctionProject) -> None:
