@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from ..plugins.module_utils.errors import PlatformError
 from ..plugins.module_utils.function.deploy_function import check_namespace, checked_name
+from ..plugins.module_utils.function.reserved_names import RESERVED_FUNCTIONS
 from .problem import Code, ServiceProblem
-
-RESERVED_FUNCTIONS = frozenset({"api", "www", "mail", "admin", "auth", "login", "static", "status"})
-"""Hosts of the platform itself, or such that a user may take for it."""
 
 
 def check_tenant(tenant: str) -> str:

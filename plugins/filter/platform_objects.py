@@ -8,8 +8,10 @@ from __future__ import annotations
 import typing as t
 
 from ..module_utils.platform.function_registry import configuration
+from ..module_utils.platform.function_service import binding, images
 from ..module_utils.platform.ingress import host_addresses
 from ..module_utils.platform.network_policies import (
+    build_network_policies,
     function_network_policy,
     network_policies,
     public_networks,
@@ -20,9 +22,24 @@ from ..module_utils.platform.tenant import docker_configuration, route_rule
 from ..module_utils.platform.tenant_policies import Limits, policies
 
 
+def builds_network_policies(blocked: list[str], opened: list[str]) -> list[dict[str, t.Any]]:
+    """Whom builds may call; see builds_network_policies.yml."""
+    return build_network_policies(blocked, opened)
+
+
 def component_network_policies(component: str, ports: list[int] | None = None) -> list[dict[str, t.Any]]:
     """Who may call the pods of a component; see component_network_policies.yml."""
     return network_policies(component, [int(port) for port in ports or []])
+
+
+def function_service_binding(tenant: str) -> dict[str, t.Any]:
+    """Lets the hosted service act as a tenant; see function_service_binding.yml."""
+    return binding(tenant)
+
+
+def function_service_images(place: str, version: str, overrides: dict[str, str]) -> dict[str, str]:
+    """The images of the hosted service; see function_service_images.yml."""
+    return images(place, version, overrides)
 
 
 def functions_network_policy(
@@ -99,8 +116,11 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {
+            "builds_network_policies": builds_network_policies,
             "component_network_policies": component_network_policies,
             "docker_configuration": docker_configuration,
+            "function_service_binding": function_service_binding,
+            "function_service_images": function_service_images,
             "functions_network_policy": functions_network_policy,
             "host_addresses": host_addresses,
             "host_public_networks": host_public_networks,

@@ -49,7 +49,11 @@ from .support.servers import Programs
 
 pytestmark = needs_kubectl
 
-NAMESPACES = {"tenant": ("keda", "wasmfaas-system"), "key_value_store": ("shop",)}
+NAMESPACES = {
+    "function_service": ("wasmfaas-builds", "user1"),
+    "key_value_store": ("shop",),
+    "tenant": ("keda", "wasmfaas-system"),
+}
 """Of other roles, in which a role has objects."""
 
 

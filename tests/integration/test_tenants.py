@@ -286,6 +286,7 @@ def test_two_tenants_reach_neither_each_others_objects_nor_hosts(
         ["b.example.com"],
         ["*.example.com"],
         ["tenant-a.example.com"],
+        ["api.tenant-a.127.0.0.1.nip.io"],
         [],
         ["x.tenant-a.127.0.0.1.nip.io", "b.example.com"],
     )

@@ -35,5 +35,11 @@ def problems(variables: Variables) -> t.Iterator[Problem]:
             "the SpinKube operator's webhook has its certificate from cert_manager and would end with it",
             "remove spin_operator too, or leave cert_manager",
         )
+    if "function_builds" in removed and "function_service" in installed:
+        yield Problem(
+            "platform_components_removed",
+            "the hosted service builds in the namespace of function_builds",
+            "remove function_service too, or leave function_builds",
+        )
     charts = list(variables["platform_charts"])
     yield from chart_problems("platform_chart_overrides", variables["platform_chart_overrides"], charts)

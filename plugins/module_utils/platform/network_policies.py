@@ -18,6 +18,9 @@ Object = dict[str, t.Any]
 
 LABELS = {"app.kubernetes.io/managed-by": "wasmfaas"}
 OBSERVABILITY, INGRESS = "observability", "wasmfaas-system"
+SERVICE, BUILDS = "wasmfaas-service", "wasmfaas-builds"
+BUILD_PORT = 8801
+"""Of the service's pods, where a build gets its source and leaves its result."""
 COLLECTOR = {"app.kubernetes.io/name": "opentelemetry-collector"}
 """Labels of the collector's pods (its chart 0.170.0: templates/_helpers.tpl)."""
 INTERCEPTOR = {"app.kubernetes.io/component": "interceptor"}
@@ -67,6 +70,10 @@ _OPENINGS: dict[str, tuple[str, tuple[_Opening, ...]]] = {
     ),
     # Nodes pull from it, and machines push to it. It asks for an account.
     "function_registry": ("function-registry", (_Opening("registry", (5000,)),)),
+    "function_service": (
+        SERVICE,
+        (_Opening("requests", (8800,), INGRESS), _Opening("builds", (BUILD_PORT,), BUILDS)),
+    ),
 }
 """Namespace and openings by component (defaults of the charts in roles/platform/defaults/main.yml)."""
 
@@ -141,20 +148,15 @@ def function_network_policy(
         telemetry: whether they may call the collector.
         name: of the policy.
     """
-    blocks = [
-        {"cidr": everything, "except": [network for network in dict.fromkeys(blocked) if (":" in network) is six]}
-        for everything, six in (("0.0.0.0/0", False), ("::/0", True))
-    ]
     inside: Object = {"podSelector": {}}
     interceptor = {"podSelector": {"matchLabels": INTERCEPTOR}, **_namespace("keda")}
-    resolver = {"podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}, **_namespace("kube-system")}
     collector = {"podSelector": {"matchLabels": COLLECTOR}, **_namespace(OBSERVABILITY)}
     egress: list[Object] = [
         {"to": [inside]},
-        {"to": [resolver], "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+        _names(),
         # The collector alone, which notes whose telemetry it is: Tempo takes traces on the same port.
         *([{"to": [collector], "ports": [{"port": 4318, "protocol": "TCP"}]}] if telemetry else []),
-        {"to": [{"ipBlock": block} for block in (*blocks, *({"cidr": network} for network in opened))]},
+        _world(blocked, opened),
     ]
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -170,6 +172,47 @@ def function_network_policy(
             "egress": egress,
         },
     }
+
+
+def build_network_policies(blocked: t.Sequence[str], opened: t.Sequence[str]) -> list[Object]:
+    """Nobody calls a build. A build calls DNS, the service's port for builds, and all addresses that are not blocked.
+
+    Args:
+        blocked: CIDRs that it may not call.
+        opened: CIDRs that it may call nevertheless.
+    """
+    service: Object = {
+        "to": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "function-service"}}, **_namespace(SERVICE)}],
+        "ports": [{"port": BUILD_PORT, "protocol": "TCP"}],
+    }
+    egress = [_names(), service, _world(blocked, opened)]
+    return [
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": name, "namespace": BUILDS, "labels": LABELS},
+            "spec": {"podSelector": {}, **spec},
+        }
+        for name, spec in (
+            ("deny-all", {"policyTypes": ["Ingress", "Egress"]}),
+            ("builds", {"policyTypes": ["Egress"], "egress": egress}),
+        )
+    ]
+
+
+def _names() -> Object:
+    """The way to the cluster's DNS."""
+    resolver = {"podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}, **_namespace("kube-system")}
+    return {"to": [resolver], "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+
+
+def _world(blocked: t.Sequence[str], opened: t.Sequence[str]) -> Object:
+    """The way to all addresses but those that are blocked, and to those that are opened nevertheless."""
+    blocks = [
+        {"cidr": everything, "except": [network for network in dict.fromkeys(blocked) if (":" in network) is six]}
+        for everything, six in (("0.0.0.0/0", False), ("::/0", True))
+    ]
+    return {"to": [{"ipBlock": block} for block in (*blocks, *({"cidr": network} for network in opened))]}
 
 
 def public_networks(hosts: t.Iterable[str], known: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:

@@ -10,6 +10,7 @@ import json
 import re
 import typing as t
 
+from ..function.reserved_names import RESERVED_FUNCTIONS
 from ..problems import Problem
 from .checks import Variables, network_problems, whole
 
@@ -33,8 +34,12 @@ def problems(variables: Variables) -> t.Iterator[Problem]:
     yield from _name_problems([str(tenant.get("name", "")) for tenant in tenants], variables["__tenant_reserved"])
     listed = variables.get("tenants") or []
     others = [*tenants, *(entry for entry in listed if isinstance(entry, dict) and "name" in entry)]
+    own = {
+        *(str(variables.get(name) or "") for name in ("function_service_host", "observability_grafana_hostname")),
+        *(f"api.{domain}" for domain in variables["tenant_domains"]),
+    }
     for tenant in tenants:
-        yield from _host_problems(tenant, others, variables["tenant_domains"])
+        yield from _host_problems(tenant, others, variables["tenant_domains"], own)
         yield from _tenant_problems(tenant)
     networks = [network for name in NETWORKS for network in variables[name]]
     yield from network_problems(", ".join(NETWORKS), networks, "10.1.2.0/24")
@@ -67,14 +72,22 @@ def _name_problems(names: list[str], reserved: list[str]) -> t.Iterator[Problem]
             yield Problem(f"tenant {name}", "is listed twice", "keep one of them")
 
 
-def _host_problems(tenant: Tenant, others: t.Sequence[Tenant], domains: t.Sequence[str]) -> t.Iterator[Problem]:
-    """What is wrong with the hosts that are listed for a tenant: they hold beside those of its own form."""
+def _host_problems(
+    tenant: Tenant, others: t.Sequence[Tenant], domains: t.Sequence[str], own: t.Collection[str]
+) -> t.Iterator[Problem]:
+    """What is wrong with the hosts that are listed for a tenant: they hold beside those of its own form.
+
+    Args:
+        own: hosts of the platform itself.
+    """
     name = tenant.get("name", "")
     rest = [other for other in others if other["name"] != name]
     taken = [host for other in rest for host in _listed_hosts(other)]
     for host in map(str, tenant.get("hosts") or []):
         if not HOST.fullmatch(host):
             yield Problem(f"tenant {name}", f"{host} is no host", "write it as in shop.example.com, without a scheme")
+        elif host in own:
+            yield Problem(f"tenant {name}", f"the host {host} is the platform's own", "take another")
         elif host in taken:
             yield Problem(f"tenant {name}", f"the host {host} is another tenant's as well", "leave it to one of them")
         elif owners := [other["name"] for other in rest if re.match(host_pattern(str(other["name"]), domains), host)]:
@@ -162,11 +175,14 @@ def route_rule(name: str, domains: t.Sequence[str], hosts: t.Sequence[str]) -> d
     """
     shown = [f"<address>.{NIP_IO}" if domain == NIP_IO else domain for domain in domains]
     forms = [f"as in <function>.{name}.{domain}" for domain in shown] + list(hosts)
-    matches = f" || host.matches('{host_pattern(name, domains)}')" if domains else ""
+    # A route that there is already keeps its host.
+    reserved = f"(request.operation == 'CREATE' && host.split('.')[0] in {sorted(RESERVED_FUNCTIONS)})"
+    matches = f" || host.matches('{host_pattern(name, domains)}') && !{reserved}" if domains else ""
     return {
         "expression": "size(variables.given) > 0 && variables.given.all(hosts, size(hosts) > 0 && hosts.all(host, "
         f"host in {json.dumps(list(hosts))}{matches}))",
         "message": f"a route of tenant {name} must name hosts of its own: {' or '.join(forms) or 'it has none'}. More "
-        "are listed in `tenant_domains`, for all tenants, and `hosts` of the tenant",
+        "are listed in `tenant_domains`, for all tenants, and `hosts` of the tenant. No new function is called "
+        f"{', '.join(sorted(RESERVED_FUNCTIONS))}",
         "reason": "Invalid",
     }

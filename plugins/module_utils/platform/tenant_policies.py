@@ -13,6 +13,7 @@ import dataclasses
 import json
 import typing as t
 
+from ..function.reserved_names import RESERVED_FUNCTIONS
 from ..spinkube.settings import EXTERNAL_SCALER, INTERCEPTOR_SERVICE
 
 Object = dict[str, t.Any]
@@ -135,6 +136,12 @@ def _spin_apps(limits: Limits) -> _Policy:
         (
             (_image("object.spec.image", limits), _image_message(limits)),
             _volumes("object.spec.?volumes", limits),
+            # One that there is already keeps its name.
+            (
+                f"request.operation != 'CREATE' || !(object.metadata.name in {sorted(RESERVED_FUNCTIONS)})",
+                f"a function of a tenant is not called {', '.join(sorted(RESERVED_FUNCTIONS))}: users may take its host "
+                "for one of the platform",
+            ),
             (
                 (
                     "object.spec.?variables.orValue([]).map(entry, size(entry.?value.orValue(''))).sum() <= "

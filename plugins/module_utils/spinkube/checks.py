@@ -10,6 +10,7 @@ import contextlib
 
 from ..errors import PlatformError
 from ..function.model import DesiredFunction
+from ..function.reserved_names import RESERVED_FUNCTIONS
 from .api import Forbidden, KubernetesApi, MissingKind
 from .canary import check_shared_route, function_of
 from .cluster_function import OPTIONAL_KINDS, ClusterFunction
@@ -70,6 +71,15 @@ def check_name(function: ClusterFunction) -> None:
         )
 
 
+def check_not_reserved(name: str) -> None:
+    """Check that a new function does not have a name that is kept for the platform; raises PlatformError."""
+    if name in RESERVED_FUNCTIONS:
+        raise PlatformError(
+            f"No function is called {name}: users may take its host for one of the platform.",
+            next_step="Choose another name with `-e name=NAME`.",
+        )
+
+
 def check_no_program(api: KubernetesApi, namespace: str, name: str) -> None:
     """Check that a new function's name, or that of its canary, is not a WASI program's: their routes, Services and
     Deployments would have the same names, and each would be found as part of the other.
@@ -94,10 +104,12 @@ def check_objects(function: ClusterFunction, objects: FunctionObjects) -> None:
     """Check that the function can become these objects.
 
     Raises:
-        PlatformError: the cluster lacks a kind, a right is missing, the host is taken, or the canary could not keep
-            its share of the requests.
+        PlatformError: the name is reserved, the cluster lacks a kind, a right is missing, the host is taken, or the
+            canary could not keep its share of the requests.
     """
     check_name(function)
+    if function.app is None:
+        check_not_reserved(function.name)
     live_route = None
     for item in objects:
         kind = BY_NAME[item["kind"]]

@@ -222,7 +222,7 @@ class ControlPlane:
                 "subjects": [{"kind": "ServiceAccount", **named}],
             },
         )
-        return self._kubeconfig_of(user, namespace)
+        return self.kubeconfig_of(user, namespace)
 
     def kubeconfig_with_role(self, user: str, rules: list[dict[str, t.Any]]) -> Path:
         """Like `kubeconfig_for`, but with a ClusterRole, as a controller of the platform has."""
@@ -243,9 +243,9 @@ class ControlPlane:
                 "subjects": [{"kind": "ServiceAccount", **named}],
             },
         )
-        return self._kubeconfig_of(user, "kube-system")
+        return self.kubeconfig_of(user, "kube-system")
 
-    def _kubeconfig_of(self, user: str, namespace: str) -> Path:
+    def kubeconfig_of(self, user: str, namespace: str) -> Path:
         """A kubeconfig, mode 0600, of a ServiceAccount."""
         request = ServiceAccountToken(
             metadata=ObjectMeta(), spec=TokenRequestSpec(audiences=[], expirationSeconds=36000)

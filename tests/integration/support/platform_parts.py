@@ -57,7 +57,7 @@ HOSTS: Variables = {
 }
 ALL = [
     "cert_manager", "spin_operator", "ingress", "keda", "observability", "aws_integration", "function_registry",
-    "key_value_store",
+    "function_builds", "key_value_store", "function_service",
 ]  # fmt: skip
 AWS: Variables = {
     "name": "shop",
@@ -90,6 +90,19 @@ VARIANTS: dict[str, dict[str, Variables]] = {
     "cert_manager": {
         "acme": {"cert_manager_acme_email": "person@example.com", "cert_manager_acme_region": "eu-central-1"}
     },
+    "function_builds": {"sandbox": {"function_builds_runtime_handler": "runsc"}},
+    "function_service": {
+        "two": {
+            "registry": "registry.example.com/functions",
+            "function_service_host": "api.example.com",
+            "function_service_image_credentials": [
+                {"server": "registry.example.com", "username": "puller", "password": "s3cret"}
+            ],
+            "function_service_registry_username": "pusher",
+            "function_service_registry_password": "s3cret",
+            "__function_service_tenants": ["user1"],
+        }
+    },
     "function_registry": {
         "s3": {
             "function_registry_storage": "s3",
@@ -119,7 +132,7 @@ VARIANTS: dict[str, dict[str, Variables]] = {
 }
 """Variables of an inventory, by role and a name; beside them each role is rendered with its defaults alone, if it can
 be."""
-NEEDS_VARIABLES = ("aws_integration", "tenant")
+NEEDS_VARIABLES = ("aws_integration", "function_service", "tenant")
 
 
 @dataclasses.dataclass(frozen=True)

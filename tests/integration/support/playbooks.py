@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .servers import REPOSITORY
 
-RUN_SECONDS = 300.0
+RUN_SECONDS = 900.0
 ANOTHER_PYTHON_NAME = Path(sys.executable).with_name(f"python{sys.version_info.major}.{sys.version_info.minor}")
 """Another name of this Python. As the interpreter it makes Ansible execute a module in a process of its own."""
 

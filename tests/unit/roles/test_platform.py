@@ -17,7 +17,7 @@ from .role_rendering import PROJECT, ROLES, RenderedRole
 
 PARTS = [
     "aws_integration", "cert_manager", "spin_operator", "ingress", "keda", "observability", "function_registry",
-    "key_value_store",
+    "function_builds", "key_value_store", "function_service",
 ]  # fmt: skip
 
 

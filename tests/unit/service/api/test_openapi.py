@@ -13,6 +13,7 @@ import msgspec
 import openapi_spec_validator
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.deploy_function import MAXIMUM_NAME_LENGTH
+from ansible_collections.wasmfaas.platform.plugins.module_utils.function.reserved_names import RESERVED_FUNCTIONS
 from ansible_collections.wasmfaas.platform.service import core, tokens
 from ansible_collections.wasmfaas.platform.service.api import deployments, functions, health, query
 from ansible_collections.wasmfaas.platform.service.api.content import _MOST_FILES
@@ -20,7 +21,6 @@ from ansible_collections.wasmfaas.platform.service.api.problems import problem_r
 from ansible_collections.wasmfaas.platform.service.api.routes import ROUTES
 from ansible_collections.wasmfaas.platform.service.api.tokens import TokenRequest
 from ansible_collections.wasmfaas.platform.service.deployments.model import Deployment, Phase, Settings
-from ansible_collections.wasmfaas.platform.service.names import RESERVED_FUNCTIONS
 from ansible_collections.wasmfaas.platform.service.problem import Code, ServiceProblem
 from ansible_collections.wasmfaas.platform.service.sources import store
 from ansible_collections.wasmfaas.platform.service.variables import LONGEST_VALUE, MOST_VARIABLES

@@ -114,7 +114,8 @@ def test_a_refused_route_is_told_which_hosts_it_may_have() -> None:
     rule = route_rule("user1", ["example.com"], ["shop.example.org"])
     assert rule["message"] == (
         "a route of tenant user1 must name hosts of its own: as in <function>.user1.example.com or shop.example.org. "
-        "More are listed in `tenant_domains`, for all tenants, and `hosts` of the tenant"
+        "More are listed in `tenant_domains`, for all tenants, and `hosts` of the tenant. No new function is called "
+        "admin, api, auth, login, mail, static, status, www"
     )
     assert 'host in ["shop.example.org"] || host.matches(' in rule["expression"]
     assert "<function>.user1.<address>.nip.io" in route_rule("user1", ["nip.io"], [])["message"]
