@@ -105,6 +105,7 @@ def download(
     deadline: Deadline,
     most: int,
     refused: t.Callable[[httpx2.Response], Exception],
+    headers: dict[str, str] | None = None,
 ) -> str:
     """Write what `url` answers with status 200 to `target`; redirects are followed.
 
@@ -112,6 +113,7 @@ def download(
         did: what is being done, for messages.
         most: bytes that are written.
         refused: the error for any other answer, which has the first ERROR_BYTES of its body.
+        headers: of the request; httpx2 keeps `Authorization` from another host.
 
     Returns:
         The SHA-256 of what was written, in hex digits.
@@ -124,7 +126,7 @@ def download(
     def exchange() -> str:
         digest = hashlib.sha256()
         written = 0
-        with client.stream("GET", url, follow_redirects=True) as response:
+        with client.stream("GET", url, headers=headers, follow_redirects=True) as response:
             if response.status_code != 200:
                 encoded = response.headers.get("Content-Encoding", "identity").lower() != "identity"
                 content = b"" if encoded else beginning(response, ERROR_BYTES)

@@ -10,7 +10,7 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
-from .answers import ERROR_BYTES, Deadline, moving, receive
+from .answers import ERROR_BYTES, Deadline, download, moving, receive
 from .authentication import NO_SPACE, Authenticator, registry_error
 from .credentials import Credentials
 from .model import Timeouts
@@ -86,6 +86,50 @@ class RegistryRequests:
             timeouts=self.timeouts,
             cancelled=cancelled,
         )
+
+    def download(
+        self,
+        url: str,
+        manifest_url: str,
+        repository: str,
+        actions: str,
+        target: Path,
+        *,
+        did: str,
+        most: int,
+        accepted: str,
+    ) -> str:
+        """Write what `url` answers to a file, with retries; gives its SHA-256 in hex digits.
+
+        Args:
+            manifest_url: of a manifest in the same repository. It is asked for before, which renews the login: the
+                blob itself may be answered by a server that knows GET alone.
+            most: bytes that are written.
+            accepted: media types of the manifest.
+
+        Errors: PlatformError, OSError.
+        """
+
+        def refused(response: httpx2.Response) -> Exception:
+            error = refusal(response, self.peer, repository, registry_error(response), did)
+            return temporary(response, error)
+
+        def attempt() -> str:
+            self.exchange("HEAD", manifest_url, repository, actions, did=did, headers={"Accept": accepted})
+            authorization = self._authenticator.header(repository, actions)
+            return download(
+                self._client(),
+                url,
+                target,
+                did=did,
+                peer=self.peer,
+                deadline=Deadline(self.timeouts.download),
+                most=most,
+                refused=refused,
+                headers={"Authorization": authorization} if authorization else None,
+            )
+
+        return with_retries(attempt, did=did, peer=self.peer, timeouts=self.timeouts)
 
     def exchange(
         self,
