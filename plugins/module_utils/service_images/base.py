@@ -34,7 +34,7 @@ _LAYER_TYPES = {
 }
 """By the type in the base image, the type of the same bytes in ours. tarfile reads both."""
 _REFERENCE = re.compile(r"(?P<place>.+)@(?P<digest>sha256:[0-9a-f]{64})")
-_PYTHON = re.compile(r"(?:\./)?usr/(?P<local>local/)?bin/python3")
+_PYTHON = re.compile(r"(?:\./)?usr/(?P<local>local/)?bin/python(?P<three>3)?")
 _VERSIONED = re.compile(r"python(3\.\d+)")
 
 
@@ -61,11 +61,15 @@ class BaseImage:
     Attributes:
         config: as in the image (image-spec 1.1, config.md).
         python: version of its `python3`, such as 3.13.
+        interpreter: path of its `python3`.
+        has_python: whether there is a `python` too.
     """
 
     layers: tuple[Layer, ...]
     config: dict[str, t.Any]
     python: str
+    interpreter: str
+    has_python: bool
 
 
 def parse_reference(text: str, option: str) -> Reference:
@@ -146,7 +150,7 @@ class BaseReader:
                 f"{reference} is for {found}, not for {architecture}.",
                 next_step="Name the digest of the index, or leave the architecture out of `architectures`.",
             )
-        return BaseImage(layers, config, _python(reference, layers))
+        return BaseImage(layers, config, *_python(reference, layers))
 
     def _source(self, reference: Reference) -> _Source:
         if reference.place.startswith("oci:"):
@@ -246,21 +250,27 @@ def _layer_type(reference: Reference, media_type: str) -> str:
     return _LAYER_TYPES[media_type]
 
 
-def _python(reference: Reference, layers: t.Sequence[Layer]) -> str:
-    """The version of the `python3` that is found first in PATH: where its symbolic link points."""
-    found = ""
+def _python(reference: Reference, layers: t.Sequence[Layer]) -> tuple[str, str, bool]:
+    """Version and path of the `python3` that is found first in PATH, by where its symbolic link points; and whether
+    there is a `python`."""
+    version, interpreter, has_python = "", "", False
     for layer in reversed(layers):
         with layer.blob.open() as stream, tarfile.open(fileobj=stream, mode="r|*") as archive:
             for member in archive:
                 match = _PYTHON.fullmatch(member.name)
-                version = _VERSIONED.fullmatch(member.linkname.rpartition("/")[2]) if match else None
-                if match and version and (match["local"] or not found):
-                    found = version[1]
-                    if match["local"]:
-                        return found
-    if not found:
+                if match is None:
+                    continue
+                if not match["three"]:
+                    has_python = True
+                    continue
+                found = _VERSIONED.fullmatch(member.linkname.rpartition("/")[2])
+                if found and (match["local"] or not version):
+                    version, interpreter = found[1], f"/{member.name.removeprefix('./')}"
+        if interpreter.startswith("/usr/local/"):
+            break
+    if not version:
         raise PlatformError(
             f"{reference} has no python3 in /usr/local/bin or /usr/bin.",
             next_step="Choose a base image with Python 3.11 or later.",
         )
-    return found
+    return version, interpreter, has_python

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ..errors import PlatformError
 
-SHIPPED = ("plugins/module_utils", "service")
-"""What the service and a build import, with the page's files."""
+SHIPPED = ("plugins/module_utils", "plugins/modules", "service")
+"""What the service and a build import, with the page's files; of modules their argument_spec."""
 LOCK = "requirements-service.lock"
 _LEFT_OUT = ("__pycache__",)
 

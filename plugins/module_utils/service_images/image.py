@@ -13,7 +13,7 @@ import typing as t
 from ..function.artifact.model import Blob
 from .base import BaseImage, Reference
 from .layers import Layer
-from .recipes import ENTRY_POINT, ENVIRONMENT, TOOLS, USER, Recipe
+from .recipes import ENTRY_POINT, ENVIRONMENT, PROGRAMS, TOOLS, USER, Recipe
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -108,7 +108,7 @@ def _environment(recipe: Recipe, given: t.Sequence[str]) -> dict[str, str]:
             name: value.format(directory=directories[tool.name]) for name, value in tool.environment.items()
         }
     path = [f"{directory}/bin" for directory in directories.values()]
-    environment["PATH"] = ":".join([*path, environment.get("PATH") or _DEFAULT_PATH])
+    environment["PATH"] = ":".join([PROGRAMS, *path, environment.get("PATH") or _DEFAULT_PATH])
     return environment
 
 

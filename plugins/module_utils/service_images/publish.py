@@ -23,7 +23,17 @@ from .base import BaseReader, Reference, parse_reference
 from .collection import Collection
 from .image import INPUTS_ANNOTATION, Image, image, index
 from .layers import Layer, LayerCache
-from .recipes import BASE, BASE_WITH_COMPILER, COLLECTION, PACKAGES, RECIPES, TOOLS, UNUSED_PACKAGES, Recipe
+from .recipes import (
+    BASE,
+    BASE_WITH_COMPILER,
+    COLLECTION,
+    PACKAGES,
+    PROGRAMS,
+    RECIPES,
+    TOOLS,
+    UNUSED_PACKAGES,
+    Recipe,
+)
 
 PATH = "wasmfaas"
 """Of the repositories, below what `registry` names."""
@@ -202,11 +212,21 @@ def _image(recipe: Recipe, architecture: str, work: _Work) -> Image:
     progress.tell(f"{architecture}: {reference}")
     base = work.reader.read(reference, architecture)
     added = [
+        *([] if base.has_python else [_python_layer(base.interpreter, work)]),
         *(_tool_layer(tool, base.python, architecture, work) for tool in recipe.tools),
         _packages_layer(base.python, architecture, work),
         work.layers.layer(["collection", work.collection.digest()], COLLECTION, "the collection", work.collection.copy),
     ]
     return image(recipe, work.version, base, reference, added, architecture)
+
+
+def _python_layer(interpreter: str, work: _Work) -> Layer:
+    """`python`, for base images such as Debian's, where only `python3` is installed."""
+
+    def fill(directory: Path) -> None:
+        (directory / "python").symlink_to(interpreter)
+
+    return work.layers.layer(["python", interpreter], PROGRAMS, "python", fill)
 
 
 def _packages_layer(python: str, architecture: str, work: _Work) -> Layer:

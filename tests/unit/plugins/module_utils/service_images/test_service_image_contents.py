@@ -134,6 +134,7 @@ def test_a_damaged_archive_is_told(tmp_path: Path) -> None:
 
 
 def test_the_collection_without_what_python_and_tools_leave(tmp_path: Path) -> None:
+    (tmp_path / "plugins/modules").mkdir(parents=True)
     for name in (
         "plugins/module_utils/a.py",
         "service/page/static/page.css",
