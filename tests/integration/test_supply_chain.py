@@ -19,10 +19,13 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.download import pinned
+from ansible_collections.wasmfaas.platform.plugins.module_utils.service_images import pinned as image_pinned
+from ansible_collections.wasmfaas.platform.plugins.module_utils.service_images import tools
 from ansible_collections.wasmfaas.platform.scripts import supply_chain
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = supply_chain.Table(pinned.BINARIES, pinned.CHARTS)
+KNOWN_IMAGES = supply_chain.ImageTable(image_pinned.TOOLS, image_pinned.BASE_IMAGES)
 ARCHITECTURES = ("amd64", "arm64")
 
 
@@ -93,6 +96,25 @@ def test_the_files_of_k3s_are_those_that_its_role_downloads() -> None:
 def test_the_table_is_as_the_script_writes_it() -> None:
     text = supply_chain.TABLE.read_text(encoding="utf-8")
     assert supply_chain.written(text, KNOWN) == text
+    text = supply_chain.IMAGE_TABLE.read_text(encoding="utf-8")
+    assert supply_chain.written(text, KNOWN_IMAGES) == text
+
+
+def test_toolchains_are_compared_with_what_is_published(publisher: Publisher) -> None:
+    url = publisher.charts["web"]["repository"].removesuffix("/charts")
+    names = list(KNOWN_IMAGES.tools)
+    for name in names:
+        if name.startswith("v0.0.1-go"):
+            publisher.publish(f"go/{name}.zip", name.encode())
+        else:
+            listed = f"{hashlib.sha256(name.encode()).hexdigest()}  {name}.tar.xz\n"
+            publisher.publish(f"rust/{tools.RUST_DATE}/{name}.tar.xz.sha256", listed.encode())
+    known = supply_chain.ImageTable({}, {"python": {"image": "127.0.0.1:9/python:3", "digest": "sha256:known"}})
+    found, missed = supply_chain.published_images(known, {"go_url": f"{url}/go", "rust_url": f"{url}/rust"})
+    assert found.tools == {name: hashlib.sha256(name.encode()).hexdigest() for name in names}
+    assert found.base_images == known.base_images, "what is not reached stays"
+    (line,) = missed
+    assert line.startswith("127.0.0.1:9/python:3: not compared: ")
 
 
 def test_what_is_published_is_written(publisher: Publisher) -> None:

@@ -23,12 +23,12 @@ if t.TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[2]
 SHIPPED = {"changelogs", "client", "docs", "meta", "playbooks", "plugins", "roles", "service"}
 SHIPPED |= {"CHANGELOG.rst", "bindep.txt", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "requirements.txt"}
-SHIPPED |= {"requirements-service.txt"}
+SHIPPED |= {"requirements-service.lock", "requirements-service.txt"}
 PAGES_OF_VARIABLES = ("README.md", "docs/functions.md", "docs/hosted_clients.md")
 MODULES = sorted((PROJECT / "plugins/modules").glob("*.py"))
 ROLES = sorted(path.parents[1] for path in PROJECT.glob("roles/*/meta/main.yml"))
 PLAYBOOKS = sorted((PROJECT / "playbooks").glob("*.yml"))
-ENTRY_POINTS = [PROJECT / "deploy-function.yml", PROJECT / "site.yml"]
+ENTRY_POINTS = [PROJECT / "deploy-function.yml", PROJECT / "publish-images.yml", PROJECT / "site.yml"]
 
 
 def test_tarball_holds_what_users_need_and_nothing_else(installed: Installed) -> None:

@@ -9,6 +9,8 @@ The protocol: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/sp
 from __future__ import annotations
 
 import hashlib
+import os
+import secrets
 import threading
 import typing as t
 import urllib.parse
@@ -18,7 +20,7 @@ from ..errors import PlatformError
 from ..progress import BytesSent
 from .answers import BLOB_BYTES, MANIFEST_BYTES
 from .credentials import Credentials
-from .model import PushResult, Timeouts
+from .model import PushResult, Storable, Timeouts
 from .parallel import in_parallel
 from .pushed_blobs import PushedBlobs
 from .reference import DistributionLocation, check_digest, check_tag
@@ -28,7 +30,7 @@ from .transport import CHUNK, Cancelled, TemporaryFailure, with_retries
 if t.TYPE_CHECKING:
     import httpx2
 
-    from ..function.artifact.model import Artifact, Blob
+    from ..function.artifact.model import Blob
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 # All that a tag may point at, so that the registry does not convert or hide another kind that stands under our tag.
@@ -132,30 +134,42 @@ class DistributionStore:
             )
         return bytes(content)
 
-    def download(self, name: str, digest: str, target: Path, *, most: int) -> None:
-        """Write a blob to a file, which holds a part after an error. Errors: OSError; PlatformError where the blob
-        is missing, larger than `most` bytes, or not what its digest says."""
-        repository = self._location.repository(name)
-        did = f"downloading blob {digest} of {repository}"
-        self._requests.send(
-            "GET",
-            f"{self._requests.base}/v2/{repository}/blobs/{check_digest(digest)}",
-            repository,
-            _PULL,
-            did=did,
-            read_timeout=self._requests.timeouts.commit,
-            most=most,
-            target=target,
-        )
-        with target.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-        if f"sha256:{found}" != digest:
-            raise PlatformError(
-                f"The registry {self._requests.peer.address} gave other bytes than asked for, while {did}.",
-                next_step="Look for a proxy in between.",
-            )
+    def fetch_blob(self, name: str, digest: str, target: Path, *, most: int) -> None:
+        """Write a blob to a file, once it is whole and its digest is right.
 
-    def push(self, name: str, artifact: Artifact, *, tag: str) -> PushResult:
+        Args:
+            target: its directory is made where it is missing.
+            most: bytes that are taken.
+
+        Errors: PlatformError where the blob is missing, larger, or not what its digest says; OSError.
+        """
+        repository = self._location.repository(name)
+        did = f"reading blob {digest} of {repository}"
+        partial = target.with_name(f"{target.name}.{secrets.token_hex(8)}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._requests.send(
+                "GET",
+                f"{self._requests.base}/v2/{repository}/blobs/{check_digest(digest)}",
+                repository,
+                _PULL,
+                did=did,
+                read_timeout=self._requests.timeouts.commit,
+                most=most,
+                target=partial,
+            )
+            with partial.open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+            if f"sha256:{found}" != digest:
+                raise PlatformError(
+                    f"The registry {self._requests.peer.address} gave other bytes than asked for, while {did}.",
+                    next_step="Look for a proxy in between.",
+                )
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def push(self, name: str, artifact: Storable, *, tag: str) -> PushResult:
         """See `store.Store`. The tag is set last, so a pull gets the old or the new artifact and never a part
         of one."""
         repository = self._location.repository(name)
@@ -384,7 +398,7 @@ def _sha256(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _unique(artifact: Artifact) -> list[Blob]:
+def _unique(artifact: Storable) -> list[Blob]:
     return list({blob.digest: blob for blob in artifact.blobs()}.values())
 
 

@@ -21,11 +21,11 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
-from .model import PushResult
+from .model import PushResult, Storable
 from .reference import LayoutLocation, check_digest
 
 if t.TYPE_CHECKING:
-    from ..function.artifact.model import Artifact, Blob
+    from ..function.artifact.model import Blob
 
 REFERENCE_NAME = "org.opencontainers.image.ref.name"
 _INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -54,6 +54,8 @@ class ImageLayoutStore:
         manifest = self.blob_path(digest)
         try:
             content = json.loads(manifest.read_bytes())
+            if "manifests" in content:  # an index
+                return all(self.has(name, descriptor["digest"]) for descriptor in content["manifests"])
             descriptors = [content["config"], *content["layers"]]
             return all(
                 _is_whole(self.blob_path(descriptor["digest"]), descriptor["size"]) for descriptor in descriptors
@@ -83,7 +85,7 @@ class ImageLayoutStore:
                 next_step="Deploy the function again, which stores what is missing.",
             ) from error
 
-    def push(self, name: str, artifact: Artifact, *, tag: str) -> PushResult:
+    def push(self, name: str, artifact: Storable, *, tag: str) -> PushResult:
         """See `store.Store`. The index is written last, so a reader of the tag gets the old or the new artifact."""
         reference_name = self._location.reference_name(name, tag)
         image = self._location.digest_reference(name, artifact.digest)
@@ -110,7 +112,7 @@ class ImageLayoutStore:
     def blob_path(self, digest: str) -> Path:
         return self._blobs / check_digest(digest).removeprefix("sha256:")
 
-    def _missing(self, artifact: Artifact) -> list[Blob]:
+    def _missing(self, artifact: Storable) -> list[Blob]:
         blobs = {blob.digest: blob for blob in artifact.blobs()}
         return [blob for blob in blobs.values() if not _is_whole(self.blob_path(blob.digest), blob.size)]
 

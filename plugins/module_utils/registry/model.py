@@ -11,7 +11,7 @@ import typing as t
 from pathlib import Path
 
 if t.TYPE_CHECKING:
-    from ..function.artifact.model import Artifact
+    from ..function.artifact.model import Blob
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,13 +63,28 @@ class AwsOptions:
     ca_file: Path | None = None
 
 
+class Storable(t.Protocol):
+    """What a store takes: an artifact, an image, or an index over images that are stored already."""
+
+    @property
+    def manifest(self) -> Blob:
+        """The manifest or the index."""
+
+    @property
+    def digest(self) -> str:
+        """That of `manifest`."""
+
+    def blobs(self) -> tuple[Blob, ...]:
+        """All that must be stored before `manifest` may be."""
+
+
 class Store(t.Protocol):
     """A place for artifacts. Every method raises PlatformError and nothing else for what a user can act on."""
 
     def has(self, name: str, digest: str) -> bool:
         """Whether the artifact `digest` (`sha256:<hex>`) of function `name` can be pulled."""
 
-    def push(self, name: str, artifact: Artifact, *, tag: str) -> PushResult:
+    def push(self, name: str, artifact: Storable, *, tag: str) -> PushResult:
         """Store what is missing, then point `tag` at it. After a failure, another run continues where this one
         stopped."""
 
