@@ -12,8 +12,11 @@ version_added: 1.0.0
 description:
   - Use it after the node was removed from its cluster with M(wasmfaas.platform.k3s_node).
   - Stops k3s, ends its containers, and removes its mounts, network interfaces, packet filter rules, data, settings,
-    unit and binaries.
-  - B(The data of the node is lost), including the volumes of its local storage.
+    unit and binary.
+  - B(The data of the node is lost), including the volumes of its local storage. A file system of yours below
+    C(/var/lib/rancher/k3s) is emptied and stays mounted.
+  - Volumes of pods are unmounted first. It fails, and deletes no file, if one of them cannot be unmounted.
+  - Shims stay. The role C(wasm_shims) removes those of its catalogue (C(tasks_from=uninstall)).
   - Kernel modules and settings of the role C(node_prepare) stay.
 author:
   - The wasmfaas.platform authors (@wasmfaas)

@@ -24,7 +24,6 @@ from .paths import Paths, leading_directory
 from .tar import tar_entries
 from .zip import MARKS, zip_entries
 
-
 _DIGEST_HEADER = b"wasmfaas source tree 1\n"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -373,7 +373,7 @@ def _desired(fleet: Fleet, source: Path, directory: Path) -> dict[str, dict[str,
         {"import_role": {"name": "k3s", "tasks_from": "desired"}},
         {"copy": {"dest": f"{directory}/{{{{ inventory_hostname }}}}.json", "content": content}},
     ]
-    variables = {"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": sys.executable}
+    variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     directory.mkdir()
     playbook = directory / "playbook.yml"
     playbook.write_text(

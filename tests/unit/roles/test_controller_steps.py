@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nothing runs with sudo on the machine where Ansible runs: who deploys there has no root, and needs none.
+"""Nothing runs with sudo on the machine where Ansible runs: who deploys there has no root, and needs none. The steps
+there say so by the variable ansible_become too: a user's own group_vars may set it, and it counts over the keyword.
 
 What the files say; tests/integration/test_controller_steps.py runs some with a sudo that fails.
 """
@@ -42,6 +43,14 @@ WITHOUT_ROOT = (
     "wasmfaas.platform.k3s_doctor",
 )
 """What runs on the controller whatever the host is. Roles are not: these begin with their own tasks."""
+
+RUN_BY_ANSIBLE = (
+    "ansible.builtin.debug",
+    "ansible.builtin.fail",
+    "ansible.builtin.set_fact",
+    "wasmfaas.platform.k3s_verify_ha",
+)
+"""What runs in Ansible's own process, as the user who started it."""
 
 
 def tasks_of(entries: t.Any, inherited: t.Any = None) -> t.Iterator[tuple[dict[str, t.Any], t.Any]]:
@@ -100,9 +109,12 @@ def delegated() -> list[tuple[str, dict[str, t.Any], t.Any]]:
 def test_delegated_tasks_stay_the_user() -> None:
     tasks = delegated()
     assert len(tasks) >= 12
-    for where, _task, become in tasks:
+    for where, task, become in tasks:
         assert become is False, (
             f"{where} runs on this machine, and with sudo where its play says become. Next: become: false"
+        )
+        assert task.get("vars", {}).get("ansible_become") is False, (
+            f"{where} runs with sudo where group_vars say ansible_become. Next: vars: ansible_become: false"
         )
 
 
@@ -111,6 +123,12 @@ def test_plays_on_this_machine_stay_the_user() -> None:
     assert len(local) >= 8
     for path, play in local:
         assert play.get("become") is False, f"{path.name}: {play['name']}"
+        # Where tasks are delegated to hosts, each of the others says it itself; those without root do not have to.
+        for task, _become in play_tasks(play) if path.name == "verify_ha.yml" else []:
+            assert _says_the_same(task) or "include" in str(list(task)) or any(key in RUN_BY_ANSIBLE for key in task), (
+                task
+            )
+        assert path.name == "verify_ha.yml" or play["vars"]["ansible_become"] is False, f"{path.name}: {play['name']}"
         # What they delegate to hosts says itself that it is root there.
         for task, become in play_tasks(play):
             assert "delegate_to" not in task or is_local(task["delegate_to"]) or become is not False, (
@@ -125,6 +143,27 @@ def test_included_tasks_say_who_they_are(path: Path) -> None:
         assert "delegate_to" not in task or is_local(task["delegate_to"]) or become is not None, (
             f"{path.name}: {task.get('name')}"
         )
+
+
+def test_where_root_depends_on_a_variable_ansible_become_does_too() -> None:
+    found = [(path.name, play) for path, play in plays() if isinstance(play.get("become"), str)]
+    found += [
+        (path.name, task)
+        for path in [*PLAYBOOKS, *TASK_FILES]
+        for entry in yaml.safe_load(path.read_text(encoding="utf-8"))
+        for task, _become in (play_tasks(entry) if "hosts" in entry else tasks_of([entry]))
+        if isinstance(task.get("become"), str)
+    ]
+    assert len(found) >= 9
+    for name, entry in found:
+        assert _says_the_same(entry), f"{name}: {entry['name']}"
+
+
+def _says_the_same(entry: dict[str, t.Any]) -> bool:
+    """Whether a play or task says by ansible_become what it says by its keyword; true for one that is root."""
+    return entry.get("become") is True or (
+        "become" in entry and entry.get("vars", {}).get("ansible_become") == entry["become"]
+    )
 
 
 def test_plays_on_hosts_become_root_themselves() -> None:

@@ -71,7 +71,7 @@ SECRETS = {
 }
 """Credentials: config.yaml is no place for them."""
 
-S3_SECRET = "etcd-s3-config-secret"
+S3_SECRET = "etcd-s3-config-secret"  # noqa: S105 (a key)
 
 DURATION = re.compile(r"(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+")
 """As Go's time.ParseDuration reads it."""
@@ -106,7 +106,7 @@ def validate(
 
 
 def _ignored_secret(config: t.Mapping[str, t.Any], *, host: str, sources: t.Mapping[str, str]) -> list[Problem]:
-    """k3s takes its S3 settings from a Secret only where no other one is set (v1.36.4, pkg/etcd/s3/s3.go, GetClient)."""
+    """k3s reads its S3 settings from a Secret only where no other is set (v1.36.4, pkg/etcd/s3/s3.go, GetClient)."""
     others = [key for key, value in config.items() if str(key).startswith("etcd-s3-") and value is not None]
     if config.get(S3_SECRET) is None or others == [S3_SECRET]:
         return []

@@ -154,6 +154,7 @@ def installation(kubectl: Kubectl, *, ask: bool, root: str = "") -> tuple[dict[s
         "node_ip": _list(configured.get("node-ip")),
         "config": configured,
         "stale_inputs": inputs.stale(unit, root=root, digests=digests) if runs else [],
+        "foreign_unit": foreign_unit(unit, root=root) if unit else "",
     }, cluster
 
 
@@ -193,6 +194,19 @@ def installed_role(units: t.Mapping[str, t.Mapping[str, t.Any]]) -> str | None:
             if wanted(roles[role]):
                 return role
     return None
+
+
+def foreign_unit(unit: str, *, root: str = "") -> str:
+    """The file of `unit` if this collection did not write it, as with k3s's install script or k3s-ansible; else "".
+
+    Every unit of this collection writes the record of its inputs (`inputs.exec_start_pre`).
+    """
+    path = f"{paths.UNIT_DIRECTORY}/{unit}.service"
+    try:
+        with open(root + path, encoding="utf-8", errors="replace") as file:
+            return "" if inputs.record_path(unit) in file.read() else path
+    except OSError:
+        return ""
 
 
 def data_on_disk(root: str = "") -> dict[str, t.Any]:

@@ -4,8 +4,8 @@
 """Taking k3s off a host, as k3s's own killall and uninstall scripts do it (k3s, install.sh): containers, mounts,
 interfaces, packet filter rules, files.
 
-What node_prepare set (kernel modules and settings) stays. Every step looks first, so a run that was cut off is
-continued by the next one, and a clean host is left alone.
+What node_prepare set (kernel modules and settings) stays, as do the shims, which the role wasm_shims removes. Every
+step looks first, so a run that was cut off is continued by the next one, and a clean host is left alone.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from .. import paths
 
 UNITS = (f"{paths.NODE_WARMER}.timer", f"{paths.SERVER_UNIT}.service", f"{paths.AGENT_UNIT}.service")
 CONTAINERD_SOCKET = "/run/k3s/containerd/containerd.sock"
-MOUNTS = ("/run/k3s", "/var/lib/kubelet", "/run/netns/cni-", "/var/lib/rancher/k3s")
-"""Beginnings of mount points that belong to pods, snapshots or network namespaces."""
+MOUNTS = ("/run/k3s/", "/var/lib/kubelet/", "/run/netns/cni-", f"{paths.AGENT_DIRECTORY}/containerd/")
+"""Beginnings of mount points that belong to pods, snapshots or network namespaces. All else below the data of k3s is
+mounted by the user: k3s itself mounts nothing there, and containerd only below its own directory."""
 
 INTERFACES = (
     "cni0",
@@ -59,7 +60,6 @@ FILES = (
     f"{paths.UNIT_DIRECTORY}/{paths.NODE_WARMER}.*",
     paths.NODE_WARMER_DIRECTORY,
     "/run/wasmfaas",
-    paths.SHIM_PATTERN,
     paths.K3S_BINARY,
 )
 STOP_SECONDS = 120
@@ -163,22 +163,37 @@ class Host:
         return sorted(process for process in parents if is_below(process, shims, parents))
 
     def unmount(self, check_mode: bool) -> list[str]:
-        """Unmount what k3s mounted, by force, and lazily where something still holds it; a line for each mount."""
+        """Unmount what k3s mounted, by force, and lazily where something still holds it; a line for each mount.
+
+        Raises:
+            PlatformError: something is still mounted.
+        """
         points = self.mounts()
-        if not check_mode:
-            for point in points:
-                self._command(["umount", "--force", point])
-            left = self.mounts()
-            for point in left:
-                self._command(["umount", "--lazy", point])
-        return [f"mount {point}" for point in points]
+        left = [] if check_mode else points
+        while left:
+            for option in ("--force", "--lazy"):
+                for point in self.mounts():
+                    self._command(["umount", option, point])
+            before, left = left, self.mounts()
+            # A second mount on the same point shows only when the first is gone.
+            if len(left) >= len(before):
+                raise still_mounted(left)
+        return [f"mount {point}" for point in dict.fromkeys(points)]
 
     def mounts(self) -> list[str]:
-        """Deepest first. A file system that the whole of /var/lib/rancher/k3s lies on is the user's own, and stays."""
-        with open(f"{self.root}/proc/self/mounts", encoding="utf-8", errors="replace") as file:
-            points = [line.split()[1].encode().decode("unicode_escape") for line in file]
-        kept = {"/var/lib/rancher/k3s", "/var/lib/kubelet"}
-        return sorted({point for point in points if point.startswith(MOUNTS) and point not in kept}, reverse=True)
+        """The mount points of k3s, its containers and pods, deepest first; one that is mounted twice is there twice.
+
+        What /etc/fstab mounts is the user's own, as is a file system that one of the directories as a whole lies on.
+        """
+        own = fstab_mount_points(self.root)
+        return sorted(
+            (point for point in self.all_mounts() if point.startswith(MOUNTS) and point not in own), reverse=True
+        )
+
+    def all_mounts(self) -> list[str]:
+        """Every mount point of the host."""
+        with open(f"{self.root}/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
+            return [unescaped(line.split()[1]) for line in file]
 
     def delete_interfaces(self, check_mode: bool) -> list[str]:
         """Delete the interfaces of the pod network and the network namespaces of pods; a line for each."""
@@ -219,26 +234,57 @@ class Host:
         return changed
 
     def delete_files(self, check_mode: bool) -> list[str]:
-        """Delete all that k3s keeps on the host, but no mount point itself.
+        """Delete all that k3s keeps on the host. File systems of the user are emptied and stay mounted.
 
         Returns:
             The paths, without `root`.
 
         Raises:
-            PlatformError: a file cannot be deleted, since something still uses it.
+            PlatformError: something of k3s is mounted, so that the data of a volume would be deleted; or a file cannot
+                be deleted, since something still uses it.
         """
+        if not check_mode and (left := self.mounts()):
+            raise still_mounted(left)
+        # Not os.path.ismount, which does not see a directory that is mounted from the same file system.
+        kept = {self.root + point for point in {*self.all_mounts()} - {*self.mounts()}}
         found = [
-            path for pattern in FILES for path in sorted(glob.glob(self.root + pattern)) if not is_bare_mount(path)
+            path for pattern in FILES for path in sorted(glob.glob(self.root + pattern)) if not is_bare(path, kept)
         ]
         try:
             for path in found if not check_mode else []:
-                delete(path)
+                delete(path, kept)
         except OSError as error:
             raise PlatformError(
                 f"{error.filename} could not be removed: {error.strerror}.",
                 next_step="See who uses it (`fuser -vm PATH`) on that host, and run it again.",
             ) from error
         return [path[len(self.root) :] for path in found]
+
+
+def still_mounted(points: t.Sequence[str]) -> PlatformError:
+    """The error that keeps the data of volumes from being deleted."""
+    return PlatformError(
+        f"{', '.join(dict.fromkeys(points))} cannot be unmounted, and to delete the files of k3s would delete the data "
+        "there. No file was deleted.",
+        next_step="See who uses it (`fuser -vm PATH`) on that host and unmount it, or boot the host, which starts no "
+        "k3s; then run it again.",
+    )
+
+
+def fstab_mount_points(root: str = "") -> set[str]:
+    """Where /etc/fstab mounts file systems (fstab(5)); `root` is put before its path, for tests."""
+    try:
+        with open(f"{root}/etc/fstab", encoding="utf-8", errors="surrogateescape") as file:
+            fields = [line.split() for line in file if not line.lstrip().startswith("#")]
+    except OSError:
+        return set()
+    return {unescaped(entry[1]).rstrip("/") for entry in fields if len(entry) > 1}
+
+
+def unescaped(path: str) -> str:
+    """A path of /proc/self/mounts or /etc/fstab, which write a space, a tab, a line's end and a backslash as three
+    octal digits (proc_pid_mounts(5))."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)
 
 
 def name_of(unit: str) -> str:
@@ -262,21 +308,38 @@ def is_below(process: int, roots: set[int], parents: dict[int, int]) -> bool:
     return False
 
 
-def is_bare_mount(path: str) -> bool:
-    """A mount point with nothing in it but what every new file system has."""
-    return os.path.ismount(path) and set(os.listdir(path)) <= {"lost+found"}
+def is_bare(path: str, mounts: t.Collection[str]) -> bool:
+    """Whether nothing can be deleted at `path`: it is a mount point, or leads to mount points, and holds nothing else
+    but what every new file system has."""
+    if os.path.islink(path) or not os.path.isdir(path) or not has_mounts(path, mounts):
+        return False
+    return all(is_bare(entry, mounts) for entry in entries(path, mounts))
 
 
-def delete(path: str) -> None:
-    """Delete a file, a link or a directory with all below it; of a mount point only what is in it."""
-    if not os.path.isdir(path) or os.path.islink(path):
+def delete(path: str, mounts: t.Collection[str]) -> None:
+    """Delete a file, a link, or a directory with all below it; of a mount point, and of a directory that leads to one,
+    only what is in it.
+
+    Args:
+        mounts: all mount points.
+    """
+    if os.path.islink(path) or not os.path.isdir(path):
         os.unlink(path)
-    elif os.path.ismount(path):
-        for name in os.listdir(path):
-            if name != "lost+found":
-                delete(f"{path}/{name}")
+    elif has_mounts(path, mounts):
+        for entry in entries(path, mounts):
+            delete(entry, mounts)
     else:
         delete_tree(path)
+
+
+def has_mounts(path: str, mounts: t.Collection[str]) -> bool:
+    """Whether `path` is a mount point or has one below it."""
+    return any(point == path or point.startswith(f"{path}/") for point in mounts)
+
+
+def entries(path: str, mounts: t.Collection[str]) -> list[str]:
+    """What is in a directory, without the directory lost+found that a new file system has."""
+    return [f"{path}/{name}" for name in os.listdir(path) if name != "lost+found" or path not in mounts]
 
 
 def delete_tree(path: str, tries: int = 3) -> None:

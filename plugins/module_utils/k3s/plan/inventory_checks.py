@@ -39,6 +39,25 @@ def group_problems(hosts: t.Sequence[Host]) -> list[Problem]:
     return problems
 
 
+def foreign_problems(hosts: t.Sequence[Host]) -> list[Problem]:
+    """Hosts whose k3s this collection did not install: it would overwrite their settings, or delete their data, without
+    knowing the token, the flags and the datastore that they run with."""
+    problems = []
+    for host in hosts:
+        if unit := host.k3s.get("foreign_unit"):
+            script = "k3s-agent-uninstall.sh" if host.k3s.get("role") == "agent" else "k3s-uninstall.sh"
+            problems.append(
+                Problem(
+                    host.name,
+                    f"its k3s was not installed by this collection ({unit} is of another make, such as k3s's install "
+                    "script), and cannot be taken over",
+                    "use another host; or save what you need, remove that k3s with what installed it (k3s's install "
+                    f"script leaves /usr/local/bin/{script}), and run this again",
+                )
+            )
+    return problems
+
+
 def inventory_problems(hosts: t.Sequence[Host]) -> list[Problem]:
     """Names, addresses and machine ids that several hosts have in common."""
     problems = _clashes(hosts, lambda host: [host.node_name], "the node name {}", "give each its own k3s_node_name")

@@ -10,13 +10,16 @@ import dataclasses
 import typing as t
 
 from ...autoscaled.plan import AutoscaledGroup, plan_groups
-from . import lifecycle
+from ...problems import raise_if_any
+from . import inventory_checks, lifecycle
 from .cluster_plan import make_plan
 from .hosts import Host, Settings
 from .inventory import group_members, host_of
 
 INVENTORY = ("site", "upgrade")
 """Purposes that make the cluster what the inventory says; the module warns of what these plans find."""
+READING = ("serve",)
+"""Purposes that leave k3s on the hosts as it is."""
 NODE_BUNDLE = "node_bundle"
 
 
@@ -34,6 +37,9 @@ def run(variables: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> dic
     if purpose == NODE_BUNDLE:
         return plan_groups(_groups(variables))
     hosts = _hosts(variables, options["servers_group"], options["agents_group"])
+    if purpose not in READING:
+        # Alone: all else that could be said of such a host, and its next step, is for hosts of this collection only.
+        raise_if_any(inventory_checks.foreign_problems(hosts))
     if purpose in INVENTORY:
         return make_plan(hosts, Settings.of(hosts, prune=options["prune"], purpose=purpose))
     cluster = lifecycle.Cluster([_with_restore_memory(host, variables["hostvars"][host.name]) for host in hosts])

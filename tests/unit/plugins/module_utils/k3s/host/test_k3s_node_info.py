@@ -294,3 +294,29 @@ def test_whole_result_is_plain_data_and_quick(monkeypatch: pytest.MonkeyPatch) -
     assert time.process_time() - started < 1.0
     assert json.loads(json.dumps(result)) == result
     assert abs(result["node"]["time"] - time.time()) < 5
+
+
+INSTALL_SCRIPT_UNIT = """\
+[Service]
+Type=notify
+EnvironmentFile=-/etc/default/%N
+EnvironmentFile=-/etc/sysconfig/%N
+EnvironmentFile=-/etc/systemd/system/k3s.service.env
+KillMode=process
+ExecStartPre=-/sbin/modprobe br_netfilter
+ExecStart=/usr/local/bin/k3s \\
+    server \\
+"""
+"""As k3s's install.sh writes it (create_systemd_service_file)."""
+
+
+def test_a_unit_of_another_make_is_told(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    assert node_info.foreign_unit("k3s", root=str(tmp_path)) == ""
+    host.write("/etc/systemd/system/k3s.service", INSTALL_SCRIPT_UNIT)
+    assert node_info.foreign_unit("k3s", root=str(tmp_path)) == "/etc/systemd/system/k3s.service"
+    for unit in ("k3s", "k3s-agent"):
+        template = Path(__file__).resolve().parents[6] / "roles/k3s/templates/k3s.service.j2"
+        own = template.read_text(encoding="utf-8").replace("{{ unit }}", unit)
+        host.write(f"/etc/systemd/system/{unit}.service", own)
+        assert node_info.foreign_unit(unit, root=str(tmp_path)) == ""

@@ -66,3 +66,17 @@ def test_a_node_bundle_is_planned_for_the_hosts_of_the_play() -> None:
     desired = {"role": "agent", "name": "group-1", "version": VERSION, "config": {}, "hardening": True}
     found = plan("node_bundle", {"group-1": {"node_bundle_group": group, "k3s_desired": desired}})
     assert found["hosts"]["group-1"]["architecture"] == "arm64"
+
+
+@pytest.mark.parametrize("purpose", ["site", "upgrade", "change_all", "remove", "reset", "restore"])
+@pytest.mark.parametrize(("role", "unit"), [("server", "k3s"), ("agent", "k3s-agent")])
+def test_a_k3s_of_another_make_is_refused_before_anything_else(purpose: str, role: str, unit: str) -> None:
+    """Of the install script or k3s-ansible; also where the user has confirmed, and where one node alone is foreign."""
+    path = f"/etc/systemd/system/{unit}.service"
+    foreign = {"node": {"hostname": "server-2", "k3s": {**K3S, "role": role, "foreign_unit": path}}}
+    hostvars = {"server-1": {"k3s_node": READY}, "server-2": {"k3s_node": foreign}}
+    with pytest.raises(PlatformError) as raised:
+        plan(purpose, hostvars, confirm="server-1", nodes=["server-2"])
+    (problem,) = raised.value.facts["problems"]
+    assert "server-2" in str(problem) and path in str(problem) and f"/usr/local/bin/{unit}-uninstall.sh" in str(problem)
+    assert plan("serve", hostvars)["api_host"] == "server-1", "what changes no host works with it"
