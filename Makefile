@@ -110,11 +110,11 @@ sanity: setup-test ## run ansible-test sanity
 units: setup-test ## run the unit tests as ansible-test does; part of test-full, since pytest runs them too
 	.venv/bin/python scripts/run_ansible_test.py units
 
-# Three parts at a time (tests/conftest.py) for two cores, since those that use servers and hosts wait half of the time.
-# A test that hangs fails after 20 minutes and shows where; the longest scenario takes 8.
+# Four parts at a time (tests/conftest.py) for two cores: three of those that use servers and hosts, which wait half of the
+# time, and beside them the unit tests at a lower priority. A test that hangs fails after 20 minutes and shows where.
 .PHONY: pytest
 pytest: setup-test
-	.venv/bin/pytest --numprocesses 3 --no-loadscope-reorder --timeout 1200 $(PYTEST_ARGS)
+	.venv/bin/pytest --numprocesses 4 --no-loadscope-reorder --timeout 1200 $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: setup-test ## measure; writes the table of docs/performance.md

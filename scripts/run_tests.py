@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What `make test` does: every step, whatever another one came to, and at the end what failed and where the time went.
 
-Programs of the tests are built beside lint and sanity, two steps at a time; the tests follow when all three have ended.
+Most tests wait for servers and hosts half of the time, lint and sanity for nothing. So these two run beside the
+programs' build and the tests, one after the other, at a low priority. Their output comes after pytest's.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ PROJECT = Path(__file__).resolve().parent.parent
 OUTPUT = PROJECT / "tests/output"
 RECORD = OUTPUT / "tests.json"
 FULL = os.environ.get("WASMFAAS_TESTS") == "full"
-BESIDE_EACH_OTHER = ("programs-full" if FULL else "programs", "sanity", "lint", *(["units"] if FULL else []))
+PROGRAMS = "programs-full" if FULL else "programs"
+CHECKS = ("lint", "sanity", *(["units"] if FULL else []))
 TESTS = "pytest"
+LOWER_PRIORITY = 10
 LONGEST = 10
 # What does not end by itself is interrupted then, so that pytest still says what failed and what was running.
 LIMIT_SECONDS = None if FULL else 85 * 60
@@ -43,26 +46,39 @@ def main() -> int:
     OUTPUT.mkdir(parents=True, exist_ok=True)
     RECORD.unlink(missing_ok=True)
     begun = time.monotonic()
-    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-        ended = list(pool.map(run_quietly, BESIDE_EACH_OTHER))
-    ended.append(run_tests(None if LIMIT_SECONDS is None else begun + LIMIT_SECONDS))
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+        checks = [pool.submit(run_quietly, name, LOWER_PRIORITY) for name in CHECKS]
+        ended = [run_quietly(PROGRAMS)]
+        show(PROGRAMS)
+        ended.append(run_tests(None if LIMIT_SECONDS is None else begun + LIMIT_SECONDS))
+        for check in checks:
+            ended.append(check.result())
+            show(ended[-1].name)
     print("\n".join(summary(ended, record(), time.monotonic() - begun)), flush=True)
     return int(any(step.exit_code for step in ended))
 
 
-def run_quietly(name: str) -> Ended:
-    """`make NAME`; its output is printed when it has ended, so that two steps do not mix theirs."""
-    log = OUTPUT / f"{name}.log"
-    with log.open("wb") as output:
-        ended = run(name, output)
-    print(f"--- make {name}\n{log.read_text(errors='replace')}", end="", flush=True)
-    return ended
-
-
-def run(name: str, output: t.BinaryIO) -> Ended:
+def run_quietly(name: str, lower_priority: int = 0) -> Ended:
+    """`make NAME`, with its output in a file (`show`), so that two steps do not mix theirs; `lower_priority`: what is
+    added to its niceness, 0 to 19."""
     begun = time.monotonic()
-    step = subprocess.run(["make", name], cwd=PROJECT, stdout=output, stderr=subprocess.STDOUT, check=False)
+    with log_of(name).open("wb") as output:
+        step = subprocess.run(
+            ["nice", "-n", str(lower_priority), "make", name],
+            cwd=PROJECT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
     return Ended(name, step.returncode, time.monotonic() - begun)
+
+
+def show(name: str) -> None:
+    print(f"--- make {name}\n{log_of(name).read_text(errors='replace')}", end="", flush=True)
+
+
+def log_of(name: str) -> Path:
+    return OUTPUT / f"{name}.log"
 
 
 def run_tests(end: float | None) -> Ended:
@@ -96,7 +112,7 @@ def summary(ended: list[Ended], recorded: dict[str, t.Any], seconds: float) -> l
     failed = [f"make {step.name}" for step in ended if step.exit_code]
     return [
         "",
-        f"The {LONGEST} longest parts (three run at a time):",
+        f"The {LONGEST} longest parts (several run at a time):",
         *(f"{took:7.0f} s  {part}" for part, took in parts[:LONGEST]),
         "",
         *(

@@ -24,6 +24,22 @@ from ansible.plugins.loader import init_plugin_loader
 PROJECT = Path(__file__).resolve().parents[1]
 RECORD_VARIABLE = "WASMFAAS_TEST_RECORD"
 SCENARIOS = "tests/molecule/test_scenarios.py"
+# What took more than 4 minutes in the last run of `make test` (its end lists them), by time. Their order matters only
+# for how long `make test` takes.
+LONGEST = (
+    f"{SCENARIOS}::test_scenario[recovery]",
+    f"{SCENARIOS}::test_scenario[lifecycle]",
+    "tests/cluster/test_rotate.py",
+    "tests/integration/test_tenants.py",
+    "tests/integration/test_platform_roles.py",
+    f"{SCENARIOS}::test_scenario[platform]",
+    "tests/integration/test_examples.py",
+    "tests/integration/test_local_runtime.py",
+    "tests/integration/test_request_path.py",
+    "tests/terraform/test_moto.py",
+    "tests/integration/test_charts.py",
+)
+LOWER_PRIORITY = 5
 
 init_plugin_loader([str(PROJECT / ".ansible/collections")])
 
@@ -50,6 +66,27 @@ def part_of(node_id: str) -> str:
     return node_id if node_id.startswith(SCENARIOS) else node_id.partition("::")[0]
 
 
+def takes_from_the_end(worker: str, workers: int) -> bool:
+    """Whether a process of pytest-xdist (`gw0` and so on) begins with the last parts.
+
+    These are the unit tests, which need the processor and wait for nothing; what comes first waits half of the time.
+    One process of three or more does them beside the others, until they meet.
+    """
+    return workers > 2 and worker == f"gw{workers - 1}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest parts first. A long one that began last would run alone at the end.
+
+    Raises:
+        pytest.UsageError: LONGEST names a file that does not exist.
+    """
+    if gone := [part for part in LONGEST if not (PROJECT / part.partition("::")[0]).is_file()]:
+        raise pytest.UsageError(f"LONGEST in tests/conftest.py names what does not exist: {', '.join(gone)}")
+    order = {part: place for place, part in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(part_of(item.nodeid), len(order)))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: t.Any) -> t.Any:
     from xdist.scheduler import LoadScopeScheduling
@@ -57,6 +94,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: t.Any) -> t.Any:
     class Parts(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return part_of(nodeid)
+
+        def _assign_work_unit(self, node: t.Any) -> None:
+            if takes_from_the_end(node.gateway.id, self.numnodes):
+                self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+            super()._assign_work_unit(node)
 
     return Parts(config, log)
 
@@ -95,6 +137,9 @@ class Record:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    worker: dict[str, t.Any] = getattr(config, "workerinput", {})
+    if worker and takes_from_the_end(worker["workerid"], worker["workercount"]):
+        os.nice(LOWER_PRIORITY)  # tests with servers have time limits, unit tests have none
     # Taken out, since tests run pytest too.
     if file := os.environ.pop(RECORD_VARIABLE, ""):
         config.pluginmanager.register(Record(Path(file)))

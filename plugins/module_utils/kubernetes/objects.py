@@ -35,6 +35,11 @@ DELETION_SECONDS = 300.0
 SECRET_FIELDS = ("data", "stringData")
 KEPT_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 """Never deleted, whatever is asked for: the cluster depends on them."""
+MISSING = re.compile(
+    r'namespaces "(?P<namespace>[^"]+)" not found'
+    r'|no matches for kind "(?P<kind>[^"]+)" in version "(?P<version>[^"]+)"'
+)
+"""What the API server (NamespaceLifecycle) and kubectl say of an object whose namespace or kind is not there."""
 WEBHOOK = re.compile(r"failed calling webhook|failed to call webhook|conversion webhook for", re.IGNORECASE)
 
 
@@ -99,12 +104,17 @@ class Objects:
 
     def live(self, objects: list[Object]) -> dict[str, Object]:
         """The objects as they are, by `object_key`; without those that do not exist. One request for each, and one
-        command if all their kinds are known."""
+        command if all their kinds are known, else one for each kind."""
         found = self.known(objects)
         if found is not None:
             return found
-        # One kind is not defined yet, such as that of a CRD that is applied with its objects; each by itself then.
-        return {name: entry for single in objects for name, entry in (self.known([single]) or {}).items()}
+        # One kind is not defined yet, such as that of a CRD that is applied with its objects.
+        kinds: dict[tuple[str, str], list[Object]] = {}
+        for entry in objects:
+            kinds.setdefault((entry["apiVersion"], entry["kind"]), []).append(entry)
+        if len(kinds) == 1:
+            return {}
+        return {name: entry for same in kinds.values() for name, entry in (self.known(same) or {}).items()}
 
     def known(self, objects: list[Object]) -> dict[str, Object] | None:
         """As `live`, by one command; None if one of the kinds is not known to the API."""
@@ -114,7 +124,7 @@ class Objects:
             ["get", "-f", "-", "-o", "json", "--ignore-not-found", "--show-managed-fields"], _list(objects)
         )
         if completed.exit_code == 0:
-            return _by_key(completed.output)
+            return _read(completed.output)
         found = problem(completed, "read the objects")
         if not isinstance(found, NotFound):
             raise found
@@ -148,13 +158,15 @@ class Objects:
         arguments += ["-o", "json", "--show-managed-fields", *(["--dry-run=server"] if check_mode else [])]
         completed = self._kubectl.completed(arguments, _list(objects))
         if completed.exit_code == 0:
-            return _by_key(completed.output)
+            return _read(completed.output)
         found = problem(completed, "take the objects")
         absent = isinstance(found, NotFound)
         unanswered = WEBHOOK.search(found.cause) is not None
+        if check_mode and absent and (lacking := _lacking(objects, completed.error)):
+            others = [entry for entry in objects if entry not in lacking]
+            return {**self._applied(others, check_mode, definitions), **_by_key(lacking)}
         if len(objects) > 1 and (absent or (check_mode and unanswered)):
-            # kubectl looks all kinds up before it applies the first object; one by one, what an object before makes is
-            # there.
+            # One by one, what an object before makes is there; and of a dry run, which object a webhook is asked for.
             return {
                 name: entry
                 for single in objects
@@ -162,7 +174,7 @@ class Objects:
             }
         if check_mode and (absent or unanswered):
             # A namespace, kind or webhook that an object before it would make is not there in a dry run.
-            return {object_key(entry): entry for entry in objects}
+            return _by_key(objects)
         # After a chart: webhooks may not answer yet, and kinds that it brought may not be served yet.
         patience = (
             self._webhook_seconds
@@ -179,7 +191,7 @@ class Objects:
                 return tries[0].exit_code == 0
 
             if wait_for(applied, seconds=patience, interval=0.5, sleep=self._sleep):
-                return _by_key(tries[0].output)
+                return _read(tries[0].output)
             found = problem(tries[0], "take the objects")
         if WEBHOOK.search(found.cause):
             raise type(found)(
@@ -301,11 +313,29 @@ def identity(entry: Object) -> str:
     return f"{kind} {namespace}/{metadata['name']}" if namespace else f"{kind} {metadata['name']}"
 
 
+def _lacking(objects: list[Object], errors: str) -> list[Object]:
+    """The objects that kubectl refused in a dry run only because their namespace or kind is not there; none if it
+    cannot be told. kubectl goes on after an object that is refused, and says why for each."""
+    said = list(MISSING.finditer(errors))
+    namespaces = {match["namespace"] for match in said if match["namespace"]}
+    kinds = {(match["version"], match["kind"]) for match in said}
+    lacking = [
+        entry
+        for entry in objects
+        if entry["metadata"].get("namespace") in namespaces or (entry["apiVersion"], entry["kind"]) in kinds
+    ]
+    return lacking if len(lacking) == len(said) else []
+
+
+def _by_key(objects: list[Object]) -> dict[str, Object]:
+    return {object_key(entry): entry for entry in objects}
+
+
 def _list(objects: list[Object]) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
 
 
-def _by_key(output: str) -> dict[str, Object]:
+def _read(output: str) -> dict[str, Object]:
     """What kubectl prints for one or several objects."""
     if not output.strip():
         return {}
@@ -316,7 +346,7 @@ def _by_key(output: str) -> dict[str, Object]:
         found += read["items"] if str(read.get("kind", "")).endswith("List") and "items" in read else [read]
         while position < len(output) and output[position].isspace():
             position += 1
-    return {object_key(entry): entry for entry in found}
+    return _by_key(found)
 
 
 def object_key(entry: Object) -> str:
