@@ -29,7 +29,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connect
 from ansible_collections.wasmfaas.platform.service.api.problems import HANDLERS
 from ansible_collections.wasmfaas.platform.service.builds.builder import MOST_PROCESSES
 from ansible_collections.wasmfaas.platform.service.builds.endpoint import BuildEndpoint
-from ansible_collections.wasmfaas.platform.service.builds.job import build_path, job, job_name
+from ansible_collections.wasmfaas.platform.service.builds.job import USER, build_path, job, job_name
 from ansible_collections.wasmfaas.platform.service.builds.job_builder import JobBuilder
 from ansible_collections.wasmfaas.platform.service.cluster.settings import BuildSettings
 from ansible_collections.wasmfaas.platform.service.deployments.model import Deployment, Settings, now
@@ -43,6 +43,7 @@ from lightkube.types import CascadeType
 from starlette.applications import Starlette
 
 from ..extent import only_in_full
+from .support import contained_kubelet
 from .support.control_plane import ControlPlane
 from .support.function_project import FunctionProject, component
 from .support.played_kubelet import PlayedKubelet
@@ -196,6 +197,16 @@ def place(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory)
         yield made
         made.server.should_exit = True
     t.cast(t.Any, control_plane.client()).delete(Namespace, NAMESPACE)
+
+
+@pytest.fixture
+def contained(place: Place, tmp_path: Path) -> collections.abc.Iterator[Place]:
+    """The same with real containers."""
+    played = place.kubelet
+    played.hold.set()
+    with contained_kubelet.ContainedKubelet(place.control_plane, NAMESPACE, tmp_path / "pods") as place.kubelet:
+        yield place
+    place.kubelet = played
 
 
 @pytest.fixture(autouse=True)
@@ -568,3 +579,34 @@ def test_what_a_kubelet_says_of_a_pod_becomes_the_cause(place: Place, project: F
     assert "exceeds the limit" in results[0].cause
     assert "8Gi" in results[0].next_step
     place.nothing_is_left(deployment)
+
+
+in_containers = pytest.mark.skipif(bool(contained_kubelet.why_not()), reason=contained_kubelet.why_not())
+
+
+@in_containers
+def test_a_build_works_in_a_container_without_rights(
+    contained: Place, project: FunctionProject, lines: list[str]
+) -> None:
+    commands = (
+        "id -u; ! touch /usr/x; ! touch $WASMFAAS_BUILD_BEARER_FILE; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status;"
+        " touch /tmp/x; python3 build.py"
+    )
+    deployment = contained.deployment(built_by(project, commands))
+    there = contained.push(deployment, contained.builder(deployment))
+    assert there["digest"]
+    assert str(USER) in lines
+    assert [line.split() for line in lines if line.startswith(("CapEff", "NoNew"))] == [
+        ["CapEff:", "0000000000000000"], ["NoNewPrivs:", "1"],
+    ]  # fmt: skip
+    assert [line.partition("touch '")[2].partition("'")[0] for line in lines if line.startswith("touch: ")] == [
+        "/usr/x", "/var/run/wasmfaas/bearer",
+    ]  # fmt: skip
+
+
+@in_containers
+def test_builds_that_fork_or_take_memory_without_end_are_stopped(contained: Place, project: FunctionProject) -> None:
+    fork = contained.failure(built_by(project, "while sleep 300 & do :; done"))
+    assert "ork" in fork.cause and fork.facts["exit_code"] == 2
+    memory = contained.failure(built_by(project, "python3 -c 'len(b\"x\" * (1 << 30))'"), memory="200Mi")
+    assert "more memory" in memory.cause

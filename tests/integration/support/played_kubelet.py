@@ -130,23 +130,34 @@ class PlayedKubelet:
                     return f"{outside}{text.removeprefix(inside)}"
             return text
 
-        given = {entry["name"]: mapped(entry["value"]) for entry in container["env"]}
-        program, *arguments = container["command"]
-        assert program == "python3"
         self.started.append(pod)
-        self._processes[uid] = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=mapped(container["workingDir"]),
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""), **given, _MARK: uid},
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self._processes[uid] = self._run(pod, places, mapped)
         seconds = spec["activeDeadlineSeconds"]
         self._ends[uid] = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
         self._status(
             pod["metadata"]["name"],
             phase="Running",
             containerStatuses=[_container(pod, {"running": {"startedAt": _now()}})],
+        )
+
+    def _run(self, pod: Object, places: dict[str, Path], mapped: t.Callable[[str], str]) -> subprocess.Popen[bytes]:
+        """Start the command of the pod's container.
+
+        Args:
+            places: directories of its volumes, by where the container has them.
+            mapped: from a path in the container to that outside.
+        """
+        (container,) = pod["spec"]["containers"]
+        given = {entry["name"]: mapped(entry["value"]) for entry in container["env"]}
+        program, *arguments = container["command"]
+        assert program == "python3"
+        python_path = os.pathsep.join(entry for entry in sys.path if entry)
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=mapped(container["workingDir"]),
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": python_path, **given, _MARK: pod["metadata"]["uid"]},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     def _kill(self, uid: str) -> None:
