@@ -10,6 +10,7 @@ import base64
 import contextlib
 import datetime
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,12 +96,15 @@ class PlayedKubelet:
                     self._start(pod)
             elif (code := process.poll()) is not None:
                 self._kill(uid)
-                self._processes.pop(uid)
-                if phase == "Running":
+                if phase not in ("Pending", "Running"):
+                    self._processes.pop(uid)
+                else:
                     state = {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed"}}
                     self._status(
                         name, phase="Failed" if code else "Succeeded", containerStatuses=[_container(pod, state)]
                     )
+            elif phase == "Pending":  # an earlier try to say so was refused
+                self._running(pod)
             elif phase == "Running" and datetime.datetime.now(datetime.UTC) > self._ends[uid]:
                 self.fail(name, reason="DeadlineExceeded")
 
@@ -118,8 +122,7 @@ class PlayedKubelet:
                 try:
                     secret = self._client.get(Secret, reference["secretName"], namespace=self._namespace)
                 except ApiError:
-                    place.rmdir()
-                    root.rmdir()
+                    shutil.rmtree(root)
                     return  # a kubelet waits until it is there
                 for key, value in secret.data.items():
                     (place / key).write_bytes(base64.b64decode(value))
@@ -134,6 +137,9 @@ class PlayedKubelet:
         self._processes[uid] = self._run(pod, places, mapped)
         seconds = spec["activeDeadlineSeconds"]
         self._ends[uid] = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+        self._running(pod)
+
+    def _running(self, pod: Object) -> None:
         self._status(
             pod["metadata"]["name"],
             phase="Running",
