@@ -215,6 +215,7 @@ def fresh(place: Place) -> collections.abc.Iterator[None]:
     place.waited.clear()
     place.is_cancelled.clear()
     place.kubelet.hold.clear()
+    place.kubelet.keep_running.clear()
     yield
     for found in place.client.list(Job, namespace=NAMESPACE):
         place.delete(found.metadata.name)
@@ -283,7 +284,7 @@ def test_files_lock_files_and_deletions_come_back(place: Place, project: Functio
 
 @only_in_full("test_a_build_in_a_job_makes_the_same_artifact_as_one_on_this_machine")
 def test_a_build_of_python_fetches_its_packages(place: Place, lines: list[str]) -> None:
-    """componentize-py writes other bytes each time, so the digest is not compared."""
+    """Two builds by componentize-py 0.17.2 gave other bytes, so no digest is compared."""
     deployment = place.deployment(archive(EXAMPLES / "hello-python"))
     assert place.push(deployment, place.builder(deployment, deadline_seconds=900))["digest"]
     assert any("componentize-py" in line for line in lines)
@@ -524,7 +525,8 @@ def test_a_worker_that_takes_over_waits_for_the_build_at_work(
 
     killed = place.builder(deployment)
 
-    def until_it_runs() -> t.NoReturn:
+    def until_it_runs(*, is_new: bool) -> t.NoReturn:
+        assert is_new
         wait_until(lambda: "begun" in lines, seconds=SECONDS, what="the build does not begin")
         raise Killed
 
@@ -540,11 +542,40 @@ def test_a_worker_that_takes_over_waits_for_the_build_at_work(
     assert "done" in lines
 
 
+def test_a_result_that_went_to_a_worker_that_was_killed_is_built_again(
+    place: Place, project: FunctionProject, tmp_path: Path, lines: list[str]
+) -> None:
+    """The next worker finds the Job at work, whose build has handed its result over already."""
+    deployment = place.deployment(archive(project.directory))
+    place.kubelet.keep_running.set()
+
+    class Killed(BaseException):
+        pass
+
+    killed = place.builder(deployment)
+
+    def until_it_hands_over(*, is_new: bool) -> t.NoReturn:
+        assert is_new
+        wait_until(killed._exchange.result.exists, seconds=SECONDS, what="no result")
+        raise Killed
+
+    killed._wait = until_it_hands_over  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        place.push(deployment, killed)
+    thread, results = place.in_background(deployment)
+    wait_until(lambda: "The build that was begun before goes on." in lines, seconds=SECONDS, what="made anew")
+    place.kubelet.keep_running.clear()
+    thread.join(SECONDS)
+    assert isinstance(results[0], dict), results
+    assert any("built again" in line for line in lines)
+
+
 def test_a_cancelled_build_leaves_nothing(place: Place, project: FunctionProject, lines: list[str]) -> None:
     deployment = place.deployment(built_by(project, "echo begun; sleep 600"))
     builder = place.builder(deployment)
 
-    def cancelled() -> t.NoReturn:
+    def cancelled(*, is_new: bool) -> t.NoReturn:
+        assert is_new
         wait_until(lambda: "begun" in lines, seconds=SECONDS, what="the build does not begin")
         place.is_cancelled.set()
         raise KeyboardInterrupt

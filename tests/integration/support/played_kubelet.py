@@ -31,10 +31,11 @@ Object = dict[str, t.Any]
 
 
 class PlayedKubelet:
-    """Use as a context; `hold` keeps it from starting pods."""
+    """Use as a context; `hold` keeps it from starting pods, `keep_running` from telling of their ends."""
 
     def __init__(self, control_plane: ControlPlane, namespace: str, directory: Path) -> None:
         self.hold = threading.Event()
+        self.keep_running = threading.Event()
         self.started: list[Object] = []
         self._client: t.Any = control_plane.client()
         self._namespace, self._directory = namespace, directory
@@ -94,7 +95,7 @@ class PlayedKubelet:
             if process is None:
                 if phase == "Pending" and not self.hold.is_set():
                     self._start(pod)
-            elif (code := process.poll()) is not None:
+            elif (code := process.poll()) is not None and not self.keep_running.is_set():
                 self._kill(uid)
                 if phase not in ("Pending", "Running"):
                     self._processes.pop(uid)
