@@ -18,7 +18,7 @@ from ...plugins.module_utils.errors import PlatformError
 from ...plugins.module_utils.function.build.components import BuildOptions
 from ...plugins.module_utils.function.builder import downloads
 from ...plugins.module_utils.function.manifest.model import Manifest
-from ...plugins.module_utils.spinkube.api import Conflict, KubernetesApi
+from ...plugins.module_utils.spinkube.api import Conflict, Forbidden, KubernetesApi, Refused
 from ...plugins.module_utils.spinkube.kinds import JOB, POD, SECRET
 from ..cluster.settings import BuildSettings
 from ..deployments.model import Deployment
@@ -101,9 +101,11 @@ class JobBuilder:
 
     def _result(self, image: str, manifest: Manifest, description: Description) -> list[str]:
         """Have the build made and take what it hands back; raises PlatformError."""
-        job_id, bearer, is_new = self._made(image)
+        with _told_to_users():
+            job_id, bearer, is_new = self._made(image)
         with self._exchange.opened(bearer, self._source, description):
-            self._secret(job_id, bearer)
+            with _told_to_users():
+                self._secret(job_id, bearer)
             self._wait(is_new=is_new)
             shutil.rmtree(self._directory, ignore_errors=True)
             return take_result(self._exchange.result, manifest, self._directory)
@@ -231,6 +233,18 @@ class JobBuilder:
 def end_build(api: KubernetesApi, settings: BuildSettings, deployment: Deployment) -> bool:
     """End the build of a deployment with all that it started; gives whether there was a Job of it."""
     return api.delete(JOB, settings.namespace, job_name(deployment))
+
+
+@contextlib.contextmanager
+def _told_to_users() -> t.Iterator[None]:
+    """What the API server refuses is no business of whoever uploads, who has no kubeconfig."""
+    try:
+        yield
+    except (Conflict, Forbidden, Refused) as error:
+        raise PlatformError(
+            f"The build cannot begin: {error.cause}",
+            next_step="Deploy again later; if it fails again, tell whoever runs the service.",
+        ) from error
 
 
 def _error(failure: Failure) -> PlatformError:

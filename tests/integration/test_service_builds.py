@@ -37,8 +37,9 @@ from ansible_collections.wasmfaas.platform.service.parameters import validated
 from ansible_collections.wasmfaas.platform.service.sources.store import FileSourceStore
 from lightkube import ApiError
 from lightkube.codecs import from_dict
+from lightkube.models.core_v1 import ResourceQuotaStatus
 from lightkube.resources.batch_v1 import Job
-from lightkube.resources.core_v1 import Namespace, Secret
+from lightkube.resources.core_v1 import Namespace, ResourceQuota, Secret
 from lightkube.types import CascadeType
 from starlette.applications import Starlette
 
@@ -498,17 +499,37 @@ def test_waiting_for_a_machine_is_told_and_ends(place: Place, project: FunctionP
     assert f"waiting for a machine: {message}" in lines
 
 
-def test_a_full_quota_of_builds_is_waited_for(place: Place, project: FunctionProject) -> None:
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "builds", "namespace": NAMESPACE}}
-    place.control_plane.apply({**quota, "spec": {"hard": {"limits.memory": "1Mi"}}})
-    deployment = place.deployment(archive(project.directory))
-    thread, results = place.in_background(deployment)
+@contextlib.contextmanager
+def quota(place: Place, **hard: str) -> collections.abc.Iterator[None]:
+    """A ResourceQuota that leaves no room; inside of the context it counts."""
+    metadata = {"name": "builds", "namespace": NAMESPACE}
+    made = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}}
+    place.control_plane.apply(made)
+    wait_until(
+        lambda: (place.client.get(ResourceQuota, "builds", namespace=NAMESPACE).status or ResourceQuotaStatus()).hard,
+        seconds=SECONDS,
+        what="the quota does not count",
+    )
     try:
-        wait_until(lambda: "waiting for other builds to end" in place.waited, seconds=SECONDS, what="nothing is told")
+        yield
     finally:
-        place.control_plane.apply({**quota, "spec": {"hard": {"limits.memory": "100Gi"}}})
+        place.client.delete(ResourceQuota, "builds", namespace=NAMESPACE)
+
+
+def test_a_full_quota_of_builds_is_waited_for(place: Place, project: FunctionProject) -> None:
+    deployment = place.deployment(archive(project.directory))
+    with quota(place, **{"limits.memory": "1Mi"}):
+        thread, results = place.in_background(deployment)
+        wait_until(lambda: "waiting for other builds to end" in place.waited, seconds=SECONDS, what="nothing is told")
     thread.join(SECONDS)
     assert isinstance(results[0], dict), results
+
+
+def test_a_full_quota_of_jobs_is_told(place: Place, project: FunctionProject) -> None:
+    with quota(place, **{"count/jobs.batch": "0"}):
+        error = place.failure(archive(project.directory))
+    assert "exceeded quota" in error.cause
+    assert "whoever runs the service" in error.next_step
 
 
 def test_a_worker_that_takes_over_waits_for_the_build_at_work(
