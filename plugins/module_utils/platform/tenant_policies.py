@@ -139,8 +139,10 @@ def _spin_apps(limits: Limits) -> _Policy:
             # One that there is already keeps its name.
             (
                 f"request.operation != 'CREATE' || !(object.metadata.name in {sorted(RESERVED_FUNCTIONS)})",
-                f"a function of a tenant is not called {', '.join(sorted(RESERVED_FUNCTIONS))}: users may take its host "
-                "for one of the platform",
+                (
+                    f"a function of a tenant is not called {', '.join(sorted(RESERVED_FUNCTIONS))}: users may take its "
+                    "host for one of the platform"
+                ),
             ),
             (
                 (
