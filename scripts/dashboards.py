@@ -892,7 +892,131 @@ COST = Dashboard(
     ),
 )
 
-DASHBOARDS = (FUNCTIONS, COLD_START, INGRESS, CLUSTER, NODES, COST)
+SERVICE = 'job="function-service"'
+
+HOSTED_SERVICE = Dashboard(
+    "hosted-service",
+    "Hosted service",
+    "Queue of deployments, build time by language, failures by cause, and the service's own pods.",
+    (
+        (
+            "Queue",
+            (
+                Panel("Waiting", one("max(wasmfaas_deployments_queued)"), "none", "stat", 6, 5),
+                Panel("Longest wait", one("max(wasmfaas_deployments_oldest_wait_seconds)"), "s", "stat", 6, 5),
+                Panel(
+                    "Ready in the last hour",
+                    one('sum(increase(wasmfaas_deployments_total{phase="Ready"}[1h]))'),
+                    "none",
+                    "stat",
+                    6,
+                    5,
+                ),
+                Panel(
+                    "Failed in the last hour",
+                    one('sum(increase(wasmfaas_deployments_total{phase="Failed"}[1h]))'),
+                    "none",
+                    "stat",
+                    6,
+                    5,
+                ),
+                Panel("Deployments that wait", one("max(wasmfaas_deployments_queued)", "waiting"), width=12),
+                Panel(
+                    "Wait for a turn",
+                    tuple(
+                        (
+                            quantile(
+                                share,
+                                'rate(wasmfaas_deployment_stage_seconds_bucket{stage="queue"}[$__rate_interval])',
+                                "",
+                            ),
+                            f"p{round(share * 100)}",
+                        )
+                        for share in (0.5, 0.95)
+                    ),
+                    "s",
+                    width=12,
+                ),
+            ),
+        ),
+        (
+            "Deployments",
+            (
+                Panel(
+                    "Finished per minute",
+                    one("60 * sum by (phase) (rate(wasmfaas_deployments_total[$__rate_interval]))", "{{phase}}"),
+                    "none",
+                    "stacked",
+                ),
+                Panel(
+                    "Failed per minute, by cause",
+                    one(
+                        '60 * sum by (cause) (rate(wasmfaas_deployments_total{phase="Failed"}[$__rate_interval]))',
+                        "{{cause}}",
+                    ),
+                    "none",
+                    "stacked",
+                    description="The stage in which a deployment failed; `service` is a mistake of the service itself.",
+                ),
+                Panel(
+                    "Duration of stages (p95)",
+                    one(
+                        quantile(0.95, "rate(wasmfaas_deployment_stage_seconds_bucket[$__rate_interval])", "stage"),
+                        "{{stage}}",
+                    ),
+                    "s",
+                ),
+                Panel(
+                    "Build time by language (p50)",
+                    one(
+                        quantile(
+                            0.5,
+                            'rate(wasmfaas_deployment_stage_seconds_bucket{stage="build"}[$__rate_interval])',
+                            "language",
+                        ),
+                        "{{language}}",
+                    ),
+                    "s",
+                    width=12,
+                ),
+                Panel(
+                    "Build time by language (p95)",
+                    one(
+                        quantile(
+                            0.95,
+                            'rate(wasmfaas_deployment_stage_seconds_bucket{stage="build"}[$__rate_interval])',
+                            "language",
+                        ),
+                        "{{language}}",
+                    ),
+                    "s",
+                    width=12,
+                ),
+            ),
+        ),
+        (
+            "The service",
+            (
+                Panel(
+                    "Replicas that serve",
+                    one(
+                        'sum by (deployment) (kube_deployment_status_replicas_available{namespace="wasmfaas-service"})',
+                        "{{deployment}}",
+                    ),
+                    "none",
+                ),
+                Panel("Memory", one(f"process_resident_memory_bytes{{{SERVICE}}}", "{{pod}}"), "bytes"),
+                Panel(
+                    "CPU",
+                    one(f"rate(process_cpu_seconds_total{{{SERVICE}}}[$__rate_interval])", "{{pod}}"),
+                    "none",
+                ),
+            ),
+        ),
+    ),
+)
+
+DASHBOARDS = (FUNCTIONS, COLD_START, INGRESS, CLUSTER, NODES, COST, HOSTED_SERVICE)
 
 
 def main() -> None:

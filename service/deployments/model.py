@@ -64,7 +64,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         stages: seconds by stage of deploy_function, and `queue`.
         reason: why it failed, was cancelled or waits.
         next_step: what the user does about the reason.
-        facts: more about a failure: the stage, the command, its exit code.
+        facts: the project's language; of a failure also the stage, the command, its exit code.
         attempt: how often its work was begun.
         requested_by: name of the token.
         created, started, finished: RFC 3339 in UTC; empty until then.

@@ -23,6 +23,7 @@ from ...plugins.module_utils.function.spin_function import run
 from ..adapters import Adapters, adapters_of
 from ..masking import without_secrets
 from ..variables import Variable
+from .language import source_language
 from .leftovers import MARK, mark
 from .log import LogWriter
 from .model import Deployment, Phase, now
@@ -65,6 +66,7 @@ class Worker:
         self._work_directory = adapters.work / ".".join(map(str, deployment.key))
         self._source = self._work_directory / "source"
         self._stage = ""
+        self._language = ""
         self._log = LogWriter(adapters.logs.file(deployment), self._secrets)
 
     def work(self) -> None:
@@ -82,7 +84,7 @@ class Worker:
                 phase=Phase.FAILED,
                 reason=self._shown(error.cause),
                 next_step=self._shown(self._next_step(error)),
-                facts={**({"stage": error.stage} if error.stage else {}), **facts},
+                facts={**self._facts(), **({"stage": error.stage} if error.stage else {}), **facts},
             )
         finally:
             shutil.rmtree(self._work_directory, ignore_errors=True)
@@ -97,6 +99,7 @@ class Worker:
         shutil.rmtree(self._work_directory, ignore_errors=True)
         self._work_directory.mkdir(parents=True, mode=0o700)
         self._adapters.sources.unpack(deployment.tenant, deployment.source, self._source)
+        self._language = source_language(self._source)
         parameters = self._adapters.parameters(
             deployment.tenant,
             deployment.function,
@@ -117,7 +120,11 @@ class Worker:
             "source_digest": result["source_digest"],
             "stages": {**self._deployment.stages, **result["stages"]},
             "warnings": [self._shown(warning) for warning in result.get("warnings", [])],
+            "facts": self._facts(),
         }
+
+    def _facts(self) -> dict[str, str]:
+        return {"language": self._language} if self._language else {}
 
     def _built_as(self) -> tuple[str, ...]:
         """Other functions of the tenant that were built from the same source."""

@@ -233,6 +233,7 @@ def test_dashboards_of_the_role_and_of_the_user(tmp_path: Path) -> None:
         "cluster.json",
         "nodes.json",
         "cost.json",
+        "hosted-service.json",
         "mine.json",
     } == set(files)
     assert all(json.loads(text)["uid"] for text in files.values())
@@ -283,6 +284,7 @@ def test_only_parts_that_are_there_are_scraped() -> None:
     }
     assert "kube-etcd" not in scraped(observability_etcd=False)
     assert {"traefik", "keda-operator", "keda-interceptor", "cert-manager"} <= set(scraped())
+    assert "function-service" in scraped(platform_components=["function_service", "observability"])
     assert "cluster-autoscaler" in scraped(platform_components=["aws_integration", "observability"])
 
 
