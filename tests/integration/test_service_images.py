@@ -6,6 +6,7 @@ run in a chroot. The base image is what debootstrap makes (support/base_image.py
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -19,14 +20,19 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.download.binarie
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.service_images.publish import run
 from ansible_collections.wasmfaas.platform.plugins.modules.service_images import argument_spec
+from lightkube.resources.core_v1 import Pod
 
 from tests.extent import only_in_full
 from tests.hosts.rootfs import rootfs
 
+from .support import real_node
 from .support.base_image import base_layout, root_with_python_alone
+from .support.control_plane import ControlPlane
 from .support.marks import needs_skopeo
 from .support.playbooks import Playbooks, extra
+from .support.pod_network import PodNetwork
 from .support.registries import Registry, skopeo
+from .support.servers import Programs, wait_until
 
 HERE = next((name for name, machine in MACHINES.items() if machine == platform.machine()), "")
 OTHER = "arm64" if HERE == "amd64" else "amd64"
@@ -185,7 +191,7 @@ def test_the_playbook(made: Made, tmp_path: Path) -> None:
     assert checked.changed == 1 and "+function-service:3.0.0 made from sha256:" in checked.output
     done = playbooks.run("wasmfaas.platform.publish_images", *arguments)
     assert done.exit_code == 0, done.output
-    assert done.changed == 0 and done.result_line == "version 1.0.0, 0 of 2 images are new"
+    assert done.changed == 0 and done.result_line == "version 1.0.0, 0 of 2 images were made"
     refused = playbooks.run("publish-images.yml")
     assert refused.exit_code != 0 and "No registry is named" in refused.output
 
@@ -241,3 +247,53 @@ def in_image(root: Path, made: Made, image: str, *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+@only_in_full("that the service starts in a chroot of its image")
+@pytest.mark.skipif(bool(real_node.why_not()), reason=real_node.why_not())
+def test_the_service_starts_in_a_pod(made: Made, server_programs: Programs, tmp_path: Path) -> None:
+    """A real kubelet and containerd pull the image by its digest, and run it as a restricted pod with a read-only root
+    file system."""
+    with contextlib.ExitStack() as stack:
+        plane = ControlPlane(server_programs, tmp_path / "control_plane")
+        stack.callback(plane.stop)
+        network = PodNetwork()
+        stack.callback(network.remove)
+        stack.callback(real_node.RealNode(plane, made.registry, network, tmp_path / "node").stop)
+        plane.create_namespace("images")
+        names = {"name": "service", "namespace": "images"}
+        container = {
+            "name": "service",
+            "image": made.results["function-service"]["image"],
+            "args": ["--help"],
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+                "readOnlyRootFilesystem": True,
+            },
+            "volumeMounts": [{"name": "temporary", "mountPath": "/tmp"}],
+        }
+        plane.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": names,
+                "spec": {
+                    "restartPolicy": "Never",
+                    "automountServiceAccountToken": False,
+                    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+                    "containers": [container],
+                    "volumes": [{"name": "temporary", "emptyDir": {}}],
+                },
+            }
+        )
+        client = plane.client()
+
+        def phase() -> str:
+            status = client.get(Pod, "service", namespace="images").status
+            return str(status.phase) if status else ""
+
+        wait_until(lambda: phase() in ("Succeeded", "Failed"), seconds=300, what="the end of the pod")
+        written = "".join(client.log("service", namespace="images"))
+        assert phase() == "Succeeded", written
+        assert written.startswith("usage:")

@@ -96,8 +96,11 @@ def run(parameters: Parameters, check_mode: bool, _hidden: set[str]) -> dict[str
                 ) from error
             finally:
                 progress.tell_stage("")
+    made = sum(result["changed"] for result in results.values())
+    would = "would be" if check_mode else "were"
     return {
-        "changed": any(result["changed"] for result in results.values()),
+        "changed": made > 0,
+        "summary": f"version {work.version}, {made} of {len(results)} images {would} made",
         "version": work.version,
         "images": results,
         "diff": {"before": before, "after": after},
