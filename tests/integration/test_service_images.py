@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The images of the hosted service: made by the collection, pushed to a real registry, judged by skopeo, unpacked, and
-run in a chroot. The base image is what debootstrap makes (support/base_image.py)."""
+run in a container. The base image is what debootstrap makes (support/base_image.py)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import subprocess
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -174,6 +175,8 @@ def test_the_service_starts_in_its_image(made: Made, tmp_path: Path) -> None:
     count, user = in_image(root, made, "function-service", "-c", program).split()
     assert int(count) > 30
     assert user == "65532"
+    with pytest.raises(AssertionError, match=r"Read-only file system|Permission denied"):
+        in_image(root, made, "function-service", "-c", "open('/opt/wasmfaas/new', 'w')")
     writable = [path for path in (root / "opt").rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o022]
     assert writable == []
 
@@ -225,31 +228,42 @@ def unpacked(made: Made, image: str, directory: Path) -> Path:
 
 
 def in_image(root: Path, made: Made, image: str, *arguments: str) -> str:
-    """What Python writes in the image, with its user and environment."""
+    """What Python writes in the image, with its user and environment: in a container of runc without capabilities,
+    whose root file system is read-only, or, where there is no runc, in a chroot."""
     address = f"docker://{made.registry.host}/team/wasmfaas/{image}:1.0.0-{HERE}"
     config = json.loads(skopeo("inspect", "--config", "--tls-verify=false", address))["config"]
-    done = subprocess.run(
-        [
-            "chroot",
-            f"--userspec={config['User']}",
-            str(root),
-            "env",
-            "-i",
-            *config["Env"],
-            "HOME=/tmp",
-            "python",
-            *arguments,
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    environment = [*config["Env"], "HOME=/tmp"]
+    if shutil.which("runc") is None:
+        program = ["chroot", f"--userspec={config['User']}", str(root), "env", "-i", *environment, "python", *arguments]
+        return ran(program)
+    with tempfile.TemporaryDirectory() as bundle:
+        subprocess.run(["runc", "spec"], cwd=bundle, check=True, timeout=60)
+        file = Path(bundle, "config.json")
+        container = json.loads(file.read_text())
+        user, _colon, group = config["User"].partition(":")
+        container["process"] |= {
+            "terminal": False,
+            "user": {"uid": int(user), "gid": int(group)},
+            "env": environment,
+            "cwd": config["WorkingDir"],
+            "args": ["python", *arguments],
+            "capabilities": {},
+        }
+        container["process"].pop("oomScoreAdj", None)
+        container["root"] = {"path": str(root), "readonly": True}
+        options = ["nosuid", "nodev", "mode=1777", "size=256m"]
+        container["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": options})
+        file.write_text(json.dumps(container))
+        return ran(["runc", "run", f"--bundle={bundle}", f"wasmfaas-images-{os.getpid()}"])
+
+
+def ran(program: list[str]) -> str:
+    done = subprocess.run(program, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-@only_in_full("that the service starts in a chroot of its image")
+@only_in_full("that the service starts in a container of runc")
 @pytest.mark.skipif(bool(real_node.why_not()), reason=real_node.why_not())
 def test_the_service_starts_in_a_pod(made: Made, server_programs: Programs, tmp_path: Path) -> None:
     """A real kubelet and containerd pull the image by its digest, and run it as a restricted pod with a read-only root
