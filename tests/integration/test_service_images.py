@@ -7,15 +7,18 @@ run in a container. The base image is what debootstrap makes (support/base_image
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import platform
 import shutil
 import subprocess
+import tarfile
 import tempfile
 import typing as t
 from pathlib import Path
 
+import httpx2
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.download.binaries import MACHINES
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
@@ -103,6 +106,24 @@ def test_the_index_has_an_image_for_each_architecture(made: Made) -> None:
             assert config["config"]["Entrypoint"] == ["python3", "-m", MODULE]
     layers = [{layer["digest"] for layer in made.raw(image, f":1.0.0-{HERE}")["layers"]} for image in made.results]
     assert layers[0] == layers[1], "a builder of Python is the service's image under another name"
+
+
+@needs_skopeo
+def test_programs_in_a_layer_are_for_its_architecture(made: Made) -> None:
+    """By the headers of ELF files (elf.h: e_machine)."""
+    machines = {"amd64": 62, "arm64": 183}
+    for architecture, machine in machines.items():
+        found = set()
+        _base, *ours = made.raw("function-service", f":1.0.0-{architecture}")["layers"]
+        for layer in ours:
+            url = f"{made.registry.url}/v2/team/wasmfaas/function-service/blobs/{layer['digest']}"
+            with tarfile.open(fileobj=io.BytesIO(httpx2.get(url, timeout=60).content)) as archive:
+                for member in archive:
+                    content = archive.extractfile(member) if member.isfile() else None
+                    head = content.read(20) if content is not None else b""
+                    if head.startswith(b"\x7fELF"):
+                        found.add(int.from_bytes(head[18:20], "little"))
+        assert found == {machine}
 
 
 def test_a_second_run_changes_nothing(made: Made, tmp_path: Path) -> None:

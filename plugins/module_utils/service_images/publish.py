@@ -61,7 +61,7 @@ class _Work:
         return LayerCache(self.cache / "layers")
 
 
-def run(parameters: Parameters, check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
+def run(parameters: Parameters, check_mode: bool, hidden: set[str]) -> dict[str, t.Any]:
     """What the module service_images does; `parameters` are its options.
 
     Raises:
