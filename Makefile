@@ -85,7 +85,7 @@ test-terraform: setup-test ## test terraform/ with a mocked provider, and with t
 	.venv/bin/pytest tests/terraform $(PYTEST_ARGS)
 
 .PHONY: supply-chain
-supply-chain: $(RUNTIME_STAMP) $(COLLECTION) ## compare the recorded checksums of k3s and the charts with what is published
+supply-chain: $(RUNTIME_STAMP) $(COLLECTION) ## compare the recorded checksums (k3s, charts, what images are made from) with what is published
 	@PYTHONPATH=$(CURDIR)/.ansible/collections .venv/bin/python scripts/supply_chain.py $(SUPPLY_CHAIN_ARGS)
 
 .PHONY: cost

@@ -125,6 +125,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+summary:
+  description: The outcome in one line.
+  returned: success
+  type: str
+  sample: version 1.0.0, 5 of 5 images were made
 version:
   description: The tag of the images.
   returned: success

@@ -2,31 +2,41 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The images of the hosted service: made by the collection, pushed to a real registry, judged by skopeo, unpacked, and
-run in a chroot. The base image is what debootstrap makes (support/base_image.py)."""
+run in a container. The base image is what debootstrap makes (support/base_image.py)."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import platform
 import shutil
 import subprocess
+import tarfile
+import tempfile
 import typing as t
 from pathlib import Path
 
+import httpx2
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.download.binaries import MACHINES
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.service_images.publish import run
 from ansible_collections.wasmfaas.platform.plugins.modules.service_images import argument_spec
+from lightkube.resources.core_v1 import Pod
 
 from tests.extent import only_in_full
 from tests.hosts.rootfs import rootfs
 
+from .support import real_node
 from .support.base_image import base_layout, root_with_python_alone
+from .support.control_plane import ControlPlane
 from .support.marks import needs_skopeo
 from .support.playbooks import Playbooks, extra
+from .support.pod_network import PodNetwork
 from .support.registries import Registry, skopeo
+from .support.servers import Programs, wait_until
 
 HERE = next((name for name, machine in MACHINES.items() if machine == platform.machine()), "")
 OTHER = "arm64" if HERE == "amd64" else "amd64"
@@ -96,6 +106,24 @@ def test_the_index_has_an_image_for_each_architecture(made: Made) -> None:
             assert config["config"]["Entrypoint"] == ["python3", "-m", MODULE]
     layers = [{layer["digest"] for layer in made.raw(image, f":1.0.0-{HERE}")["layers"]} for image in made.results]
     assert layers[0] == layers[1], "a builder of Python is the service's image under another name"
+
+
+@needs_skopeo
+def test_programs_in_a_layer_are_for_its_architecture(made: Made) -> None:
+    """By the headers of ELF files (elf.h: e_machine)."""
+    machines = {"amd64": 62, "arm64": 183}
+    for architecture, machine in machines.items():
+        found = set()
+        _base, *ours = made.raw("function-service", f":1.0.0-{architecture}")["layers"]
+        for layer in ours:
+            url = f"{made.registry.url}/v2/team/wasmfaas/function-service/blobs/{layer['digest']}"
+            with tarfile.open(fileobj=io.BytesIO(httpx2.get(url, timeout=60).content)) as archive:
+                for member in archive:
+                    content = archive.extractfile(member) if member.isfile() else None
+                    head = content.read(20) if content is not None else b""
+                    if head.startswith(b"\x7fELF"):
+                        found.add(int.from_bytes(head[18:20], "little"))
+        assert found == {machine}
 
 
 def test_a_second_run_changes_nothing(made: Made, tmp_path: Path) -> None:
@@ -168,6 +196,8 @@ def test_the_service_starts_in_its_image(made: Made, tmp_path: Path) -> None:
     count, user = in_image(root, made, "function-service", "-c", program).split()
     assert int(count) > 30
     assert user == "65532"
+    with pytest.raises(AssertionError, match=r"Read-only file system|Permission denied"):
+        in_image(root, made, "function-service", "-c", "open('/opt/wasmfaas/new', 'w')")
     writable = [path for path in (root / "opt").rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o022]
     assert writable == []
 
@@ -185,7 +215,7 @@ def test_the_playbook(made: Made, tmp_path: Path) -> None:
     assert checked.changed == 1 and "+function-service:3.0.0 made from sha256:" in checked.output
     done = playbooks.run("wasmfaas.platform.publish_images", *arguments)
     assert done.exit_code == 0, done.output
-    assert done.changed == 0 and done.result_line == "version 1.0.0, 0 of 2 images are new"
+    assert done.changed == 0 and done.result_line == "version 1.0.0, 0 of 2 images were made"
     refused = playbooks.run("publish-images.yml")
     assert refused.exit_code != 0 and "No registry is named" in refused.output
 
@@ -219,25 +249,86 @@ def unpacked(made: Made, image: str, directory: Path) -> Path:
 
 
 def in_image(root: Path, made: Made, image: str, *arguments: str) -> str:
-    """What Python writes in the image, with its user and environment."""
+    """What Python writes in the image, with its user and environment: in a container of runc without capabilities,
+    whose root file system is read-only, or, where there is no runc, in a chroot."""
     address = f"docker://{made.registry.host}/team/wasmfaas/{image}:1.0.0-{HERE}"
     config = json.loads(skopeo("inspect", "--config", "--tls-verify=false", address))["config"]
-    done = subprocess.run(
-        [
-            "chroot",
-            f"--userspec={config['User']}",
-            str(root),
-            "env",
-            "-i",
-            *config["Env"],
-            "HOME=/tmp",
-            "python",
-            *arguments,
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    environment = [*config["Env"], "HOME=/tmp"]
+    if shutil.which("runc") is None:
+        program = ["chroot", f"--userspec={config['User']}", str(root), "env", "-i", *environment, "python", *arguments]
+        return ran(program)
+    with tempfile.TemporaryDirectory() as bundle:
+        subprocess.run(["runc", "spec"], cwd=bundle, check=True, timeout=60)
+        file = Path(bundle, "config.json")
+        container = json.loads(file.read_text())
+        user, _colon, group = config["User"].partition(":")
+        container["process"] |= {
+            "terminal": False,
+            "user": {"uid": int(user), "gid": int(group)},
+            "env": environment,
+            "cwd": config["WorkingDir"],
+            "args": ["python", *arguments],
+            "capabilities": {},
+        }
+        container["process"].pop("oomScoreAdj", None)
+        container["root"] = {"path": str(root), "readonly": True}
+        options = ["nosuid", "nodev", "mode=1777", "size=256m"]
+        container["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": options})
+        file.write_text(json.dumps(container))
+        return ran(["runc", "run", f"--bundle={bundle}", f"wasmfaas-images-{os.getpid()}"])
+
+
+def ran(program: list[str]) -> str:
+    done = subprocess.run(program, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+@only_in_full("that the service starts in a container of runc")
+@pytest.mark.skipif(bool(real_node.why_not()), reason=real_node.why_not())
+def test_the_service_starts_in_a_pod(made: Made, server_programs: Programs, tmp_path: Path) -> None:
+    """A real kubelet and containerd pull the image by its digest, and run it as a restricted pod with a read-only root
+    file system."""
+    with contextlib.ExitStack() as stack:
+        plane = ControlPlane(server_programs, tmp_path / "control_plane")
+        stack.callback(plane.stop)
+        network = PodNetwork()
+        stack.callback(network.remove)
+        stack.callback(real_node.RealNode(plane, made.registry, network, tmp_path / "node").stop)
+        plane.create_namespace("images")
+        names = {"name": "service", "namespace": "images"}
+        container = {
+            "name": "service",
+            "image": made.results["function-service"]["image"],
+            "args": ["--help"],
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+                "readOnlyRootFilesystem": True,
+            },
+            "volumeMounts": [{"name": "temporary", "mountPath": "/tmp"}],
+        }
+        plane.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": names,
+                "spec": {
+                    "restartPolicy": "Never",
+                    "automountServiceAccountToken": False,
+                    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+                    "containers": [container],
+                    "volumes": [{"name": "temporary", "emptyDir": {}}],
+                },
+            }
+        )
+        client = plane.client()
+
+        def phase() -> str:
+            status = client.get(Pod, "service", namespace="images").status
+            return str(status.phase) if status else ""
+
+        wait_until(lambda: phase() in ("Succeeded", "Failed"), seconds=300, what="the end of the pod")
+        written = "".join(client.log("service", namespace="images"))
+        assert phase() == "Succeeded", written
+        assert written.startswith("usage:")

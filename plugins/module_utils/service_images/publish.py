@@ -38,7 +38,7 @@ from .recipes import (
 PATH = "wasmfaas"
 """Of the repositories, below what `registry` names."""
 _FORMAT = 1
-"""Raise it when the code here makes another image of the same inputs."""
+"""Raise it when the code here makes another layer of the same inputs; images know the code that made them."""
 _OPTIONS = {BASE: "base_image", BASE_WITH_COMPILER: "compiler_base_image"}
 
 Parameters = dict[str, t.Any]
@@ -96,8 +96,11 @@ def run(parameters: Parameters, check_mode: bool, hidden: set[str]) -> dict[str,
                 ) from error
             finally:
                 progress.tell_stage("")
+    made = sum(result["changed"] for result in results.values())
+    would = "would be" if check_mode else "were"
     return {
-        "changed": any(result["changed"] for result in results.values()),
+        "changed": made > 0,
+        "summary": f"version {work.version}, {made} of {len(results)} images {would} made",
         "version": work.version,
         "images": results,
         "diff": {"before": before, "after": after},
@@ -149,10 +152,9 @@ def _path(given: str | None) -> Path | None:
 
 
 def _inputs(recipe: Recipe, work: _Work) -> str:
-    """Digest of all that an image is made from; nothing is downloaded for it."""
+    """Digest of all that an image is made from; nothing is downloaded for it. The collection has the recipes too."""
     content = {
-        "format": _FORMAT,
-        "recipe": [recipe.name, recipe.description, [tool.name for tool in recipe.tools]],
+        "recipe": recipe.name,
         "version": work.version,
         "base": [work.bases[recipe.base].place, work.bases[recipe.base].digest],
         "lock": hashlib.sha256(work.collection.lock.encode()).hexdigest(),
