@@ -94,7 +94,8 @@ def read_variables(var_file: Path | None) -> dict[str, t.Any]:
             "availability_zones",
             "api_endpoint",
         )
-        expression = f"jsonencode({{{', '.join(f'{name} = var.{name}' for name in names)}}})"
+        values = ", ".join(f"{name} = {'local' if name == 'node_groups' else 'var'}.{name}" for name in names)
+        expression = f"jsonencode({{{values}}})"
         options = [f"-var-file={own.resolve()}"] if var_file or own.exists() else []
         command = [program, f"-chdir={directory}", "console", *options]
         done = subprocess.run(command, input=f"{expression}\n", capture_output=True, text=True, check=False)

@@ -1,9 +1,12 @@
 locals {
+  # Of the machines with ingress = true. site.yml reads it from the output `cluster`.
+  ingress_health_port = 8080
+
   tags = merge(var.tags, { "wasmfaas:cluster" = var.cluster_name })
 
   # Not every zone offers every instance type. fitting_zones offer the preferred type of every group.
-  preferred_types = toset([for group in var.node_groups : group.instance_types[0]])
-  all_types       = toset(flatten([for group in var.node_groups : group.instance_types]))
+  preferred_types = toset([for group in local.node_groups : group.instance_types[0]])
+  all_types       = toset(flatten([for group in local.node_groups : group.instance_types]))
   offers = (
     length(var.availability_zones) > 0
     ? {}
@@ -21,8 +24,8 @@ locals {
     : slice(local.fitting_zones, 0, min(var.zone_count, length(local.fitting_zones)))
   )
 
-  server_group = one([for name, group in var.node_groups : name if group.server])
-  groups = { for name, group in var.node_groups : name => merge(group, {
+  server_group = one([for name, group in local.node_groups : name if group.server])
+  groups = { for name, group in local.node_groups : name => merge(group, {
     inventory_group = replace(name, "-", "_")
     image_id = (
       group.image_id != null

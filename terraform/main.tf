@@ -36,14 +36,72 @@ data "aws_ec2_instance_type" "used" {
 
 # The newest image; only new machines use it. `insecure_value`, since the id is no secret and plans hide secrets.
 data "aws_ssm_parameter" "image" {
-  for_each = toset([for group in var.node_groups : group.architecture if group.image_id == null])
+  for_each = toset([for group in local.node_groups : group.architecture if group.image_id == null])
 
   name = var.image_parameters[each.key]
 }
 
+# The rules of variables.tf for what node_group_changes may change.
+resource "terraform_data" "node_group_changes" {
+  for_each = var.node_group_changes
+
+  lifecycle {
+    precondition {
+      condition     = contains(keys(var.node_groups), each.key)
+      error_message = "node_group_changes: there is no group ${each.key} in node_groups; its groups are ${join(", ", keys(var.node_groups))}."
+    }
+
+    precondition {
+      condition = try(
+        !local.node_groups[each.key].server || contains([1, 3, 5, 7], local.node_groups[each.key].size), true,
+      )
+      error_message = "node_group_changes: the servers' group ${each.key} must have 1, 3, 5 or 7 machines."
+    }
+
+    precondition {
+      condition = try((
+        local.node_groups[each.key].autoscaled
+        ? (
+          local.node_groups[each.key].size == 0
+          && local.node_groups[each.key].maximum >= max(1, local.node_groups[each.key].minimum)
+          && local.node_groups[each.key].data_volume_gib == 0
+        )
+        : (
+          local.node_groups[each.key].size >= 1
+          && local.node_groups[each.key].minimum == 0
+          && local.node_groups[each.key].maximum == 0
+        )
+      ), true)
+      error_message = "node_group_changes: an autoscaled group has minimum and maximum (>= 1, not below minimum) and no data volume, any other has size (>= 1): see ${each.key}."
+    }
+
+    precondition {
+      condition = try((
+        local.node_groups[each.key].root_volume_gib >= 10
+        && (
+          local.node_groups[each.key].data_volume_gib > 0
+          ? local.node_groups[each.key].data_volume_gib >= 12
+          : local.node_groups[each.key].root_volume_gib >= 14
+        )
+      ), true)
+      error_message = "node_group_changes: the volumes of ${each.key} are too small: root_volume_gib must be 10 or more, and data_volume_gib 12 or more, or without a data volume root_volume_gib 14 or more."
+    }
+
+    precondition {
+      condition = try((
+        length(distinct(local.node_groups[each.key].instance_types)) >= (local.node_groups[each.key].spot ? 3 : 1)
+        && alltrue([for type in local.node_groups[each.key].instance_types :
+          can(regex("^[a-z]+[0-9]+g[a-z]*\\.", type)) == (local.node_groups[each.key].architecture == "arm64")
+        ])
+      ), true)
+      error_message = "node_group_changes: ${each.key} needs instance types of its architecture, a spot group three or more."
+    }
+  }
+}
+
 # The autoscaler assumes that every machine of a group has the size of its first type.
 resource "terraform_data" "same_size" {
-  for_each = var.node_groups
+  for_each = local.node_groups
 
   lifecycle {
     precondition {
@@ -76,6 +134,8 @@ module "security" {
   admin_cidrs   = var.admin_cidrs
   ingress_cidrs = var.ingress_cidrs
   cni           = var.cni
+
+  ingress_health_port = local.ingress_health_port
 }
 
 module "ingress" {
@@ -89,12 +149,12 @@ module "ingress" {
 
   deletion_protection = var.deletion_protection
 
-  # Any status below 500 shows that the ingress works: it answers 404 for a path without a route, and 308 to redirect to
-  # HTTPS.
+  # Traefik's own health, which ends when its pod is told to end, while ports 80 and 443 still take requests. Port 80
+  # would look healthy until it refuses connections.
   ports = { for name, port in { http = 80, https = 443 } : name => {
     port                    = port
     preserve_client_address = true
-    check                   = { protocol = "HTTP", port = "80", path = "/ping", matcher = "200-499" }
+    check                   = { protocol = "HTTP", port = tostring(local.ingress_health_port), path = "/ping", matcher = "200" }
   } }
 }
 
@@ -148,7 +208,7 @@ module "artifacts" {
 
   name              = var.cluster_name
   bucket_prefix     = "${var.cluster_name}-${data.aws_caller_identity.current.account_id}-${var.region}"
-  autoscaled_groups = toset([for name, group in var.node_groups : name if group.autoscaled])
+  autoscaled_groups = toset([for name, group in local.node_groups : name if group.autoscaled])
   snapshot_days     = var.snapshot_days
   destroy_snapshots = var.destroy_snapshots
   token_key_arn     = var.token_key_arn
@@ -204,7 +264,7 @@ module "identity" {
   hosted_zone_ids            = var.hosted_zone_ids
   token_key_arn              = var.token_key_arn
 
-  groups = { for name, group in var.node_groups : name => {
+  groups = { for name, group in local.node_groups : name => {
     permissions = group.permissions
     join = !group.autoscaled ? null : {
       parameter_arns = [module.artifacts.bundle_parameters[name].arn, module.artifacts.token_parameters[name].arn]

@@ -17,13 +17,17 @@ locals {
       # Names and addresses that the API's certificate must hold.
       certificate_names = concat(
         [local.api_address],
-        sort([for machine in module.control_plane.machines : machine.public_ip if !var.private_nodes]),
+        # By which administrators come in. Without public addresses that is a forwarded port of their own machine.
+        var.private_nodes
+        ? ["127.0.0.1"]
+        : sort([for machine in module.control_plane.machines : machine.public_ip]),
       )
     }
     ingress = {
       addresses     = [for zone in local.zones : module.ingress.addresses[zone]]
       domain        = "${module.ingress.addresses[local.zones[0]]}.nip.io"
       load_balancer = module.ingress.dns_name
+      health_port   = local.ingress_health_port
     }
     registry = {
       host      = local.registry_host

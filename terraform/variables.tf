@@ -172,8 +172,13 @@ variable "ssh_public_key" {
   default     = null
 
   validation {
-    condition     = var.ssh_public_key == null || can(regex("^(ssh-ed25519|ssh-rsa) AAAA", var.ssh_public_key))
-    error_message = "ssh_public_key must be an ssh-ed25519 or ssh-rsa public key; EC2 takes no other kinds."
+    # A whole key (RFC 8709, section 4; RFC 4253, section 6.6), since EC2 accepts parts of one and machines then let
+    # nobody in.
+    condition = var.ssh_public_key == null || can(regex(
+      "^(ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}|ssh-rsa AAAAB3NzaC1yc2E[A-Za-z0-9+/]{190,}={0,2})([ \\t].*)?\\s*$",
+      var.ssh_public_key,
+    ))
+    error_message = "ssh_public_key must be a whole ssh-ed25519 or ssh-rsa public key, the line in ~/.ssh/id_ed25519.pub; EC2 takes no other kinds."
   }
 }
 
@@ -433,6 +438,35 @@ variable "node_groups" {
     condition     = alltrue([for group in var.node_groups : group.zones == null ? true : group.zones >= 1])
     error_message = "node_groups: zones must be 1 or more, or null for all."
   }
+}
+
+variable "node_group_changes" {
+  description = "Changes of `node_groups`, by name of the group: {worker-wasm = {maximum = 10}} keeps all else of that group and all other groups."
+  type = map(object({
+    instance_types  = optional(list(string))
+    size            = optional(number)
+    minimum         = optional(number)
+    maximum         = optional(number)
+    root_volume_gib = optional(number)
+    data_volume_gib = optional(number)
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition = alltrue(flatten([for group in var.node_group_changes : [for value in [
+      group.size, group.minimum, group.maximum, group.root_volume_gib, group.data_volume_gib,
+    ] : value >= 0 && floor(value) == value if value != null]]))
+    error_message = "node_group_changes: size, minimum, maximum, root_volume_gib and data_volume_gib must be whole numbers."
+  }
+}
+
+# Here, so that `make cost` reads it without a provider. main.tf checks what was changed: a validation cannot look at
+# both variables.
+locals {
+  node_groups = { for name, group in var.node_groups : name => merge(group, {
+    for key, value in try(var.node_group_changes[name], {}) : key => value if value != null
+  }) }
 }
 
 variable "join_seconds" {

@@ -184,6 +184,11 @@ run "private" {
   }
 
   assert {
+    condition     = contains(output.cluster.api.certificate_names, "127.0.0.1")
+    error_message = "Administrators come in by a port that Systems Manager forwards from their own machine."
+  }
+
+  assert {
     condition     = alltrue([for names in values(output.permissions) : contains(names, "session-manager")])
     error_message = "All machines may be reached by Systems Manager."
   }
@@ -259,4 +264,61 @@ run "no_zone_has_all_types" {
   }
 
   expect_failures = [data.aws_ec2_instance_type_offerings.zones]
+}
+
+run "one_number_changed" {
+  command = plan
+
+  variables {
+    node_group_changes = { worker-wasm = { maximum = 9 }, observability = { size = 1 } }
+  }
+
+  assert {
+    condition = (
+      local.node_groups["worker-wasm"] == merge(var.node_groups["worker-wasm"], { maximum = 9 })
+      && local.node_groups["worker-build"] == var.node_groups["worker-build"]
+      && length([for host in output.inventory.hosts : host if host.group == "observability"]) == 1
+    )
+    error_message = "All else of the group and all other groups stay."
+  }
+}
+
+run "change_of_an_unknown_group" {
+  command = plan
+
+  variables {
+    node_group_changes = { worker_wasm = { maximum = 9 } }
+  }
+
+  expect_failures = [terraform_data.node_group_changes]
+}
+
+run "change_to_a_volume_too_small" {
+  command = plan
+
+  variables {
+    node_group_changes = { control-plane = { size = 5, data_volume_gib = 11 } }
+  }
+
+  expect_failures = [terraform_data.node_group_changes]
+}
+
+run "change_to_less_than_the_minimum" {
+  command = plan
+
+  variables {
+    node_group_changes = { worker-build = { minimum = 3, maximum = 2 } }
+  }
+
+  expect_failures = [terraform_data.node_group_changes]
+}
+
+run "change_to_one_spot_type" {
+  command = plan
+
+  variables {
+    node_group_changes = { worker-wasm = { instance_types = ["t4g.xlarge"] } }
+  }
+
+  expect_failures = [terraform_data.node_group_changes]
 }

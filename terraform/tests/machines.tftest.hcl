@@ -132,6 +132,7 @@ run "security" {
       api_to_load_balancer   = "nodes > api_load_balancer tcp 6443-6443"
       api_from_load_balancer = "api_load_balancer > servers tcp 6443-6443"
       ingress_http           = "public_load_balancer > ingress tcp 80-80"
+      ingress_health         = "public_load_balancer > ingress tcp 8080-8080"
       ingress_https          = "public_load_balancer > ingress tcp 443-443"
     }
     error_message = "Who may reach which ports inside the cluster."
@@ -165,7 +166,7 @@ run "security" {
   assert {
     condition = (
       keys(aws_vpc_security_group_egress_rule.load_balancer)
-      == ["api_from_load_balancer", "ingress_http", "ingress_https"]
+      == ["api_from_load_balancer", "ingress_health", "ingress_http", "ingress_https"]
     )
     error_message = "Load balancers reach only the groups that let them in."
   }

@@ -174,6 +174,46 @@ run "ssh_private_key" {
   expect_failures = [var.ssh_public_key]
 }
 
+run "ssh_key_of_the_example" {
+  command = plan
+
+  variables {
+    ssh_public_key = "ssh-ed25519 AAAA… you@example.com"
+  }
+
+  expect_failures = [var.ssh_public_key]
+}
+
+run "ssh_key_cut_off" {
+  command = plan
+
+  variables {
+    ssh_public_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPZ8mQb0pGm8m6cW1bq0p9Wm8m6cW1bq0p9Wm8m6 test"
+  }
+
+  expect_failures = [var.ssh_public_key]
+}
+
+run "admin_address_of_the_example" {
+  command = plan
+
+  variables {
+    admin_cidrs = ["YOUR_ADDRESS/32"]
+  }
+
+  expect_failures = [var.admin_cidrs]
+}
+
+run "change_by_half_a_machine" {
+  command = plan
+
+  variables {
+    node_group_changes = { worker-wasm = { maximum = 2.5 } }
+  }
+
+  expect_failures = [var.node_group_changes]
+}
+
 run "image_that_is_no_parameter" {
   command = plan
 

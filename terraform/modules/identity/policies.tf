@@ -45,6 +45,7 @@ locals {
         {
           Action = [
             "ec2:DescribeAvailabilityZones",
+            "ec2:DescribeInstanceTypes",
             "ec2:DescribeInstances",
             "ec2:DescribeTags",
             "ec2:DescribeVolumes",

@@ -66,6 +66,16 @@ locals {
         reason   = "From the private load balancer"
       }
     },
+    {
+      ingress_health = {
+        group    = "ingress"
+        source   = "public_load_balancer"
+        protocol = "tcp"
+        from     = var.ingress_health_port
+        to       = var.ingress_health_port
+        reason   = "Health checks of the public load balancer"
+      }
+    },
     # The source is the load balancer's group. It matches although targets see the clients' addresses, and nobody can
     # bypass the load balancer.
     { for name, port in local.public_ports :

@@ -32,3 +32,10 @@ variable "cni" {
     error_message = "cni must be vxlan, wireguard-native or cilium."
   }
 }
+
+variable "ingress_health_port" {
+  description = "Port on which the public load balancer checks the machines of the ingress."
+  type        = number
+  default     = 8080
+  nullable    = false
+}

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.settings import (
     DEFAULT_GATEWAY,
     ClusterSettings,
@@ -161,6 +163,30 @@ def test_access_log_is_json_without_credentials_and_with_trace_ids_where_there_i
     assert "tracing" not in ingress(platform_components=["ingress"]).template("values_traefik.yml.j2")
 
 
+def test_a_load_balancer_checks_a_port_that_closes_before_those_for_requests() -> None:
+    """Traefik closes an entry point without requestAcceptGraceTimeout at once (pkg/server/server_entrypoint_tcp.go)."""
+    values = ingress(ingress_health_port=8080, ingress_drain_delay_seconds=25).template("values_traefik.yml.j2")
+    assert values["ports"]["traefik"] == {"hostPort": 8080}
+    assert values["deployment"]["minReadySeconds"] == 60
+    assert values["deployment"]["terminationGracePeriodSeconds"] == 30 + 25 + 10
+    for name in ("web", "websecure"):
+        assert values["ports"][name]["transport"]["lifeCycle"]["requestAcceptGraceTimeout"] == "25s"
+    default = ingress().template("values_traefik.yml.j2")
+    assert "traefik" not in default["ports"] and "minReadySeconds" not in default["deployment"]
+
+
+def test_the_inventory_for_aws_agrees_with_terraform_on_health_checks() -> None:
+    project = Path(__file__).resolve().parents[3]
+    inventory = yaml.safe_load((project / "inventories/aws/group_vars/all.yml").read_text(encoding="utf-8"))
+    balancer = (project / "terraform/modules/load_balancer/main.tf").read_text(encoding="utf-8")
+    interval, failures = (
+        int(re.search(rf"{name} *= (\d+)", balancer)[1])  # type: ignore[index]
+        for name in ("interval", "unhealthy_threshold")
+    )
+    assert inventory["ingress_drain_delay_seconds"] > interval * failures
+    assert "aws_cluster.ingress.health_port" in inventory["ingress_health_port"]
+
+
 def test_connections_to_pods_have_a_time_limit() -> None:
     """The chart 41.3.0 hands static configuration of Traefik (pkg/config/static/static_config.go) on as arguments."""
     assert ingress().template("values_traefik.yml.j2")["additionalArguments"] == [
@@ -168,9 +194,9 @@ def test_connections_to_pods_have_a_time_limit() -> None:
     ]
 
 
-def test_image_is_not_from_docker_hub() -> None:
+def test_image_has_the_name_that_mirrors_of_nodes_know() -> None:
     assert ingress().template("values_traefik.yml.j2")["image"] == {
-        "registry": "mirror.gcr.io",
+        "registry": "docker.io",
         "repository": "library/traefik",
     }
 

@@ -156,8 +156,9 @@ def test_on_aws_nodes_log_in_and_public_images_come_through_the_mirrors() -> Non
     on_aws = role(**variables, aws_cluster=cluster)
     assert on_aws.value("__registries_ecr_used") is True and files(**variables)[PROGRAM]["state"] == "present"
     mirrors = {
-        "docker.io": "mirror.gcr.io",
         "quay.io": f"{host}/wasmfaas-quay",
         "registry.k8s.io": f"{host}/wasmfaas-kubernetes",
     }
     assert on_aws.value("platform_image_registries") == mirrors
+    settings = yaml.safe_load(files(**variables)["/etc/rancher/k3s/registries.yaml"]["content"])
+    assert settings["mirrors"]["docker.io"] == {"endpoint": ["https://mirror.gcr.io"]}, "k3s falls back to docker.io"
