@@ -13,6 +13,7 @@ import collections
 import json
 import os
 import signal
+import sys
 import time
 import typing as t
 from pathlib import Path
@@ -42,6 +43,10 @@ LONGEST = (
 LOWER_PRIORITY = 5
 
 init_plugin_loader([str(PROJECT / ".ansible/collections")])
+
+# Rewriting the assertions of all tests takes 15 s in each process. pytest keeps them, also where the environment has
+# PYTHONDONTWRITEBYTECODE.
+sys.dont_write_bytecode = False
 
 # A background job of a shell begins with SIGINT ignored, and so would every program that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

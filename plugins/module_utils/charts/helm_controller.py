@@ -88,6 +88,7 @@ class Controller:
         self._workloads = Workloads(kubectl, patience=self._patience, clock=clock)
         self._clock = clock
         self._sleep = sleep
+        self._found: Object | None = None
 
     def available(self) -> bool:
         return self._definition() is not None
@@ -195,10 +196,11 @@ class Controller:
         return POLICIES[0] if f'"{POLICIES[0]}"' in text else POLICIES[1]
 
     def _definition(self) -> Object | None:
-        try:
-            return self._kubectl.get(DEFINITION)
-        except NotFound:
-            return None
+        """The definition of HelmChart, which is not read again once it was there; None if there is none."""
+        if self._found is None:
+            with contextlib.suppress(NotFound):
+                self._found = self._kubectl.get(DEFINITION)
+        return self._found
 
     def _jobs(self) -> tuple[dict[str, Object], list[Object]]:
         """The Jobs that install charts, by the chart's name, and the pods of all Jobs of charts."""
