@@ -28,6 +28,8 @@ PROGRAMS = "programs-full" if FULL else "programs"
 CHECKS = ("lint", "sanity", *(["units"] if FULL else []))
 TESTS = "pytest"
 LOWER_PRIORITY = 10
+INTERRUPTED = 130
+"""The exit code that a shell gives for Ctrl-C."""
 LONGEST = 10
 # What does not end by itself is interrupted then, so that pytest still says what failed and what was running.
 LIMIT_SECONDS = None if FULL else 85 * 60
@@ -46,14 +48,21 @@ def main() -> int:
     OUTPUT.mkdir(parents=True, exist_ok=True)
     RECORD.unlink(missing_ok=True)
     begun = time.monotonic()
+    ended: list[Ended] = []
     with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
         checks = [pool.submit(run_quietly, name, LOWER_PRIORITY) for name in CHECKS]
-        ended = [run_quietly(PROGRAMS)]
-        show(PROGRAMS)
-        ended.append(run_tests(None if LIMIT_SECONDS is None else begun + LIMIT_SECONDS))
+        try:
+            ended.append(run_quietly(PROGRAMS))
+            show(PROGRAMS)
+            ended.append(run_tests(None if LIMIT_SECONDS is None else begun + LIMIT_SECONDS))
+        except KeyboardInterrupt:
+            ended.append(Ended(TESTS, INTERRUPTED, time.monotonic() - begun))
+            for check in checks:  # those that have not begun would begin now
+                check.cancel()
         for check in checks:
-            ended.append(check.result())
-            show(ended[-1].name)
+            if not check.cancelled():
+                ended.append(check.result())
+                show(ended[-1].name)
     print("\n".join(summary(ended, record(), time.monotonic() - begun)), flush=True)
     return int(any(step.exit_code for step in ended))
 
@@ -93,6 +102,8 @@ def run_tests(end: float | None) -> Ended:
                 print(f"\n--- make {TESTS} has not ended in time and is interrupted", flush=True)
             os.killpg(step.pid, signal.SIGINT)
             step.wait()
+            if isinstance(stop, KeyboardInterrupt):
+                raise
     return Ended(TESTS, step.returncode, time.monotonic() - begun)
 
 
