@@ -46,6 +46,9 @@ there. The kubelet's `pod-max-pids` bounds a single pod, where it is set."""
 _BATCH_BYTES = 64 << 10
 _WAITING_LINES = 1000
 _LONGEST_LINE = 4096
+_KILLED = (-9, 137)
+"""Exit codes of a command that SIGKILL ended: that of the shell, and what the shell says of its child."""
+
 _MEMORY_EVENTS = Path("/sys/fs/cgroup/memory.events")
 _CHUNK = 1 << 20
 
@@ -260,8 +263,8 @@ def _failure(error: PlatformError, directory: Path) -> Failure:
 
     exit_code = error.facts.get("exit_code")
     cause, next_step = shown(error.cause), shown(error.next_step)
-    if _out_of_memory():
-        cause = f"{cause} The build took more memory than it may have."
+    if exit_code in _KILLED or _out_of_memory():
+        cause = f"{cause}\nIt was killed, as happens to a build that takes more memory than it may have."
         next_step = "Have the build do less at once (fewer parallel jobs), or ask whoever runs the service for more."
     return Failure(
         cause=cause[-30_000:],

@@ -65,10 +65,9 @@ class BuildEndpoint:
 
     async def _source(self, request: Request) -> Response:
         exchange = await self._exchange(request)
-        source = await run_in_threadpool(exchange.source)
-        if source is None:
+        if not await run_in_threadpool(exchange.source.is_file):
             raise _not_here()
-        return FileResponse(source, media_type="application/octet-stream")
+        return FileResponse(exchange.source, media_type="application/octet-stream")
 
     async def _failure(self, request: Request) -> Response:
         exchange = await self._exchange(request)
@@ -82,6 +81,10 @@ class BuildEndpoint:
         if stated_size(request) > MOST_RESULT_BYTES:
             raise _too_large(MOST_RESULT_BYTES)
         with self._alone(request), _while_it_waits():
+            # Else a result would be taken that nobody uses: a worker that was killed left its directory.
+            with exchange.log_address() as address:
+                _reader, writer = await asyncio.open_unix_connection(address)
+                writer.close()
             partial = exchange.partial_result()
             try:
                 with open(partial, "xb") as stream:

@@ -30,6 +30,7 @@ MOST_LOG_BYTES = 12 << 20
 MOST_RESULT_BYTES = 600 << 20
 """Of an archive with what was built; `sources.limits` bounds what comes out of it."""
 
+_SOURCE = "source.archive"
 _LONGEST_LINE = 16 << 10
 
 
@@ -56,7 +57,6 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 class _About(msgspec.Struct, frozen=True, kw_only=True):
     bearer_digest: str
-    source: str
     description: Description
 
 
@@ -81,8 +81,10 @@ class Exchange:
         """
         shutil.rmtree(self._directory, ignore_errors=True)
         self._directory.mkdir(parents=True, mode=0o700)
-        about = _About(bearer_digest=_digest(bearer), source=str(source), description=description)
+        about = _About(bearer_digest=_digest(bearer), description=description)
         try:
+            # The store may make room for other sources while the build waits for its machine.
+            shutil.copyfile(source, self._directory / _SOURCE)
             with _log_received(self._directory):
                 whole_file.write(self._directory / "about.json", msgspec.json.encode(about).decode())
                 yield
@@ -108,10 +110,10 @@ class Exchange:
         about = self._about()
         return None if about is None else hmac.compare_digest(about.bearer_digest, _digest(bearer))
 
-    def source(self) -> Path | None:
-        """The archive; None where no worker waits any more."""
-        about = self._about()
-        return Path(about.source) if about else None
+    @property
+    def source(self) -> Path:
+        """The archive; it is not there where no worker waits any more."""
+        return self._directory / _SOURCE
 
     def description(self) -> Description | None:
         """See `Description`; None where no worker waits any more."""

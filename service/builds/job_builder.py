@@ -18,7 +18,7 @@ from ...plugins.module_utils.errors import PlatformError
 from ...plugins.module_utils.function.build.components import BuildOptions
 from ...plugins.module_utils.function.builder import downloads
 from ...plugins.module_utils.function.manifest.model import Manifest
-from ...plugins.module_utils.spinkube.api import Conflict, KubernetesApi
+from ...plugins.module_utils.spinkube.api import Conflict, Forbidden, KubernetesApi, Refused
 from ...plugins.module_utils.spinkube.kinds import JOB, POD, SECRET
 from ..cluster.settings import BuildSettings
 from ..deployments.model import Deployment
@@ -31,12 +31,19 @@ from .result import take_result
 LOOK_SECONDS = 2.0
 """How often the Job is looked at; what the build itself says is seen at once."""
 
+BLIND_SECONDS = 600.0
+"""How long the API server may be away while a build runs."""
+
 GONE_SECONDS = 120.0
 """How long a deleted Job may take to go."""
 
 _NEXT_SECONDS = 0.1
-_SILENT_LOOKS = 10
+_SILENT_LOOKS = 5
 """How many looks in a row may show a Job that ended well and handed nothing over: its request may still be written."""
+
+
+class _HandedToAnother(Exception):
+    """A Job that an earlier worker made ended well, and this worker got nothing."""
 
 
 class JobBuilder:
@@ -76,13 +83,12 @@ class JobBuilder:
             return
         image = builder_image(manifest, self._settings.images)
         try:
-            job_id, bearer = self._made(image)
             description = Description(profile=manifest.profile, build_timeout=options.timeout_seconds)
-            with self._exchange.opened(bearer, self._source, description):
-                self._secret(job_id, bearer)
-                self._wait()
-                shutil.rmtree(self._directory, ignore_errors=True)
-                warnings = take_result(self._exchange.result, manifest, self._directory)
+            try:
+                warnings = self._result(image, manifest, description)
+            except _HandedToAnother:
+                progress.tell("What was built went to a worker that has ended; it is built again.")
+                warnings = self._result(image, manifest, description)
         except PlatformError:
             self._end()
             raise
@@ -93,26 +99,38 @@ class JobBuilder:
             raise
         yield warnings
 
+    def _result(self, image: str, manifest: Manifest, description: Description) -> list[str]:
+        """Have the build made and take what it hands back; raises PlatformError."""
+        with _told_to_users():
+            job_id, bearer, is_new = self._made(image)
+        with self._exchange.opened(bearer, self._source, description):
+            with _told_to_users():
+                self._secret(job_id, bearer)
+            self._wait(is_new=is_new)
+            shutil.rmtree(self._directory, ignore_errors=True)
+            return take_result(self._exchange.result, manifest, self._directory)
+
     def fetch(self, url: str, digest: str) -> Path:
         """See `Builder`; `take_result` checked its digest."""
         return self._directory / "downloads" / digest.removeprefix("sha256:")
 
-    def _made(self, image: str) -> tuple[str, str]:
-        """The uid and the bearer of the Job, which is made unless one of this deployment is at work."""
+    def _made(self, image: str) -> tuple[str, str, bool]:
+        """The uid and the bearer of the Job, and whether it was made now: not where one of this deployment is at
+        work."""
         namespace, name = self._settings.namespace, job_name(self._deployment)
         end = time.monotonic() + GONE_SECONDS
         while True:
             live = self._api.get(JOB, namespace, name)
             if live is not None and self._is_at_work(live):
                 progress.tell("The build that was begun before goes on.")
-                return live["metadata"]["uid"], self._bearer() or secrets.token_urlsafe(32)
+                return live["metadata"]["uid"], self._bearer() or secrets.token_urlsafe(32), False
             if live is not None:
                 if not live["metadata"].get("deletionTimestamp"):
                     self._end()
             else:
                 with contextlib.suppress(Conflict):
                     made = self._api.create(JOB, job(self._deployment, image, self._settings))
-                    return made["metadata"]["uid"], secrets.token_urlsafe(32)
+                    return made["metadata"]["uid"], secrets.token_urlsafe(32), True
             if time.monotonic() > end:
                 raise PlatformError(
                     f"The Job {namespace}/{name} of an earlier build does not go away.",
@@ -150,17 +168,26 @@ class JobBuilder:
                 if time.monotonic() > end:
                     raise
 
-    def _wait(self) -> None:
-        """Wait until the result is there; raises PlatformError."""
+    def _wait(self, *, is_new: bool) -> None:
+        """Wait until the result is there; raises PlatformError, and _HandedToAnother for a Job of an earlier worker."""
         state = JobState(self._settings, time.monotonic)
-        told, silent, following = "", 0, 0.0
+        told, silent, following, seen = "", 0, 0.0, time.monotonic()
         while not self._exchange.result.exists():
             if failure := self._exchange.failure():
                 raise _error(failure)
             if time.monotonic() >= following:
                 following = time.monotonic() + LOOK_SECONDS
-                live, waiting, ended_well = self._look(state)
+                try:
+                    found = self._seen()
+                except PlatformError:
+                    if time.monotonic() - seen > BLIND_SECONDS:
+                        raise
+                    continue  # the build needs no API server
+                seen = time.monotonic()
+                live, waiting, ended_well = self._judged(state, *found)
                 silent = silent + 1 if ended_well else 0
+                if silent > _SILENT_LOOKS and not is_new:
+                    raise _HandedToAnother
                 if silent > _SILENT_LOOKS:
                     raise PlatformError(
                         "The build ended without handing anything over.",
@@ -174,15 +201,18 @@ class JobBuilder:
         if told:
             self._waits("")
 
-    def _look(self, state: JobState) -> tuple[bool, str, bool]:
-        """Whether anything was seen, why the build waits, and whether its Job ended well."""
+    def _seen(self) -> tuple[Object | None, list[Object]]:
+        """The Job and its pods, oldest first; raises PlatformError where the API server does not answer."""
         namespace, name = self._settings.namespace, job_name(self._deployment)
         live = self._api.get(JOB, namespace, name)
-        status = (live or {}).get("status") or {}
-        if status.get("succeeded"):
-            return True, "", True
         pods = self._api.list(POD, namespace, labels={"batch.kubernetes.io/job-name": name})
-        pods.sort(key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
+        return live, sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
+
+    def _judged(self, state: JobState, live: Object | None, pods: list[Object]) -> tuple[bool, str, bool]:
+        """Whether the Job tells anything, why the build waits, and whether the Job ended well; raises PlatformError."""
+        namespace, name = self._settings.namespace, job_name(self._deployment)
+        if ((live or {}).get("status") or {}).get("succeeded"):
+            return True, "", True
 
         def events() -> list[str]:
             return self._api.events_of(namespace, {name, *(pod["metadata"]["name"] for pod in pods)})
@@ -203,6 +233,18 @@ class JobBuilder:
 def end_build(api: KubernetesApi, settings: BuildSettings, deployment: Deployment) -> bool:
     """End the build of a deployment with all that it started; gives whether there was a Job of it."""
     return api.delete(JOB, settings.namespace, job_name(deployment))
+
+
+@contextlib.contextmanager
+def _told_to_users() -> t.Iterator[None]:
+    """What the API server refuses is no business of whoever uploads, who has no kubeconfig."""
+    try:
+        yield
+    except (Conflict, Forbidden, Refused) as error:
+        raise PlatformError(
+            f"The build cannot begin: {error.cause}",
+            next_step="Deploy again later; if it fails again, tell whoever runs the service.",
+        ) from error
 
 
 def _error(failure: Failure) -> PlatformError:

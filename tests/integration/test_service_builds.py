@@ -29,7 +29,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connect
 from ansible_collections.wasmfaas.platform.service.api.problems import HANDLERS
 from ansible_collections.wasmfaas.platform.service.builds.builder import MOST_PROCESSES
 from ansible_collections.wasmfaas.platform.service.builds.endpoint import BuildEndpoint
-from ansible_collections.wasmfaas.platform.service.builds.job import build_path, job, job_name
+from ansible_collections.wasmfaas.platform.service.builds.job import USER, build_path, job, job_name
 from ansible_collections.wasmfaas.platform.service.builds.job_builder import JobBuilder
 from ansible_collections.wasmfaas.platform.service.cluster.settings import BuildSettings
 from ansible_collections.wasmfaas.platform.service.deployments.model import Deployment, Settings, now
@@ -37,16 +37,20 @@ from ansible_collections.wasmfaas.platform.service.parameters import validated
 from ansible_collections.wasmfaas.platform.service.sources.store import FileSourceStore
 from lightkube import ApiError
 from lightkube.codecs import from_dict
+from lightkube.models.core_v1 import ResourceQuotaStatus
 from lightkube.resources.batch_v1 import Job
-from lightkube.resources.core_v1 import Namespace, Secret
+from lightkube.resources.core_v1 import Namespace, ResourceQuota, Secret
 from lightkube.types import CascadeType
 from starlette.applications import Starlette
 
+from ..extent import only_in_full
+from .support import contained_kubelet
 from .support.control_plane import ControlPlane
 from .support.function_project import FunctionProject, component
 from .support.played_kubelet import PlayedKubelet
 from .support.servers import free_port, wait_until
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples/functions"
 NAMESPACE = "wasmfaas-builds"
 SECONDS = 120.0
 RIGHTS = [
@@ -196,12 +200,23 @@ def place(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory)
     t.cast(t.Any, control_plane.client()).delete(Namespace, NAMESPACE)
 
 
+@pytest.fixture
+def contained(place: Place, tmp_path: Path) -> collections.abc.Iterator[Place]:
+    """The same with real containers."""
+    played = place.kubelet
+    played.hold.set()
+    with contained_kubelet.ContainedKubelet(place.control_plane, NAMESPACE, tmp_path / "pods") as place.kubelet:
+        yield place
+    place.kubelet = played
+
+
 @pytest.fixture(autouse=True)
 def fresh(place: Place) -> collections.abc.Iterator[None]:
     """Each test has a namespace without Jobs, and a kubelet that starts pods."""
     place.waited.clear()
     place.is_cancelled.clear()
     place.kubelet.hold.clear()
+    place.kubelet.keep_running.clear()
     yield
     for found in place.client.list(Job, namespace=NAMESPACE):
         place.delete(found.metadata.name)
@@ -266,6 +281,14 @@ def test_files_lock_files_and_deletions_come_back(place: Place, project: Functio
     here = place.push(deployment, None)
     there = place.push(deployment, place.builder(deployment))
     assert (there["digest"], there["source_digest"]) == (here["digest"], here["source_digest"])
+
+
+@only_in_full("test_a_build_in_a_job_makes_the_same_artifact_as_one_on_this_machine")
+def test_a_build_of_python_fetches_its_packages(place: Place, lines: list[str]) -> None:
+    """Two builds by componentize-py 0.17.2 gave other bytes, so no digest is compared."""
+    deployment = place.deployment(archive(EXAMPLES / "hello-python"))
+    assert place.push(deployment, place.builder(deployment, deadline_seconds=900))["digest"]
+    assert any("componentize-py" in line for line in lines)
 
 
 def test_what_needs_no_build_makes_no_job(place: Place, project: FunctionProject) -> None:
@@ -439,6 +462,7 @@ def test_a_machine_that_goes_away_is_tried_again_twice(place: Place, project: Fu
     assert results and isinstance(results[0], dict), results
 
 
+@only_in_full("test_a_pod_that_its_machine_took_along_is_no_failure_until_the_third of the unit tests")
 def test_a_machine_that_goes_away_a_third_time_ends_the_build(place: Place, project: FunctionProject) -> None:
     deployment = place.deployment(built_by(project, "sleep 600"))
     thread, results = place.in_background(deployment)
@@ -476,17 +500,37 @@ def test_waiting_for_a_machine_is_told_and_ends(place: Place, project: FunctionP
     assert f"waiting for a machine: {message}" in lines
 
 
-def test_a_full_quota_of_builds_is_waited_for(place: Place, project: FunctionProject) -> None:
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "builds", "namespace": NAMESPACE}}
-    place.control_plane.apply({**quota, "spec": {"hard": {"limits.memory": "1Mi"}}})
-    deployment = place.deployment(archive(project.directory))
-    thread, results = place.in_background(deployment)
+@contextlib.contextmanager
+def quota(place: Place, **hard: str) -> collections.abc.Iterator[None]:
+    """A ResourceQuota that leaves no room; inside of the context it counts."""
+    metadata = {"name": "builds", "namespace": NAMESPACE}
+    made = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}}
+    place.control_plane.apply(made)
+    wait_until(
+        lambda: (place.client.get(ResourceQuota, "builds", namespace=NAMESPACE).status or ResourceQuotaStatus()).hard,
+        seconds=SECONDS,
+        what="the quota does not count",
+    )
     try:
-        wait_until(lambda: "waiting for other builds to end" in place.waited, seconds=SECONDS, what="nothing is told")
+        yield
     finally:
-        place.control_plane.apply({**quota, "spec": {"hard": {"limits.memory": "100Gi"}}})
+        place.client.delete(ResourceQuota, "builds", namespace=NAMESPACE)
+
+
+def test_a_full_quota_of_builds_is_waited_for(place: Place, project: FunctionProject) -> None:
+    deployment = place.deployment(archive(project.directory))
+    with quota(place, **{"limits.memory": "1Mi"}):
+        thread, results = place.in_background(deployment)
+        wait_until(lambda: "waiting for other builds to end" in place.waited, seconds=SECONDS, what="nothing is told")
     thread.join(SECONDS)
     assert isinstance(results[0], dict), results
+
+
+def test_a_full_quota_of_jobs_is_told(place: Place, project: FunctionProject) -> None:
+    with quota(place, **{"count/jobs.batch": "0"}):
+        error = place.failure(archive(project.directory))
+    assert "exceeded quota" in error.cause
+    assert "whoever runs the service" in error.next_step
 
 
 def test_a_worker_that_takes_over_waits_for_the_build_at_work(
@@ -503,7 +547,8 @@ def test_a_worker_that_takes_over_waits_for_the_build_at_work(
 
     killed = place.builder(deployment)
 
-    def until_it_runs() -> t.NoReturn:
+    def until_it_runs(*, is_new: bool) -> t.NoReturn:
+        assert is_new
         wait_until(lambda: "begun" in lines, seconds=SECONDS, what="the build does not begin")
         raise Killed
 
@@ -519,11 +564,40 @@ def test_a_worker_that_takes_over_waits_for_the_build_at_work(
     assert "done" in lines
 
 
+def test_a_result_that_went_to_a_worker_that_was_killed_is_built_again(
+    place: Place, project: FunctionProject, tmp_path: Path, lines: list[str]
+) -> None:
+    """The next worker finds the Job at work, whose build has handed its result over already."""
+    deployment = place.deployment(archive(project.directory))
+    place.kubelet.keep_running.set()
+
+    class Killed(BaseException):
+        pass
+
+    killed = place.builder(deployment)
+
+    def until_it_hands_over(*, is_new: bool) -> t.NoReturn:
+        assert is_new
+        wait_until(killed._exchange.result.exists, seconds=SECONDS, what="no result")
+        raise Killed
+
+    killed._wait = until_it_hands_over  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        place.push(deployment, killed)
+    thread, results = place.in_background(deployment)
+    wait_until(lambda: "The build that was begun before goes on." in lines, seconds=SECONDS, what="made anew")
+    place.kubelet.keep_running.clear()
+    thread.join(SECONDS)
+    assert isinstance(results[0], dict), results
+    assert any("built again" in line for line in lines)
+
+
 def test_a_cancelled_build_leaves_nothing(place: Place, project: FunctionProject, lines: list[str]) -> None:
     deployment = place.deployment(built_by(project, "echo begun; sleep 600"))
     builder = place.builder(deployment)
 
-    def cancelled() -> t.NoReturn:
+    def cancelled(*, is_new: bool) -> t.NoReturn:
+        assert is_new
         wait_until(lambda: "begun" in lines, seconds=SECONDS, what="the build does not begin")
         place.is_cancelled.set()
         raise KeyboardInterrupt
@@ -557,3 +631,34 @@ def test_what_a_kubelet_says_of_a_pod_becomes_the_cause(place: Place, project: F
     assert "exceeds the limit" in results[0].cause
     assert "8Gi" in results[0].next_step
     place.nothing_is_left(deployment)
+
+
+in_containers = pytest.mark.skipif(bool(contained_kubelet.why_not()), reason=contained_kubelet.why_not())
+
+
+@in_containers
+def test_a_build_works_in_a_container_without_rights(
+    contained: Place, project: FunctionProject, lines: list[str]
+) -> None:
+    commands = (
+        "id -u; ! touch /usr/x; ! touch $WASMFAAS_BUILD_BEARER_FILE; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status;"
+        " touch /tmp/x; python3 build.py"
+    )
+    deployment = contained.deployment(built_by(project, commands))
+    there = contained.push(deployment, contained.builder(deployment))
+    assert there["digest"]
+    assert str(USER) in lines
+    assert [line.split() for line in lines if line.startswith(("CapEff", "NoNew"))] == [
+        ["CapEff:", "0000000000000000"], ["NoNewPrivs:", "1"],
+    ]  # fmt: skip
+    assert [line.partition("touch '")[2].partition("'")[0] for line in lines if line.startswith("touch: ")] == [
+        "/usr/x", "/var/run/wasmfaas/bearer",
+    ]  # fmt: skip
+
+
+@in_containers
+def test_builds_that_fork_or_take_memory_without_end_are_stopped(contained: Place, project: FunctionProject) -> None:
+    fork = contained.failure(built_by(project, "while sleep 300 & do :; done"))
+    assert "ork" in fork.cause and fork.facts["exit_code"] == 2
+    memory = contained.failure(built_by(project, "python3 -c 'len(b\"x\" * (1 << 30))'"), memory="200Mi")
+    assert "more memory" in memory.cause

@@ -32,10 +32,11 @@ Object = dict[str, t.Any]
 
 
 class PlayedKubelet:
-    """Use as a context; `hold` keeps it from starting pods."""
+    """Use as a context; `hold` keeps it from starting pods, `keep_running` from telling of their ends."""
 
     def __init__(self, control_plane: ControlPlane, namespace: str, directory: Path) -> None:
         self.hold = threading.Event()
+        self.keep_running = threading.Event()
         self.started: list[Object] = []
         self._client: t.Any = control_plane.client()
         self._namespace, self._directory = namespace, directory
@@ -95,7 +96,7 @@ class PlayedKubelet:
             if process is None:
                 if phase == "Pending" and not self.hold.is_set():
                     self._start(pod)
-            elif (code := process.poll()) is not None:
+            elif (code := process.poll()) is not None and not self.keep_running.is_set():
                 self._kill(uid)
                 if phase not in ("Pending", "Running"):
                     self._processes.pop(uid)
@@ -135,17 +136,8 @@ class PlayedKubelet:
                     return f"{outside}{text.removeprefix(inside)}"
             return text
 
-        given = {entry["name"]: mapped(entry["value"]) for entry in container["env"]}
-        program, *arguments = container["command"]
-        assert program == "python3"
         self.started.append(pod)
-        self._processes[uid] = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=mapped(container["workingDir"]),
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""), **given, _MARK: uid},
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self._processes[uid] = self._run(pod, places, mapped)
         seconds = spec["activeDeadlineSeconds"]
         self._ends[uid] = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
         self._running(pod)
@@ -155,6 +147,26 @@ class PlayedKubelet:
             pod["metadata"]["name"],
             phase="Running",
             containerStatuses=[_container(pod, {"running": {"startedAt": _now()}})],
+        )
+
+    def _run(self, pod: Object, places: dict[str, Path], mapped: t.Callable[[str], str]) -> subprocess.Popen[bytes]:
+        """Start the command of the pod's container.
+
+        Args:
+            places: directories of its volumes, by where the container has them.
+            mapped: from a path in the container to that outside.
+        """
+        (container,) = pod["spec"]["containers"]
+        given = {entry["name"]: mapped(entry["value"]) for entry in container["env"]}
+        program, *arguments = container["command"]
+        assert program == "python3"
+        python_path = os.pathsep.join(entry for entry in sys.path if entry)
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=mapped(container["workingDir"]),
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": python_path, **given, _MARK: pod["metadata"]["uid"]},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     def _kill(self, uid: str) -> None:
