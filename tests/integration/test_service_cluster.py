@@ -245,6 +245,21 @@ def test_the_playbook_and_the_service_deploy_the_same_function(
         assert client.get(function).json()["digest"] == canary["digest"]
 
 
+def test_what_was_built_for_another_function_is_not_built_again(
+    replicas: tuple[Replica, Replica], hosted: FunctionProject
+) -> None:
+    source = archive_of(hosted)
+    with replicas[0].client() as client:
+        first = finished(client, put(client, source, hosted.name, TENANT))
+        second = finished(client, put(client, source, f"{hosted.name}-again", TENANT))
+        assert (second["phase"], second["artifact"]) == ("Ready", first["artifact"]), second
+        assert "build" in first["stages"] and "build" not in second["stages"]
+        assert f"Built before, as {TENANT}/{hosted.name}." in client.get(f"{path_of(second)}/log").text
+        # Never across tenants.
+        other = finished(client, put(client, source, hosted.name, OTHER))
+        assert "build" in other["stages"]
+
+
 def test_a_deployment_is_cancelled_through_either_replica(
     cluster: ServiceCluster, replicas: tuple[Replica, Replica], hosted: FunctionProject
 ) -> None:
