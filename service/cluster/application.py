@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import typing as t
 from pathlib import Path
 
@@ -81,6 +82,14 @@ class Replica:
             yield self.service
 
     def _work(self, wait: t.Callable[[], bool]) -> None:
+        try:
+            self._supervise(wait)
+        finally:
+            # A killed worker leaves its own, and a build that hands its result over there has done so for nobody.
+            shutil.rmtree(self.adapters.exchanges, ignore_errors=True)
+
+    def _supervise(self, wait: t.Callable[[], bool]) -> None:
+        shutil.rmtree(self.adapters.exchanges, ignore_errors=True)  # of a container before this one
         with Supervisor(self.adapters, self.adapters.settings.limits, self._finished) as supervisor:
             self._supervisor = supervisor
             try:

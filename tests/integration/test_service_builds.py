@@ -462,6 +462,7 @@ def test_a_machine_that_goes_away_is_tried_again_twice(place: Place, project: Fu
     assert results and isinstance(results[0], dict), results
 
 
+@only_in_full("test_a_pod_that_its_machine_took_along_is_no_failure_until_the_third of the unit tests")
 def test_a_machine_that_goes_away_a_third_time_ends_the_build(place: Place, project: FunctionProject) -> None:
     deployment = place.deployment(built_by(project, "sleep 600"))
     thread, results = place.in_background(deployment)

@@ -234,6 +234,30 @@ def test_the_playbook_and_the_service_deploy_the_same_function(
         assert (same["artifact"], same["source_digest"]) == (first["digest"], first["source_digest"])
         names = [one["name"] for one in client.get(f"/v1/tenants/{TENANT}/functions").json()["functions"]]
         assert {project.name, other.name} <= set(names)
+        # A canary that the playbook made is promoted by the service.
+        function = f"/v1/tenants/{TENANT}/functions/{other.name}"
+        refused = client.post(f"{function}/promote")
+        assert (refused.status_code, refused.json()["code"]) == (409, "no_canary")
+        other.write("second")
+        canary = deployment.deploy(other, canary=20, **given)
+        assert client.get(function).json()["details"]["canary"]["digest"] == canary["digest"]
+        assert client.post(f"{function}/promote").status_code in (200, 204)
+        assert client.get(function).json()["digest"] == canary["digest"]
+
+
+def test_what_was_built_for_another_function_is_not_built_again(
+    replicas: tuple[Replica, Replica], hosted: FunctionProject
+) -> None:
+    source = archive_of(hosted)
+    with replicas[0].client() as client:
+        first = finished(client, put(client, source, hosted.name, TENANT))
+        second = finished(client, put(client, source, f"{hosted.name}-again", TENANT))
+        assert (second["phase"], second["artifact"]) == ("Ready", first["artifact"]), second
+        assert "build" in first["stages"] and "build" not in second["stages"]
+        assert f"Built before, as {TENANT}/{hosted.name}." in client.get(f"{path_of(second)}/log").text
+        # Never across tenants.
+        other = finished(client, put(client, source, hosted.name, OTHER))
+        assert "build" in other["stages"]
 
 
 def test_a_deployment_is_cancelled_through_either_replica(
@@ -315,6 +339,20 @@ def _wait_for_phase(client: httpx2.Client, made: dict[str, t.Any], phase: Phase,
             return
         time.sleep(0.02)
     raise AssertionError(seen)
+
+
+def test_a_deployment_outlives_a_restart_of_the_api_server(
+    cluster: ServiceCluster, replicas: tuple[Replica, Replica], hosted: FunctionProject
+) -> None:
+    hosted.manifest(command="sh -c 'echo it begins; sleep 3; python3 build.py'")
+    with replicas[0].client() as first, replicas[1].client() as second:
+        made = put(first, archive_of(hosted), hosted.name, TENANT)
+        wait_for(lambda: "it begins" in second.get(f"{path_of(made)}/log").text, "the build runs")
+        cluster.control_plane.restart()
+        wait_for(lambda: second.get("/readyz").status_code == 200, "the service is ready")
+        done = finished(second, made)
+        assert (done["phase"], done["number"]) == ("Ready", 1), done
+        assert first.delete(f"/v1/tenants/{TENANT}/functions/{hosted.name}").status_code in (200, 204)
 
 
 def test_deployments_at_once_through_both_replicas_are_all_done_once(

@@ -134,6 +134,31 @@ def test_what_somebody_else_pushed_is_not_taken_for_a_source(
     store_of("user1").close()
 
 
+def test_an_artifact_is_handed_over_within_the_registry(
+    files: RegistryFiles, store_of: t.Callable[[str], DistributionStore], tmp_path: Path
+) -> None:
+    """As what was built for one function is given to another one of the tenant."""
+    content = tmp_path / "content"
+    content.write_bytes(b"content")
+    files.put("user1", "one", content, {})
+    kept = files.find("user1", "one")
+    assert kept is not None
+    store = store_of("user1")
+    manifest = store.manifest(source_registry.REPOSITORY, "one")
+    assert manifest is not None
+    digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+    artifact = store.handed_over(source_registry.REPOSITORY, digest, "other")
+    assert artifact is not None
+    assert artifact.digest == digest
+    pushed = store.push("other", artifact, tag="two")
+    assert (pushed.changed, pushed.uploaded_blobs) == (True, 0)
+    store.download("other", kept.digest, tmp_path / "copy", most=100)
+    assert (tmp_path / "copy").read_bytes() == b"content"
+    with pytest.raises(PlatformError, match="longer than 3 bytes"):
+        store.download("other", kept.digest, tmp_path / "copy", most=3)
+    assert store.handed_over("missing", digest, "other") is None
+
+
 def test_the_cache_keeps_what_was_used_last(files: RegistryFiles, tmp_path: Path) -> None:
     archives = [packed(str(number)) for number in range(4)]
     store = RegistrySourceStore(files, tmp_path, cache_bytes=2 * len(archives[0]) + 10)

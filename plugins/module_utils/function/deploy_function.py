@@ -145,6 +145,14 @@ class Registry:
             return None
         return stored_artifact(manifest, self.store.blob_path, has_application=has_application)
 
+    def handed_over(self, name: str, image: str, receiver: str) -> Artifact | None:
+        """The artifact of one function to be pushed as that of `receiver`; None where it would have to be sent."""
+        from ..registry.distribution import DistributionStore
+
+        if isinstance(self.store, DistributionStore):
+            return self.store.handed_over(name, image.partition("@")[2], receiver)
+        return self.stored(name, image)  # a layout has each blob once, for all functions
+
 
 def deploy_function(
     request: DeployRequest, registry: Registry, target_for: t.Callable[[str], Target], stages: Stages
@@ -344,11 +352,11 @@ def _built_as_another(
     registry: Registry, result: DeployResult, names: tuple[str, ...], shim_version: t.Callable[[], str]
 ) -> str:
     """The reference of what was built from the same source for another function of the namespace, pushed for this one
-    too; empty where there is none, or it is not on this machine's disk."""
+    too; empty where there is none, or the registry does not hand it over."""
     for name in names:
         other = dataclasses.replace(result, name=name, warnings=[])
         image = _pushed_earlier(registry, other, shim_version)
-        artifact = registry.stored(name, image) if image else None
+        artifact = registry.handed_over(name, image, result.name) if image else None
         if artifact is not None:
             progress.tell(f"Built before, as {result.namespace}/{name}.")
             return registry.push(result.name, result.source_digest, artifact)

@@ -18,6 +18,7 @@ import threading
 import typing as t
 from pathlib import Path
 
+import httpx2
 from lightkube import ApiError
 from lightkube.resources.core_v1 import Pod, Secret
 from lightkube.types import PatchType
@@ -81,7 +82,7 @@ class PlayedKubelet:
 
     def _play(self) -> None:
         while not self._stop.wait(_LOOK_SECONDS):
-            with contextlib.suppress(ApiError):
+            with contextlib.suppress(ApiError, httpx2.HTTPError):  # the API server may be away
                 self._look()
 
     def _look(self) -> None:
@@ -113,6 +114,7 @@ class PlayedKubelet:
         spec, uid = pod["spec"], pod["metadata"]["uid"]
         (container,) = spec["containers"]
         root = self._directory / uid
+        shutil.rmtree(root, ignore_errors=True)  # of a try that was cut off
         root.mkdir(parents=True)
         places = {}
         volumes = {volume["name"]: volume for volume in spec["volumes"]}
@@ -179,7 +181,7 @@ class PlayedKubelet:
             process.wait()
 
     def _status(self, name: str, **status: t.Any) -> None:
-        with contextlib.suppress(ApiError):  # it is gone
+        with contextlib.suppress(ApiError, httpx2.HTTPError):  # it is gone, or the API server is away
             self._client.patch(
                 Pod.Status,
                 name,
