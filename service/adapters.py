@@ -10,10 +10,12 @@ import json
 import typing as t
 from pathlib import Path
 
+from ..plugins.module_utils.function.builder import Builder
+from .deployments.log import LogStore
 from .deployments.model import Deployment
 from .deployments.store import DeploymentStore
 from .functions import Functions
-from .sources.store import FileSourceStore
+from .sources.store import SourceStore
 from .variables import VariableStore
 
 
@@ -28,10 +30,13 @@ class Adapters(t.Protocol):
     def deployments(self) -> DeploymentStore: ...
 
     @property
-    def sources(self) -> FileSourceStore: ...
+    def sources(self) -> SourceStore: ...
 
     @property
     def functions(self) -> Functions: ...
+
+    @property
+    def logs(self) -> LogStore: ...
 
     @property
     def variables(self) -> VariableStore: ...
@@ -42,6 +47,14 @@ class Adapters(t.Protocol):
     def parameters(self, tenant: str, function: str, **given: t.Any) -> dict[str, t.Any]:
         """The parameters of the module spin_function for a function, with the module's defaults for what is not given;
         raises PlatformError."""
+
+    def builder(self, deployment: Deployment, work_directory: Path, waits: t.Callable[[str], None]) -> Builder | None:
+        """What does the build step of a deployment; None builds in the worker.
+
+        Args:
+            work_directory: of the deployment.
+            waits: called with why the build waits, and with an empty text when it goes on.
+        """
 
     def holding(self, deployment: Deployment) -> contextlib.AbstractContextManager[None]:
         """Entered by the process that works on a deployment: another one that wants to work on it waits, or has

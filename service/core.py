@@ -13,6 +13,7 @@ import msgspec
 
 from ..plugins.module_utils.errors import printable
 from ..plugins.module_utils.function.model import LiveFunction
+from .deployments.log import FileLogStore, LogStore
 from .deployments.model import Deployment, Phase, Settings, now
 from .deployments.queue import Queue
 from .deployments.store import DeploymentStore, Exists
@@ -20,7 +21,7 @@ from .functions import Functions
 from .masking import without_secrets
 from .names import check_function, check_tenant
 from .problem import Code, ServiceProblem
-from .sources.store import FileSourceStore
+from .sources.store import SourceStore
 from .tokens import ALL_TENANTS, Role, Token, TokenStore
 from .variables import Variable, VariableStore, with_variable
 
@@ -59,12 +60,17 @@ class Service:
     def __init__(
         self,
         deployments: DeploymentStore,
-        sources: FileSourceStore,
+        sources: SourceStore,
         functions: Functions,
         variables: VariableStore,
         tokens: TokenStore,
         queue: Queue,
+        logs: LogStore | None = None,
     ) -> None:
+        """Args:
+        logs: None for those files that the store of deployments names.
+        """
+        self.logs: LogStore = logs or FileLogStore(deployments.log_file)
         self.deployments, self.sources, self.tokens = deployments, sources, tokens
         self._functions, self._variables, self._queue = functions, variables, queue
 

@@ -15,6 +15,7 @@ import typing as t
 from pathlib import Path
 
 from .deployments.leftovers import end_leftovers
+from .deployments.log import FileLogStore
 from .deployments.model import Deployment
 from .deployments.store import FileDeploymentStore
 from .directories import Directories
@@ -44,6 +45,10 @@ class LocalAdapters:
         return FileSourceStore(self.directories.sources)
 
     @functools.cached_property
+    def logs(self) -> FileLogStore:
+        return FileLogStore(self.deployments.log_file)
+
+    @functools.cached_property
     def functions(self) -> LocalFunctions:
         return LocalFunctions(self.directories)
 
@@ -57,6 +62,9 @@ class LocalAdapters:
 
     def parameters(self, tenant: str, function: str, **given: t.Any) -> dict[str, t.Any]:
         return local_parameters(self.directories, tenant, function, **given)
+
+    def builder(self, deployment: Deployment, work_directory: Path, waits: t.Callable[[str], None]) -> None:
+        return None
 
     @contextlib.contextmanager
     def holding(self, deployment: Deployment) -> t.Iterator[None]:

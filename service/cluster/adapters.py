@@ -13,22 +13,34 @@ import json
 import os
 import signal
 import sys
+import time
 import typing as t
 from pathlib import Path
 
+from ...plugins.module_utils.errors import PlatformError
+from ...plugins.module_utils.function.builder import Builder
 from ...plugins.module_utils.function.source_record import KeyFile, RecordKey
+from ...plugins.module_utils.function.spin_function import cluster_api, registry_of
+from ...plugins.module_utils.registry.distribution import DistributionStore
 from ...plugins.module_utils.spinkube.record_key import NamespaceKey
+from ..builds.job_builder import JobBuilder, end_build
 from ..deployments.model import Deployment
-from ..sources.store import FileSourceStore
+from ..registry_files import RegistryFiles
+from ..sources import registry
+from ..sources.registry import RegistrySourceStore
 from .api import Apis
 from .deployments import ClusterDeploymentStore
 from .functions import ClusterFunctions
+from .logs import KIND, PORT, REPOSITORY, ClusterLogStore, replica_key
 from .parameters import cluster_parameters
 from .settings import ClusterSettings, read_settings
 from .variables import ClusterVariableStore
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
+
+_STORE_SECONDS = 600.0
+"""How long the connections to a tenant's registry are kept: its account may get another password."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +87,32 @@ class ClusterAdapters:
         return NamespaceKey(lambda: self.apis.of_tenant(tenant), tenant)
 
     @functools.cached_property
-    def sources(self) -> FileSourceStore:
-        return FileSourceStore(Path(self.settings.state_directory, "sources"))
+    def sources(self) -> RegistrySourceStore:
+        files = RegistryFiles(self._store_of, registry.REPOSITORY, registry.KIND)
+        return RegistrySourceStore(files, Path(self.settings.cache_directory, "sources"))
+
+    @functools.cached_property
+    def logs(self) -> ClusterLogStore:
+        """As the workers of a replica see it, which all have their logs here."""
+        return self.logs_of(lambda: "")
+
+    def logs_of(self, worker_address: t.Callable[[], str], port: int = PORT) -> ClusterLogStore:
+        """The logs as a replica sees them; see `ClusterLogStore`."""
+        return ClusterLogStore(
+            RegistryFiles(self._store_of, REPOSITORY, KIND),
+            Path(self.settings.state_directory, "logs"),
+            worker_address=worker_address,
+            key=replica_key(lambda: self.apis.own, self.settings.namespace),
+            port=port,
+        )
+
+    @property
+    def exchanges(self) -> Path:
+        """See `builds.exchange.Exchange`."""
+        return Path(self.settings.state_directory, "builds")
+
+    def _store_of(self, tenant: str) -> DistributionStore:
+        return _store_of(self, tenant, int(time.monotonic() // _STORE_SECONDS))
 
     @property
     def work(self) -> Path:
@@ -98,8 +134,39 @@ class ClusterAdapters:
     def is_held(self, deployment: Deployment) -> bool:
         return False
 
+    def builder(self, deployment: Deployment, work_directory: Path, waits: t.Callable[[str], None]) -> Builder:
+        return JobBuilder(
+            self.apis.own,
+            self.settings.builds,
+            deployment,
+            exchanges=self.exchanges,
+            source=self.sources.archive(deployment.tenant, deployment.source),
+            work_directory=work_directory,
+            waits=waits,
+            is_cancelled=lambda: self._is_over(deployment),
+        )
+
     def end_leftovers(self, deployment: Deployment) -> None:
-        """Nothing of a build runs here."""
+        """A Job whose deployment goes on is taken up by its next worker."""
+        if self._is_over(deployment):
+            end_build(self.apis.own, self.settings.builds, deployment)
+
+    def _is_over(self, deployment: Deployment) -> bool:
+        live = self.deployments.read(*deployment.key)
+        return live is None or live.cancelling or live.phase.is_finished
 
     def to_json(self) -> str:
         return json.dumps(["cluster", {"settings": str(self.settings_file), "parent": os.getpid()}])
+
+
+@functools.lru_cache(256)
+def _store_of(adapters: ClusterAdapters, tenant: str, _period: int) -> DistributionStore:
+    parameters = adapters.parameters(tenant, "any", source=".")
+    found = registry_of(parameters, Path(parameters["state_directory"]), cluster_api(parameters))
+    store = found.store
+    if not isinstance(store, DistributionStore):
+        raise PlatformError(
+            f"registry: {found.location} is no registry, and all replicas need one.",
+            next_step="Set `registry` in the settings of the service.",
+        )
+    return store

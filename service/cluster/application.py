@@ -6,18 +6,27 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import typing as t
 from pathlib import Path
 
+from starlette.applications import Starlette
+
+from ...plugins.module_utils.errors import PlatformError
+from ..api.problems import HANDLERS
+from ..builds.endpoint import BuildEndpoint
 from ..core import Service
 from ..deployments.model import Deployment
 from ..deployments.supervisor import Supervisor
 from ..metrics import Metrics
 from .adapters import ClusterAdapters
 from .lease import Leadership, ServiceLease
+from .logs import PORT
 from .tokens import ClusterTokenStore
 from .unfinished import ClusterQueue, Unfinished
+
+_LOG = logging.getLogger(__name__)
 
 
 class Replica:
@@ -25,12 +34,14 @@ class Replica:
 
     Attributes:
         service: what the API serves.
+        logs: as this replica sees them.
         lease: says which replica works, with the address at which it answers.
     """
 
-    def __init__(self, settings_file: Path, holder: str) -> None:
+    def __init__(self, settings_file: Path, holder: str, builds_port: int = PORT) -> None:
         """Args:
         holder: this replica, `<pod>_<address>:<port>`.
+        builds_port: at which each replica serves `builds_application`.
         """
         self.adapters = ClusterAdapters(settings_file, os.getpid())
         settings, apis = self.adapters.settings, self.adapters.apis
@@ -40,6 +51,7 @@ class Replica:
         queue = ClusterQueue(self.adapters.deployments, settings.limits, self._unfinished, lambda: self._supervisor)
         self._queue = queue
         self.lease = ServiceLease(lambda: apis.impatient, settings.namespace, holder, settings.lease_seconds)
+        self.logs = self.adapters.logs_of(lambda: self._another_worker, builds_port)
         self.service = Service(
             self.adapters.deployments,
             self.adapters.sources,
@@ -47,17 +59,20 @@ class Replica:
             self.adapters.variables,
             ClusterTokenStore(lambda: apis.own, settings.namespace),
             queue,
+            self.logs,
         )
 
-    @property
-    def works(self) -> bool:
-        """Whether this replica works on deployments."""
-        return self._supervisor is not None
+    def builds_application(self) -> Starlette:
+        """What the pods of builds and the other replicas ask for."""
+        endpoint = BuildEndpoint(self.adapters.exchanges)
+        routes = [*endpoint.routes(), *self.logs.routes(self.adapters.deployments.read)]
+        return Starlette(routes=routes, exception_handlers=HANDLERS)
 
     @property
-    def address_of_worker(self) -> str:
-        """`<address>:<port>` of the replica that works on deployments, as far as this one knows; empty for none."""
-        return self.lease.current.partition("_")[2]
+    def _another_worker(self) -> str:
+        """`<address>:<port>` of the other replica that works on deployments; empty where this one does, or none."""
+        current = self.lease.current
+        return "" if self._supervisor is not None or current == self.lease.holder else current.partition("_")[2]
 
     @contextlib.contextmanager
     def running(self) -> t.Iterator[Service]:
@@ -82,4 +97,8 @@ class Replica:
 
     def _finished(self, deployment: Deployment) -> None:
         self._metrics.finished(deployment)
+        try:
+            self.logs.keep(deployment)  # the worker of a cancelled one does not
+        except PlatformError as error:
+            _LOG.warning("the log of %s/%s/%d is not kept: %s", *deployment.key, error.cause)
         self.service.forget_oldest(deployment)

@@ -11,15 +11,19 @@ import logging
 import os
 import signal
 import sys
+import threading
+import typing as t
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
 from ...plugins.module_utils.errors import PlatformError
 from ..application import application
 from ..tokens import ALL_TENANTS, Role
 from .adapters import ClusterAdapters
 from .application import Replica
+from .logs import PORT
 from .tokens import ClusterTokenStore
 
 SETTINGS_FILE = "/etc/wasmfaas/service.yml"
@@ -31,22 +35,25 @@ def serve(given: list[str]) -> None:
     parser.add_argument("--settings", default=SETTINGS_FILE, help=f"YAML or JSON (default: {SETTINGS_FILE})")
     parser.add_argument("--host", default="", help="address to listen at (default: all)")
     parser.add_argument("--port", type=int, default=8800, help="of API and page (default: 8800)")
+    parser.add_argument("--builds-port", type=int, default=PORT, help=f"of the build endpoint (default: {PORT})")
     arguments = parser.parse_args(given)
+    host = arguments.host or "0.0.0.0"  # noqa: S104 (network policies say who reaches it)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     for name in ("uvicorn.access", "uvicorn.error", "httpx", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     holder = f"{os.environ.get('POD_NAME', 'replica')}_{os.environ.get('POD_IP', '127.0.0.1')}:{arguments.port}"
     try:
-        replica = Replica(Path(arguments.settings), holder)
+        replica = Replica(Path(arguments.settings), holder, arguments.builds_port)
     except PlatformError as error:
         sys.exit(f"{error.cause}\nNext: {error.next_step}")
     # After its shutdown uvicorn raises the signal again; the default handler would end the process before the Lease is
     # given up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with contextlib.suppress(KeyboardInterrupt), replica.running() as service:
+    builds = _in_a_thread(replica.builds_application(), host, arguments.builds_port)
+    with contextlib.suppress(KeyboardInterrupt), builds, replica.running() as service:
         config = uvicorn.Config(
             application(service),
-            host=arguments.host or "0.0.0.0",  # noqa: S104 (network policies say who reaches it)
+            host=host,
             port=arguments.port,
             log_config=None,
             limit_concurrency=1000,
@@ -57,6 +64,23 @@ def serve(given: list[str]) -> None:
             forwarded_allow_ips="*",
         )
         uvicorn.Server(config).run()
+
+
+@contextlib.contextmanager
+def _in_a_thread(served: Starlette, host: str, port: int) -> t.Iterator[None]:
+    """Serves another application inside of the context."""
+    config = uvicorn.Config(
+        served, host=host, port=port, log_config=None, limit_concurrency=1000, server_header=False, lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    with config.bind_socket() as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="builds")
+        thread.start()
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def make_token(given: list[str]) -> None:

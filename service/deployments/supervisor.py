@@ -106,6 +106,7 @@ class Supervisor:
         elif deployment.cancelling and self._taken_from_queue(deployment.key):
             with contextlib.suppress(Changed):
                 self._end(deployment, Phase.CANCELLED, deployment.reason, deployment.next_step)
+            self._adapters.end_leftovers(deployment)
 
     def abandon(self) -> None:
         """End all workers at once: somebody else works on their deployments from now on."""
@@ -136,7 +137,9 @@ class Supervisor:
         if process is not None:
             _signal(process, signal.SIGTERM)
         elif self._taken_from_queue(deployment.key):
-            return self._end(marked, Phase.CANCELLED, reason, next_step)
+            ended = self._end(marked, Phase.CANCELLED, reason, next_step)
+            self._adapters.end_leftovers(ended)  # of an attempt before
+            return ended
         return marked
 
     def _taken_from_queue(self, key: Key) -> bool:

@@ -67,7 +67,7 @@ class Worker:
         self._source = self._work_directory / "source"
         self._stage = ""
         self._language = ""
-        self._log = LogWriter(self._store.log_file(deployment), self._secrets)
+        self._log = LogWriter(adapters.logs.file(deployment), self._secrets)
 
     def work(self) -> None:
         """Bring the deployment to an end, and write down which one it was."""
@@ -108,7 +108,8 @@ class Worker:
             variables={name: variable.value for name, variable in self._variables.items()},
             **deployment.settings.given(),
         )
-        result = run(parameters, False, set(), built_as=self._built_as())
+        builder = self._adapters.builder(deployment, self._work_directory, self._waits)
+        result = run(parameters, False, set(), built_as=self._built_as(), builder=builder)
         for warning in result.get("warnings", []):
             self._log.line(f"warning: {warning}")
         self._log.line(f"ready {result['url']}")
@@ -150,11 +151,21 @@ class Worker:
             if _ORDER.index(phase) > _ORDER.index(self._deployment.phase):
                 self._update(phase=phase)
 
+    def _waits(self, reason: str) -> None:
+        """Note why the build waits, which an empty reason ends."""
+        if self._deployment.reason != reason and not self._deployment.cancelling:
+            self._update(reason=reason)
+
     def line(self, text: str) -> None:
         """See `progress.Listener`."""
         self._log.line(text)
 
     def _finish(self, **changes: t.Any) -> None:
+        # Before, as whoever reads of the end reads the rest of the log next.
+        try:
+            self._adapters.logs.keep(self._deployment)
+        except PlatformError as error:
+            self._log.line(f"warning: this log is not kept: {error.cause}")
         self._update(finished=now(), **changes)
 
     def _update(self, **changes: t.Any) -> None:

@@ -17,7 +17,7 @@ import httpx2
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import Refused
-from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import LEASE, SECRET, SPIN_APP
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import JOB, LEASE, SECRET, SPIN_APP
 from ansible_collections.wasmfaas.platform.service.cluster.api import FUNCTION_DEPLOYMENT
 from ansible_collections.wasmfaas.platform.service.cluster.deployments import as_object
 from ansible_collections.wasmfaas.platform.service.deployments.model import Deployment, Phase, Settings, now
@@ -31,12 +31,13 @@ from .support.control_plane import ControlPlane
 from .support.deployment import Deployment as Playbook
 from .support.function_project import FunctionProject
 from .support.hosted_service import SECONDS, finished, path_of, put, wait_for
+from .support.played_kubelet import PlayedKubelet
 from .support.registries import Registry
-from .support.service_replica import NAMESPACE, Replica, ServiceCluster, archive_of
+from .support.service_replica import BUILDS, NAMESPACE, Replica, ServiceCluster, archive_of, relayed
 from .support.spinkube import SpinkubeStandIn
 
 TENANT, OTHER = "hosted1", "hosted2"
-KILLS = 50 if FULL else 4
+KILLS = 50 if FULL else 3
 
 _numbers = itertools.count(1)
 
@@ -54,7 +55,10 @@ def cluster(
 
 @pytest.fixture(scope="module")
 def replicas(cluster: ServiceCluster) -> collections.abc.Iterator[tuple[Replica, Replica]]:
-    with Replica(cluster, "replica-a") as first, Replica(cluster, "replica-b") as second:
+    first, second = Replica(cluster, "replica-a", "127.0.0.2"), Replica(cluster, "replica-b", "127.0.0.3")
+    relay = relayed(cluster.relay_port, [(one.host, cluster.builds_port) for one in (first, second)])
+    kubelet = PlayedKubelet(cluster.control_plane, BUILDS, cluster.directory / "pods")
+    with kubelet, relay, first, second:
         yield first, second
 
 
@@ -185,6 +189,8 @@ def test_both_replicas_serve_and_one_works(
         done = finished(second, made)
         assert done["phase"] == "Ready", done
         assert done["url"] == f"http://{hosted.name}.{TENANT}.127.0.0.1.nip.io"
+        logs = [client.get(f"{path_of(made)}/log").text for client in (first, second)]
+        assert logs[0] == logs[1] and "$ python3 build.py" in logs[0] and f"ready {done['url']}" in logs[0]
         again = put(second, source, hosted.name, TENANT)
         assert (again["number"], again["phase"]) == (1, "Ready")
         for client in (first, second):
@@ -231,17 +237,20 @@ def test_the_playbook_and_the_service_deploy_the_same_function(
 
 
 def test_a_deployment_is_cancelled_through_either_replica(
-    replicas: tuple[Replica, Replica], hosted: FunctionProject
+    cluster: ServiceCluster, replicas: tuple[Replica, Replica], hosted: FunctionProject
 ) -> None:
     for number, replica in enumerate(replicas, 1):
-        hosted.manifest(command="sleep 600")
+        hosted.manifest(command="sh -c 'echo it begins; sleep 600'")
         hosted.write(str(number))
         with replica.client() as client:
             made = put(client, archive_of(hosted), hosted.name, OTHER)
-            wait_for(lambda: client.get(path_of(made)).json()["phase"] == "Building", "the build runs")  # noqa: B023
+            # The log grows at the replica that works, and is read through each.
+            wait_for(lambda: "it begins" in client.get(f"{path_of(made)}/log").text, "the build runs")  # noqa: B023
             assert client.delete(path_of(made)).status_code == 202
             ended = finished(client, made)
             assert (ended["phase"], ended["number"]) == ("Cancelled", number), ended
+            wait_for(lambda: not cluster.administrator().list(JOB, BUILDS), "the build's Job goes")
+            wait_for(lambda: "it begins" in client.get(f"{path_of(made)}/log").text, "its log is kept")  # noqa: B023
 
 
 # Kills
@@ -267,7 +276,7 @@ def test_kills_of_the_working_replica_lose_nothing_and_do_nothing_twice(
     cluster: ServiceCluster, replicas: tuple[Replica, Replica], tmp_path: Path
 ) -> None:
     """Kills the replica that works in each phase in turn, while the other one serves."""
-    phases = itertools.cycle([Phase.QUEUED, Phase.BUILDING, Phase.PUBLISHING, Phase.ROLLING_OUT])
+    phases = itertools.cycle([Phase.BUILDING, Phase.ROLLING_OUT, Phase.QUEUED, Phase.PUBLISHING])
     for number, phase in zip(range(KILLS), phases, strict=False):
         wait_for(lambda: holder_of(cluster) in [one.holder for one in replicas], "a replica works")
         working, waiting = sorted(replicas, key=lambda one: one.holder != holder_of(cluster))

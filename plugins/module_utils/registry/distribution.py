@@ -132,6 +132,29 @@ class DistributionStore:
             )
         return bytes(content)
 
+    def download(self, name: str, digest: str, target: Path, *, most: int) -> None:
+        """Write a blob to a file, which holds a part after an error. Errors: OSError; PlatformError where the blob
+        is missing, larger than `most` bytes, or not what its digest says."""
+        repository = self._location.repository(name)
+        did = f"downloading blob {digest} of {repository}"
+        self._requests.send(
+            "GET",
+            f"{self._requests.base}/v2/{repository}/blobs/{check_digest(digest)}",
+            repository,
+            _PULL,
+            did=did,
+            read_timeout=self._requests.timeouts.commit,
+            most=most,
+            target=target,
+        )
+        with target.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if f"sha256:{found}" != digest:
+            raise PlatformError(
+                f"The registry {self._requests.peer.address} gave other bytes than asked for, while {did}.",
+                next_step="Look for a proxy in between.",
+            )
+
     def push(self, name: str, artifact: Artifact, *, tag: str) -> PushResult:
         """See `store.Store`. The tag is set last, so a pull gets the old or the new artifact and never a part
         of one."""

@@ -101,12 +101,14 @@ class RegistryRequests:
         read_timeout: float | None = None,
         most: int = ERROR_BYTES,
         source: str = "",
+        target: Path | None = None,
     ) -> httpx2.Response:
         """One request, sent again if the registry asks who we are.
 
         Args:
             most: bytes of a body that are taken.
             source: another repository that is read from.
+            target: file for the body of a success, which may take `timeouts.download`.
 
         Errors: TemporaryFailure, PlatformError, httpx2.TransportError.
         """
@@ -117,14 +119,21 @@ class RegistryRequests:
         timeout = httpx2.Timeout(self.timeouts.transfer, connect=self.timeouts.connect, read=silence, pool=None)
 
         def send(authorization: str | None) -> httpx2.Response:
-            deadline = Deadline(silence + self.timeouts.answer)
+            deadline = Deadline(self.timeouts.download if target else silence + self.timeouts.answer)
             body = moving(content(), deadline) if callable(content) else content
             with_authorization = {**(headers or {}), **({"Authorization": authorization} if authorization else {})}
             request = client.build_request(method, url, headers=with_authorization, content=body, timeout=timeout)
             # Blobs may be served from elsewhere; httpx2 keeps the token from another host.
             following = method in ("GET", "HEAD")
             return receive(
-                client, request, did=did, peer=self.peer, deadline=deadline, most=most, follow_redirects=following
+                client,
+                request,
+                did=did,
+                peer=self.peer,
+                deadline=deadline,
+                most=most,
+                follow_redirects=following,
+                target=target,
             )
 
         # Nobody else gets our token, or may say where our password is to be sent.

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import signal
+import socket
 import sys
 import tarfile
+import threading
 import typing as t
 from pathlib import Path
 
@@ -32,7 +35,7 @@ from .servers import Server, free_port
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DEFINITION = REPOSITORY / "roles/function_service/files/functiondeployment.yml"
-NAMESPACE = "wasmfaas-service"
+NAMESPACE, BUILDS = "wasmfaas-service", "wasmfaas-builds"
 LEASE_SECONDS = 5
 
 # What role function_service gives the service beyond its own namespace.
@@ -65,13 +68,19 @@ _OWN_RULES: list[dict[str, t.Any]] = [
     {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "create", "delete"]},
     {"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]},
 ]
+_BUILD_RULES: list[dict[str, t.Any]] = [
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "create", "delete"]},
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create", "delete"]},
+    {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["list"]},
+]
 
 
 class ServiceCluster:
     """A cluster with all that the service needs: its definition, its account, and tenants with a deployer each.
 
     Attributes:
-        settings_file: of the replicas.
+        builds_port: at which each replica serves builds, at an address of its own.
+        relay_port: where builds reach one of the replicas.
         token: of an administrator.
     """
 
@@ -84,28 +93,15 @@ class ServiceCluster:
         self.control_plane, self.directory = control_plane, directory
         control_plane.apply(
             yaml.safe_load(DEFINITION.read_text()),
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+            *({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in (NAMESPACE, BUILDS)),
         )
-        control_plane.apply(
-            {
-                "apiVersion": "rbac.authorization.k8s.io/v1",
-                "kind": "Role",
-                "metadata": {"name": "function-service", "namespace": NAMESPACE},
-                "rules": _OWN_RULES,
-            },
-            {
-                "apiVersion": "rbac.authorization.k8s.io/v1",
-                "kind": "RoleBinding",
-                "metadata": {"name": "function-service", "namespace": NAMESPACE},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "function-service"},
-                "subjects": [{"kind": "ServiceAccount", "name": "function-service", "namespace": "kube-system"}],
-            },
-        )
+        self._role(NAMESPACE, _OWN_RULES)
+        self._role(BUILDS, _BUILD_RULES)
         self.kubeconfig = control_plane.kubeconfig_with_role("function-service", _CLUSTER_RULES)
         for tenant in tenants:
             self._tenant(tenant)
-        self.settings_file = directory / "service.yml"
-        settings = {
+        self.builds_port, self.relay_port = free_port(), free_port()
+        self._settings = {
             "service_url": "http://api.127.0.0.1.nip.io",
             "kubeconfig": str(self.kubeconfig),
             "registry": f"{registry.host}/functions/{{tenant}}",
@@ -114,15 +110,26 @@ class ServiceCluster:
             "options": {"probe_address": front, "wait_timeout": 120},
             "lease_seconds": LEASE_SECONDS,
             "limits": {"running": 4, "running_per_tenant": 4},
-            "state_directory": str(directory / "state"),
-            "cache_directory": str(directory / "cache"),
+            "builds": {
+                "namespace": BUILDS,
+                "service_url": f"http://127.0.0.1:{self.relay_port}",
+                "images": {"python": "registry.invalid/wasmfaas/builder-python:1"},
+                "deadline_seconds": 600,
+            },
         }
-        directory.mkdir(parents=True, exist_ok=True)
-        self.settings_file.write_text(json.dumps(settings))
-        self.adapters = ClusterAdapters(self.settings_file)
+        self.adapters = ClusterAdapters(self.settings_file("tests"))
         wait_for(self._is_defined, "the API server knows FunctionDeployments")
         self.tokens = ClusterTokenStore(lambda: self.api, NAMESPACE)
         self.token = self.tokens.create("admin", ALL_TENANTS, Role.ADMIN)
+
+    def settings_file(self, name: str) -> Path:
+        """Of a replica, with directories of its own, as each pod has."""
+        directory = self.directory / name
+        directory.mkdir(parents=True, exist_ok=True)
+        own = {f"{what}_directory": str(directory / what) for what in ("state", "cache")}
+        file = directory / "service.yml"
+        file.write_text(json.dumps({**self._settings, **own}))
+        return file
 
     @property
     def api(self) -> ServiceApi:
@@ -134,6 +141,21 @@ class ServiceCluster:
             self.adapters.deployments.unfinished()
             return True
         return False
+
+    def _role(self, namespace: str, rules: list[dict[str, t.Any]]) -> None:
+        """Rights of the service in a namespace."""
+        named = {"name": "function-service", "namespace": namespace}
+        group = "rbac.authorization.k8s.io"
+        self.control_plane.apply(
+            {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": named, "rules": rules},
+            {
+                "apiVersion": f"{group}/v1",
+                "kind": "RoleBinding",
+                "metadata": named,
+                "roleRef": {"apiGroup": group, "kind": "Role", "name": "function-service"},
+                "subjects": [{"kind": "ServiceAccount", "name": "function-service", "namespace": "kube-system"}],
+            },
+        )
 
     def _tenant(self, name: str) -> None:
         self.control_plane.create_namespace(name)
@@ -180,11 +202,12 @@ class ServiceCluster:
 class Replica:
     """A replica; use as a context."""
 
-    def __init__(self, cluster: ServiceCluster, name: str) -> None:
-        self._cluster, self.name = cluster, name
+    def __init__(self, cluster: ServiceCluster, name: str, host: str) -> None:
+        """`host`: a loopback address that no other replica has."""
+        self._cluster, self.name, self.host = cluster, name, host
         self.port = free_port()
-        self.address = f"http://127.0.0.1:{self.port}"
-        self.holder = f"{name}_127.0.0.1:{self.port}"
+        self.address = f"http://{host}:{self.port}"
+        self.holder = f"{name}_{host}:{self.port}"
         self.log = cluster.directory / f"{name}.log"
         self.server: Server | None = None
 
@@ -198,12 +221,12 @@ class Replica:
     def start(self) -> None:
         """Start it, and wait until it serves."""
         command = [
-            sys.executable, "-m", MODULE, "cluster", "--settings", str(self._cluster.settings_file), "--host",
-            "127.0.0.1", "--port", str(self.port),
+            sys.executable, "-m", MODULE, "cluster", "--settings", str(self._cluster.settings_file(self.name)),
+            "--host", self.host, "--port", str(self.port), "--builds-port", str(self._cluster.builds_port),
         ]  # fmt: skip
         environment = {
             "POD_NAME": self.name,
-            "POD_IP": "127.0.0.1",
+            "POD_IP": self.host,
             "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
         }
         self.server = Server(command, log=self.log, environment=environment)
@@ -233,6 +256,40 @@ class Replica:
         given = self._cluster.token if token is None else token
         headers = {"Authorization": f"Bearer {given}"} if given else {}
         return httpx2.Client(base_url=self.address, headers=headers, timeout=SECONDS)
+
+
+@contextlib.contextmanager
+def relayed(port: int, targets: t.Sequence[tuple[str, int]]) -> t.Iterator[None]:
+    """Listens at a port of 127.0.0.1, and leads each connection to one of the targets, in turns, as a Service does."""
+    turns = itertools.cycle(targets)
+    with socket.create_server(("127.0.0.1", port)) as listener:
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    client, _address = listener.accept()
+                    threading.Thread(target=_relay, args=(client, next(turns)), daemon=True).start()
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def _relay(client: socket.socket, target: tuple[str, int]) -> None:
+    with client, contextlib.suppress(OSError), socket.create_connection(target) as server:
+        back = threading.Thread(target=_copy, args=(server, client), daemon=True)
+        back.start()
+        _copy(client, server)
+        back.join()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
 
 
 def archive_of(project: FunctionProject) -> bytes:
