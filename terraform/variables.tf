@@ -299,6 +299,8 @@ variable "node_groups" {
       instance_types = ["t4g.medium", "c6g.large", "c7g.large"]
       minimum        = 1
       maximum        = 3
+      # The hosted service runs here and pushes functions. Code of tenants does not.
+      permissions = ["registry_pull", "registry_push"]
     }
   }
 

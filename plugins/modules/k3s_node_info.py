@@ -300,6 +300,13 @@ diagnosis:
       sample: [{name: tempo, namespace: observability, where: pod tempo-0, what: it is not ready yet, next_step:
         "Correct what its last lines name, mostly a value of the chart, and run it again.", severity: warning, pod:
         tempo-0, last_line: starting}]
+    hosted_service:
+      description: How the hosted service is; empty where it is not installed, null unless the host is a server whose
+        API answers.
+      returned: always
+      type: dict
+      sample: {replicas: 2, ready: 1, what: "pod function-service-0: its container ended 7 times", pod:
+        function-service-0, last_line: starting, definition: true, oldest_wait: 0.0, failures: {build: 2}}
     registries:
       description: Problems of registries.yaml, missing files that it names, and how each endpoint answered.
       returned: always

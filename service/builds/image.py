@@ -11,16 +11,7 @@ from pathlib import Path
 from ...plugins.module_utils.errors import PlatformError
 from ...plugins.module_utils.function.build.python_environment import nearest
 from ...plugins.module_utils.function.manifest.model import Manifest
-
-STATIC = "static"
-_SIGNS = {
-    "Cargo.toml": "rust",
-    "go.mod": "go",
-    "package.json": "javascript",
-    "pyproject.toml": "python",
-    "requirements.txt": "python",
-}
-"""The language of a component by the nearest of these files, the first one where several are there."""
+from ..deployments.language import SIGNS, STATIC
 
 
 def builder_image(manifest: Manifest, images: dict[str, str]) -> str:
@@ -53,5 +44,5 @@ def builder_image(manifest: Manifest, images: dict[str, str]) -> str:
 
 
 def _language(directory: Path, project: Path) -> str | None:
-    sign = nearest(Path(os.path.realpath(directory)), project, tuple(_SIGNS))
-    return _SIGNS[sign.name] if sign else None
+    sign = nearest(Path(os.path.realpath(directory)), project, tuple(SIGNS))
+    return SIGNS[sign.name] if sign else None

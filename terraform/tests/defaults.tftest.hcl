@@ -93,7 +93,7 @@ run "fleet" {
     condition = { for group, names in output.permissions : group => join(" ", names) } == {
       control-plane  = "cloud-controller cluster-autoscaler ebs-csi registry-pull snapshots termination-handler"
       observability  = "registry-pull telemetry"
-      worker-backend = "join-worker-backend registry-pull"
+      worker-backend = "join-worker-backend registry-pull registry-push"
       worker-build   = "join-worker-build registry-pull"
       worker-wasm    = "join-worker-wasm registry-pull"
     }

@@ -12,6 +12,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.wasmfaas.platform.plugins.module_utils.k3s.doctor.hosted_service_diagnosis import (
+    hosted_service,
+)
+from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.kubectl import host_kubectl
+from ansible_collections.wasmfaas.platform.plugins.module_utils.kubernetes.workloads import Workloads
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
@@ -27,6 +32,8 @@ from lightkube.models.authorization_v1 import ResourceAttributes, SubjectAccessR
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.authorization_v1 import SubjectAccessReview
 from lightkube.resources.core_v1 import Pod
+
+from tests.k3s_double import build
 
 from .support.control_plane import ControlPlane
 from .support.marks import needs_kubectl
@@ -214,6 +221,14 @@ def test_its_pods_are_let_in_and_carry_no_secret_in_their_specification(
     assert PASSWORD not in str(pods())
     secret = administrator.get(SECRET, SERVICE, ACCOUNT)
     assert secret is not None and sorted(secret["data"]) == ["registry.password", "registry.username"]
+
+
+def test_the_doctor_sees_that_it_does_not_run_yet(installed: Run, control_plane: ControlPlane) -> None:
+    """There is no node here."""
+    kubectl = host_kubectl(command=[str(build.binary()), "kubectl", "--kubeconfig", str(control_plane.kubeconfig)])
+    found = hosted_service(kubectl, Workloads(kubectl), 0.0)
+    assert found is not None and (found["ready"], found["replicas"], found["definition"]) == (0, 2, True)
+    assert found["oldest_wait"] == 0.0 and found["failures"] == {}
 
 
 @pytest.mark.parametrize(

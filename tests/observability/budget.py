@@ -25,11 +25,12 @@ ROLES_DIRECTORY = Path(__file__).resolve().parents[2] / "roles"
 GROUP = "wasmfaas.dev/group"
 LIMIT = 0.85
 
-# The fleet of terraform/variables.tf by group: number of nodes, machine type, CPU in thousandths, memory in MiB. We
-# assume that the kernel keeps 5 % of a machine's memory.
+# The fleet of terraform/variables.tf by group: number of nodes (the least of an autoscaled group), machine type, CPU in
+# thousandths, memory in MiB. We assume that the kernel keeps 5 % of a machine's memory.
 FLEET = {
     "control-plane": (3, "t4g.medium", 2000, round(4096 * 0.95)),
     "observability": (2, "t4g.large", 2000, round(8192 * 0.95)),
+    "worker-backend": (1, "t4g.medium", 2000, round(4096 * 0.95)),
 }
 
 WASM_NODE = round(16384 * 0.95)
@@ -51,6 +52,7 @@ ROLES = {
     "aws_integration": "all",
     "function_registry": "defaults",
     "key_value_store": "defaults",
+    "function_service": "two",
 }
 
 
@@ -148,8 +150,16 @@ CONTAINERS: dict[str, tuple[Container, ...]] = {
 # docs.k3s.io/reference/resource-profiling, "K3s server with a workload" (embedded etcd) and "K3s agent"; its M are read
 # as MB. coredns and metrics-server: requests in k3s's manifests/coredns.yaml and
 # manifests/metrics-server/metrics-server-deployment.yaml. local-path-provisioner requests nothing.
-K3S_PROCESS = {"control-plane": (60, 1606 / 1.048576), "observability": (30, 275 / 1.048576)}
+K3S_PROCESS = {
+    "control-plane": (60, 1606 / 1.048576),
+    "observability": (30, 275 / 1.048576),
+    "worker-backend": (30, 275 / 1.048576),
+}
 K3S_PODS = {"coredns": (100, 70, "170 MiB"), "metrics-server": (100, 70, "")}
+WORKLOADS = {"StatefulSet": " of a namespace", "Deployment": ""}
+"""Kinds that roles apply without a chart, and what is said of their container: the key-value store has one for each
+namespace."""
+
 UNIT = {"Ki": 1 / 1024, "Mi": 1, "Gi": 1024, "": 1 / 1024 / 1024}
 
 
@@ -185,7 +195,7 @@ def requests() -> tuple[Request, ...]:
         for call in platform_parts.calls(role, variant):
             for chart in call.charts:
                 found += _of_chart(role, chart["name"], chart["values"])
-            found += [_of_object(role, entry) for entry in call.objects if entry["kind"] == "StatefulSet"]
+            found += [_of_object(role, entry) for entry in call.objects if entry["kind"] in WORKLOADS]
     return tuple(found)
 
 
@@ -229,7 +239,7 @@ def _of_object(role: str, entry: dict[str, t.Any]) -> Request:
     requested, limits = container["resources"]["requests"], container["resources"].get("limits", {})
     return Request(
         role,
-        f"{container['name']} of a namespace",
+        f"{container['name']}{WORKLOADS[entry['kind']]}",
         (pod["nodeSelector"] or {}).get(GROUP, ""),
         entry["spec"]["replicas"],
         every_node=False,

@@ -119,6 +119,12 @@ class Workloads:
         found = found or self._not_made(release, namespace, ours)
         return sorted(found, key=lambda problem: not problem.lasting)
 
+    def of_workload(self, entry: Object) -> list[NotReady]:
+        """Why a Deployment, StatefulSet or DaemonSet is not ready, the gravest first; nothing if it is."""
+        missing = unfinished(entry)
+        found = self._of_workload(entry, missing, self.patience.restarts) if missing else []
+        return sorted(found, key=lambda problem: not problem.lasting)
+
     def unready(self, releases: t.Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
         """Of releases, by name and namespace, those with a workload that is not ready; by one list of each kind in a
         namespace."""

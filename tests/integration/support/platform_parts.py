@@ -100,8 +100,9 @@ VARIANTS: dict[str, dict[str, Variables]] = {
             ],
             "function_service_registry_username": "pusher",
             "function_service_registry_password": "s3cret",
+            "function_service_node_selector": {"wasmfaas.dev/group": "worker-backend"},
             "__function_service_tenants": ["user1"],
-        }
+        },
     },
     "function_registry": {
         "s3": {

@@ -14,7 +14,7 @@ import datetime
 import typing as t
 
 from ...problems import ERROR, WARNING, Problem, count
-from . import certificates, cluster, etcd, nodes, registries, service, workloads
+from . import certificates, cluster, etcd, hosted_service, nodes, registries, service, workloads
 from . import hosts as host_checks
 from .model import Host, Limits, worst_first
 
@@ -44,6 +44,7 @@ CLUSTER_CHECKS = (
     nodes.versions,
     workloads.shims,
     workloads.charts,
+    hosted_service.hosted_service,
 )
 
 

@@ -25,6 +25,7 @@ from ..host import inputs, journal
 from ..host.certificates import NotACertificate, end_of_first
 from ..recovery import server_api, stored_tokens
 from . import registry_probe
+from .hosted_service_diagnosis import hosted_service
 
 CERTIFICATES = (
     f"{paths.SERVER_DIRECTORY}/tls/*.crt",
@@ -94,6 +95,9 @@ def read(
         "tokens_unsaved": tokens_unsaved() if server else None,
         "runtime_classes": runtime_classes(host_kubectl()) if server else None,
         "charts": charts(host_kubectl()) if server else None,
+        "hosted_service": (
+            hosted_service(host_kubectl(), Workloads(host_kubectl(), patience=LOOK), time.time()) if server else None
+        ),
         "credential_provider": credential_provider(),
         "registries": {
             "missing_files": [path for path in registry_files if not os.path.isfile(path)],

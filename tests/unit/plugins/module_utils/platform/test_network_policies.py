@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.network_policies import (
+    build_network_policies,
     function_network_policy,
     network_policies,
     public_networks,
@@ -17,7 +18,14 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.platform.network
 
 POLICIES = [
     policy
-    for component in ("cert_manager", "spin_operator", "keda", "observability", "function_registry")
+    for component in (
+        "cert_manager",
+        "spin_operator",
+        "keda",
+        "observability",
+        "function_registry",
+        "function_service",
+    )
     for policy in network_policies(component)
 ] + network_policies("ingress", [80, 443])
 OUTSIDE = ""
@@ -74,6 +82,10 @@ def _from(peers: list[dict[str, t.Any]] | None, caller: str, namespace: str) -> 
         (OUTSIDE, "cert-manager", 10250, {}),
         (OUTSIDE, "spin-operator", 9443, {}),
         (OUTSIDE, "function-registry", 5000, {}),
+        ("wasmfaas-system", "wasmfaas-service", 8800, {}),
+        ("observability", "wasmfaas-service", 8800, {}),
+        ("wasmfaas-builds", "wasmfaas-service", 8801, {}),
+        ("wasmfaas-service", "wasmfaas-service", 8801, {}),
     ],
 )
 def test_what_is_needed_passes(caller: str, namespace: str, port: int, labels: dict[str, str]) -> None:
@@ -96,6 +108,8 @@ def test_what_is_needed_passes(caller: str, namespace: str, port: int, labels: d
         ("wasmfaas-system", 9100, {}),  # Traefik's metrics
         ("spin-operator", 8443, {}),
         ("cert-manager", 9402, {}),
+        ("wasmfaas-service", 8800, {}),
+        ("wasmfaas-service", 8801, {}),
     ],
 )
 def test_nobody_else_does(caller: str, namespace: str, port: int, labels: dict[str, str]) -> None:
@@ -104,6 +118,28 @@ def test_nobody_else_does(caller: str, namespace: str, port: int, labels: dict[s
 
 def test_the_ingress_does_not_reach_all_of_keda() -> None:
     assert not calls("wasmfaas-system", "keda", 8080, {"app.kubernetes.io/name": "keda-operator"})
+
+
+def test_a_build_reaches_the_port_for_builds_and_no_other_one() -> None:
+    assert not calls("wasmfaas-builds", "wasmfaas-service", 8800)
+
+
+def test_builds_call_the_world_the_service_and_names_and_are_called_by_nobody() -> None:
+    everybody, builds = build_network_policies(["10.0.0.0/8", "169.254.0.0/16"], ["10.1.2.0/24"])
+    assert everybody["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert builds["spec"]["policyTypes"] == ["Egress"]
+    names, service, world = builds["spec"]["egress"]
+    assert [port["port"] for port in names["ports"]] == [53, 53]
+    (peer,) = service["to"]
+    assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "wasmfaas-service"}
+    assert service["ports"] == [{"port": 8801, "protocol": "TCP"}]
+    assert world == {
+        "to": [
+            {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8", "169.254.0.0/16"]}},
+            {"ipBlock": {"cidr": "::/0", "except": []}},
+            {"ipBlock": {"cidr": "10.1.2.0/24"}},
+        ]
+    }
 
 
 def test_exceptions_are_of_the_family_of_their_block() -> None:

@@ -84,6 +84,7 @@ def host(name: str) -> Host:
             "etcd_size": {"bytes": 10**8, "quota": 2 * 10**9} if server else None,
             "runtime_classes": [SPIN] if server else None,
             "charts": [] if server else None,
+            "hosted_service": {} if server else None,
             "credential_provider": True,
             "registries": {"problems": [], "missing_files": [], "endpoints": []},
         },
@@ -427,6 +428,34 @@ def test_a_chart_that_does_not_run(pod: str, severity: str) -> None:
     ) in line
     assert "\n" not in line
     assert found(set_in("server-1", "diagnosis.charts", None)) == []
+
+
+SERVICE = {
+    "replicas": 2, "ready": 2, "what": "", "pod": "", "last_line": "", "definition": True, "oldest_wait": 60.0,
+    "failures": {"build": 4},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "severity", "check", "said"),
+    [
+        ({"ready": 0, "what": "pod f-1: cannot pull the image x"}, ERROR, "not-ready", "publish_images"),
+        ({"ready": 1, "what": "pod f-1: it ended", "pod": "f-1", "last_line": "oh"}, WARNING, "not-ready", "logs f-1"),
+        ({"definition": False}, ERROR, "definition", "wasmfaas.platform.site"),
+        ({"oldest_wait": 2400.0}, WARNING, "queue-stuck", "40 minutes"),
+        ({"failures": {"build": 5}}, WARNING, "deployments-fail", "5 deployments"),
+    ],
+)
+def test_a_hosted_service_that_does_not_serve_or_deploy(
+    changes: dict[str, t.Any], severity: str, check: str, said: str
+) -> None:
+    changed = hosts()
+    for name in NAMES[:3]:
+        changed = set_in(name, "diagnosis.hosted_service", {**SERVICE, **changes}, into=changed)
+    ((told, where, name),) = found(changed)
+    assert (told, where) == (severity, "cluster") and name.endswith(check)
+    assert said in next(str(problem) for problem in diagnose(list(changed.values()), LIMITS) if problem.check == name)
+    assert found(set_in("server-1", "diagnosis.hosted_service", SERVICE)) == []
 
 
 def without_api(service: str, *, names: tuple[str, ...]) -> dict[str, Host]:
