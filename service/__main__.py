@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Serves the hosted service on this machine: `make serve`."""
+"""Serves the hosted service on this machine, as `make serve` does.
+
+`cluster` as the first argument serves as a replica in a cluster, and `token` makes a token there.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,11 @@ RUNTIME_SOURCES = Path(__file__).resolve().parent.parent / "roles/local_runtime/
 
 def main() -> None:
     """Serve until interrupted."""
+    if sys.argv[1:2] in (["cluster"], ["token"]):
+        from .cluster import command
+
+        (command.serve if sys.argv[1] == "cluster" else command.make_token)(sys.argv[2:])
+        return
     arguments = _arguments()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     for name in ("uvicorn.access", "uvicorn.error"):

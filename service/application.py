@@ -17,16 +17,13 @@ from .api.routes import routes
 from .core import Service
 from .deployments.model import Deployment
 from .deployments.queue import Limits
-from .deployments.store import FileDeploymentStore
 from .deployments.supervisor import Supervisor
 from .directories import Directories
-from .functions import LocalFunctions
+from .local_adapters import LocalAdapters
 from .metrics import Metrics
 from .page.routes import routes as page_routes
 from .page.session import token_of
-from .sources.store import FileSourceStore
 from .tokens import FileTokenStore
-from .variables import FileVariableStore
 
 
 @contextlib.contextmanager
@@ -34,19 +31,19 @@ def local_service(directories: Directories, limits: Limits) -> t.Iterator[Servic
     """The service on this machine: builds as processes, functions on the local target, files for what it knows. Inside
     of the context it works on deployments."""
     directories.service.mkdir(parents=True, exist_ok=True, mode=0o700)
-    deployments = FileDeploymentStore(directories.deployments)
+    adapters = LocalAdapters(directories)
     metrics = Metrics()
 
     def finished(deployment: Deployment) -> None:
         metrics.finished(deployment)
         service.forget_oldest(deployment)
 
-    supervisor = Supervisor(directories, deployments, limits, finished)
+    supervisor = Supervisor(adapters, limits, finished)
     service = Service(
-        deployments,
-        FileSourceStore(directories.sources),
-        LocalFunctions(directories),
-        FileVariableStore(directories.variables),
+        adapters.deployments,
+        adapters.sources,
+        adapters.functions,
+        adapters.variables,
         FileTokenStore(directories.service / "tokens.json"),
         supervisor,
     )

@@ -13,14 +13,15 @@ import msgspec
 
 from ..plugins.module_utils.errors import printable
 from ..plugins.module_utils.function.model import LiveFunction
+from .deployments.log import FileLogStore, LogStore
 from .deployments.model import Deployment, Phase, Settings, now
+from .deployments.queue import Queue
 from .deployments.store import DeploymentStore, Exists
-from .deployments.supervisor import Supervisor
 from .functions import Functions
 from .masking import without_secrets
 from .names import check_function, check_tenant
 from .problem import Code, ServiceProblem
-from .sources.store import FileSourceStore
+from .sources.store import SourceStore
 from .tokens import ALL_TENANTS, Role, Token, TokenStore
 from .variables import Variable, VariableStore, with_variable
 
@@ -59,14 +60,19 @@ class Service:
     def __init__(
         self,
         deployments: DeploymentStore,
-        sources: FileSourceStore,
+        sources: SourceStore,
         functions: Functions,
         variables: VariableStore,
         tokens: TokenStore,
-        supervisor: Supervisor,
+        queue: Queue,
+        logs: LogStore | None = None,
     ) -> None:
+        """Args:
+        logs: None for those files that the store of deployments names.
+        """
+        self.logs: LogStore = logs or FileLogStore(deployments.log_file)
         self.deployments, self.sources, self.tokens = deployments, sources, tokens
-        self._functions, self._variables, self._supervisor = functions, variables, supervisor
+        self._functions, self._variables, self._queue = functions, variables, queue
 
     # Who may do what.
 
@@ -166,7 +172,7 @@ class Service:
         check_function(function)
         tree = self.check_source(token, tenant, source)
         variables = self._variables.read(tenant, function)
-        settings_digest = self._variables.settings_digest(settings, variables)
+        settings_digest = self._variables.settings_digest(tenant, settings, variables)
         while True:
             kept = self.deployments.of_function(tenant, function)
             newest = kept[0] if kept else None
@@ -184,15 +190,15 @@ class Service:
                 created=now(),
             )
             try:
-                self.deployments.create(deployment)
+                deployment = self.deployments.create(deployment)
                 break
             except Exists:
                 continue
         audit("deployment.create", token, tenant, function=function, number=deployment.number, source=tree)
-        self._supervisor.submit(deployment)
-        for waiting in self._supervisor.queued(tenant, function):
+        self._queue.submit(deployment)
+        for waiting in self._queue.queued(tenant, function):
             if waiting.number < deployment.number:
-                self._supervisor.cancel(
+                self._queue.cancel(
                     waiting,
                     f"It was replaced by deployment {deployment.number} before its turn came.",
                     f"See deployment {deployment.number}.",
@@ -207,7 +213,7 @@ class Service:
         return live is not None and live.digest == deployment.artifact and live.status in ("ready", "sleeping")
 
     def _refuse_too_many(self, tenant: str, function: str) -> None:
-        limits, queued = self._supervisor.limits, self._supervisor.queued()
+        limits, queued = self._queue.limits, self._queue.queued()
         own = [one for one in queued if one.tenant == tenant and one.function != function]
         if len(own) >= limits.queued_per_tenant or len(queued) >= limits.queued:
             raise ServiceProblem(
@@ -237,15 +243,13 @@ class Service:
 
     def position(self, deployment: Deployment) -> int | None:
         """Its place in the queue, 1 for the next; None where it does not wait."""
-        return self._supervisor.position(deployment) if deployment.phase is Phase.QUEUED else None
+        return self._queue.position(deployment) if deployment.phase is Phase.QUEUED else None
 
     def cancel(self, token: Token, tenant: str, function: str, number: int) -> Deployment:
         """End a deployment that waits or is built."""
         self.may(token, tenant, Role.DEPLOY)
         deployment = self.deployment(token, tenant, function, number)
-        ended = self._supervisor.cancel(
-            deployment, f"It was cancelled by {token.name}.", "Deploy again when you want it."
-        )
+        ended = self._queue.cancel(deployment, f"It was cancelled by {token.name}.", "Deploy again when you want it.")
         if ended is None:
             raise ServiceProblem(
                 Code.CONFLICT,
@@ -289,11 +293,7 @@ class Service:
             kept[ready] += one.phase.is_finished
             if one.phase.is_finished and kept[ready] > (KEPT_READY if ready else KEPT_OTHERS):
                 self.deployments.remove(one)
-        used = {
-            one.source
-            for function in self.deployments.functions(tenant)
-            for one in self.deployments.of_function(tenant, function)
-        }
+        used = {one.source for one in self.deployments.of_tenant(tenant)}
         self.sources.forget(tenant, used)
 
     # Functions.
@@ -302,34 +302,20 @@ class Service:
         """The functions of a tenant by name, with those that were never ready."""
         self.may(token, tenant, Role.READ)
         live = {one.name: one for one in self._functions.of_tenant(tenant)}
-        names = sorted({*live, *self.deployments.functions(tenant)})
-        return [self._function(tenant, name, live.get(name)) for name in names]
+        newest: dict[str, Deployment] = {}
+        for one in self.deployments.of_tenant(tenant):
+            newest.setdefault(one.function, one)
+        names = sorted({*live, *newest})
+        return [_function(tenant, name, live.get(name), newest.get(name)) for name in names]
 
     def function(self, token: Token, tenant: str, name: str) -> Function:
         """One function."""
         self.may(token, tenant, Role.READ)
         live = self._functions.read(tenant, check_function(name))
-        if live is None and not self.deployments.of_function(tenant, name):
-            raise _no_function(tenant, name)
-        return self._function(tenant, name, live)
-
-    def _function(self, tenant: str, name: str, live: LiveFunction | None) -> Function:
         deployments = self.deployments.of_function(tenant, name)
-        newest = deployments[0] if deployments else None
-        working = newest is not None and not newest.phase.is_finished
-        status = live.status if live else "progressing" if working else "failed"
-        return Function(
-            tenant=tenant,
-            name=name,
-            status=status,
-            url=live.url if live else "",
-            image=live.image if live else "",
-            digest=live.digest if live else "",
-            source_digest=live.source_digest if live else "",
-            created=live.created if live else "",
-            details=live.details if live else {},
-            deployment=newest,
-        )
+        if live is None and not deployments:
+            raise _no_function(tenant, name)
+        return _function(tenant, name, live, deployments[0] if deployments else None)
 
     def delete(self, token: Token, tenant: str, name: str, *, keep_data: bool = False) -> bool:
         """Remove a function with its deployments and variables; gives whether anything was there."""
@@ -337,7 +323,7 @@ class Service:
         check_function(name)
         deployments = self.deployments.of_function(tenant, name)
         for one in deployments:
-            if not one.phase.is_finished and self._supervisor.cancel(one, "The function is deleted.", "") is None:
+            if not one.phase.is_finished and self._queue.cancel(one, "The function is deleted.", "") is None:
                 raise ServiceProblem(
                     Code.CONFLICT,
                     f"Deployment {one.number} of {tenant}/{name} is being rolled out.",
@@ -385,6 +371,24 @@ class Service:
         if not ready or self.sources.find(tenant, ready[0].source) is None:
             return None
         return self.deploy(token, tenant, name, ready[0].source, ready[0].settings)
+
+
+def _function(tenant: str, name: str, live: LiveFunction | None, newest: Deployment | None) -> Function:
+    """A function from what runs, and from its newest deployment."""
+    working = newest is not None and not newest.phase.is_finished
+    status = live.status if live else "progressing" if working else "failed"
+    return Function(
+        tenant=tenant,
+        name=name,
+        status=status,
+        url=live.url if live else "",
+        image=live.image if live else "",
+        digest=live.digest if live else "",
+        source_digest=live.source_digest if live else "",
+        created=live.created if live else "",
+        details=live.details if live else {},
+        deployment=newest,
+    )
 
 
 def audit(event: str, token: Token, tenant: str, **more: t.Any) -> None:

@@ -11,7 +11,7 @@ import typing as t
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
 from .deployments.model import Deployment
-from .deployments.supervisor import Supervisor
+from .deployments.queue import Queue
 
 _SECONDS = (0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 600, 1800)
 
@@ -34,9 +34,9 @@ class Metrics:
         self._queued = Gauge("wasmfaas_deployments_queued", "Deployments that wait for their turn.", registry=None)
 
     @contextlib.contextmanager
-    def queue_of(self, supervisor: Supervisor) -> t.Iterator[None]:
-        """Show all these numbers, with the length of the supervisor's queue, inside of the context."""
-        self._queued.set_function(lambda: len(supervisor.queued()))
+    def queue_of(self, queue: Queue) -> t.Iterator[None]:
+        """Show all these numbers, with the length of the queue, inside of the context."""
+        self._queued.set_function(lambda: len(queue.queued()))
         collectors = (self._finished, self._stage, self._queued)
         for collector in collectors:
             self._registry.register(collector)

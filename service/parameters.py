@@ -17,21 +17,29 @@ from .directories import Directories
 def local_parameters(directories: Directories, tenant: str, function: str, **given: t.Any) -> dict[str, t.Any]:
     """The parameters for a function on this machine, with the module's defaults for what is not given; raises
     PlatformError."""
-    arguments = {
-        "name": function,
-        "namespace": tenant,
-        "target": "local",
-        "state_directory": str(directories.state),
-        "cache_directory": str(directories.cache),
-        "runtime_directory": str(directories.runtime),
-        **given,
-    }
+    return validated(
+        {
+            "name": function,
+            "namespace": tenant,
+            "target": "local",
+            "state_directory": str(directories.state),
+            "cache_directory": str(directories.cache),
+            "runtime_directory": str(directories.runtime),
+            **given,
+        }
+    )
+
+
+def validated(arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Arguments of spin_function as the module would take them: checked, and with its defaults; raises
+    PlatformError."""
     validation = ArgumentSpecValidator(argument_spec(), **RULES).validate(arguments)
     if validation.error_messages:
         raise PlatformError(
-            f"The settings of {tenant}/{function} are invalid: {'; '.join(validation.error_messages)}.",
+            f"The settings of {arguments['namespace']}/{arguments['name']} are invalid: "
+            f"{'; '.join(validation.error_messages)}.",
             next_step="Correct the setting that is named.",
             stage="arguments",
         )
-    validated: dict[str, t.Any] = validation.validated_parameters
-    return validated
+    found: dict[str, t.Any] = validation.validated_parameters
+    return found

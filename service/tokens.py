@@ -91,7 +91,7 @@ class FileTokenStore:
     def create(self, name: str, tenant: str, role: Role, expires: str = "") -> str:
         secret = f"wfs_{secrets.token_urlsafe(32)}"
         kept = _Kept(
-            _checked(Token(name=name, tenant=tenant, role=role, created=now(), expires=expires)), _digest(secret)
+            checked(Token(name=name, tenant=tenant, role=role, created=now(), expires=expires)), _digest(secret)
         )
 
         def add(tokens: dict[str, _Kept]) -> None:
@@ -137,7 +137,8 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _checked(token: Token) -> Token:
+def checked(token: Token) -> Token:
+    """A token whose name, tenant, role and end fit; raises ServiceProblem."""
     if not _NAME.fullmatch(token.name):
         raise ServiceProblem(
             Code.INVALID,

@@ -41,7 +41,7 @@ class VariableStore(t.Protocol):
     def write(self, tenant: str, function: str, variables: dict[str, Variable]) -> None:
         """Replace the variables of a function; none removes what was kept."""
 
-    def settings_digest(self, settings: Settings, variables: dict[str, Variable]) -> str:
+    def settings_digest(self, tenant: str, settings: Settings, variables: dict[str, Variable]) -> str:
         """A digest that is the same for the same settings and variables, and tells nobody the values."""
 
 
@@ -66,7 +66,7 @@ class FileVariableStore:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         whole_file.write(file, msgspec.json.encode(variables).decode(), durable=True)
 
-    def settings_digest(self, settings: Settings, variables: dict[str, Variable]) -> str:
+    def settings_digest(self, tenant: str, settings: Settings, variables: dict[str, Variable]) -> str:
         content = json.dumps([settings.given(), msgspec.to_builtins(variables)], sort_keys=True)
         return "hmac-sha256:" + hmac.new(self._key(), content.encode(), hashlib.sha256).hexdigest()
 

@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from ..core import Service, public
-from ..deployments.log import read_from
 from ..deployments.model import Deployment, Phase
 from .context import Context
 from .query import MOST_NUMBER, deployment_number, number_in, place, switch
@@ -61,11 +60,10 @@ async def _looks(
         The deployment as it is and whole lines of the log with the offset at which they begin; then, once for each
         look, the deployment with no more lines.
     """
-    file = service.deployments.log_file(deployment)
     while True:
         # Read before the log: what a finished deployment wrote is there.
         live = await run_in_threadpool(service.deployments.read, *deployment.key)
-        while data := await run_in_threadpool(read_from, file, offset):
+        while data := await run_in_threadpool(service.logs.read, live or deployment, offset):
             yield live, offset, data
             offset += len(data)
         yield live, offset, b""

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from ...plugins.module_utils.errors import PlatformError
+from ...plugins.module_utils.spinkube.connection import NoAnswer
 from ..problem import Code, ServiceProblem
 
 _LOG = logging.getLogger(__name__)
@@ -63,6 +64,8 @@ async def on_problem(request: Request, error: Exception) -> Response:
 def _as_problem(request: Request, error: Exception) -> ServiceProblem:
     if isinstance(error, ServiceProblem):
         return error
+    if isinstance(error, NoAnswer):
+        return ServiceProblem(Code.UNAVAILABLE, error.cause, next_step="Try again later.", retry_after=10)
     if isinstance(error, PlatformError):
         return ServiceProblem(Code.CONFLICT, error.cause, next_step=error.next_step)
     if isinstance(error, ClientDisconnect):

@@ -11,7 +11,14 @@ import signal
 from pathlib import Path
 
 from .model import Deployment
-from .worker import MARK, mark
+
+MARK = "WASMFAAS_DEPLOYMENT"
+"""Environment variable of what a build runs: its processes are found by it if the worker is killed."""
+
+
+def mark(deployment: Deployment) -> str:
+    """The value of MARK for what a deployment's build runs."""
+    return "/".join(map(str, deployment.key))
 
 
 def end_leftovers(deployment: Deployment) -> int:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The log of a deployment: written by its worker, read while it grows and afterwards."""
+"""The log of a deployment: written by its worker, read while it grows and afterwards: the interface, and files on this
+machine."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from ...plugins.module_utils.errors import printable
 from ..masking import without_secrets
+from .model import Deployment
 
 MOST_BYTES = 8 << 20
 """Of a whole log: a build may print for ever."""
@@ -19,6 +21,46 @@ LONGEST_LINE = 4096
 """Characters of a line; of a longer one the end is kept, as progress bars have no line ends."""
 
 _CUT = f"The log ends here: it has {MOST_BYTES >> 20} MiB. The build goes on."
+
+
+class LogStore(t.Protocol):
+    """Where the logs of deployments are."""
+
+    def file(self, deployment: Deployment) -> Path:
+        """Where the worker of a deployment writes its log, on the machine of the worker."""
+
+    def read(self, deployment: Deployment, offset: int) -> bytes:
+        """Some whole lines from a byte offset on; empty where there is nothing more, or it cannot be read now.
+
+        Args:
+            deployment: as it was read before.
+        """
+
+    def size(self, deployment: Deployment) -> int:
+        """Bytes that `read` gives in all, as far as they are there now."""
+
+    def keep(self, deployment: Deployment) -> None:
+        """Keep what the worker wrote for as long as the deployment is kept; raises PlatformError."""
+
+
+class FileLogStore:
+    """Logs as files that are there for all who read; see `LogStore`.
+
+    Args:
+        file: gives that of a deployment.
+    """
+
+    def __init__(self, file: t.Callable[[Deployment], Path]) -> None:
+        self.file = file
+
+    def read(self, deployment: Deployment, offset: int) -> bytes:
+        return read_from(self.file(deployment), offset)
+
+    def size(self, deployment: Deployment) -> int:
+        return size_of(self.file(deployment))
+
+    def keep(self, deployment: Deployment) -> None:
+        """It is kept where it is."""
 
 
 class LogWriter:
@@ -62,3 +104,11 @@ def read_from(file: Path, offset: int, *, most: int = 1 << 16) -> bytes:
     except FileNotFoundError:
         return b""
     return data[: data.rfind(b"\n") + 1]
+
+
+def size_of(file: Path) -> int:
+    """Bytes of a log; 0 where there is none."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -29,6 +29,26 @@ class Limits:
     queued_per_tenant: int = 50
 
 
+class Queue(t.Protocol):
+    """Deployments on their way, as the operations of the service see them."""
+
+    @property
+    def limits(self) -> Limits:
+        """Its bounds."""
+
+    def submit(self, deployment: Deployment) -> None:
+        """Queue a deployment that was just created."""
+
+    def queued(self, tenant: str | None = None, function: str | None = None) -> list[Deployment]:
+        """The deployments that wait, in the order in which they will begin."""
+
+    def position(self, deployment: Deployment) -> int | None:
+        """Its place in the queue, 1 for the next; None where it does not wait."""
+
+    def cancel(self, deployment: Deployment, reason: str, next_step: str) -> Deployment | None:
+        """End a deployment that waits or is worked on. Gives it as it is then; None where it is too late."""
+
+
 def order(
     queued: t.Sequence[Deployment], running: t.Sequence[Deployment], served: t.Mapping[str, int]
 ) -> list[Deployment]:

@@ -29,8 +29,8 @@ class Changed(Exception):
 class DeploymentStore(t.Protocol):
     """Where deployments are kept; each change is whole and lasts."""
 
-    def create(self, deployment: Deployment) -> None:
-        """Keep a new deployment; raises Exists."""
+    def create(self, deployment: Deployment) -> Deployment:
+        """Keep a new deployment and give it as it is kept; raises Exists."""
 
     def read(self, tenant: str, function: str, number: int) -> Deployment | None:
         """One deployment; None where there is none."""
@@ -38,8 +38,8 @@ class DeploymentStore(t.Protocol):
     def of_function(self, tenant: str, function: str) -> list[Deployment]:
         """The kept deployments of a function, newest first."""
 
-    def functions(self, tenant: str) -> list[str]:
-        """Functions of a tenant that have deployments, sorted."""
+    def of_tenant(self, tenant: str) -> list[Deployment]:
+        """The kept deployments of a tenant, by function, newest first."""
 
     def tenants(self) -> list[str]:
         """Tenants that have deployments, sorted."""
@@ -66,7 +66,7 @@ class FileDeploymentStore:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def create(self, deployment: Deployment) -> None:
+    def create(self, deployment: Deployment) -> Deployment:
         file = self._file(deployment)
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Written under another name, then linked: it appears whole, and only where there is none.
@@ -81,6 +81,7 @@ class FileDeploymentStore:
             raise Exists from None
         finally:
             os.unlink(partial)
+        return deployment
 
     def read(self, tenant: str, function: str, number: int) -> Deployment | None:
         return _read(self._directory / tenant / function / f"{number}.json")
@@ -89,10 +90,9 @@ class FileDeploymentStore:
         found = [_read(file) for file in (self._directory / tenant / function).glob("[0-9]*.json")]
         return sorted((one for one in found if one is not None), key=lambda one: -one.number)
 
-    def functions(self, tenant: str) -> list[str]:
-        # The directory of a removed function stays: others may wait for its lock.
-        found = _directories(self._directory / tenant)
-        return [name for name in found if any((self._directory / tenant / name).glob("[0-9]*.json"))]
+    def of_tenant(self, tenant: str) -> list[Deployment]:
+        names = _directories(self._directory / tenant)
+        return [one for name in names for one in self.of_function(tenant, name)]
 
     def tenants(self) -> list[str]:
         found = _directories(self._directory)

@@ -6,9 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import fcntl
-import json
 import logging
 import os
 import signal
@@ -18,13 +15,18 @@ import threading
 import time
 import typing as t
 
-from ..directories import Directories
-from .leftovers import end_leftovers
+from ...plugins.module_utils.errors import PlatformError
+from ..adapters import Adapters
 from .model import Deployment, Phase, now, seconds_between
 from .queue import Limits, order, startable
-from .store import Changed, FileDeploymentStore
+from .store import Changed, DeploymentStore
 
 MOST_ATTEMPTS = 3
+"""After so many a deployment whose worker was ended from outside has failed."""
+
+MOST_TAKEN_UP = 10
+"""After so many attempts a deployment that an earlier process left has failed: it may be what ended that process."""
+
 STOP_SECONDS = 10.0
 """How long a worker that is told to end may take."""
 
@@ -46,13 +48,12 @@ class Supervisor:
 
     def __init__(
         self,
-        directories: Directories,
-        store: FileDeploymentStore,
+        adapters: Adapters,
         limits: Limits,
         finished: t.Callable[[Deployment], None] = lambda _deployment: None,
     ) -> None:
         self.limits = limits
-        self._directories, self._store, self._finished = directories, store, finished
+        self._adapters, self._store, self._finished = adapters, adapters.deployments, finished
         self._changed = threading.Condition()
         self._queued: dict[Key, Deployment] = {}
         self._running: dict[Key, Deployment] = {}
@@ -83,41 +84,67 @@ class Supervisor:
         self._thread.join()
 
     def submit(self, deployment: Deployment) -> None:
-        """Queue a deployment that was just created."""
+        """See `Queue`."""
         with self._changed:
             self._queued[deployment.key] = deployment
             self._changed.notify_all()
 
+    def see(self, deployment: Deployment) -> None:
+        """Take notice of an unfinished deployment as another process may have written it: one that nobody works on is
+        queued, and one whose end was asked for is ended."""
+        with self._changed:
+            if self._stopping:
+                return
+            known = deployment.key in self._queued or deployment.key in self._running
+            process = self._processes.get(deployment.key)
+        if not known:
+            with contextlib.suppress(Changed):  # what was seen is out of date
+                self.submit(self._queued_again(deployment))
+        if deployment.cancelling and process is not None:
+            _signal(process, signal.SIGTERM)
+        # One that waits is ended when its turn comes, or here if that is not at once.
+        elif deployment.cancelling and self._taken_from_queue(deployment.key):
+            with contextlib.suppress(Changed):
+                self._end(deployment, Phase.CANCELLED, deployment.reason, deployment.next_step)
+            self._adapters.end_leftovers(deployment)
+
+    def abandon(self) -> None:
+        """End all workers at once: somebody else works on their deployments from now on."""
+        with self._changed:
+            self._stopping = True
+            processes = list(self._processes.values())
+            self._changed.notify_all()
+        for process in processes:
+            _signal(process, signal.SIGKILL)
+
     def queued(self, tenant: str | None = None, function: str | None = None) -> list[Deployment]:
-        """The deployments that wait, in the order in which they will begin."""
+        """See `Queue`."""
         with self._changed:
             ordered = order(list(self._queued.values()), list(self._running.values()), self._served)
         return [one for one in ordered if tenant in (None, one.tenant) and function in (None, one.function)]
 
     def position(self, deployment: Deployment) -> int | None:
-        """Its place in the queue, 1 for the next; None where it does not wait."""
-        keys = [one.key for one in self.queued()]
-        return keys.index(deployment.key) + 1 if deployment.key in keys else None
+        """See `Queue`."""
+        return position_in(self.queued(), deployment)
 
     def cancel(self, deployment: Deployment, reason: str, next_step: str) -> Deployment | None:
-        """End a deployment that waits or is worked on. Gives it as it is then; None where it is too late."""
-        while True:
-            live = self._store.read(*deployment.key)
-            if live is None or live.phase.is_finished or live.phase is Phase.ROLLING_OUT:
-                return None
-            try:
-                marked = self._store.update(live, cancelling=True, reason=reason, next_step=next_step)
-                break
-            except Changed:
-                continue
+        """See `Queue`."""
+        marked = mark_cancelling(self._store, deployment, reason, next_step)
+        if marked is None:
+            return None
         with self._changed:
-            waits = self._queued.pop(deployment.key, None) is not None
             process = self._processes.get(deployment.key)
         if process is not None:
             _signal(process, signal.SIGTERM)
-        elif waits:
-            return self._end(marked, Phase.CANCELLED, reason, next_step)
+        elif self._taken_from_queue(deployment.key):
+            ended = self._end(marked, Phase.CANCELLED, reason, next_step)
+            self._adapters.end_leftovers(ended)  # of an attempt before
+            return ended
         return marked
+
+    def _taken_from_queue(self, key: Key) -> bool:
+        with self._changed:
+            return self._queued.pop(key, None) is not None
 
     def _supervise(self) -> None:
         while True:
@@ -143,6 +170,8 @@ class Supervisor:
         ended: Deployment | None = None
         try:
             ended = self._attempt(deployment)
+        except PlatformError as error:  # what keeps the deployments does not answer: `see` takes it up again
+            _LOG.warning("deployment %s/%s/%d: %s", *deployment.key, error.cause)
         except Exception:  # else the thread ends, and the deployment stays for ever in the phase that it has
             _LOG.exception("deployment %s/%s/%d", *deployment.key)
             live = self._store.read(*deployment.key)
@@ -165,7 +194,7 @@ class Supervisor:
 
     def _attempt(self, deployment: Deployment) -> Deployment | None:
         """One run of a worker. Gives the deployment after it: finished, or queued again; None where it is gone."""
-        end_leftovers(deployment)
+        self._adapters.end_leftovers(deployment)
         live = self._begun(deployment)
         if live is None or live.phase.is_finished:
             return live
@@ -175,16 +204,21 @@ class Supervisor:
             self._running[live.key] = live
             process = self._processes[live.key] = self._start(live)
         process.wait()
-        end_leftovers(live)
+        if self._is_stopping():
+            return live
+        self._adapters.end_leftovers(live)
         after = self._store.read(*live.key)
         return after and self._ended_from_outside(after, exit_code=process.returncode)
 
+    def _is_stopping(self) -> bool:
+        return self._stopping  # another thread may have changed it meanwhile
+
     def _begun(self, deployment: Deployment) -> Deployment | None:
-        """Write down that the work of a deployment begins; None where it is gone."""
+        """Write down that the work of a deployment begins; None where it is gone, or somebody else finished it."""
         while True:
             live = self._store.read(*deployment.key)
             if live is None or live.phase.is_finished:
-                return live
+                return None
             try:
                 if live.cancelling:
                     return self._end(live, Phase.CANCELLED, live.reason, live.next_step)
@@ -199,9 +233,8 @@ class Supervisor:
                 continue
 
     def _start(self, deployment: Deployment) -> subprocess.Popen[bytes]:
-        directories = {name: str(path) for name, path in dataclasses.asdict(self._directories).items()}
         return subprocess.Popen(
-            [sys.executable, "-m", _WORKER, json.dumps(directories), *map(str, deployment.key)],
+            [sys.executable, "-m", _WORKER, self._adapters.to_json(), *map(str, deployment.key)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
@@ -228,39 +261,53 @@ class Supervisor:
 
     def _take_up(self, deployment: Deployment) -> None:
         """Go on with a deployment that an earlier process left: its worker may still run."""
-        if deployment.phase is Phase.QUEUED or not _is_locked(self._store, deployment):
-            if deployment.phase is not Phase.QUEUED:
-                deployment = self._store.update(deployment, phase=Phase.QUEUED)
-            self._queued[deployment.key] = deployment
+        if deployment.phase is Phase.QUEUED or not self._adapters.is_held(deployment):
+            with contextlib.suppress(Changed):
+                again = self._queued_again(deployment)
+                self._queued[again.key] = again
             return
         self._running[deployment.key] = deployment
         threading.Thread(target=self._watch, args=(deployment,), name="watch", daemon=True).start()
 
+    def _queued_again(self, deployment: Deployment) -> Deployment:
+        """A deployment that nobody works on, in the phase Queued. Raises Changed."""
+        if deployment.phase is Phase.QUEUED:
+            return deployment
+        if deployment.attempt >= MOST_TAKEN_UP:
+            return self._end(
+                deployment,
+                Phase.FAILED,
+                f"The service ended {deployment.attempt} times while it worked on this deployment.",
+                "Have whoever runs the service look at its log, then deploy again.",
+            )
+        return self._store.update(deployment, phase=Phase.QUEUED)
+
     def _watch(self, deployment: Deployment) -> None:
         """Wait until a worker that an earlier process started ends. It outlives this process too."""
-        while _is_locked(self._store, deployment):
+        while self._adapters.is_held(deployment):
             if self._stopping:
                 self._put_down(deployment.key, None)
                 return
             time.sleep(_LOOK_SECONDS)  # nothing tells when a process that is no child of this one ends
-        end_leftovers(deployment)
+        self._adapters.end_leftovers(deployment)
         after = self._store.read(*deployment.key)
         self._put_down(deployment.key, after and self._ended_from_outside(after))
 
 
-def _is_locked(store: FileDeploymentStore, deployment: Deployment) -> bool:
-    """Whether a worker holds the deployment."""
-    try:
-        descriptor = os.open(store.lock_file(*deployment.key), os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+def mark_cancelling(store: DeploymentStore, deployment: Deployment, reason: str, next_step: str) -> Deployment | None:
+    """Write down that somebody asked for the end of a deployment; None where it is too late."""
+    while True:
+        live = store.read(*deployment.key)
+        if live is None or live.phase.is_finished or live.phase is Phase.ROLLING_OUT:
+            return None
+        with contextlib.suppress(Changed):
+            return store.update(live, cancelling=True, reason=reason, next_step=next_step)
+
+
+def position_in(queued: list[Deployment], deployment: Deployment) -> int | None:
+    """The place of a deployment, 1 for the first; None where it is not there."""
+    keys = [one.key for one in queued]
+    return keys.index(deployment.key) + 1 if deployment.key in keys else None
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -3,37 +3,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Works on one deployment, as a process of its own: from the uploaded source to a function that answers.
 
-    python -m ansible_collections.wasmfaas.platform.service.deployments.worker DIRECTORIES TENANT FUNCTION NUMBER
+    python -m ansible_collections.wasmfaas.platform.service.deployments.worker ADAPTERS TENANT FUNCTION NUMBER
 
-DIRECTORIES is the JSON form of `Directories`. It writes each phase down before it acts on it, so whoever starts it
+ADAPTERS is what `Adapters.to_json` gives. It writes each phase down before it acts on it, so whoever starts it
 again after it was killed goes on from what is there: every step may be done twice.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import shutil
 import signal
 import sys
 import typing as t
-from pathlib import Path
 
 from ...plugins.module_utils import progress
 from ...plugins.module_utils.errors import PlatformError
 from ...plugins.module_utils.function.spin_function import run
-from ..directories import Directories
+from ..adapters import Adapters, adapters_of
 from ..masking import without_secrets
-from ..parameters import local_parameters
-from ..sources.store import FileSourceStore
-from ..variables import FileVariableStore, Variable
+from ..variables import Variable
+from .leftovers import MARK, mark
 from .log import LogWriter
 from .model import Deployment, Phase, now
-from .store import Changed, FileDeploymentStore
-
-MARK = "WASMFAAS_DEPLOYMENT"
-"""Environment variable of what a build runs: its processes are found by it if the worker is killed."""
+from .store import Changed
 
 PHASES = {
     "build": Phase.BUILDING,
@@ -53,26 +46,26 @@ _ORDER = (Phase.QUEUED, Phase.BUILDING, Phase.PACKING, Phase.PUBLISHING, Phase.R
 def main() -> None:
     """See the module's docstring; waits while another process works on the deployment."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # lets a build's processes end with it
-    directories, tenant, function, number = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
-    places = Directories(**{name: Path(path) for name, path in directories.items()})
-    store = FileDeploymentStore(places.deployments)
-    with open(store.lock_file(tenant, function, number), "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        deployment = store.read(tenant, function, number)
+    adapters, tenant, function, number = adapters_of(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+    deployment = adapters.deployments.read(tenant, function, number)
+    if deployment is None:
+        return
+    with adapters.holding(deployment):
+        deployment = adapters.deployments.read(tenant, function, number)
         if deployment is not None:
-            Worker(places, store, deployment).work()
+            Worker(adapters, deployment).work()
 
 
 class Worker:
     """Works on one deployment that no other process works on."""
 
-    def __init__(self, places: Directories, store: FileDeploymentStore, deployment: Deployment) -> None:
-        self._places, self._store, self._deployment = places, store, deployment
+    def __init__(self, adapters: Adapters, deployment: Deployment) -> None:
+        self._adapters, self._store, self._deployment = adapters, adapters.deployments, deployment
         self._variables: dict[str, Variable] = {}
-        self._work_directory = places.work / ".".join(map(str, deployment.key))
+        self._work_directory = adapters.work / ".".join(map(str, deployment.key))
         self._source = self._work_directory / "source"
         self._stage = ""
-        self._log = LogWriter(store.log_file(deployment), self._secrets)
+        self._log = LogWriter(adapters.logs.file(deployment), self._secrets)
 
     def work(self) -> None:
         """Bring the deployment to an end, and write down which one it was."""
@@ -98,14 +91,13 @@ class Worker:
     def _deploy(self) -> dict[str, t.Any]:
         """Deploy the function; gives what changes in the deployment. Raises PlatformError."""
         deployment = self._deployment
-        self._variables = FileVariableStore(self._places.variables).read(deployment.tenant, deployment.function)
+        self._variables = self._adapters.variables.read(deployment.tenant, deployment.function)
         if deployment.attempt > 1:
             self._log.line(f"--- attempt {deployment.attempt}: the one before was ended from outside")
         shutil.rmtree(self._work_directory, ignore_errors=True)
         self._work_directory.mkdir(parents=True, mode=0o700)
-        FileSourceStore(self._places.sources).unpack(deployment.tenant, deployment.source, self._source)
-        parameters = local_parameters(
-            self._places,
+        self._adapters.sources.unpack(deployment.tenant, deployment.source, self._source)
+        parameters = self._adapters.parameters(
             deployment.tenant,
             deployment.function,
             source=str(self._source),
@@ -113,7 +105,8 @@ class Worker:
             variables={name: variable.value for name, variable in self._variables.items()},
             **deployment.settings.given(),
         )
-        result = run(parameters, False, set(), built_as=self._built_as())
+        builder = self._adapters.builder(deployment, self._work_directory, self._waits)
+        result = run(parameters, False, set(), built_as=self._built_as(), builder=builder)
         for warning in result.get("warnings", []):
             self._log.line(f"warning: {warning}")
         self._log.line(f"ready {result['url']}")
@@ -129,15 +122,12 @@ class Worker:
     def _built_as(self) -> tuple[str, ...]:
         """Other functions of the tenant that were built from the same source."""
         own = self._deployment
-        return tuple(
-            function
-            for function in self._store.functions(own.tenant)
-            if function != own.function
-            and any(
-                one.source == own.source and one.phase is Phase.READY
-                for one in self._store.of_function(own.tenant, function)
-            )
-        )[:_MOST_OTHERS]
+        others = dict.fromkeys(
+            one.function
+            for one in self._store.of_tenant(own.tenant)
+            if one.function != own.function and one.source == own.source and one.phase is Phase.READY
+        )
+        return tuple(others)[:_MOST_OTHERS]
 
     def stage(self, name: str) -> None:
         """See `progress.Listener`."""
@@ -154,11 +144,21 @@ class Worker:
             if _ORDER.index(phase) > _ORDER.index(self._deployment.phase):
                 self._update(phase=phase)
 
+    def _waits(self, reason: str) -> None:
+        """Note why the build waits, which an empty reason ends."""
+        if self._deployment.reason != reason and not self._deployment.cancelling:
+            self._update(reason=reason)
+
     def line(self, text: str) -> None:
         """See `progress.Listener`."""
         self._log.line(text)
 
     def _finish(self, **changes: t.Any) -> None:
+        # Before, as whoever reads of the end reads the rest of the log next.
+        try:
+            self._adapters.logs.keep(self._deployment)
+        except PlatformError as error:
+            self._log.line(f"warning: this log is not kept: {error.cause}")
         self._update(finished=now(), **changes)
 
     def _update(self, **changes: t.Any) -> None:
@@ -169,8 +169,8 @@ class Worker:
                 return
             except Changed:
                 live = self._store.read(*self._deployment.key)
-                if live is None or live.phase.is_finished:
-                    raise KeyboardInterrupt from None
+                if live is None or live.phase.is_finished or live.attempt != self._deployment.attempt:
+                    raise KeyboardInterrupt from None  # it ended, or another process works on it
                 self._deployment = live
 
     def _next_step(self, error: PlatformError) -> str:
@@ -185,11 +185,6 @@ class Worker:
 
     def _secrets(self) -> set[str]:
         return {variable.value for variable in self._variables.values() if variable.secret}
-
-
-def mark(deployment: Deployment) -> str:
-    """The value of MARK for what a deployment's build runs."""
-    return "/".join(map(str, deployment.key))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from ..deployments.log import read_from
 from ..deployments.model import Deployment, Phase
 from .stage_bar import stage_bar
 from .view import link, see
@@ -56,13 +55,9 @@ def _may_be_cancelled(found: Deployment) -> bool:
 
 def _end_of_log(visit: Visit, found: Deployment) -> tuple[bytes, int, int]:
     """The last whole lines of a log, with the byte offsets of their start and end."""
-    file = visit.service.deployments.log_file(found)
-    try:
-        size = file.stat().st_size
-    except FileNotFoundError:
-        return b"", 0, 0
-    start = max(size - _SHOWN_LOG_BYTES, 0)
-    data = read_from(file, start)
+    logs = visit.service.logs
+    start = max(logs.size(found) - _SHOWN_LOG_BYTES, 0)
+    data = logs.read(found, start)
     if start:
         cut = data.find(b"\n") + 1  # it begins within a line
         start, data = start + cut, data[cut:]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps the uploaded sources of each tenant by their digest: as files on this machine."""
+"""Keeps the uploaded sources of each tenant by their digest: the interface, and files on this machine."""
 
 from __future__ import annotations
 
@@ -81,17 +81,11 @@ class Upload:
         return f"sha256:{self._hash.hexdigest()}"
 
 
-class FileSourceStore:
-    """Archives as files `<directory>/<tenant>/<tree digest>.archive`, with what is known of each beside it."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+class SourceStore(t.Protocol):
+    """Where the sources of each tenant are; none is ever found for another tenant."""
 
     def upload(self, tenant: str) -> Upload:
         """Begin an upload."""
-        directory = self._directory / tenant
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return Upload(directory)
 
     def keep(self, tenant: str, upload: Upload, digest: str | None = None) -> tuple[Source, bool]:
         """Check an upload and keep it; gives what it is and whether it is new.
@@ -100,8 +94,40 @@ class FileSourceStore:
             digest: that the client stated.
 
         Raises:
-            ServiceProblem: it has another digest, or is no archive that may be unpacked.
+            ServiceProblem: it has another digest, is no archive that may be unpacked, or cannot be kept now.
         """
+
+    def find(self, tenant: str, digest: str) -> Source | None:
+        """A source by the digest of its tree or of its archive; None where it is not kept. Raises ServiceProblem where
+        that cannot be told now."""
+
+    def archive(self, tenant: str, digest: str) -> Path:
+        """The archive of a source by its tree digest; raises PlatformError."""
+
+    def unpack(self, tenant: str, digest: str, directory: Path) -> None:
+        """Write the tree of a source into a directory that does not exist yet; raises PlatformError."""
+
+    def forget(self, tenant: str, used: t.Collection[str]) -> None:
+        """Remove what no deployment needs any more.
+
+        Args:
+            used: tree digests of sources that deployments name.
+        """
+
+
+class FileSourceStore:
+    """Archives as files `<directory>/<tenant>/<tree digest>.archive`, with what is known of each beside it; see
+    `SourceStore`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def upload(self, tenant: str) -> Upload:
+        directory = self._directory / tenant
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Upload(directory)
+
+    def keep(self, tenant: str, upload: Upload, digest: str | None = None) -> tuple[Source, bool]:
         archive = upload.end()
         if digest is not None and digest != archive:
             raise ServiceProblem(
@@ -113,18 +139,24 @@ class FileSourceStore:
             contents = inspect(upload.file)
         source = Source(contents.digest, archive, contents.files, contents.bytes)
         new = self.find(tenant, source.source) is None
-        file = self._file(tenant, source.source)
         if new:
-            upload.file.chmod(0o600)
-            os.replace(upload.file, file)
+            self.adopt(tenant, upload.file, source)
         else:
-            os.utime(file)
-        for about in (source.source, source.archive):
-            whole_file.write(self._about(tenant, about), msgspec.json.encode(source).decode())
+            os.utime(self._file(tenant, source.source))
+            self._note(tenant, source)
         return source, new
 
+    def adopt(self, tenant: str, file: Path, source: Source) -> None:
+        """Keep a file below the directory of `upload` as the archive of a source."""
+        file.chmod(0o600)
+        os.replace(file, self._file(tenant, source.source))
+        self._note(tenant, source)
+
+    def _note(self, tenant: str, source: Source) -> None:
+        for about in (source.source, source.archive):
+            whole_file.write(self._about(tenant, about), msgspec.json.encode(source).decode())
+
     def find(self, tenant: str, digest: str) -> Source | None:
-        """A source of the tenant by the digest of its tree or of its archive; None where it is not kept."""
         if not is_digest(digest):
             return None
         try:
@@ -133,15 +165,18 @@ class FileSourceStore:
             return None
         return source if self._file(tenant, source.source).exists() else None
 
-    def unpack(self, tenant: str, digest: str, directory: Path) -> None:
-        """Write the tree of a source into a directory that does not exist yet; raises PlatformError."""
+    def archive(self, tenant: str, digest: str) -> Path:
         file = self._file(tenant, digest)
         if not file.exists():
             raise PlatformError(
                 f"The source {digest} is no longer there.", next_step="Upload the source again.", stage="source"
             )
+        return file
+
+    def unpack(self, tenant: str, digest: str, directory: Path) -> None:
+        archive = self.archive(tenant, digest)
         directory.mkdir(parents=True)
-        unpack(file, directory)
+        unpack(archive, directory)
 
     def forget(self, tenant: str, used: t.Collection[str]) -> None:
         """Remove sources that are not among `used` (tree digests) and older than KEPT_SECONDS, and cut off uploads."""

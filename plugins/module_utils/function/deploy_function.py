@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .. import progress
 from ..errors import PlatformError
+from .builder import Builder, LocalBuilder
 from .made_files import MadeFiles
 from .manifest.model import Manifest, RemoteSource
 from .manifest.parse import read_manifest
@@ -58,6 +59,7 @@ class DeployRequest:
         check_mode: report what would be done, and do nothing.
         built_as: functions of the namespace that were built from the same source; what was built for one of them is
             taken.
+        builder: does the build step; None builds on this machine.
     """
 
     source: Path
@@ -74,6 +76,7 @@ class DeployRequest:
     build_timeout_seconds: float = 1800
     check_mode: bool = False
     built_as: tuple[str, ...] = ()
+    builder: Builder | None = None
 
 
 @dataclasses.dataclass
@@ -401,36 +404,31 @@ def _build_and_pack(
     work_directory: Path,
     stages: Stages,
 ) -> Artifact:
-    from ..registry.remote_source import fetch
     from .artifact.composition import compose
     from .artifact.pack import pack
-    from .build.components import BuildOptions, built_components
+    from .build.components import BuildOptions
     from .build.observed import ObservedBuild
     from .compatibility.check import check
     from .compatibility.webassembly import read_binary
     from .manifest.files import expand_files
 
     manifest = project.manifest
-    downloads = request.cache_directory / "downloads"
-
-    def download(url: str, digest: str) -> Path:
-        return fetch(url, digest, downloads)
-
+    builder = request.builder or LocalBuilder(request.cache_directory / "downloads")
     log_file = request.log_directory / request.namespace / f"{result.name}.build.log"
     options = BuildOptions(request.cache_directory, request.outputs_directory, log_file, request.build_timeout_seconds)
     observed = ObservedBuild(manifest, project.sources, project.earlier, request.outputs_directory)
-    with stages("build"), observed, built_components(manifest, options) as build_warnings:
+    with stages("build"), observed, builder.built(manifest, options) as build_warnings:
         result.warnings.extend(build_warnings)
         sources = {}
         for component in manifest.components.values():
             source = component.source
             path = (
-                download(source.url, source.digest)
+                builder.fetch(source.url, source.digest)
                 if isinstance(source, RemoteSource)
                 else manifest.directory / source.path
             )
             read_binary(path, key=f"spin.toml: component.{component.id}.source")
-            composed = compose(manifest, component, path, work_directory=work_directory, fetch=download)
+            composed = compose(manifest, component, path, work_directory=work_directory, fetch=builder.fetch)
             sources[component.id] = (
                 composed
                 if isinstance(source, RemoteSource) or composed != path

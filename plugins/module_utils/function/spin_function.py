@@ -17,6 +17,7 @@ from ..directories import cache_directory, state_directory
 from ..errors import PlatformError
 from ..module_run import texts
 from ..registry.reference import parse_registry
+from .builder import Builder
 from .compatibility.spin_versions import DEFAULT_SHIM_VERSION
 from .deploy_function import DeployRequest, DeployResult, Registry, check_namespace, deploy_function
 from .manifest.parse import read_manifest
@@ -31,11 +32,17 @@ if t.TYPE_CHECKING:
 Parameters = dict[str, t.Any]
 
 
-def run(parameters: Parameters, check_mode: bool, hidden: set[str], built_as: tuple[str, ...] = ()) -> dict[str, t.Any]:
+def run(
+    parameters: Parameters,
+    check_mode: bool,
+    hidden: set[str],
+    built_as: tuple[str, ...] = (),
+    builder: Builder | None = None,
+) -> dict[str, t.Any]:
     """Do what the parameters of spin_function ask for; raises PlatformError.
 
     Args:
-        built_as: see `DeployRequest`.
+        built_as, builder: see `DeployRequest`.
     """
     hidden |= secret_values(parameters)
     stages = Stages()
@@ -45,7 +52,7 @@ def run(parameters: Parameters, check_mode: bool, hidden: set[str], built_as: tu
             return _hosted(parameters, check_mode, stages, hidden)
         if parameters["state"] == "absent":
             return _remove(parameters, check_mode, stages)
-        return _deploy(parameters, check_mode, stages, built_as)
+        return _deploy(parameters, check_mode, stages, built_as, builder)
 
     return with_result_file(parameters["result_file"], work)
 
@@ -94,7 +101,9 @@ def secret_values(parameters: Parameters) -> set[str]:
     )
 
 
-def _deploy(parameters: Parameters, check_mode: bool, stages: Stages, built_as: tuple[str, ...]) -> dict[str, t.Any]:
+def _deploy(
+    parameters: Parameters, check_mode: bool, stages: Stages, built_as: tuple[str, ...], builder: Builder | None
+) -> dict[str, t.Any]:
     state = state_directory(parameters["state_directory"])
     request = DeployRequest(
         source=Path(parameters["source"]),
@@ -111,6 +120,7 @@ def _deploy(parameters: Parameters, check_mode: bool, stages: Stages, built_as: 
         build_timeout_seconds=parameters["build_timeout"],
         check_mode=check_mode,
         built_as=built_as,
+        builder=builder,
     )
     api = cluster_api(parameters)
     with contextlib.closing(registry_of(parameters, state, api)) as registry:

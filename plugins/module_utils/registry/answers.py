@@ -62,12 +62,14 @@ def receive(
     deadline: Deadline,
     most: int = ERROR_BYTES,
     follow_redirects: bool = False,
+    target: Path | None = None,
 ) -> httpx2.Response:
     """Send the request and read the answer.
 
     Args:
         did: what is being done, for messages.
         most: bytes of a body that are taken; of an error the first ERROR_BYTES are.
+        target: file that the body of a success is written to, instead of into the response; it is written anew.
 
     Errors: httpx2.HTTPError; PlatformError for an answer that is too long, or not whole at the deadline.
     """
@@ -79,10 +81,15 @@ def receive(
             limit = most if response.is_success else ERROR_BYTES
             # Compressed although nobody asked for it: a few bytes could become any number.
             encoded = response.headers.get("Content-Encoding", "identity").lower() != "identity"
-            content = b"" if encoded else beginning(response, limit + 1)
+            if target is not None and response.is_success and not encoded:
+                content = b""
+                too_long = _written(response, target, limit) > limit
+            else:
+                content = b"" if encoded else beginning(response, limit + 1)
+                too_long = len(content) > limit
         finally:
             response.close()
-        if response.is_success and (encoded or len(content) > limit):
+        if response.is_success and (encoded or too_long):
             what = "is compressed" if encoded else f"is longer than {limit} bytes"
             raise PlatformError(
                 f"The answer of the {peer.kind} {peer.address} {what}, while {did}.",
@@ -105,7 +112,6 @@ def download(
     deadline: Deadline,
     most: int,
     refused: t.Callable[[httpx2.Response], Exception],
-    headers: dict[str, str] | None = None,
 ) -> str:
     """Write what `url` answers with status 200 to `target`; redirects are followed.
 
@@ -113,7 +119,6 @@ def download(
         did: what is being done, for messages.
         most: bytes that are written.
         refused: the error for any other answer, which has the first ERROR_BYTES of its body.
-        headers: of the request; httpx2 keeps `Authorization` from another host.
 
     Returns:
         The SHA-256 of what was written, in hex digits.
@@ -126,7 +131,7 @@ def download(
     def exchange() -> str:
         digest = hashlib.sha256()
         written = 0
-        with client.stream("GET", url, headers=headers, follow_redirects=True) as response:
+        with client.stream("GET", url, follow_redirects=True) as response:
             if response.status_code != 200:
                 encoded = response.headers.get("Content-Encoding", "identity").lower() != "identity"
                 content = b"" if encoded else beginning(response, ERROR_BYTES)
@@ -158,6 +163,18 @@ def beginning(response: httpx2.Response, length: int) -> bytes:
         if len(content) >= length:
             break
     return bytes(content[:length])
+
+
+def _written(response: httpx2.Response, target: Path, most: int) -> int:
+    """Write a body to a file until it is more than `most` bytes; gives how many were read. Raises OSError."""
+    size = 0
+    with target.open("wb") as stream:
+        for chunk in response.iter_bytes():
+            size += len(chunk)
+            if size > most:
+                break
+            stream.write(chunk)
+    return size
 
 
 def within(deadline: Deadline, action: t.Callable[[], Result], *, did: str, peer: Peer) -> Result:

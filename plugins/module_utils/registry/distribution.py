@@ -9,8 +9,6 @@ The protocol: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/sp
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 import threading
 import typing as t
 import urllib.parse
@@ -134,38 +132,28 @@ class DistributionStore:
             )
         return bytes(content)
 
-    def fetch_blob(self, name: str, digest: str, target: Path, *, size: int, manifest: str) -> None:
-        """Write a blob of any size to a file, once it is whole and its digest is right.
-
-        Args:
-            size: in bytes, as the manifest says.
-            manifest: digest of a manifest that names it.
-
-        Errors: PlatformError where it is missing or is not what its digest says; OSError.
-        """
+    def download(self, name: str, digest: str, target: Path, *, most: int) -> None:
+        """Write a blob to a file, which holds a part after an error. Errors: OSError; PlatformError where the blob
+        is missing, larger than `most` bytes, or not what its digest says."""
         repository = self._location.repository(name)
-        did = f"reading blob {digest} of {repository}"
-        partial = target.with_name(f"{target.name}.{secrets.token_hex(8)}")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            found = self._requests.download(
-                f"{self._requests.base}/v2/{repository}/blobs/{check_digest(digest)}",
-                f"{self._requests.base}/v2/{repository}/manifests/{check_digest(manifest)}",
-                repository,
-                _PULL,
-                partial,
-                did=did,
-                most=size,
-                accepted=_ACCEPT,
+        did = f"downloading blob {digest} of {repository}"
+        self._requests.send(
+            "GET",
+            f"{self._requests.base}/v2/{repository}/blobs/{check_digest(digest)}",
+            repository,
+            _PULL,
+            did=did,
+            read_timeout=self._requests.timeouts.commit,
+            most=most,
+            target=target,
+        )
+        with target.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if f"sha256:{found}" != digest:
+            raise PlatformError(
+                f"The registry {self._requests.peer.address} gave other bytes than asked for, while {did}.",
+                next_step="Look for a proxy in between.",
             )
-            if f"sha256:{found}" != digest:
-                raise PlatformError(
-                    f"The registry {self._requests.peer.address} gave other bytes than asked for, while {did}.",
-                    next_step="Look for a proxy in between.",
-                )
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def push(self, name: str, artifact: Storable, *, tag: str) -> PushResult:
         """See `store.Store`. The tag is set last, so a pull gets the old or the new artifact and never a part

@@ -10,7 +10,7 @@ import typing as t
 from pathlib import Path
 
 from ..errors import PlatformError
-from .answers import ERROR_BYTES, Deadline, download, moving, receive
+from .answers import ERROR_BYTES, Deadline, moving, receive
 from .authentication import NO_SPACE, Authenticator, registry_error
 from .credentials import Credentials
 from .model import Timeouts
@@ -87,50 +87,6 @@ class RegistryRequests:
             cancelled=cancelled,
         )
 
-    def download(
-        self,
-        url: str,
-        manifest_url: str,
-        repository: str,
-        actions: str,
-        target: Path,
-        *,
-        did: str,
-        most: int,
-        accepted: str,
-    ) -> str:
-        """Write what `url` answers to a file, with retries; gives its SHA-256 in hex digits.
-
-        Args:
-            manifest_url: of a manifest in the same repository. It is asked for before, which renews the login: the
-                blob itself may be answered by a server that knows GET alone.
-            most: bytes that are written.
-            accepted: media types of the manifest.
-
-        Errors: PlatformError, OSError.
-        """
-
-        def refused(response: httpx2.Response) -> Exception:
-            error = refusal(response, self.peer, repository, registry_error(response), did)
-            return temporary(response, error)
-
-        def attempt() -> str:
-            self.exchange("HEAD", manifest_url, repository, actions, did=did, headers={"Accept": accepted})
-            authorization = self._authenticator.header(repository, actions)
-            return download(
-                self._client(),
-                url,
-                target,
-                did=did,
-                peer=self.peer,
-                deadline=Deadline(self.timeouts.download),
-                most=most,
-                refused=refused,
-                headers={"Authorization": authorization} if authorization else None,
-            )
-
-        return with_retries(attempt, did=did, peer=self.peer, timeouts=self.timeouts)
-
     def exchange(
         self,
         method: str,
@@ -145,12 +101,14 @@ class RegistryRequests:
         read_timeout: float | None = None,
         most: int = ERROR_BYTES,
         source: str = "",
+        target: Path | None = None,
     ) -> httpx2.Response:
         """One request, sent again if the registry asks who we are.
 
         Args:
             most: bytes of a body that are taken.
             source: another repository that is read from.
+            target: file for the body of a success, which may take `timeouts.download`.
 
         Errors: TemporaryFailure, PlatformError, httpx2.TransportError.
         """
@@ -161,14 +119,21 @@ class RegistryRequests:
         timeout = httpx2.Timeout(self.timeouts.transfer, connect=self.timeouts.connect, read=silence, pool=None)
 
         def send(authorization: str | None) -> httpx2.Response:
-            deadline = Deadline(silence + self.timeouts.answer)
+            deadline = Deadline(self.timeouts.download if target else silence + self.timeouts.answer)
             body = moving(content(), deadline) if callable(content) else content
             with_authorization = {**(headers or {}), **({"Authorization": authorization} if authorization else {})}
             request = client.build_request(method, url, headers=with_authorization, content=body, timeout=timeout)
             # Blobs may be served from elsewhere; httpx2 keeps the token from another host.
             following = method in ("GET", "HEAD")
             return receive(
-                client, request, did=did, peer=self.peer, deadline=deadline, most=most, follow_redirects=following
+                client,
+                request,
+                did=did,
+                peer=self.peer,
+                deadline=deadline,
+                most=most,
+                follow_redirects=following,
+                target=target,
             )
 
         # Nobody else gets our token, or may say where our password is to be sent.

@@ -9,7 +9,9 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import re
+import secrets
 import tarfile
 import typing as t
 from pathlib import Path
@@ -124,7 +126,7 @@ class BaseReader:
                 if manifest.get("mediaType") in INDEX_TYPES or "manifests" in manifest:
                     digest = _of_architecture(reference, manifest["manifests"], architecture)
                     manifest = json.loads(source.manifest(digest))
-                config_path = source.blob(manifest["config"]["digest"], manifest["config"]["size"], digest)
+                config_path = source.blob(manifest["config"]["digest"], manifest["config"]["size"])
                 config = json.loads(config_path.read_bytes())
                 layers = tuple(
                     Layer(
@@ -132,7 +134,7 @@ class BaseReader:
                             _layer_type(reference, entry["mediaType"]),
                             entry["digest"],
                             entry["size"],
-                            path=source.blob(entry["digest"], entry["size"], digest),
+                            path=source.blob(entry["digest"], entry["size"]),
                         ),
                         diff_id,
                         "",
@@ -173,8 +175,8 @@ class _Source(t.Protocol):
 
     def manifest(self, digest: str) -> bytes: ...
 
-    def blob(self, digest: str, size: int, manifest: str) -> Path:
-        """A file with the blob, which the manifest of that digest names."""
+    def blob(self, digest: str, size: int) -> Path:
+        """A file with the blob."""
 
     def close(self) -> None: ...
 
@@ -189,10 +191,16 @@ class _RegistrySource:
             raise _missing(self._reference)
         return found
 
-    def blob(self, digest: str, size: int, manifest: str) -> Path:
+    def blob(self, digest: str, size: int) -> Path:
         path = self._cache / digest.removeprefix("sha256:")
         if not path.is_file():  # under its name only when its digest was right
-            self._store.fetch_blob(self._name, digest, path, size=size, manifest=manifest)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+            try:
+                self._store.download(self._name, digest, partial, most=size)
+                os.replace(partial, path)
+            finally:
+                partial.unlink(missing_ok=True)
         return path
 
     def close(self) -> None:
@@ -204,9 +212,9 @@ class _LayoutSource:
         self._reference, self._store = reference, store
 
     def manifest(self, digest: str) -> bytes:
-        return self.blob(digest, -1, digest).read_bytes()
+        return self.blob(digest, -1).read_bytes()
 
-    def blob(self, digest: str, size: int, manifest: str) -> Path:
+    def blob(self, digest: str, size: int) -> Path:
         path = self._store.blob_path(digest)
         try:
             with path.open("rb") as stream:

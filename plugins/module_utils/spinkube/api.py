@@ -7,6 +7,7 @@ what to do."""
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import typing as t
 
@@ -46,35 +47,37 @@ class Refused(PlatformError):
 class KubernetesApi:
     """The few calls that the deployment of a function makes; every method may raise PlatformError."""
 
-    def __init__(self, options: ConnectionOptions) -> None:
+    def __init__(self, options: ConnectionOptions, *, patient: bool = True) -> None:
+        """`patient`: see `connect`."""
         self._options = options
+        self._patient = patient
 
     @functools.cached_property
     def _client(self) -> lightkube.Client:
-        return connect(self._options)
+        return connect(self._options, patient=self._patient)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """One object, or None where there is none (or not even its kind)."""
         found: Object | None = None
         with self._translated("get", kind, namespace, name, missing_is_none=True):
-            found = self._client.get(_resource(kind), name, namespace=namespace)
+            found = self._client.get(resource(kind), name, namespace=namespace)
         return found  # noqa: RET504 (the context swallows a 404)
 
     def list(self, kind: Kind, namespace: str | None = None, *, labels: dict[str, t.Any] | None = None) -> Objects:
         """All objects of a kind in a namespace (None: in all); raises MissingKind where the cluster lacks it."""
         with self._translated("list", kind, namespace, None):
-            return list(self._client.list(_resource(kind), namespace=namespace or "*", labels=labels))
+            return list(self._client.list(resource(kind), namespace=namespace or "*", labels=labels))
 
     def list_nodes(self, kind: Kind) -> Objects:
         """All objects of a kind that lives outside of namespaces."""
         with self._translated("list", kind, None, None):
-            return list(self._client.list(_resource(kind, namespaced=False)))
+            return list(self._client.list(resource(kind, namespaced=False)))
 
     def get_outside(self, kind: Kind, name: str) -> Object | None:
         """One object of a kind that lives outside of namespaces, or None where there is none."""
         found: Object | None = None
         with self._translated("get", kind, None, name, missing_is_none=True):
-            found = self._client.get(_resource(kind, namespaced=False), name)
+            found = self._client.get(resource(kind, namespaced=False), name)
         return found  # noqa: RET504 (the context swallows a 404)
 
     def may(self, verb: str, kind: Kind, namespace: str) -> bool:
@@ -82,7 +85,7 @@ class KubernetesApi:
         attributes = {"namespace": namespace, "verb": verb, "group": kind.group, "resource": kind.plural}
         with self._translated("ask about", _ACCESS_REVIEW, None, None):
             review = self._client.create(
-                _resource(_ACCESS_REVIEW, namespaced=False)({"spec": {"resourceAttributes": attributes}})
+                resource(_ACCESS_REVIEW, namespaced=False)({"spec": {"resourceAttributes": attributes}})
             )
         return bool(review["status"].get("allowed"))
 
@@ -92,7 +95,7 @@ class KubernetesApi:
 
         change = {"metadata": {"annotations": annotations}}
         with self._translated("annotate", kind, namespace, name):
-            self._client.patch(_resource(kind), name, change, namespace=namespace, patch_type=PatchType.MERGE)
+            self._client.patch(resource(kind), name, change, namespace=namespace, patch_type=PatchType.MERGE)
 
     def apply(self, kind: Kind, desired: Object, *, dry_run: bool = False) -> Object:
         """Server-side apply: our fields become exactly `desired`; returns the whole object."""
@@ -100,7 +103,7 @@ class KubernetesApi:
         with self._translated("apply", kind, metadata["namespace"], metadata["name"]):
             return t.cast(
                 Object,
-                self._client.apply(_resource(kind)(desired), field_manager=FIELD_MANAGER, force=True, dry_run=dry_run),
+                self._client.apply(resource(kind)(desired), field_manager=FIELD_MANAGER, force=True, dry_run=dry_run),
             )
 
     def create(self, kind: Kind, desired: Object, *, dry_run: bool = False) -> Object:
@@ -108,14 +111,14 @@ class KubernetesApi:
         metadata = desired["metadata"]
         with self._translated("create", kind, metadata["namespace"], metadata["name"]):
             return t.cast(
-                Object, self._client.create(_resource(kind)(desired), field_manager=FIELD_MANAGER, dry_run=dry_run)
+                Object, self._client.create(resource(kind)(desired), field_manager=FIELD_MANAGER, dry_run=dry_run)
             )
 
     def replace(self, kind: Kind, desired: Object) -> Object:
         """Put an object back as a whole; raises Conflict where somebody else changed it since it was read."""
         metadata = desired["metadata"]
         with self._translated("update", kind, metadata["namespace"], metadata["name"]):
-            return t.cast(Object, self._client.replace(_resource(kind)(desired), field_manager=FIELD_MANAGER))
+            return t.cast(Object, self._client.replace(resource(kind)(desired), field_manager=FIELD_MANAGER))
 
     def delete(
         self, kind: Kind, namespace: str, name: str, *, owned_first: bool = False, grace_seconds: int | None = None
@@ -127,7 +130,7 @@ class KubernetesApi:
         existed = False
         with self._translated("delete", kind, namespace, name, missing_is_none=True):
             self._client.delete(
-                _resource(kind),
+                resource(kind),
                 name,
                 namespace=namespace,
                 grace_period=grace_seconds,
@@ -229,17 +232,19 @@ class KubernetesApi:
 
 
 @functools.cache
-def _resource(kind: Kind, *, namespaced: bool = True) -> t.Any:
-    """lightkube's class for a kind. Its `create_…_resource` would refuse a kind for which other code of the process has
-    made typed classes."""
+def resource(kind: Kind, *, namespaced: bool = True, status: bool = False) -> t.Any:
+    """lightkube's class for a kind, or for the status of one in a namespace.
+
+    Its `create_…_resource` would refuse a kind for which other code of the process has made typed classes.
+    """
     from lightkube import generic_resource
 
-    base = generic_resource.GenericNamespacedResource if namespaced else generic_resource.GenericGlobalResource
-    return type(
-        kind.kind,
-        (base,),
-        {"_api_info": generic_resource.create_api_info(kind.group, kind.version, kind.kind, kind.plural)},
-    )
+    info = generic_resource.create_api_info(kind.group, kind.version, kind.kind, kind.plural)
+    base: type = generic_resource.GenericNamespacedResource if namespaced else generic_resource.GenericGlobalResource
+    if status:
+        base = generic_resource.GenericNamespacedStatus
+        info = dataclasses.replace(info, parent=info.resource, action="status")
+    return type(kind.kind, (base,), {"_api_info": info})
 
 
 def _missing_kind(kind: Kind) -> MissingKind:

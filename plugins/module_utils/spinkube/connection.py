@@ -41,6 +41,10 @@ _OF_THE_TRANSFER = frozenset({"content-encoding", "content-length", "transfer-en
 """Headers that do not describe a body once it was read."""
 
 
+class NoAnswer(PlatformError):
+    """The API server does not answer."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ConnectionOptions:
     """Names and meaning are those of kubernetes.core's `k8s_auth_options`; what is None comes from K8S_AUTH_* or the
@@ -61,8 +65,12 @@ class ConnectionOptions:
     impersonate_groups: tuple[str, ...] = ()
 
 
-def connect(options: ConnectionOptions) -> lightkube.Client:
+def connect(options: ConnectionOptions, *, patient: bool = True) -> lightkube.Client:
     """A client for the API server that `options` name; nothing is sent yet.
+
+    Args:
+        patient: whether a request is sent again while the API server does not answer. Without it each request is sent
+            once and without impersonation, and its answer may be read while it grows.
 
     Raises:
         PlatformError: no kubeconfig, a wrong context, a certificate that cannot be read.
@@ -94,11 +102,8 @@ def connect(options: ConnectionOptions) -> lightkube.Client:
         for name, value in credentials:
             if value:
                 setattr(user, name, value)
-        transport = _Transport(
-            httpx2.HTTPTransport(verify=verify_cluster(cluster, user, config.abs_file), proxy=options.proxy),
-            cluster.server,
-            _impersonation(options),
-        )
+        once = httpx2.HTTPTransport(verify=verify_cluster(cluster, user, config.abs_file), proxy=options.proxy)
+        transport = _Transport(once, cluster.server, _impersonation(options)) if patient else once
         return lightkube.Client(config, timeout=httpx2.Timeout(REQUEST_TIMEOUT_SECONDS), transport=transport)
     except (ConfigError, KeyError, OSError, ValueError, TypeError, AttributeError) as error:
         raise PlatformError(
@@ -233,7 +238,7 @@ class _Transport(BaseTransport):
         try:
             return retrying(send)
         except httpx2.TransportError as error:
-            raise PlatformError(
+            raise NoAnswer(
                 f"The Kubernetes API server {self._server} does not answer: {error}.",
                 next_step="See that it runs and that this machine reaches it (`kubectl get nodes`), then run the "
                 "same command again.",

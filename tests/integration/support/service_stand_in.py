@@ -21,6 +21,7 @@ from ansible_collections.wasmfaas.platform.service.deployments.store import Chan
 from ansible_collections.wasmfaas.platform.service.deployments.supervisor import Supervisor
 from ansible_collections.wasmfaas.platform.service.directories import Directories
 from ansible_collections.wasmfaas.platform.service.functions import LocalFunctions
+from ansible_collections.wasmfaas.platform.service.local_adapters import LocalAdapters
 from ansible_collections.wasmfaas.platform.service.sources.store import FileSourceStore
 from ansible_collections.wasmfaas.platform.service.tokens import ALL_TENANTS, FileTokenStore, Role
 from ansible_collections.wasmfaas.platform.service.variables import FileVariableStore, Variable
@@ -64,7 +65,7 @@ class PromptSupervisor(Supervisor):
     """Finishes deployments without a worker."""
 
     def __init__(self, directories: Directories, store: FileDeploymentStore, functions: RunningFunctions) -> None:
-        super().__init__(directories, store, Limits())
+        super().__init__(LocalAdapters(directories), Limits())
         self._deployments, self._functions = store, functions
         self._timers: list[threading.Timer] = []
 

@@ -38,11 +38,11 @@ def test_values_are_kept_for_their_function_and_their_owner_alone(store: FileVar
 
 def test_the_digest_tells_values_apart_and_gives_none_away(store: FileVariableStore, tmp_path: Path) -> None:
     values = {"password": Variable("1234", secret=True)}
-    digest = store.settings_digest(Settings(), values)
-    assert digest == FileVariableStore(tmp_path / "variables").settings_digest(Settings(), values)
-    assert digest != store.settings_digest(Settings(), {"password": Variable("1235", secret=True)})
-    assert digest != store.settings_digest(Settings(timeout=5), values)
-    assert digest != FileVariableStore(tmp_path / "another").settings_digest(Settings(), values)
+    digest = store.settings_digest("user1", Settings(), values)
+    assert digest == FileVariableStore(tmp_path / "variables").settings_digest("user1", Settings(), values)
+    assert digest != store.settings_digest("user1", Settings(), {"password": Variable("1235", secret=True)})
+    assert digest != store.settings_digest("user1", Settings(timeout=5), values)
+    assert digest != FileVariableStore(tmp_path / "another").settings_digest("user1", Settings(), values)
 
 
 @pytest.mark.parametrize("name", ["", "Greeting", "9lives", "a__b", "a_", "_a", "a-b", "a" * 129])

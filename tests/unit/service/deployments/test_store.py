@@ -26,8 +26,8 @@ def test_what_was_kept_is_read(store: FileDeploymentStore) -> None:
     assert store.read("user1", "shop", 1) == made
     assert store.read("user1", "shop", 2) is None
     assert store.tenants() == ["user1"]
-    assert store.functions("user1") == ["shop"]
-    assert store.functions("user2") == []
+    assert [one.function for one in store.of_tenant("user1")] == ["shop"]
+    assert store.of_tenant("user2") == []
 
 
 def test_a_number_is_given_once(store: FileDeploymentStore) -> None:
@@ -116,4 +116,4 @@ def test_nothing_stays_of_what_is_removed(store: FileDeploymentStore) -> None:
     store.remove(made)
     assert store.read("user1", "shop", 1) is None
     assert not store.log_file(made).exists()
-    assert (store.functions("user1"), store.tenants()) == ([], [])
+    assert (store.of_tenant("user1"), store.tenants()) == ([], [])

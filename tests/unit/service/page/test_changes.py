@@ -86,7 +86,7 @@ def test_a_wrong_form_is_refused_with_the_cause(
     assert answer.status_code == status
     assert cause in answer.text
     assert "<strong>Next:</strong>" in answer.text
-    assert not page.store.functions("user1")
+    assert not page.store.of_tenant("user1")
 
 
 def test_an_archive_and_a_directory_at_once_are_refused(page: Page) -> None:

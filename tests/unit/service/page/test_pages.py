@@ -208,7 +208,7 @@ def test_a_failure_shows_cause_command_and_next_step(page: Page) -> None:
 
 def test_a_waiting_deployment_tells_its_place_and_can_be_cancelled(page: Page) -> None:
     page.sign_in()
-    page.service._supervisor.submit(page.deployment())
+    page.service._queue.submit(page.deployment())
     text = page.get(f"{FUNCTION}/deployments/1").text
     assert "Waiting in the queue. Number 1 in the queue" in text
     assert page.post(f"{FUNCTION}/deployments/1/cancel").status_code == 303
