@@ -66,7 +66,7 @@ class RegistryFiles:
 
     def get(self, tenant: str, kept: KeptFile, target: Path, *, most: int) -> None:
         """Write the bytes of a file to `target`; raises OSError, PlatformError where they are more than `most`."""
-        self._store_of(tenant).fetch_blob(self._name, kept.digest, target, most=most)
+        self._store_of(tenant).download(self._name, kept.digest, target, most=most)
 
     def _artifact(self, file: Path, annotations: dict[str, str]) -> Artifact:
         try:

@@ -175,31 +175,6 @@ def test_only_what_changed_is_sent(registry: Registry) -> None:
         assert (result.changed, result.uploaded_blobs) == (True, 3) and result.uploaded_bytes < 1000
 
 
-def test_a_large_blob_is_fetched_into_a_file(registry_with_token_auth: Registry, tmp_path: Path) -> None:
-    user = CredentialOptions(registry_with_token_auth.username, registry_with_token_auth.password)
-    artifact = _artifact(os.urandom(3_000_000), os.urandom(10))
-    large, small = artifact.layers[0], artifact.layers[1]
-    target = tmp_path / "cache" / "blob"
-    with _opened(registry_with_token_auth.host, plain_http=True, credentials=user) as store:
-        store.push("large-blob", artifact, tag="v1")
-    with _opened(registry_with_token_auth.host, plain_http=True, credentials=user) as store:  # without a login yet
-        assert isinstance(store, DistributionStore)
-        store.fetch_blob("large-blob", large.digest, target, most=large.size)
-        assert target.read_bytes() == large.data
-        with pytest.raises(PlatformError, match="is longer than 9 bytes"):
-            store.fetch_blob("large-blob", small.digest, tmp_path / "cache/other", most=9)
-        missing = f"sha256:{'0' * 64}"
-        with pytest.raises(PlatformError, match="404"):
-            store.fetch_blob("large-blob", missing, tmp_path / "cache/other", most=9)
-        # A tag moves, a digest does not: what the registry has under it was not changed on its way.
-        blobs = registry_with_token_auth.directory / "blobs/docker/registry/v2/blobs/sha256"
-        (stored,) = blobs.glob(f"*/{small.digest.removeprefix('sha256:')}/data")
-        stored.write_bytes(b"0123456789")
-        with pytest.raises(PlatformError, match="gave other bytes than asked for"):
-            store.fetch_blob("large-blob", small.digest, tmp_path / "cache/other", most=10)
-    assert [path.name for path in target.parent.iterdir()] == ["blob"]
-
-
 def test_a_second_push_only_looks(faulty_proxy: FaultyProxy) -> None:
     artifact = _artifact(os.urandom(100_000))
     with _opened(faulty_proxy.host, plain_http=True) as store:

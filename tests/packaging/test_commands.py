@@ -261,7 +261,7 @@ def _names_of(extra_variables: str) -> list[str]:
 def _playbooks() -> set[str]:
     """What may follow `ansible-playbook`; NAME stands for any of them in pages."""
     shipped = {f"{COLLECTION}{path.stem}" for path in (PROJECT / "playbooks").glob("*.yml")}
-    return shipped | {"site.yml", "deploy-function.yml", f"{COLLECTION}NAME"}
+    return shipped | {"site.yml", "deploy-function.yml", "publish-images.yml", f"{COLLECTION}NAME"}
 
 
 def _inventory_exists(named: str) -> bool:
@@ -302,7 +302,7 @@ def _python_exists(found: re.Match[str]) -> bool:
         return (PROJECT / found["script"]).is_file() or "node_modules" in found["script"]
     if found["module"] in OTHERS_MODULES:
         return True
-    path = PROJECT / found["module"].replace(".", "/")
+    path = PROJECT / found["module"].removeprefix(f"ansible_collections.{COLLECTION}").replace(".", "/")
     return path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
 
 

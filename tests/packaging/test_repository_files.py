@@ -11,6 +11,7 @@ import typing as t
 from pathlib import Path
 
 import yaml
+from ansible_collections.wasmfaas.platform.plugins.module_utils.service_images.pinned import BASE_IMAGES
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +23,11 @@ def test_renovate_finds_the_versions() -> None:
     assert versions >= {str(chart["version"]) for chart in charts.values()}
     assert _yaml("roles/k3s/defaults/main.yml")["k3s_version"] in versions
     assert _yaml("roles/wasm_shims/defaults/main.yml")["wasm_shims_catalogue"]["spin"]["version"] in versions
-    assert len(found) == len(charts) + 2
+    bases = [base["image"].rpartition(":") for base in BASE_IMAGES.values()]
+    assert {(image, tag) for image, _colon, tag in bases} <= {
+        (match["depName"], match["currentValue"]) for match in found if "depName" in match.groupdict()
+    }
+    assert len(found) == len(charts) + 2 + len(bases)
 
 
 def test_renovate_reads_versions_of_k3s() -> None:
@@ -69,7 +74,8 @@ def test_execution_environment_names_files_that_the_collection_ships() -> None:
 
 def _matches(manager: dict[str, t.Any]) -> t.Iterator[re.Match[str]]:
     for pattern in manager["managerFilePatterns"]:
-        files = [path for path in PROJECT.glob("roles/*/defaults/main.yml") if _is_named(pattern, path)]
+        candidates = [*PROJECT.glob("roles/*/defaults/main.yml"), *PROJECT.glob("plugins/module_utils/*/pinned.py")]
+        files = [path for path in candidates if _is_named(pattern, path)]
         assert files, pattern
         for path in files:
             for string in manager["matchStrings"]:

@@ -9,8 +9,6 @@ The protocol: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/sp
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 import threading
 import typing as t
 import urllib.parse
@@ -18,7 +16,7 @@ from pathlib import Path
 
 from ..errors import PlatformError
 from ..progress import BytesSent
-from .answers import BLOB_BYTES, MANIFEST_BYTES, json_object
+from .answers import BLOB_BYTES, MANIFEST_BYTES
 from .credentials import Credentials
 from .model import PushResult, Storable, Timeouts
 from .parallel import in_parallel
@@ -30,7 +28,7 @@ from .transport import CHUNK, Cancelled, TemporaryFailure, with_retries
 if t.TYPE_CHECKING:
     import httpx2
 
-    from ..function.artifact.model import Artifact, Blob
+    from ..function.artifact.model import Blob
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 # All that a tag may point at, so that the registry does not convert or hide another kind that stands under our tag.
@@ -134,40 +132,28 @@ class DistributionStore:
             )
         return bytes(content)
 
-    def fetch_blob(self, name: str, digest: str, target: Path, *, most: int) -> None:
-        """Write a blob to a file, once it is whole and its digest is right.
-
-        Args:
-            target: its directory is made where it is missing.
-            most: bytes that are taken.
-
-        Errors: PlatformError where the blob is missing, larger, or not what its digest says; OSError.
-        """
+    def download(self, name: str, digest: str, target: Path, *, most: int) -> None:
+        """Write a blob to a file, which holds a part after an error. Errors: OSError; PlatformError where the blob
+        is missing, larger than `most` bytes, or not what its digest says."""
         repository = self._location.repository(name)
-        did = f"reading blob {digest} of {repository}"
-        partial = target.with_name(f"{target.name}.{secrets.token_hex(8)}")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._requests.send(
-                "GET",
-                f"{self._requests.base}/v2/{repository}/blobs/{check_digest(digest)}",
-                repository,
-                _PULL,
-                did=did,
-                read_timeout=self._requests.timeouts.commit,
-                most=most,
-                target=partial,
+        did = f"downloading blob {digest} of {repository}"
+        self._requests.send(
+            "GET",
+            f"{self._requests.base}/v2/{repository}/blobs/{check_digest(digest)}",
+            repository,
+            _PULL,
+            did=did,
+            read_timeout=self._requests.timeouts.commit,
+            most=most,
+            target=target,
+        )
+        with target.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if f"sha256:{found}" != digest:
+            raise PlatformError(
+                f"The registry {self._requests.peer.address} gave other bytes than asked for, while {did}.",
+                next_step="Look for a proxy in between.",
             )
-            with partial.open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
-            if f"sha256:{found}" != digest:
-                raise PlatformError(
-                    f"The registry {self._requests.peer.address} gave other bytes than asked for, while {did}.",
-                    next_step="Look for a proxy in between.",
-                )
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def push(self, name: str, artifact: Storable, *, tag: str) -> PushResult:
         """See `store.Store`. The tag is set last, so a pull gets the old or the new artifact and never a part
@@ -194,31 +180,6 @@ class DistributionStore:
                 self._pushed.add(repository, (blob.digest for blob in blobs))
         self._put_manifest(repository, artifact.manifest, tag)
         return PushResult(True, len(uploaded), sum(blob.size for blob in uploaded), image)
-
-    def handed_over(self, name: str, digest: str, receiver: str) -> Artifact | None:
-        """The artifact `digest` of function `name`, all of whose blobs the repository of `receiver` has afterwards, so
-        that pushing it there sends none; None where the registry does not hand them over."""
-        from ..function.artifact.model import Artifact, Blob
-
-        content = self.manifest(name, digest)
-        manifest = json_object(content) if content is not None else None
-        if content is None or manifest is None:
-            return None
-        try:
-            config, *layers = (
-                Blob(one["mediaType"], check_digest(one["digest"]), int(one["size"]))
-                for one in (manifest["config"], *manifest["layers"])
-            )
-            media_type = str(manifest["mediaType"])
-        except (KeyError, TypeError, ValueError):
-            return None
-        source, target = self._location.repository(name), self._location.repository(receiver)
-        artifact = Artifact(Blob(media_type, digest, len(content), data=content), config, tuple(layers), {})
-        never = threading.Event()
-        for blob in _unique(artifact):
-            if not self._has_blob(target, blob, never) and not self._mount_from(source, target, blob, never)[0]:
-                return None
-        return artifact
 
     def _tag_digest(self, repository: str, tag: str) -> str | None:
         """The digest that the tag points at; from the bytes where the registry does not send the optional header."""
@@ -336,10 +297,8 @@ class DistributionStore:
         """Whether the registry took the blob from another function's repository; if it began an upload instead
         (distribution-spec 1.1, Mounting a blob from another repository), its URL."""
         source = self._pushed.repository_of(blob.digest, other_than=repository) if self._pushed else ""
-        return self._mount_from(source, repository, blob, cancelled) if source else (False, "")
-
-    def _mount_from(self, source: str, repository: str, blob: Blob, cancelled: threading.Event) -> tuple[bool, str]:
-        """See `_mount`; `source` is the repository that may have the blob."""
+        if not source:
+            return False, ""
         query = urllib.parse.urlencode({"mount": blob.digest, "from": source})
         url = f"{self._requests.base}/v2/{repository}/blobs/uploads/?{query}"
         did = f"taking blob {blob.digest} from {source}"

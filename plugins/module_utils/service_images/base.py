@@ -9,7 +9,9 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import re
+import secrets
 import tarfile
 import typing as t
 from pathlib import Path
@@ -174,7 +176,7 @@ class _Source(t.Protocol):
     def manifest(self, digest: str) -> bytes: ...
 
     def blob(self, digest: str, size: int) -> Path:
-        """A file with the blob, which has `size` bytes by its manifest."""
+        """A file with the blob."""
 
     def close(self) -> None: ...
 
@@ -192,7 +194,13 @@ class _RegistrySource:
     def blob(self, digest: str, size: int) -> Path:
         path = self._cache / digest.removeprefix("sha256:")
         if not path.is_file():  # under its name only when its digest was right
-            self._store.fetch_blob(self._name, digest, path, most=size)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+            try:
+                self._store.download(self._name, digest, partial, most=size)
+                os.replace(partial, path)
+            finally:
+                partial.unlink(missing_ok=True)
         return path
 
     def close(self) -> None:
