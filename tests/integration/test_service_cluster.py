@@ -211,7 +211,7 @@ def test_the_playbook_and_the_service_deploy_the_same_function(
     deployment: Playbook,
     tmp_path: Path,
 ) -> None:
-    deployer = cluster.control_plane._kubeconfig_of("deployer", TENANT)
+    deployer = cluster.control_plane.kubeconfig_of("deployer", TENANT)
     given = {
         "namespace": TENANT,
         "kubeconfig": str(deployer),

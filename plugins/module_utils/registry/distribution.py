@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..errors import PlatformError
 from ..progress import BytesSent
-from .answers import BLOB_BYTES, MANIFEST_BYTES
+from .answers import BLOB_BYTES, MANIFEST_BYTES, json_object
 from .credentials import Credentials
 from .model import PushResult, Storable, Timeouts
 from .parallel import in_parallel
@@ -181,6 +181,31 @@ class DistributionStore:
         self._put_manifest(repository, artifact.manifest, tag)
         return PushResult(True, len(uploaded), sum(blob.size for blob in uploaded), image)
 
+    def handed_over(self, name: str, digest: str, receiver: str) -> Artifact | None:
+        """The artifact `digest` of function `name`, all of whose blobs the repository of `receiver` has afterwards, so
+        that pushing it there sends none; None where the registry does not hand them over."""
+        from ..function.artifact.model import Artifact, Blob
+
+        content = self.manifest(name, digest)
+        manifest = json_object(content) if content is not None else None
+        if content is None or manifest is None:
+            return None
+        try:
+            config, *layers = (
+                Blob(one["mediaType"], check_digest(one["digest"]), int(one["size"]))
+                for one in (manifest["config"], *manifest["layers"])
+            )
+            media_type = str(manifest["mediaType"])
+        except (KeyError, TypeError, ValueError):
+            return None
+        source, target = self._location.repository(name), self._location.repository(receiver)
+        artifact = Artifact(Blob(media_type, digest, len(content), data=content), config, tuple(layers), {})
+        never = threading.Event()
+        for blob in _unique(artifact):
+            if not self._has_blob(target, blob, never) and not self._mount_from(source, target, blob, never)[0]:
+                return None
+        return artifact
+
     def _tag_digest(self, repository: str, tag: str) -> str | None:
         """The digest that the tag points at; from the bytes where the registry does not send the optional header."""
         url = f"{self._requests.base}/v2/{repository}/manifests/{check_tag(tag)}"
@@ -297,8 +322,10 @@ class DistributionStore:
         """Whether the registry took the blob from another function's repository; if it began an upload instead
         (distribution-spec 1.1, Mounting a blob from another repository), its URL."""
         source = self._pushed.repository_of(blob.digest, other_than=repository) if self._pushed else ""
-        if not source:
-            return False, ""
+        return self._mount_from(source, repository, blob, cancelled) if source else (False, "")
+
+    def _mount_from(self, source: str, repository: str, blob: Blob, cancelled: threading.Event) -> tuple[bool, str]:
+        """See `_mount`; `source` is the repository that may have the blob."""
         query = urllib.parse.urlencode({"mount": blob.digest, "from": source})
         url = f"{self._requests.base}/v2/{repository}/blobs/uploads/?{query}"
         did = f"taking blob {blob.digest} from {source}"
