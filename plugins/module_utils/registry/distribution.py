@@ -28,7 +28,7 @@ from .transport import CHUNK, Cancelled, TemporaryFailure, with_retries
 if t.TYPE_CHECKING:
     import httpx2
 
-    from ..function.artifact.model import Blob
+    from ..function.artifact.model import Artifact, Blob
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 # All that a tag may point at, so that the registry does not convert or hide another kind that stands under our tag.
