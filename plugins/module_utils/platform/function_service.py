@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import typing as t
 from pathlib import Path
 
-import yaml
-
 from ..errors import PlatformError
 from ..problems import Problem
+from ..service_images.collection import published_version
 from .checks import Variables, range_problems, whole
 
 NAMESPACE, ACCOUNT = "wasmfaas-service", "function-service"
@@ -93,13 +91,9 @@ def images(place: str, version: str, overrides: t.Mapping[str, str]) -> dict[str
 
 
 def collection_version() -> str:
-    """The version of this collection: of galaxy.yml in a checkout, of MANIFEST.json where it is installed; raises
-    PlatformError."""
-    manifest, galaxy = _COLLECTION / "MANIFEST.json", _COLLECTION / "galaxy.yml"
+    """The version of this collection; raises PlatformError."""
     try:
-        if manifest.is_file():
-            return str(json.loads(manifest.read_text(encoding="utf-8"))["collection_info"]["version"])
-        return str(yaml.safe_load(galaxy.read_text(encoding="utf-8"))["version"])
+        return published_version(_COLLECTION)
     except (OSError, ValueError, KeyError) as error:
         raise PlatformError(
             f"The collection's version cannot be read from {_COLLECTION}.",

@@ -41,12 +41,7 @@ class Collection:
     @property
     def version(self) -> str:
         """As it is published."""
-        manifest = self.directory / "MANIFEST.json"
-        if manifest.is_file():
-            return str(json.loads(manifest.read_text(encoding="utf-8"))["collection_info"]["version"])
-        import yaml
-
-        return str(yaml.safe_load((self.directory / "galaxy.yml").read_text(encoding="utf-8"))["version"])
+        return published_version(self.directory)
 
     @property
     def lock(self) -> str:
@@ -75,3 +70,14 @@ class Collection:
         for path in self.files():
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self.directory / path, target / path)
+
+
+def published_version(directory: Path) -> str:
+    """The version of the collection in a directory: of MANIFEST.json where it is installed, of galaxy.yml in a
+    checkout. Errors: OSError, ValueError, KeyError."""
+    manifest = directory / "MANIFEST.json"
+    if manifest.is_file():
+        return str(json.loads(manifest.read_text(encoding="utf-8"))["collection_info"]["version"])
+    import yaml
+
+    return str(yaml.safe_load((directory / "galaxy.yml").read_text(encoding="utf-8"))["version"])

@@ -94,7 +94,10 @@ def _config(
         },
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in (*base.layers, *added)]},
         "history": [
-            *(base.config.get("history") or [{"created": _CREATED, "created_by": str(reference)} for _ in base.layers]),
+            *(
+                base.config.get("history")
+                or [{"created": _CREATED, "created_by": str(reference)} for _layer in base.layers]
+            ),
             *({"created": _CREATED, "created_by": f"wasmfaas.platform: {layer.made_by}"} for layer in added),
         ],
     }

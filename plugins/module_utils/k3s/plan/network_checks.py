@@ -11,7 +11,7 @@ import typing as t
 from ...problems import Problem
 from .hosts import Host
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Network: t.TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 Config = t.Mapping[str, t.Any]
 
 PODS, SERVICES = "cluster-cidr", "service-cidr"

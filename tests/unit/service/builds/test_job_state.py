@@ -33,13 +33,14 @@ def pod(phase: str = "Pending", *, waiting: Object | None = None, **status: t.An
     return {"metadata": {"name": "a"}, "status": {"phase": phase, "containerStatuses": containers, **status}}
 
 
-def look(pods: list[Object], job: Object | None = JOB, events: list[str] | None = None) -> str:
-    return JobState(BuildSettings(), Clock()).look(job, pods, lambda: events or [])
+def look(pods: list[Object], *job: Object | None, events: list[str] | None = None) -> str:
+    """What is seen of a Job, by default of one that is at work."""
+    return JobState(BuildSettings(), Clock()).look(*(job or (JOB,)), pods, lambda: events or [])
 
 
-def failure(pods: list[Object], job: Object | None = JOB, events: list[str] | None = None) -> PlatformError:
+def failure(pods: list[Object], *job: Object | None, events: list[str] | None = None) -> PlatformError:
     with pytest.raises(PlatformError) as caught:
-        look(pods, job, events)
+        look(pods, *job, events=events)
     return caught.value
 
 
@@ -109,6 +110,6 @@ def test_an_image_that_does_not_come_fails_after_a_while() -> None:
 
 def test_a_full_quota_is_waited_for_and_another_refusal_is_not() -> None:
     line = 'Warning FailedCreate Job/a: Error creating: pods "a" is forbidden: {}'
-    assert look([], JOB, [line.format("exceeded quota: builds")]) == "waiting for other builds to end"
-    assert "violates PodSecurity" in failure([], JOB, [line.format('violates PodSecurity "restricted"')]).cause
-    assert look([], JOB, ["Normal SuccessfulCreate Job/a: Created pod: a"]) == ""
+    assert look([], JOB, events=[line.format("exceeded quota: builds")]) == "waiting for other builds to end"
+    assert "violates PodSecurity" in failure([], events=[line.format('violates PodSecurity "restricted"')]).cause
+    assert look([], events=["Normal SuccessfulCreate Job/a: Created pod: a"]) == ""

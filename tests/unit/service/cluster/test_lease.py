@@ -69,7 +69,7 @@ def test_one_replica_has_it_as_long_as_it_renews_it() -> None:
     api, clock = RememberedLease(), Clock()
     first, second = lease(api, "a_10.0.0.1:8800", clock), lease(api, "b_10.0.0.2:8800", clock)
     assert first.take()
-    for _ in range(5):
+    for _round in range(5):
         assert not second.take()
         assert second.current == "a_10.0.0.1:8800"
         clock.seconds += 14
