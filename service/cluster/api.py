@@ -9,6 +9,11 @@ import functools
 import json
 import typing as t
 
+# Whole before there are threads: parts of it import each other, and what the modules import late would fail where two
+# threads do so at once (lightkube 1.0.1, core/exceptions.py).
+from lightkube.core.selector import build_selector
+from lightkube.resources.core_v1 import ServiceAccountToken
+
 from ...plugins.module_utils.spinkube.api import KubernetesApi, Objects, resource
 from ...plugins.module_utils.spinkube.connection import ConnectionOptions
 from ...plugins.module_utils.spinkube.kinds import Kind, Object
@@ -70,8 +75,6 @@ class ServiceApi(KubernetesApi):
 
     def request_token(self, namespace: str, account: str, spec: Object) -> str:
         """A token of a service account; `spec` as in Kubernetes' TokenRequest."""
-        from lightkube.resources.core_v1 import ServiceAccountToken
-
         request: t.Any = ServiceAccountToken.from_dict({"metadata": {}, "spec": spec})
         with self._translated("request a token of", SERVICE_ACCOUNT, namespace, account):
             made: t.Any = self._client.create(request, account, namespace=namespace)
@@ -87,7 +90,6 @@ class ServiceApi(KubernetesApi):
         """What happens to the objects of all namespaces that match fields, for so many seconds: `ADDED`, `MODIFIED` or
         `DELETED` (as well for one that matches no more) with the object. For an API that is not patient."""
         import httpx2
-        from lightkube.core.selector import build_selector
 
         client: t.Any = self._client._client  # its own `watch` never ends
         parameters = {

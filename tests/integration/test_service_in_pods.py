@@ -11,6 +11,7 @@ server and the registry are, and builds get its address. It is one pod, because 
 from __future__ import annotations
 
 import collections.abc
+import functools
 import json
 import platform
 import subprocess
@@ -47,7 +48,7 @@ pytestmark = [
     pytest.mark.skipif(bool(_REASON), reason=_REASON),
 ]
 
-TENANT, SERVICE, BUILDS = "user1", "wasmfaas-service", "wasmfaas-builds"
+TENANT, SERVICE, BUILDS = "shop", "wasmfaas-service", "wasmfaas-builds"
 NAME = "function-service"
 READY_SECONDS = 300
 DEPLOY_SECONDS = 900
@@ -167,14 +168,23 @@ def test_upload_build_and_function_are_pods(hosted: Hosted, tmp_path: Path) -> N
     source = f"/v1/tenants/{TENANT}/functions/hello/source"
     told = hosted.curl(source, token, "-T", str(archive))
     lines = told.splitlines()
-    assert lines[-1].startswith("ready http://hello.user1."), told
+    assert lines[-1].startswith(f"ready http://hello.{TENANT}."), told
     (job,) = hosted.path.control_plane.client().list(Job, namespace=BUILDS)
     assert job.status is not None and job.status.succeeded == 1
-    answer = hosted.path.gateway.get(lines[-1].removeprefix("ready http://").partition(":")[0], "/", timeout=120)
-    assert answer.status_code == 200
+    host = lines[-1].removeprefix("ready http://").partition(":")[0]
+    assert hosted.path.gateway.get(host, "/", timeout=120).status_code == 200
     (pod,) = hosted.path.control_plane.client().list(Pod, namespace=TENANT)
     assert pod.spec is not None and pod.spec.nodeName == real_node.NODE
-    assert hosted.curl(source, token, "-T", str(archive)).splitlines()[-1].startswith("unchanged")
-    # What the service says of the function, and the function of itself, which the kubelet keeps.
-    function = json.loads(hosted.curl(f"/v1/tenants/{TENANT}/functions/hello", token))
-    assert function["status"] == "ready" and function["deployment"]["phase"] == "Ready"
+    assert "unchanged" in hosted.curl(source, token, "-T", str(archive)).splitlines()
+    function = f"/v1/tenants/{TENANT}/functions/hello"
+    seen = json.loads(hosted.curl(function, token))
+    assert (seen["status"], seen["deployment"]["phase"]) == ("ready", "Ready")
+    log = functools.partial(hosted.curl, f"{function}/logs", token)
+    assert hosted.path.gateway.get(host, "/print?text=from-the-pod", timeout=120).status_code == 200
+    wait_until(lambda: "from-the-pod" in log(), seconds=60, what="the log has what the function wrote")
+    hosted.curl(function, token, "-X", "DELETE")
+    wait_until(
+        lambda: not list(hosted.path.control_plane.client().list(Pod, namespace=TENANT)),
+        seconds=READY_SECONDS,
+        what="the pod of the function goes",
+    )

@@ -17,7 +17,7 @@ import typing as t
 from pathlib import Path
 
 from lightkube import ApiError
-from lightkube.resources.core_v1 import Node
+from lightkube.resources.core_v1 import Node, NodeStatus
 from lightkube.types import PatchType
 
 from . import pod_network
@@ -207,7 +207,12 @@ class RealNode:
         kubelet.wait_ready(lambda: answers(f"http://127.0.0.1:{health}/healthz"), seconds=120)
         kubelet.wait_ready(self._is_ready, seconds=120)
         # The node lifecycle controller, which takes it off, does not run in the control plane of the tests.
-        self.control_plane.client().patch(Node, NODE, {"spec": {"taints": None}}, patch_type=PatchType.MERGE)
+        client = self.control_plane.client()
+        client.patch(Node, NODE, {"spec": {"taints": None}}, patch_type=PatchType.MERGE)
+        # Pods may ask for it, although the kubelet here neither counts nor limits it (localStorageCapacityIsolation).
+        disk = {"ephemeral-storage": "100Gi"}
+        status = {"status": {"capacity": disk, "allocatable": disk}}
+        client.patch(NodeStatus, NODE, status, patch_type=PatchType.MERGE)
 
     def _start(self, log: Path, command: list[str], *arguments: str, **environment: str) -> Server:
         """Start a process that ends with this one, however it ends."""
