@@ -318,7 +318,11 @@ def test_real_mounts(tmp_path: Path, works: bool) -> None:
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", MOUNT_AND_REMOVE, sys.executable, REMOVE],
         cwd=tmp_path,
-        env={**os.environ, "PATH": f"{tmp_path}/programs:{os.environ['PATH']}"},
+        env={
+            **os.environ,
+            "PATH": f"{tmp_path}/programs:{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+        },
         check=False,
         capture_output=True,
         text=True,
