@@ -57,7 +57,7 @@ GOOD: dict[str, Variables] = {
         "function_service_registry_password": "",
         "function_service_registry_ca_file": "",
         "function_service_record_key_file": "",
-        "function_service_running": 4,
+        "function_service_running": 3,
         "function_service_running_per_tenant": "2",
         "function_service_queued": 1000,
         "function_service_queued_per_tenant": 50,
