@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import collections.abc
 import json
+import time
 import typing as t
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -26,6 +27,11 @@ NOT_BUFFERED = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
 _LOOK_SECONDS = 0.2
 _NEXT_LINE_SECONDS = 15
 """How often a stream without news says that it goes on: proxies end silent ones."""
+
+
+SILENT_SECONDS = 60.0
+"""After how long `curl -T` shows that a deployment goes on. Envoy ends a stream that is silent for 300 s (1.38,
+stream_idle_timeout), a load balancer of AWS a connection after 350 s."""
 
 
 async def log(request: Request, context: Context) -> Response:
@@ -125,14 +131,16 @@ async def _events(
 
 
 async def progress_text(service: Service, deployment: Deployment) -> collections.abc.AsyncIterator[bytes]:
-    """What `curl -T` shows: the place in the queue, the log, and at last the URL or why there is none."""
+    """What `curl -T` shows: the place in the queue, the log, that it goes on where both say nothing for long, and at
+    last the URL or why there is none."""
     yield f"deployment {deployment.number} of {deployment.tenant}/{deployment.function}\n".encode()
     if deployment.phase is Phase.READY:
         yield f"unchanged\nready {deployment.url}\n".encode()
         return
-    told = 0
+    told, spoke = 0, time.monotonic()
     async for live, begin, data in _looks(service, deployment, 0):
         if data:
+            spoke = time.monotonic()
             yield data
         elif live is None:
             continue
@@ -143,4 +151,7 @@ async def progress_text(service: Service, deployment: Deployment) -> collections
             position = service.position(live) or 0
             if position and position != told:
                 yield f"queued, {position} in the queue\n".encode()
-                told = position
+                told, spoke = position, time.monotonic()
+            elif time.monotonic() - spoke >= SILENT_SECONDS:
+                yield f"{live.phase} goes on\n".encode()
+                spoke = time.monotonic()
