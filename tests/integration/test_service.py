@@ -157,7 +157,8 @@ def test_a_build_that_fails_keeps_its_log_and_the_version_before(
     assert "`echo what is wrong; exit 3`" in bad["next_step"]
     assert "the log of the deployment" in bad["next_step"]
     assert str(service.state) not in bad["next_step"]
-    assert bad["facts"] == {"stage": "build", "command": "echo what is wrong; exit 3", "exit_code": 3}
+    facts = {"stage": "build", "command": "echo what is wrong; exit 3", "exit_code": 3, "language": "static"}
+    assert bad["facts"] == facts
     log = client.get(f"{path_of(bad)}/log")
     assert "what is wrong" in log.text.splitlines()
     function = client.get(f"/v1/tenants/user1/functions/{name}").json()
