@@ -84,6 +84,15 @@ def main() -> int:
     return 1 if missed or missed_images or (different and not arguments.write) else 0
 
 
+def _asked(missed: list[str], name: str, question: t.Callable[[], str], otherwise: str) -> str:
+    """The answer to a question; `otherwise` where nobody is reached, which adds a line to `missed`."""
+    try:
+        return question()
+    except PlatformError as error:
+        missed.append(f"{name}: not compared: {error.cause}")
+        return otherwise
+
+
 def published(k3s: Defaults, charts: dict[str, Defaults], known: Table) -> tuple[Table, list[str]]:
     """What is published for the default versions; what cannot be reached keeps the checksum that is known.
 
@@ -95,14 +104,7 @@ def published(k3s: Defaults, charts: dict[str, Defaults], known: Table) -> tuple
         The checksums, and a line for each that was not reached.
     """
     missed: list[str] = []
-
-    def ask(name: str, question: t.Callable[[], str], otherwise: str) -> str:
-        try:
-            return question()
-        except PlatformError as error:
-            missed.append(f"{name}: not compared: {error.cause}")
-            return otherwise
-
+    ask = functools.partial(_asked, missed)
     version = str(k3s["k3s_version"])
     with ThreadPoolExecutor(max_workers=8) as pool:
         of_binaries = {
@@ -163,14 +165,7 @@ def published_images(known: ImageTable, places: dict[str, str]) -> tuple[ImageTa
         The table, and a line for each that was not reached.
     """
     missed: list[str] = []
-
-    def ask(name: str, question: t.Callable[[], str], otherwise: str) -> str:
-        try:
-            return question()
-        except PlatformError as error:
-            missed.append(f"{name}: not compared: {error.cause}")
-            return otherwise
-
+    ask = functools.partial(_asked, missed)
     urls = {
         url.format(**places)
         for recipe in RECIPES.values()

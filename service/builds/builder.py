@@ -141,7 +141,7 @@ class Endpoint:
                 problem = str(error) or type(error).__name__
             if time.monotonic() + wait > end:
                 raise Unreachable(f"{self._url} cannot be reached: {problem}")
-            time.sleep(wait)
+            time.sleep(wait)  # a replica takes over within seconds
             wait = min(2 * wait, 5.0)
 
 

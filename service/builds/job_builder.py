@@ -137,7 +137,7 @@ class JobBuilder:
                     next_step="Tell whoever runs the service: `kubectl -n "
                     f"{namespace} get job {name} -o yaml` shows what holds it.",
                 )
-            time.sleep(_NEXT_SECONDS)
+            time.sleep(_NEXT_SECONDS)  # until the deleted Job is gone
 
     def _is_at_work(self, live: Object) -> bool:
         metadata, status = live["metadata"], live.get("status") or {}
@@ -197,7 +197,7 @@ class JobBuilder:
                     told = waiting
                     self._waits(waiting)
                     progress.tell(waiting or "The build runs.")
-            time.sleep(_NEXT_SECONDS)
+            time.sleep(_NEXT_SECONDS)  # the endpoint, in another process, writes files and tells nobody
         if told:
             self._waits("")
 

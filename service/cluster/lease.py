@@ -153,7 +153,7 @@ class Leadership:
         begun = time.monotonic()
         try:
             taken = self._lease.take()
-        except Exception:
+        except Exception:  # whatever keeps it from the API server: it does not have the Lease, and tries again
             return False
         if taken:
             self._renewed = begun

@@ -65,7 +65,7 @@ class Unfinished:
         while not self._stopping.is_set():
             try:
                 self._follow_once()
-            except Exception as error:
+            except Exception as error:  # this thread must not end; it lists all anew
                 _LOG.warning("the unfinished deployments cannot be followed: %s", error)
                 self._stopping.wait(_PAUSE_SECONDS)
 

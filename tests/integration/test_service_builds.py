@@ -553,7 +553,7 @@ def test_a_worker_that_takes_over_waits_for_the_build_at_work(
         wait_until(lambda: "begun" in lines, seconds=SECONDS, what="the build does not begin")
         raise Killed
 
-    killed._wait = until_it_runs  # type: ignore[method-assign]
+    killed._wait = until_it_runs  # type: ignore[method-assign]  # a worker that is killed there
     with pytest.raises(Killed):
         place.push(deployment, killed)
     thread, results = place.in_background(deployment)
@@ -582,7 +582,7 @@ def test_a_result_that_went_to_a_worker_that_was_killed_is_built_again(
         wait_until(killed._exchange.result.exists, seconds=SECONDS, what="no result")
         raise Killed
 
-    killed._wait = until_it_hands_over  # type: ignore[method-assign]
+    killed._wait = until_it_hands_over  # type: ignore[method-assign]  # a worker that is killed there
     with pytest.raises(Killed):
         place.push(deployment, killed)
     thread, results = place.in_background(deployment)
@@ -603,7 +603,7 @@ def test_a_cancelled_build_leaves_nothing(place: Place, project: FunctionProject
         place.is_cancelled.set()
         raise KeyboardInterrupt
 
-    builder._wait = cancelled  # type: ignore[method-assign]
+    builder._wait = cancelled  # type: ignore[method-assign]  # a worker that is told to end there
     with pytest.raises(KeyboardInterrupt):
         place.push(deployment, builder)
     place.nothing_is_left(deployment)

@@ -269,12 +269,12 @@ def test_a_deployment_is_cancelled_through_either_replica(
         with replica.client() as client:
             made = put(client, archive_of(hosted), hosted.name, OTHER)
             # The log grows at the replica that works, and is read through each.
-            wait_for(lambda: "it begins" in client.get(f"{path_of(made)}/log").text, "the build runs")  # noqa: B023
+            wait_for(lambda: "it begins" in client.get(f"{path_of(made)}/log").text, "the build runs")  # noqa: B023 (called in its round)
             assert client.delete(path_of(made)).status_code == 202
             ended = finished(client, made)
             assert (ended["phase"], ended["number"]) == ("Cancelled", number), ended
             wait_for(lambda: not cluster.administrator().list(JOB, BUILDS), "the build's Job goes")
-            wait_for(lambda: "it begins" in client.get(f"{path_of(made)}/log").text, "its log is kept")  # noqa: B023
+            wait_for(lambda: "it begins" in client.get(f"{path_of(made)}/log").text, "its log is kept")  # noqa: B023 (called in its round)
 
 
 # Kills

@@ -114,30 +114,22 @@ class DistributionStore:
     def blob(self, name: str, digest: str) -> bytes:
         """The bytes of a small blob, such as the archive of a chart. Errors: PlatformError where it is missing or is
         not what its digest says."""
-        repository = self._location.repository(name)
-        did = f"reading blob {digest} of {repository}"
-        content = self._requests.send(
-            "GET",
-            f"{self._requests.base}/v2/{repository}/blobs/{check_digest(digest)}",
-            repository,
-            _PULL,
-            did=did,
-            read_timeout=self._requests.timeouts.commit,
-            most=BLOB_BYTES,
-        ).content
-        if _sha256(content) != digest:
-            raise PlatformError(
-                f"The registry {self._requests.peer.address} gave other bytes than asked for, while {did}.",
-                next_step="Look for a proxy in between.",
-            )
+        did = f"reading blob {digest} of {self._location.repository(name)}"
+        content = self._get_blob(name, digest, did, BLOB_BYTES).content
+        self._check(digest, _sha256(content), did)
         return bytes(content)
 
     def download(self, name: str, digest: str, target: Path, *, most: int) -> None:
         """Write a blob to a file, which holds a part after an error. Errors: OSError; PlatformError where the blob
         is missing, larger than `most` bytes, or not what its digest says."""
+        did = f"downloading blob {digest} of {self._location.repository(name)}"
+        self._get_blob(name, digest, did, most, target)
+        with target.open("rb") as stream:
+            self._check(digest, f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}", did)
+
+    def _get_blob(self, name: str, digest: str, did: str, most: int, target: Path | None = None) -> httpx2.Response:
         repository = self._location.repository(name)
-        did = f"downloading blob {digest} of {repository}"
-        self._requests.send(
+        return self._requests.send(
             "GET",
             f"{self._requests.base}/v2/{repository}/blobs/{check_digest(digest)}",
             repository,
@@ -147,9 +139,9 @@ class DistributionStore:
             most=most,
             target=target,
         )
-        with target.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-        if f"sha256:{found}" != digest:
+
+    def _check(self, digest: str, found: str, did: str) -> None:
+        if found != digest:
             raise PlatformError(
                 f"The registry {self._requests.peer.address} gave other bytes than asked for, while {did}.",
                 next_step="Look for a proxy in between.",
