@@ -77,20 +77,6 @@ options:
     # Of modules that push an artifact and run it on a cluster.
     DEPLOYMENT = r"""
 options:
-  registry_username:
-    description: User at the registry. The default comes from Docker's and Podman's configuration and credential
-      helpers.
-    type: str
-  registry_password:
-    description: Password of O(registry_username).
-    type: str
-  registry_ca_file:
-    description: Path of certificate authorities to trust for the registry, in addition to the system's.
-    type: path
-  registry_plain_http:
-    description: Whether to speak HTTP to the registry instead of HTTPS.
-    type: bool
-    default: false
   record_key_file:
     description:
       - Path of a file with the key for source records, 64 hexadecimal digits, mode C(0600). An artifact in the registry
@@ -99,9 +85,6 @@ options:
         functions a file in O(state_directory). Both are made when they are first needed.
       - Give it to a build pipeline and to the deployments that take what it pushed.
     type: path
-  aws_endpoint_url:
-    description: URL of the AWS API for Amazon ECR. The default is the public one.
-    type: str
   domain:
     description:
       - Domain of the URL C(http://<name>.<namespace>.<domain>).

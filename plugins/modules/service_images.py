@@ -21,6 +21,7 @@ author:
   - The wasmfaas.platform authors (@wasmfaas)
 extends_documentation_fragment:
   - wasmfaas.platform.attributes
+  - wasmfaas.platform.registry
 attributes:
   check_mode:
     support: full
@@ -84,23 +85,6 @@ options:
     description: Where the Rust toolchain is downloaded from.
     type: str
     default: https://static.rust-lang.org/dist
-  registry_username:
-    description: User at the registry. The default comes from Docker's and Podman's configuration and credential
-      helpers.
-    type: str
-  registry_password:
-    description: Password of O(registry_username).
-    type: str
-  registry_ca_file:
-    description: Path of certificate authorities to trust for the registry, in addition to the system's.
-    type: path
-  registry_plain_http:
-    description: Whether to speak HTTP to the registry instead of HTTPS.
-    type: bool
-    default: false
-  aws_endpoint_url:
-    description: URL of the AWS API for Amazon ECR. The default is the public one.
-    type: str
   cache_directory:
     description:
       - Directory that keeps base images, toolchains and layers between runs. It may be deleted at any time.
@@ -154,6 +138,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.module_run import run_module
+from ..module_utils.registry.arguments import registry_arguments
 from ..module_utils.service_images.publish import run
 from ..module_utils.service_images.recipes import RECIPES
 from ..module_utils.service_images.tools import GO_URL, RUST_URL
@@ -171,11 +156,7 @@ def argument_spec() -> dict[str, t.Any]:
         base_plain_http=dict(type="bool", default=False),
         go_url=dict(type="str", default=GO_URL),
         rust_url=dict(type="str", default=RUST_URL),
-        registry_username=dict(type="str"),
-        registry_password=dict(type="str", no_log=True),
-        registry_ca_file=dict(type="path"),
-        registry_plain_http=dict(type="bool", default=False),
-        aws_endpoint_url=dict(type="str"),
+        **registry_arguments(),
         cache_directory=dict(type="path"),
         collection_directory=dict(type="path"),
     )

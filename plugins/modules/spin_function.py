@@ -27,6 +27,7 @@ extends_documentation_fragment:
   - wasmfaas.platform.function
   - wasmfaas.platform.function.rollout
   - wasmfaas.platform.function.deployment
+  - wasmfaas.platform.registry
   - wasmfaas.platform.function.hosted
   - wasmfaas.platform.kubernetes_auth
 attributes:

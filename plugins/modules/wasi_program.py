@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - wasmfaas.platform.attributes.action_group
   - wasmfaas.platform.function.rollout
   - wasmfaas.platform.function.deployment
+  - wasmfaas.platform.registry
   - wasmfaas.platform.kubernetes_auth
 attributes:
   check_mode:

@@ -1,12 +1,13 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module arguments of the documentation fragments kubernetes_auth and function.deployment."""
+"""The module arguments of the documentation fragments kubernetes_auth, function.deployment and registry."""
 
 from __future__ import annotations
 
 import typing as t
 
+from ..registry.arguments import registry_arguments
 from .connection import ConnectionOptions
 
 
@@ -49,14 +50,10 @@ def connection_options(parameters: dict[str, t.Any]) -> ConnectionOptions:
 
 
 def deployment_arguments() -> dict[str, t.Any]:
-    """The options of doc fragment function.deployment, as part of an argument_spec."""
+    """The options of doc fragments function.deployment and registry, as part of an argument_spec."""
     return dict(
-        registry_username=dict(type="str"),
-        registry_password=dict(type="str", no_log=True),
-        registry_ca_file=dict(type="path"),
-        registry_plain_http=dict(type="bool", default=False),
+        **registry_arguments(),
         record_key_file=dict(type="path", no_log=False),
-        aws_endpoint_url=dict(type="str"),
         domain=dict(type="str"),
         hostname=dict(type="str"),
         gateway=dict(type="str", default="wasmfaas-system/wasmfaas"),

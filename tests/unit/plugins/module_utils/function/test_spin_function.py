@@ -257,7 +257,7 @@ def test_result_holds_all_that_is_documented() -> None:
 
 def test_every_parameter_of_the_module_is_documented_and_taken(parameters: dict[str, t.Any]) -> None:
     import yaml
-    from ansible_collections.wasmfaas.platform.plugins.doc_fragments import function, kubernetes_auth
+    from ansible_collections.wasmfaas.platform.plugins.doc_fragments import function, kubernetes_auth, registry
     from ansible_collections.wasmfaas.platform.plugins.modules import spin_function
 
     texts = [
@@ -267,6 +267,7 @@ def test_every_parameter_of_the_module_is_documented_and_taken(parameters: dict[
         function.ModuleDocFragment.DEPLOYMENT,
         function.ModuleDocFragment.HOSTED,
         kubernetes_auth.ModuleDocFragment.DOCUMENTATION,
+        registry.ModuleDocFragment.DOCUMENTATION,
     ]
     documented = {option for text in texts for option in yaml.safe_load(text)["options"]}
     assert documented == set(spin_function.argument_spec())
