@@ -23,6 +23,8 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.distrib
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.model import Timeouts
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import DistributionLocation
 from ansible_collections.wasmfaas.platform.service.api.problems import HANDLERS
+from ansible_collections.wasmfaas.platform.service.builds import dependency_caches
+from ansible_collections.wasmfaas.platform.service.builds.dependency_caches import DependencyCaches
 from ansible_collections.wasmfaas.platform.service.cluster import logs
 from ansible_collections.wasmfaas.platform.service.cluster.logs import ClusterLogStore, replica_key
 from ansible_collections.wasmfaas.platform.service.deployments.log import LogWriter
@@ -95,6 +97,23 @@ def test_a_source_is_there_at_every_replica_and_for_its_tenant_alone(files: Regi
     assert keep(second, archive) == (source, False)
     with pytest.raises(PlatformError, match="no longer there"):
         second.archive("user2", source.source)
+
+
+def test_dependencies_are_a_tenants_own_and_the_newest_key_has_a_place(
+    store_of: t.Callable[[str], DistributionStore], tmp_path: Path
+) -> None:
+    caches = DependencyCaches(RegistryFiles(store_of, dependency_caches.REPOSITORY, dependency_caches.KIND))
+    archive, target = tmp_path / "given.tar", tmp_path / "fetched.tar"
+    first, other = "0" * 64, f"{dependency_caches.PLACES:08x}{'0' * 56}"  # in the same place
+    for key, content in ((first, b"one"), (other, b"two")):
+        assert not caches.fetch("user1", key, "amd64", target)
+        archive.write_bytes(content)
+        caches.keep("user1", key, "amd64", archive)
+        assert caches.fetch("user1", key, "amd64", target)
+        assert target.read_bytes() == content
+    assert not caches.fetch("user1", first, "amd64", target)
+    assert not caches.fetch("user1", other, "arm64", target)
+    assert not caches.fetch("user2", other, "amd64", target)
 
 
 def test_two_archives_of_one_tree_are_one_source(files: RegistryFiles, tmp_path: Path) -> None:
