@@ -80,8 +80,8 @@ def build(
     """The dictionary that becomes config.yaml, keys sorted.
 
     Args:
-        desired: what the role `k3s` says of the host (k3s_desired): role, name, version, config, labels, hardening, cis,
-            embedded_mirror, api_address, api_port, cgroup_v1_allowed.
+        desired: what the role `k3s` says of the host (k3s_desired): role, name, version, config, labels, hardening,
+            cis, embedded_mirror, api_address, api_port, cgroup_v1_allowed.
         node_ip: addresses of the node where they are to be written down; k3s takes that of the default route else.
         flannel_interface: the interface between the nodes where it is not that of the default route; empty if it is.
         names: names and addresses beside its own that clients reach this server by: they go into its certificate.
