@@ -279,6 +279,27 @@ def test_a_log_is_read_at_the_replica_with_the_worker_and_then_in_the_registry(
     assert other.logs.read(msgspec.structs.replace(finished, created=now()), 0) == b""
 
 
+def test_a_replica_that_takes_over_goes_on_with_the_log(replicas: tuple[Replica, Replica]) -> None:
+    working, other = replicas
+    made = deployment()
+    writer = LogWriter(working.logs.file(made), set)
+    writer.line("begun")
+    other.logs.resume(made)
+    assert not other.logs.file(made).exists()
+    working.logs.keep(made)
+    writer.line("not kept")
+    writer.close()
+    other.logs.resume(made)
+    writer = LogWriter(other.logs.file(made), set)
+    writer.line("done")
+    writer.close()
+    other.logs.keep(made)
+    working.logs.resume(made)  # which has more
+    assert working.logs.file(made).read_text() == "begun\nnot kept\n"
+    finished = msgspec.structs.replace(made, phase=Phase.READY)
+    assert working.logs.read(finished, 0) == b"begun\ndone\n"
+
+
 def test_only_a_replica_reads_logs_of_another_one(replicas: tuple[Replica, Replica]) -> None:
     working, other = replicas
     made = deployment()
