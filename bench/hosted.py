@@ -109,7 +109,7 @@ def _dependencies(directory: Path) -> list[Row]:
             given = {architecture(): kept} if found else {}
             description = Description(profile=None, build_timeout=900, keeps_dependencies=True)
             with exchange.opened("bearer", source, description, given):
-                _run_builder(directory / f"pod-{turn}", f"http://127.0.0.1:{port}/builds/user1/hello-js/1")
+                _run_builder(directory / f"pod-{turn}", f"http://127.0.0.1:{port}/builds/user1/hello-js/1", exchange)
                 taken[with_dependencies].append(time.monotonic() - begun)
                 if not with_dependencies:
                     archive = exchange.new_dependencies(architecture())
@@ -126,12 +126,12 @@ def _dependencies(directory: Path) -> list[Row]:
     ]
 
 
-def _run_builder(directory: Path, url: str) -> None:
+def _run_builder(directory: Path, url: str, exchange: Exchange) -> None:
     directory.mkdir()
     bearer = directory / "bearer"
     bearer.write_text("bearer")
     environment = {
-        "PATH": os.environ["PATH"],
+        **os.environ,
         "PYTHONPATH": os.pathsep.join(sys.path),
         "HOME": str(directory / "home"),
         "WASMFAAS_BUILD_URL": url,
@@ -139,7 +139,7 @@ def _run_builder(directory: Path, url: str) -> None:
         "WASMFAAS_BUILD_DIRECTORY": str(directory),
     }
     ended = subprocess.run([sys.executable, "-m", builder.__name__], env=environment, check=False)
-    _check(ended.returncode == 0, f"exit code {ended.returncode}")
+    _check(ended.returncode == 0, exchange.failure() or f"exit code {ended.returncode}")
     shutil.rmtree(directory)
 
 
