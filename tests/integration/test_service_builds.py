@@ -55,6 +55,7 @@ from .support.function_project import FunctionProject, component
 from .support.played_kubelet import PlayedKubelet
 from .support.registries import Registry
 from .support.servers import free_port, wait_until
+from .support.spinkube import SpinkubeStandIn
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples/functions"
 NAMESPACE = "wasmfaas-builds"
@@ -190,7 +191,10 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[Place]:
+def place(
+    control_plane: ControlPlane, spinkube_stand_in: SpinkubeStandIn, tmp_path_factory: pytest.TempPathFactory
+) -> collections.abc.Iterator[Place]:
+    assert spinkube_stand_in.server.process.poll() is None  # a cluster has it beside the builds
     control_plane.create_namespace(NAMESPACE)
     control_plane.apply(
         {
