@@ -209,6 +209,8 @@ node:
         - C(node_name), C(node_ip), C(server_url) and C(cluster_init) are of its settings. C(config) holds the keys of
           config.yaml that all servers share.
         - C(stale_inputs) lists the files that differ from those that the running process was started with.
+        - C(certificates_ended) is when the first of its certificates ended that it renews at each start, in seconds
+          since 1970; 0 if none has.
         - C(foreign_unit) is the file of its unit if this collection did not write it, such as that of k3s's install
           script; else empty.
       type: dict

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ...problems import Problem, count
+from ..plan.machine_checks import RENEW
 from .model import SITE, Host, Limits, Nodes, error, info, is_active, one_line, owner, remove_node, warning
 
 
@@ -22,6 +23,14 @@ def no_api(hosts: t.Sequence[Host]) -> t.Iterator[Problem]:
     if not with_data:
         yield error(
             "cluster", "api-down", "no server of the inventory that was examined holds a cluster", f"Run {SITE}"
+        )
+        return
+    if ended := [host.name for host in running if host.certificates_ended]:
+        yield error(
+            "cluster",
+            "api-down",
+            f"no server's API answers; the certificates of {', '.join(ended)} have ended",
+            f"Run {RENEW}",
         )
         return
     majority = len(servers) // 2 + 1

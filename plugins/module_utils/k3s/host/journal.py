@@ -229,7 +229,7 @@ RULES = (
         r"certificate (?:has expired|is not yet valid)|x509: certificate has expired or is not yet valid",
         "a certificate has expired, or the clock of a host is wrong",
         "Compare the clocks (date -u; timedatectl); where they are right, renew the certificates: "
-        "ansible-playbook wasmfaas.platform.rotate.",
+        "ansible-playbook wasmfaas.platform.rotate -e what=certificates.",
         "Go crypto/x509; k3s docs cli/certificate.md",
     ),
     _rule(

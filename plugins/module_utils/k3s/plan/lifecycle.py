@@ -19,6 +19,7 @@ from .. import version
 from ..recovery.restore import RESET
 from .cluster_plan import KEEP_OUT
 from .hosts import Host, is_autoscaled
+from .machine_checks import certificate_problems
 
 Result = dict[str, t.Any]
 
@@ -57,6 +58,7 @@ class Cluster:
             "version": str(first.k3s.get("version_running") or first.k3s.get("version") or "") if first else "",
             "node_names": self.node_names,
             "servers": [host.name for host in self.servers if host.known],
+            "server_addresses": [host.address for host in self.servers if host.address],
             "unreachable_hosts": [host.name for host in self.hosts if host.unreachable],
             "messages": [],
         }
@@ -77,6 +79,8 @@ def no_live_server(cluster: Cluster) -> list[Problem]:
         return [Problem("", "the inventory has no servers", "name hosts in the group k3s_server")]
     if cluster.live:
         return []
+    if ended := [problem for host in cluster.servers for problem in certificate_problems(host)]:
+        return ended
     found = ", ".join(
         f"{host.name} {host.unreachable or host.k3s.get('service') or 'unknown'}" for host in cluster.servers
     )
@@ -112,6 +116,8 @@ def change_all(cluster: Cluster) -> Result:
                     "run it without --limit",
                 )
             )
+        elif cluster.live and (ended := certificate_problems(host)):
+            problems += ended
         elif cluster.live and host.node_name not in ready:
             problems.append(
                 Problem(

@@ -77,6 +77,22 @@ def test_without_a_living_server_it_says_what_each_is() -> None:
     assert "no servers" in refused(lambda: lifecycle.serve(lifecycle.Cluster([])))
 
 
+RENEW = "wasmfaas.platform.rotate -e what=certificates"
+ENDED = {"certificates_ended": 1_700_000_000.0}
+
+
+def test_certificates_that_have_ended_are_named_with_their_command() -> None:
+    dark = cluster(*(host(name, ready=False, k3s=ENDED) for name in NAMES))
+    text = refused(lambda: lifecycle.serve(dark))
+    assert "server-1, server-2, server-3: its certificates ended on 2023-11-14" in text
+    assert RENEW in text and "wasmfaas.platform.site" not in text
+    one = cluster(host("server-2", ready=False, k3s=ENDED), host("server-1", ill=["server-2"]))
+    text = refused(lambda: lifecycle.change_all(one))
+    assert text.count(RENEW) == 1 and "server-2" in text and "not Ready" not in text
+    stopped = cluster(*(host(name, ready=False, k3s={**ENDED, "service": "inactive"}) for name in NAMES))
+    assert RENEW not in refused(lambda: lifecycle.serve(stopped)), "a start renews them"
+
+
 def test_remove_takes_names_of_hosts_and_of_nodes() -> None:
     renamed = host("worker-1", node_name_hint="ip-10-0-0-9.ec2.internal")
     result = lifecycle.remove(cluster(renamed), ["worker-1"])
