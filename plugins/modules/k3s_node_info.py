@@ -264,10 +264,13 @@ diagnosis:
       type: list
       elements: str
     snapshots:
-      description: The etcd snapshots on this server; null on an agent.
+      description: The etcd snapshots on this server; null on an agent. C(bucket) is what k3s lists of the bucket of
+        C(etcd-s3), the newest one and why the last one that failed did; null where there is no bucket or the API does
+        not answer.
       returned: always
       type: dict
-      sample: {directory: /var/lib/rancher/k3s/server/db/snapshots, count: 5, newest: 1795312800.0}
+      sample: {directory: /var/lib/rancher/k3s/server/db/snapshots, count: 5, newest: 1795312800.0, bucket: {newest:
+        1795312800.0, error: ""}}
     file_systems:
       description: Space and inodes below C(/) and below the data of k3s.
       returned: always

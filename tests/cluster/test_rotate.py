@@ -117,12 +117,12 @@ def unit_of(host: str) -> str:
 
 
 def end_soon(cluster: Cluster, *names: str) -> None:
-    """Restart k3s with certificates that end soon. Its next start makes ones that last."""
+    """Restart k3s with new certificates, which end soon. Its next start makes ones that last."""
     for name in names:
         cluster.environment.run(
             name,
             f"systemctl set-environment K3S_DOUBLE_LEAF_SECONDS={LEAF_SECONDS}; "
-            f"systemctl restart --no-block {unit_of(name)}",
+            f"systemctl stop {unit_of(name)}; k3s certificate rotate; systemctl start --no-block {unit_of(name)}",
         )
     for name in names:
         started = (

@@ -69,6 +69,7 @@ CHECKS = frozenset(
         "shim-not-loaded",
         "shim-unknown",
         "snapshots-none",
+        "snapshots-not-in-bucket",
         "snapshots-old",
         "tokens-not-stored",
         "version-behind",
