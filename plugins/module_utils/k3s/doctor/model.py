@@ -57,6 +57,7 @@ CHECKS = frozenset(
         "other-cluster",
         "platform-not-running",
         "quorum",
+        "reboot-needed",
         "registries-file",
         "registries-file-missing",
         "registry-distrusted",
