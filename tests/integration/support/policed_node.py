@@ -79,11 +79,10 @@ class PolicedNode:
         _remove_leftovers()
         with self._stack:
             self._network_namespace("node")
-            self._stack.callback(self._delete_objects)
             machine, node = self._link_to_machine()
             gateway = str(next(self._free))
             for line in (
-                f"link add pods type bridge forward_delay 0 stp_state 0 address 02:{os.urandom(5).hex(':')}",
+                f"link add pods address 02:{os.urandom(5).hex(':')} type bridge forward_delay 0 stp_state 0",
                 f"address add {gateway}/{POD_NETWORK.prefixlen} dev pods",
                 "link set pods up",
             ):
@@ -93,6 +92,7 @@ class PolicedNode:
             self._start_agent("node", [10250])
             address = {"type": "InternalIP", "address": node}
             self._control_plane.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
+            self._stack.callback(self._client.delete, Node, NODE)
             self._set_status(Node, NODE, {"addresses": [address]})
             self._machine = machine
             self._stack = self._stack.pop_all()
@@ -236,9 +236,6 @@ class PolicedNode:
 
     def _delete_pod(self, namespace: str, name: str) -> None:
         self._client.delete(Pod, name, namespace=namespace, grace_period=0)
-
-    def _delete_objects(self) -> None:
-        self._client.delete(Node, NODE)
 
     def _space(self, name: str) -> str:
         return f"{_PREFIX}{os.getpid()}-{started(os.getpid())}-{name}"
