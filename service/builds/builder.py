@@ -295,6 +295,8 @@ class Dependencies:
         unpacked = self._directory / "dependencies"
         try:
             self._known = take_dependencies(archive, self._home, unpacked)
+            # Else npm asks the registry about each package whose address the lock file does not have.
+            os.environ.setdefault("NPM_CONFIG_PREFER_OFFLINE", "true")
             progress.tell(f"The build begins with {size >> 20} MiB of dependencies of an earlier one.")
         except PlatformError as error:
             progress.tell(f"The dependencies of an earlier build are not used: {error.cause}")

@@ -8,12 +8,13 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import typing as t
 from pathlib import Path
 
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.manifest.parse import read_manifest
-from ansible_collections.wasmfaas.platform.service.builds import dependencies
+from ansible_collections.wasmfaas.platform.service.builds import builder, dependencies
 from ansible_collections.wasmfaas.platform.service.builds.dependencies import (
     cache_key,
     pack_dependencies,
@@ -70,6 +71,31 @@ def test_what_package_managers_downloaded_comes_to_the_next_build_and_nothing_el
     assert take_dependencies(archive, there, tmp_path / "unpacked") == downloaded.keys()
     found = {str(path.relative_to(there)): path.read_text() for path in there.rglob("*") if path.is_file()}
     assert found == downloaded
+
+
+class PlayedEndpoint:
+    """Has the dependencies of an earlier build; see `builder.Endpoint`."""
+
+    def __init__(self, archive: Path) -> None:
+        self._archive = archive
+
+    def fetch_dependencies(self, _architecture: str, target: Path) -> bool:
+        target.write_bytes(self._archive.read_bytes())
+        return True
+
+
+def test_npm_asks_the_registry_about_nothing_that_an_earlier_build_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NPM_CONFIG_PREFER_OFFLINE", "")  # so that it is restored
+    monkeypatch.delenv("NPM_CONFIG_PREFER_OFFLINE")
+    archive = packed(tmp_path, {PACKAGE: "a"})
+    assert archive is not None
+    home(tmp_path / "home", {})
+    builder.Dependencies(t.cast("t.Any", PlayedEndpoint(archive)), tmp_path).take()
+    assert (tmp_path / "home" / PACKAGE).read_text() == "a"
+    assert os.environ["NPM_CONFIG_PREFER_OFFLINE"] == "true"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "packed.tar", "packing"]
 
 
 def test_a_build_that_downloaded_nothing_hands_nothing_on(tmp_path: Path) -> None:
