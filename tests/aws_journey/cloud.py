@@ -12,6 +12,7 @@ import ipaddress
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,14 +20,18 @@ import time
 import typing as t
 from pathlib import Path
 
+import pytest
+
 from ..autoscaled import cloud_init
 from ..autoscaled.world import CLOUD_INIT_UNIT, METADATA_ADDRESS
 from ..hosts import Environment
 from ..hosts.environment import HostSpecification
+from ..integration.support import platform_stand_in
 from ..integration.support.certificates import CertificateAuthority
 from ..integration.support.registries import Registry
 from ..integration.support.servers import build
-from ..terraform.support import Moto, moto_server
+from ..terraform.fleet import amazon_aws
+from ..terraform.support import Moto, mirror, moto_server
 from . import cluster_parts, load_balancer
 
 ACCOUNT, REGION, CLUSTER = "123456789012", "us-east-1", "wasmfaas"
@@ -37,6 +42,7 @@ PUBLIC_PREFIX, PRIVATE_PREFIX = 24, 16
 PLAYED_GROUPS = ("control-plane", "observability", "worker-backend")
 """Groups whose machines are test hosts. Those of the other groups stay numbers in moto, which saves two cores."""
 GIB = 1 << 30
+POLL_SECONDS = 2.0
 SETUP = """set -eu
 ip address add {private}/{private_prefix} dev host0
 [ -z "{public}" ] || ip address add {public}/{public_prefix} dev host0
@@ -75,7 +81,7 @@ class Cloud:
     def serve(self) -> None:
         with contextlib.ExitStack() as stack:
             self._prepare_network()
-            moto = Moto(os.environ["DEVMOTO"]) if "DEVMOTO" in os.environ else stack.enter_context(moto_server(self.directory / "moto.log", self.address))
+            moto = stack.enter_context(moto_server(self.directory / "moto.log", self.address))
             authority = CertificateAuthority(self.directory / "authority")
             registry = Registry(
                 build(),
@@ -98,7 +104,7 @@ class Cloud:
             (self.directory / "cloud.json").write_text(json.dumps({"endpoint": moto.url, "address": self.address}))
             while (self.hosts.directory / "hosts.json").exists():
                 self._follow(moto)
-                time.sleep(0.5)
+                time.sleep(POLL_SECONDS)
 
     def _prepare_network(self) -> None:
         network = self.hosts.network
@@ -149,7 +155,9 @@ class Cloud:
             for attachment in volume["Attachments"]
             if _tags(volume).get("Name", "").endswith("-data")
         }
-        keys = {pair["KeyName"]: pair["PublicKey"] for pair in ec2.describe_key_pairs(IncludePublicKey=True)["KeyPairs"]}
+        keys = {
+            pair["KeyName"]: pair["PublicKey"] for pair in ec2.describe_key_pairs(IncludePublicKey=True)["KeyPairs"]
+        }
         names = {machine["InstanceId"]: _host_name(machine) for machine in machines}
         Environment.create(
             self.hosts.directory,
@@ -218,7 +226,9 @@ class Cloud:
         listeners: list[load_balancer.Listener] = []
         for balancer in elb.describe_load_balancers()["LoadBalancers"]:
             public = balancer.get("Scheme") != "internal"  # moto has none where the provider gives none
-            network = ipaddress.ip_network(moto.client("ec2").describe_vpcs(VpcIds=[balancer["VpcId"]])["Vpcs"][0]["CidrBlock"])
+            network = ipaddress.ip_network(
+                moto.client("ec2").describe_vpcs(VpcIds=[balancer["VpcId"]])["Vpcs"][0]["CidrBlock"]
+            )
             own = cluster["ingress"]["addresses"] if public else [str(network[-10])]
             for address in own:
                 prefix = PUBLIC_PREFIX if public else PRIVATE_PREFIX
@@ -260,14 +270,28 @@ PUBLIC_NETWORK = ipaddress.ip_network("203.0.113.0/24")
 
 
 def start(directory: Path) -> None:
-    """Make the network, and start `serve` in it. Returns when moto answers."""
+    """Make the network, and start `serve` in it. Returns when moto answers.
+
+    Raises:
+        AssertionError: something is not available, or moto does not start.
+    """
+    missing = unavailable()
+    assert not missing, missing
     directory.mkdir(parents=True, exist_ok=True)
     hosts = Environment.create(directory / "hosts", [])
     build()
     with (directory / "cloud.log").open("ab") as log:
         process = subprocess.Popen(
-            ["nsenter", f"--net={hosts.network.namespace_path}", sys.executable, "-m", "tests.aws_journey", "serve",
-             "--directory", str(directory)],
+            [
+                "nsenter",
+                f"--net={hosts.network.namespace_path}",
+                sys.executable,
+                "-m",
+                "tests.aws_journey",
+                "serve",
+                "--directory",
+                str(directory),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -280,6 +304,22 @@ def start(directory: Path) -> None:
             raise AssertionError((directory / "cloud.log").read_text(errors="replace")[-3000:])
         time.sleep(0.2)
     process.returncode = 0  # it outlives this process
+
+
+def unavailable() -> str:
+    """Why this machine cannot make the journey, whose network leads nowhere; empty if it can. Puts into caches what can
+    be had."""
+    if not shutil.which("terraform"):
+        return "terraform is not in PATH"
+    if mirror() is None:
+        return "Terraform's AWS provider is not in a mirror directory (docs/aws.md)"
+    if os.environ.get("K3S_VERSION"):
+        return "K3S_VERSION downloads k3s: name a file by K3S_BINARY"
+    try:
+        amazon_aws()
+    except pytest.skip.Exception as error:
+        return str(error)
+    return platform_stand_in.unavailable()
 
 
 def _tags(entry: dict[str, t.Any]) -> dict[str, str]:

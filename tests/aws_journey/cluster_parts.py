@@ -64,7 +64,9 @@ def _accept_gateways(api: Api) -> None:
         return
     values: dict[str, t.Any] = yaml.safe_load(chart["spec"]["valuesContent"])
     address = values["providers"]["kubernetesGateway"]["statusAddress"]
-    ((kind, value),) = [(kind, address[key]) for key, kind in (("ip", "IPAddress"), ("hostname", "Hostname")) if key in address]
+    ((kind, value),) = [
+        (kind, address[key]) for key, kind in (("ip", "IPAddress"), ("hostname", "Hostname")) if key in address
+    ]
     for gateway in api.list(GATEWAYS):
         if (gateway.get("status") or {}).get("addresses"):
             continue

@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import collections
+import fnmatch
 import json
-import os
 import time
+import typing as t
 from pathlib import Path
 
+import yaml
+
 from ..terraform.support import Moto
-from .reader import HOME, USER_ID, Reader, changed, commands_to_cluster, commands_to_leave
+from .cloud import ACCOUNT, REGION
+from .reader import CHECKOUT, HOME, USER_ID, Reader, changed, commands_to_cluster, commands_to_leave
 
 BOOT_SECONDS = 300.0
 SITE = "ansible-playbook site.yml -i inventories/aws"
@@ -36,7 +41,7 @@ def walk(directory: Path) -> None:
             reader.type(line, stdin="yes\n")
             # moto has no TLS, and these policies allow nothing else.
             for bucket in ("bundles", "snapshots"):
-                moto.client("s3").delete_bucket_policy(Bucket=f"wasmfaas-{cloud_account()}-us-east-1-{bucket}")
+                moto.client("s3").delete_bucket_policy(Bucket=f"wasmfaas-{ACCOUNT}-{REGION}-{bucket}")
         elif line.startswith("ansible k3s_server"):
             _wait_for_machines(reader)
             reader.type(line)
@@ -60,14 +65,61 @@ def again(directory: Path) -> None:
 def check(directory: Path) -> None:
     """The result, without Ansible."""
     reader = Reader(directory)
-    strangers = [
-        str(path)
-        for path in reader.home.rglob("*")
-        if path.lstat().st_uid != USER_ID
-    ]
+    strangers = [str(path) for path in reader.home.rglob("*") if path.lstat().st_uid != USER_ID]
     assert strangers == [], f"not the reader's: {strangers[:5]}"
     kubeconfig = reader.checkout / "inventories/aws/kubeconfig.yml"
     assert kubeconfig.stat().st_mode & 0o777 == 0o600
+    reader.exported["KUBECONFIG"] = str(CHECKOUT / "inventories/aws/kubeconfig.yml")
+    _check_nodes(_kubectl(reader, "nodes"))
+    cluster = json.loads(reader.type("terraform -chdir=terraform output -json cluster"))
+    (route,) = _kubectl(reader, "httproutes", f"app.kubernetes.io/name={FUNCTION}")
+    assert route["spec"]["hostnames"] == [f"{FUNCTION}.default.{cluster['ingress']['addresses'][0]}.nip.io"]
+    (app,) = _kubectl(reader, "spinapps")
+    image = app["spec"]["image"]
+    assert image.startswith(f"{cluster['registry']['functions']}/{FUNCTION}"), image
+    for node in ("wasmfaas-observability-1", *_autoscaled(_kubectl(reader, "nodes"))):
+        _check_login(reader, node, image)
+
+
+def _kubectl(reader: Reader, kind: str, selector: str = "") -> list[dict[str, t.Any]]:
+    line = f"kubectl get {kind} --output json" + (f" --selector {selector}" if selector else "")
+    return list(json.loads(reader.type(line, show=False))["items"])
+
+
+def _check_nodes(nodes: list[dict[str, t.Any]]) -> None:
+    ready = {
+        node["metadata"]["name"]: node["metadata"]["labels"]["wasmfaas.dev/group"]
+        for node in nodes
+        if {"type": "Ready", "status": "True"}.items()
+        <= next(one for one in node["status"]["conditions"] if one["type"] == "Ready").items()
+    }
+    groups = collections.Counter(ready.values())
+    assert groups == {"control-plane": 3, "observability": 2, "worker-backend": 1}, ready
+    assert not [node for node in nodes if not node["spec"].get("providerID", "").startswith("aws:///")]
+
+
+def _autoscaled(nodes: list[dict[str, t.Any]]) -> list[str]:
+    return [node["metadata"]["name"] for node in nodes if node["metadata"]["labels"].get("wasmfaas.dev/join") == "self"]
+
+
+def _check_login(reader: Reader, node: str, image: str) -> None:
+    """The node's kubelet would get the function: the login that its credential provider gives opens the registry,
+    which is closed to others. The configuration is read as the kubelet does (Kubernetes 1.34,
+    pkg/credentialprovider/plugin)."""
+    place = "/var/lib/rancher/credentialprovider"
+    configuration = yaml.safe_load(reader.hosts.console(node, f"cat {place}/config.yaml").stdout)
+    (provider,) = configuration["providers"]
+    registry, _slash, rest = image.partition("/")
+    assert any(fnmatch.fnmatch(registry, pattern) for pattern in provider["matchImages"]), provider
+    request = {"kind": "CredentialProviderRequest", "apiVersion": provider["apiVersion"], "image": image}
+    answer = reader.hosts.console(node, f"echo '{json.dumps(request)}' | {place}/bin/{provider['name']}").stdout
+    ((pattern, login),) = json.loads(answer)["auth"].items()
+    assert fnmatch.fnmatch(registry, pattern)
+    repository, _at, digest = rest.partition("@")
+    url = f"https://{registry}/v2/{repository.partition(':')[0]}/manifests/{digest}"
+    ask = f"curl -sk -o /dev/null -w '%{{http_code}}' -H 'Accept: application/vnd.oci.image.manifest.v1+json' {url}"
+    assert reader.hosts.console(node, ask).stdout == "401"
+    assert reader.hosts.console(node, f"{ask} -u '{login['username']}:{login['password']}'").stdout == "200", url
 
 
 def leave(directory: Path) -> None:
@@ -75,10 +127,6 @@ def leave(directory: Path) -> None:
     reader = Reader(directory)
     for line in commands_to_leave():
         reader.type(line, stdin="yes\n")
-
-
-def cloud_account() -> str:
-    return "123456789012"
 
 
 def _wait_for_machines(reader: Reader) -> None:

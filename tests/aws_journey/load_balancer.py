@@ -32,7 +32,7 @@ FILE_SECONDS = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class HealthCheck:
-    """As in a target group. `interval` is in seconds; `protocol` is HTTP, HTTPS or TCP; `port` 0 is the target's own."""
+    """As in a target group. `interval` in seconds; `protocol` is HTTP, HTTPS or TCP; `port` 0 is the target's own."""
 
     protocol: str
     port: int

@@ -28,7 +28,8 @@ NOT_COPIED = (".*", "__pycache__", "*.tfstate*", "terraform.tfvars", "node_modul
 CREDENTIAL_PROVIDER = """#!/bin/sh
 # In the place of cloud-provider-aws's: the login that ECR would give to the role of the machine.
 cat >/dev/null
-printf '{"kind":"CredentialProviderResponse","apiVersion":"credentialprovider.kubelet.k8s.io/v1","cacheKeyType":"Registry",'
+printf '{"kind":"CredentialProviderResponse","apiVersion":"credentialprovider.kubelet.k8s.io/v1",'
+printf '"cacheKeyType":"Registry",'
 printf '"auth":{"*.dkr.ecr.*.amazonaws.com":{"username":"AWS","password":"123456789012-auth-token"}}}'
 """
 # Runs as process 1 of a mount namespace of its own: $1 directory of the journey, $2 working directory; the rest is the
@@ -75,7 +76,8 @@ class Reader:
         (collections / "wasmfaas/platform").symlink_to("../../../..")
         (self.home / ".ssh").mkdir(mode=0o700)
         subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "reader", "-f", self.home / ".ssh/id_ed25519"], check=True
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "reader", "-f", self.home / ".ssh/id_ed25519"],
+            check=True,
         )
         self._make_programs()
         self._make_terraform_work()
@@ -88,8 +90,7 @@ class Reader:
         programs = self.home / "bin"
         programs.mkdir()
         self._k3s = k3s_binary.selected()
-        if self._k3s.binary is None:
-            raise AssertionError("K3S_VERSION downloads k3s, and the reader has no internet: name a K3S_BINARY.")
+        assert self._k3s.binary is not None, "the reader has no internet"
         kubectl = programs / "kubectl"
         kubectl.write_text(f'#!/bin/sh\nexec {self._k3s.binary} kubectl "$@"\n', encoding="utf-8")
         provider = programs / "ecr-credential-provider"
@@ -99,7 +100,9 @@ class Reader:
 
     def _make_terraform_work(self) -> None:
         terraform = self.checkout / "terraform"
-        (terraform / "provider_override.tf").write_text('provider "aws" {\n  s3_use_path_style = true\n}\n', encoding="utf-8")
+        (terraform / "provider_override.tf").write_text(
+            'provider "aws" {\n  s3_use_path_style = true\n}\n', encoding="utf-8"
+        )
         (terraform / "moto.auto.tfvars").write_text("pull_through_cache = {}\n", encoding="utf-8")
         for name, text in MOTO_GAPS.items():
             (terraform / name).write_text(text, encoding="utf-8")
@@ -136,7 +139,7 @@ class Reader:
 
     # --- commands
 
-    def type(self, line: str, *, stdin: str = "") -> str:
+    def type(self, line: str, *, stdin: str = "", show: bool = True) -> str:
         """Run a line of the page, and return its output and errors, which are in the file `output` meanwhile.
 
         Raises:
@@ -153,7 +156,19 @@ class Reader:
         enter = ["nsenter", f"--net={path}", "unshare", "--mount", "--propagation", "private"]
         with (self.directory / "output").open("w+", encoding="utf-8", errors="replace") as output:
             done = subprocess.run(
-                [*enter, "sh", "-c", ENTER, "sh", str(self.directory), "env", f"--chdir={self.where}", "bash", "-c", line],
+                [
+                    *enter,
+                    "sh",
+                    "-c",
+                    ENTER,
+                    "sh",
+                    str(self.directory),
+                    "env",
+                    f"--chdir={self.where}",
+                    "bash",
+                    "-c",
+                    line,
+                ],
                 input=stdin,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -163,7 +178,8 @@ class Reader:
             )
             output.seek(0)
             text = output.read()
-        print(text, flush=True)
+        if show or done.returncode:
+            print(text, flush=True)
         assert done.returncode == 0, f"`{line}` ended with {done.returncode}"
         return text
 
@@ -217,5 +233,3 @@ def commands_to_cluster() -> list[str]:
 
 def commands_to_leave() -> list[str]:
     return page.commands("Share the state, and destroy everything")
-
-

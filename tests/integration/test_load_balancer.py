@@ -192,7 +192,9 @@ def test_a_rolling_replacement_refuses_no_connection(
     pods = {last: gateways(last) for last in ("11", "12")}
     port = traefik.TraefikGateway.port
     targets = tuple((pod.address, port) for pod in pods.values())
-    balancer = LoadBalancer(Listener("127.0.0.1", free_port(), targets, check_of_terraform(traefik.TraefikGateway.health_port)))
+    balancer = LoadBalancer(
+        Listener("127.0.0.1", free_port(), targets, check_of_terraform(traefik.TraefikGateway.health_port))
+    )
     with running(balancer):
         wait_until(lambda: all(balancer.healthy.values()), seconds=120, what="both targets are healthy")
         with NewConnections("127.0.0.1", balancer.listener.port) as load:
@@ -257,5 +259,3 @@ def _route(plane: ControlPlane, address: str, port: int) -> None:
             },
         },
     )
-
-

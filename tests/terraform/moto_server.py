@@ -5,8 +5,8 @@
 
 AWS detaches a network interface that outlives its machine when the machine is terminated; moto leaves it attached, and
 then refuses to delete it. AWS returns the description of a rule from one security group to another; moto stores it but
-does not return it. Elastic IPs are public addresses; moto's are this machine's own, below 127.0.0.0/8, which no inventory
-would use for a host.
+does not return it. Elastic IPs are public addresses; moto's are this machine's own, below 127.0.0.0/8, by which nobody
+reaches a host.
 """
 
 from __future__ import annotations

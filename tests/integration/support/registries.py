@@ -60,7 +60,8 @@ class Registry:
             "http": http,
         }
         if basic_auth:
-            hashed = bcrypt.hashpw(self.password.encode(), bcrypt.gensalt(4)).decode()  # Distribution accepts only bcrypt
+            # Distribution accepts only bcrypt.
+            hashed = bcrypt.hashpw(self.password.encode(), bcrypt.gensalt(4)).decode()
             file = write_private(directory / "htpasswd", f"{self.username}:{hashed}\n")
             configuration["auth"] = {"htpasswd": {"realm": "test registry", "path": str(file)}}
         if token_server:
