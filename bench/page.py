@@ -36,6 +36,7 @@ SECTIONS = {
     "files": Section(("files",), "<!-- files: table written by make bench -->"),
     "autoscaled": Section(("autoscaled_join",), "<!-- autoscaled: table written by make bench -->"),
     "machines": Section(("terraform_plan",), "<!-- machines: table written by make bench -->"),
+    "plan": Section(("large_inventory",), "<!-- plan: table written by make bench -->"),
     "hosts": Section(("k3s_ansible", "scaling"), "<!-- hosts: tables written by make bench -->"),
 }
 

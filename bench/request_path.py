@@ -27,6 +27,7 @@ from tests.integration.support.request_path import (
     host_of,
     let_pods_drain,
     request_path,
+    route_like,
     why_not,
 )
 
@@ -214,28 +215,10 @@ def _copy(path: RequestPath, function: str) -> None:
     """What the gateway sees of FUNCTIONS more functions: routes, Services and endpoints, which all are one pod, as so
     many processes don't fit here."""
     client = path.control_plane.client()
-    route: t.Any = client.get(HTTPRoute, function, namespace="default")
     address = _address(path, function)
 
     def copy(number: int) -> None:
-        name = f"many-{number}"
-        metadata = {"name": name, "namespace": "default"}
-        port = {"name": "http", "port": 80, "protocol": "TCP"}
-        labels = {"kubernetes.io/service-name": name, "endpointslice.kubernetes.io/managed-by": "bench"}
-        endpoints = [{"addresses": [address], "conditions": {"ready": True}}]
-        spec = {**route.spec, "hostnames": [_host(number)], "rules": [{"backendRefs": [{"name": name, "port": 80}]}]}
-        path.control_plane.apply(
-            {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [port]}},
-            {
-                "apiVersion": "discovery.k8s.io/v1",
-                "kind": "EndpointSlice",
-                "metadata": {**metadata, "labels": labels},
-                "addressType": "IPv4",
-                "endpoints": endpoints,
-                "ports": [port],
-            },
-            {"apiVersion": route.apiVersion, "kind": route.kind, "metadata": metadata, "spec": spec},
-        )
+        path.control_plane.apply(*route_like(path, function, f"many-{number}", _host(number), address))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(copy, range(FUNCTIONS)))

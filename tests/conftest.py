@@ -109,14 +109,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: t.Any) -> t.Any:
 
 
 class Record:
-    """Seconds by part, and the number of outcomes, written as JSON for scripts/run_tests.py; failures in `failures.log`
-    beside it, as soon as they come."""
+    """Seconds by part, the number of outcomes and what failed, written as JSON for scripts/run_tests.py; failures in
+    `failures.log` beside it, as soon as they come."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.seconds: collections.Counter[str] = collections.Counter()
         self.failures = file.with_name("failures.log")
         self.running: dict[str, float] = {}
+        self.failed: list[str] = []
         file.parent.mkdir(parents=True, exist_ok=True)
         self.failures.unlink(missing_ok=True)
 
@@ -129,14 +130,17 @@ class Record:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.seconds[part_of(report.nodeid)] += report.duration
         if report.failed:
+            if report.nodeid not in self.failed:
+                self.failed.append(report.nodeid)
             with self.failures.open("a", encoding="utf-8") as log:
                 log.write(f"=== {report.nodeid} ({report.when})\n{report.longreprtext}\n")
 
-    def pytest_terminal_summary(self, terminalreporter: t.Any) -> None:
+    def pytest_terminal_summary(self, terminalreporter: t.Any, exitstatus: int) -> None:
         outcomes = {
             name: len(terminalreporter.stats.get(name, [])) for name in ("passed", "failed", "error", "skipped")
         }
-        self.file.write_text(json.dumps({"seconds": self.seconds, "outcomes": outcomes}, indent=1), encoding="utf-8")
+        written = {"seconds": self.seconds, "outcomes": outcomes, "failed": self.failed, "exit_status": int(exitstatus)}
+        self.file.write_text(json.dumps(written, indent=1), encoding="utf-8")
         for test, since in self.running.items():  # none, unless the run was interrupted
             terminalreporter.write_line(f"Did not end within {time.monotonic() - since:.0f} s: {test}")
 

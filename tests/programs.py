@@ -20,6 +20,7 @@ from ansible_collections.wasmfaas.platform.tests.integration.support import (
     gateway,
     helm_program,
     keda,
+    policed_node,
     real_node,
     real_parts,
     servers,
@@ -46,6 +47,7 @@ FULL: dict[str, collections.abc.Callable[[], object]] = {
     "KEDA HTTP add-on": keda.KEDA_HTTP_ADD_ON.build,
     "KEDA": keda.KEDA.build,
     "Traefik": traefik.TRAEFIK.build,
+    "kube-router": policed_node.KUBE_ROUTER.build,
     **{part.name: part.build for part in real_node.PARTS},
 }
 

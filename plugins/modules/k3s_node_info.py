@@ -245,6 +245,11 @@ diagnosis:
       type: list
       elements: dict
       sample: [{path: /var/lib/rancher/k3s/server/tls/server-ca.crt, authority: true, ends: 2079360000.0}]
+    reboot_reason:
+      description: Why the host should be rebooted; empty if nothing on it says so.
+      returned: always
+      type: str
+      sample: "packages ask for it: linux-image-6.1.0-40-cloud-amd64"
     exposed_files:
       description: Secret files that others than root can read.
       returned: always

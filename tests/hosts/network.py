@@ -96,7 +96,7 @@ def create(identifier: str, owner: str) -> Network:
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "network.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # no other environment may take the same addresses meanwhile
-        network = Network(identifier, _free_subnet(int(identifier, 16)))
+        network = Network(identifier, unused_subnet(int(identifier, 16)))
         namespace = ["-n", network.namespace]
         try:
             call(["ip", "netns", "add", network.namespace])
@@ -135,7 +135,8 @@ def _links() -> list[dict[str, t.Any]]:
     return [link for link in json.loads(call(["ip", "-j", "link", "show"]) or "[]") if link]
 
 
-def _free_subnet(start: int) -> str:
+def unused_subnet(start: int) -> str:
+    """`free_subnet`, of what no route of this machine leads to."""
     routes = json.loads(call(["ip", "-j", "-4", "route", "show", "table", "all"]) or "[]")
     taken = []
     for route in routes:

@@ -169,7 +169,7 @@ class Cluster:
                 self.api.delete(f"/apis/helm.cattle.io/v1/namespaces/kube-system/helmcharts/{name}")
             wait_until(
                 lambda: not self.api.list("/apis/helm.cattle.io/v1/helmcharts"),
-                seconds=30,
+                seconds=120,
                 what="the HelmCharts are gone",
             )
         self.api.delete(f"/api/v1/namespaces/{self.namespace}")
@@ -285,7 +285,7 @@ def test_what_others_changed_comes_back(cluster: Cluster) -> None:
     cluster.run()
     path = f"/apis/helm.cattle.io/v1/namespaces/kube-system/helmcharts/{cluster.chart}"
     cluster.api.merge(path, {"spec": {"valuesContent": "replicas: 3"}})
-    wait_until(lambda: len(cluster.stand_in.installs) == 2, seconds=20, what="the change of another is installed")
+    wait_until(lambda: len(cluster.stand_in.installs) == 2, seconds=120, what="the change of another is installed")
     assert cluster.run()["changed_objects"] == [f"HelmChart.helm.cattle.io kube-system/{cluster.chart}"]
     deployment = cluster.api.get(f"/apis/apps/v1/namespaces/{cluster.namespace}/deployments/web")
     assert deployment is not None
@@ -303,7 +303,7 @@ def test_several_charts_are_installed_at_once(cluster: Cluster) -> None:
     def let_go() -> None:
         wait_until(
             lambda: other in cluster.stand_in.installs,
-            seconds=30,
+            seconds=120,
             what="the second chart is installed while the first is not",
         )
         cluster.stand_in.behaviour(cluster.chart).held = False
@@ -587,7 +587,7 @@ def test_what_breaks_later_is_noticed_by_the_next_run(cluster: Cluster, pods: st
     behaviour.pods, behaviour.pod_lines = pods, ["panic: the disk is gone"]
     path = f"/apis/apps/v1/namespaces/{cluster.namespace}/deployments/web"
     wait_until(
-        lambda: not (cluster.api.get(path) or {})["status"].get("availableReplicas"), seconds=30, what="it breaks"
+        lambda: not (cluster.api.get(path) or {})["status"].get("availableReplicas"), seconds=120, what="it breaks"
     )
     error = failing(cluster)
     assert "was installed before and does not run" in error.cause
@@ -600,7 +600,7 @@ def test_what_breaks_later_is_noticed_by_the_next_run(cluster: Cluster, pods: st
         "warning" if pods == "starting" else "error",
         "" if pods == "pull" else "panic: the disk is gone",
     )
-    wait_until(lambda: doctor_is_told(cluster) == [told], seconds=30, what="doctor.yml is told")
+    wait_until(lambda: doctor_is_told(cluster) == [told], seconds=120, what="doctor.yml is told")
     # A dry run tells what would be changed, which is nothing.
     assert cluster.run(check_mode=True)["changed"] is False
     # Its cause is gone: pods that wait for minutes until their next try are started anew.
@@ -688,7 +688,7 @@ def test_what_an_operator_makes_of_a_chart_s_objects_is_waited_for(cluster: Clus
     stateful = f"/apis/apps/v1/namespaces/{cluster.namespace}/statefulsets/prometheus-main"
     wait_until(
         lambda: not (cluster.api.get(stateful) or {})["status"].get("readyReplicas"),
-        seconds=30,
+        seconds=120,
         what="Prometheus breaks",
     )
     assert "no space left on device" in failing(cluster).cause

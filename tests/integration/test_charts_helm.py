@@ -235,7 +235,7 @@ def test_what_breaks_later_is_noticed_by_the_next_run(cluster: Cluster, monkeypa
     ]
     behaviour = cluster.stand_in.behaviour(cluster.chart)
     behaviour.pods, behaviour.pod_lines = "crash", ["panic: the disk is gone"]
-    wait_until(lambda: not cluster.deployment()["status"].get("availableReplicas"), seconds=30, what="it breaks")
+    wait_until(lambda: not cluster.deployment()["status"].get("availableReplicas"), seconds=120, what="it breaks")
     with pytest.raises(PlatformError) as caught:
         cluster.run()
     assert "was installed before and does not run" in caught.value.cause
@@ -280,7 +280,7 @@ def test_an_operation_that_was_cut_off_is_taken_up(cluster: Cluster, installed: 
         found = cluster.api.get(path)
         return bool(found and found["spec"]["template"]["spec"]["containers"][0]["image"].endswith("1.1.0"))
 
-    wait_until(begun, seconds=30, what="helm has applied the chart")
+    wait_until(begun, seconds=120, what="helm has applied the chart")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert cluster.release()["info"]["status"] == ("pending-upgrade" if installed else "pending-install")

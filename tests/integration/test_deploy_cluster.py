@@ -117,7 +117,7 @@ def test_a_changed_source_is_rolled_out_without_a_lost_request(
     caller.start()
     try:
         second = deployment.deploy(project)
-        wait_until(lambda: len(statuses) > 10, seconds=30, what="it was called more than ten times")
+        wait_until(lambda: len(statuses) > 10, seconds=120, what="it was called more than ten times")
     finally:
         stop.set()
         caller.join()
@@ -172,7 +172,7 @@ def test_delete_leaves_nothing(deployment: Deployment, project: FunctionProject,
     assert api.get(SPIN_APP, "default", project.name) is not None
     assert deployment.delete(project.name)["changed"] is True
     assert resource_versions(api, project.name) == {}
-    wait_until(lambda: api.get(DEPLOYMENT, "default", project.name) is None, seconds=20, what="the Deployment is gone")
+    wait_until(lambda: api.get(DEPLOYMENT, "default", project.name) is None, seconds=120, what="the Deployment is gone")
     assert deployment.delete(project.name)["changed"] is False
 
 
@@ -420,7 +420,7 @@ def test_the_api_server_restarts_in_the_middle(deployment: Deployment, project: 
     project.manifest(behaviour="slow_start")
     process = deployment.start(project, wait_timeout=120)
     api = KubernetesApi(ConnectionOptions(kubeconfig=str(deployment.control_plane.kubeconfig)))
-    wait_until(lambda: api.get(SPIN_APP, "default", project.name), seconds=30, what="the SpinApp is there")
+    wait_until(lambda: api.get(SPIN_APP, "default", project.name), seconds=120, what="the SpinApp is there")
     deployment.control_plane.restart()
     result = deployment.finish(process, seconds=150)
     assert result.get("changed") is True, result
@@ -435,7 +435,7 @@ def test_a_deployment_that_is_cut_off_converges_when_run_again(
     project.manifest(behaviour="slow_start")
     process = deployment.start(project)
     old = first["image"]
-    wait_until(lambda: spec_of(api, project.name)["image"] != old, seconds=30, what="the new version is applied")
+    wait_until(lambda: spec_of(api, project.name)["image"] != old, seconds=120, what="the new version is applied")
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode != 0
@@ -458,7 +458,7 @@ def test_a_bad_version_that_was_cut_off_is_undone_by_the_next_failure(
     project.manifest(behaviour="never_ready")
     process = deployment.start(project)
     wait_until(
-        lambda: spec_of(api, project.name)["image"] != first["image"], seconds=30, what="the bad version is applied"
+        lambda: spec_of(api, project.name)["image"] != first["image"], seconds=120, what="the bad version is applied"
     )
     process.kill()
     process.communicate(timeout=60)
@@ -606,7 +606,7 @@ def test_a_spinapp_that_somebody_else_deployed_is_put_back(
     )
     wait_until(
         lambda: (api.get(DEPLOYMENT, "default", project.name) or {}).get("status", {}).get("availableReplicas"),
-        seconds=30,
+        seconds=120,
         what="it runs",
     )
     project.manifest(behaviour="crash")

@@ -519,7 +519,7 @@ def test_interrupted(
     try:
         wait_until(
             lambda: process.poll() is not None or reached(process),
-            seconds=30,
+            seconds=120,
             what=f"the deployment is at {stage}",
             interval=0.01,
         )

@@ -176,7 +176,7 @@ def test_a_canary_gets_its_share_and_is_promoted_without_a_lost_request(
     assert api.get(SPIN_APP, "default", f"{project.name}-canary") is None
     wait_until(
         lambda: api.get(DEPLOYMENT, "default", f"{project.name}-canary") is None,
-        seconds=20,
+        seconds=120,
         what="the canary's Deployment is gone",
     )
 
@@ -236,7 +236,9 @@ def test_a_canary_that_was_cut_off_is_finished_by_the_next_run(
 ) -> None:
     project.manifest(behaviour="slow_start")
     process = deployment.start(project, canary=50)
-    wait_until(lambda: api.get(SPIN_APP, "default", f"{project.name}-canary"), seconds=30, what="the canary is applied")
+    wait_until(
+        lambda: api.get(SPIN_APP, "default", f"{project.name}-canary"), seconds=120, what="the canary is applied"
+    )
     process.kill()
     process.communicate(timeout=60)
     assert set(images(deployment, first, 10)) == {first["image"]}
@@ -391,7 +393,7 @@ def quota(control_plane: ControlPlane) -> collections.abc.Iterator[collections.a
             status = client.get(ResourceQuota, "tenant", namespace="user1").status
             return status is not None and status.hard == hard
 
-        wait_until(counts, seconds=20, what="the quota counts")
+        wait_until(counts, seconds=120, what="the quota counts")
 
     yield limit
     client.deletecollection(ResourceQuota, namespace="user1")

@@ -41,7 +41,7 @@ def hardened(control_plane: ControlPlane) -> collections.abc.Iterator[ControlPla
     client.delete(MutatingAdmissionPolicy, policy["metadata"]["name"])
     wait_until(
         lambda: admitted_pod(control_plane, runtimeClassName=RUNTIME_CLASS)["securityContext"] == {},
-        seconds=30,
+        seconds=120,
         what="the policy has no effect on the tests that follow",
     )
 

@@ -601,7 +601,7 @@ def test_a_deleted_server_joins_again_at_its_next_start(cluster: list[Host]) -> 
     wait_until(tombstone.exists, seconds=60, what="the removed server knows it")
     wait_until(
         lambda: "This node has been removed from the cluster - please restart k3s" in second.log,
-        seconds=10,
+        seconds=120,
         what="it says so",
     )
     wait_until(first.is_ready, seconds=60, what="the other server answers alone")

@@ -127,7 +127,7 @@ class Cluster:
         )
         wait_until(
             lambda: (self.kubectl.get(f"{path}/{name}").get("status") or {}).get("currentHealthy"),
-            seconds=20,
+            seconds=120,
             what=f"{name} has counted its pods",
         )
         return name
@@ -193,7 +193,7 @@ class Cluster:
                 return False
             return True
 
-        wait_until(written, seconds=20, what=f"the status of {path} is written")
+        wait_until(written, seconds=120, what=f"the status of {path} is written")
 
     def _create(self, path: str, content: dict[str, t.Any]) -> dict[str, t.Any]:
         self._made.append(f"{path}/{content['metadata']['name']}")
@@ -273,7 +273,7 @@ def test_changes_of_others_in_the_meantime_are_not_lost(cluster: Cluster) -> Non
     writer = threading.Thread(target=other_writer)
     writer.start()
     try:
-        wait_until(lambda: len(written) > 1, seconds=20, what="the other writer has begun")
+        wait_until(lambda: len(written) > 1, seconds=120, what="the other writer has begun")
         for number in range(3):
             cluster.reconcile(
                 {

@@ -291,7 +291,7 @@ def test_output_of_a_function_goes_under_its_name(agent: Agent) -> None:
     append(agent.container_log("shop_hello-abc", "hello"), "2026-11-22T10:00:00.000000000Z stderr F hello from wasm")
     wait_until(
         lambda: any(body_of(record) == "hello from wasm" for _attributes, record in agent.sink.logs()),
-        seconds=20,
+        seconds=120,
         what="the line at Loki's stand-in",
     )
     attributes = next(attributes for attributes, record in agent.sink.logs() if body_of(record) == "hello from wasm")
@@ -312,7 +312,7 @@ def test_a_line_with_a_trace_id_becomes_a_log_of_that_trace(agent: Agent) -> Non
     )
     wait_until(
         lambda: any(body_of(record) == line for _attributes, record in agent.sink.logs()),
-        seconds=20,
+        seconds=120,
         what="the line at Loki's stand-in",
     )
     record = next(record for _attributes, record in agent.sink.logs() if body_of(record) == line)
@@ -324,7 +324,7 @@ def test_a_line_that_only_looks_like_json_stays_as_it_is(agent: Agent) -> None:
     append(agent.container_log("shop_hello-abc", "hello"), f"2026-11-22T10:00:01.000000000Z stderr F {line}")
     wait_until(
         lambda: any(body_of(record) == line for _attributes, record in agent.sink.logs()),
-        seconds=20,
+        seconds=120,
         what="the line at Loki's stand-in",
     )
     assert not next(record for _attributes, record in agent.sink.logs() if body_of(record) == line).get("traceId")
@@ -338,7 +338,7 @@ def test_of_containerds_log_only_what_went_wrong(agent: Agent) -> None:
     )
     wait_until(
         lambda: any("unsupported import" in body_of(record) for _attributes, record in agent.sink.logs()),
-        seconds=20,
+        seconds=120,
         what="containerd's line",
     )
     ours = [
@@ -375,7 +375,7 @@ def test_spans_of_spin_get_the_functions_name_and_health_checks_go(agent: Agent)
             ]
         },
     )
-    wait_until(lambda: bool(agent.sink.spans()), seconds=20, what="the span at Tempo's stand-in")
+    wait_until(lambda: bool(agent.sink.spans()), seconds=120, what="the span at Tempo's stand-in")
     assert [record["name"] for _attributes, record in agent.sink.spans()] == ["GET /cart"]
     attributes = agent.sink.spans()[0][0]
     assert (attributes["service.name"], attributes["service.namespace"], attributes["k8s.pod.name"]) == (
@@ -403,7 +403,7 @@ def test_metrics_of_spin_say_which_replica_counted(agent: Agent) -> None:
             ]
         },
     )
-    wait_until(lambda: bool(agent.sink.metrics()), seconds=20, what="the metric at Prometheus' stand-in")
+    wait_until(lambda: bool(agent.sink.metrics()), seconds=120, what="the metric at Prometheus' stand-in")
     attributes, record = agent.sink.metrics()[0]
     assert record["name"] == "spin.request_count"
     assert (attributes["wasmfaas.function"], attributes["k8s.namespace.name"], attributes["k8s.pod.name"]) == (
@@ -426,7 +426,7 @@ def test_logs_that_spin_sends_besides_are_not_doubled(agent: Agent) -> None:
     agent.send("logs", logs("another", "from another"))
     wait_until(
         lambda: any(body_of(record) == "from another" for _attributes, record in agent.sink.logs()),
-        seconds=20,
+        seconds=120,
         what="the log of another sender",
     )
     assert not any(body_of(record) == "from spin" for _attributes, record in agent.sink.logs())
@@ -448,7 +448,7 @@ def test_who_sends_can_not_say_who_it_is(agent: Agent) -> None:
     def found() -> list[dict[str, str]]:
         return [attributes for attributes, record in agent.sink.logs() if body_of(record) == "forged"]
 
-    wait_until(lambda: bool(found()), seconds=20, what="the forged log at Loki's stand-in")
+    wait_until(lambda: bool(found()), seconds=120, what="the forged log at Loki's stand-in")
     (attributes,) = found()
     assert {key: attributes.get(key) for key in claimed} == {
         "k8s.pod.uid": agent.pod_uid,

@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import collections
 import collections.abc
+import contextlib
 import json
 import shutil
+import socket
 import ssl
+import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -61,6 +64,7 @@ from .support.request_path import (
     let_pods_drain,
     pods_of,
     request_path,
+    route_like,
     wait_until_asleep,
     why_not,
 )
@@ -69,6 +73,7 @@ from .support.workbench import built_workbench
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
+INGRESS_DEFAULTS = REPOSITORY / "roles/ingress/defaults/main.yml"
 CANARY_REQUESTS = 5000
 DRAIN_SECONDS = 10  # generous: on a busy machine the gateway may learn late that a pod is to go
 MESSAGE = {"message": "Hello, world!"}
@@ -409,7 +414,7 @@ def test_a_tenant_cannot_lead_requests_to_the_service_of_another(
         }
 
     wait_until(
-        lambda: "RefNotPermitted" in refusal(), seconds=10, what="the gateway refuses the backend of another namespace"
+        lambda: "RefNotPermitted" in refusal(), seconds=120, what="the gateway refuses the backend of another namespace"
     )
     assert path.gateway.get("spy.example.com").status_code >= 400
 
@@ -629,6 +634,38 @@ def test_a_route_that_the_gateway_refuses_is_named(path: RequestPath, hello: Bui
     assert raised.value.stage == "probe" and raised.value.next_step
     wait_until(lambda: answers_again(path, before), seconds=60, what="what was there before answers again")
     assert path.gateway.get("refused.example.com").status_code == 404
+
+
+def test_a_pod_that_no_longer_answers_is_given_up_after_the_connect_timeout(
+    path: RequestPath, hello: BuiltFunction
+) -> None:
+    """As one that ended without a pause: nothing answers at its address, not even with a refusal."""
+    if isinstance(path.gateway, ContourGateway):
+        pytest.skip("ingress_connect_timeout is an option of Traefik")
+    deployed = path.deployment.deploy(hello.project)
+    with silent_address(path.network.gateway) as port:
+        host = "silent.example.com"
+        path.control_plane.apply(*route_like(path, deployed["name"], "silent", host, path.network.gateway, port))
+        wait_until(lambda: path.gateway.get(host).status_code != 404, seconds=60, what="the route reaches the gateway")
+        begun = time.monotonic()
+        answer = path.gateway.get(host)
+        seconds = time.monotonic() - begun
+    assert (answer.status_code, path.deployment.call(deployed).status_code) == (504, 200)
+    limit = yaml.safe_load(INGRESS_DEFAULTS.read_text(encoding="utf-8"))["ingress_connect_timeout"]
+    assert limit * 0.9 < seconds < limit + 10, f"given up after {seconds:.1f} s"
+
+
+@contextlib.contextmanager
+def silent_address(address: str) -> collections.abc.Iterator[int]:
+    """A port at which connections are neither taken nor refused: its queue is full, and Linux drops what comes then
+    (tcp(7): tcp_abort_on_overflow)."""
+    with socket.create_server((address, 0), backlog=0) as listener, contextlib.ExitStack() as waiting:
+        port = listener.getsockname()[1]
+        for _connection in range(8):
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex((address, port))
+        yield port
 
 
 def test_functions_answer_while_the_gateways_controller_and_the_api_are_down(

@@ -49,6 +49,7 @@ from .support.control_plane import ControlPlane
 from .support.function_project import FunctionProject, component
 from .support.played_kubelet import PlayedKubelet
 from .support.servers import free_port, wait_until
+from .support.spinkube import SpinkubeStandIn
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples/functions"
 NAMESPACE = "wasmfaas-builds"
@@ -183,7 +184,10 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[Place]:
+def place(
+    control_plane: ControlPlane, spinkube_stand_in: SpinkubeStandIn, tmp_path_factory: pytest.TempPathFactory
+) -> collections.abc.Iterator[Place]:
+    assert spinkube_stand_in.server.process.poll() is None  # a cluster has it beside the builds
     control_plane.create_namespace(NAMESPACE)
     control_plane.apply(
         {

@@ -33,7 +33,8 @@ from .support.function_project import FunctionProject
 from .support.hosted_service import SECONDS, finished, path_of, put, wait_for
 from .support.played_kubelet import PlayedKubelet
 from .support.registries import Registry
-from .support.service_replica import BUILDS, NAMESPACE, Replica, ServiceCluster, archive_of, relayed
+from .support.relay import relayed
+from .support.service_replica import BUILDS, NAMESPACE, Replica, ServiceCluster, archive_of
 from .support.spinkube import SpinkubeStandIn
 
 TENANT, OTHER = "hosted1", "hosted2"

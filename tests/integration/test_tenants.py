@@ -323,7 +323,7 @@ def test_two_tenants_reach_neither_each_others_objects_nor_hosts(
     )
     assert removed.exit_code == 0, removed.output
     # The API server remembers for 10 s that a token was good.
-    wait_until(lambda: unknown(one), seconds=30, what="the end of the tenant's token")
+    wait_until(lambda: unknown(one), seconds=120, what="the end of the tenant's token")
     assert api_of(tmp_path, "tenant-b").list(SPIN_APP, "tenant-b") == []
 
 

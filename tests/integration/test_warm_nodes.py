@@ -157,7 +157,7 @@ def test_every_node_that_takes_functions_starts_it_once(
     assert "warnings" not in first
     assert seen.nodes == ready and NODE not in seen.nodes
     assert 0 < seen.most <= AT_ONCE
-    wait_until(lambda: no_pod_is_left(api, project.name), seconds=30, what="the short pods are gone")
+    wait_until(lambda: no_pod_is_left(api, project.name), seconds=120, what="the short pods are gone")
 
     deployed = api.get(DEPLOYMENT, "default", project.name)
     assert deployed is not None
@@ -239,7 +239,7 @@ def test_the_servers_warm_nodes_that_join_later_while_the_function_sleeps(
     (function,) = listed(deployment, project.name)["functions"]
     assert function["details"]["warm"] == {"nodes": 1 + len(joined), "of": 1 + len(joined)}
     assert generation(api, project.name) == before and function["details"]["replicas"] == 0
-    wait_until(lambda: no_pod_is_left(api, project.name), seconds=30, what="the short pods are gone")
+    wait_until(lambda: no_pod_is_left(api, project.name), seconds=120, what="the short pods are gone")
     with WarmPodsSeen(api, project.name) as seen:
         program(deployment.control_plane, tmp_path / "failures.json")
         assert deployment.deploy(project, **options)["changed"] is False
@@ -256,7 +256,7 @@ def test_the_servers_leave_a_node_alone_where_it_failed(
         with WarmPodsSeen(api, project.name) as seen:
             program(deployment.control_plane, tmp_path / "failures.json")
         assert seen.nodes == expected
-    wait_until(lambda: no_pod_is_left(api, project.name), seconds=30, what="the pod that failed is gone")
+    wait_until(lambda: no_pod_is_left(api, project.name), seconds=120, what="the pod that failed is gone")
     (function,) = listed(deployment, project.name)["functions"]
     assert function["details"]["warm"] == {"nodes": 1, "of": 2}
 
@@ -280,7 +280,7 @@ def test_servers_and_a_deployment_at_the_same_time_make_each_node_warm_once(
     assert seen.nodes == joined and len(seen.pods) == len(joined), "the names are the same"
     (function,) = listed(deployment, project.name)["functions"]
     assert function["details"]["warm"] == {"nodes": 4, "of": 4}
-    wait_until(lambda: no_pod_is_left(api, project.name), seconds=30, what="the short pods are gone")
+    wait_until(lambda: no_pod_is_left(api, project.name), seconds=120, what="the short pods are gone")
 
 
 def test_another_version_is_cold_and_the_one_before_stays_warm(
@@ -310,7 +310,7 @@ def test_a_node_where_it_fails_is_a_warning_and_tried_again(
     assert (result["details"]["warm"]["nodes"], result["details"]["warm"]["of"]) == (2, 3)
     (warning,) = result["warnings"]
     assert bad in warning and good not in warning and "exit code 137" in warning
-    wait_until(lambda: no_pod_is_left(api, project.name), seconds=30, what="the pod that failed is gone")
+    wait_until(lambda: no_pod_is_left(api, project.name), seconds=120, what="the pod that failed is gone")
     nodes.shim(bad, NEW_SHIM)
     result = deployment.deploy(project, **options)
     assert result["details"]["warm"] == {"nodes": 3, "of": 3} and "warnings" not in result

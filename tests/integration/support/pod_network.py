@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ansible_collections.wasmfaas.platform.tests.hosts.network import free_subnet
+from ansible_collections.wasmfaas.platform.tests.hosts.network import unused_subnet
 
 from .servers import REPOSITORY, Server
 
@@ -51,11 +51,7 @@ class PodNetwork:
         _ip("link", "add", self.bridge, "address", address, *options)
         try:
             _ip("link", "set", self.bridge, "alias", f"{_LABEL}{os.getpid()} {started(os.getpid())}")
-            routes = [str(route.get("dst")) for route in json.loads(_ip("-j", "-4", "route", "show", "table", "all"))]
-            taken = [
-                ipaddress.IPv4Network(destination, strict=False) for destination in routes if destination != "default"
-            ]
-            network = ipaddress.IPv4Network(free_subnet(taken, 0x4000 + os.getpid() % 0x3000))
+            network = ipaddress.IPv4Network(unused_subnet(0x4000 + os.getpid() % 0x3000))
             self.subnet = str(network[0]).rpartition(".")[0]
             self.gateway = str(network[1])
             _ip("address", "add", f"{self.gateway}/24", "dev", self.bridge)

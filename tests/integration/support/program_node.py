@@ -10,11 +10,13 @@ the Kubernetes API: a Job's pod ends as Succeeded or Failed, and a Deployment's 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import threading
 import typing as t
 
+import httpx2
 from lightkube import ApiError, Client
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import PatchType
@@ -67,23 +69,24 @@ class ProgramNode:
 
     def _run(self) -> None:
         while not self._ended.wait(_POLL_SECONDS):
-            for pod in self._client.list(_Pod, namespace="*", labels={PROGRAM_LABEL: None}):
-                status = self._next_status(pod)
-                if status is not None:
-                    self._write(pod["metadata"], status)
+            # A pod was deleted meanwhile, or the API server is away or busy: the next look tries again.
+            with contextlib.suppress(ApiError, httpx2.HTTPError):
+                self._look()
+
+    def _look(self) -> None:
+        for pod in self._client.list(_Pod, namespace="*", labels={PROGRAM_LABEL: None}):
+            status = self._next_status(pod)
+            if status is not None:
+                self._write(pod["metadata"], status)
 
     def _write(self, metadata: dict[str, t.Any], status: dict[str, t.Any]) -> None:
-        try:
-            self._client.patch(
-                _PodStatus,
-                metadata["name"],
-                {"status": status},
-                namespace=metadata["namespace"],
-                patch_type=PatchType.MERGE,
-            )
-        except ApiError as error:
-            if error.status.code != 404:  # it was deleted meanwhile
-                raise
+        self._client.patch(
+            _PodStatus,
+            metadata["name"],
+            {"status": status},
+            namespace=metadata["namespace"],
+            patch_type=PatchType.MERGE,
+        )
 
     @staticmethod
     def _next_status(pod: dict[str, t.Any]) -> dict[str, t.Any] | None:

@@ -25,7 +25,7 @@ from lightkube.resources.core_v1 import Pod
 
 from . import gateway, keda, pod_network
 from .certificates import CertificateAuthority
-from .control_plane import RUNTIME_CLASS, ControlPlane
+from .control_plane import RUNTIME_CLASS, ControlPlane, HTTPRoute
 from .deployment import Deployment, Result
 from .function_project import FunctionProject
 from .gateway import ContourProgram, GatewayProgram, RunningGateway
@@ -204,6 +204,29 @@ def pods_of(path: RequestPath, result: Result) -> list[Pod]:
     """All pods of a function, also those that are ending."""
     labels: dict[str, t.Any] = {"core.spinkube.dev/app-name": result["name"]}
     return list(path.control_plane.client().list(Pod, namespace=result["namespace"], labels=labels))
+
+
+def route_like(
+    path: RequestPath, pattern: str, name: str, host: str, address: str, port: int = 80
+) -> list[dict[str, t.Any]]:
+    """A route as that of the function `pattern`, for another host, with a Service whose only pod is at this address."""
+    route: t.Any = path.control_plane.client().get(HTTPRoute, pattern, namespace="default")
+    metadata = {"name": name, "namespace": "default"}
+    labels = {"kubernetes.io/service-name": name, "endpointslice.kubernetes.io/managed-by": "tests"}
+    named = {"name": "http", "protocol": "TCP"}
+    spec = {**route.spec, "hostnames": [host], "rules": [{"backendRefs": [{"name": name, "port": 80}]}]}
+    return [
+        {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{**named, "port": 80}]}},
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {**metadata, "labels": labels},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+            "ports": [{**named, "port": port}],
+        },
+        {"apiVersion": route.apiVersion, "kind": route.kind, "metadata": metadata, "spec": spec},
+    ]
 
 
 def wait_until_asleep(path: RequestPath, result: Result) -> None:

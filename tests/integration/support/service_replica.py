@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import json
 import os
 import signal
-import socket
 import sys
 import tarfile
-import threading
 import typing as t
 from pathlib import Path
 
@@ -256,40 +253,6 @@ class Replica:
         given = self._cluster.token if token is None else token
         headers = {"Authorization": f"Bearer {given}"} if given else {}
         return httpx2.Client(base_url=self.address, headers=headers, timeout=SECONDS)
-
-
-@contextlib.contextmanager
-def relayed(port: int, targets: t.Sequence[tuple[str, int]]) -> t.Iterator[None]:
-    """Listens at a port of 127.0.0.1, and leads each connection to one of the targets, in turns, as a Service does."""
-    turns = itertools.cycle(targets)
-    with socket.create_server(("127.0.0.1", port)) as listener:
-
-        def accept() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    client, _address = listener.accept()
-                    threading.Thread(target=_relay, args=(client, next(turns)), daemon=True).start()
-
-        thread = threading.Thread(target=accept, daemon=True)
-        thread.start()
-        yield
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
-
-
-def _relay(client: socket.socket, target: tuple[str, int]) -> None:
-    with client, contextlib.suppress(OSError), socket.create_connection(target) as server:
-        back = threading.Thread(target=_copy, args=(server, client), daemon=True)
-        back.start()
-        _copy(client, server)
-        back.join()
-
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(1 << 16):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
 
 
 def archive_of(project: FunctionProject) -> bytes:

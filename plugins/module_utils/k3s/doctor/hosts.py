@@ -76,6 +76,14 @@ def system(host: Host, _limits: Limits) -> t.Iterator[Problem]:
             "Install and start chrony (or systemd-timesyncd); on EC2 its server is 169.254.169.123",
         )
 
+    if reason := host.diagnosis.get("reboot_reason"):
+        yield warning(
+            host.name,
+            "reboot-needed",
+            f"it should be rebooted: {reason}",
+            "ansible-playbook wasmfaas.platform.reboot drains and reboots one node after the other",
+        )
+
 
 def clocks(hosts: t.Sequence[Host], limits: Limits) -> t.Iterator[Problem]:
     """Whether the clocks agree, compared with the one in the middle."""

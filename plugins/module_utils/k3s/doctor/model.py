@@ -56,6 +56,7 @@ CHECKS = frozenset(
         "other-cluster",
         "platform-not-running",
         "quorum",
+        "reboot-needed",
         "registries-file",
         "registries-file-missing",
         "registry-distrusted",

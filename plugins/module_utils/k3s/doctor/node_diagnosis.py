@@ -17,6 +17,7 @@ from ansible.module_utils.urls import open_url
 
 from ...errors import PlatformError
 from ...host.commands import run_command
+from ...host.reboot import reboot_reason
 from ...kubernetes.applied import was_applied
 from ...kubernetes.kubectl import Kubectl, NotFound, host_kubectl
 from ...kubernetes.workloads import Patience, Workloads
@@ -87,6 +88,7 @@ def read(
         "unit": {"name": unit, **(unit_state(unit) if unit else {})},
         "certificates": certificates(),
         "exposed_files": exposed_files(),
+        "reboot_reason": reboot_reason(),
         "shims": shims(unit),
         "cluster_init_in": cluster_init_in() if server else [],
         "snapshots": snapshots() if server else None,

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -67,6 +68,14 @@ const spinHandler = "spin"
 
 // programLabel is on pods of plain WASI programs, which the tests' program_node.py plays.
 const programLabel = "wasmfaas.dev/program"
+
+// isPlayedElsewhere tells whether another player of the tests acts as the pod's kubelet: program_node.py for programs, played_kubelet.py for the pods of Jobs
+// (batch/v1 labels each of them). Two kubelets would overwrite each other's status.
+func isPlayedElsewhere(pod *corev1.Pod) bool {
+	_, isProgram := pod.Labels[programLabel]
+	_, isOfJob := pod.Labels[batchv1.JobNameLabel]
+	return isProgram || isOfJob
+}
 
 func (k *kubelet) setup(manager ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(manager).Named("kubelet").For(&corev1.Pod{}).
@@ -131,7 +140,7 @@ func (k *kubelet) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Res
 	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 		return ctrl.Result{}, nil
 	}
-	if _, isProgram := pod.Labels[programLabel]; isProgram {
+	if isPlayedElsewhere(pod) {
 		return ctrl.Result{}, nil
 	}
 	if pod.Spec.NodeName == "" {

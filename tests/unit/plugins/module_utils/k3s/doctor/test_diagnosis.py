@@ -75,6 +75,7 @@ def host(name: str) -> Host:
                 {"path": "/var/lib/rancher/k3s/agent/serving-kubelet.crt", "authority": False, "ends": NOW + 300 * DAY},
             ],
             "exposed_files": [],
+            "reboot_reason": "",
             "shims": {"binaries": ["containerd-shim-spin-v2"], "handlers": ["runc", "spin"], "changed": []},
             "cluster_init_in": [],
             "snapshots": {"directory": "/snapshots", "count": 5, "newest": NOW - 3600} if server else None,
@@ -175,6 +176,7 @@ OF_ONE_HOST: list[tuple[str, t.Any, tuple[str, str]]] = [
     ),
     ("node.cgroup", "v1", (WARNING, "cgroup-v1")),
     ("node.time_synchronized", False, (WARNING, "clock-not-synchronized")),
+    ("diagnosis.reboot_reason", "packages ask for it", (WARNING, "reboot-needed")),
     (
         "diagnosis.certificates",
         [{"path": "/tls/a.crt", "authority": False, "ends": NOW + 89 * DAY}],
