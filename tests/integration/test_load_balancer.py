@@ -199,12 +199,11 @@ def test_a_rolling_replacement_refuses_no_connection(
         wait_until(lambda: all(balancer.healthy.values()), seconds=120, what="both targets are healthy")
         with NewConnections("127.0.0.1", balancer.listener.port) as load:
             for last, pod in pods.items():
-                target = (pod.address, port)
                 pod.server.process.terminate()
-                wait_until(lambda t=target: not balancer.healthy[t], seconds=60, what="the load balancer notices")
+                _wait_for_health(balancer, (pod.address, port), healthy=False)
                 pod.server.process.wait(120)
                 gateways(last)
-                wait_until(lambda t=target: balancer.healthy[t], seconds=120, what="the new pod is healthy")
+                _wait_for_health(balancer, (pod.address, port), healthy=True)
     assert load.outcomes == {"200": load.outcomes.total()}
     assert balancer.refused == 0 and load.outcomes.total() > 20 * RATE
     print(f"a rolling replacement of two: {load.outcomes.total()} connections, none refused")
@@ -225,8 +224,14 @@ def test_a_replacement_whose_health_ends_with_its_port_refuses_some(
         with NewConnections("127.0.0.1", balancer.listener.port) as load:
             pods[0].server.process.terminate()
             pods[0].server.process.wait(120)
-            wait_until(lambda: not balancer.healthy[targets[0]], seconds=60, what="the load balancer notices")
+            _wait_for_health(balancer, targets[0], healthy=False)
     assert balancer.refused > 0 and load.outcomes["200"] > 0
+
+
+def _wait_for_health(balancer: LoadBalancer, target: tuple[str, int], *, healthy: bool) -> None:
+    wait_until(
+        lambda: balancer.healthy[target] is healthy, seconds=120, what=f"the load balancer finds {target} {healthy=}"
+    )
 
 
 def _route(plane: ControlPlane, address: str, port: int) -> None:
