@@ -20,11 +20,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.aws_journey.load_balancer import HealthCheck, Listener, LoadBalancer
 from tests.extent import only_in_full
 
 from .support import traefik
 from .support.control_plane import GATEWAY_NAME, GATEWAY_NAMESPACE, ControlPlane
+from .support.load_balancer import HealthCheck, Listener, LoadBalancer
 from .support.pod_network import PodNetwork, why_not
 from .support.servers import REPOSITORY, build, free_port, wait_until
 

@@ -6,10 +6,6 @@
 A target takes new connections after `healthy_threshold` health checks in a row, and none after `unhealthy_threshold`
 failed ones; connections that it has go on. While no target is healthy, all take connections ("fail open").
 https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
-
-    python -m tests.aws_journey.load_balancer FILE
-
-FILE is JSON, a list of listeners (`Listener`), and is read again whenever it changes.
 """
 
 from __future__ import annotations
@@ -18,16 +14,11 @@ import asyncio
 import contextlib
 import dataclasses
 import itertools
-import json
 import ssl
-import sys
-import typing as t
-from pathlib import Path
 
 CHECK_TIMEOUT_SECONDS = 6.0
 """Of HTTP health checks (HealthCheckTimeoutSeconds of CreateTargetGroup; the default for HTTP). Never longer than the
 interval."""
-FILE_SECONDS = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,43 +114,3 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             await writer.drain()
     with contextlib.suppress(OSError, RuntimeError):
         writer.close()
-
-
-def read(text: str) -> list[Listener]:
-    """The listeners of a file."""
-    return [
-        Listener(
-            address=entry["address"],
-            port=entry["port"],
-            targets=tuple((str(address), int(port)) for address, port in entry["targets"]),
-            check=HealthCheck(**entry["check"]),
-        )
-        for entry in json.loads(text)
-    ]
-
-
-def write(listeners: t.Iterable[Listener], file: Path) -> None:
-    """The file of `read`, replaced in one step."""
-    partial = file.with_suffix(".new")
-    partial.write_text(json.dumps([dataclasses.asdict(listener) for listener in listeners]), encoding="utf-8")
-    partial.replace(file)
-
-
-async def serve(file: Path) -> None:
-    """Run the listeners of a file until this task is cancelled."""
-    running: dict[Listener, asyncio.Task[None]] = {}
-    while True:
-        desired = read(file.read_text(encoding="utf-8"))
-        for listener in [listener for listener in running if listener not in desired]:
-            running.pop(listener).cancel()
-        for listener in desired:
-            if listener not in running:
-                running[listener] = asyncio.create_task(LoadBalancer(listener).run())
-        await asyncio.sleep(FILE_SECONDS)
-        for task in running.values():
-            if task.done():
-                task.result()  # raises what ended it
-
-
-if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1])))
