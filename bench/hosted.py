@@ -9,8 +9,11 @@ import concurrent.futures
 import contextlib
 import datetime
 import json
+import os
+import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -19,8 +22,21 @@ from pathlib import Path
 
 import httpx2
 import psutil
+import uvicorn
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.distribution import DistributionStore
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import DistributionLocation
+from ansible_collections.wasmfaas.platform.service.api.problems import HANDLERS
+from ansible_collections.wasmfaas.platform.service.builds import builder, dependency_caches
+from ansible_collections.wasmfaas.platform.service.builds.dependencies import architecture
+from ansible_collections.wasmfaas.platform.service.builds.dependency_caches import DependencyCaches
+from ansible_collections.wasmfaas.platform.service.builds.endpoint import BuildEndpoint
+from ansible_collections.wasmfaas.platform.service.builds.exchange import Description, Exchange
+from ansible_collections.wasmfaas.platform.service.registry_files import RegistryFiles
+from starlette.applications import Starlette
 
 from tests.integration.support.hosted_service import HostedService, finished, project, put
+from tests.integration.support.registries import Registry
+from tests.integration.support.servers import build, free_port
 from tests.integration.support.workbench import built_workbench
 
 from .measure import REPOSITORY, NotMeasuredError, Row, percentile
@@ -31,7 +47,12 @@ MANY_TENANTS, FUNCTIONS_EACH = 500, 10
 
 def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as temporary:
-        return [*_one_function(Path(temporary)), *_many_uploads(Path(temporary)), *_many_functions(Path(temporary))]
+        return [
+            *_one_function(Path(temporary)),
+            *_dependencies(Path(temporary)),
+            *_many_uploads(Path(temporary)),
+            *_many_functions(Path(temporary)),
+        ]
 
 
 def _one_function(directory: Path) -> list[Row]:
@@ -58,6 +79,68 @@ def _one_function(directory: Path) -> list[Row]:
         ),
         Row("Hosted, unchanged source again: upload to first answer", f"{again:.2f} s", "≤ 0.3 s", again <= 0.3),
     ]
+
+
+def _dependencies(directory: Path) -> list[Row]:
+    """Builds of hello-js by the program that pods of builds run, without and with the dependencies of the one before,
+    which a registry keeps."""
+    source = directory / "hello-js.tar.gz"
+    subprocess.run(["tar", "czf", str(source), "-C", str(REPOSITORY / "examples/functions/hello-js"), "."], check=True)
+    registry = Registry(build(), directory / "registry")
+    store = DistributionStore(
+        DistributionLocation(registry.host, "user1"), credentials_for=lambda _repository: None, plain_http=True
+    )
+    caches = DependencyCaches(
+        RegistryFiles(lambda _tenant: store, dependency_caches.REPOSITORY, dependency_caches.KIND)
+    )
+    exchange = Exchange(directory / "builds", ("user1", "hello-js", 1))
+    port = free_port()
+    application = Starlette(routes=BuildEndpoint(directory / "builds").routes(), exception_handlers=HANDLERS)
+    server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=port, log_config=None))
+    threading.Thread(target=server.run, daemon=True).start()
+    key, kept = "0" * 64, directory / "dependencies.tar"
+    taken: dict[bool, list[float]] = {False: [], True: []}
+    try:
+        for turn in range(6):
+            with_dependencies = turn % 2 == 1
+            begun = time.monotonic()
+            found = with_dependencies and caches.fetch("user1", key, architecture(), kept)
+            _check(found == with_dependencies, "nothing was kept")
+            given = {architecture(): kept} if found else {}
+            description = Description(profile=None, build_timeout=900, keeps_dependencies=True)
+            with exchange.opened("bearer", source, description, given):
+                _run_builder(directory / f"pod-{turn}", f"http://127.0.0.1:{port}/builds/user1/hello-js/1", exchange)
+                taken[with_dependencies].append(time.monotonic() - begun)
+                if not with_dependencies:
+                    archive = exchange.new_dependencies(architecture())
+                    size = archive.stat().st_size >> 20
+                    caches.keep("user1", key, architecture(), archive)
+    finally:
+        server.should_exit = True
+        store.close()
+        registry.stop()
+    without, again = (statistics.median(taken[with_dependencies]) for with_dependencies in (False, True))
+    return [
+        Row("Hosted, a build of hello-js in the builder, which downloads its packages", f"{without:.1f} s", "", None),
+        Row(f"… with the packages of an earlier build ({size} MiB)", f"{again:.1f} s", "", None),
+    ]
+
+
+def _run_builder(directory: Path, url: str, exchange: Exchange) -> None:
+    directory.mkdir()
+    bearer = directory / "bearer"
+    bearer.write_text("bearer")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "HOME": str(directory / "home"),
+        "WASMFAAS_BUILD_URL": url,
+        "WASMFAAS_BUILD_BEARER_FILE": str(bearer),
+        "WASMFAAS_BUILD_DIRECTORY": str(directory),
+    }
+    ended = subprocess.run([sys.executable, "-m", builder.__name__], env=environment, check=False)
+    _check(ended.returncode == 0, exchange.failure() or f"exit code {ended.returncode}")
+    shutil.rmtree(directory)
 
 
 def _check(holds: bool, about: t.Any) -> None:

@@ -1001,7 +1001,11 @@ class Command:
         service, path = self._function()
         answer: Json = {}
         for key, value in values.items():
-            answer = service.json("PUT", f"{path}/variables/{urllib.parse.quote(key, safe='')}", {"value": value})
+            # The last one deploys them all.
+            query = {"deploy": "false"} if key != list(values)[-1] else None
+            answer = service.json(
+                "PUT", f"{path}/variables/{urllib.parse.quote(key, safe='')}", {"value": value}, query=query
+            )
         return self._after_change(service, answer)
 
     def set_secret(self) -> int:

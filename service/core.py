@@ -356,21 +356,41 @@ class Service:
         found = self._variables.read(tenant, check_function(name))
         return {key: Variable("", True) if one.secret else one for key, one in sorted(found.items())}
 
+    def variables_wait(self, token: Token, tenant: str, name: str) -> bool:
+        """Whether variables were set that no deployment brings to the function yet."""
+        self.may(token, tenant, Role.READ)
+        current = self._current(tenant, check_function(name))
+        if current is None:
+            return False
+        variables = self._variables.read(tenant, name)
+        return current.settings_digest != self._variables.settings_digest(tenant, current.settings, variables)
+
     def set_variable(
-        self, token: Token, tenant: str, name: str, variable: str, value: Variable | None
+        self, token: Token, tenant: str, name: str, variable: str, value: Variable | None, *, deploy: bool = True
     ) -> Deployment | None:
         """Set a variable, or remove it (None); gives the deployment that brings it to the function, if there is one to
-        deploy again."""
+        deploy again.
+
+        Args:
+            deploy: false leaves it to the next deployment.
+        """
         self.may(token, tenant, Role.DEPLOY)
         before = self._variables.read(tenant, check_function(name))
         after = with_variable(before, variable, value)
         if after != before:
             self._variables.write(tenant, name, after)
             audit("variable.set" if value else "variable.delete", token, tenant, function=name, variable=variable)
-        ready = [one for one in self.deployments.of_function(tenant, name) if one.phase is Phase.READY]
-        if not ready or self.sources.find(tenant, ready[0].source) is None:
+        current = self._current(tenant, name) if deploy else None
+        if current is None or self.sources.find(tenant, current.source) is None:
             return None
-        return self.deploy(token, tenant, name, ready[0].source, ready[0].settings)
+        return self.deploy(token, tenant, name, current.source, current.settings)
+
+    def _current(self, tenant: str, name: str) -> Deployment | None:
+        """The newest deployment that is ready or on its way there."""
+        for one in self.deployments.of_function(tenant, name):
+            if one.phase is Phase.READY or not (one.phase.is_finished or one.cancelling):
+                return one
+        return None
 
 
 def _function(tenant: str, name: str, live: LiveFunction | None, newest: Deployment | None) -> Function:

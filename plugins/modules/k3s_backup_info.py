@@ -21,11 +21,23 @@ options:
   backup:
     description: Directory of the backup, its name in O(directory), or V(latest).
     type: str
-    required: true
   directory:
-    description: Directory that holds the backups.
+    description: Directory that holds the backups. Required by O(backup).
     type: path
-    required: true
+  snapshot:
+    description:
+      - Instead of O(backup), a single file that C(k3s etcd-snapshot save) or k3s's schedule made. Its checksum is
+        compared.
+    type: path
+  s3_snapshot:
+    description: Instead of O(backup), the name of a snapshot in the bucket of the servers.
+    type: str
+  server_token_file:
+    description:
+      - File with the server token of the time of O(snapshot) or O(s3_snapshot), which both require.
+      - A token in its secure form, as in C(/var/lib/rancher/k3s/server/token), tells the cluster too, which other hosts
+        need to know.
+    type: path
 seealso:
   - module: wasmfaas.platform.k3s_backup
 """
@@ -129,9 +141,19 @@ from ..module_utils.module_run import run_module
 def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
-            backup=dict(type="str", required=True),
-            directory=dict(type="path", required=True),
+            backup=dict(type="str"),
+            directory=dict(type="path"),
+            snapshot=dict(type="path"),
+            s3_snapshot=dict(type="str"),
+            server_token_file=dict(type="path", no_log=False),
         ),
+        mutually_exclusive=[("backup", "snapshot", "s3_snapshot")],
+        required_one_of=[("backup", "snapshot", "s3_snapshot")],
+        required_by={
+            "backup": ("directory",),
+            "snapshot": ("server_token_file",),
+            "s3_snapshot": ("server_token_file",),
+        },
         supports_check_mode=True,
     )
     run_module(module, run)

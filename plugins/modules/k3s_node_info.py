@@ -209,6 +209,8 @@ node:
         - C(node_name), C(node_ip), C(server_url) and C(cluster_init) are of its settings. C(config) holds the keys of
           config.yaml that all servers share.
         - C(stale_inputs) lists the files that differ from those that the running process was started with.
+        - C(certificates_ended) is when the first of its certificates ended that it renews at each start, in seconds
+          since 1970; 0 if none has.
         - C(foreign_unit) is the file of its unit if this collection did not write it, such as that of k3s's install
           script; else empty.
       type: dict
@@ -267,10 +269,13 @@ diagnosis:
       type: list
       elements: str
     snapshots:
-      description: The etcd snapshots on this server; null on an agent.
+      description: The etcd snapshots on this server; null on an agent. C(bucket) is what k3s lists of the bucket of
+        C(etcd-s3), the newest one and why the last one that failed did; null where there is no bucket or the API does
+        not answer.
       returned: always
       type: dict
-      sample: {directory: /var/lib/rancher/k3s/server/db/snapshots, count: 5, newest: 1795312800.0}
+      sample: {directory: /var/lib/rancher/k3s/server/db/snapshots, count: 5, newest: 1795312800.0, bucket: {newest:
+        1795312800.0, error: ""}}
     file_systems:
       description: Space and inodes below C(/) and below the data of k3s.
       returned: always

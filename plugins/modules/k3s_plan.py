@@ -36,8 +36,9 @@ options:
       - V(change_all) needs every node ready.
       - V(remove) needs the names in O(nodes), and a ready server that stays.
       - V(reset) and V(restore) need O(confirm), and all servers reachable.
+      - V(recover) needs O(survivor) and O(lost), which must be so many that the others are no majority.
     type: str
-    choices: [site, upgrade, node_bundle, serve, change_all, remove, reset, restore]
+    choices: [site, upgrade, node_bundle, serve, change_all, remove, reset, restore, recover]
     default: site
   prune:
     description: With O(purpose=site), whether nodes that are not in the inventory will be removed. The plan checks that
@@ -69,6 +70,16 @@ options:
     description: With O(purpose=restore), the server to begin on. The plan chooses one if it is empty.
     type: str
     default: ""
+  survivor:
+    description: With O(purpose=recover), the server in the inventory whose data is kept.
+    type: str
+    default: ""
+  lost:
+    description: With O(purpose=recover), servers that are gone for good, by their names in the inventory or, where it
+      no longer has them, of their nodes.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: wasmfaas.platform.k3s_node_info
 """
@@ -175,6 +186,12 @@ node_names:
   type: list
   elements: str
   sample: [server-1, server-2, server-3, worker-1]
+server_addresses:
+  description: Addresses of the hosts of O(servers_group), as far as they are known.
+  returned: the other purposes
+  type: list
+  elements: str
+  sample: [10.0.0.11, 10.0.0.12, 10.0.0.13]
 servers:
   description: Hosts of O(servers_group) that could be reached.
   returned: the other purposes
@@ -207,27 +224,27 @@ stop_hosts:
   elements: str
   sample: []
 restore_host:
-  description: Server on which the snapshot is restored.
-  returned: O(purpose=restore)
+  description: Server on which the snapshot is restored, or whose data is kept.
+  returned: O(purpose=restore) or O(purpose=recover)
   type: str
   sample: server-1
 restore_node:
   description: Name of its node.
-  returned: O(purpose=restore)
+  returned: O(purpose=restore) or O(purpose=recover)
   type: str
   sample: server-1
 restore_address:
   description: Address at which the other servers reach it.
-  returned: O(purpose=restore)
+  returned: O(purpose=restore) or O(purpose=recover)
   type: str
   sample: 10.0.0.11
 continuing:
-  description: Whether a run that was cut off has restored the snapshot already.
-  returned: O(purpose=restore)
+  description: Whether a run that was cut off has reset that server already.
+  returned: O(purpose=restore) or O(purpose=recover)
   type: bool
 others:
-  description: The other servers.
-  returned: O(purpose=restore)
+  description: The other servers, without those that are lost.
+  returned: O(purpose=restore) or O(purpose=recover)
   type: list
   elements: str
   sample: [server-2, server-3]
@@ -236,9 +253,24 @@ same_cluster:
   returned: O(purpose=restore)
   type: bool
 keep_nodes:
-  description: Node names of the hosts in the inventory.
-  returned: O(purpose=restore)
+  description: Node names of the hosts in the inventory, without those that are lost.
+  returned: O(purpose=restore) or O(purpose=recover)
   type: list
   elements: str
   sample: [server-1, server-2, server-3, worker-1]
+agents:
+  description: Hosts that are agents.
+  returned: O(purpose=recover)
+  type: list
+  elements: str
+  sample: [worker-1]
+identity:
+  description: What distinguishes this recovery from others.
+  returned: O(purpose=recover)
+  type: str
+  sample: recovery of server-1
+nothing_to_do:
+  description: Whether the cluster answers, and has no node of a lost server.
+  returned: O(purpose=recover)
+  type: bool
 """

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: k3s_restore
-short_description: Restore a k3s cluster from a snapshot, one host at a time
+short_description: Restore a k3s cluster from a snapshot or from one server, one host at a time
 version_added: 1.0.0
 description:
-  - The playbook C(wasmfaas.platform.restore) calls this module on all hosts in the right order. A single step leaves a
-    cluster in the middle of the restore.
+  - The playbooks C(wasmfaas.platform.restore) and C(wasmfaas.platform.recover) call this module on all hosts in the
+    right order. A single step leaves a cluster in the middle of the restore.
   - Each host remembers what was done for which snapshot until O(step=finish), so a run after one that was cut off
     continues.
 author:
@@ -29,8 +29,8 @@ options:
   step:
     description:
       - V(look) only reads what the host remembers.
-      - V(reset), on a stopped server, makes k3s replace the database by the snapshot, with this server as the only
-        member.
+      - V(reset), on a stopped server, makes k3s replace the database by the snapshot, or keep it, with this server as
+        the only member.
       - V(clear), on a stopped server, removes the database, so that the server joins as a new member.
       - V(admit), on the server that was reset and started, deletes the nodes that are not in O(nodes), and lets the
         others join again with new passwords.
@@ -44,8 +44,8 @@ options:
       but V(look) and V(finish).
     type: str
   snapshot:
-    description: Path of the snapshot on the host, or its name in the bucket that the settings of the server name.
-      Required by O(step=reset).
+    description: With O(step=reset), path of the snapshot on the host, or its name in the bucket that the settings of
+      the server name. The server keeps its own database if it is empty.
     type: str
   sha256:
     description: SHA-256 of the snapshot on the host, which is compared before anything is changed.
@@ -113,7 +113,7 @@ def main() -> None:
             timeout=dict(type="int", default=600),
         ),
         required_if=[
-            ("step", "reset", ["identity", "snapshot"]),
+            ("step", "reset", ["identity"]),
             ("step", "clear", ["identity"]),
             ("step", "admit", ["identity", "this_node"]),
             ("step", "forget", ["identity"]),

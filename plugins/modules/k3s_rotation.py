@@ -64,6 +64,14 @@ options:
   node_name:
     description: With O(what=certificates), name of the host's node. Required there.
     type: str
+  only_ended:
+    description:
+      - With O(what=certificates), whether to renew them only if one of them has ended, and then without asking other
+        servers and without waiting until k3s works.
+      - The API accepts no certificate that has ended. So call it on all hosts whose certificates have ended, servers
+        first, and wait with M(wasmfaas.platform.k3s_service) where RV(rotated) is true.
+    type: bool
+    default: false
   minimum_age:
     description: Age in hours from which a secret is renewed. V(0) renews it in any case.
     type: float
@@ -119,14 +127,19 @@ rotated:
     tokens already.
   returned: O(what=certificates), O(what=encryption-key) or O(step=look)
   type: bool
+ended:
+  description: When the first certificate of the host ended, in UTC; empty if none has.
+  returned: O(what=certificates) and O(only_ended=true)
+  type: str
+  sample: ""
 made:
   description: When the oldest certificate of the host was made, in UTC.
-  returned: O(what=certificates)
+  returned: O(what=certificates) and O(only_ended=false)
   type: str
   sample: "2026-11-22T07:15:12Z"
 ends:
   description: When the first certificate of the host expires, in UTC.
-  returned: O(what=certificates)
+  returned: O(what=certificates) and O(only_ended=false)
   type: str
   sample: "2027-11-22T07:15:12Z"
 restart_needed:
@@ -195,6 +208,7 @@ def main() -> None:
             step=dict(type="str", choices=list(STEPS)),
             unit=dict(type="str", choices=["k3s", "k3s-agent"], default="k3s"),
             node_name=dict(type="str"),
+            only_ended=dict(type="bool", default=False),
             minimum_age=dict(type="float", default=24),
             timeout=dict(type="int"),
             server_token=dict(type="str", no_log=True),

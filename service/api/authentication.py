@@ -85,8 +85,8 @@ class Authenticator:
         self._failures.check(address, "wrong tokens from this address")
         try:
             token = await run_in_threadpool(self._service.token, secret)
-        except ServiceProblem:
-            if secret:
+        except ServiceProblem as problem:
+            if secret and problem.code is Code.UNAUTHORIZED:
                 self._failures.count(address)
             raise
         if request.method not in _SAFE:

@@ -76,13 +76,14 @@ async def list_variables(request: Request, context: Context) -> Response:
             "variables": [
                 {"name": name, "value": None if one.secret else one.value, "secret": one.secret}
                 for name, one in found.items()
-            ]
+            ],
+            "wait": await run_in_threadpool(context.service.variables_wait, token, *place(request)),
         }
     )
 
 
 async def put_variable(request: Request, context: Context) -> Response:
-    """PUT …/variables/{variable}."""
+    """PUT …/variables/{variable}: `?deploy=false` leaves it to the next deployment."""
     return await _put(request, context, secret=False)
 
 
@@ -105,8 +106,9 @@ async def _put(request: Request, context: Context, *, secret: bool) -> Response:
 
 async def _set(request: Request, context: Context, token: Token, value: Variable | None) -> Response:
     tenant, name = place(request)
+    deploy = switch(request, "deploy", default=True)
     deployment = await run_in_threadpool(
-        context.service.set_variable, token, tenant, name, request.path_params["variable"], value
+        lambda: context.service.set_variable(token, tenant, name, request.path_params["variable"], value, deploy=deploy)
     )
     shown = public(deployment, context.service.position(deployment)) if deployment else None
     return JSONResponse({"deployment": shown})

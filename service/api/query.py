@@ -27,9 +27,11 @@ def deployment_number(request: Request) -> int:
     return number_in(request.path_params["number"], "The number of the deployment", 1, MOST_NUMBER)
 
 
-def switch(request: Request, name: str) -> bool:
-    """A parameter of the query that is `true` or, as without it, `false`; raises ServiceProblem."""
-    text = request.query_params.get(name, "false")
+def switch(request: Request, name: str, *, default: bool = False) -> bool:
+    """A parameter of the query that is `true` or `false`; `default` without it. Raises ServiceProblem."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
     if text not in ("true", "false"):
         raise ServiceProblem(Code.INVALID, f"{name}: must be true or false.", next_step="Correct it in the URL.")
     return text == "true"

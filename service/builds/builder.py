@@ -16,6 +16,7 @@ import contextlib
 import os
 import queue
 import resource
+import shutil
 import signal
 import sys
 import threading
@@ -32,6 +33,7 @@ from ...plugins.module_utils.function.build.components import BuildOptions
 from ...plugins.module_utils.function.builder import LocalBuilder, downloads
 from ...plugins.module_utils.function.manifest.parse import read_manifest
 from ..sources.archive import unpack
+from .dependencies import architecture, pack_dependencies, take_dependencies
 from .exchange import MOST_RESULT_BYTES, Description, Failure
 from .job import TRY_AGAIN
 from .result import NamedFiles, write_result
@@ -74,16 +76,30 @@ class Endpoint:
 
     def fetch_source(self, target: Path) -> None:
         """Write the archive of the source; raises Unreachable."""
+        self._fetched("/source", target)
+
+    def _fetched(self, suffix: str, target: Path) -> httpx2.Response:
+        """The answer to a GET, whose body is written to `target` where it has the status 200; raises Unreachable."""
 
         def write(client: httpx2.Client) -> httpx2.Response:
-            with client.stream("GET", f"{self._url}/source") as response:
+            with client.stream("GET", f"{self._url}{suffix}") as response:
                 if response.status_code == 200:
                     with target.open("wb") as stream:
                         for data in response.iter_bytes():
                             stream.write(data)
             return response
 
-        self._tried(write)
+        return self._tried(write)
+
+    def fetch_dependencies(self, architecture: str, target: Path) -> bool:
+        """Write the archive with dependencies of an earlier build to `target`; gives whether there is one. Raises
+        Unreachable."""
+        return self._fetched(f"/dependencies/{architecture}", target).status_code == 200
+
+    def send_dependencies(self, architecture: str, archive: Path) -> None:
+        """Hand on dependencies for later builds; raises Unreachable."""
+        size = str(archive.stat().st_size)
+        self._send("PUT", f"/dependencies/{architecture}", lambda: _pieces(archive), {"Content-Length": size})
 
     def send_log(self, number: int, lines: bytes) -> bool:
         """Send lines; gives whether more are taken. Raises Unreachable."""
@@ -246,11 +262,56 @@ def _built(endpoint: Endpoint, directory: Path) -> Path:
         directory / "cache", directory / "outputs", directory / "build.log", description.build_timeout
     )
     builder = LocalBuilder(directory / "downloads")
+    dependencies = Dependencies(endpoint, directory) if description.keeps_dependencies and architecture() else None
+    if dependencies:
+        dependencies.take()
     with builder.built(manifest, options) as warnings:
         downloaded = {digest: builder.fetch(url, digest) for digest, url in downloads(manifest).items()}
         archive = directory / "result.tar"
         write_result(manifest, before, downloaded, warnings, archive)
+    if dependencies:
+        dependencies.hand_on()
     return archive
+
+
+class Dependencies:
+    """What package managers download, from an earlier build with the same lock files to the next one. A build never
+    fails for them.
+
+    Args:
+        directory: of the build; its `home` is the build's HOME.
+    """
+
+    def __init__(self, endpoint: Endpoint, directory: Path) -> None:
+        self._endpoint, self._directory, self._home = endpoint, directory, directory / "home"
+        self._known: frozenset[str] = frozenset()
+
+    def take(self) -> None:
+        """Fetch those of an earlier build; raises Unreachable."""
+        archive = self._directory / "dependencies.tar"
+        if not self._endpoint.fetch_dependencies(architecture(), archive):
+            return
+        size = archive.stat().st_size
+        unpacked = self._directory / "dependencies"
+        try:
+            self._known = take_dependencies(archive, self._home, unpacked)
+            progress.tell(f"The build begins with {size >> 20} MiB of dependencies of an earlier one.")
+        except PlatformError as error:
+            progress.tell(f"The dependencies of an earlier build are not used: {error.cause}")
+        finally:
+            archive.unlink()
+            shutil.rmtree(unpacked, ignore_errors=True)
+
+    def hand_on(self) -> None:
+        """Send what is new; raises Unreachable."""
+        archive = self._directory / "new-dependencies.tar"
+        try:
+            if pack_dependencies(self._home, self._known, archive):
+                self._endpoint.send_dependencies(architecture(), archive)
+        except PlatformError as error:
+            progress.tell(f"The dependencies are not kept for the next build: {error.cause}")
+        finally:
+            archive.unlink(missing_ok=True)
 
 
 def _failure(error: PlatformError, directory: Path) -> Failure:

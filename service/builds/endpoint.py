@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The HTTP endpoint for the pods of builds, on a port of its own: source, log, result, and why there is none.
+"""The HTTP endpoint for the pods of builds, on a port of its own: source, dependencies, log, result, and why there is
+none.
 
 Whoever calls has the bearer of one build, and runs code of a tenant: all that is sent is checked and bounded here or by
 `result.py`.
@@ -23,6 +24,8 @@ from starlette.routing import Route
 
 from ..api.content import json_content, stated_size
 from ..problem import Code, ServiceProblem
+from .dependencies import ARCHITECTURES
+from .dependencies import MOST_BYTES as MOST_DEPENDENCY_BYTES
 from .exchange import MOST_LOG_BYTES, MOST_RESULT_BYTES, Exchange, Failure
 
 MOST_BATCH_BYTES = 256 << 10
@@ -51,6 +54,8 @@ class BuildEndpoint:
         return [
             Route(_PATH, self._describe, methods=["GET"]),
             Route(f"{_PATH}/source", self._source, methods=["GET"]),
+            Route(f"{_PATH}/dependencies/{{architecture}}", self._dependencies, methods=["GET"]),
+            Route(f"{_PATH}/dependencies/{{architecture}}", self._new_dependencies, methods=["PUT"]),
             Route(f"{_PATH}/log", self._log, methods=["POST"]),
             Route(f"{_PATH}/result", self._result, methods=["PUT"]),
             Route(f"{_PATH}/failure", self._failure, methods=["PUT"]),
@@ -69,6 +74,18 @@ class BuildEndpoint:
             raise _not_here()
         return FileResponse(exchange.source, media_type="application/octet-stream")
 
+    async def _dependencies(self, request: Request) -> Response:
+        exchange = await self._exchange(request)
+        archive = exchange.dependencies(_architecture(request))
+        if not await run_in_threadpool(archive.is_file):
+            return Response(status_code=204)
+        return FileResponse(archive, media_type="application/octet-stream")
+
+    async def _new_dependencies(self, request: Request) -> Response:
+        exchange = await self._exchange(request)
+        await self._take(request, exchange, exchange.new_dependencies(_architecture(request)), MOST_DEPENDENCY_BYTES)
+        return Response(status_code=204)
+
     async def _failure(self, request: Request) -> Response:
         exchange = await self._exchange(request)
         failure = await json_content(request, Failure)
@@ -78,22 +95,27 @@ class BuildEndpoint:
 
     async def _result(self, request: Request) -> Response:
         exchange = await self._exchange(request)
-        if stated_size(request) > MOST_RESULT_BYTES:
-            raise _too_large(MOST_RESULT_BYTES)
+        await self._take(request, exchange, exchange.result, MOST_RESULT_BYTES)
+        return Response(status_code=204)
+
+    async def _take(self, request: Request, exchange: Exchange, target: Path, most: int) -> None:
+        """Write the body of a request to a file that appears when it is whole; raises ServiceProblem where it has more
+        than `most` bytes."""
+        if stated_size(request) > most:
+            raise _too_large(most)
         with self._alone(request), _while_it_waits():
-            # Else a result would be taken that nobody uses: a worker that was killed left its directory.
+            # Else it would be taken and nobody uses it: a worker that was killed left its directory.
             with exchange.log_address() as address:
                 _reader, writer = await asyncio.open_unix_connection(address)
                 writer.close()
-            partial = exchange.partial_result()
+            partial = exchange.partial()
             try:
                 with open(partial, "xb") as stream:
-                    async for data in _bounded(request, MOST_RESULT_BYTES):
+                    async for data in _bounded(request, most):
                         await run_in_threadpool(stream.write, data)
-                os.replace(partial, exchange.result)
+                os.replace(partial, target)
             finally:
                 partial.unlink(missing_ok=True)
-        return Response(status_code=204)
 
     async def _log(self, request: Request) -> Response:
         """Hand lines to the worker, and answer when it took them: that slows down who prints faster."""
@@ -157,6 +179,18 @@ class BuildEndpoint:
             yield
         finally:
             self._busy.discard(path)
+
+
+def _architecture(request: Request) -> str:
+    """The architecture that a request names; raises ServiceProblem."""
+    found = str(request.path_params["architecture"])
+    if found not in ARCHITECTURES:
+        raise ServiceProblem(
+            Code.BAD_REQUEST,
+            "Dependencies are kept for no such architecture.",
+            next_step=f"Name one of these: {', '.join(ARCHITECTURES)}.",
+        )
+    return found
 
 
 async def _bounded(request: Request, most: int) -> t.AsyncIterator[bytes]:

@@ -16,6 +16,7 @@ import os
 import shutil
 import socket
 import threading
+import types
 import typing as t
 from pathlib import Path
 
@@ -40,10 +41,12 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         profile: build profile of spin.toml; None for none.
         build_timeout: seconds for the commands of one component.
+        keeps_dependencies: whether there may be dependencies of an earlier build, and new ones are kept.
     """
 
     profile: str | None
     build_timeout: float
+    keeps_dependencies: bool = False
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,11 +76,18 @@ class Exchange:
         self._directory = root / hashlib.sha256("/".join(map(str, key)).encode()).hexdigest()[:32]
 
     @contextlib.contextmanager
-    def opened(self, bearer: str, source: Path, description: Description) -> t.Iterator[None]:
+    def opened(
+        self,
+        bearer: str,
+        source: Path,
+        description: Description,
+        dependencies: t.Mapping[str, Path] = types.MappingProxyType({}),
+    ) -> t.Iterator[None]:
         """For the worker: the endpoint takes the build inside of the context, and its log is told by `progress`.
 
         Args:
             source: the archive.
+            dependencies: archives of earlier builds by architecture; they are moved away.
         """
         shutil.rmtree(self._directory, ignore_errors=True)
         self._directory.mkdir(parents=True, mode=0o700)
@@ -85,6 +95,8 @@ class Exchange:
         try:
             # The store may make room for other sources while the build waits for its machine.
             shutil.copyfile(source, self._directory / _SOURCE)
+            for architecture, archive in dependencies.items():
+                shutil.move(archive, self.dependencies(architecture))
             with _log_received(self._directory):
                 whole_file.write(self._directory / "about.json", msgspec.json.encode(about).decode())
                 yield
@@ -102,6 +114,10 @@ class Exchange:
     def result(self) -> Path:
         """The archive of what was built; appears when it is whole."""
         return self._directory / "result.tar"
+
+    def new_dependencies(self, architecture: str) -> Path:
+        """The archive of dependencies that the build hands on; appears when it is whole, and before the result."""
+        return self._directory / f"new-dependencies-{architecture}.tar"
 
     # For the endpoint.
 
@@ -124,9 +140,13 @@ class Exchange:
         """Keep why the build failed; raises OSError."""
         whole_file.write(self._directory / "failure.json", msgspec.json.encode(failure).decode())
 
-    def partial_result(self) -> Path:
-        """A name for a result that is not whole yet."""
-        return self._directory / f".result-{os.urandom(8).hex()}"
+    def dependencies(self, architecture: str) -> Path:
+        """The archive of dependencies of an earlier build; not there where there is none."""
+        return self._directory / f"dependencies-{architecture}.tar"
+
+    def partial(self) -> Path:
+        """A name for a file that is not whole yet."""
+        return self._directory / f".partial-{os.urandom(8).hex()}"
 
     @contextlib.contextmanager
     def log_address(self) -> t.Iterator[str]:

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import secrets
 import shutil
+import threading
 import time
 import typing as t
 from pathlib import Path
@@ -22,6 +23,8 @@ from ...plugins.module_utils.spinkube.api import Conflict, Forbidden, Kubernetes
 from ...plugins.module_utils.spinkube.kinds import JOB, POD, SECRET
 from ..cluster.settings import BuildSettings
 from ..deployments.model import Deployment
+from .dependencies import ARCHITECTURES, cache_key
+from .dependency_caches import DependencyCaches
 from .exchange import Description, Exchange, Failure
 from .image import builder_image
 from .job import CREATED, Object, job, job_name, secret
@@ -56,6 +59,7 @@ class JobBuilder:
         work_directory: for what is handed back; exists.
         waits: called with why the build waits, and with an empty text when it goes on.
         is_cancelled: whether somebody asked for the end of the deployment.
+        caches: keeps the dependencies of builds; None keeps none.
     """
 
     def __init__(
@@ -69,11 +73,12 @@ class JobBuilder:
         work_directory: Path,
         waits: t.Callable[[str], None],
         is_cancelled: t.Callable[[], bool],
+        caches: DependencyCaches | None = None,
     ) -> None:
         self._api, self._settings, self._deployment = api, settings, deployment
         self._exchange = Exchange(exchanges, deployment.key)
         self._source, self._directory = source, work_directory / "result"
-        self._waits, self._is_cancelled = waits, is_cancelled
+        self._waits, self._is_cancelled, self._caches = waits, is_cancelled, caches
 
     @contextlib.contextmanager
     def built(self, manifest: Manifest, options: BuildOptions) -> t.Iterator[list[str]]:
@@ -83,12 +88,15 @@ class JobBuilder:
             return
         image = builder_image(manifest, self._settings.images)
         try:
-            description = Description(profile=manifest.profile, build_timeout=options.timeout_seconds)
+            key = cache_key(manifest, image) if self._caches is not None else ""
+            description = Description(
+                profile=manifest.profile, build_timeout=options.timeout_seconds, keeps_dependencies=bool(key)
+            )
             try:
-                warnings = self._result(image, manifest, description)
+                warnings = self._result(image, manifest, description, key)
             except _HandedToAnother:
                 progress.tell("What was built went to a worker that has ended; it is built again.")
-                warnings = self._result(image, manifest, description)
+                warnings = self._result(image, manifest, description, key)
         except PlatformError:
             self._end()
             raise
@@ -97,18 +105,56 @@ class JobBuilder:
             if self._is_cancelled():
                 self._end()
             raise
+        # While the worker packs what was built; the next build can wait for it, this one's function need not.
+        keeping = threading.Thread(target=self._keep_dependencies, args=(key,), name="dependencies", daemon=True)
+        keeping.start()
         yield warnings
+        keeping.join()
 
-    def _result(self, image: str, manifest: Manifest, description: Description) -> list[str]:
+    def _result(self, image: str, manifest: Manifest, description: Description, key: str) -> list[str]:
         """Have the build made and take what it hands back; raises PlatformError."""
         with _told_to_users():
             job_id, bearer, is_new = self._made(image)
-        with self._exchange.opened(bearer, self._source, description):
+        with self._exchange.opened(bearer, self._source, description, self._dependencies(key)):
             with _told_to_users():
                 self._secret(job_id, bearer)
             self._wait(is_new=is_new)
             shutil.rmtree(self._directory, ignore_errors=True)
-            return take_result(self._exchange.result, manifest, self._directory)
+            warnings = take_result(self._exchange.result, manifest, self._directory)
+            for architecture in ARCHITECTURES:
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.move(self._exchange.new_dependencies(architecture), self._new_dependencies(architecture))
+            return warnings
+
+    def _dependencies(self, key: str) -> dict[str, Path]:
+        """Archives of dependencies for the build, by architecture: its pod's is known when it runs."""
+        found: dict[str, Path] = {}
+        if self._caches is None or not key:
+            return found
+        for architecture in ARCHITECTURES:
+            target = self._directory.with_name(f"dependencies-{architecture}.tar")
+            try:
+                if self._caches.fetch(self._deployment.tenant, key, architecture, target):
+                    found[architecture] = target
+            except (PlatformError, OSError) as error:
+                progress.tell(f"The build begins without dependencies of an earlier one: {_cause(error)}")
+                break
+        return found
+
+    def _keep_dependencies(self, key: str) -> None:
+        """Keep what the build handed on for the next one."""
+        for architecture in ARCHITECTURES:
+            archive = self._new_dependencies(architecture)
+            if self._caches is None or not key or not archive.is_file():
+                continue
+            try:
+                self._caches.keep(self._deployment.tenant, key, architecture, archive)
+            except (PlatformError, OSError) as error:
+                progress.tell(f"The dependencies are not kept for the next build: {_cause(error)}")
+            archive.unlink(missing_ok=True)
+
+    def _new_dependencies(self, architecture: str) -> Path:
+        return self._directory.with_name(f"new-dependencies-{architecture}.tar")
 
     def fetch(self, url: str, digest: str) -> Path:
         """See `Builder`; `take_result` checked its digest."""
@@ -245,6 +291,10 @@ def _told_to_users() -> t.Iterator[None]:
             f"The build cannot begin: {error.cause}",
             next_step="Deploy again later; if it fails again, tell whoever runs the service.",
         ) from error
+
+
+def _cause(error: PlatformError | OSError) -> str:
+    return error.cause if isinstance(error, PlatformError) else str(error.strerror)
 
 
 def _error(failure: Failure) -> PlatformError:

@@ -100,12 +100,12 @@ def write_result(
         with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
             with open(archive.with_suffix(".json"), "wb+") as stream:
                 stream.write(content)
-                _add(tar, _ABOUT, Path(stream.name), flush=stream.flush)
+                add_file(tar, _ABOUT, Path(stream.name), flush=stream.flush)
             for path in sorted(after.stamps):
                 if after.stamps[path] != before.stamps.get(path):
-                    _add(tar, f"project/{path}", project / path)
+                    add_file(tar, f"project/{path}", project / path)
             for digest, file in sorted(downloaded.items()):
-                _add(tar, f"downloads/{digest.removeprefix('sha256:')}", file)
+                add_file(tar, f"downloads/{digest.removeprefix('sha256:')}", file)
     except OSError as error:
         raise PlatformError(
             f"What was built cannot be packed: {error.filename or archive}: {error.strerror or error}.",
@@ -113,7 +113,8 @@ def write_result(
         ) from error
 
 
-def _add(tar: tarfile.TarFile, name: str, path: Path, flush: t.Callable[[], object] = lambda: None) -> None:
+def add_file(tar: tarfile.TarFile, name: str, path: Path, flush: t.Callable[[], object] = lambda: None) -> None:
+    """Add a file to an archive, without its time and owner; raises OSError where it is none."""
     flush()
     # Not blocking, as a build may leave a pipe there.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:

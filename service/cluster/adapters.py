@@ -23,6 +23,8 @@ from ...plugins.module_utils.function.source_record import KeyFile, RecordKey
 from ...plugins.module_utils.function.spin_function import cluster_api, registry_of
 from ...plugins.module_utils.registry.distribution import DistributionStore
 from ...plugins.module_utils.spinkube.record_key import NamespaceKey
+from ..builds import dependency_caches
+from ..builds.dependency_caches import DependencyCaches
 from ..builds.job_builder import JobBuilder, end_build
 from ..deployments.model import Deployment
 from ..registry_files import RegistryFiles
@@ -144,6 +146,9 @@ class ClusterAdapters:
             work_directory=work_directory,
             waits=waits,
             is_cancelled=lambda: self._is_over(deployment),
+            caches=DependencyCaches(
+                RegistryFiles(self._store_of, dependency_caches.REPOSITORY, dependency_caches.KIND)
+            ),
         )
 
     def end_leftovers(self, deployment: Deployment) -> None:

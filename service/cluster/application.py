@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import shutil
 import typing as t
@@ -14,20 +13,18 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
-from ...plugins.module_utils.errors import PlatformError
 from ..api.problems import HANDLERS
 from ..builds.endpoint import BuildEndpoint
 from ..core import Service
 from ..deployments.model import Deployment
 from ..deployments.supervisor import Supervisor
 from ..metrics import Metrics
+from ..tokens import TokenStore
 from .adapters import ClusterAdapters
 from .lease import Leadership, ServiceLease
 from .logs import PORT
 from .tokens import ClusterTokenStore
 from .unfinished import ClusterQueue, Unfinished
-
-_LOG = logging.getLogger(__name__)
 
 
 class Replica:
@@ -58,10 +55,20 @@ class Replica:
             self.adapters.sources,
             self.adapters.functions,
             self.adapters.variables,
-            ClusterTokenStore(lambda: apis.own, settings.namespace),
+            self._tokens(),
             queue,
             self.logs,
         )
+
+    def _tokens(self) -> TokenStore:
+        settings = self.adapters.settings
+        own = ClusterTokenStore(lambda: self.adapters.apis.own, settings.namespace)
+        if settings.oidc is None:
+            return own
+        # Not before it is needed: its library takes 20 MiB.
+        from .oidc_tokens import OidcTokenStore
+
+        return OidcTokenStore(settings.oidc, own)
 
     def builds_application(self) -> Starlette:
         """What the pods of builds and the other replicas ask for."""
@@ -106,8 +113,4 @@ class Replica:
 
     def _finished(self, deployment: Deployment) -> None:
         self._metrics.finished(deployment)
-        try:
-            self.logs.keep(deployment)  # the worker of a cancelled one does not
-        except PlatformError as error:
-            _LOG.warning("the log of %s/%s/%d is not kept: %s", *deployment.key, error.cause)
         self.service.forget_oldest(deployment)

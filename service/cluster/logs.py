@@ -12,6 +12,7 @@ import functools
 import hmac
 import os
 import secrets
+import shutil
 import tempfile
 import typing as t
 from pathlib import Path
@@ -42,6 +43,7 @@ KEY_SECRET = "function-service-replicas"  # noqa: S105 (a name)
 _CREATED = "wasmfaas.dev/created"
 _PATH = "/logs/{tenant}/{function}/{number:int}"
 _SIZE = "Log-Size"
+_KEPT = ".kept"
 _NOWHERE = 1 << 40
 _KEPT_FILES = 50
 
@@ -91,29 +93,51 @@ class ClusterLogStore:
     def keep(self, deployment: Deployment) -> None:
         file = self.file(deployment)
         if file.is_file():
-            self._files.put(deployment.tenant, _tag(deployment), file, {_CREATED: deployment.created})
+            # A copy, as the worker may write meanwhile.
+            with _told("kept"), self._new_file() as copy:
+                shutil.copyfile(file, copy)
+                self._files.put(deployment.tenant, _tag(deployment), copy, {_CREATED: deployment.created})
+
+    def resume(self, deployment: Deployment) -> None:
+        with _told("resumed"):
+            kept, file = self._fetched(deployment), self.file(deployment)
+            if kept is not None and size_of(kept) > size_of(file):
+                with self._new_file() as copy:
+                    shutil.copyfile(kept, copy)
+                    os.replace(copy, file)
 
     def _kept(self, deployment: Deployment) -> Path | None:
         """A file with what the registry has; None where it has nothing, or does not answer."""
         with contextlib.suppress(PlatformError, OSError):
-            found = self._files.find(deployment.tenant, _tag(deployment))
-            # A function that was deleted and made again counts from 1 again.
-            if found is None or found.annotations.get(_CREATED) != deployment.created:
-                return None
-            directory = self._directory / ".kept"
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path = directory / found.digest.removeprefix("sha256:")
-            if not path.is_file():
-                descriptor, partial = tempfile.mkstemp(dir=directory, prefix=".new-")
-                os.close(descriptor)
-                try:
-                    self._files.get(deployment.tenant, found, Path(partial), most=2 * MOST_BYTES)
-                    os.replace(partial, path)
-                finally:
-                    Path(partial).unlink(missing_ok=True)
-                _forget_oldest(directory)
-            return path
+            return self._fetched(deployment)
         return None
+
+    def _fetched(self, deployment: Deployment) -> Path | None:
+        """A file with what the registry has; None where it has nothing. Raises PlatformError, OSError."""
+        found = self._files.find(deployment.tenant, _tag(deployment))
+        # A function that was deleted and made again counts from 1 again.
+        if found is None or found.annotations.get(_CREATED) != deployment.created:
+            return None
+        directory = self._directory / _KEPT
+        path = directory / found.digest.removeprefix("sha256:")
+        if not path.is_file():
+            with self._new_file() as partial:
+                self._files.get(deployment.tenant, found, partial, most=2 * MOST_BYTES)
+                os.replace(partial, path)
+            _forget_oldest(directory)
+        return path
+
+    @contextlib.contextmanager
+    def _new_file(self) -> t.Iterator[Path]:
+        """A file beside the kept ones that is gone afterwards, unless it was moved."""
+        directory = self._directory / _KEPT
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor, path = tempfile.mkstemp(dir=directory, prefix=".new-")
+        os.close(descriptor)
+        try:
+            yield Path(path)
+        finally:
+            Path(path).unlink(missing_ok=True)
 
     def _read_there(self, deployment: Deployment, offset: int, address: str) -> tuple[bytes, int]:
         """What `read` and `size` give at the replica with the workers."""
@@ -182,6 +206,17 @@ def replica_key(api: t.Callable[[], KubernetesApi], namespace: str) -> t.Callabl
         return base64.b64decode(data["key"]).decode()
 
     return key
+
+
+@contextlib.contextmanager
+def _told(what: str) -> t.Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PlatformError(
+            f"The log cannot be {what}: {error.strerror}.",
+            next_step="Tell whoever runs the service that its disk is full.",
+        ) from error
 
 
 def _tag(deployment: Deployment) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import typing as t
+import urllib.parse
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,9 @@ import yaml
 
 from ...plugins.module_utils.errors import PlatformError
 from ..deployments.queue import Limits
+from ..tokens import ALL_TENANTS, Role
+
+_LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 DEPLOYER = "deployer"
 """The account of each tenant's namespace with whose rights the service acts there (role tenant)."""
@@ -50,6 +54,48 @@ class BuildSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     priority_class: str = ""
 
 
+class OidcRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What those with a claim may do.
+
+    Attributes:
+        claim: its name, such as `groups` or, in tokens of GitHub's actions, `repository`.
+        value: which it must have, or which must be in it where it is a list.
+        tenant: what the role is for; `*` with the role `admin`.
+        role: as a token's.
+    """
+
+    claim: str
+    value: str
+    tenant: str
+    role: Role
+
+
+class OidcSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A provider whose tokens are taken.
+
+    Attributes:
+        issuer: its URL, as `iss` has it in its tokens.
+        client_id: what must be in `aud` of a token: the service's name at the provider.
+        rules: the first one that fits a token says what it allows; a token that none fits is not taken.
+        name_claim: the claim by which its owner is named in deployments and in the audit log, after `oidc:`.
+    """
+
+    issuer: str
+    client_id: str
+    rules: list[OidcRule]
+    name_claim: str = "sub"
+
+    def __post_init__(self) -> None:
+        url = urllib.parse.urlsplit(self.issuer)
+        if url.scheme != "https" and not (url.scheme == "http" and url.hostname in _LOCAL_HOSTS):
+            raise ValueError("oidc.issuer: must be an https URL")
+        if not self.client_id:
+            raise ValueError("oidc.client_id: must not be empty, as tokens for every other service would be taken")
+        for rule in self.rules:
+            if (rule.role is Role.ADMIN) != (rule.tenant == ALL_TENANTS):
+                raise ValueError(f"oidc.rules: the role {rule.role} cannot be for the tenant {rule.tenant!r}")
+
+
 class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What whoever runs the service sets. Secrets are files beside it, named here by their paths.
 
@@ -69,6 +115,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         options: more options of spin_function, for every function.
         limits: of the queue.
         builds: see `BuildSettings`.
+        oidc: see `OidcSettings`; without it only the service's own tokens are taken.
         lease_seconds: after how many seconds without a sign of the working replica another one takes over.
         state_directory, cache_directory: paths of directories that may be empty at each start.
     """
@@ -86,6 +133,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     options: dict[str, t.Any] = {}
     limits: Limits = Limits()
     builds: BuildSettings = BuildSettings()
+    oidc: OidcSettings | None = None
     lease_seconds: t.Annotated[int, msgspec.Meta(ge=3, le=600)] = 15
     state_directory: str = "/var/lib/wasmfaas"
     cache_directory: str = "/var/cache/wasmfaas"

@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import base64
 import collections
 import contextlib
 import datetime
 import hashlib
-import json
 import threading
 import time
 import typing as t
@@ -20,7 +18,7 @@ from ...plugins.module_utils.spinkube.api import Conflict
 from ...plugins.module_utils.spinkube.kinds import SECRET, Object
 from ..deployments.model import now
 from ..problem import Code, ServiceProblem
-from ..tokens import Role, Token, checked, has_ended
+from ..tokens import Role, Token, checked, has_ended, unchecked_claims
 from .api import SERVICE_ACCOUNT, ServiceApi
 
 ACCOUNT = "function-service-users"
@@ -100,7 +98,7 @@ class ClusterTokenStore:
         return existed
 
     def _looked_up(self, secret: str) -> Token | None:
-        claims = _claims(secret)
+        claims = unchecked_claims(secret)
         if claims is None:
             return None
         status = self._api().review_token(secret, AUDIENCE)
@@ -175,15 +173,3 @@ def _token(secret: Object) -> Token:
         created=about[f"{_ANNOTATION}created"],
         expires=about.get(f"{_ANNOTATION}expires", ""),
     )
-
-
-def _claims(secret: str) -> Object | None:
-    """What a JSON Web Token says, unchecked; None for what is none."""
-    parts = secret.split(".")
-    if len(parts) != 3 or not secret.isascii() or len(secret) > 16384:
-        return None
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except ValueError:
-        return None
-    return claims if isinstance(claims, dict) else None

@@ -40,7 +40,10 @@ class LogStore(t.Protocol):
         """Bytes that `read` gives in all, as far as they are there now."""
 
     def keep(self, deployment: Deployment) -> None:
-        """Keep what the worker wrote for as long as the deployment is kept; raises PlatformError."""
+        """Keep what the worker wrote until now for as long as the deployment is kept; raises PlatformError."""
+
+    def resume(self, deployment: Deployment) -> None:
+        """Give `file` what an earlier worker on another machine kept, where that is more; raises PlatformError."""
 
 
 class FileLogStore:
@@ -61,6 +64,9 @@ class FileLogStore:
 
     def keep(self, deployment: Deployment) -> None:
         """It is kept where it is."""
+
+    def resume(self, deployment: Deployment) -> None:
+        """It is there."""
 
 
 class LogWriter:

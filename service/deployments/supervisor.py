@@ -257,6 +257,13 @@ class Supervisor:
         return self._store.update(deployment, phase=Phase.QUEUED)
 
     def _end(self, deployment: Deployment, phase: Phase, reason: str, next_step: str) -> Deployment:
+        if deployment.attempt:
+            # Its worker could not keep the log, from where that of a finished deployment is read.
+            try:
+                self._adapters.logs.resume(deployment)
+                self._adapters.logs.keep(deployment)
+            except PlatformError as error:
+                _LOG.warning("deployment %s/%s/%d: its log is not kept: %s", *deployment.key, error.cause)
         return self._store.update(deployment, phase=phase, reason=reason, next_step=next_step, finished=now())
 
     def _take_up(self, deployment: Deployment) -> None:

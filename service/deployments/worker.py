@@ -11,10 +11,12 @@ again after it was killed goes on from what is there: every step may be done twi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import sys
+import threading
 import typing as t
 
 from ...plugins.module_utils import progress
@@ -37,6 +39,9 @@ PHASES = {
     "probe": Phase.ROLLING_OUT,
 }
 """The phase of each stage of deploy_function that has one; in the others the phase stays."""
+
+KEEP_LOG_SECONDS = 30.0
+"""How much of a log is lost at most with the machine that wrote it."""
 
 _MOST_OTHERS = 3
 """How many functions of the same source are asked for what was built for them."""
@@ -67,14 +72,19 @@ class Worker:
         self._source = self._work_directory / "source"
         self._stage = ""
         self._language = ""
+        if deployment.attempt > 1:
+            with contextlib.suppress(PlatformError):  # the log then begins with this attempt
+                adapters.logs.resume(deployment)
         self._log = LogWriter(adapters.logs.file(deployment), self._secrets)
+        self._is_replaced = False
+        self._keeping, self._is_log_kept = threading.Lock(), threading.Event()
 
     def work(self) -> None:
         """Bring the deployment to an end, and write down which one it was."""
         if self._deployment.phase.is_finished:
             return
         try:
-            with progress.listening(self):
+            with progress.listening(self), self._log_kept_meanwhile():
                 self._finish(phase=Phase.READY, **self._deploy())
         except PlatformError as error:
             self._log.line(f"failed: {error.cause}")
@@ -86,6 +96,11 @@ class Worker:
                 next_step=self._shown(self._next_step(error)),
                 facts={**self._facts(), **({"stage": error.stage} if error.stage else {}), **facts},
             )
+        except BaseException:
+            # The service ends, or somebody cancelled: whoever takes the deployment up begins with this log.
+            if not self._is_replaced:
+                self._keep_log()
+            raise
         finally:
             shutil.rmtree(self._work_directory, ignore_errors=True)
             self._log.close()
@@ -162,11 +177,32 @@ class Worker:
 
     def _finish(self, **changes: t.Any) -> None:
         # Before, as whoever reads of the end reads the rest of the log next.
-        try:
-            self._adapters.logs.keep(self._deployment)
-        except PlatformError as error:
-            self._log.line(f"warning: this log is not kept: {error.cause}")
+        self._keep_log()
         self._update(finished=now(), **changes)
+
+    def _keep_log(self) -> None:
+        self._is_log_kept.set()
+        with self._keeping:  # else an older state could be kept after this one
+            try:
+                self._adapters.logs.keep(self._deployment)
+            except PlatformError as error:
+                self._log.line(f"warning: this log is not kept: {error.cause}")
+
+    @contextlib.contextmanager
+    def _log_kept_meanwhile(self) -> t.Iterator[None]:
+        """Keep the log now and then: this process may be killed, with the machine that has the file."""
+
+        def keep() -> None:
+            while not self._is_log_kept.wait(KEEP_LOG_SECONDS):
+                with self._keeping, contextlib.suppress(PlatformError):  # the next time, or at the end
+                    if not self._is_log_kept.is_set():
+                        self._adapters.logs.keep(self._deployment)
+
+        threading.Thread(target=keep, name="log", daemon=True).start()
+        try:
+            yield
+        finally:
+            self._is_log_kept.set()
 
     def _update(self, **changes: t.Any) -> None:
         """Change the deployment. Only its wish to be cancelled may have been written by somebody else."""
@@ -177,6 +213,7 @@ class Worker:
             except Changed:
                 live = self._store.read(*self._deployment.key)
                 if live is None or live.phase.is_finished or live.attempt != self._deployment.attempt:
+                    self._is_replaced = True
                     raise KeyboardInterrupt from None  # it ended, or another process works on it
                 self._deployment = live
 

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ..api.context import Context
-from . import deployments, entrance, functions
+from . import deployments, entrance, functions, tokens
 from .view import STATIC
 from .visit import endpoint
 
@@ -23,6 +23,7 @@ def routes(context: Context) -> list[BaseRoute]:
         "/session": entrance.home,
         "/tenants": entrance.tenants,
         tenant: functions.functions,
+        f"{tenant}/tokens": tokens.tokens,
         f"{tenant}/new": functions.new,
         f"{tenant}/new/{{starter}}": functions.edit,
         function: functions.function,
@@ -32,6 +33,8 @@ def routes(context: Context) -> list[BaseRoute]:
         "/tenants/{rest:path}": entrance.nothing,
     }
     sent = {
+        f"{tenant}/tokens": tokens.create,
+        f"{tenant}/tokens/{{token}}/revoke": tokens.revoke,
         f"{tenant}/new": functions.create,
         f"{tenant}/new/{{starter}}": functions.create_edited,
         f"{function}/source": functions.upload,

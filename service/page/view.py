@@ -47,6 +47,8 @@ def link(*parts: object) -> str:
 def place_to_return(request: Request) -> str:
     """The path of the page that was asked for, or that has the form which was sent."""
     place = request.path_params
+    if "token" in place:
+        return link(place["tenant"], "tokens")
     if request.method != "POST" or "name" not in place:
         return request.url.path
     function = link(place["tenant"], "functions", place["name"])

@@ -28,6 +28,9 @@ WAIT_SECONDS = 240.0
 REFUSED = "server/cred/passwd newer than datastore and could cause a cluster outage"
 REPAIR = "wasmfaas.platform.rotate -e what=repair"
 NOW = ("-e", "rotate_minimum_age=0")
+RENEW = "wasmfaas.platform.rotate -e what=certificates"
+LEAF_SECONDS = 45
+"""Longer than servers take to start, also on a slow machine that runs other tests."""
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +110,56 @@ def refuses(cluster: Cluster, server: str) -> bool:
     return REFUSED in shown(
         cluster, server, "journalctl --boot -u k3s -o cat --no-pager | grep level=fatal | tail -n 1"
     )
+
+
+def unit_of(host: str) -> str:
+    return "k3s-agent" if host.startswith("agent") else "k3s"
+
+
+def end_soon(cluster: Cluster, *names: str) -> None:
+    """Restart k3s with new certificates, which end soon. Its next start makes ones that last."""
+    for name in names:
+        cluster.environment.run(
+            name,
+            f"systemctl set-environment K3S_DOUBLE_LEAF_SECONDS={LEAF_SECONDS}; "
+            f"systemctl stop {unit_of(name)}; k3s certificate rotate; systemctl start --no-block {unit_of(name)}",
+        )
+    for name in names:
+        started = (
+            f"grep -cs K3S_DOUBLE_LEAF_SECONDS /proc/$(systemctl show -P MainPID {unit_of(name)})/environ"  # since this
+        )
+        until(f"{name} restarts", lambda name=name, started=started: shown(cluster, name, started).strip() == "1")
+        cluster.environment.run(name, "systemctl unset-environment K3S_DOUBLE_LEAF_SECONDS")
+
+
+def has_ended(cluster: Cluster, name: str) -> bool:
+    leaf = "server/tls/client-admin" if unit_of(name) == "k3s" else "agent/client-kubelet"
+    return "has expired" in shown(cluster, name, f"k3s certificate check 2>&1 | grep {leaf}.crt")
+
+
+def leads_nothing(cluster: Cluster) -> str:
+    """A server that leads no controllers: one that does ends, and makes new certificates, when it loses the lease."""
+    leases = cluster.kubectl("server1", "get", "leases", "-n", "kube-system")["items"]
+    leaders = {lease["spec"].get("holderIdentity", "").partition("_")[0] for lease in leases}
+    return next(server for server in SERVERS if server not in leaders)
+
+
+def test_certificates_that_have_ended_are_renewed_by_one_command(cluster: Cluster) -> None:
+    """Of a majority of the servers; then of one server and the agent. Nothing leads in a circle."""
+    end_soon(cluster, *SERVERS)
+    until("two have ended", lambda: sum(has_ended(cluster, server) for server in SERVERS) >= 2)
+    for playbook in ("wasmfaas.platform.doctor", "site.yml"):
+        run = cluster.play(playbook)
+        assert run.exit_code != 0 and RENEW in run.output, run.output[-3000:]
+    cluster.play("wasmfaas.platform.rotate", "-e", "what=certificates").succeeded()
+    come_back(cluster)
+    some = (leads_nothing(cluster), "agent1")
+    end_soon(cluster, *some)
+    until("both have ended", lambda: all(has_ended(cluster, name) for name in some))
+    cluster.play("wasmfaas.platform.rotate", "-e", "what=certificates").succeeded()
+    come_back(cluster)
+    cluster.play("wasmfaas.platform.rotate", "-e", "what=certificates").unchanged()
+    cluster.play("site.yml").unchanged()
 
 
 def test_new_tokens_outlast_a_power_cut(cluster: Cluster) -> None:

@@ -24,16 +24,21 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils import progress
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.builder import Builder
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function import run
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.distribution import DistributionStore
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import DistributionLocation
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
 from ansible_collections.wasmfaas.platform.service.api.problems import HANDLERS
+from ansible_collections.wasmfaas.platform.service.builds import dependency_caches
 from ansible_collections.wasmfaas.platform.service.builds.builder import MOST_PROCESSES
+from ansible_collections.wasmfaas.platform.service.builds.dependency_caches import DependencyCaches
 from ansible_collections.wasmfaas.platform.service.builds.endpoint import BuildEndpoint
 from ansible_collections.wasmfaas.platform.service.builds.job import USER, build_path, job, job_name
 from ansible_collections.wasmfaas.platform.service.builds.job_builder import JobBuilder
 from ansible_collections.wasmfaas.platform.service.cluster.settings import BuildSettings
 from ansible_collections.wasmfaas.platform.service.deployments.model import Deployment, Settings, now
 from ansible_collections.wasmfaas.platform.service.parameters import validated
+from ansible_collections.wasmfaas.platform.service.registry_files import RegistryFiles
 from ansible_collections.wasmfaas.platform.service.sources.store import FileSourceStore
 from lightkube import ApiError
 from lightkube.codecs import from_dict
@@ -48,6 +53,7 @@ from .support import contained_kubelet
 from .support.control_plane import ControlPlane
 from .support.function_project import FunctionProject, component
 from .support.played_kubelet import PlayedKubelet
+from .support.registries import Registry
 from .support.servers import free_port, wait_until
 from .support.spinkube import SpinkubeStandIn
 
@@ -114,7 +120,7 @@ class Place:
             created=now(),
         )
 
-    def builder(self, deployment: Deployment, **settings: t.Any) -> JobBuilder:
+    def builder(self, deployment: Deployment, caches: DependencyCaches | None = None, **settings: t.Any) -> JobBuilder:
         work_directory = self.directory / f"work-{next(_numbers)}"
         work_directory.mkdir()
         return JobBuilder(
@@ -126,6 +132,7 @@ class Place:
             work_directory=work_directory,
             waits=self.waited.append,
             is_cancelled=self.is_cancelled.is_set,
+            caches=caches,
         )
 
     def push(self, deployment: Deployment, builder: Builder | None) -> dict[str, t.Any]:
@@ -285,6 +292,24 @@ def test_files_lock_files_and_deletions_come_back(place: Place, project: Functio
     here = place.push(deployment, None)
     there = place.push(deployment, place.builder(deployment))
     assert (there["digest"], there["source_digest"]) == (here["digest"], here["source_digest"])
+
+
+def test_dependencies_of_a_build_are_there_for_the_next_one_with_the_same_lock_file(
+    place: Place, project: FunctionProject, registry: Registry, lines: list[str]
+) -> None:
+    location = DistributionLocation(registry.host, "caches/user1")
+    store = DistributionStore(location, credentials_for=lambda _repository: None, plain_http=True)
+    caches = DependencyCaches(
+        RegistryFiles(lambda _tenant: store, dependency_caches.REPOSITORY, dependency_caches.KIND)
+    )
+    download = "cd ~/.npm/_cacache && cat package || (mkdir -p ~/.npm/_cacache && echo got > ~/.npm/_cacache/package)"
+    (project.directory / "package-lock.json").write_text("{}")
+    with contextlib.closing(store):
+        for more in ("", "true; "):
+            deployment = place.deployment(built_by(project, f"{more}({download})\npython3 build.py"))
+            assert place.push(deployment, place.builder(deployment, caches))["digest"]
+    assert lines.count("got") == 1  # in the second build alone
+    assert list(place.exchanges.iterdir()) == []
 
 
 @only_in_full("test_a_build_in_a_job_makes_the_same_artifact_as_one_on_this_machine")

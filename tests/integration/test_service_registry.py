@@ -23,6 +23,8 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.distrib
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.model import Timeouts
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import DistributionLocation
 from ansible_collections.wasmfaas.platform.service.api.problems import HANDLERS
+from ansible_collections.wasmfaas.platform.service.builds import dependency_caches
+from ansible_collections.wasmfaas.platform.service.builds.dependency_caches import DependencyCaches
 from ansible_collections.wasmfaas.platform.service.cluster import logs
 from ansible_collections.wasmfaas.platform.service.cluster.logs import ClusterLogStore, replica_key
 from ansible_collections.wasmfaas.platform.service.deployments.log import LogWriter
@@ -95,6 +97,23 @@ def test_a_source_is_there_at_every_replica_and_for_its_tenant_alone(files: Regi
     assert keep(second, archive) == (source, False)
     with pytest.raises(PlatformError, match="no longer there"):
         second.archive("user2", source.source)
+
+
+def test_dependencies_are_a_tenants_own_and_the_newest_key_has_a_place(
+    store_of: t.Callable[[str], DistributionStore], tmp_path: Path
+) -> None:
+    caches = DependencyCaches(RegistryFiles(store_of, dependency_caches.REPOSITORY, dependency_caches.KIND))
+    archive, target = tmp_path / "given.tar", tmp_path / "fetched.tar"
+    first, other = "0" * 64, f"{dependency_caches.PLACES:08x}{'0' * 56}"  # in the same place
+    for key, content in ((first, b"one"), (other, b"two")):
+        assert not caches.fetch("user1", key, "amd64", target)
+        archive.write_bytes(content)
+        caches.keep("user1", key, "amd64", archive)
+        assert caches.fetch("user1", key, "amd64", target)
+        assert target.read_bytes() == content
+    assert not caches.fetch("user1", first, "amd64", target)
+    assert not caches.fetch("user1", other, "arm64", target)
+    assert not caches.fetch("user2", other, "amd64", target)
 
 
 def test_two_archives_of_one_tree_are_one_source(files: RegistryFiles, tmp_path: Path) -> None:
@@ -258,6 +277,27 @@ def test_a_log_is_read_at_the_replica_with_the_worker_and_then_in_the_registry(
     assert (other.logs.read(finished, 6), other.logs.size(finished)) == (b"done\n", 11)
     # A function of the same name that is made later has a log of its own.
     assert other.logs.read(msgspec.structs.replace(finished, created=now()), 0) == b""
+
+
+def test_a_replica_that_takes_over_goes_on_with_the_log(replicas: tuple[Replica, Replica]) -> None:
+    working, other = replicas
+    made = deployment()
+    writer = LogWriter(working.logs.file(made), set)
+    writer.line("begun")
+    other.logs.resume(made)
+    assert not other.logs.file(made).exists()
+    working.logs.keep(made)
+    writer.line("not kept")
+    writer.close()
+    other.logs.resume(made)
+    writer = LogWriter(other.logs.file(made), set)
+    writer.line("done")
+    writer.close()
+    other.logs.keep(made)
+    working.logs.resume(made)  # which has more
+    assert working.logs.file(made).read_text() == "begun\nnot kept\n"
+    finished = msgspec.structs.replace(made, phase=Phase.READY)
+    assert working.logs.read(finished, 0) == b"begun\ndone\n"
 
 
 def test_only_a_replica_reads_logs_of_another_one(replicas: tuple[Replica, Replica]) -> None:

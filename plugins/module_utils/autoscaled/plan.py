@@ -59,7 +59,8 @@ def plan_groups(groups: t.Sequence[tuple[Host, AutoscaledGroup]]) -> dict[str, t
 
 
 def _plan(host: Host, group: AutoscaledGroup) -> dict[str, t.Any]:
-    config = configuration.build(host.desired)
+    # Terraform's labels count where both have one; the settings of a group follow its label.
+    config = configuration.build({**host.desired, "labels": {**(host.desired.get("labels") or {}), **group.labels}})
     kubelet = [
         argument for argument in config.get("kubelet-arg", []) if argument.partition("=")[0] not in OWN_ARGUMENTS
     ]

@@ -122,7 +122,7 @@ class _Deployment:
         is_there = self._service.holds(self._source)
         same = self._is_deployed()
         before = self._live and self._live["source_digest"]
-        self._result.changed = not same or bool(self._variables.changed)
+        self._result.changed = not same or bool(self._variables.changed) or self._variables.wait
         if self._result.changed:
             self._result.before = {"source_digest": before, **self._variables.before}
             self._result.after = {
@@ -186,8 +186,10 @@ class _Variables:
 
     def __init__(self, service: HostedService, tenant: str, name: str, wanted: dict[str, tuple[bool, str]]) -> None:
         self._service, self._path, self._wanted = service, function_path(tenant, name), wanted
-        found = service.ask("GET", f"{self._path}/variables")["variables"] if wanted else []
-        now = {one["name"]: (bool(one["secret"]), one["value"]) for one in found}
+        found = service.ask("GET", f"{self._path}/variables")
+        now = {one["name"]: (bool(one["secret"]), one["value"]) for one in found["variables"]}
+        # Set by a run that was cut off before its deployment, or by somebody else. Older services do not tell.
+        self.wait = bool(found.get("wait"))
         # The service tells no secret, so one that is set counts as unchanged.
         self.changed = [
             key for key, (secret, value) in wanted.items() if now.get(key) != (secret, None if secret else value)
@@ -196,11 +198,11 @@ class _Variables:
         self.after = {key: "(secret)" if wanted[key][0] else wanted[key][1] for key in self.changed}
 
     def set(self) -> None:
-        """Set those that differ, and the secrets, which may."""
+        """Set those that differ, and the secrets, which may, for the deployment that follows."""
         for key, (secret, value) in self._wanted.items():
             if secret or key in self.changed:
                 kind = "secrets" if secret else "variables"
-                self._service.ask("PUT", f"{self._path}/{kind}/{key}", {"value": value})
+                self._service.ask("PUT", f"{self._path}/{kind}/{key}", {"value": value}, query={"deploy": "false"})
 
 
 def _variables(manifest: Manifest, given: Json) -> dict[str, tuple[bool, str]]:

@@ -25,6 +25,8 @@ LIMITS = {
     "function_service_replicas": (1, 20),
     "function_service_ready_timeout": (0, 86_400),
 }
+OIDC_RULE = ("claim", "value", "tenant", "role")
+ROLES = ("read", "deploy", "admin")
 LOGIN = ("server", "username", "password")
 HOST = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)+")
 _COLLECTION = Path(__file__).resolve().parents[3]
@@ -61,6 +63,7 @@ def problems(variables: Variables) -> t.Iterator[Problem]:
     for name in ("function_service_registry_ca_file", "function_service_record_key_file"):
         if (file := str(variables[name])) and not Path(file).is_file():
             yield Problem(name, f"there is no file {file} on this machine", "correct the path, or leave it empty")
+    yield from _oidc_problems(variables["function_service_oidc"])
     yield from range_problems(variables, LIMITS)
     for whose in ("running", "queued"):
         each, all_of_them = (whole(variables[f"function_service_{whose}{end}"]) for end in ("_per_tenant", ""))
@@ -76,6 +79,37 @@ def problems(variables: Variables) -> t.Iterator[Problem]:
             "function_service builds in the namespace of function_builds, which is not among them",
             "add function_builds",
         )
+
+
+def _oidc_problems(oidc: t.Any) -> t.Iterator[Problem]:
+    """As service/cluster/settings.py judges, before anything is changed."""
+    name = "function_service_oidc"
+    if not oidc:
+        return
+    if not isinstance(oidc, dict) or not {"issuer", "client_id", "rules"} <= set(oidc):
+        yield Problem(name, "lacks issuer, client_id or rules", "give all three, or leave it empty")
+        return
+    if unknown := sorted(set(oidc) - {"issuer", "client_id", "rules", "name_claim"}):
+        yield Problem(name, f"there is no {', '.join(unknown)}", "use issuer, client_id, rules and name_claim")
+    if not str(oidc["issuer"]).startswith("https://"):
+        yield Problem(f"{name}.issuer", f"{oidc['issuer']} is no https URL", "write it as `iss` of its tokens has it")
+    if not oidc["client_id"]:
+        yield Problem(
+            f"{name}.client_id", "is empty", "give the name of the service at the provider (`aud` of a token)"
+        )
+    for number, rule in enumerate(oidc["rules"] if isinstance(oidc["rules"], list) else [None]):
+        if not isinstance(rule, dict) or set(rule) != set(OIDC_RULE) or rule["role"] not in ROLES:
+            yield Problem(
+                f"{name}.rules[{number}]",
+                "is no rule",
+                f"write it with {', '.join(OIDC_RULE)}; the role is {', '.join(ROLES)}",
+            )
+        elif (rule["role"] == "admin") != (rule["tenant"] == "*"):
+            yield Problem(
+                f"{name}.rules[{number}]",
+                f"the role {rule['role']} cannot be for the tenant {rule['tenant']}",
+                "give the role admin with the tenant `*`, or another role with a tenant's name",
+            )
 
 
 def images(place: str, version: str, overrides: t.Mapping[str, str]) -> dict[str, str]:

@@ -11,8 +11,10 @@ import json
 import typing as t
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
+from ansible_collections.wasmfaas.platform.service.cluster.settings import ClusterSettings
 
 from .role_rendering import PROJECT, RenderedRole
 
@@ -56,6 +58,14 @@ def test_the_inventory_of_aws_has_them_where_there_is_their_group() -> None:
     given = yaml.safe_load((PROJECT / "inventories/aws/group_vars/all.yml").read_text(encoding="utf-8"))
     assert "'worker-backend' in aws_cluster.node_groups" in given["platform_components"]
     assert "'function_builds', 'function_service'" in given["platform_components"]
+
+
+def test_a_provider_of_tokens_is_one_only_where_it_is_set() -> None:
+    assert msgspec.convert(settings(), ClusterSettings).oidc is None
+    rule = {"claim": "groups", "value": "shop", "tenant": "user1", "role": "deploy"}
+    given = {"issuer": "https://id.example.com", "client_id": "faas", "rules": [rule]}
+    found = msgspec.convert(settings(function_service_oidc=given), ClusterSettings).oidc
+    assert found is not None and (found.issuer, found.rules[0].tenant) == ("https://id.example.com", "user1")
 
 
 def test_images_are_those_of_the_collections_version_unless_said_otherwise() -> None:

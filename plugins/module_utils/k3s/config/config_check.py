@@ -65,8 +65,7 @@ SECRETS = {
     **dict.fromkeys(
         ("etcd-s3-access-key", "etcd-s3-secret-key", "etcd-s3-session-token"),
         "leave it out and let the servers' instance profile (IAM role) give the right to the bucket, or put it into "
-        "a Secret in kube-system "
-        "and name that in etcd-s3-config-secret",
+        "/root/.aws/credentials of each server (docs/operations/backup.md)",
     ),
 }
 """Credentials: config.yaml is no place for them."""

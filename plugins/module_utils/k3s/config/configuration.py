@@ -32,6 +32,17 @@ KUBELET = (
     # run. The scheduler then does not know which node holds an image, which counts for large ones alone.
     "node-status-max-images=0",
 )
+
+GROUP_LABEL = "wasmfaas.dev/group"
+BUILD_GROUP = "worker-build"
+"""Value of GROUP_LABEL on nodes where the hosted service builds what users upload."""
+
+BUILD_KUBELET = ("pod-max-pids=4096",)
+"""Processes and threads of one pod, which the kubelet does not bound by default (kubernetes v1.34.1,
+pkg/kubelet/apis/config/v1beta1/defaults.go, PodPidsLimit): a build that forks without end would take all of its node.
+Twice of what the builder allows its user (service/builds/builder.py, MOST_PROCESSES), so that a build meets that bound
+first, whose error the log shows."""
+
 AUDIT = (
     f"audit-log-path={paths.SERVER_DIRECTORY}/logs/audit.log",
     f"audit-policy-file={paths.AUDIT_POLICY}",
@@ -69,8 +80,8 @@ def build(
     """The dictionary that becomes config.yaml, keys sorted.
 
     Args:
-        desired: what the role `k3s` says of the host (k3s_desired): role, name, version, config, hardening, cis,
-            embedded_mirror, api_address, api_port, cgroup_v1_allowed.
+        desired: what the role `k3s` says of the host (k3s_desired): role, name, version, config, labels, hardening,
+            cis, embedded_mirror, api_address, api_port, cgroup_v1_allowed.
         node_ip: addresses of the node where they are to be written down; k3s takes that of the default route else.
         flannel_interface: the interface between the nodes where it is not that of the default route; empty if it is.
         names: names and addresses beside its own that clients reach this server by: they go into its certificate.
@@ -161,6 +172,8 @@ def _both(desired: t.Mapping[str, t.Any], cgroup: str) -> dict[str, t.Any]:
         and (parse(version).major, parse(version).minor) >= FAIL_ON_CGROUP_V1
     ):
         kubelet.append("fail-cgroupv1=false")
+    if (desired.get("labels") or {}).get(GROUP_LABEL) == BUILD_GROUP:
+        kubelet += BUILD_KUBELET
     return {
         "node-name": str(desired["name"]),
         "kubelet-arg": kubelet,

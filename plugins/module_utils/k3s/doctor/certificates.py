@@ -11,6 +11,7 @@ import typing as t
 
 from ...problems import ERROR, WARNING, Problem, Severity, count
 from ..host.certificates import RENEWAL_DAYS
+from ..plan.machine_checks import RENEW
 from .model import DAY, Host, Limits, found, warning
 
 LEAF_ERROR_DAYS, LEAF_WARNING_DAYS = 30, 90
@@ -64,8 +65,8 @@ def leaves(host: Host, limits: Limits) -> t.Iterator[Problem]:
             host.name,
             "certificate-ends",
             f"{first}{more} {_ends(ends, limits.now)}",
-            "Run ansible-playbook wasmfaas.platform.rotate -e what=certificates, or restart k3s, which renews what "
-            f"ends within {RENEWAL_DAYS} days",
+            f"Run {RENEW}"
+            + ("" if ends < limits.now else f", or restart k3s, which renews what ends within {RENEWAL_DAYS} days"),
         )
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from ...problems import Problem, count
+from ..plan.inventory_checks import RECOVER
+from ..plan.machine_checks import RENEW
 from .model import SITE, Host, Limits, Nodes, error, info, is_active, one_line, owner, remove_node, warning
 
 
@@ -24,15 +26,31 @@ def no_api(hosts: t.Sequence[Host]) -> t.Iterator[Problem]:
             "cluster", "api-down", "no server of the inventory that was examined holds a cluster", f"Run {SITE}"
         )
         return
+    if ended := [host.name for host in running if host.certificates_ended]:
+        yield error(
+            "cluster",
+            "api-down",
+            f"no server's API answers; the certificates of {', '.join(ended)} have ended",
+            f"Run {RENEW}",
+        )
+        return
     majority = len(servers) // 2 + 1
     yield error(
         "cluster",
         "api-down",
         f"no server's API answers; k3s runs on {len(running)} of {len(servers)} servers, {majority} are needed for a "
         "majority",
-        f"Run {SITE}, which starts them"
-        if len(with_data) >= majority
-        else "Bring back the other servers; if they are lost for good, run ansible-playbook wasmfaas.platform.restore",
+        _way_out(len(with_data), len(running), majority),
+    )
+
+
+def _way_out(with_data: int, running: int, majority: int) -> str:
+    if running < majority <= with_data:
+        return f"Run {SITE}, which starts them"
+    first = "See the lines of these servers" if running >= majority else "Bring back the other servers"
+    return (
+        f"{first}; if the majority of the cluster's servers is lost for good, run {RECOVER}, which keeps the data of "
+        "one that is left, or ansible-playbook wasmfaas.platform.restore with a backup"
     )
 
 

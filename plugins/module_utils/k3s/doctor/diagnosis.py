@@ -38,6 +38,7 @@ HOST_CHECKS = (
 CLUSTER_CHECKS = (
     cluster.quorum,
     cluster.members,
+    etcd.bucket,
     nodes.unlisted,
     nodes.membership,
     nodes.ready,

@@ -9,7 +9,7 @@ import typing as t
 
 from ...problems import ERROR, WARNING, Problem
 from .hosts import DISK_WARNING
-from .model import Host, Limits, found, warning
+from .model import Host, Limits, Nodes, found, one_line, warning
 
 BACKUP = "ansible-playbook wasmfaas.platform.backup"
 ETCD_ERROR, ETCD_WARNING = 0.9, 0.75
@@ -36,6 +36,23 @@ def snapshots(host: Host, limits: Limits) -> t.Iterator[Problem]:
             f"the newest etcd snapshot is {(limits.now - snapshots['newest']) / 3600:.0f} h old",
             f"Run {BACKUP}; journalctl -u k3s | grep -i snapshot tells why k3s made none",
         )
+
+
+def bucket(hosts: t.Sequence[Host], _nodes: Nodes, limits: Limits) -> t.Iterator[Problem]:
+    """Whether the bucket of `etcd-s3` has a recent snapshot. k3s lists it for the whole cluster."""
+    listed = (host.diagnosis.get("snapshots") or {} for host in hosts)
+    seen = next((snapshots["bucket"] for snapshots in listed if snapshots.get("bucket") is not None), None)
+    if seen is None or limits.now - (seen["newest"] or limits.created) <= limits.snapshot_age:
+        return
+    age = f"the newest one is {(limits.now - seen['newest']) / 3600:.0f} h old" if seen["newest"] else "there is none"
+    why = f" ({one_line(seen['error'])})" if seen["error"] else ""
+    yield warning(
+        "cluster",
+        "snapshots-not-in-bucket",
+        f"etcd-s3 is set, but the bucket has no recent etcd snapshot: {age}{why}",
+        f"Run {BACKUP}, which says what is wrong; see the etcd-s3-* keys in k3s_server_config, and the keys of S3 "
+        "(docs/operations/backup.md)",
+    )
 
 
 def database(host: Host, _limits: Limits) -> t.Iterator[Problem]:

@@ -11,6 +11,7 @@ import typing as t
 
 from ...problems import ERROR, INFO, SEVERITIES, WARNING, Problem, Severity
 from ..host import journal
+from ..plan.machine_checks import RENEW
 
 DAY = 86400.0
 """Seconds."""
@@ -69,6 +70,7 @@ CHECKS = frozenset(
         "shim-not-loaded",
         "shim-unknown",
         "snapshots-none",
+        "snapshots-not-in-bucket",
         "snapshots-old",
         "tokens-not-stored",
         "version-behind",
@@ -130,6 +132,11 @@ class Host:
     def k3s(self) -> dict[str, t.Any]:
         return self.node.get("k3s") or {}
 
+    @property
+    def certificates_ended(self) -> bool:
+        """Whether certificates have ended of a k3s that runs, and that renews them at a start only."""
+        return bool(self.k3s.get("certificates_ended")) and is_active(self)
+
 
 def found(severity: Severity, where: str, check: str, what: str, next_step: str) -> Problem:
     """A problem that a check has found.
@@ -188,13 +195,18 @@ def is_active(host: Host) -> bool:
 
 
 def why(host: Host | None) -> str:
-    """What k3s' journal on the host tells of, to be appended to a text; "" where it tells nothing."""
+    """What k3s' certificates or its journal on the host tell of, to be appended to a text; "" where they tell
+    nothing."""
+    if host and host.certificates_ended:
+        return ": its certificates have ended"
     problem = _journal_problem(host)
     return f": {problem['what']}" if problem else ""
 
 
 def step(host: Host | None) -> str:
-    """The next step for what k3s' journal tells of; "" where it tells nothing."""
+    """The next step for what `why` tells of; "" where it tells nothing."""
+    if host and host.certificates_ended:
+        return f"Run {RENEW}"
     problem = _journal_problem(host)
     return problem["next_step"].replace(journal.NODE, host.node_name) if host and problem else ""
 

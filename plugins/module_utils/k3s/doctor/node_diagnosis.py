@@ -6,6 +6,7 @@ registries. Only reads; runs on the host."""
 
 from __future__ import annotations
 
+import datetime
 import glob
 import os
 import re
@@ -22,6 +23,7 @@ from ...kubernetes.applied import was_applied
 from ...kubernetes.kubectl import Kubectl, NotFound, host_kubectl
 from ...kubernetes.workloads import Patience, Workloads
 from .. import paths
+from ..config import config_values
 from ..host import inputs, journal
 from ..host.certificates import NotACertificate, end_of_first
 from ..recovery import server_api, stored_tokens
@@ -62,6 +64,9 @@ METRICS_BYTES = 16 << 20
 ETCD_METRICS = "http://127.0.0.1:2381/metrics"
 """k3s serves them there on every server (k3s docs, cli/server.md, etcd-expose-metrics)."""
 
+SNAPSHOT_FILES = "/apis/k3s.cattle.io/v1/etcdsnapshotfiles"
+"""Where k3s lists the snapshots of all servers and of the bucket (k3s v1.36.4,
+pkg/apis/k3s.cattle.io/v1/types.go)."""
 RUNTIME_CLASSES = "/apis/node.k8s.io/v1/runtimeclasses"
 HELM_CHARTS = "/apis/helm.cattle.io/v1/namespaces/kube-system/helmcharts"
 LOOK = Patience(pull_seconds=0, quota_seconds=0, configuration_seconds=0)
@@ -91,7 +96,7 @@ def read(
         "reboot_reason": reboot_reason(),
         "shims": shims(unit),
         "cluster_init_in": cluster_init_in() if server else [],
-        "snapshots": snapshots() if server else None,
+        "snapshots": {**snapshots(), "bucket": bucket(host_kubectl())} if server else None,
         "file_systems": file_systems(),
         "etcd_size": etcd_size() if server else None,
         "tokens_unsaved": tokens_unsaved() if server else None,
@@ -208,6 +213,28 @@ def snapshots(root: str = "") -> dict[str, t.Any]:
         os.path.getmtime(root + path) for path in _existing((f"{directory}/*",), root) if os.path.isfile(root + path)
     ]
     return {"directory": directory, "count": len(times), "newest": max(times, default=None)}
+
+
+def bucket(kubectl: Kubectl, root: str = "") -> dict[str, t.Any] | None:
+    """Snapshots in the bucket of `etcd-s3`, as k3s lists them for the whole cluster: `newest` (seconds since 1970, None
+    where there is none that can be used), `error`, why the last one that failed did. None without `etcd-s3`, and where
+    the API does not answer."""
+    if str(config_values.on_host(root=root).get("etcd-s3", "")).lower() != "true":
+        return None
+    try:
+        listed = kubectl.get(SNAPSHOT_FILES).get("items") or []
+    except PlatformError:
+        return None
+    times, errors = [], []
+    for item in listed:
+        spec, status = item.get("spec") or {}, item.get("status") or {}
+        if not str(spec.get("location") or "").startswith("s3://"):
+            continue
+        if status.get("readyToUse") and status.get("creationTime"):
+            times.append(datetime.datetime.fromisoformat(status["creationTime"].replace("Z", "+00:00")).timestamp())
+        elif (status.get("error") or {}).get("message"):
+            errors.append((str(status.get("creationTime") or ""), str(status["error"]["message"])))
+    return {"newest": max(times, default=None), "error": max(errors, default=("", ""))[1]}
 
 
 def file_systems(root: str = "") -> list[dict[str, t.Any]]:

@@ -229,7 +229,7 @@ RULES = (
         r"certificate (?:has expired|is not yet valid)|x509: certificate has expired or is not yet valid",
         "a certificate has expired, or the clock of a host is wrong",
         "Compare the clocks (date -u; timedatectl); where they are right, renew the certificates: "
-        "ansible-playbook wasmfaas.platform.rotate.",
+        "ansible-playbook wasmfaas.platform.rotate -e what=certificates.",
         "Go crypto/x509; k3s docs cli/certificate.md",
     ),
     _rule(
@@ -346,7 +346,7 @@ RULES = (
         r"connection refused|i/o timeout|no route to host|context deadline exceeded|connection reset by peer",
         "it does not reach the server that it joins through, or too few etcd members run",
         "Check that a majority of the servers run (systemctl is-active k3s), and that ports 6443, 2379 and 2380 are "
-        "open between them.",
+        "open between them. If the majority is gone for good: ansible-playbook wasmfaas.platform.recover.",
         "k3s docs installation/requirements.md (ports); PyratLabs/ansible-role-k3s#152",
         transient=True,
     ),

@@ -27,7 +27,7 @@ from ...kubernetes.kubectl import Kubectl, host_kubectl
 from .. import paths
 from ..config import config_values
 from ..nodes import node_state
-from . import inputs
+from . import inputs, leaf_certificates
 
 PORTS = (
     ("tcp", 6443),
@@ -154,6 +154,7 @@ def installation(kubectl: Kubectl, *, ask: bool, root: str = "") -> tuple[dict[s
         "node_ip": _list(configured.get("node-ip")),
         "config": configured,
         "stale_inputs": inputs.stale(unit, root=root, digests=digests) if runs else [],
+        "certificates_ended": leaf_certificates.ended(unit, root=root) if unit else 0.0,
         "foreign_unit": foreign_unit(unit, root=root) if unit else "",
     }, cluster
 

@@ -99,6 +99,7 @@ def host_problems(
     """
     problems = machine_checks.machine_problems(host) + inventory_checks.identity_problems(host)
     problems += inventory_checks.role_problems(host) or decided
+    problems += machine_checks.certificate_problems(host)
     if action in ACTING:  # a host that runs already proves that it can
         problems += machine_checks.port_problems(host, settings) + machine_checks.connection_problems(host, hosts)
     if action in ENTERING:

@@ -77,6 +77,12 @@ class Host:
         return self.k3s.get("role") == self.role and self.k3s.get("service") in STARTED
 
     @property
+    def certificates_ended(self) -> float:
+        """When the first certificate ended of a k3s that runs, in seconds since 1970; 0 where none has. A k3s that does
+        not run renews them at its start."""
+        return float(self.k3s.get("certificates_ended") or 0.0) if self.runs else 0.0
+
+    @property
     def is_live_server(self) -> bool:
         """Whether it is a server whose API is ready and told of its cluster."""
         return (

@@ -86,14 +86,24 @@ def inventory_problems(hosts: t.Sequence[Host]) -> list[Problem]:
     return problems
 
 
+RECOVER = "ansible-playbook wasmfaas.platform.recover -e survivor=NAME -e lost=NAME,NAME"
+
+
 def unreachable_problems(hosts: t.Sequence[Host]) -> list[Problem]:
     """Hosts of this run that could not be examined."""
+    servers = [host for host in hosts if host.role == "server"]
+    holding = [host for host in servers if host.known and host.has_data]
+    without_majority = (
+        f"; if the majority of the servers is gone for good, run {RECOVER}"
+        if holding and len(holding) <= len(servers) // 2 and not any(host.is_live_server for host in servers)
+        else ""
+    )
     return [
         Problem(
             host.name,
             f"it cannot be examined ({host.unreachable or 'no answer'})",
             f"bring it back; or leave it out this time: --limit 'all:!{host.name}'; or, if it is gone for good, take "
-            "it out of the inventory and run with -e prune=true",
+            "it out of the inventory and run with -e prune=true" + (without_majority if host.role == "server" else ""),
         )
         for host in hosts
         if host.in_play and not host.known

@@ -19,8 +19,11 @@ from .. import version
 from ..recovery.restore import RESET
 from .cluster_plan import KEEP_OUT
 from .hosts import Host, is_autoscaled
+from .machine_checks import certificate_problems
 
 Result = dict[str, t.Any]
+
+TAKE_OUT = "take it out of the inventory"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Cluster:
             "version": str(first.k3s.get("version_running") or first.k3s.get("version") or "") if first else "",
             "node_names": self.node_names,
             "servers": [host.name for host in self.servers if host.known],
+            "server_addresses": [host.address for host in self.servers if host.address],
             "unreachable_hosts": [host.name for host in self.hosts if host.unreachable],
             "messages": [],
         }
@@ -77,6 +81,8 @@ def no_live_server(cluster: Cluster) -> list[Problem]:
         return [Problem("", "the inventory has no servers", "name hosts in the group k3s_server")]
     if cluster.live:
         return []
+    if ended := [problem for host in cluster.servers for problem in certificate_problems(host)]:
+        return ended
     found = ", ".join(
         f"{host.name} {host.unreachable or host.k3s.get('service') or 'unknown'}" for host in cluster.servers
     )
@@ -112,6 +118,8 @@ def change_all(cluster: Cluster) -> Result:
                     "run it without --limit",
                 )
             )
+        elif cluster.live and (ended := certificate_problems(host)):
+            problems += ended
         elif cluster.live and host.node_name not in ready:
             problems.append(
                 Problem(
@@ -302,25 +310,107 @@ def restore(
     }
 
 
+def recover(cluster: Cluster, survivor: str, lost: t.Sequence[str]) -> Result:
+    """Whether a server may become the only member of etcd, with the data that it has, and what becomes of the others.
+
+    The cluster cannot say how many members it has: without a majority it does not answer. So the user says which are
+    gone.
+
+    Args:
+        survivor: name in the inventory of the server whose data is kept.
+        lost: servers that are gone for good; names of hosts in the inventory, or of nodes.
+
+    Raises:
+        PlatformError: a majority is there, or it is not said of each server what became of it.
+    """
+    gone = set(lost)
+    lost_hosts = [host for host in cluster.servers if gone & {host.name, host.node_name}]
+    lost_nodes = {host.node_name for host in lost_hosts} | gone.difference(host.name for host in lost_hosts)
+    staying = [host for host in cluster.servers if host not in lost_hosts]
+    identity = f"recovery of {survivor}"
+    done = {host.name: host.info.get("restore") or {} for host in staying}
+    begun = {name for name, memory in done.items() if memory.get("identity") == identity}
+    first = next((host for host in staying if host.name == survivor and host.has_data), None)
+    nothing = bool(cluster.live) and not begun and not lost_nodes & set(cluster.node_names)
+    if not nothing:
+        problems = _unsaid(cluster, survivor, lost_hosts, staying) if first is None or not lost else []
+        problems += [_not_lost(host) for host in lost_hosts if host.has_data]
+        if cluster.live and not begun:
+            problems = [_answers(cluster, lost_nodes)]
+        elif not problems and not begun:
+            problems = _majority_problems(staying, len(lost_nodes))
+        for host in cluster.hosts:
+            if host not in lost_hosts:
+                problems += absence_problems(host, "name it with -e lost=NAME" if host.role == "server" else TAKE_OUT)
+        raise_if_any(problems)
+    return {
+        **cluster.common(),
+        "restore_host": first.name if first else "",
+        "restore_node": first.node_name if first else "",
+        "restore_address": first.address if first else "",
+        "continuing": survivor in begun and done[survivor].get("done") in RESET,
+        # Blank ones are left to site.yml.
+        "others": [host.name for host in staying if host is not first and (host.has_data or host.name in begun)],
+        "agents": [host.name for host in cluster.hosts if host.role != "server"],
+        "keep_nodes": [host.node_name for host in cluster.hosts if host not in lost_hosts],
+        "identity": identity,
+        "nothing_to_do": nothing,
+    }
+
+
+def _unsaid(cluster: Cluster, survivor: str, lost: t.Sequence[Host], staying: t.Sequence[Host]) -> list[Problem]:
+    """What the user has not said, or not so that it can be done."""
+    problems = []
+    holding = [host.name for host in staying if host.has_data]
+    if survivor not in holding:
+        what = f"{survivor} is no server of the inventory" if survivor else "it is not said whose data is kept"
+        if survivor in [host.name for host in lost]:
+            what = f"{survivor} is named as lost and as survivor"
+        elif survivor in [host.name for host in cluster.servers]:
+            what = f"{survivor} cannot be reached, or has no data of etcd"
+        step = f"name one of {', '.join(holding)} with -e survivor=NAME"
+        none = "no server has data of etcd: run ansible-playbook wasmfaas.platform.restore with a backup"
+        problems.append(Problem("", what, step if holding else none))
+    if not lost:
+        problems.append(
+            Problem("", "it is not said which servers are gone for good", "name them with -e lost=NAME,NAME")
+        )
+    return problems
+
+
+def _not_lost(host: Host) -> Problem:
+    what = "it is named as lost, but it can be reached and has data of etcd"
+    return Problem(host.name, what, "leave it out of -e lost: it counts for the majority")
+
+
+def _answers(cluster: Cluster, lost_nodes: t.Collection[str]) -> Problem:
+    dead = ",".join(name for name in cluster.node_names if name in lost_nodes)
+    return Problem(
+        "",
+        "the cluster answers, so the majority of its servers is there",
+        f"run ansible-playbook wasmfaas.platform.remove_node -e node={dead} -e force=true, which removes the lost ones",
+    )
+
+
+def _majority_problems(staying: t.Sequence[Host], lost: int) -> list[Problem]:
+    holding = [host.name for host in staying if host.has_data]
+    total = len(staying) + lost
+    if len(holding) <= total // 2:
+        return []
+    return [
+        Problem(
+            "",
+            f"{', '.join(holding)} {'are' if len(holding) > 1 else 'is'} {len(holding)} of {total} servers, a majority "
+            "that forms the cluster by itself",
+            "run ansible-playbook wasmfaas.platform.site, which starts them; if more servers are gone for good, name "
+            "all of them with -e lost=NAME,NAME",
+        )
+    ]
+
+
 def restore_problems(host: Host, needed: str) -> list[Problem]:
-    if host.unreachable:
-        if host.role == "server":
-            what = (
-                f"it cannot be reached ({host.unreachable}), and would bring back the cluster as it was before "
-                "when it starts again"
-            )
-            return [Problem(host.name, what, "bring it back; or, if it is gone for good, take it out of the inventory")]
-        return [
-            Problem(
-                host.name,
-                f"it cannot be reached ({host.unreachable})",
-                "bring it back, or take it out of the inventory",
-            )
-        ]
-    if not host.in_play:
-        return [
-            Problem(host.name, "--limit leaves it out, but a cluster is restored as a whole", "run it without --limit")
-        ]
+    if absent := absence_problems(host):
+        return absent
     if host.role != "server":
         return []
     own = str(host.k3s.get("version") or "")
@@ -355,4 +445,25 @@ def restore_problems(host: Host, needed: str) -> list[Problem]:
                     f"set k3s_version to {needed}",
                 )
             ]
+    return []
+
+
+def absence_problems(host: Host, if_gone: str = TAKE_OUT) -> list[Problem]:
+    """A host that a restore would leave out.
+
+    Args:
+        if_gone: what to do about one that is gone for good.
+    """
+    if host.unreachable:
+        if host.role == "server":
+            what = (
+                f"it cannot be reached ({host.unreachable}), and would bring back the cluster as it was before "
+                "when it starts again"
+            )
+            return [Problem(host.name, what, f"bring it back; or, if it is gone for good, {if_gone}")]
+        return [Problem(host.name, f"it cannot be reached ({host.unreachable})", f"bring it back, or {if_gone}")]
+    if not host.in_play:
+        return [
+            Problem(host.name, "--limit leaves it out, but a cluster is restored as a whole", "run it without --limit")
+        ]
     return []

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import statistics
 import typing as t
@@ -41,6 +42,17 @@ FIREWALLS = {
     "ufw": "ufw allow from 10.42.0.0/16; ufw allow from 10.43.0.0/16; and, for each other node, ufw allow from ADDRESS",
 }
 """What to do about each firewall."""
+
+
+RENEW = "ansible-playbook wasmfaas.platform.rotate -e what=certificates"
+
+
+def certificate_problems(host: Host) -> list[Problem]:
+    """Certificates that have ended: nobody accepts them, so no other step of a run would reach its end."""
+    if not host.certificates_ended:
+        return []
+    day = datetime.datetime.fromtimestamp(host.certificates_ended, tz=datetime.timezone.utc).date().isoformat()
+    return [Problem(host.name, f"its certificates ended on {day}, and k3s renews them at a start only", f"run {RENEW}")]
 
 
 def machine_problems(host: Host) -> list[Problem]:

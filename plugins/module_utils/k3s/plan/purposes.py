@@ -55,6 +55,8 @@ def run(variables: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> dic
             identity=options["identity"],
             chosen=options["restore_host"],
         )
+    if purpose == "recover":
+        return lifecycle.recover(cluster, options["survivor"], options["lost"])
     return lifecycle.change_all(cluster) if purpose == "change_all" else lifecycle.serve(cluster)
 
 

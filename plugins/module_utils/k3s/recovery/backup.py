@@ -23,6 +23,7 @@ from pathlib import Path
 
 from ...errors import PlatformError
 from ...host.digests import sha256
+from . import bare_snapshot
 
 FORMAT = 1
 METADATA = "metadata.json"
@@ -287,6 +288,13 @@ def now() -> float:
 
 def run(parameters: dict[str, t.Any], _check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
     """The module `k3s_backup_info`: its options to its result."""
+    if not parameters["backup"]:
+        bare = bare_snapshot.described(
+            snapshot=parameters["snapshot"] or "",
+            name=parameters["s3_snapshot"] or "",
+            token_file=parameters["server_token_file"],
+        )
+        return {"changed": False, "backup": bare, "summary": bare_snapshot.summary(bare)}
     found = find(parameters["backup"], parameters["directory"])
     verify(found)
     return {"changed": False, "backup": found.described(), "summary": summary(found)}

@@ -8,43 +8,21 @@ Certificates are as old as their files, so a run after one that was cut off leav
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import os
 import time
 import typing as t
 
 from ...errors import PlatformError
 from .. import paths
-from ..host import certificates as certificate_files
+from ..host.leaf_certificates import ages, ended, taken_away
 from ..host.service import Options, Service
 from .k3s_command import Run, last_line, run_on_host, tail
 from .snapshot import moment
 
-AUTHORITY_SUFFIXES = ("-ca.crt", "-ca.nochain.crt")
-
-
-def leaves(unit: str) -> list[str]:
-    """Files of the certificates that k3s makes anew where they are missing. Those of the authorities are not among
-    them."""
-    directory = f"{paths.SERVER_DIRECTORY}/tls" if unit == paths.SERVER_UNIT else paths.AGENT_DIRECTORY
-    found = [*glob.glob(f"{directory}/*.crt"), *glob.glob(f"{directory}/etcd/*.crt")]
-    return sorted(path for path in found if not path.endswith(AUTHORITY_SUFFIXES))
-
-
-def ages(unit: str) -> tuple[float, float]:
-    """When the oldest leaf certificate was made, and when the first one ends, in seconds since 1970; zeros where there
-    are none.
-
-    A certificate's own beginning does not tell: k3s sets it to that of its authority (rancher/dynamiclistener,
-    cert.NewSignedCert).
-    """
-    made, ends = [], []
-    for path in leaves(unit):
-        with contextlib.suppress(OSError, certificate_files.NotACertificate), open(path, "rb") as file:
-            ends.append(certificate_files.end_of_first(file.read()))
-            made.append(os.path.getmtime(path))
-    return (min(made), min(ends)) if made else (0.0, 0.0)
+ROTATE = (paths.K3S_BINARY, "certificate", "rotate")
+ROTATE_SECONDS = 120.0
+JUST_MADE_SECONDS = 600.0
+"""So old at most are certificates that a run which was cut off has made."""
 
 
 def rotate(
@@ -77,7 +55,7 @@ def rotate(
     if begin.show()["ActiveState"] == "active" and unit == paths.SERVER_UNIT:
         begin.pass_gate()
     make(Options(unit=unit, state="stopped", node_name=node_name, timeout=timeout)).manage(check_mode=False)
-    completed = run([paths.K3S_BINARY, "certificate", "rotate"], 120)
+    completed = run(ROTATE, ROTATE_SECONDS)
     begin.manage(check_mode=False)  # also where the rotation failed: the old certificates are as good as before
     if completed.exit_code != 0:
         raise PlatformError(
@@ -87,3 +65,48 @@ def rotate(
         )
     made, ends = ages(unit)
     return {"changed": True, "rotated": True, "made": moment(made), "ends": moment(ends)}
+
+
+def renew_ended(
+    unit: str,
+    *,
+    node_name: str,
+    timeout: float,
+    check_mode: bool = False,
+    run: Run = run_on_host,
+    service: t.Callable[..., Service] | None = None,
+) -> dict[str, t.Any]:
+    """New certificates for this host if one of them has ended; the module's result.
+
+    Asks nobody else and waits for nobody: the API accepts no certificate that has ended, and servers whose certificates
+    have ended form a majority only together. `rotated`: whether the caller must wait until k3s works, also after a run
+    that was cut off before that.
+
+    Raises:
+        PlatformError: k3s does not stop, or does not rotate.
+    """
+    make = service or Service
+    start = make(Options(unit=unit, state="started", node_name=node_name, timeout=timeout, wait=False))
+    end = ended(unit)
+    result = {"changed": False, "rotated": False, "ended": moment(end) if end else ""}
+    if unit == paths.SERVER_UNIT and os.path.exists(paths.TOMBSTONE):
+        return result  # the cluster removed it
+    if end:
+        result.update(changed=True, rotated=True)
+        if check_mode:
+            return result
+        make(Options(unit=unit, state="stopped", node_name=node_name, timeout=timeout)).manage(check_mode=False)
+        completed = run(ROTATE, ROTATE_SECONDS)
+        start.manage(check_mode=False)  # it renews what has ended, also where the rotation failed
+        if completed.exit_code != 0:
+            raise PlatformError(
+                f"k3s did not rotate the certificates of {node_name}, and was started with the old ones: "
+                f"{last_line(completed)}",
+                next_step="See the output of the task, and run it again.",
+                facts={"output": tail(completed)},
+            )
+    elif taken_away(unit):
+        result.update(changed=start.manage(check_mode=check_mode)["changed"], rotated=not check_mode)
+    elif start.show()["ActiveState"] == "activating" and time.time() - ages(unit)[0] < JUST_MADE_SECONDS:
+        result.update(rotated=True)
+    return result

@@ -1,12 +1,12 @@
 # Copyright: (c) 2026, the wasmfaas.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Putting a cluster back to a snapshot: what is done on each host, in steps that a run which was cut off can take up
-again.
+"""Making one server the only member of etcd, with a snapshot or with its own data: what is done on each host, in steps
+that a run which was cut off can take up again.
 
 The order is that of k3s's docs (cli/etcd-snapshot.md, datastore/backup-restore.md): stop all servers; on one of them
-let k3s replace its database by the snapshot and make itself the only member; take away the old database of the others,
-so that they join as new members.
+let k3s replace its database by the snapshot, or keep it, and make itself the only member; take away the old database of
+the others, so that they join as new members.
 
 Each host remembers in a file what was done for which snapshot, until the whole restore is finished. So a run that
 continues does not replace a database again that the restored cluster has already written to, and a later restore of the
@@ -102,11 +102,13 @@ def reset(
     is_inactive: Inactive = inactive,
     check_mode: bool = False,
 ) -> bool:
-    """Let k3s on this host replace its database by a snapshot; gives whether it did, and not an earlier run.
+    """Let k3s on this host replace its database by a snapshot, or keep it, and make itself the only member; gives
+    whether it did, and not an earlier run.
 
     Args:
         identity: of the snapshot; what a run that continues compares.
-        snapshot: its path on this host, or its name in the bucket that config.yaml names.
+        snapshot: its path on this host, or its name in the bucket that config.yaml names; the database stays as it is
+            where empty.
         expected_sha256: of the file; not compared where empty.
         authority: SHA-256 of the certificate authority of the cluster that the snapshot is of; what this host has of
             another cluster is put aside.
@@ -124,7 +126,7 @@ def reset(
             return True
         raise PlatformError(
             "k3s runs on this host; a running server cannot be reset.",
-            next_step="Run ansible-playbook wasmfaas.platform.restore again: its first step stops all servers.",
+            next_step=f"Run {playbook(snapshot)} again: its first step stops all servers.",
         )
     if os.path.isabs(snapshot) and expected_sha256 and not check_mode:
         compare(snapshot, expected_sha256)
@@ -137,12 +139,14 @@ def reset(
     # has removed it.
     with contextlib.suppress(FileNotFoundError):
         os.unlink(RESET_FLAG)
-    arguments = [paths.K3S_BINARY, "server", "--cluster-reset", f"--cluster-reset-restore-path={snapshot}"]
+    arguments = [paths.K3S_BINARY, "server", "--cluster-reset"]
+    arguments += [f"--cluster-reset-restore-path={snapshot}"] if snapshot else []
     completed = (run or run_alone)([*arguments, *(["--etcd-s3=false"] if local_although_bucket else [])], seconds)
     if completed.exit_code != 0 or DONE_MESSAGE not in f"{completed.output}{completed.error}":
+        what = f"restore {snapshot}" if snapshot else "make this server the only member of etcd"
         raise PlatformError(
-            f"k3s did not restore {snapshot}: {last_line(completed)}",
-            next_step=what_to_do(completed),
+            f"k3s did not {what}: {last_line(completed)}",
+            next_step=what_to_do(completed, snapshot),
             facts={"output": tail(completed), "exit_code": completed.exit_code},
         )
     remember(identity, "reset")
@@ -167,7 +171,7 @@ def clear(identity: str, *, authority: str = "", is_inactive: Inactive = inactiv
     if not is_inactive(paths.SERVER_UNIT):
         raise PlatformError(
             "k3s runs on this host; the database of a running server cannot be taken away.",
-            next_step="Run ansible-playbook wasmfaas.platform.restore again: its first step stops all servers.",
+            next_step="Run the same playbook again: its first step stops all servers.",
         )
     put_aside_another_cluster(authority)
     if os.path.isdir(DATABASE):
@@ -340,32 +344,30 @@ def run_alone(arguments: t.Sequence[str], seconds: float, *, lock: str = LOCK) -
         return Completed(exit_code, output.read(), "")
 
 
-def what_to_do(completed: Completed) -> str:
-    said = f"{completed.output}{completed.error}".lower()
+def playbook(snapshot: str) -> str:
+    """The playbook that resets a server to a snapshot, or to its own data where empty."""
+    restore, recover = "ansible-playbook wasmfaas.platform.restore", "ansible-playbook wasmfaas.platform.recover"
+    return restore if snapshot else recover
+
+
+def what_to_do(completed: Completed, snapshot: str) -> str:
+    """The next step for a failed reset."""
+    said, again = f"{completed.output}{completed.error}".lower(), f"run {playbook(snapshot)} again."
     if completed.exit_code == TIMED_OUT:
-        return (
-            "Look at the disk of that host, or give it longer with -e restore_timeout=SECONDS; then run "
-            "ansible-playbook wasmfaas.platform.restore again."
-        )
+        return f"Look at the disk of that host, or give it longer with -e restore_timeout=SECONDS; then {again}"
+    if not snapshot:
+        return f"See the output of the task; the data is still there. Then {again}"
     if "token" in said or "decrypt" in said or "cipher" in said or "passphrase" in said:
-        return (
-            "The token is not that of the time of the snapshot: use the one in the same backup, and run "
-            "ansible-playbook wasmfaas.platform.restore again."
-        )
+        return f"The token is not that of the time of the snapshot: use the one in the same backup, and {again}"
     if "no space left" in said:
         return (
             "Free space below /var/lib/rancher on that host (server/db/etcd-old-* are databases of earlier "
-            "restores), and run ansible-playbook wasmfaas.platform.restore again."
+            f"restores), and {again}"
         )
     if "s3" in said or "bucket" in said:
-        return (
-            "Check the etcd-s3-* keys in k3s_server_config, and that the snapshot is in the bucket; then run "
-            "ansible-playbook wasmfaas.platform.restore again."
-        )
-    return (
-        "See the output of the task; the databases of the other servers are still there. Use another backup, or "
-        "run ansible-playbook wasmfaas.platform.restore again."
-    )
+        return f"Check the etcd-s3-* keys in k3s_server_config, and that the snapshot is in the bucket; then {again}"
+    kept = "the databases of the other servers are still there"
+    return f"See the output of the task; {kept}. Use another backup, or {again}"
 
 
 def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> dict[str, t.Any]:
@@ -376,7 +378,7 @@ def run(parameters: dict[str, t.Any], check_mode: bool, _hidden: set[str]) -> di
     if step == "reset":
         changed = reset(
             identity,
-            parameters["snapshot"],
+            parameters["snapshot"] or "",
             expected_sha256=parameters["sha256"] or "",
             authority=authority,
             local_although_bucket=parameters["ignore_bucket"],

@@ -23,6 +23,10 @@ def run(parameters: dict[str, t.Any], check_mode: bool, hidden: set[str]) -> dic
     if what == "tokens":
         return tokens.run_step(parameters, check_mode, hidden)
     timeout, minimum_age = parameters["timeout"] or TIMEOUTS[what], parameters["minimum_age"] * HOUR
+    if what == "certificates" and parameters["only_ended"]:
+        return certificates.renew_ended(
+            parameters["unit"], node_name=parameters["node_name"], timeout=timeout, check_mode=check_mode
+        )
     if what == "certificates":
         return certificates.rotate(
             parameters["unit"],

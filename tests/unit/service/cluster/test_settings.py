@@ -29,6 +29,21 @@ def test_what_is_not_given_has_a_default(tmp_path: Path) -> None:
         ("service_url: x\nlimit: {}\n", "unknown field `limit`"),
         ("service_url: x\nbuilds: {host_user: true}\n", "unknown field `host_user`"),
         ("service_url: x\nlease_seconds: 1\n", "lease_seconds"),
+        (
+            "service_url: x\noidc: {issuer: 'http://id.example.com', client_id: c, rules: []}\n",
+            "oidc.issuer: must be an https URL",
+        ),
+        (
+            "service_url: x\noidc: {issuer: 'https://x', client_id: '', rules: []}\n",
+            "oidc.client_id: must not be empty",
+        ),
+        (
+            (
+                "service_url: x\noidc: {issuer: 'https://x', client_id: c, rules: "
+                "[{claim: a, value: b, tenant: '*', role: deploy}]}\n"
+            ),
+            "the role deploy cannot be for the tenant '*'",
+        ),
         ("{}\n", "missing required field `service_url`"),
         ("a: [\n", "while parsing"),
     ],

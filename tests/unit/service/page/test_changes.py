@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.wasmfaas.platform.service.deployments.model import Deployment, Phase, Settings
 from ansible_collections.wasmfaas.platform.service.page import forms
 from ansible_collections.wasmfaas.platform.service.page.starters import EXAMPLES, starters
+from ansible_collections.wasmfaas.platform.service.tokens import Role
 
 from .conftest import Page
 
@@ -202,6 +203,55 @@ def test_variables_are_set_and_removed(page: Page) -> None:
     page.post(f"{FUNCTION}/variables/remove", {"name": "greeting"})
     assert list(page.service._variables.read("user1", "shop")) == ["password"]
     assert page.post(f"{FUNCTION}/variables", {"name": "No!", "value": ""}).status_code == 422
+
+
+def uploaded(page: Page, content: str, **fields: t.Any) -> Deployment:
+    """A deployment whose source is there."""
+    with page.service.sources.upload("user1") as upload:
+        upload.write(archive({**FILES, "assets/index.html": content.encode()}))
+        source, _new = page.service.sources.keep("user1", upload)
+    return page.deployment(source=source.source, **fields)
+
+
+@pytest.mark.parametrize(
+    ("newer", "is_newer_taken"),
+    [
+        ({"phase": Phase.QUEUED}, True),
+        ({"phase": Phase.BUILDING}, True),
+        ({"phase": Phase.BUILDING, "cancelling": True}, False),
+        ({"phase": Phase.FAILED}, False),
+        ({"phase": Phase.CANCELLED}, False),
+    ],
+)
+def test_a_variable_comes_with_the_newest_source_that_becomes_ready(
+    page: Page, newer: dict[str, t.Any], is_newer_taken: bool
+) -> None:
+    page.sign_in()
+    page.live()
+    ready = uploaded(page, "old", phase=Phase.READY)
+    later = uploaded(page, "new", **newer)
+    page.post(f"{FUNCTION}/variables", {"name": "greeting", "value": "Hello"})
+    made, *_others = page.store.of_function("user1", "shop")
+    assert made.number == 3
+    assert made.source == (later if is_newer_taken else ready).source
+
+
+def test_a_variable_can_be_left_to_the_next_deployment(page: Page) -> None:
+    page.live()
+    variables = "/v1/tenants/user1/functions/shop/variables"
+    headers = {"Authorization": f"Bearer {page.service.tokens.create('api', 'user1', Role.DEPLOY)}"}
+    ready = uploaded(
+        page, "old", phase=Phase.READY, settings_digest=page.service._variables.settings_digest("user1", Settings(), {})
+    )
+    assert page.client.get(variables, headers=headers).json()["wait"] is False
+    put = page.client.put(f"{variables}/greeting", params={"deploy": "false"}, json={"value": "Hello"}, headers=headers)
+    assert put.json() == {"deployment": None}
+    assert page.client.get(variables, headers=headers).json()["wait"] is True
+    assert [one.number for one in page.store.of_function("user1", "shop")] == [ready.number]
+    assert (
+        page.client.put(f"{variables}/other", json={"value": ""}, headers=headers).json()["deployment"]["number"] == 2
+    )
+    assert page.client.get(variables, headers=headers).json()["wait"] is False
 
 
 def test_a_function_is_deleted_after_a_question(page: Page) -> None:

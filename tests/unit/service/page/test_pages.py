@@ -29,6 +29,7 @@ EVERY_PAGE = [
     "/tenants",
     "/tenants/user1",
     "/tenants/user1/new",
+    "/tenants/user1/tokens",
     "/tenants/user1/functions/shop",
     "/tenants/user1/functions/shop/logs",
     "/tenants/user1/functions/shop/delete",

@@ -16,6 +16,8 @@ FORMS = [
     "/session",
     "/session/end",
     "/language",
+    "/tenants/user1/tokens",
+    "/tenants/user1/tokens/alice/revoke",
     "/tenants/user1/new",
     "/tenants/user1/new/hello-js",
     "/tenants/user1/functions/shop/source",
@@ -34,7 +36,7 @@ def test_every_form_of_the_page_is_among_those_that_are_tried(page: Page) -> Non
         for route in page.application.routes
         if isinstance(route, Route) and "POST" in (route.methods or ()) and not route.path.startswith("/v1")
     }
-    values = {"tenant": "user1", "name": "shop", "starter": "hello-js", "number:int": "1"}
+    values = {"tenant": "user1", "name": "shop", "starter": "hello-js", "number:int": "1", "token": "alice"}
     for name, value in values.items():
         paths = {path.replace(f"{{{name}}}", value) for path in paths}
     assert paths == set(FORMS)

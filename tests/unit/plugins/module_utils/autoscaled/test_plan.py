@@ -67,6 +67,13 @@ def test_terraforms_label_counts_where_both_have_one() -> None:
     assert "node-label" not in plan(labels={"wasmfaas.dev/group": "another"})["config"]
 
 
+def test_the_settings_of_a_group_follow_terraforms_label() -> None:
+    group = AutoscaledGroup("arm64", {"wasmfaas.dev/group": "worker-build"})
+    (found,) = plan_groups([(host(labels={"wasmfaas.dev/group": "another"}), group)])["hosts"].values()
+    assert "pod-max-pids=4096" in found["config"]["kubelet-arg"]
+    assert "pod-max-pids=4096" not in plan()["config"]["kubelet-arg"]
+
+
 def test_a_label_that_no_node_can_give_itself_is_told() -> None:
     found = plan_groups([(host(labels={"node-role.kubernetes.io/worker": "true"}), WASM)])
     assert "node-label" not in found["hosts"]["autoscaled-worker-wasm"]["config"]

@@ -57,6 +57,15 @@ GOOD: dict[str, Variables] = {
         "function_service_registry_password": "",
         "function_service_registry_ca_file": "",
         "function_service_record_key_file": "",
+        "function_service_oidc": {
+            "issuer": "https://id.example.com",
+            "client_id": "faas",
+            "name_claim": "email",
+            "rules": [
+                {"claim": "groups", "value": "shop", "tenant": "user1", "role": "deploy"},
+                {"claim": "groups", "value": "platform", "tenant": "*", "role": "admin"},
+            ],
+        },
         "function_service_running": 3,
         "function_service_running_per_tenant": "2",
         "function_service_queued": 1000,
@@ -149,6 +158,14 @@ def one(problems: t.Iterable[Problem]) -> str:
     return str(problem)
 
 
+OIDC_RULE = {"claim": "groups", "value": "shop", "tenant": "user1", "role": "deploy"}
+
+
+def oidc(**changes: t.Any) -> Variables:
+    """The setting of a provider with something changed."""
+    return {"function_service_oidc": {**GOOD["function_service"]["function_service_oidc"], **changes}}
+
+
 @pytest.mark.parametrize("role", GOOD)
 def test_good_variables_have_no_problem(role: str) -> None:
     assert list(RULES[role](GOOD[role])) == []
@@ -177,6 +194,13 @@ def test_good_variables_have_no_problem(role: str) -> None:
         ("function_service", {"function_service_replicas": 0}, "function_service_replicas: 0 is out of range"),
         ("function_service", {"function_service_running": 1}, "2 is more than function_service_running, 1"),
         ("function_service", {"__platform_installed": ["function_service"]}, "Next: Add function_builds"),
+        ("function_service", {"function_service_oidc": {"issuer": "https://x"}}, "lacks issuer, client_id or rules"),
+        ("function_service", oidc(issuer="http://id.example.com"), "is no https URL"),
+        ("function_service", oidc(client_id=""), "function_service_oidc.client_id: is empty"),
+        ("function_service", oidc(audience="x"), "there is no audience"),
+        ("function_service", oidc(rules="x"), "function_service_oidc.rules[0]: is no rule"),
+        ("function_service", oidc(rules=[{**OIDC_RULE, "role": "owner"}]), "the role is read, deploy, admin"),
+        ("function_service", oidc(rules=[{**OIDC_RULE, "tenant": "*"}]), "the role deploy cannot be for the tenant *"),
         (
             "platform",
             {"__platform_removed": ["function_builds"], "__platform_installed": ["function_service"]},

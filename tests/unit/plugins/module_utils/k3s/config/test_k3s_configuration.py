@@ -41,6 +41,22 @@ def test_data_file_has_all_keys_of_both_roles() -> None:
     assert {flag.type for flag in known.of("server").values()} == {"string", "int", "bool", "duration", "list"}
 
 
+@pytest.mark.parametrize(
+    ("labels", "given", "arguments"),
+    [
+        ({}, [], []),
+        ({"wasmfaas.dev/group": "worker-wasm"}, [], []),
+        ({"wasmfaas.dev/group": "worker-build"}, [], ["pod-max-pids=4096"]),
+        ({"wasmfaas.dev/group": "worker-build"}, ["pod-max-pids=9000"], ["pod-max-pids=9000"]),
+    ],
+)
+def test_processes_of_a_pod_are_bounded_where_builds_run(
+    labels: dict[str, str], given: list[str], arguments: list[str]
+) -> None:
+    built = configuration.build(desired("agent", labels=labels, config={"kubelet-arg": given} if given else {}))
+    assert built.get("kubelet-arg", []) == arguments
+
+
 def test_every_managed_and_secret_key_is_one_of_k3s() -> None:
     keys = set(flags.load().of("server"))
     assert set(config_check.MANAGED) <= keys

@@ -491,6 +491,41 @@ def test_quorum_lost_for_good() -> None:
     assert "platform.restore" in problems[0].next_step
 
 
+def test_certificates_that_have_ended_have_one_way_out() -> None:
+    """The cluster, its servers and a node that is not Ready name the command that mends it, not one another."""
+    command = "Run ansible-playbook wasmfaas.platform.rotate -e what=certificates"
+    changed = without_api("active", names=NAMES[:3])
+    for name in NAMES[:3]:
+        changed = set_in(name, "node.k3s.certificates_ended", NOW - DAY, into=changed)
+    problems = diagnose(list(changed.values()), LIMITS)
+    assert [problem.check for problem in problems] == ["api-down", *["api-not-ready"] * 3]
+    assert {problem.next_step for problem in problems} == {command}
+    changed = set_in("worker-1", "node.k3s.certificates_ended", NOW - DAY)
+    for name in NAMES[:3]:
+        nodes = {"nodes": [{**each, "ready": each["name"] != "worker-1"} for each in hosts()[name].cluster["nodes"]]}
+        changed = set_in(name, "cluster", nodes, into=changed)
+    [problem] = [each for each in diagnose(list(changed.values()), LIMITS) if each.check == "node-not-ready"]
+    assert (problem.where, problem.next_step) == ("worker-1", command) and "certificates have ended" in problem.what
+
+
+@pytest.mark.parametrize(
+    ("bucket", "said"),
+    [
+        (None, ""),
+        ({"newest": NOW - 3600, "error": "an older one"}, ""),
+        ({"newest": NOW - 30 * 3600, "error": ""}, "the newest one is 30 h old."),
+        ({"newest": None, "error": "Access\nDenied."}, "there is none (Access Denied)."),
+    ],
+)
+def test_a_bucket_without_a_recent_snapshot_is_reported_once(bucket: dict[str, t.Any] | None, said: str) -> None:
+    changed = hosts()
+    for name in NAMES[:3]:
+        changed = set_in(name, "diagnosis.snapshots.bucket", bucket, into=changed)
+    problems = [each for each in diagnose(list(changed.values()), LIMITS) if each.check == "snapshots-not-in-bucket"]
+    assert len(problems) == bool(said)
+    assert not said or f"{problems[0].what}.".endswith(said)
+
+
 def test_nothing_installed() -> None:
     changed = {
         name: dataclasses.replace(each, node={"k3s": {}}, cluster=None, diagnosis={}) for name, each in hosts().items()

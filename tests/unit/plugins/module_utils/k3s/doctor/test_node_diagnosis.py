@@ -111,6 +111,32 @@ def test_snapshots(tmp_path: Path) -> None:
     assert node_diagnosis.snapshots(root) == {"directory": "/backup", "count": 0, "newest": None}
 
 
+def test_snapshots_in_a_bucket_are_those_that_k3s_lists(tmp_path: Path) -> None:
+    listed = {
+        "items": [
+            {
+                "spec": {"location": "file:///x/a", "nodeName": "s1"},
+                "status": {"readyToUse": True, "creationTime": "2026-11-22T09:00:00Z"},
+            },
+            {
+                "spec": {"location": "s3://b/a", "nodeName": "s3"},
+                "status": {"readyToUse": True, "creationTime": "2026-11-22T07:15:12Z"},
+            },
+            {
+                "spec": {"location": "s3://b/c"},
+                "status": {"creationTime": "2026-11-22T08:00:00Z", "error": {"message": "Access Denied"}},
+            },
+            {"spec": {"location": "s3://b/d"}},
+        ]
+    }
+    kubectl = Kubectl(lambda _arguments, _input: Completed(0, json.dumps(listed), ""))
+    assert node_diagnosis.bucket(kubectl, str(tmp_path)) is None, "no etcd-s3"
+    write(tmp_path, paths.CONFIG, "etcd-s3: true\netcd-s3-bucket: b\n")
+    assert node_diagnosis.bucket(kubectl, str(tmp_path)) == {"newest": 1795331712.0, "error": "Access Denied"}
+    silent = Kubectl(lambda _arguments, _input: Completed(1, "", "connection refused"))
+    assert node_diagnosis.bucket(silent, str(tmp_path)) is None
+
+
 def test_installed_unit(tmp_path: Path) -> None:
     assert node_diagnosis.installed_unit(str(tmp_path)) == ""
     write(tmp_path, "/etc/systemd/system/k3s-agent.service")

@@ -455,6 +455,20 @@ def test_a_member_that_was_removed_does_not_wake_a_stopped_cluster() -> None:
     )
 
 
+def test_certificates_that_have_ended_are_renewed_first() -> None:
+    """Nobody accepts them, and k3s does not renew them while it runs: a plan that went on would only wait."""
+    command = "run ansible-playbook wasmfaas.platform.rotate -e what=certificates"
+    world = World(3, 1).up()
+    for name in ("s1", "s2", "s3"):
+        world.k3s(name, ready=False, certificates_ended=1_700_000_000.0)
+    said = world.problems()
+    assert len(said) == 3 and all(command in line and "2023-11-14" in line for line in said)
+    (one,) = World(3, 1).up().k3s("a1", certificates_ended=1_700_000_000.0).problems()
+    assert one.startswith("a1: its certificates ended") and command in one
+    world.stop("s1", "s2", "s3")
+    assert {plan["action"] for name, plan in world.plan()["hosts"].items() if name != "a1"} == {"start"}
+
+
 def test_what_left_the_inventory_is_named_with_what_to_do() -> None:
     world = World(3).up()
     world.nodes["gone"] = {

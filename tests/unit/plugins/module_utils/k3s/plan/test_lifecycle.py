@@ -77,6 +77,22 @@ def test_without_a_living_server_it_says_what_each_is() -> None:
     assert "no servers" in refused(lambda: lifecycle.serve(lifecycle.Cluster([])))
 
 
+RENEW = "wasmfaas.platform.rotate -e what=certificates"
+ENDED = {"certificates_ended": 1_700_000_000.0}
+
+
+def test_certificates_that_have_ended_are_named_with_their_command() -> None:
+    dark = cluster(*(host(name, ready=False, k3s=ENDED) for name in NAMES))
+    text = refused(lambda: lifecycle.serve(dark))
+    assert "server-1, server-2, server-3: its certificates ended on 2023-11-14" in text
+    assert RENEW in text and "wasmfaas.platform.site" not in text
+    one = cluster(host("server-2", ready=False, k3s=ENDED), host("server-1", ill=["server-2"]))
+    text = refused(lambda: lifecycle.change_all(one))
+    assert text.count(RENEW) == 1 and "server-2" in text and "not Ready" not in text
+    stopped = cluster(*(host(name, ready=False, k3s={**ENDED, "service": "inactive"}) for name in NAMES))
+    assert RENEW not in refused(lambda: lifecycle.serve(stopped)), "a start renews them"
+
+
 def test_remove_takes_names_of_hosts_and_of_nodes() -> None:
     renamed = host("worker-1", node_name_hint="ip-10-0-0-9.ec2.internal")
     result = lifecycle.remove(cluster(renamed), ["worker-1"])
@@ -235,3 +251,82 @@ def test_restore_refuses_what_would_bring_the_old_cluster_back() -> None:
     ):
         assert part in text
     assert "Add -e confirm=server-1" in refused(lambda: lifecycle.restore(cluster(), {}, "", identity="f00"))
+
+
+def survivors(*hosts: Host) -> lifecycle.Cluster:
+    """Only server-1 has what it had, and its API does not answer; but for `hosts`."""
+    left = {
+        "server-1": host("server-1", ready=False, k3s={"has_server_data": True}),
+        "server-2": gone("server-2"),
+        "server-3": gone("server-3"),
+        **{entry.name: entry for entry in hosts},
+    }
+    return cluster(*left.values())
+
+
+LOST = ("server-2", "server-3")
+
+
+def test_a_survivor_becomes_the_only_server() -> None:
+    result = lifecycle.recover(survivors(), "server-1", LOST)
+    assert (result["restore_host"], result["others"], result["agents"]) == ("server-1", [], ["worker-1"])
+    assert result["keep_nodes"] == ["server-1", "worker-1"]
+    assert not result["continuing"] and not result["nothing_to_do"]
+
+
+def test_lost_servers_may_have_left_the_inventory_or_come_back_blank() -> None:
+    """They count for the majority all the same."""
+    alone = lifecycle.Cluster([survivors().hosts[0], host("worker-1")])
+    assert lifecycle.recover(alone, "server-1", LOST)["restore_host"] == "server-1"
+    assert "1 of 1" not in refused(lambda: lifecycle.recover(alone, "server-1", []))
+    blank = host("server-2", ready=False, k3s={"service": "missing", "role": None})
+    assert lifecycle.recover(survivors(blank), "server-1", LOST)["others"] == []
+
+
+def test_a_second_survivor_joins_the_first_one() -> None:
+    five = lifecycle.Cluster(
+        [
+            *(host(name, ready=False, k3s={"has_server_data": True}) for name in ("server-1", "server-2")),
+            *(gone(name) for name in ("server-3", "server-4", "server-5")),
+        ]
+    )
+    assert lifecycle.recover(five, "server-2", ("server-3", "server-4", "server-5"))["others"] == ["server-1"]
+    assert "name it with -e lost=NAME" in refused(lambda: lifecycle.recover(five, "server-2", ("server-3",)))
+
+
+def test_nothing_is_reset_while_a_majority_is_there() -> None:
+    second = host("server-2", ready=False, k3s={"has_server_data": True, "service": "inactive"})
+    text = refused(lambda: lifecycle.recover(survivors(second), "server-1", ["server-3"]))
+    assert "server-1, server-2 are 2 of 3 servers, a majority" in text and "wasmfaas.platform.site" in text
+    assert "can be reached and has data" in refused(lambda: lifecycle.recover(survivors(second), "server-1", LOST))
+    answers = cluster(host("server-2"), gone("server-3"))
+    text = refused(lambda: lifecycle.recover(answers, "server-1", ["server-3"]))
+    assert "the cluster answers" in text and "wasmfaas.platform.remove_node -e node=server-3 -e force=true" in text
+
+
+@pytest.mark.parametrize(
+    ("survivor", "lost", "text"),
+    [
+        ("", LOST, "Name one of server-1 with -e survivor=NAME"),
+        ("server-9", LOST, "server-9 is no server of the inventory"),
+        ("server-2", LOST, "server-2 is named as lost and as survivor"),
+        ("server-2", ("server-3",), "server-2 cannot be reached, or has no data"),
+        ("server-1", (), "Name them with -e lost=NAME,NAME"),
+    ],
+)
+def test_a_recovery_wants_to_know_of_each_server(survivor: str, lost: t.Sequence[str], text: str) -> None:
+    assert text in refused(lambda: lifecycle.recover(survivors(), survivor, lost))
+
+
+@pytest.mark.parametrize("done", ["reset", "admitted"])
+def test_a_recovery_that_was_cut_off_continues(done: str) -> None:
+    """Also where the cluster answers already, and still has the nodes of the lost servers."""
+    memory = {"identity": "recovery of server-1", "done": done}
+    begun = survivors(host("server-1", k3s={"has_server_data": True}, memory=memory))
+    result = lifecycle.recover(begun, "server-1", LOST)
+    assert result["continuing"] and not result["nothing_to_do"]
+
+
+def test_a_recovered_cluster_needs_no_recovery() -> None:
+    recovered = survivors(host("server-1", nodes=("server-1", "worker-1"), k3s={"has_server_data": True}))
+    assert lifecycle.recover(recovered, "server-1", LOST)["nothing_to_do"]

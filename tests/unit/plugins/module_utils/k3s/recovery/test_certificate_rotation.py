@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import typing as t
 from pathlib import Path
@@ -109,20 +108,72 @@ def test_certificates_in_check_mode(service: type[FakeService], monkeypatch: pyt
     ]
 
 
-def test_leaves_are_not_authorities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paths, "SERVER_DIRECTORY", str(tmp_path))
-    (tmp_path / "tls" / "etcd").mkdir(parents=True)
-    for name in (
-        "client-admin.crt",
-        "server-ca.crt",
-        "server-ca.nochain.crt",
-        "etcd/client.crt",
-        "etcd/peer-ca.crt",
-        "client-admin.key",
-    ):
-        (tmp_path / "tls" / name).touch()
-    assert [os.path.relpath(path, tmp_path / "tls") for path in certificates.leaves("k3s")] == [
-        "client-admin.crt",
-        "etcd/client.crt",
-    ]
-    assert certificates.ages("k3s") == (0.0, 0.0)  # empty files are no certificates
+class Ended:
+    """A host whose certificates have ended, or not; notes what was done to its k3s."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, service: type[FakeService]) -> None:
+        self.exit_code = 0
+        self.service = service
+        self.patch = monkeypatch
+        self.says(ended=0.0, taken_away=False, made=time.time() - 25 * HOUR)
+
+    def says(self, *, ended: float = 0.0, taken_away: bool = False, made: float = 0.0) -> Ended:
+        self.patch.setattr(certificates, "ended", lambda _unit: ended)
+        self.patch.setattr(certificates, "taken_away", lambda _unit: taken_away)
+        self.patch.setattr(certificates, "ages", lambda _unit: (made, 0.0))
+        return self
+
+    def run(self, arguments: t.Sequence[str], _seconds: float) -> Completed:
+        self.service.log.append(" ".join(arguments[1:]))
+        return Completed(self.exit_code, "", "FATA[0000] disk on fire" if self.exit_code else "")
+
+    def renew(self, unit: str = "k3s", *, check_mode: bool = False) -> dict[str, t.Any]:
+        return certificates.renew_ended(
+            unit, node_name="n", timeout=5, run=self.run, service=self.service, check_mode=check_mode
+        )
+
+
+@pytest.fixture
+def ended_host(monkeypatch: pytest.MonkeyPatch, service: type[FakeService], tmp_path: Path) -> Ended:
+    monkeypatch.setattr(paths, "TOMBSTONE", str(tmp_path / "tombstone"))
+    return Ended(monkeypatch, service)
+
+
+def test_certificates_that_have_ended_are_renewed_without_asking_a_server(
+    ended_host: Ended, service: type[FakeService]
+) -> None:
+    result = ended_host.says(ended=1_700_000_000.0).renew()
+    assert result == {"changed": True, "rotated": True, "ended": "2023-11-14T22:13:20Z"}
+    assert service.log == ["stopped", "certificate rotate", "started"], "no gate: the API would not answer it"
+
+
+def test_certificates_that_last_are_left_alone(ended_host: Ended, service: type[FakeService]) -> None:
+    assert ended_host.renew("k3s-agent") == {"changed": False, "rotated": False, "ended": ""}
+    assert service.log == []
+
+
+def test_a_renewal_that_was_cut_off_is_waited_for(
+    ended_host: Ended, service: type[FakeService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ended_host.says(taken_away=True).renew()["rotated"] and service.log == ["started"]
+    monkeypatch.setattr(service, "show", lambda _self: {"ActiveState": "activating"})
+    assert ended_host.says(made=time.time() - 60).renew()["rotated"], "k3s has just made them and starts"
+    assert not ended_host.says(made=time.time() - HOUR).renew()["rotated"], "it starts for another reason"
+
+
+def test_a_server_without_a_cluster_is_not_started_again(ended_host: Ended, service: type[FakeService]) -> None:
+    Path(paths.TOMBSTONE).touch()
+    assert not ended_host.says(ended=1.0).renew()["changed"] and service.log == []
+
+
+def test_a_renewal_that_fails_says_that_k3s_runs_with_the_old_ones(
+    ended_host: Ended, service: type[FakeService]
+) -> None:
+    ended_host.exit_code = 1
+    with pytest.raises(PlatformError, match=r"started with the old ones.*disk on fire"):
+        ended_host.says(ended=1.0).renew()
+    assert service.log[-1] == "started"
+
+
+def test_a_check_of_certificates_that_have_ended_touches_nothing(ended_host: Ended, service: type[FakeService]) -> None:
+    assert ended_host.says(ended=1.0).renew(check_mode=True)["changed"] and service.log == []

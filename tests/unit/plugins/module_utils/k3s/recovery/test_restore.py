@@ -93,6 +93,18 @@ def test_reset_runs_once_and_is_remembered(host: Path) -> None:
     assert reset(host, k3s) is False and len(k3s.asked) == 1
 
 
+def test_a_reset_without_a_snapshot_keeps_the_data(host: Path) -> None:
+    k3s = FakeK3s()
+    options: dict[str, t.Any] = {"seconds": 5, "run": k3s, "is_inactive": lambda _unit: True}
+    assert restore.reset("recovery of server-1", "", **options) is True
+    assert k3s.asked == [[paths.K3S_BINARY, "server", "--cluster-reset"]]
+    assert restore.reset("recovery of server-1", "", **options) is False and len(k3s.asked) == 1
+    k3s.answer = Completed(1, "", 'level=fatal msg="no"')
+    with pytest.raises(PlatformError, match="only member") as raised:
+        restore.reset("recovery of server-2", "", **options)
+    assert "wasmfaas.platform.recover again" in (raised.value.next_step or "")
+
+
 def test_another_snapshot_is_another_restore(host: Path) -> None:
     reset(host, FakeK3s())
     (host / "snapshot").write_bytes(b"another")
