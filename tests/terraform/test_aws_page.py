@@ -87,6 +87,22 @@ def test_terraform_is_told_addresses_and_variables_that_exist(fleet: Fleet) -> N
     assert [address for address in addresses if address not in known] == []
 
 
+def test_terraform_runs_in_its_directory() -> None:
+    """A reader stands in the checkout, except between `cd terraform` and `cd ..`."""
+    inside, outside = False, []
+    for line in (line.strip() for block in code() for line in block.splitlines()):
+        inside = line == "cd terraform" or (inside and line != "cd ..")
+        if line.startswith("terraform ") and not inside and "-chdir=terraform" not in line:
+            outside.append(line)
+    assert outside == [] and not inside
+
+
+def test_the_images_of_the_service_are_published_before_the_cluster_waits_for_them() -> None:
+    lines = [line.strip() for block in code() for line in block.splitlines()]
+    publish, site = (f"ansible-playbook {name} -i inventories/aws" for name in ("publish-images.yml", "site.yml"))
+    assert lines.index(publish) < lines.index(site)
+
+
 def test_the_inventory_lists_what_the_page_names(fleet: Fleet) -> None:
     (graph,) = [call for call in commands("ansible-inventory") if "--graph" in call]
     assert graph[1:3] == ["-i", "inventories/aws"]

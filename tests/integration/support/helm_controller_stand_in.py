@@ -72,8 +72,8 @@ class RefusedError(Exception):
 
 
 def _asks_to_come_again(answer: httpx2.Response) -> bool:
-    """Whether the API server asks for a retry, as while it makes the storage of a new kind."""
-    return answer.status_code == 429
+    """Whether the API server asks for a retry, as while it makes the storage of a new kind, or has just begun."""
+    return answer.status_code in (429, 503)
 
 
 class Api:

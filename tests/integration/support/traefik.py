@@ -61,12 +61,12 @@ class TraefikGateway(RunningGateway):
 
     port = 80  # that of the Gateway's listener, which Traefik takes by the port
     tls_port = 443
+    health_port = 8080
 
     def __init__(self, program: Path, control_plane: ControlPlane, directory: Path, address: str, *flags: str) -> None:
         """Start it; `flags` are more flags, which win over those of the chart."""
         super().__init__(address)
         directory.mkdir(parents=True)
-        self._ping = free_port()
         kubeconfig = control_plane.kubeconfig_with_role("traefik", _RULES)
         self.server = Server(
             # Ends with this thread, however it ends.
@@ -74,7 +74,7 @@ class TraefikGateway(RunningGateway):
             log=directory / "traefik.log",
             environment={"KUBECONFIG": str(kubeconfig)},
         )
-        self.server.wait_ready(lambda: answers(f"http://127.0.0.1:{self._ping}/ping"), seconds=60)
+        self.server.wait_ready(lambda: answers(f"http://{address}:{self.health_port}/ping"), seconds=60)
 
     def _flags(self) -> list[str]:
         """What `helm template` makes of chart traefik 41.3.0 with the role's values (docs/verified.md), with addresses
@@ -92,7 +92,7 @@ class TraefikGateway(RunningGateway):
         return [
             "--global.checkNewVersion=false",
             f"--entryPoints.metrics.address=127.0.0.1:{free_port()}/tcp",
-            f"--entryPoints.traefik.address=127.0.0.1:{self._ping}/tcp",
+            f"--entryPoints.traefik.address={self.address}:{self.health_port}/tcp",
             *entry_points,
             "--entryPoints.websecure.http.tls=true",
             "--api.dashboard=false",

@@ -68,7 +68,9 @@ class RenderedRole:
         return list(self.value(f"query('wasmfaas.platform.role_problems', '{self.name}')", **variables))
 
     def tasks(self, file: str = "main.yml") -> list[dict[str, t.Any]]:
-        return list(self._loader.load_from_file(str(self.path / "tasks" / file), trusted_as_template=True))
+        """The tasks of a file, those of its blocks in their place."""
+        read = self._loader.load_from_file(str(self.path / "tasks" / file), trusted_as_template=True)
+        return [task for entry in read for task in entry.get("block", [entry])]
 
     def refusal(self, task_name: str, file: str = "main.yml", **variables: t.Any) -> str:
         """What a task that asserts says; empty where it lets pass. All its conditions are asked, as `assert` does."""

@@ -204,6 +204,27 @@ def test_it_waits_for_the_pods_but_not_for_an_image_that_is_not_there() -> None:
     assert "Back-off pulling image" in said and "wasmfaas.platform.publish_images" in said
 
 
+def test_site_waits_for_the_service_when_its_nodes_can_join() -> None:
+    """On AWS they join by their node bundle, which site.yml publishes when the cluster is there."""
+    plays = yaml.safe_load((PROJECT / "playbooks/site.yml").read_text(encoding="utf-8"))
+    names = [play["name"] for play in plays]
+    install, publish, wait = (
+        names.index(name)
+        for name in (
+            "Install the platform",
+            "Publish the node bundles of autoscaled nodes",
+            "Wait for what runs on autoscaled nodes too",
+        )
+    )
+    assert install < publish < wait
+    (called,) = plays[install]["tasks"]
+    assert called["vars"] == {"__platform_waits_later": True}
+    later = {"__platform_waits_later": True}
+    (task,) = [task for task in role().tasks() if task["name"] == "Wait until it serves"]
+    assert (role().value(task["when"], **later), role().value(task["when"])) == (False, True)
+    assert "function_service" in RenderedRole("platform").value("__platform_on_autoscaled_nodes")
+
+
 def test_the_sandbox_of_builds_is_used_where_there_is_one() -> None:
     builds = RenderedRole("function_builds", function_builds_runtime_handler="runsc")
     assert builds.objects()["RuntimeClass", "function-builds"]["handler"] == "runsc"
