@@ -125,11 +125,14 @@ def end_soon(cluster: Cluster, *names: str) -> None:
             f"systemctl stop {unit_of(name)}; k3s certificate rotate; systemctl start --no-block {unit_of(name)}",
         )
     for name in names:
-        started = (
-            f"grep -cs K3S_DOUBLE_LEAF_SECONDS /proc/$(systemctl show -P MainPID {unit_of(name)})/environ"  # since this
-        )
-        until(f"{name} restarts", lambda name=name, started=started: shown(cluster, name, started).strip() == "1")
+        until(f"{name} restarts", functools.partial(has_short_certificates, cluster, name))
         cluster.environment.run(name, "systemctl unset-environment K3S_DOUBLE_LEAF_SECONDS")
+
+
+def has_short_certificates(cluster: Cluster, name: str) -> bool:
+    """Whether k3s has restarted since `end_soon`."""
+    process = f"/proc/$(systemctl show -P MainPID {unit_of(name)})"
+    return shown(cluster, name, f"grep -cs K3S_DOUBLE_LEAF_SECONDS {process}/environ").strip() == "1"
 
 
 def has_ended(cluster: Cluster, name: str) -> bool:
