@@ -6,6 +6,7 @@ with its output."""
 
 from __future__ import annotations
 
+import collections.abc
 import contextlib
 import os
 import subprocess
@@ -13,13 +14,23 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ansible_collections.wasmfaas.platform.tests.aws_journey import cloud
 from ansible_collections.wasmfaas.platform.tests.extent import only_in_full
 from ansible_collections.wasmfaas.platform.tests.hosts import Environment, unavailable
 from ansible_collections.wasmfaas.platform.tests.integration.support import platform_stand_in
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted(path.parent.name for path in PROJECT.glob("molecule/*/molecule.yml"))
-SINGLE = "`ha` has the same steps, and in `airgap` the server runs Wasm too"
+ONLY_IN_FULL = {
+    "single": "`ha` has the same steps, and in `airgap` the server runs Wasm too",
+    "aws_journey": "the commands of docs/aws.md one by one (test_aws_page.py), its inventory (test_moto.py), and the "
+    "playbooks on other hosts (`ha`, `platform`, test_login_user.py)",
+}
+MISSING: dict[str, collections.abc.Callable[[], str]] = {
+    "platform": platform_stand_in.unavailable,
+    "aws_journey": cloud.unavailable,
+}
+"""Why a scenario cannot run here; empty if it can."""
 SECONDS = 1800
 LINES_SHOWN = 120
 DIRECTORY = PROJECT / ".ansible/molecule"
@@ -29,10 +40,14 @@ pytestmark = pytest.mark.skipif(bool(_reason), reason=_reason or "hosts can be m
 
 
 @pytest.mark.parametrize(
-    "scenario", [pytest.param(name, marks=only_in_full(SINGLE)) if name == "single" else name for name in SCENARIOS]
+    "scenario",
+    [
+        pytest.param(name, marks=only_in_full(ONLY_IN_FULL[name])) if name in ONLY_IN_FULL else name
+        for name in SCENARIOS
+    ],
 )
 def test_scenario(scenario: str) -> None:
-    if scenario == "platform" and (missing := platform_stand_in.unavailable()):
+    if scenario in MISSING and (missing := MISSING[scenario]()):
         pytest.skip(missing)
     code = run(scenario)
     text = log_of(scenario).read_text(errors="replace").splitlines()

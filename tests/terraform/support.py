@@ -199,18 +199,18 @@ class Moto:
 
 
 @contextlib.contextmanager
-def moto_server(log: Path) -> collections.abc.Iterator[Moto]:
-    port = free_port()
+def moto_server(log: Path, address: str = "127.0.0.1") -> collections.abc.Iterator[Moto]:
+    port = free_port(address)
     program = str(Path(__file__).with_name("moto_server.py"))
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, program, "-H", "127.0.0.1", "-p", str(port)],
+            [sys.executable, program, "-H", address, "-p", str(port)],
             stdout=file,
             stderr=file,
             env=os.environ | CREDENTIALS,
         )
         try:
-            moto = Moto(f"http://127.0.0.1:{port}")
+            moto = Moto(f"http://{address}:{port}")
             _wait_until_up(moto, process, log)
             yield moto
         finally:

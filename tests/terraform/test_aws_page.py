@@ -21,12 +21,13 @@ import botocore.session
 import pytest
 import yaml
 from ansible_collections.wasmfaas.platform.scripts import cost
+from ansible_collections.wasmfaas.platform.tests.aws_journey import page
 from botocore import xform_name
 
 from .fleet import VARIABLES, Fleet
 from .support import PROJECT, TERRAFORM, resources, terraform_program
 
-PAGE = (PROJECT / "docs/aws.md").read_text(encoding="utf-8")
+PAGE = page.PAGE.read_text(encoding="utf-8")
 PROGRAMS = (
     "ansible",
     "ansible-galaxy",
@@ -41,16 +42,9 @@ PROGRAMS = (
 TERRAFORM_COMMANDS = ("init", "apply", "destroy", "output")
 
 
-def code() -> list[str]:
-    """Blocks of code of the page, with continued lines as one."""
-    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", PAGE, re.MULTILINE)
-    blocks += re.findall(r"^```\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    return [re.sub(r" *\\\n\s*", " ", block) for block in blocks if block.strip()]
-
-
 def commands(program: str) -> list[list[str]]:
     """Arguments of each call of `program`, in blocks of code and in the text."""
-    lines = [line.strip() for block in code() for line in block.splitlines()]
+    lines = [line.strip() for block in page.code(PAGE) for line in block.splitlines()]
     lines += [" ".join(found.split()) for found in re.findall(r"`([^`]+)`", PAGE)]
     parts = [part.strip() for line in lines for part in re.split(r" \| | && ", line)]
     return [shlex.split(part, comments=True) for part in parts if part.startswith(f"{program} ")]
@@ -58,7 +52,7 @@ def commands(program: str) -> list[list[str]]:
 
 def test_every_line_of_code_is_a_known_command_or_setting() -> None:
     variables = _terraform_variables() | _role_variables()
-    lines = [line.strip() for block in code() for line in block.splitlines() if line.strip()]
+    lines = [line.strip() for block in page.code(PAGE) for line in block.splitlines() if line.strip()]
     assert len(lines) > 25
     for line in lines:
         if setting := re.match(r"(\w+)(?: =|:) ", line):
@@ -90,7 +84,7 @@ def test_terraform_is_told_addresses_and_variables_that_exist(fleet: Fleet) -> N
 def test_terraform_runs_in_its_directory() -> None:
     """A reader stands in the checkout, except between `cd terraform` and `cd ..`."""
     inside, outside = False, []
-    for line in (line.strip() for block in code() for line in block.splitlines()):
+    for line in (line.strip() for block in page.code(PAGE) for line in block.splitlines()):
         inside = line == "cd terraform" or (inside and line != "cd ..")
         if line.startswith("terraform ") and not inside and "-chdir=terraform" not in line:
             outside.append(line)
@@ -98,7 +92,7 @@ def test_terraform_runs_in_its_directory() -> None:
 
 
 def test_the_images_of_the_service_are_published_before_the_cluster_waits_for_them() -> None:
-    lines = [line.strip() for block in code() for line in block.splitlines()]
+    lines = [line.strip() for block in page.code(PAGE) for line in block.splitlines()]
     publish, site = (f"ansible-playbook {name} -i inventories/aws" for name in ("publish-images.yml", "site.yml"))
     assert lines.index(publish) < lines.index(site)
 

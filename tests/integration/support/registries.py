@@ -31,18 +31,27 @@ class Registry:
         basic_auth: bool = False,
         authority: CertificateAuthority | None = None,
         token_server: TokenServerStandIn | None = None,
+        address: str = "",
+        names: tuple[str, ...] = (),
+        login: tuple[str, str] = (USERNAME, PASSWORD),
     ) -> None:
-        """Start it with its blobs, configuration and log in `directory`, and with TLS if there is an `authority`."""
+        """Start it with its blobs, configuration and log in `directory`, and with TLS if there is an `authority`.
+
+        Args:
+            address: Where it listens, as `ADDRESS:PORT`; by default a free port of 127.0.0.1.
+            names: Host names in its certificate; by default localhost. 127.0.0.1 is always in it.
+            login: User name and password, if it requires them.
+        """
         self.directory = directory
-        self.port = free_port()
-        self.host = f"127.0.0.1:{self.port}"
+        self.host = address or f"127.0.0.1:{free_port()}"
+        self.port = int(self.host.rpartition(":")[2])
         self.url = f"{'https' if authority else 'http'}://{self.host}"
-        self.username, self.password = (USERNAME, PASSWORD) if basic_auth or token_server else ("", "")
+        self.username, self.password = login if basic_auth or token_server else ("", "")
         self.authority_file = authority.certificate_file if authority else None
         directory.mkdir(parents=True, exist_ok=True)
         http: dict[str, t.Any] = {"addr": self.host, "secret": "shared by nobody", "draintimeout": "1s"}
         if authority:
-            certificate, key = authority.issue(f"registry-{self.port}")
+            certificate, key = authority.issue(f"registry-{self.port}", *names)
             http["tls"] = {"certificate": str(certificate), "key": str(key)}
         configuration: dict[str, t.Any] = {
             "version": "0.1",
@@ -51,8 +60,9 @@ class Registry:
             "http": http,
         }
         if basic_auth:
-            hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()  # Distribution accepts only bcrypt
-            file = write_private(directory / "htpasswd", f"{USERNAME}:{hashed}\n")
+            # Distribution accepts only bcrypt.
+            hashed = bcrypt.hashpw(self.password.encode(), bcrypt.gensalt(4)).decode()
+            file = write_private(directory / "htpasswd", f"{self.username}:{hashed}\n")
             configuration["auth"] = {"htpasswd": {"realm": "test registry", "path": str(file)}}
         if token_server:
             configuration["auth"] = {
@@ -73,6 +83,8 @@ class Registry:
             environment=environment,
         )
         verify: t.Any = ssl.create_default_context(cafile=self.authority_file) if self.authority_file else True
+        if self.authority_file and names:
+            verify.check_hostname = False  # it is asked by its address
         self.server.wait_ready(lambda: answers(f"{self.url}/v2/", verify=verify, statuses=(200, 401)), seconds=30)
 
     @property
