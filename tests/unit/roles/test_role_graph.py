@@ -93,7 +93,7 @@ def test_no_role_reads_private_variables_of_another(role: str) -> None:
 
 def test_plays_name_hosts_by_the_two_groups_of_the_inventory() -> None:
     """`hosts` of a play sees no group_vars, so the names can be no variables."""
-    made_by_plays = ("k3s_restore_", "k3s_removal_")
+    made_by_plays = ("k3s_restore_", "k3s_removal_", "k3s_reboot_")
     for path in sorted((PROJECT / "playbooks").glob("*.yml")):
         for play in yaml.safe_load(path.read_text(encoding="utf-8")):
             hosts = str(play.get("hosts", "localhost"))
