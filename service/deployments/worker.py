@@ -102,6 +102,7 @@ class Worker:
                 self._keep_log()
             raise
         finally:
+            os.environ.pop(MARK, None)  # what this process starts later is no leftover of the build
             shutil.rmtree(self._work_directory, ignore_errors=True)
             self._log.close()
 

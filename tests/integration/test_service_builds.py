@@ -44,7 +44,7 @@ from lightkube import ApiError
 from lightkube.codecs import from_dict
 from lightkube.models.core_v1 import ResourceQuotaStatus
 from lightkube.resources.batch_v1 import Job
-from lightkube.resources.core_v1 import Namespace, ResourceQuota, Secret
+from lightkube.resources.core_v1 import ResourceQuota, Secret
 from lightkube.types import CascadeType
 from starlette.applications import Starlette
 
@@ -208,7 +208,7 @@ def place(
         made = Place(control_plane, kubelet, directory)
         yield made
         made.server.should_exit = True
-    t.cast(t.Any, control_plane.client()).delete(Namespace, NAMESPACE)
+    control_plane.delete_namespace(NAMESPACE)
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.node_wa
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.registry_account import registry_account
 from ansible_collections.wasmfaas.platform.plugins.modules.wasi_program import argument_spec
 from lightkube import ApiError
-from lightkube.resources.core_v1 import Namespace, Node, NodeStatus
+from lightkube.resources.core_v1 import Node, NodeStatus
 from lightkube.types import PatchType
 
 from tests.k3s_double import build
@@ -422,7 +422,7 @@ def test_a_tenant_gets_a_new_password_at_the_cluster_s_own_registry(
         assert line(now, "tenant-tenant-b") == line(accounts, "tenant-tenant-b")
     finally:
         with contextlib.suppress(ApiError):  # it is not there where the first run failed
-            control_plane.client().delete(Namespace, "function-registry")
+            control_plane.delete_namespace("function-registry")
 
 
 def test_a_tenant_deploys_programs_and_nothing_else_with_these_rights(

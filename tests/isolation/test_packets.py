@@ -151,7 +151,7 @@ def answers(
     with contextlib.ExitStack() as stack:
         for name in spaces:
             control_plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-            stack.callback(client.delete, Namespace, name)
+            stack.callback(control_plane.delete_namespace, name)
         stack.callback(run, tenants, state="absent")
         run(tenants, state="present")
         for component in COMPONENTS:

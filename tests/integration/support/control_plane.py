@@ -17,7 +17,7 @@ from lightkube.codecs import from_dict
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 from lightkube.models.authentication_v1 import TokenRequestSpec
 from lightkube.models.meta_v1 import ObjectMeta
-from lightkube.resources.core_v1 import ServiceAccount, ServiceAccountToken
+from lightkube.resources.core_v1 import Namespace, ServiceAccount, ServiceAccountToken
 
 from .definitions import definition_files
 from .servers import Programs, Server, answers, free_port, wait_until, write_json, write_private
@@ -154,6 +154,16 @@ class ControlPlane:
             lambda: _exists(client, ServiceAccount, "default", name),
             seconds=30,
             what=f"the default service account of {name}",
+        )
+
+    def delete_namespace(self, name: str) -> None:
+        """Delete a namespace with its content, and wait until it is gone: another test may make it again."""
+        client = self.client()
+        client.delete(Namespace, name)
+        wait_until(
+            lambda: name not in {found.metadata.name for found in client.list(Namespace) if found.metadata},
+            seconds=120,
+            what=f"the namespace {name} is gone",
         )
 
     def prepare(self, *, gateway_class: str = GATEWAY_CLASS, gateway_controller: str = GATEWAY_CONTROLLER) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import typing as t
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.service.deployments import worker
+from ansible_collections.wasmfaas.platform.service.deployments.leftovers import MARK
 from ansible_collections.wasmfaas.platform.service.deployments.model import Deployment, Phase
 from ansible_collections.wasmfaas.platform.service.deployments.queue import Limits
 from ansible_collections.wasmfaas.platform.service.deployments.store import FileDeploymentStore
@@ -121,6 +123,7 @@ def test_a_worker_whose_work_another_one_does_leaves_the_log_to_that(adapters: P
     with pytest.raises(KeyboardInterrupt):
         work.work()
     assert adapters.logs.kept == []
+    assert MARK not in os.environ, "what is started later would be killed as a leftover of this build"
 
 
 @pytest.mark.parametrize("fields", [{"cancelling": True}, {"attempt": MOST_ATTEMPTS}])
