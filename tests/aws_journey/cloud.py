@@ -43,6 +43,8 @@ PLAYED_GROUPS = ("control-plane", "observability", "worker-backend")
 """Groups whose machines are test hosts. Those of the other groups stay numbers in moto, which saves two cores."""
 GIB = 1 << 30
 POLL_SECONDS = 2.0
+START_SECONDS = 180.0
+LOOK_SECONDS = 0.2
 SETUP = """set -eu
 ip address add {private}/{private_prefix} dev host0
 [ -z "{public}" ] || ip address add {public}/{public_prefix} dev host0
@@ -104,7 +106,7 @@ class Cloud:
             (self.directory / "cloud.json").write_text(json.dumps({"endpoint": moto.url, "address": self.address}))
             while (self.hosts.directory / "hosts.json").exists():
                 self._follow(moto)
-                time.sleep(POLL_SECONDS)
+                time.sleep(POLL_SECONDS)  # moto tells nobody of a change
 
     def _prepare_network(self) -> None:
         network = self.hosts.network
@@ -298,12 +300,24 @@ def start(directory: Path) -> None:
             start_new_session=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
-    end = time.monotonic() + 180
-    while not (directory / "cloud.json").exists():
-        if process.poll() is not None or time.monotonic() > end:
-            raise AssertionError((directory / "cloud.log").read_text(errors="replace")[-3000:])
-        time.sleep(0.2)
+    wait_for("cloud.json", directory, START_SECONDS, process)
     process.returncode = 0  # it outlives this process
+
+
+def wait_for(name: str, directory: Path, seconds: float, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Wait until the process of `serve` has written a file.
+
+    Args:
+        process: it, where it is a child of this one.
+
+    Raises:
+        AssertionError: it did not within `seconds`, or ended; the message is the end of its log.
+    """
+    end = time.monotonic() + seconds
+    while not (directory / name).exists():
+        if (process and process.poll() is not None) or time.monotonic() > end:
+            raise AssertionError((directory / "cloud.log").read_text(errors="replace")[-3000:])
+        time.sleep(LOOK_SECONDS)  # nothing else tells of it
 
 
 def unavailable() -> str:

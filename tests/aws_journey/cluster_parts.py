@@ -34,7 +34,7 @@ def play(inventory: Path, directory: Path) -> None:
     while not kubeconfig.exists():
         if not directory.exists():
             return
-        time.sleep(SECONDS)
+        time.sleep(SECONDS)  # site.yml writes it some minutes later
     with tempfile.TemporaryDirectory() as temporary:
         own = Path(temporary) / "kubeconfig.yml"
         own.write_bytes(kubeconfig.read_bytes())
@@ -44,7 +44,7 @@ def play(inventory: Path, directory: Path) -> None:
             with contextlib.suppress(httpx2.TransportError, ApiRefusedError):
                 _initialize_nodes(api)
                 _accept_gateways(api)
-            time.sleep(SECONDS)
+            time.sleep(SECONDS)  # until the next look
 
 
 def _initialize_nodes(api: Api) -> None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import collections
 import fnmatch
 import json
-import time
 import typing as t
 from pathlib import Path
 
 import yaml
 
 from ..terraform.support import Moto
-from .cloud import ACCOUNT, REGION
+from .cloud import ACCOUNT, REGION, wait_for
 from .reader import CHECKOUT, HOME, USER_ID, Reader, changed, commands_to_cluster, commands_to_leave
 
 BOOT_SECONDS = 300.0
@@ -130,10 +129,7 @@ def leave(directory: Path) -> None:
 
 
 def _wait_for_machines(reader: Reader) -> None:
-    end = time.monotonic() + BOOT_SECONDS
-    while not (reader.directory / "booted").exists():
-        assert time.monotonic() < end, (reader.directory / "cloud.log").read_text(errors="replace")[-3000:]
-        time.sleep(0.5)
+    wait_for("booted", reader.directory, BOOT_SECONDS)
     names = (reader.directory / "names").read_text(encoding="utf-8")
     with (reader.directory / "hosts_file").open("a", encoding="utf-8") as file:
         file.write(names)

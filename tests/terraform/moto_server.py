@@ -44,6 +44,7 @@ def public_address() -> str:
 
 
 if __name__ == "__main__":
+    # The name by which this module of moto calls it; mypy takes it for no export of it.
     elastic_ip_addresses.random_ip = public_address  # type: ignore[attr-defined]
     Instance.terminate = terminate  # type: ignore[method-assign]
     SecurityGroupRule.description = property(description)  # type: ignore[assignment,method-assign]

@@ -15,6 +15,7 @@ import json
 import socket
 import sys
 import threading
+import typing as t
 
 GREETING = b"here"
 SECONDS = 3.0
@@ -37,7 +38,7 @@ def _greet(listener: socket.socket) -> None:
             connection.sendall(GREETING)
 
 
-def _reaches(target: list) -> bool:  # type: ignore[type-arg]
+def _reaches(target: list[t.Any]) -> bool:
     try:
         with socket.create_connection((target[0], target[1]), timeout=SECONDS) as connection:
             return connection.recv(len(GREETING)) == GREETING
