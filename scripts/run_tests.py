@@ -6,8 +6,8 @@
 Most tests wait for servers and hosts half of the time, lint and sanity for nothing. So these two run beside the
 programs' build and the tests, one after the other, at a low priority. Their output comes after pytest's.
 
-A test with servers that fails beside others has one second attempt, alone, and the end names it: passing then, it is a
-test or a program that depends on time or on its neighbours, which is a fault too, but says nothing against the rest.
+A test that fails beside others has one second attempt, alone, and the end names it: passing then, it is a test or a
+program that depends on time or on its neighbours, which is a fault too, but says nothing against the rest.
 """
 
 from __future__ import annotations
@@ -40,8 +40,6 @@ LONGEST = 10
 LIMIT_SECONDS = None if FULL else 85 * 60
 MOST_SECOND_ATTEMPTS = 3
 """Parts (tests/conftest.py). Where more of them fail, it is no coincidence."""
-WITHOUT_SECOND_ATTEMPT = ("tests/unit/", "tests/packaging/")
-"""Nothing there waits for a server."""
 TESTS_FAILED = 1
 """pytest's exit status where it ran to its end (pytest 9.0, pytest.ExitCode)."""
 
@@ -136,12 +134,12 @@ def record(file: Path) -> dict[str, t.Any]:
 
 
 def second_attempts(recorded: dict[str, t.Any]) -> list[str]:
-    """The tests that may be tried once more; empty where one failed that may not."""
+    """The tests that may be tried once more; empty where too many failed."""
     failed: list[str] = recorded["failed"]
     parts = {test.partition("::")[0] for test in failed}
     if recorded["exit_status"] != TESTS_FAILED or len(parts) > MOST_SECOND_ATTEMPTS:
         return []
-    return [] if any(test.startswith(WITHOUT_SECOND_ATTEMPT) for test in failed) else failed
+    return failed
 
 
 def with_second_attempt(

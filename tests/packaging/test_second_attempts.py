@@ -30,12 +30,10 @@ def recorded(*failed: str, exit_status: int | None = 1) -> dict[str, t.Any]:
 @pytest.mark.parametrize(
     "failed",
     [
-        [ONE, "tests/unit/hosts/test_hosts.py::test_two"],
-        ["tests/packaging/test_commands.py::test_two"],
         [f"tests/cluster/test_{number}.py::test_two" for number in range(MOST_SECOND_ATTEMPTS + 1)],
         [],
     ],
-    ids=["a unit test", "packaging", "too many files", "none"],
+    ids=["too many files", "none"],
 )
 def test_no_second_attempt(failed: list[str]) -> None:
     assert second_attempts(recorded(*failed)) == []
