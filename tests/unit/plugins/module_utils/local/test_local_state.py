@@ -29,7 +29,7 @@ def write_function(directory: Path, port: int) -> None:
 
 
 def test_functions_that_hang_are_asked_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "HEALTH_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(state, "HEALTH_TIMEOUT_SECONDS", 1)
     names = [f"hangs-{number:02}" for number in range(60)]
     with socket.create_server(("127.0.0.1", 0), backlog=len(names)) as hanging:  # accepts, and never answers
         for name in names:
@@ -39,4 +39,4 @@ def test_functions_that_hang_are_asked_beside_each_other(tmp_path: Path, monkeyp
         seconds = time.monotonic() - begun
     assert [function.name for function in found] == names
     assert not any(function.alive for function in found)
-    assert seconds < 15  # one after the other: 30 s
+    assert seconds < 40  # one after the other: 60 s

@@ -17,7 +17,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.lock im
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LEASE_SECONDS", 1)
+    monkeypatch.setattr(module, "LEASE_SECONDS", 60)
     monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.02)
 
 
