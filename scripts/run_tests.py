@@ -134,12 +134,10 @@ def record(file: Path) -> dict[str, t.Any]:
 
 
 def second_attempts(recorded: dict[str, t.Any]) -> list[str]:
-    """The tests that may be tried once more; empty where too many failed."""
+    """The tests that are tried once more; empty where too many failed, or pytest did not get to its end."""
     failed: list[str] = recorded["failed"]
     parts = {test.partition("::")[0] for test in failed}
-    if recorded["exit_status"] != TESTS_FAILED or len(parts) > MOST_SECOND_ATTEMPTS:
-        return []
-    return failed
+    return failed if recorded["exit_status"] == TESTS_FAILED and len(parts) <= MOST_SECOND_ATTEMPTS else []
 
 
 def with_second_attempt(

@@ -29,7 +29,7 @@ from ..hosts.environment import HostSpecification
 from ..integration.support import load_balancer, platform_stand_in
 from ..integration.support.certificates import CertificateAuthority
 from ..integration.support.registries import Registry
-from ..integration.support.servers import build
+from ..integration.support.servers import build, wait_until
 from ..terraform.fleet import amazon_aws
 from ..terraform.support import Moto, mirror, moto_server
 from . import cluster_parts, listeners
@@ -44,7 +44,6 @@ PLAYED_GROUPS = ("control-plane", "observability", "worker-backend")
 GIB = 1 << 30
 POLL_SECONDS = 2.0
 START_SECONDS = 180.0
-LOOK_SECONDS = 0.2
 SETUP = """set -eu
 ip address add {private}/{private_prefix} dev host0
 [ -z "{public}" ] || ip address add {public}/{public_prefix} dev host0
@@ -313,11 +312,10 @@ def wait_for(name: str, directory: Path, seconds: float, process: subprocess.Pop
     Raises:
         AssertionError: it did not within `seconds`, or ended; the message is the end of its log.
     """
-    end = time.monotonic() + seconds
-    while not (directory / name).exists():
-        if (process and process.poll() is not None) or time.monotonic() > end:
-            raise AssertionError((directory / "cloud.log").read_text(errors="replace")[-3000:])
-        time.sleep(LOOK_SECONDS)  # nothing else tells of it
+    file = directory / name
+    with contextlib.suppress(TimeoutError):  # the log says more
+        wait_until(lambda: file.exists() or (process and process.poll() is not None), seconds=seconds, what=name)
+    assert file.exists(), (directory / "cloud.log").read_text(errors="replace")[-3000:]
 
 
 def unavailable() -> str:

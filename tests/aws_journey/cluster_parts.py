@@ -25,6 +25,7 @@ UNINITIALIZED = "node.cloudprovider.kubernetes.io/uninitialized"
 CHARTS = "/apis/helm.cattle.io/v1/namespaces/kube-system/helmcharts"
 GATEWAYS = "/apis/gateway.networking.k8s.io/v1/namespaces/wasmfaas-system/gateways"
 SECONDS = 0.5
+"""Between two looks. A watch would end with each server that starts again."""
 
 
 def play(inventory: Path, directory: Path) -> None:
@@ -44,7 +45,7 @@ def play(inventory: Path, directory: Path) -> None:
             with contextlib.suppress(httpx2.TransportError, ApiRefusedError):
                 _initialize_nodes(api)
                 _accept_gateways(api)
-            time.sleep(SECONDS)  # until the next look
+            time.sleep(SECONDS)  # what is new is played at the next look
 
 
 def _initialize_nodes(api: Api) -> None:

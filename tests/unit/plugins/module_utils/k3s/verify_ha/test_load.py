@@ -175,7 +175,7 @@ def test_a_good_run_loses_nothing(cluster: Cluster) -> None:
     [phase] = report["phases"]
     assert phase["phase"] == "kill a" and list(phase["events"]) == ["begin", "ready"]
     assert phase["errors"] == {f"{cluster.urls[0]}: HTTP 503 etcdserver: no leader": phase["failed_attempts"]}
-    assert phase["failed_attempts"] >= 1 and phase["acknowledged"] >= 20 and 0 < phase["longest_gap"] < 60
+    assert phase["failed_attempts"] >= 1 and phase["acknowledged"] >= 20 and 0 < phase["longest_gap"] < 5
     assert report["failed_attempts"] == phase["failed_attempts"]
     assert load._process(cluster.directory) is None
 
@@ -219,12 +219,14 @@ def test_a_server_that_can_not_be_read_is_told(cluster: Cluster) -> None:
 def test_a_load_that_gets_nothing_through_is_refused(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = f"{cluster.directory}/settings.json"
 
-    def until_it_failed(look: t.Callable[[], bool], seconds: float) -> bool:
-        """In the place of the wait for values: how long the first attempt takes depends on the machine."""
+    def wait(look: t.Callable[[], bool], seconds: float) -> bool:
+        """The wait for values ends at the first failure: how long that takes depends on the machine."""
+        if seconds != load.START_SECONDS:
+            return wait_for(look, seconds=seconds)
         assert wait_for(lambda: any(load_program.records(load_program.Settings(settings), "failed")), seconds=120)
         return look()
 
-    monkeypatch.setattr(load, "wait_for", until_it_failed)
+    monkeypatch.setattr(load, "wait_for", wait)
     with pytest.raises(PlatformError, match="HTTP 401 Unauthorized"):
         cluster.start(token="wrong")
     assert not Path(cluster.directory).exists()
