@@ -42,6 +42,7 @@ attributes:
 requirements:
   - httpx2 and tenacity
   - boto3, for Amazon ECR
+  - PyYAML, for O(state=rendered)
 options:
   source:
     description:
@@ -52,7 +53,7 @@ options:
         leaves the project directory, since the function would not see its files; a route that joins C(...) with
         other text; a trigger of any type without a component, except one with a C(static_response); a C(redis)
         trigger without channel or address.
-      - Required for O(state=present) and O(state=pushed).
+      - Required for O(state=present), O(state=pushed) and O(state=rendered).
     type: path
     aliases: [src]
   source_root:
@@ -81,8 +82,19 @@ options:
       - V(absent) removes the function and all that belongs to it, the key-value stores and databases of a local
         function included (see O(keep_data)). Artifacts stay in the registry.
     type: str
-    choices: [present, absent, pushed]
+      - V(rendered) builds and pushes as V(present) does, and writes the objects that V(present) would apply to a file
+        in O(directory), for a GitOps tool such as Argo CD or Flux. No cluster is contacted, so a function with an
+        C(http) trigger needs O(domain) or O(hostname), and O(tls), O(canary), O(key_value_store=shared), O(service),
+        O(target=local) and values of secret variables are refused. O(wait_timeout), the options for probing and those
+        for the access to a cluster have no effect.
+    choices: [present, absent, pushed, rendered]
     default: present
+  directory:
+    description:
+      - Where O(state=rendered), which requires it, writes the file C(NAME.yaml), with all objects of the function. It
+        is made if it does not exist. Other files there are not touched.
+      - A file of this name that holds something else, or a function of another namespace, is refused.
+    type: path
   registry:
     description:
       - Where to keep artifacts, as C(host[:port]/path), C(docker://host/path), or C(oci:DIR) for an OCI image layout on
@@ -337,6 +349,15 @@ EXAMPLES = r"""
     registry: registry.example.com/functions
     state: pushed
 
+- name: Write the objects of a function for Argo CD or Flux
+  wasmfaas.platform.spin_function:
+    source: ./shop
+    namespace: user1
+    registry: registry.example.com/functions
+    domain: functions.example.com
+    state: rendered
+    directory: ../deployments/functions/shop
+
 - name: Remove a function
   wasmfaas.platform.spin_function:
     name: shop
@@ -357,22 +378,22 @@ namespace:
   sample: user1
 url:
   description: Where the function answers; empty without an http trigger.
-  returned: state is present
+  returned: state is present or rendered
   type: str
   sample: http://shop.user1.203.0.113.7.nip.io
 image:
   description: Reference of the deployed artifact by digest; empty in check mode where only a build could tell it.
-  returned: state is present or pushed
+  returned: state is present, pushed or rendered
   type: str
   sample: registry.example.com/functions/shop@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 digest:
   description: Digest of the artifact's manifest.
-  returned: state is present or pushed
+  returned: state is present, pushed or rendered
   type: str
   sample: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 source_digest:
   description: Digest over the project's files and all else that the build depends on.
-  returned: state is present or pushed
+  returned: state is present, pushed or rendered
   type: str
   sample: sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752
 stages:
@@ -384,7 +405,7 @@ details:
   description: What the target says of the function, such as C(status) and C(replicas), or C(process_id) and
     C(log_file). C(warm) has the number of C(nodes) on which the function is warm, C(of) how many (none where the user
     may not see that), C(failed), why others are not, and C(later), true where the servers make the others warm.
-  returned: state is present
+  returned: state is present or rendered
   type: dict
   sample: {status: ready, replicas: 2, ready_replicas: 2, warm: {nodes: 3, of: 3}}
 summary:
@@ -430,7 +451,8 @@ def argument_spec() -> dict[str, t.Any]:
         source_root=dict(type="path"),
         name=dict(type="str"),
         namespace=dict(type="str", default="default"),
-        state=dict(type="str", choices=["present", "absent", "pushed"], default="present"),
+        state=dict(type="str", choices=["present", "absent", "pushed", "rendered"], default="present"),
+        directory=dict(type="path"),
         target=dict(type="str", choices=["cluster", "local"], default="cluster"),
         registry=dict(type="str"),
         profile=dict(type="str"),
@@ -490,6 +512,7 @@ RULES: dict[str, t.Any] = {
     "required_if": [
         ("state", "present", ("source",)),
         ("state", "pushed", ("source", "registry")),
+        ("state", "rendered", ("source", "registry", "directory")),
         ("state", "absent", ("name",)),
     ],
     "mutually_exclusive": [("replicas", "autoscale"), ("replicas", "load"), ("canary", "warm")],

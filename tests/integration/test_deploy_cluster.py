@@ -11,16 +11,20 @@ import json
 import signal
 import threading
 import typing as t
+from pathlib import Path
 
 import httpx2
 import pytest
+import yaml
 from ansible_collections.wasmfaas.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.spin_function_info import (
     run as run_info,
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.connection import ConnectionOptions
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.difference import projected
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import (
+    BY_NAME,
     DEPLOYMENT,
     HORIZONTAL_POD_AUTOSCALER,
     HTTP_ROUTE,
@@ -613,3 +617,50 @@ def test_a_spinapp_that_somebody_else_deployed_is_put_back(
     with pytest.raises(PlatformError, match="the previous version was put back"):
         deployment.deploy(project)
     assert spec_of(api, project.name)["image"] == image
+
+
+# for a GitOps tool
+
+
+def test_rendered_files_are_what_a_deployment_applies(
+    deployment: Deployment, project: FunctionProject, api: KubernetesApi, tmp_path: Path
+) -> None:
+    def rendered(**options: t.Any) -> list[dict[str, t.Any]]:
+        result = deployment.deploy(
+            project, state="rendered", directory=str(tmp_path / "git"), kubeconfig=str(tmp_path / "none"), **options
+        )
+        assert result["changed"] is True
+        return list(yaml.safe_load_all(file.read_text()))
+
+    file = tmp_path / "git" / f"{project.name}.yaml"
+    scaled = rendered(autoscale={"min": 1, "max": 3, "target_cpu_percent": 50}, cpu="100m")
+    assert [item["kind"] for item in scaled] == ["SpinApp", "HorizontalPodAutoscaler", "HTTPRoute"]
+    plain = rendered()
+    assert [item["kind"] for item in plain] == ["SpinApp", "HTTPRoute"]
+    content = file.read_bytes()
+    again = deployment.deploy(
+        project, state="rendered", directory=str(tmp_path / "git"), kubeconfig=str(tmp_path / "none")
+    )
+    assert again["changed"] is False and "build" not in again["stages"]
+    assert file.read_bytes() == content
+    assert api.get(SPIN_APP, "default", project.name) is None, "a cluster was asked"
+
+    for item in scaled:
+        api.apply(BY_NAME[item["kind"]], item)
+    for kind in (HTTP_ROUTE, HORIZONTAL_POD_AUTOSCALER, SPIN_APP):
+        api.delete(kind, "default", project.name)
+
+    live = deployment.deploy(project)
+    assert live["image"] == again["image"]
+    assert live["url"] == again["url"]
+    for item in plain:
+        found = api.get(BY_NAME[item["kind"]], "default", project.name)
+        assert found is not None
+        assert projected(found, item) == item
+
+    project.write("second")
+    changed = rendered()
+    assert changed[1] == plain[1]
+    spec, before = changed[0]["spec"], plain[0]["spec"]
+    assert spec["image"] != before["image"]
+    assert {**spec, "image": "", "podAnnotations": {}} == {**before, "image": "", "podAnnotations": {}}

@@ -48,7 +48,7 @@ class DeployRequest:
         source: the project directory, or its manifest file.
         source_root: the directory that no path of the manifest leaves; None finds it (read_manifest).
         name: of the function; None takes the application's name from spin.toml.
-        state: `present`, or `pushed` to stop after the registry.
+        state: `present` or `rendered`, or `pushed` to stop after the registry.
         profile: Spin's build profile.
         variables: values of the application's variables.
         shim_version: to check against where there is no target to ask.

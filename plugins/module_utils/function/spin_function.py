@@ -48,6 +48,7 @@ def run(
     stages = Stages()
 
     def work() -> dict[str, t.Any]:
+        _check_directory(parameters)
         if parameters.get("service"):
             return _hosted(parameters, check_mode, stages, hidden)
         if parameters["state"] == "absent":
@@ -55,6 +56,18 @@ def run(
         return _deploy(parameters, check_mode, stages, built_as, builder)
 
     return with_result_file(parameters["result_file"], work)
+
+
+def _check_directory(parameters: Parameters) -> None:
+    """Check the options of the state `rendered`; raises PlatformError."""
+    if parameters["state"] == "rendered":
+        from ..spinkube.rendered_target import check_rendered_options
+
+        check_rendered_options(parameters)
+    elif parameters.get("directory"):
+        raise PlatformError(
+            "directory: has no effect without state=rendered.", next_step="Add `-e state=rendered`, or leave it out."
+        )
 
 
 def _hosted(parameters: Parameters, check_mode: bool, stages: Stages, hidden: set[str]) -> dict[str, t.Any]:
@@ -125,7 +138,7 @@ def _deploy(
     api = cluster_api(parameters)
     with contextlib.closing(registry_of(parameters, state, api)) as registry:
         result = deploy_function(request, registry, _target_factory(parameters, state, stages, api), stages)
-    if result.changed and parameters["state"] == "present":
+    if result.changed and parameters["state"] in ("present", "rendered"):
         result.warnings.extend(_cluster_warnings(parameters, result.details))
     share = (
         f" as canary with {parameters['canary']} % of the requests"
@@ -242,8 +255,14 @@ def _target_factory(
             next_step="Leave it out, and run the file in the database that `runtime_config` names "
             "(docs/functions.md, Stores).",
         )
-    from ..spinkube.cluster_function import ClusterFunction
     from ..spinkube.settings import cluster_settings
+
+    if parameters["state"] == "rendered":
+        from ..spinkube.rendered_target import RenderedTarget
+
+        directory, rendered = Path(parameters["directory"]), cluster_settings(parameters)
+        return lambda name: RenderedTarget(directory, namespace, name, rendered)
+    from ..spinkube.cluster_function import ClusterFunction
 
     cluster, settings = api(), cluster_settings(parameters)
     if parameters["canary"] is not None:
@@ -298,7 +317,11 @@ def removal_of(
 
 
 def _result(result: DeployResult, state: str, check_mode: bool, share: str = "") -> dict[str, t.Any]:
-    verbs = {"present": ("deployed", "would be deployed"), "pushed": ("pushed", "would be pushed")}
+    verbs = {
+        "present": ("deployed", "would be deployed"),
+        "pushed": ("pushed", "would be pushed"),
+        "rendered": ("rendered", "would be rendered"),
+    }
     returned = result_of(result, verbs[state][check_mode] + share if result.changed else "unchanged")
     if warm := result.details.get("warm"):
         from .spin_function_info import warm_nodes

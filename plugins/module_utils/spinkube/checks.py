@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 
 from ..errors import PlatformError
+from ..function.manifest.model import Manifest
 from ..function.model import DesiredFunction
 from ..function.reserved_names import RESERVED_FUNCTIONS
 from .api import Forbidden, KubernetesApi, MissingKind
 from .canary import check_shared_route, function_of
 from .cluster_function import OPTIONAL_KINDS, ClusterFunction
 from .function_objects import function_objects
-from .kinds import BY_NAME, DEPLOYMENT, HTTP_ROUTE, JOB, SERVICE
+from .kinds import BY_NAME, DEPLOYMENT, HTTP_ROUTE, JOB, SERVICE, Object
 from .objects import PROGRAM, FunctionObjects, labels
 from .shared_stores import settings_with_stores
 from .url import FunctionAddress
@@ -29,16 +30,21 @@ def desired_objects(function: ClusterFunction, desired: DesiredFunction, secret_
     Args:
         secret_name: of the Secret with its secret variables; None where it has none.
     """
-    settings, manifest = function.settings, desired.manifest
-    if unknown := [name for name in settings.components if name not in manifest.components]:
+    manifest = desired.manifest
+    check_components(manifest, function.settings.components)
+    address = function.address if desired.has_http_trigger else FunctionAddress("")
+    settings = settings_with_stores(function, manifest)
+    return function_objects(desired, settings, address.url, secret_name, address.listener)
+
+
+def check_components(manifest: Manifest, components: tuple[str, ...]) -> None:
+    """Check that the manifest has the components that are to run; raises PlatformError."""
+    if unknown := [name for name in components if name not in manifest.components]:
         raise PlatformError(
             f"components: {manifest.path.name} has no component {', '.join(unknown)}, only "
             f"{', '.join(manifest.components)}.",
             next_step="Correct the name, or leave `components` out to have all.",
         )
-    address = function.address if desired.has_http_trigger else FunctionAddress("")
-    settings = settings_with_stores(function, manifest)
-    return function_objects(desired, settings, address.url, secret_name, address.listener)
 
 
 def check_manifest(function: ClusterFunction, desired: DesiredFunction) -> list[str]:
@@ -60,7 +66,9 @@ def check_manifest(function: ClusterFunction, desired: DesiredFunction) -> list[
 
 
 def check_name(function: ClusterFunction) -> None:
-    """Raises PlatformError where the name is that of another function's canary, or of a WASI program."""
+    """Raises PlatformError where the name is that of another function's canary, or of a WASI program, or where a GitOps
+    tool owns the function."""
+    check_not_of_git(function.app)
     if function.app is None:
         check_no_program(function.api, function.namespace, function.name)
     if other := function_of(function.app):
@@ -68,6 +76,27 @@ def check_name(function: ClusterFunction) -> None:
             f"{function.namespace}/{function.name} is the canary of the function {other}.",
             next_step="Choose another name, or end the canary: `ansible-playbook "
             f"wasmfaas.platform.promote_function -e name={other}`, or with `-e undo=true`.",
+        )
+
+
+def check_not_of_git(app: Object | None) -> None:
+    """Check that no GitOps tool applies this SpinApp, which would undo what is changed on the cluster; raises
+    PlatformError.
+
+    The marks are Argo CD's annotation (its documentation, Resource Tracking) and the labels of Flux's
+    kustomize-controller (its documentation, Kustomization).
+    """
+    metadata = (app or {}).get("metadata") or {}
+    owner = ""
+    if tracking := (metadata.get("annotations") or {}).get("argocd.argoproj.io/tracking-id"):
+        owner = f"the Argo CD application {str(tracking).partition(':')[0]}"
+    elif kustomization := (metadata.get("labels") or {}).get("kustomize.toolkit.fluxcd.io/name"):
+        owner = f"the Flux Kustomization {kustomization}"
+    if owner:
+        raise PlatformError(
+            f"{metadata['namespace']}/{metadata['name']} belongs to {owner}, which would undo a change made here.",
+            next_step="Change its files in Git: write them with `-e state=rendered -e directory=DIR`, or revert the "
+            "commit (docs/functions.md, With Git).",
         )
 
 

@@ -25,7 +25,7 @@ _OF_THE_POD = "spin"
 
 
 def check_stores(
-    api: KubernetesApi,
+    api: KubernetesApi | None,
     namespace: str,
     manifest: Manifest,
     components: tuple[str, ...],
@@ -34,6 +34,7 @@ def check_stores(
     """Check that each store which a function uses is configured.
 
     Args:
+        api: None where no cluster may be asked; then what a Secret configures is not checked.
         components: those that run; empty for all.
         runtime_config: `spec.runtimeConfig` of the SpinApp.
 
@@ -70,12 +71,12 @@ def check_stores(
 
 
 def _configuration(
-    api: KubernetesApi, namespace: str, runtime_config: dict[str, t.Any]
+    api: KubernetesApi | None, namespace: str, runtime_config: dict[str, t.Any]
 ) -> dict[str, dict[str, str]] | None:
     """The types of the configured stores by `StoreKind.option` and label; None if the configuration cannot be seen."""
     secret_name = runtime_config.get("loadFromSecret")
     if secret_name:
-        return _in_secret(api, namespace, str(secret_name))
+        return _in_secret(api, namespace, str(secret_name)) if api else None
     return {kind.option: _in_option(runtime_config, kind) for kind in KINDS}
 
 

@@ -9,6 +9,7 @@ import dataclasses
 
 from ..errors import PlatformError
 from ..function.model import Difference, LiveFunction
+from .checks import check_not_of_git
 from .cluster_function import ClusterFunction
 from .difference import compared
 from .kinds import DEPLOYMENT, SECRET, Object
@@ -58,6 +59,7 @@ class VersionTarget:
                 next_step="See `ansible-playbook wasmfaas.platform.list_functions` for those there are, or give `-e "
                 "namespace=NAMESPACE`.",
             )
+        check_not_of_git(function.app)
         if state == "rolled_back":
             return self._plan_rollback(function.app, to)
         if function.canary is None:
