@@ -24,6 +24,7 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.rendere
 )
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.settings import Autoscale, ClusterSettings
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.target import ClusterTarget
+from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.version_target import VersionTarget
 from ansible_collections.wasmfaas.platform.plugins.modules.spin_function import argument_spec
 
 SETTINGS = ClusterSettings(domain="functions.example.com")
@@ -172,7 +173,13 @@ def test_function_of_git_is_not_changed_on_the_cluster(
         api, "get", lambda kind, *names: app if kind is SPIN_APP and names[-1] == "hello" else get(kind, *names)
     )
     again = ClusterTarget(ClusterFunction(api, "user1", "hello", settings, Stages()))
-    for call in (lambda: again.check(desired()), lambda: again.deploy(desired()), again.delete):
+    versions = VersionTarget(ClusterFunction(api, "user1", "hello", settings, Stages()))
+    for call in (
+        lambda: again.check(desired()),
+        lambda: again.deploy(desired()),
+        again.delete,
+        lambda: versions.plan("rolled_back", None),
+    ):
         with pytest.raises(PlatformError, match=rf"user1/hello belongs to the {owner}") as error:
             call()
         assert "state=rendered" in error.value.next_step
