@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ..function.model import DesiredFunction, Difference, LiveFunction
-from .checks import check_manifest, check_name, check_objects, desired_objects
+from .checks import check_manifest, check_name, check_not_of_git, check_objects, desired_objects
 from .cluster_function import OPTIONAL_KINDS, ClusterFunction
 from .difference import compared
 from .function_secret import chosen_secret, planned_secret
@@ -29,8 +29,9 @@ class ClusterTarget:
         self._warmth = Warmth(function)
 
     def exists(self) -> bool:
-        """Also true for what a deletion that was cut off left behind."""
+        """Also true for what a deletion that was cut off left behind; raises PlatformError where Git owns it."""
         function = self._function
+        check_not_of_git(function.app)  # check mode refuses what `delete` would
         return (
             function.app is not None
             or any(True for _owned in function.owned((*OPTIONAL_KINDS, SECRET)))

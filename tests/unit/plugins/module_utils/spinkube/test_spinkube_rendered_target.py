@@ -177,6 +177,7 @@ def test_function_of_git_is_not_changed_on_the_cluster(
     for call in (
         lambda: again.check(desired()),
         lambda: again.deploy(desired()),
+        again.exists,
         again.delete,
         lambda: versions.plan("rolled_back", None),
     ):
