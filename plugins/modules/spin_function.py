@@ -92,6 +92,14 @@ options:
         C(wasmfaas-registry) there.
       - The default for O(target=local) is an image layout in O(state_directory).
     type: str
+  signing_key:
+    description:
+      - File with the private key that signs the artifact in its registry before it is deployed, in cosign's classic
+        format. An unencrypted P-256 key in PEM that only its owner may read (mode 0600).
+      - The signature names the namespace (C(tenant)), the function (C(function)) and the digest of its sources
+        (C(source_digest)). If this key's signature is there with the same values, nothing is written.
+      - Nothing is signed without it. Refused where O(registry) is a directory, and with O(service).
+    type: path
   profile:
     description: Spin's build profile, as in C(spin build --profile).
     type: str
@@ -375,6 +383,14 @@ source_digest:
   returned: state is present or pushed
   type: str
   sample: sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752
+signature:
+  description: The C(tag) in the function's repository that holds the artifact's signatures, and C(key_id), the SHA-256
+    of the public key. The tag is empty in check mode where only a build could tell it.
+  returned: O(signing_key) is given, and state is present or pushed
+  type: dict
+  sample:
+    key_id: 1f5b0c8c9d7d1b9a4ef1f0ee6a5b0dd0b9f0a8a5bb40f4ac7c9f0c8f5f9e0a11
+    tag: sha256-9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08.sig
 stages:
   description: Seconds that each stage took.
   returned: always
@@ -433,6 +449,7 @@ def argument_spec() -> dict[str, t.Any]:
         state=dict(type="str", choices=["present", "absent", "pushed"], default="present"),
         target=dict(type="str", choices=["cluster", "local"], default="cluster"),
         registry=dict(type="str"),
+        signing_key=dict(type="path", no_log=False),
         profile=dict(type="str"),
         variables=dict(type="dict", default={}, no_log=True),
         replicas=dict(type="int"),
