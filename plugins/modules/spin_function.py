@@ -42,6 +42,7 @@ attributes:
 requirements:
   - httpx2 and tenacity
   - boto3, for Amazon ECR
+  - cryptography, for O(signing_key)
 options:
   source:
     description:
