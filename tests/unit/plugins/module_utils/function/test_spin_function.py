@@ -143,7 +143,7 @@ def test_signing_needs_a_registry_and_a_key_before_anything_is_built(
     parameters: dict[str, t.Any], tmp_path: Path
 ) -> None:
     parameters |= {"source": str(tmp_path / "project"), "signing_key": str(tmp_path / "signing.key")}
-    with pytest.raises(PlatformError, match="a signature is kept in a registry, and oci:.* is a directory"):
+    with pytest.raises(PlatformError, match=r"a signature is kept in a registry, and oci:.* is a directory"):
         run(parameters, False, set())
     with pytest.raises(PlatformError, match=r"signing_key: cannot read .*signing\.key"):
         run({**parameters, "registry": "registry.example.com/functions"}, False, set())
@@ -263,7 +263,9 @@ def test_result_holds_all_that_is_documented() -> None:
 
     documented = yaml.safe_load(spin_function.RETURN)
     failure = {name for name, entry in documented.items() if entry["returned"] == "failure"}
-    assert set(module._result(deployed(), "present", False)) - {"changed", "diff"} == set(documented) - failure
+    signed = deployed(signature={"key_id": "ab", "tag": "sha256-1.sig"})
+    assert set(module._result(signed, "present", False)) - {"changed", "diff"} == set(documented) - failure
+    assert "signature" not in module._result(deployed(), "present", False)
 
 
 def test_every_parameter_of_the_module_is_documented_and_taken(parameters: dict[str, t.Any]) -> None:
