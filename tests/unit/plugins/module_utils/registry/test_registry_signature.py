@@ -179,6 +179,15 @@ def test_unusable_keys_are_refused(tmp_path: Path) -> None:
         read_signer(cosign)
 
 
-def test_the_command_that_is_named_makes_a_key(tmp_path: Path) -> None:
+def test_the_command_that_is_named_makes_a_key_whose_signature_openssl_accepts(tmp_path: Path) -> None:
+    store = MemoryStore()
     subprocess.run(MAKE_KEY.split("`")[1], shell=True, check=True, cwd=tmp_path)
-    assert len(read_signer(tmp_path / "signing.key").key_id) == 64
+    read_signer(tmp_path / "signing.key").sign(store, "shop", IMAGE, ANNOTATIONS)
+    (layer,) = store.layers()
+    payload = store.content[layer["digest"]]
+    (tmp_path / "signature").write_bytes(base64.b64decode(layer["annotations"]["dev.cosignproject.cosign/signature"]))
+    public = ["openssl", "pkey", "-in", "signing.key", "-pubout", "-out", "signing.pub"]
+    subprocess.run(public, check=True, cwd=tmp_path)
+    verify = ["openssl", "dgst", "-sha256", "-verify", "signing.pub", "-signature", "signature"]
+    assert subprocess.run(verify, input=payload, cwd=tmp_path, capture_output=True).returncode == 0
+    assert subprocess.run(verify, input=payload + b" ", cwd=tmp_path, capture_output=True).returncode == 1
