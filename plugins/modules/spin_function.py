@@ -43,6 +43,7 @@ requirements:
   - httpx2 and tenacity
   - boto3, for Amazon ECR
   - PyYAML, for O(state=rendered)
+  - cryptography, for O(signing_key)
 options:
   source:
     description:
@@ -81,12 +82,12 @@ options:
       - V(pushed) builds the artifact and pushes it, for a build pipeline.
       - V(absent) removes the function and all that belongs to it, the key-value stores and databases of a local
         function included (see O(keep_data)). Artifacts stay in the registry.
-    type: str
       - V(rendered) builds and pushes as V(present) does, and writes the objects that V(present) would apply to a file
         in O(directory), for a GitOps tool such as Argo CD or Flux. No cluster is contacted, so a function with an
         C(http) trigger needs O(domain) or O(hostname), and O(tls), O(canary), O(key_value_store=shared), O(service),
         O(target=local) and values of secret variables are refused. O(wait_timeout), the options for probing and those
         for the access to a cluster have no effect.
+    type: str
     choices: [present, absent, pushed, rendered]
     default: present
   directory:
@@ -104,6 +105,14 @@ options:
         C(wasmfaas-registry) there.
       - The default for O(target=local) is an image layout in O(state_directory).
     type: str
+  signing_key:
+    description:
+      - File with the private key that signs the artifact in its registry before it is deployed, in cosign's classic
+        format. An unencrypted P-256 key in PEM that only its owner may read (mode 0600).
+      - The signature names the namespace (C(tenant)), the function (C(function)) and the digest of its sources
+        (C(source_digest)). If this key's signature is there with the same values, nothing is written.
+      - Nothing is signed without it. Refused where O(registry) is a directory, and with O(service).
+    type: path
   profile:
     description: Spin's build profile, as in C(spin build --profile).
     type: str
@@ -396,6 +405,14 @@ source_digest:
   returned: state is present, pushed or rendered
   type: str
   sample: sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752
+signature:
+  description: The C(tag) in the function's repository that holds the artifact's signatures, and C(key_id), the SHA-256
+    of the public key. The tag is empty in check mode where only a build could tell it.
+  returned: signing_key is given, and state is present, pushed or rendered
+  type: dict
+  sample:
+    key_id: 1f5b0c8c9d7d1b9a4ef1f0ee6a5b0dd0b9f0a8a5bb40f4ac7c9f0c8f5f9e0a11
+    tag: sha256-9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08.sig
 stages:
   description: Seconds that each stage took.
   returned: always
@@ -455,6 +472,7 @@ def argument_spec() -> dict[str, t.Any]:
         directory=dict(type="path"),
         target=dict(type="str", choices=["cluster", "local"], default="cluster"),
         registry=dict(type="str"),
+        signing_key=dict(type="path", no_log=False),
         profile=dict(type="str"),
         variables=dict(type="dict", default={}, no_log=True),
         replicas=dict(type="int"),

@@ -36,7 +36,9 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.referen
     DistributionLocation,
     parse_registry,
 )
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.signature import Signer
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import open_store
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from .support.fixtures import FaultyProxy, Programs, Registry
 from .support.marks import needs_skopeo
@@ -98,6 +100,23 @@ def registry(server_programs: Programs, tmp_path: Path) -> collections.abc.Itera
     yield server
     server.stop()
     shutil.rmtree(server.directory)
+
+
+def test_signatures_of_two_keys_are_beside_the_artifact(registry: Registry) -> None:
+    first, second = (Signer(ec.generate_private_key(ec.SECP256R1())) for _key in range(2))
+    artifact = _artifact(b"\0asm")
+    with _opened(registry.host, plain_http=True) as store:
+        image = store.push("hello", artifact, tag="one").image
+        assert first.sign(store, "hello", image, {"function": "hello"}).changed
+        assert second.sign(store, "hello", image, {"function": "hello"}).changed
+        assert not first.sign(store, "hello", image, {"function": "hello"}).changed
+        content = store.manifest("hello", f"{artifact.digest.replace(':', '-')}.sig")
+        assert content is not None and isinstance(store, DistributionStore)
+        layers = json.loads(content)["layers"]
+        assert len(layers) == 2 and layers[0]["digest"] == layers[1]["digest"]
+        payload = json.loads(store.blob("hello", layers[0]["digest"]))
+    assert payload["critical"]["image"] == {"docker-manifest-digest": artifact.digest}
+    assert payload["critical"]["identity"] == {"docker-reference": f"{registry.host}/team/hello"}
 
 
 class CuttingProxy:

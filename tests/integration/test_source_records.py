@@ -14,6 +14,8 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.deploy_
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.api import KubernetesApi
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.kinds import SECRET
 from ansible_collections.wasmfaas.platform.plugins.module_utils.spinkube.record_key import SECRET_NAME
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from .support.deployment import Deployment
 from .support.function_project import FunctionProject
@@ -100,3 +102,29 @@ def test_what_a_pipeline_pushed(deployment: Deployment, project: FunctionProject
         options["state_directory"] = str(tmp_path / "another machine")
     result = deployment.deploy(project, **options)
     assert result["digest"] == pushed["digest"] and "build" not in result["stages"] and "warnings" not in result
+
+
+def test_a_signed_function_is_signed_once(deployment: Deployment, project: FunctionProject, tmp_path: Path) -> None:
+    """First deployed without a key: the signature alone is added, then nothing; a new key's stands beside it."""
+    unsigned = deployment.deploy(project)
+    keys = {}
+    for name in ("old", "new"):
+        keys[name] = tmp_path / f"{name}.key"
+        key = ec.generate_private_key(ec.SECP256R1())
+        keys[name].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        keys[name].chmod(0o600)
+    tag = f"{unsigned['digest'].replace(':', '-')}.sig"
+    manifest = f"http://{deployment.registry.host}/v2/functions/{project.name}/manifests/{tag}"
+
+    planned = deployment.deploy(project, signing_key=str(keys["old"]), check_mode=True)
+    assert planned["changed"] is True and planned["diff"]["after"] == {"signature": planned["signature"]}
+    assert httpx2.get(manifest, headers={"Accept": MANIFEST}).status_code == 404
+    for number, name in enumerate(("old", "new"), 1):
+        signed = deployment.deploy(project, signing_key=str(keys[name]))
+        assert (signed["changed"], signed["digest"]) == (True, unsigned["digest"])
+        assert signed["signature"]["tag"] == tag
+        for check_mode in (False, True):
+            again = deployment.deploy(project, signing_key=str(keys[name]), check_mode=check_mode)
+            assert (again["changed"], again["diff"]["after"]) == (False, {})
+        layers = httpx2.get(manifest, headers={"Accept": MANIFEST}).raise_for_status().json()["layers"]
+        assert len(layers) == number

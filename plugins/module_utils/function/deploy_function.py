@@ -26,6 +26,7 @@ from .variables import variable_values
 if t.TYPE_CHECKING:
     from ..registry.model import Store
     from ..registry.reference import RegistryLocation
+    from ..registry.signature import Signature, Signer
     from .artifact.model import Artifact
     from .source_record import SourceRecords
 
@@ -94,6 +95,7 @@ class DeployResult:
     before: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     after: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     details: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    signature: dict[str, str] = dataclasses.field(default_factory=dict)
     warnings: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -103,10 +105,18 @@ class Registry:
     Args:
         open_store: called when the store is first needed, as an unchanged function needs none.
         records: say which artifacts of it were built from which sources.
+        signer: signs artifacts; None leaves them unsigned.
     """
 
-    def __init__(self, location: RegistryLocation, open_store: t.Callable[[], Store], records: SourceRecords) -> None:
+    def __init__(
+        self,
+        location: RegistryLocation,
+        open_store: t.Callable[[], Store],
+        records: SourceRecords,
+        signer: Signer | None = None,
+    ) -> None:
         self.location = location
+        self.signer = signer
         self._open_store = open_store
         self._records = records
 
@@ -132,6 +142,13 @@ class Registry:
         """Push the artifact so that later runs find it by its source digest. Gives its reference by digest."""
         self._records.write(self.store, name, source_digest, artifact)
         return self.store.push(name, artifact, tag=source_tag(source_digest)).image
+
+    def signed(self, image: str, result: DeployResult, source_digest: str, *, check_mode: bool) -> Signature | None:
+        """See `Signer.sign`; None without a signer."""
+        if self.signer is None:
+            return None
+        annotations = {"tenant": result.namespace, "function": result.name, "source_digest": source_digest}
+        return self.signer.sign(self.store, result.name, image, annotations, check_mode=check_mode)
 
     def stored(self, name: str, image: str, *, has_application: bool = True) -> Artifact | None:
         """The whole artifact, where it lies on this machine's disk; that of a program has no locked application."""
@@ -188,6 +205,7 @@ def deploy_function(
             desired = dataclasses.replace(desired, image=live.image)
             difference = target.difference(desired)
             if not difference:
+                _sign(request, registry, result, desired, stages)
                 return _filled(result, live if request.check_mode else target.ensure_answers(desired))
             result.before, result.after = difference.before, difference.after
         result.warnings.extend(target.check(desired))
@@ -199,6 +217,7 @@ def deploy_function(
             image = _built_as_another(registry, result, request.built_as, shim_version)
     with stages("live_state"):
         if not desired.image and (same := _as_deployed(target, live, dataclasses.replace(desired, image=image))):
+            _sign(request, registry, result, same, stages)
             return _filled(result, live if live and request.check_mode else target.ensure_answers(same))
     from .deployed_from import another_directory
 
@@ -214,10 +233,13 @@ def deploy_function(
             desired, image=image if artifact or not target.needs_artifact else "", artifact=artifact
         )
     if request.check_mode:
-        return _planned(result, live, desired, target, manifest)
+        planned = _planned(result, live, desired, target, manifest)
+        _sign(request, registry, planned, desired, stages)
+        return planned
     if not result.after:
         result.before, result.after = {"source_digest": live.source_digest if live else None}, {"source_digest": digest}
     if desired.image:
+        _sign(request, registry, result, desired, stages)
         return _filled(result, _deployed(target, desired, origins))
     with tempfile.TemporaryDirectory(prefix="wasmfaas-") as work_directory:
         artifact = _build_and_pack(request, result, project, shim_version(), Path(work_directory), stages)
@@ -230,8 +252,32 @@ def deploy_function(
             if same := _as_deployed(target, live, desired):
                 result.changed, result.before, result.after = False, {}, {}
                 result.warnings = [warning for warning in result.warnings if warning != other]
+                _sign(request, registry, result, same, stages)
                 return _filled(result, target.ensure_answers(same))
+        _sign(request, registry, result, desired, stages)
         return _filled(result, _deployed(target, desired, origins))
+
+
+def _sign(
+    request: DeployRequest, registry: Registry, result: DeployResult, desired: DesiredFunction, stages: Stages
+) -> None:
+    """Have the artifact signed before it is deployed, where a key is given; see `_note_signature`."""
+    _note_signature(request, registry, result, desired.image, desired.source_digest, stages)
+
+
+def _note_signature(
+    request: DeployRequest, registry: Registry, result: DeployResult, image: str, source_digest: str, stages: Stages
+) -> None:
+    """Have the artifact signed and the result say so; in check mode, what would be signed, where that is known."""
+    if registry.signer is None:
+        return
+    with stages("signature"):
+        signature = registry.signed(image, result, source_digest, check_mode=request.check_mode) if image else None
+    result.signature = {"key_id": registry.signer.key_id, "tag": signature.tag if signature else ""}
+    if signature is None or signature.changed:
+        result.changed = True
+        result.before = {**result.before, "signature": None}
+        result.after = {**result.after, "signature": result.signature}
 
 
 def _deployed(target: Target, desired: DesiredFunction, origins: Path) -> LiveFunction:
@@ -324,6 +370,7 @@ def _push_only(
                 result.image = _push(registry, result, digest, artifact, stages)
             if not result.changed:
                 result.before, result.after = {}, {}
+    _note_signature(request, registry, result, result.image, result.source_digest, stages)
     result.digest = result.image.partition("@")[2]
     return result
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..directories import cache_directory, state_directory
 from ..errors import PlatformError
 from ..module_run import texts
-from ..registry.reference import parse_registry
+from ..registry.reference import LayoutLocation, RegistryLocation, parse_registry
 from .builder import Builder
 from .compatibility.spin_versions import DEFAULT_SHIM_VERSION
 from .deploy_function import DeployRequest, DeployResult, Registry, check_namespace, deploy_function
@@ -27,6 +27,7 @@ from .stages import Stages
 
 if t.TYPE_CHECKING:
     from ..registry.model import Store
+    from ..registry.signature import Signer
     from ..spinkube.api import KubernetesApi
 
 Parameters = dict[str, t.Any]
@@ -189,7 +190,20 @@ def registry_of(parameters: Parameters, state: Path, api: t.Callable[[], Kuberne
             pushed_file=cache_directory(parameters.get("cache_directory")) / "pushed_blobs.json",
         )
 
-    return Registry(location, store, _records(parameters, state, api))
+    return Registry(location, store, _records(parameters, state, api), _signer(parameters, location))
+
+
+def _signer(parameters: Parameters, location: RegistryLocation) -> Signer | None:
+    if not parameters.get("signing_key"):
+        return None
+    if isinstance(location, LayoutLocation):
+        raise PlatformError(
+            f"signing_key: a signature is kept in a registry, and {location} is a directory.",
+            next_step="Leave out `signing_key`, or give a registry with `-e registry=HOST/PATH`.",
+        )
+    from ..registry.signature import read_signer
+
+    return read_signer(Path(parameters["signing_key"]))
 
 
 def _with_account(parameters: Parameters, api: t.Callable[[], KubernetesApi]) -> Parameters:
@@ -346,6 +360,7 @@ def result_of(result: DeployResult, verb: str) -> dict[str, t.Any]:
         "source_digest": result.source_digest,
         "stages": result.stages,
         "details": result.details,
+        **({"signature": result.signature} if result.signature else {}),
         **({"warnings": result.warnings} if result.warnings else {}),
         "summary": f"{verb} {where}{digest} ({times(result.stages)})",
         "diff": {"before": result.before, "after": result.after},

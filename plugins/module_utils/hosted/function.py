@@ -40,7 +40,7 @@ _SETTINGS: dict[str, t.Any] = {"profile": None, "timeout": DEFAULT_TIMEOUT, "bui
 """The options that the service takes as settings of a deployment, with the defaults, which it has too."""
 
 _NOT_TAKEN: dict[str, t.Any] = {
-    "source_root": None, "registry": None, "registry_username": None, "registry_password": None,
+    "source_root": None, "signing_key": None, "registry": None, "registry_username": None, "registry_password": None,
     "registry_ca_file": None, "registry_plain_http": False, "record_key_file": None, "aws_endpoint_url": None,
     "replicas": None, "autoscale": None, "load": None, "canary": None,
     "domain": None, "hostname": None, "gateway": "wasmfaas-system/wasmfaas", "tls": None,

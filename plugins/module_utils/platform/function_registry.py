@@ -141,7 +141,9 @@ def _disk(images: int, days: int) -> dict[str, t.Any]:
     rules = {"mostRecentlyPushedCount": images, "pulledWithin": hours, "pushedWithin": hours}
     # The first entry that matches a tag counts, so source records (function/source_record.py) use up no image's place.
     kept = [{"patterns": [pattern], **rules} for pattern in ("record-.*", ".*")]
-    return {**_storage({"keepTags": kept}), "commit": True, "dedupe": True}
+    # A pattern without rules keeps all (zot 2.1.20, pkg/retention/retention.go): signatures use up no image's place.
+    signatures = {"patterns": [r"sha256-[0-9a-f]{64}\.sig"]}
+    return {**_storage({"keepTags": [signatures, *kept]}), "commit": True, "dedupe": True}
 
 
 def _bucket(bucket: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

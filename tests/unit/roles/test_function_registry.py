@@ -191,7 +191,9 @@ def test_garbage_goes_and_what_is_in_use_stays(tmp_path: Path) -> None:
     assert storage["gc"] is True
     (policy,) = storage["retention"]["policies"]
     assert policy["deleteUntagged"] is True
-    assert policy["keepTags"] == [
+    signatures, *kept = policy["keepTags"]
+    assert signatures == {"patterns": [r"sha256-[0-9a-f]{64}\.sig"]}
+    assert kept == [
         {"patterns": [pattern], "mostRecentlyPushedCount": 7, "pulledWithin": "240h", "pushedWithin": "240h"}
         for pattern in ("record-.*", ".*")
     ]

@@ -34,7 +34,9 @@ from ansible_collections.wasmfaas.platform.plugins.module_utils.function.model i
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.source_record import KeyFile, SourceRecords
 from ansible_collections.wasmfaas.platform.plugins.module_utils.function.stages import Stages
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.reference import parse_registry
+from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.signature import Signer
 from ansible_collections.wasmfaas.platform.plugins.module_utils.registry.store import open_store
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -171,12 +173,14 @@ def deploy(directory: Path, target: TargetStub, tmp_path: Path) -> Deploy:
         )
         location = parse_registry(f"oci:{tmp_path / registry}")
         stages = changes.pop("stages", None) or Stages()
+        signer = changes.pop("signer", None)
         return deploy_function(
             dataclasses.replace(request, **changes),
             Registry(
                 location,
                 lambda: open_store(location),
                 SourceRecords(changes.get("namespace", request.namespace), [KeyFile(tmp_path / key)]),
+                signer,
             ),
             lambda _name: target,
             stages,
@@ -220,6 +224,57 @@ def test_second_deployment_changes_nothing(deploy: Deploy, target: TargetStub, t
     assert target.calls == ["ensure_answers"]
     assert set(stages.seconds) == {"manifest", "source_digest", "live_state"}
     assert builds(tmp_path) == 1
+
+
+def signatures(tmp_path: Path, digest: str) -> list[dict[str, t.Any]]:
+    """The layers under the tag of the artifact's signatures."""
+    location = parse_registry(f"oci:{tmp_path / 'registry'}")
+    content = open_store(location).manifest("hello", f"{digest.replace(':', '-')}.sig")
+    return list(json.loads(content)["layers"]) if content else []
+
+
+@pytest.mark.parametrize("state", ["present", "pushed"])
+def test_artifact_is_signed_once(deploy: Deploy, tmp_path: Path, state: str) -> None:
+    signer = Signer(ec.generate_private_key(ec.SECP256R1()))
+    first = deploy(signer=signer, state=state)
+    assert first.signature == {"key_id": signer.key_id, "tag": f"{first.digest.replace(':', '-')}.sig"}
+    assert first.changed and first.after["signature"] == first.signature
+    before = signatures(tmp_path, first.digest)
+    assert len(before) == 1
+    for check_mode in (True, False):
+        second = deploy(signer=signer, state=state, check_mode=check_mode)
+        assert (second.changed, second.after, second.signature) == (False, {}, first.signature)
+    assert signatures(tmp_path, first.digest) == before
+
+
+def test_signature_is_there_before_the_function_is_deployed(deploy: Deploy, target: TargetStub, tmp_path: Path) -> None:
+    target.error = PlatformError("does not come up", next_step="Wait.")
+    with pytest.raises(PlatformError, match="does not come up"):
+        deploy(signer=Signer(ec.generate_private_key(ec.SECP256R1())))
+    target.error = None
+    assert len(signatures(tmp_path, deploy().digest)) == 1
+
+
+@pytest.mark.parametrize("state", ["present", "pushed"])
+def test_unchanged_function_is_signed_where_it_is_not(
+    deploy: Deploy, target: TargetStub, tmp_path: Path, state: str
+) -> None:
+    digest = deploy(state=state).digest
+    target.calls.clear()
+    signer = Signer(ec.generate_private_key(ec.SECP256R1()))
+    planned = deploy(signer=signer, state=state, check_mode=True)
+    assert planned.changed and planned.after == {"signature": planned.signature}
+    assert signatures(tmp_path, digest) == []
+    signed = deploy(signer=signer, state=state)
+    assert (signed.changed, signed.digest, signed.after) == (True, digest, planned.after)
+    assert len(signatures(tmp_path, digest)) == 1
+    assert "deploy" not in target.calls and builds(tmp_path) == 1
+
+
+def test_check_mode_before_a_build_tells_that_it_would_sign(deploy: Deploy) -> None:
+    signer = Signer(ec.generate_private_key(ec.SECP256R1()))
+    planned = deploy(signer=signer, check_mode=True)
+    assert planned.after["signature"] == {"key_id": signer.key_id, "tag": ""}
 
 
 def test_changed_source_is_built_and_deployed_anew(

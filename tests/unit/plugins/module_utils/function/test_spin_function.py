@@ -139,6 +139,17 @@ def test_local_functions_are_kept_in_an_image_layout_of_the_state_directory(para
     assert module._registry({**parameters, "state": "present"}, Path("/state")) == "oci:/state/registry"
 
 
+def test_signing_needs_a_registry_and_a_key_before_anything_is_built(
+    parameters: dict[str, t.Any], tmp_path: Path
+) -> None:
+    parameters |= {"source": str(tmp_path / "project"), "signing_key": str(tmp_path / "signing.key")}
+    with pytest.raises(PlatformError, match=r"a signature is kept in a registry, and oci:.* is a directory"):
+        run(parameters, False, set())
+    with pytest.raises(PlatformError, match=r"signing_key: cannot read .*signing\.key"):
+        run({**parameters, "registry": "registry.example.com/functions"}, False, set())
+    assert not (tmp_path / "state").exists()
+
+
 def test_given_registry_wins(parameters: dict[str, t.Any]) -> None:
     assert module._registry({**parameters, "registry": "r.example/f"}, Path("/state")) == "r.example/f"
 
@@ -252,7 +263,9 @@ def test_result_holds_all_that_is_documented() -> None:
 
     documented = yaml.safe_load(spin_function.RETURN)
     failure = {name for name, entry in documented.items() if entry["returned"] == "failure"}
-    assert set(module._result(deployed(), "present", False)) - {"changed", "diff"} == set(documented) - failure
+    signed = deployed(signature={"key_id": "ab", "tag": "sha256-1.sig"})
+    assert set(module._result(signed, "present", False)) - {"changed", "diff"} == set(documented) - failure
+    assert "signature" not in module._result(deployed(), "present", False)
 
 
 def test_every_parameter_of_the_module_is_documented_and_taken(parameters: dict[str, t.Any]) -> None:

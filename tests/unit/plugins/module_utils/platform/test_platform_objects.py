@@ -125,8 +125,10 @@ def test_a_refused_route_is_told_which_hosts_it_may_have() -> None:
 
 def test_the_registry_keeps_tags_on_disk_by_number_and_age_and_all_in_a_bucket() -> None:
     (policy,) = configuration("disk", {}, keep_images=50, keep_days=90)["storage"]["retention"]["policies"]
-    assert [kept["patterns"] for kept in policy["keepTags"]] == [["record-.*"], [".*"]]
-    for kept in policy["keepTags"]:
+    signatures, *others = policy["keepTags"]
+    assert signatures == {"patterns": [r"sha256-[0-9a-f]{64}\.sig"]}
+    assert [kept["patterns"] for kept in others] == [["record-.*"], [".*"]]
+    for kept in others:
         assert (kept["mostRecentlyPushedCount"], kept["pulledWithin"], kept["pushedWithin"]) == (50, "2160h", "2160h")
     in_bucket = configuration("s3", {"bucket": "b", "region": "r"}, keep_images=50, keep_days=90)["storage"]
     assert "keepTags" not in in_bucket["retention"]["policies"][0]
