@@ -21,6 +21,8 @@ from pathlib import Path
 import httpx2
 from ansible_collections.wasmfaas.platform.plugins.module_utils.directories import cache_directory
 
+from .servers import wait_until
+
 MODULE = "ansible_collections.wasmfaas.platform.service"
 SECONDS = 240
 """How long something may take on a slow machine."""
@@ -161,11 +163,6 @@ def finished(client: httpx2.Client, deployment: dict[str, t.Any]) -> t.Any:
     raise AssertionError(f"not finished: {live}")
 
 
-def wait_for(condition: t.Callable[[], t.Any], what: str, seconds: float = SECONDS) -> t.Any:
+def wait_for(condition: t.Callable[[], t.Any], what: str) -> t.Any:
     """Wait until a condition holds and give its value."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not in {seconds:g} s: {what}")
+    return wait_until(condition, seconds=SECONDS, what=what)

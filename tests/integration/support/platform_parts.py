@@ -31,9 +31,8 @@ MODULE = "wasmfaas.platform.k3s_charts"
 INSTALL = "component_install"
 """Entry point of role platform that has the one task with the module that installs."""
 SERVERS = ("server-1", "server-2", "server-3")
-API_VERSION = "v1.34.1+k3s1"
-"""As if k3s ran the API server of these tests: it has no MutatingAdmissionPolicy of version v1 yet
-(tests/integration/test_request_path.py has its beta)."""
+API_VERSION = "v1.36.4+k3s1"
+"""As if k3s ran the API server of these tests."""
 Variables = dict[str, t.Any]
 
 HOSTS: Variables = {

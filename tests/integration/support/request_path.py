@@ -38,7 +38,7 @@ from .spinkube import SpinkubeStandIn
 REQUEST_SECONDS = 30.0
 """How long a request of `Load` waits. Envoy's own limit is shorter, so its answer says what it waited for."""
 
-_ADMISSION = ("admissionregistration.k8s.io", "v1beta1")  # v1 from Kubernetes 1.36 on
+_ADMISSION = ("admissionregistration.k8s.io", "v1")
 MutatingAdmissionPolicy = create_global_resource(*_ADMISSION, "MutatingAdmissionPolicy", "mutatingadmissionpolicies")
 MutatingAdmissionPolicyBinding = create_global_resource(
     *_ADMISSION, "MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings"
@@ -139,8 +139,7 @@ def request_path(
 
 
 def drain_policy(seconds: int) -> list[dict[str, t.Any]]:
-    """The role spin_operator's objects that make the kubelet wait between the removal of a pod's route and its end, in
-    the version that this API server has."""
+    """The role spin_operator's objects that make the kubelet wait between the removal of a pod's route and its end."""
     return _policy("drain_policy.yml.j2", spin_operator_drain_seconds=seconds)
 
 
@@ -148,7 +147,7 @@ def _policy(name: str, **variables: t.Any) -> list[dict[str, t.Any]]:
     template = (REPOSITORY / "roles/spin_operator/templates" / name).read_text(encoding="utf-8")
     rendered = jinja2.Template(template).render(spin_operator_runtime_class=RUNTIME_CLASS, **variables)
     objects: list[dict[str, t.Any]] = yaml.safe_load(rendered)
-    return [{**entry, "apiVersion": "/".join(_ADMISSION)} for entry in objects]
+    return objects
 
 
 def let_pods_drain(plane: ControlPlane, seconds: int) -> None:

@@ -154,9 +154,6 @@ func apiServerCommand(keys *keySet, port int, etcdEndpoint string, more []string
 		"--kubelet-client-key="+keys.path("kubelet-client.key"),
 		"--kubelet-preferred-address-types=InternalIP",
 		"--profiling=false",
-		// On by default from Kubernetes 1.36 on: policies of the platform change pods at admission.
-		"--feature-gates=MutatingAdmissionPolicy=true",
-		"--runtime-config=admissionregistration.k8s.io/v1beta1=true",
 	))
 	return command
 }

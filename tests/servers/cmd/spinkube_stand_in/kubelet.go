@@ -107,7 +107,7 @@ func (k *kubelet) registerNode(ctx context.Context, c client.Client, logPort int
 	node.Status.Capacity, node.Status.Allocatable = capacity, capacity
 	node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "127.0.0.1"}, {Type: corev1.NodeHostName, Address: k.settings.nodeName}}
 	node.Status.DaemonEndpoints.KubeletEndpoint.Port = logPort
-	node.Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: "v1.34.1", OperatingSystem: "linux", Architecture: "amd64", OSImage: "spinkube_stand_in", ContainerRuntimeVersion: "containerd://2.2.0"}
+	node.Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: "v1.36.4", OperatingSystem: "linux", Architecture: "amd64", OSImage: "spinkube_stand_in", ContainerRuntimeVersion: "containerd://2.2.0"}
 	now := metav1.Now()
 	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", Message: "the stand-in is ready", LastHeartbeatTime: now, LastTransitionTime: now}}
 	return c.Status().Patch(ctx, node, client.MergeFrom(before))
