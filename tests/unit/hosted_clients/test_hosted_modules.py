@@ -188,7 +188,12 @@ def test_every_option_is_taken_or_refused(parameters: Parameters) -> None:
     taken = {"source", "name", "namespace", "state", "target", "variables", "wait", "keep_data", "result_file"}
     of_this_machine = {"cache_directory", "state_directory", "runtime_directory"}
     known = {**hosted_function._SETTINGS, **hosted_function._NOT_TAKEN}
-    expected = taken | of_this_machine | set(hosted_arguments()) | set(kubernetes_auth_arguments()) | set(known)
+    of_rendered = {
+        "directory"
+    }  # that state excludes a service, and the others this option (test_spinkube_rendered_target.py)
+    expected = (
+        taken | of_this_machine | of_rendered | set(hosted_arguments()) | set(kubernetes_auth_arguments()) | set(known)
+    )
     assert set(argument_spec()) == expected
     for name, default in known.items():
         assert argument_spec()[name].get("default") == default, name
